@@ -1,0 +1,39 @@
+// Filling a ts_error. A function that can fail takes a ts_error *, returns ts_status, and leaves
+// through one `out:` label:
+//
+//     ts_status status = TS_OK;
+//     TS_TRY(ts_file_read(path, limit, &text, err));
+//     if (text.len == 0) {
+//         TS_FAIL(TS_ERR_FORMAT, "%s: empty file, expected JSON", path);
+//     }
+// out:
+//     ts_text_free(&text);
+//     return status;
+#ifndef TS_BASE_ERROR_H
+#define TS_BASE_ERROR_H
+
+#include <tinysft/status.h>
+
+// Records a failure at its origin and returns `code`. Use through TS_FAIL or ts_error_set.
+ts_status ts_error_set_at(ts_error *err, const char *file, int line, ts_status code,
+                          const char *format, ...) __attribute__((format(printf, 5, 6)));
+#define ts_error_set(err, code, ...) ts_error_set_at((err), __FILE__, __LINE__, (code), __VA_ARGS__)
+
+// Puts "context: " before the message on the way up; returns err->code.
+ts_status ts_error_context(ts_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// Both need `ts_status status`, `ts_error *err` and a label `out` in scope.
+#define TS_TRY(call)                                                                               \
+    do {                                                                                           \
+        if ((status = (call)) != TS_OK) {                                                          \
+            goto out;                                                                              \
+        }                                                                                          \
+    } while (0)
+#define TS_FAIL(code, ...)                                                                         \
+    do {                                                                                           \
+        status = ts_error_set(err, (code), __VA_ARGS__);                                           \
+        goto out;                                                                                  \
+    } while (0)
+
+#endif

@@ -1,0 +1,45 @@
+// Files: read whole or mapped, written whole or not at all.
+#ifndef TS_BASE_FILE_H
+#define TS_BASE_FILE_H
+
+#include "base/text.h"
+
+// Appends the file's content to *out. TS_ERR_IO names the path; a file above `max_bytes` is
+// refused with TS_ERR_FORMAT before it is read.
+ts_status ts_file_read(const char *path, uint64_t max_bytes, ts_text *out, ts_error *err);
+
+// A read-only mapping of a whole file. Starts zeroed.
+typedef struct ts_map {
+    const unsigned char *bytes;
+    uint64_t len;
+} ts_map;
+ts_status ts_map_open(const char *path, ts_map *out, ts_error *err);
+void ts_map_close(ts_map *map);
+
+// Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder:
+// at every moment the path holds either the old content or all of the new.
+ts_status ts_file_write(const char *path, const void *bytes, uint64_t len, ts_error *err);
+
+// Writes and syncs a file in place. For files inside a folder that is itself still temporary
+// (see ts_folder_commit), where a half-written file can never be seen under its final name.
+ts_status ts_file_write_plain(const char *path, const void *bytes, uint64_t len, ts_error *err);
+
+bool ts_file_exists(const char *path); // file or folder
+bool ts_folder_exists(const char *path);
+ts_status ts_folder_make(const char *path, ts_error *err);   // with its parents; existing is fine
+ts_status ts_folder_remove(const char *path, ts_error *err); // with all it holds; absent is fine
+
+// Makes a folder that was filled under `temporary` appear as `final`: syncs it and its files'
+// entries, renames, syncs the parent. An older `final` is replaced (moved aside first, then
+// removed), and a crash at any point leaves at least one of the two whole.
+ts_status ts_folder_commit(const char *temporary, const char *final, ts_error *err);
+
+// "a/b" from "a" and "b"; the result is malloc'ed by way of *out.
+ts_status ts_path_join(const char *folder, const char *name, ts_text *out, ts_error *err);
+// The part of `path` after its last '/'.
+const char *ts_path_name(const char *path);
+
+// SHA-256 as 64 lower-case hex digits and a NUL.
+void ts_sha256_hex(const void *bytes, uint64_t len, char out[65]);
+
+#endif

@@ -1,0 +1,38 @@
+// Strict JSON over cJSON. cJSON alone accepts duplicate keys, invalid UTF-8, numbers like `01`,
+// a BOM, text after the value and "\u0000" in strings; ts_json_parse refuses each with the line
+// and column where it stands. Look-ups go by exact key and name the key's path in errors.
+#ifndef TS_BASE_JSON_H
+#define TS_BASE_JSON_H
+
+#include "base/error.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Parses exactly one JSON value. `name` (a path, or "path:line" for JSON lines) starts error
+// messages: "config.json:3:14: key 'hidden_size' stands twice in one object". Nesting deeper
+// than 64 is refused. The caller frees *out with cJSON_Delete.
+ts_status ts_json_parse(const char *bytes, size_t len, const char *name, cJSON **out,
+                        ts_error *err);
+// The same for a file of at most 64 MiB.
+ts_status ts_json_parse_file(const char *path, cJSON **out, ts_error *err);
+
+// The member `key` of `object` (exact case), or NULL when absent or when `object` is no object.
+const cJSON *ts_json_get(const cJSON *object, const char *key);
+
+// Required members, checked: TS_ERR_FORMAT "NAME: key 'KEY': expected a whole number from 1 to
+// 100, found \"x\"". `name` is what error messages call the file.
+ts_status ts_json_get_uint(const cJSON *object, const char *key, uint64_t min, uint64_t max,
+                           const char *name, uint64_t *out, ts_error *err);
+ts_status ts_json_get_double(const cJSON *object, const char *key, const char *name, double *out,
+                             ts_error *err);
+ts_status ts_json_get_text(const cJSON *object, const char *key, const char *name,
+                           const char **out, ts_error *err);
+ts_status ts_json_get_bool(const cJSON *object, const char *key, const char *name, bool *out,
+                           ts_error *err);
+// What kind of value it is, for messages: "a string", "null", "an object" ...
+const char *ts_json_kind(const cJSON *value);
+
+#endif

@@ -1,0 +1,31 @@
+// A growing byte string, always NUL-terminated, and the little UTF-8 this program needs.
+#ifndef TS_BASE_TEXT_H
+#define TS_BASE_TEXT_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Starts zeroed; `bytes` is NULL until something is appended.
+typedef struct ts_text {
+    char *bytes;
+    size_t len, capacity; // len without the NUL
+} ts_text;
+
+ts_status ts_text_append(ts_text *text, const char *bytes, size_t len, ts_error *err);
+ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void ts_text_clear(ts_text *text); // len = 0, memory kept
+void ts_text_free(ts_text *text);
+
+// Decodes the code point at bytes[0..len) and stores how many bytes it took (1 to 4). Strict:
+// no overlong forms, no surrogates, nothing above U+10FFFF. Returns -1 on invalid UTF-8.
+int32_t ts_utf8_decode(const char *bytes, size_t len, size_t *taken);
+// Writes code point `cp` as 1 to 4 bytes and returns how many.
+size_t ts_utf8_encode(uint32_t cp, char out[4]);
+// Offset of the first byte that is not valid UTF-8, or `len`.
+size_t ts_utf8_valid_prefix(const char *bytes, size_t len);
+
+#endif

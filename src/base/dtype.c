@@ -1,0 +1,110 @@
+#include "base/dtype.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} dtypes[] = {
+    [TS_F32] = {"F32", 4}, [TS_F16] = {"F16", 2}, [TS_BF16] = {"BF16", 2}, [TS_F64] = {"F64", 8},
+    [TS_U32] = {"U32", 4}, [TS_I32] = {"I32", 4}, [TS_I64] = {"I64", 8},   [TS_U8] = {"U8", 1},
+};
+
+size_t ts_dtype_bytes(ts_dtype dtype)
+{
+    return dtypes[dtype].bytes;
+}
+
+const char *ts_dtype_name(ts_dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+bool ts_dtype_parse(const char *name, ts_dtype *out)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        if (strcmp(name, dtypes[i].name) == 0) {
+            *out = (ts_dtype)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+float ts_bf16_to_f32(uint16_t bits)
+{
+    return from_bits((uint32_t)bits << 16);
+}
+
+uint16_t ts_f32_to_bf16(float value)
+{
+    uint32_t bits = bits_of(value);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) {
+        return (uint16_t)(bits >> 16 | 0x40); // a NaN stays one
+    }
+    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+}
+
+float ts_f16_to_f32(uint16_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, rest = bits & 0x7FFFu;
+    if (rest >= 0x7C00u) {
+        return from_bits(sign | 0x7F800000u | (rest & 0x3FFu) << 13); // infinity or NaN
+    }
+    if (rest < 0x400u) { // subnormal: a whole number of 2^-24
+        float value = (float)rest * 0x1p-24f;
+        return sign != 0 ? -value : value;
+    }
+    return from_bits(sign | ((rest << 13) + (112u << 23)));
+}
+
+uint16_t ts_f32_to_f16(float value)
+{
+    uint32_t bits = bits_of(value);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
+    uint32_t rest = bits & 0x7FFFFFFFu;
+    if (rest > 0x7F800000u) {
+        return sign | 0x7E00u;
+    }
+    if (rest >= 0x477FF000u) { // 65520 and above round to infinity
+        return sign | 0x7C00u;
+    }
+    if (rest < 0x38800000u) { // below 2^-14: round to a whole number of 2^-24
+        return (uint16_t)(sign | (uint16_t)lrintf(fabsf(value) * 0x1p24f));
+    }
+    rest += 0xFFFu + (rest >> 13 & 1u);
+    return (uint16_t)(sign | (rest - (112u << 23)) >> 13);
+}
+
+double ts_dtype_load(ts_dtype dtype, const void *array, size_t index)
+{
+    switch (dtype) {
+    case TS_F32:
+        return ((const float *)array)[index];
+    case TS_F64:
+        return ((const double *)array)[index];
+    case TS_F16:
+        return ts_f16_to_f32(((const uint16_t *)array)[index]);
+    case TS_BF16:
+        return ts_bf16_to_f32(((const uint16_t *)array)[index]);
+    default:
+        assert(!"not a floating-point type");
+        return 0;
+    }
+}

@@ -1,0 +1,41 @@
+// The byte-fallback BPE of Llama models, from tokenizer.json (Hugging Face tokenizers) or, when
+// that is absent, from tokenizer.model (SentencePiece). Linear-time in the text's length but for
+// the heap's logarithm.
+#ifndef TS_DATA_TOKENIZER_H
+#define TS_DATA_TOKENIZER_H
+
+#include "base/text.h"
+
+typedef struct ts_tokenizer ts_tokenizer;
+
+// A growing list of token ids; starts zeroed.
+typedef struct ts_tokens {
+    uint32_t *ids;
+    size_t count, capacity;
+} ts_tokens;
+ts_status ts_tokens_push(ts_tokens *tokens, uint32_t id, ts_error *err);
+void ts_tokens_free(ts_tokens *tokens);
+
+// What to do with "</s>" and its like inside the text.
+typedef enum ts_specials {
+    TS_SPECIALS_AS_TEXT,   // content: the characters of "</s>", never the token
+    TS_SPECIALS_AS_TOKENS, // templates and plain documents: what Hugging Face does by default
+} ts_specials;
+
+ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_error *err);
+void ts_tokenizer_close(ts_tokenizer *tokenizer);
+
+uint32_t ts_tokenizer_vocab_size(const ts_tokenizer *tokenizer); // largest id + 1
+uint32_t ts_tokenizer_bos(const ts_tokenizer *tokenizer);
+uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer);
+
+// Appends the ids of text[0..len), without BOS. Text must be valid UTF-8 (TS_ERR_FORMAT with the
+// offset otherwise). TS_SPECIALS_AS_TEXT tokenises as one segment; a segment gets U+2581 before it.
+ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t len,
+                              ts_specials specials, ts_tokens *out, ts_error *err);
+// Appends the text of the ids, special tokens left out as Hugging Face's skip_special_tokens does
+// when `skip_specials`. Bytes are fused; an incomplete UTF-8 sequence becomes U+FFFD.
+ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids, size_t count,
+                              bool skip_specials, ts_text *out, ts_error *err);
+
+#endif

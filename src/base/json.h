@@ -4,7 +4,7 @@
 #ifndef TS_BASE_JSON_H
 #define TS_BASE_JSON_H
 
-#include "base/error.h"
+#include "base/text.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -16,6 +16,9 @@
 // than 64 is refused. The caller frees *out with cJSON_Delete.
 ts_status ts_json_parse(const char *bytes, size_t len, const char *name, cJSON **out,
                         ts_error *err);
+// The same for text that starts at `line` and `column` (both from 1) of the file `name`.
+ts_status ts_json_parse_at(const char *bytes, size_t len, const char *name, size_t line,
+                           size_t column, cJSON **out, ts_error *err);
 // The same for a file of at most 64 MiB.
 ts_status ts_json_parse_file(const char *path, cJSON **out, ts_error *err);
 
@@ -28,11 +31,15 @@ ts_status ts_json_get_uint(const cJSON *object, const char *key, uint64_t min, u
                            const char *name, uint64_t *out, ts_error *err);
 ts_status ts_json_get_double(const cJSON *object, const char *key, const char *name, double *out,
                              ts_error *err);
-ts_status ts_json_get_text(const cJSON *object, const char *key, const char *name,
-                           const char **out, ts_error *err);
+ts_status ts_json_get_text(const cJSON *object, const char *key, const char *name, const char **out,
+                           ts_error *err);
 ts_status ts_json_get_bool(const cJSON *object, const char *key, const char *name, bool *out,
                            ts_error *err);
+// Whether `value` is a whole number from 0 to 2^53 - 1, up to which doubles are exact.
+bool ts_json_uint(const cJSON *value, uint64_t *out);
 // What kind of value it is, for messages: "a string", "null", "an object" ...
 const char *ts_json_kind(const cJSON *value);
+// Appends `string` (NUL-terminated UTF-8) as a JSON string with its quotes.
+ts_status ts_json_quote(ts_text *text, const char *string, ts_error *err);
 
 #endif

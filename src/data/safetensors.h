@@ -15,8 +15,8 @@ typedef struct ts_tensor {
     ts_dtype dtype;
     uint32_t rank;
     uint64_t shape[TS_TENSOR_MAX_RANK]; // row-major, slowest first
-    const void *bytes;                  // aligned to the element size
-    uint64_t len;                       // in bytes: product of shape * element size
+    const void *bytes; // aligned to the element size (a copy if the file's are not)
+    uint64_t len;      // in bytes: product of shape * element size
 } ts_tensor;
 
 typedef struct ts_safetensors ts_safetensors;
@@ -37,8 +37,8 @@ const ts_tensor *ts_safetensors_find(const ts_safetensors *file, const char *nam
 ts_status ts_safetensors_expect(const ts_safetensors *file, const char *name, uint32_t rank,
                                 const uint64_t *shape, const ts_tensor **out, ts_error *err);
 
-// Appends a whole safetensors file (metadata {"format": "pt"}, tensors in the given order, data
-// aligned to 8 bytes) to *out.
+// Appends a whole safetensors file (metadata {"format": "pt"}) to *out: tensors with wider elements
+// first, so that all of them are aligned, and in the given order among those of one width.
 ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_text *out,
                                    ts_error *err);
 

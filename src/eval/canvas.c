@@ -86,8 +86,8 @@ void ts_canvas_box(ts_canvas *canvas, double x, double y, double width, double h
     }
 }
 
-void ts_canvas_line(ts_canvas *canvas, double x0, double y0, double x1, double y1,
-                    double thickness, ts_colour colour)
+void ts_canvas_line(ts_canvas *canvas, double x0, double y0, double x1, double y1, double thickness,
+                    ts_colour colour)
 {
     double half = thickness / 2, dx = x1 - x0, dy = y1 - y0, length2 = dx * dx + dy * dy;
     int left, right, top, bottom;

@@ -20,11 +20,10 @@ void ts_canvas_destroy(ts_canvas *canvas);
 // All coordinates are in pixels from the top left corner; edges are anti-aliased.
 void ts_canvas_box(ts_canvas *canvas, double x, double y, double width, double height,
                    double radius, ts_colour colour);
-void ts_canvas_line(ts_canvas *canvas, double x0, double y0, double x1, double y1,
-                    double thickness, ts_colour colour);
-// A tick (yes) or a cross in a square of side `size`.
-void ts_canvas_mark(ts_canvas *canvas, double x, double y, double size, bool yes,
+void ts_canvas_line(ts_canvas *canvas, double x0, double y0, double x1, double y1, double thickness,
                     ts_colour colour);
+// A tick (yes) or a cross in a square of side `size`.
+void ts_canvas_mark(ts_canvas *canvas, double x, double y, double size, bool yes, ts_colour colour);
 
 // One line of text with its baseline at y; invalid UTF-8 shows as U+FFFD, a glyph the font lacks
 // as a box. Returns the x where the text ends.

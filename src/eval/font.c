@@ -106,8 +106,8 @@ double ts_style_width(const ts_style *style, const char *bytes, size_t len)
     return width;
 }
 
-uint8_t *ts_style_bitmap(const ts_style *style, int index, double shift_px, int *width,
-                         int *height, int *x, int *y)
+uint8_t *ts_style_bitmap(const ts_style *style, int index, double shift_px, int *width, int *height,
+                         int *x, int *y)
 {
     float scale = (float)scale_of(style);
     return stbtt_GetGlyphBitmapSubpixel(face_of(style), scale, scale, (float)shift_px, 0, index,

@@ -62,8 +62,8 @@ ts_glyph ts_style_glyph(const ts_style *style, const char *bytes, size_t len);
 // The glyph's coverage, 0 to 255, [height, width], shifted right by shift_px (0 to 1), with its
 // top left corner at (x, y) relative to the pen on the baseline. NULL for a blank glyph.
 // Release with ts_style_free_bitmap.
-uint8_t *ts_style_bitmap(const ts_style *style, int index, double shift_px, int *width,
-                         int *height, int *x, int *y);
+uint8_t *ts_style_bitmap(const ts_style *style, int index, double shift_px, int *width, int *height,
+                         int *x, int *y);
 void ts_style_free_bitmap(uint8_t *bitmap);
 
 #define TS_ELLIPSIS "\xE2\x80\xA6" // UTF-8

@@ -1,0 +1,250 @@
+// before_after.md: both models side by side, for GitHub and any other reader of Markdown.
+#include "eval/report.h"
+#include "eval/words.h"
+
+#include <math.h>
+#include <string.h>
+
+// Appends one character of a cell. What Markdown, its tables, HTML, links, mentions or formulas
+// could read becomes a character reference, which all of them show and none of them reads.
+static ts_status append_character(const char *text, size_t at, ts_text *out, ts_error *err)
+{
+    char c = text[at];
+    bool link = (c == ':' && strncmp(text + at, "://", 3) == 0) ||
+                (c == '.' && at >= 3 && strncmp(text + at - 3, "www.", 4) == 0) ||
+                (c == '.' && at >= 3 && strncmp(text + at - 3, "WWW.", 4) == 0);
+    if (c == '\n') {
+        return ts_text_format(out, err, "<br>");
+    }
+    if (c == '\t' || (c == ' ' && at > 0 && (text[at - 1] == ' ' || text[at - 1] == '\n'))) {
+        return ts_text_format(out, err, "&nbsp;"); // indentation stays
+    }
+    if (strchr("&<>|`*_[]#~$\\@", c) != NULL || link) {
+        return ts_text_format(out, err, "&#%d;", c);
+    }
+    return ts_text_append(out, &c, 1, err);
+}
+
+ts_status ts_markdown_escape(const char *text, size_t len, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text clean = {0};
+    TS_TRY(ts_words_clean(text, len, &clean, err));
+    while (clean.len > 0 && strchr(" \t\n", clean.bytes[clean.len - 1]) != NULL) {
+        clean.bytes[--clean.len] = '\0';
+    }
+    for (size_t i = 0; i < clean.len; i++) {
+        TS_TRY(append_character(clean.bytes, i, out, err));
+    }
+out:
+    ts_text_free(&clean);
+    return status;
+}
+
+static ts_status escape(const char *text, ts_text *out, ts_error *err)
+{
+    return ts_markdown_escape(text, strlen(text), out, err);
+}
+
+static ts_status append_settings(const ts_evaluation *evaluation, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err, "# "));
+    TS_TRY(escape(evaluation->title, out, err));
+    TS_TRY(ts_text_format(out, err, "\n\n## Configuration\n\n| Setting | Value |\n|---|---|\n"));
+    for (size_t i = 0; i < evaluation->setting_count; i++) {
+        TS_TRY(ts_text_format(out, err, "| "));
+        TS_TRY(escape(evaluation->settings[i].key, out, err));
+        TS_TRY(ts_text_format(out, err, " | "));
+        TS_TRY(escape(evaluation->settings[i].value, out, err));
+        TS_TRY(ts_text_format(out, err, " |\n"));
+    }
+out:
+    return status;
+}
+
+static ts_status append_number(double value, ts_text *out, ts_error *err)
+{
+    return isfinite(value) ? ts_text_format(out, err, " %.4g |", value)
+                           : ts_text_format(out, err, " – |");
+}
+
+// "| Loss on the reference | 2.31 | 1.72 | -0.59 (95 %: -0.71 to -0.44) |" and perplexity.
+static ts_status append_losses(const ts_paired *paired, bool tuned, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err, "| Loss on the reference (nats per token) |"));
+    TS_TRY(append_number(paired->base.loss, out, err));
+    if (tuned) {
+        TS_TRY(append_number(paired->tuned.loss, out, err));
+        TS_TRY(isfinite(paired->loss_change)
+                   ? ts_text_format(out, err, " %+.4f (95 %%: %+.4f to %+.4f) |",
+                                    paired->loss_change, paired->loss_low, paired->loss_high)
+                   : ts_text_format(out, err, " – |"));
+    }
+    TS_TRY(ts_text_format(out, err, "\n| Perplexity of the reference |"));
+    TS_TRY(append_number(paired->base.perplexity, out, err));
+    if (tuned) {
+        double factor = paired->tuned.perplexity / paired->base.perplexity;
+        TS_TRY(append_number(paired->tuned.perplexity, out, err));
+        TS_TRY(isfinite(factor) ? ts_text_format(out, err, " × %.3g |", factor)
+                                : ts_text_format(out, err, " – |"));
+    }
+    TS_TRY(ts_text_format(out, err, "\n"));
+out:
+    return status;
+}
+
+static ts_status append_rate(const ts_rate *rate, ts_text *out, ts_error *err)
+{
+    return ts_text_format(out, err, " %u/%u = %.0f %% (%.0f to %.0f) |", rate->yes, rate->of,
+                          100 * ts_rate_value(rate), 100 * rate->low, 100 * rate->high);
+}
+
+static ts_status append_rates(const ts_paired *paired, bool tuned, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (int m = 0; m < TS_METRIC_COUNT; m++) {
+        const ts_rate *base = &paired->base.rates[m], *after = &paired->tuned.rates[m];
+        const ts_change *change = &paired->changes[m];
+        if (base->of == 0) {
+            continue;
+        }
+        TS_TRY(ts_text_format(out, err, "| %s%s |", ts_metric_label((ts_metric)m),
+                              ts_metric_lower_is_better((ts_metric)m) ? " (fewer is better)" : ""));
+        TS_TRY(append_rate(base, out, err));
+        if (tuned) {
+            double points = 100 * (ts_rate_value(after) - ts_rate_value(base));
+            TS_TRY(append_rate(after, out, err));
+            TS_TRY(ts_text_format(out, err, " %+.0f points; +%u, −%u prompts, p = %.3g |", points,
+                                  change->gained, change->lost, change->p));
+        }
+        TS_TRY(ts_text_format(out, err, "\n"));
+    }
+out:
+    return status;
+}
+
+static ts_status append_metrics(const ts_paired *paired, bool tuned, const char *heading,
+                                ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t prompts = paired->base.prompts;
+    TS_TRY(ts_text_format(out, err, "\n## %s: %u prompt%s\n\n", heading, prompts,
+                          prompts == 1 ? "" : "s"));
+    if (prompts == 0) {
+        goto out;
+    }
+    TS_TRY(ts_text_format(out, err, "%s",
+                          tuned ? "| Metric | Base | Fine-tuned | Change |\n|---|---|---|---|\n"
+                                : "| Metric | Base |\n|---|---|\n"));
+    TS_TRY(append_losses(paired, tuned, out, err));
+    TS_TRY(append_rates(paired, tuned, out, err));
+out:
+    return status;
+}
+
+static ts_status append_method(bool tuned, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err, "\nRates carry Wilson's 95 %% interval."));
+    if (tuned) {
+        TS_TRY(ts_text_format(
+            out, err,
+            " p is the exact McNemar test on the prompts whose verdict changed; the interval of "
+            "the loss is a paired bootstrap over prompts (10,000 resamples, fixed seed). Facts, "
+            "refusals and politeness are judged by lists of words, which can err: read the "
+            "answers too."));
+    }
+    TS_TRY(ts_text_format(out, err, "\n"));
+out:
+    return status;
+}
+
+static ts_status append_answer(const ts_response *response, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t from = out->len;
+    TS_TRY(ts_text_format(out, err, " "));
+    TS_TRY(ts_markdown_escape(response->text, response->len, out, err));
+    if (out->len == from + 1) {
+        TS_TRY(ts_text_format(out, err, "*(empty)*"));
+    }
+    TS_TRY(ts_text_format(out, err, " |"));
+out:
+    return status;
+}
+
+static ts_status append_marks(const ts_prompt *prompt, const ts_response *response,
+                              const ts_verdict *verdict, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (int m = 0; m < TS_METRIC_COUNT; m++) {
+        char buffer[96];
+        const char *words = ts_mark_words(prompt, verdict, (ts_metric)m, buffer);
+        if (words != NULL) {
+            bool good = ts_mark_is_good((ts_metric)m, verdict->marks[m]);
+            TS_TRY(ts_text_format(out, err, " %s %s<br>", good ? "✓" : "✗", words));
+        }
+    }
+    TS_TRY(ts_text_format(out, err, " %u tokens", response->tokens));
+    if (response->reference_tokens > 0) {
+        TS_TRY(ts_text_format(out, err, ", loss %.3f", response->reference_loss));
+    }
+    TS_TRY(ts_text_format(out, err, " |"));
+out:
+    return status;
+}
+
+static ts_status append_prompt(const ts_evaluation *e, const ts_results *results, size_t i,
+                               ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_prompt *prompt = &e->prompts->items[i];
+    const char *seen = ts_seen_words(e, i);
+    TS_TRY(ts_text_format(out, err, "\n### %zu. ", i + 1));
+    TS_TRY(escape(prompt->id, out, err));
+    TS_TRY(ts_text_format(out, err, " (%s%s%s)\n\n", ts_category_name(prompt->category),
+                          *seen != '\0' ? ", " : "", seen));
+    TS_TRY(ts_text_format(out, err, "| Prompt | Reference |\n|---|---|\n| "));
+    TS_TRY(escape(prompt->text, out, err));
+    TS_TRY(ts_text_format(out, err, " | "));
+    TS_TRY(escape(prompt->reference, out, err));
+    TS_TRY(ts_text_format(out, err, " |\n\n%s",
+                          e->tuned != NULL ? "| Base | Fine-tuned |\n|---|---|\n|"
+                                           : "| Base |\n|---|\n|"));
+    TS_TRY(append_answer(&e->base[i], out, err));
+    if (e->tuned != NULL) {
+        TS_TRY(append_answer(&e->tuned[i], out, err));
+    }
+    TS_TRY(ts_text_format(out, err, "\n|"));
+    TS_TRY(append_marks(prompt, &e->base[i], &results->base[i], out, err));
+    if (e->tuned != NULL) {
+        TS_TRY(append_marks(prompt, &e->tuned[i], &results->tuned[i], out, err));
+    }
+    TS_TRY(ts_text_format(out, err, "\n"));
+out:
+    return status;
+}
+
+ts_status ts_report_markdown(const ts_evaluation *evaluation, const ts_results *results,
+                             ts_text *out, ts_error *err)
+{
+    const ts_evaluation *e = evaluation;
+    ts_status status = TS_OK;
+    bool tuned = e->tuned != NULL;
+    TS_TRY(append_settings(e, out, err));
+    TS_TRY(append_metrics(&results->held_out, tuned,
+                          e->seen != NULL ? "Held out, never seen in training" : "All prompts", out,
+                          err));
+    if (e->seen != NULL) {
+        TS_TRY(append_metrics(&results->seen, tuned, "Seen in training", out, err));
+    }
+    TS_TRY(append_method(tuned, out, err));
+    TS_TRY(ts_text_format(out, err, "\n## Answers\n"));
+    for (size_t i = 0; i < e->prompts->count; i++) {
+        TS_TRY(append_prompt(e, results, i, out, err));
+    }
+out:
+    return status;
+}

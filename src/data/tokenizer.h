@@ -8,6 +8,9 @@
 
 typedef struct ts_tokenizer ts_tokenizer;
 
+// No token has this id.
+#define TS_TOKEN_NONE UINT32_MAX
+
 // A growing list of token ids; starts zeroed.
 typedef struct ts_tokens {
     uint32_t *ids;
@@ -26,15 +29,27 @@ ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_err
 void ts_tokenizer_close(ts_tokenizer *tokenizer);
 
 uint32_t ts_tokenizer_vocab_size(const ts_tokenizer *tokenizer); // largest id + 1
-uint32_t ts_tokenizer_bos(const ts_tokenizer *tokenizer);
+uint32_t ts_tokenizer_bos(const ts_tokenizer *tokenizer); // TS_TOKEN_NONE where there is none
 uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer);
+// The added token (such as "<|im_end|>") of exactly this text, or TS_TOKEN_NONE.
+uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text);
+// Whether `text` holds the characters of an added token.
+bool ts_tokenizer_spells_added(const ts_tokenizer *tokenizer, const char *text, size_t len);
 
 // Appends the ids of text[0..len), without BOS. Text must be valid UTF-8 (TS_ERR_FORMAT with the
 // offset otherwise). TS_SPECIALS_AS_TEXT tokenises as one segment; a segment gets U+2581 before it.
 ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t len,
                               ts_specials specials, ts_tokens *out, ts_error *err);
+// The same for a text of which this is only a part: `at_start` says that nothing comes before it
+// (some tokenizers treat the first segment differently). Where `starts` is not NULL it receives,
+// for each id, the offset in text of the token's first byte; the U+2581 before a segment takes no
+// bytes.
+ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *text, size_t len,
+                                   ts_specials specials, bool at_start, ts_tokens *out,
+                                   ts_tokens *starts, ts_error *err);
 // Appends the text of the ids, special tokens left out as Hugging Face's skip_special_tokens does
-// when `skip_specials`. Bytes are fused; an incomplete UTF-8 sequence becomes U+FFFD.
+// when `skip_specials`. Byte tokens in a row that are not valid UTF-8 together become one
+// U+FFFD each; ids that no token has are left out.
 ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids, size_t count,
                               bool skip_specials, ts_text *out, ts_error *err);
 

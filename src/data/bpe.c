@@ -1,0 +1,212 @@
+// Byte-pair merging: the pair of lowest rank first, the leftmost of equals, until none is left.
+// A segment of n characters is one word here (these tokenizers do not split at spaces), so the
+// symbols form a linked list and the candidates a heap: n log n where rescanning would be n^2.
+#include "data/vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { END = -1 };
+
+typedef struct symbol {
+    uint32_t id;    // TS_TOKEN_NONE: merged away
+    uint32_t start; // offset in the text
+    int32_t previous, next;
+} symbol;
+
+typedef struct candidate {
+    uint32_t rank, id; // id: of the merged piece
+    int32_t at;        // its left symbol
+} candidate;
+
+typedef struct merger {
+    const ts_tokenizer *tokenizer;
+    symbol *symbols;
+    int32_t count;
+    candidate *heap; // smallest first
+    size_t heap_count, heap_capacity;
+} merger;
+
+static bool comes_before(candidate a, candidate b)
+{
+    return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
+}
+
+static void sift_down(merger *m, size_t at)
+{
+    candidate moving = m->heap[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= m->heap_count) {
+            break;
+        }
+        if (child + 1 < m->heap_count && comes_before(m->heap[child + 1], m->heap[child])) {
+            child++;
+        }
+        if (!comes_before(m->heap[child], moving)) {
+            break;
+        }
+        m->heap[at] = m->heap[child];
+        at = child;
+    }
+    m->heap[at] = moving;
+}
+
+static void sift_up(merger *m, size_t at)
+{
+    candidate moving = m->heap[at];
+    while (at > 0 && comes_before(moving, m->heap[(at - 1) / 2])) {
+        m->heap[at] = m->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    m->heap[at] = moving;
+}
+
+static candidate pop(merger *m)
+{
+    candidate top = m->heap[0];
+    m->heap[0] = m->heap[--m->heap_count];
+    if (m->heap_count > 1) {
+        sift_down(m, 0);
+    }
+    return top;
+}
+
+// Appends the merge of symbol `at` with its right neighbour, if there is one, to the heap's array.
+static ts_status append_candidate(merger *m, int32_t at, bool *appended, ts_error *err)
+{
+    *appended = false;
+    if (at == END || m->symbols[at].next == END) {
+        return TS_OK;
+    }
+    const ts_merge *merge = ts_vocabulary_find_merge(m->tokenizer, m->symbols[at].id,
+                                                     m->symbols[m->symbols[at].next].id);
+    if (merge == NULL) {
+        return TS_OK;
+    }
+    ts_status status =
+        ts_grow(&m->heap, &m->heap_capacity, m->heap_count + 1, sizeof *m->heap, err);
+    if (status == TS_OK) {
+        m->heap[m->heap_count++] = (candidate){merge->rank, merge->id, at};
+        *appended = true;
+    }
+    return status;
+}
+
+static ts_status push(merger *m, int32_t at, ts_error *err)
+{
+    bool appended;
+    ts_status status = append_candidate(m, at, &appended, err);
+    if (appended) {
+        sift_up(m, m->heap_count - 1);
+    }
+    return status;
+}
+
+static ts_status merge_all(merger *m, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool appended;
+    for (int32_t i = 0; i < m->count; i++) {
+        TS_TRY(append_candidate(m, i, &appended, err));
+    }
+    for (size_t i = m->heap_count / 2; i-- > 0;) {
+        sift_down(m, i);
+    }
+    while (m->heap_count > 0) {
+        candidate best = pop(m);
+        symbol *left = &m->symbols[best.at];
+        if (left->id == TS_TOKEN_NONE || left->next == END) {
+            continue;
+        }
+        symbol *right = &m->symbols[left->next];
+        const ts_merge *merge = ts_vocabulary_find_merge(m->tokenizer, left->id, right->id);
+        if (merge == NULL || merge->id != best.id) {
+            continue; // a neighbour has changed since
+        }
+        left->id = best.id;
+        left->next = right->next;
+        right->id = TS_TOKEN_NONE;
+        if (left->next != END) {
+            m->symbols[left->next].previous = best.at;
+        }
+        TS_TRY(push(m, left->previous, err));
+        TS_TRY(push(m, best.at, err));
+    }
+out:
+    return status;
+}
+
+static void add_symbol(merger *m, uint32_t id, size_t start)
+{
+    int32_t at = m->count++;
+    m->symbols[at] =
+        (symbol){.id = id, .start = (uint32_t)start, .previous = at - 1, .next = at + 1};
+}
+
+// A character as its piece, or as its bytes where no piece is that character.
+static void add_character(merger *m, const char *bytes, size_t len, size_t start)
+{
+    const ts_tokenizer *t = m->tokenizer;
+    uint32_t id = ts_vocabulary_find(t, bytes, len);
+    if (id != TS_TOKEN_NONE) {
+        add_symbol(m, id, start);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        add_symbol(m, t->byte_ids[(unsigned char)bytes[i]], start + i);
+    }
+}
+
+// U+2581, which may itself be missing from the vocabulary and fall back to its three bytes.
+static void add_space(merger *m, size_t start)
+{
+    static const unsigned char bytes[] = {0xE2, 0x96, 0x81};
+    if (m->tokenizer->space_id != TS_TOKEN_NONE) {
+        add_symbol(m, m->tokenizer->space_id, start);
+        return;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        add_symbol(m, m->tokenizer->byte_ids[bytes[i]], start);
+    }
+}
+
+ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t len, bool prefix,
+                        size_t base, ts_tokens *out, ts_tokens *starts, ts_error *err)
+{
+    ts_status status = TS_OK;
+    merger m = {.tokenizer = tokenizer};
+    if (len > INT32_MAX / 3 - 2) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes without a break is too long", len);
+    }
+    size_t most = tokenizer->space_id != TS_TOKEN_NONE ? len + 1 : 3 * (len + 1);
+    TS_TRY(ts_alloc(most, sizeof *m.symbols, &m.symbols, err));
+    if (prefix) {
+        add_space(&m, 0);
+    }
+    for (size_t at = 0, taken; at < len; at += taken) {
+        if (text[at] == ' ') {
+            add_space(&m, at);
+            taken = 1;
+        } else {
+            ts_utf8_decode(text + at, len - at, &taken);
+            add_character(&m, text + at, taken, at);
+        }
+    }
+    if (m.count > 0) {
+        m.symbols[m.count - 1].next = END;
+        TS_TRY(merge_all(&m, err));
+    }
+    for (int32_t i = 0; i < m.count; i++) {
+        if (m.symbols[i].id != TS_TOKEN_NONE) {
+            TS_TRY(ts_tokens_push(out, m.symbols[i].id, err));
+            if (starts != NULL) {
+                TS_TRY(ts_tokens_push(starts, (uint32_t)(base + m.symbols[i].start), err));
+            }
+        }
+    }
+out:
+    free(m.symbols);
+    free(m.heap);
+    return status;
+}

@@ -1,0 +1,304 @@
+// tokenizer.model: SentencePiece's ModelProto, read straight from its wire format
+// (https://github.com/google/sentencepiece, sentencepiece_model.proto). The file stores pieces
+// with scores and no merges; every split of a piece into two pieces is a merge, better scores
+// first, which is how Hugging Face converts such a file to tokenizer.json.
+#include "base/file.h"
+#include "data/vocabulary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 }; // wire types
+
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
+
+enum { MODEL_BPE = 2, MAX_FILE_BYTES = 64 << 20 };
+
+typedef struct wire {
+    const unsigned char *bytes;
+    size_t len, at;
+} wire;
+
+// One field; `body` is its content for BYTES, `number` its value for the others.
+typedef struct field {
+    uint32_t number, type;
+    uint64_t value;
+    wire body;
+} field;
+
+typedef struct scored {
+    const char *bytes;
+    uint32_t len, id;
+    float score;
+    uint64_t type;
+} scored;
+
+typedef struct split {
+    float score;
+    uint32_t piece, left_len, left, right; // piece: index in the list of pieces
+} split;
+
+typedef struct reading {
+    ts_tokenizer *tokenizer;
+    const char *path;
+    scored *pieces;
+    size_t count, capacity;
+    split *splits;
+    size_t split_count, split_capacity;
+    bool bpe, byte_fallback, suffix;
+    bool dummy_prefix, remove_extra_spaces, escape_spaces;
+    bool charsmap; // characters are rewritten before anything else
+    ts_error *err;
+} reading;
+
+static bool read_varint(wire *w, uint64_t *out)
+{
+    *out = 0;
+    for (unsigned shift = 0; shift < 64 && w->at < w->len; shift += 7) {
+        uint64_t byte = w->bytes[w->at++];
+        *out |= (byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_fixed(wire *w, size_t size, uint64_t *out)
+{
+    if (w->len - w->at < size) {
+        return false;
+    }
+    *out = 0;
+    for (size_t i = 0; i < size; i++) {
+        *out |= (uint64_t)w->bytes[w->at++] << 8 * i;
+    }
+    return true;
+}
+
+// The next field of a message that has bytes left; false: the message is broken.
+static bool next_field(wire *w, field *out)
+{
+    uint64_t key = 0;
+    if (!read_varint(w, &key) || key >> 3 > UINT32_MAX) {
+        return false;
+    }
+    *out = (field){.number = (uint32_t)(key >> 3), .type = key & 7};
+    switch (out->type) {
+    case VARINT:
+        return read_varint(w, &out->value);
+    case FIXED64:
+        return read_fixed(w, 8, &out->value);
+    case FIXED32:
+        return read_fixed(w, 4, &out->value);
+    case BYTES:
+        if (!read_varint(w, &out->value) || out->value > w->len - w->at) {
+            return false;
+        }
+        out->body = (wire){w->bytes + w->at, (size_t)out->value, 0};
+        w->at += (size_t)out->value;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static ts_status broken(reading *r, const char *what)
+{
+    return ts_error_set(r->err, TS_ERR_FORMAT, "%s: broken %s; not a SentencePiece model?", r->path,
+                        what);
+}
+
+// SentencePiece { 1: piece, 2: score, 3: type }
+static ts_status read_piece(reading *r, wire body)
+{
+    scored piece = {.id = (uint32_t)r->count, .type = NORMAL};
+    field f;
+    while (body.at < body.len) {
+        if (!next_field(&body, &f)) {
+            return broken(r, "piece");
+        }
+        if (f.number == 1 && f.type == BYTES) {
+            piece.bytes = (const char *)f.body.bytes;
+            piece.len = (uint32_t)f.body.len;
+        } else if (f.number == 2 && f.type == FIXED32) {
+            uint32_t bits = (uint32_t)f.value;
+            memcpy(&piece.score, &bits, sizeof bits);
+        } else if (f.number == 3 && f.type == VARINT) {
+            piece.type = f.value;
+        }
+    }
+    if (piece.len == 0 || !isfinite(piece.score) ||
+        ts_utf8_valid_prefix(piece.bytes, piece.len) < piece.len) {
+        return broken(r, "piece");
+    }
+    ts_status status = ts_grow(&r->pieces, &r->capacity, r->count + 1, sizeof *r->pieces, r->err);
+    if (status == TS_OK) {
+        r->pieces[r->count++] = piece;
+    }
+    return status;
+}
+
+// TrainerSpec { 3: model_type, 24: treat_whitespace_as_suffix, 35: byte_fallback }
+static ts_status read_trainer(reading *r, wire body)
+{
+    field f;
+    while (body.at < body.len) {
+        if (!next_field(&body, &f)) {
+            return broken(r, "trainer_spec");
+        }
+        if (f.type == VARINT) {
+            r->bpe = f.number == 3 ? f.value == MODEL_BPE : r->bpe;
+            r->suffix = f.number == 24 ? f.value != 0 : r->suffix;
+            r->byte_fallback = f.number == 35 ? f.value != 0 : r->byte_fallback;
+        }
+    }
+    return TS_OK;
+}
+
+// NormalizerSpec { 2: precompiled_charsmap, 3: add_dummy_prefix, 4: remove_extra_whitespaces,
+// 5: escape_whitespaces }, the last three true where absent
+static ts_status read_normalizer(reading *r, wire body)
+{
+    field f;
+    while (body.at < body.len) {
+        if (!next_field(&body, &f)) {
+            return broken(r, "normalizer_spec");
+        }
+        if (f.number == 2 && f.type == BYTES) {
+            r->charsmap = f.body.len > 0;
+        } else if (f.type == VARINT) {
+            r->dummy_prefix = f.number == 3 ? f.value != 0 : r->dummy_prefix;
+            r->remove_extra_spaces = f.number == 4 ? f.value != 0 : r->remove_extra_spaces;
+            r->escape_spaces = f.number == 5 ? f.value != 0 : r->escape_spaces;
+        }
+    }
+    return TS_OK;
+}
+
+// ModelProto { 1: repeated SentencePiece, 2: TrainerSpec, 3: NormalizerSpec }
+static ts_status read_model(reading *r, wire body)
+{
+    ts_status status = TS_OK;
+    field f;
+    r->dummy_prefix = r->remove_extra_spaces = r->escape_spaces = true;
+    while (body.at < body.len && status == TS_OK) {
+        if (!next_field(&body, &f)) {
+            return broken(r, "message");
+        }
+        if (f.type == BYTES) {
+            status = f.number == 1   ? read_piece(r, f.body)
+                     : f.number == 2 ? read_trainer(r, f.body)
+                     : f.number == 3 ? read_normalizer(r, f.body)
+                                     : TS_OK;
+        }
+    }
+    return status;
+}
+
+static ts_status check_supported(reading *r)
+{
+    const char *what = !r->bpe                  ? "a model type other than BPE"
+                       : !r->byte_fallback      ? "BPE without byte_fallback"
+                       : r->suffix              ? "treat_whitespace_as_suffix"
+                       : r->charsmap            ? "a precompiled_charsmap (normalisation)"
+                       : r->remove_extra_spaces ? "remove_extra_whitespaces"
+                       : !r->escape_spaces      ? "escape_whitespaces false"
+                                                : NULL;
+    return what == NULL
+               ? TS_OK
+               : ts_error_set(r->err, TS_ERR_UNSUPPORTED, "%s: %s is not supported", r->path, what);
+}
+
+static ts_status add_pieces(reading *r)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < r->count && status == TS_OK; i++) {
+        const scored *p = &r->pieces[i];
+        bool special = p->type == CONTROL || p->type == UNKNOWN;
+        status =
+            special || p->type == USER_DEFINED
+                ? ts_vocabulary_add_token(r->tokenizer, p->bytes, p->len, p->id, special, r->err)
+                : ts_vocabulary_add(r->tokenizer, p->bytes, p->len, p->id, r->err);
+    }
+    return status;
+}
+
+// Every way to cut piece `index` between two characters into two pieces.
+static ts_status find_splits(reading *r, uint32_t index)
+{
+    const scored *p = &r->pieces[index];
+    ts_status status = TS_OK;
+    for (uint32_t cut = 1; cut < p->len && status == TS_OK; cut++) {
+        if (((unsigned char)p->bytes[cut] & 0xC0) == 0x80) {
+            continue; // inside a character
+        }
+        uint32_t left = ts_vocabulary_find(r->tokenizer, p->bytes, cut);
+        uint32_t right = ts_vocabulary_find(r->tokenizer, p->bytes + cut, p->len - cut);
+        if (left == TS_TOKEN_NONE || right == TS_TOKEN_NONE) {
+            continue;
+        }
+        status =
+            ts_grow(&r->splits, &r->split_capacity, r->split_count + 1, sizeof *r->splits, r->err);
+        if (status == TS_OK) {
+            r->splits[r->split_count++] = (split){p->score, index, cut, left, right};
+        }
+    }
+    return status;
+}
+
+static int better_first(const void *a, const void *b)
+{
+    const split *x = a, *y = b;
+    if (x->score != y->score) {
+        return x->score > y->score ? -1 : 1;
+    }
+    if (x->piece != y->piece) {
+        return x->piece < y->piece ? -1 : 1;
+    }
+    if (x->left != y->left) {
+        return x->left < y->left ? -1 : 1;
+    }
+    return (x->right > y->right) - (x->right < y->right);
+}
+
+static ts_status add_merges(reading *r)
+{
+    ts_status status = TS_OK;
+    for (uint32_t i = 0; i < r->count && status == TS_OK; i++) {
+        if (r->pieces[i].type == NORMAL) {
+            status = find_splits(r, i);
+        }
+    }
+    if (status == TS_OK && r->split_count > 0) {
+        qsort(r->splits, r->split_count, sizeof *r->splits, better_first);
+    }
+    for (size_t i = 0; i < r->split_count && status == TS_OK; i++) {
+        const scored *p = &r->pieces[r->splits[i].piece];
+        uint32_t cut = r->splits[i].left_len;
+        status = ts_vocabulary_add_merge(r->tokenizer, p->bytes, cut, p->bytes + cut, p->len - cut,
+                                         (uint32_t)i, r->err);
+    }
+    return status;
+}
+
+ts_status ts_tokenizer_read_spm(ts_tokenizer *tokenizer, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    reading r = {.tokenizer = tokenizer, .path = path, .err = err};
+    TS_TRY(ts_file_read(path, MAX_FILE_BYTES, &text, err));
+    TS_TRY(read_model(&r, (wire){(const unsigned char *)text.bytes, text.len, 0}));
+    TS_TRY(check_supported(&r));
+    tokenizer->prefix = r.dummy_prefix ? TS_PREFIX_EACH : TS_PREFIX_NEVER;
+    tokenizer->strip = r.dummy_prefix;
+    if ((status = add_pieces(&r)) != TS_OK || (status = add_merges(&r)) != TS_OK) {
+        ts_error_context(err, "%s", path);
+    }
+out:
+    free(r.pieces);
+    free(r.splits);
+    ts_text_free(&text);
+    return status;
+}

@@ -1,0 +1,247 @@
+#include "data/vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t hash_bytes(const char *bytes, size_t len)
+{
+    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
+    }
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_pair(uint64_t pair)
+{
+    pair *= 0x9E3779B97F4A7C15u;
+    return pair ^ pair >> 32;
+}
+
+static bool is_piece(const ts_tokenizer *t, uint32_t id, const char *bytes, size_t len)
+{
+    return t->pieces[id].len == len && memcmp(t->pieces[id].bytes, bytes, len) == 0;
+}
+
+uint32_t ts_vocabulary_find(const ts_tokenizer *t, const char *bytes, size_t len)
+{
+    if (t->slot_count == 0) {
+        return TS_TOKEN_NONE;
+    }
+    size_t mask = t->slot_count - 1, slot = hash_bytes(bytes, len) & mask;
+    while (t->slots[slot] != TS_TOKEN_NONE && !is_piece(t, t->slots[slot], bytes, len)) {
+        slot = (slot + 1) & mask;
+    }
+    return t->slots[slot];
+}
+
+static void enter_piece(ts_tokenizer *t, uint32_t id)
+{
+    size_t mask = t->slot_count - 1;
+    size_t slot = hash_bytes(t->pieces[id].bytes, t->pieces[id].len) & mask;
+    while (t->slots[slot] != TS_TOKEN_NONE) {
+        slot = (slot + 1) & mask;
+    }
+    t->slots[slot] = id;
+}
+
+static ts_status grow_slots(ts_tokenizer *t, ts_error *err)
+{
+    size_t count = t->slot_count > 0 ? t->slot_count * 2 : 1024;
+    uint32_t *slots = NULL;
+    ts_status status = ts_alloc(count, sizeof *slots, &slots, err);
+    if (status != TS_OK) {
+        return status;
+    }
+    memset(slots, 0xFF, count * sizeof *slots);
+    free(t->slots);
+    t->slots = slots;
+    t->slot_count = count;
+    for (uint32_t id = 0; id < t->piece_count; id++) {
+        if (t->pieces[id].bytes != NULL) {
+            enter_piece(t, id);
+        }
+    }
+    return TS_OK;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
+
+// The byte that "<0x0A>" stands for, or -1.
+static int16_t byte_of(const char *bytes, size_t len)
+{
+    if (len != 6 || memcmp(bytes, "<0x", 3) != 0 || bytes[5] != '>' || hex_digit(bytes[3]) < 0 ||
+        hex_digit(bytes[4]) < 0) {
+        return -1;
+    }
+    return (int16_t)(hex_digit(bytes[3]) * 16 + hex_digit(bytes[4]));
+}
+
+ts_status ts_vocabulary_add(ts_tokenizer *t, const char *bytes, size_t len, uint32_t id,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    char *copy = NULL;
+    if (id >= TS_VOCABULARY_MAX) {
+        TS_FAIL(TS_ERR_FORMAT, "token '%.40s' has id %u, more than %d", bytes, id,
+                TS_VOCABULARY_MAX);
+    }
+    if (id < t->piece_count && t->pieces[id].bytes != NULL) {
+        TS_FAIL(TS_ERR_FORMAT, "tokens '%.40s' and '%.40s' share id %u", t->pieces[id].bytes, bytes,
+                id);
+    }
+    if (ts_vocabulary_find(t, bytes, len) != TS_TOKEN_NONE) {
+        TS_FAIL(TS_ERR_FORMAT, "token '%.40s' stands twice", bytes);
+    }
+    TS_TRY(ts_grow(&t->pieces, &t->piece_capacity, (size_t)id + 1, sizeof *t->pieces, err));
+    TS_TRY(ts_arena_copy_text(&t->arena, bytes, len, &copy, err));
+    if ((t->slots_used + 1) * 2 > t->slot_count) {
+        TS_TRY(grow_slots(t, err));
+    }
+    t->pieces[id] = (ts_piece){.bytes = copy, .len = (uint32_t)len, .byte = byte_of(bytes, len)};
+    t->piece_count = id >= t->piece_count ? id + 1 : t->piece_count;
+    t->slots_used++;
+    enter_piece(t, id);
+out:
+    return status;
+}
+
+ts_status ts_vocabulary_add_token(ts_tokenizer *t, const char *bytes, size_t len, uint32_t id,
+                                  bool special, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (len == 0) {
+        TS_FAIL(TS_ERR_FORMAT, "added token %u is empty", id);
+    }
+    if (t->added_count == TS_ADDED_MAX) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "more than %d added tokens", TS_ADDED_MAX);
+    }
+    uint32_t known = ts_vocabulary_find(t, bytes, len);
+    if (known == TS_TOKEN_NONE) {
+        TS_TRY(ts_vocabulary_add(t, bytes, len, id, err));
+    } else if (known != id) {
+        TS_FAIL(TS_ERR_FORMAT, "token '%.40s' has ids %u and %u", bytes, known, id);
+    }
+    for (size_t i = 0; i < t->added_count; i++) {
+        if (t->added[i].id == id) {
+            TS_FAIL(TS_ERR_FORMAT, "added token '%.40s' stands twice", bytes);
+        }
+    }
+    TS_TRY(ts_grow(&t->added, &t->added_capacity, t->added_count + 1, sizeof *t->added, err));
+    t->added[t->added_count++] =
+        (ts_added){.bytes = t->pieces[id].bytes, .len = (uint32_t)len, .id = id};
+    t->added_first[(unsigned char)bytes[0]] = true;
+    t->pieces[id].special = special;
+out:
+    return status;
+}
+
+// The slot of `pair`, or the free one where it belongs.
+static size_t merge_slot(const ts_merge *merges, size_t slots, uint64_t pair)
+{
+    size_t slot = hash_pair(pair) & (slots - 1);
+    while (merges[slot].id != TS_TOKEN_NONE && merges[slot].pair != pair) {
+        slot = (slot + 1) & (slots - 1);
+    }
+    return slot;
+}
+
+static ts_status grow_merges(ts_tokenizer *t, ts_error *err)
+{
+    size_t slots = t->merge_slots > 0 ? t->merge_slots * 2 : 1024;
+    ts_merge *merges = NULL;
+    ts_status status = ts_alloc(slots, sizeof *merges, &merges, err);
+    if (status != TS_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < slots; i++) {
+        merges[i].id = TS_TOKEN_NONE;
+    }
+    for (size_t i = 0; i < t->merge_slots; i++) {
+        if (t->merges[i].id != TS_TOKEN_NONE) {
+            merges[merge_slot(merges, slots, t->merges[i].pair)] = t->merges[i];
+        }
+    }
+    free(t->merges);
+    t->merges = merges;
+    t->merge_slots = slots;
+    return TS_OK;
+}
+
+ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left_len,
+                                  const char *right, size_t right_len, uint32_t rank, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char joined[512];
+    if (left_len + right_len > sizeof joined) {
+        TS_FAIL(TS_ERR_FORMAT, "a merge of %zu bytes", left_len + right_len);
+    }
+    memcpy(joined, left, left_len);
+    memcpy(joined + left_len, right, right_len);
+    uint32_t l = ts_vocabulary_find(t, left, left_len);
+    uint32_t r = ts_vocabulary_find(t, right, right_len);
+    uint32_t id = ts_vocabulary_find(t, joined, left_len + right_len);
+    if (l == TS_TOKEN_NONE || r == TS_TOKEN_NONE || id == TS_TOKEN_NONE) {
+        TS_FAIL(TS_ERR_FORMAT, "merge of '%.*s' and '%.*s': %s is not in the vocabulary",
+                (int)left_len, left, (int)right_len, right,
+                l == TS_TOKEN_NONE   ? "the first"
+                : r == TS_TOKEN_NONE ? "the second"
+                                     : "what they form");
+    }
+    if ((t->merge_count + 1) * 2 > t->merge_slots) {
+        TS_TRY(grow_merges(t, err));
+    }
+    uint64_t pair = (uint64_t)l << 32 | r;
+    ts_merge *slot = &t->merges[merge_slot(t->merges, t->merge_slots, pair)];
+    t->merge_count += slot->id == TS_TOKEN_NONE;
+    *slot = (ts_merge){pair, rank, id}; // of equal pairs the last counts, as in Hugging Face's
+out:
+    return status;
+}
+
+const ts_merge *ts_vocabulary_find_merge(const ts_tokenizer *t, uint32_t left, uint32_t right)
+{
+    if (t->merge_slots == 0) {
+        return NULL;
+    }
+    uint64_t pair = (uint64_t)left << 32 | right;
+    const ts_merge *merge = &t->merges[merge_slot(t->merges, t->merge_slots, pair)];
+    return merge->id != TS_TOKEN_NONE ? merge : NULL;
+}
+
+static int longest_first(const void *a, const void *b)
+{
+    const ts_added *x = a, *y = b;
+    return x->len != y->len ? (x->len < y->len ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
+}
+
+ts_status ts_vocabulary_finish(ts_tokenizer *t, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (t->added_count > 0) {
+        qsort(t->added, t->added_count, sizeof *t->added, longest_first);
+    }
+    memset(t->byte_ids, 0xFF, sizeof t->byte_ids);
+    for (uint32_t id = 0; id < t->piece_count; id++) {
+        if (t->pieces[id].bytes != NULL && t->pieces[id].byte >= 0) {
+            t->byte_ids[t->pieces[id].byte] = id;
+        }
+    }
+    for (unsigned byte = 0; byte < 256; byte++) {
+        if (t->byte_ids[byte] == TS_TOKEN_NONE) {
+            TS_FAIL(TS_ERR_UNSUPPORTED,
+                    "the vocabulary lacks <0x%02X>: only tokenizers that fall "
+                    "back to bytes are supported",
+                    byte);
+        }
+    }
+    t->space_id = ts_vocabulary_find(t, "\xE2\x96\x81", 3);
+out:
+    return status;
+}

@@ -1,0 +1,55 @@
+// What the tests of this floor share.
+#ifndef TESTS_DATA_DATA_TEST_H
+#define TESTS_DATA_DATA_TEST_H
+
+#include "base/file.h"
+#include "data/tokenizer.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIXTURE_FOLDER SHARED_FOLDER "/fixtures/tinyllama-chat"
+
+// A fresh folder under /tmp; the caller removes it with remove_folder.
+static inline char *make_folder(void)
+{
+    char *folder = strdup("/tmp/tinysft-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    return folder;
+}
+
+static inline void remove_folder(char *folder)
+{
+    ts_error err = {0};
+    cr_assert_eq(ts_folder_remove(folder, &err), TS_OK, "%s", err.message);
+    free(folder);
+}
+
+static inline void write_bytes(const char *folder, const char *name, const void *bytes, size_t len)
+{
+    ts_error err = {0};
+    ts_text path = {0};
+    cr_assert_eq(ts_path_join(folder, name, &path, &err), TS_OK);
+    cr_assert_eq(ts_file_write(path.bytes, bytes, len, &err), TS_OK, "%s", err.message);
+    ts_text_free(&path);
+}
+
+static inline void write_text(const char *folder, const char *name, const char *text)
+{
+    write_bytes(folder, name, text, strlen(text));
+}
+
+// TinyLlama's tokenizer; skips the test where the fixtures are not beside the repository.
+static inline ts_tokenizer *open_fixture_tokenizer(void)
+{
+    ts_error err = {0};
+    ts_tokenizer *t = NULL;
+    if (!ts_folder_exists(FIXTURE_FOLDER)) {
+        cr_skip_test("needs " FIXTURE_FOLDER);
+    }
+    cr_assert_eq(ts_tokenizer_open(FIXTURE_FOLDER, &t, &err), TS_OK, "%s", err.message);
+    return t;
+}
+
+#endif

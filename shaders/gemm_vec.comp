@@ -1,0 +1,233 @@
+#version 450
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "weight.glsl"
+
+// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0), in f32, for any GPU.
+//
+//   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
+//
+// The classic tiling. A workgroup owns TILE_M x TILE_N elements of C and walks along k; every
+// K_STEP columns of A and B go through shared memory, where each is used TILE_N or TILE_M times.
+// An invocation keeps ROWS x COLUMNS sums in registers:
+//
+//                        TILE_N
+//                   +--------------+
+//                   |  tile_b      | K_STEP        for each k of the step:
+//                   +--------------+                   x = tile_a[k][its ROWS]
+//      K_STEP       +--------------+                   y = tile_b[k][its COLUMNS]
+//     +------+      | .    .    .  |                   acc += x y^T
+//     |      |      |   [4x4] of   |
+//     |tile_a|      |   one invo-  | TILE_M
+//     |      |      |   cation     |
+//     +------+      +--------------+
+//
+// Both tiles lie k-major in shared memory whatever the layout in the buffers, so the inner loop
+// reads whole vec4s. Operands whose rows run along k are transposed on the way in; rows are padded
+// by one vec4 so that those scattered writes fall into different banks. The next step's loads are
+// issued before this step's arithmetic and wait in registers: memory latency hides behind it.
+// A quad of four consecutive elements is the unit of every load: one vector load if ALIGNED, four
+// guarded ones if not. Outside of A and B everything is zero.
+//
+// ALIGNED promises that lda and ldb are multiples of 4, and so is the length of the rows: k for
+// A[m, k] and B[n, k], m for A[k, m], n for B[k, n].
+// The local size must be (TILE_M / ROWS) * (TILE_N / COLUMNS), ROWS and COLUMNS multiples of 4.
+// The sum over k runs in one fixed order: the same input gives the same bits.
+
+layout(local_size_x_id = 3) in;
+layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
+layout(constant_id = 1) const uint LAYOUT = 0;
+layout(constant_id = 2) const uint ALIGNED = 0;
+layout(constant_id = 4) const uint TILE_M = 64;
+layout(constant_id = 5) const uint TILE_N = 64;
+layout(constant_id = 6) const uint K_STEP = 16;
+layout(constant_id = 7) const uint ROWS = 4;
+layout(constant_id = 8) const uint COLUMNS = 4;
+
+const uint NT = 0;
+const uint NN = 1;
+const uint TN = 2;
+
+const uint INVOCATIONS = gl_WorkGroupSize.x;
+const uint ACROSS = TILE_N / COLUMNS;
+const uint ROWS4 = ROWS / 4;
+const uint COLUMNS4 = COLUMNS / 4;
+const uint A_STRIDE4 = TILE_M / 4 + 1; // vec4s from one k to the next
+const uint B_STRIDE4 = TILE_N / 4 + 1;
+const uint A_QUADS = TILE_M * K_STEP / 4;
+const uint B_QUADS = TILE_N * K_STEP / 4;
+const uint A_FETCHES = (A_QUADS + INVOCATIONS - 1) / INVOCATIONS;
+const uint B_FETCHES = (B_QUADS + INVOCATIONS - 1) / INVOCATIONS;
+
+layout(push_constant) uniform Push {
+    uint m, n, k;
+    uint lda, ldb, ldc; // elements from one row to the next
+    float alpha;
+    uint accumulate;
+} push;
+
+// One buffer, seen as scalars, pairs of words or quads.
+layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
+layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B2 { uvec2 b2[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
+layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
+
+shared vec4 tile_a[K_STEP * A_STRIDE4];
+shared vec4 tile_b[K_STEP * B_STRIDE4];
+
+// Four elements of a row of A from `column` on; zero beyond the matrix.
+vec4 a_quad(uint row, uint column, uint rows, uint columns)
+{
+    vec4 quad = vec4(0.0);
+    if (row < rows) {
+        const uint at = row * push.lda + column;
+        if (ALIGNED != 0) {
+            if (column < columns)
+                quad = a4[at / 4];
+        } else {
+            [[unroll]] for (uint i = 0; i < 4; i++)
+                if (column + i < columns)
+                    quad[i] = a1[at + i];
+        }
+    }
+    return quad;
+}
+
+vec4 b_quad(uint row, uint column, uint rows, uint columns)
+{
+    vec4 quad = vec4(0.0);
+    if (row < rows) {
+        const uint at = row * push.ldb + column;
+        if (ALIGNED != 0) {
+            if (column < columns)
+                quad = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b4[at / 4])
+                                            : weight_unpack4(B_TYPE, b2[at / 4]);
+        } else {
+            [[unroll]] for (uint i = 0; i < 4; i++)
+                if (column + i < columns)
+                    quad[i] = B_TYPE == WEIGHT_F32
+                                  ? uintBitsToFloat(b1[at + i])
+                                  : weight_unpack1(B_TYPE, b1[(at + i) / 2], at + i);
+        }
+    }
+    return quad;
+}
+
+// Quads are numbered so that neighbouring invocations read neighbouring addresses: along k where
+// rows run along k, along m or n elsewhere.
+vec4 fetch_a(uint quad, uint row0, uint k0)
+{
+    if (LAYOUT == TN)
+        return a_quad(k0 + quad / (TILE_M / 4), row0 + quad % (TILE_M / 4) * 4, push.k, push.m);
+    return a_quad(row0 + quad / (K_STEP / 4), k0 + quad % (K_STEP / 4) * 4, push.m, push.k);
+}
+
+vec4 fetch_b(uint quad, uint column0, uint k0)
+{
+    if (LAYOUT == NT)
+        return b_quad(column0 + quad / (K_STEP / 4), k0 + quad % (K_STEP / 4) * 4, push.n, push.k);
+    return b_quad(k0 + quad / (TILE_N / 4), column0 + quad % (TILE_N / 4) * 4, push.k, push.n);
+}
+
+void stage_a(uint quad, vec4 value)
+{
+    if (LAYOUT == TN) {
+        tile_a[quad / (TILE_M / 4) * A_STRIDE4 + quad % (TILE_M / 4)] = value;
+    } else {
+        const uint row = quad / (K_STEP / 4);
+        const uint k = quad % (K_STEP / 4) * 4;
+        [[unroll]] for (uint i = 0; i < 4; i++)
+            tile_a[(k + i) * A_STRIDE4 + row / 4][row % 4] = value[i];
+    }
+}
+
+void stage_b(uint quad, vec4 value)
+{
+    if (LAYOUT != NT) {
+        tile_b[quad / (TILE_N / 4) * B_STRIDE4 + quad % (TILE_N / 4)] = value;
+    } else {
+        const uint column = quad / (K_STEP / 4);
+        const uint k = quad % (K_STEP / 4) * 4;
+        [[unroll]] for (uint i = 0; i < 4; i++)
+            tile_b[(k + i) * B_STRIDE4 + column / 4][column % 4] = value[i];
+    }
+}
+
+void store(uint row, uint column, vec4 sum)
+{
+    const uint at = row * push.ldc + column;
+    sum *= push.alpha;
+    if (((push.n | push.ldc) & 3) == 0) {
+        if (push.accumulate != 0)
+            sum += c4[at / 4];
+        c4[at / 4] = sum;
+    } else {
+        [[unroll]] for (uint i = 0; i < 4; i++)
+            if (column + i < push.n)
+                c1[at + i] = sum[i] + (push.accumulate != 0 ? c1[at + i] : 0.0);
+    }
+}
+
+void main()
+{
+    const uint self = gl_LocalInvocationIndex;
+    const uint row0 = gl_WorkGroupID.y * TILE_M;
+    const uint column0 = gl_WorkGroupID.x * TILE_N;
+    const uint my_row4 = self / ACROSS * ROWS4;
+    const uint my_column4 = self % ACROSS * COLUMNS4;
+
+    vec4 acc[ROWS * COLUMNS4];
+    [[unroll]] for (uint i = 0; i < ROWS * COLUMNS4; i++)
+        acc[i] = vec4(0.0);
+
+    vec4 next_a[A_FETCHES];
+    vec4 next_b[B_FETCHES];
+    [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+        next_a[i] = fetch_a(i * INVOCATIONS + self, row0, 0);
+    [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+        next_b[i] = fetch_b(i * INVOCATIONS + self, column0, 0);
+
+    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+        barrier(); // nobody reads the tiles any more
+        [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+            if (A_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_QUADS)
+                stage_a(i * INVOCATIONS + self, next_a[i]);
+        [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+            if (B_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < B_QUADS)
+                stage_b(i * INVOCATIONS + self, next_b[i]);
+        barrier(); // the tiles are whole
+
+        if (k0 + K_STEP < push.k) {
+            [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+                next_a[i] = fetch_a(i * INVOCATIONS + self, row0, k0 + K_STEP);
+            [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+                next_b[i] = fetch_b(i * INVOCATIONS + self, column0, k0 + K_STEP);
+        }
+
+        [[unroll]] for (uint k = 0; k < K_STEP; k++) {
+            vec4 x[ROWS4];
+            vec4 y[COLUMNS4];
+            [[unroll]] for (uint i = 0; i < ROWS4; i++)
+                x[i] = tile_a[k * A_STRIDE4 + my_row4 + i];
+            [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+                y[j] = tile_b[k * B_STRIDE4 + my_column4 + j];
+            [[unroll]] for (uint i = 0; i < ROWS; i++)
+                [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+                    acc[i * COLUMNS4 + j] =
+                        fma(vec4(x[i / 4][i % 4]), y[j], acc[i * COLUMNS4 + j]);
+        }
+    }
+
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
+        const uint row = row0 + my_row4 * 4 + i;
+        [[unroll]] for (uint j = 0; j < COLUMNS4; j++) {
+            const uint column = column0 + (my_column4 + j) * 4;
+            if (row < push.m && column < push.n)
+                store(row, column, acc[i * COLUMNS4 + j]);
+        }
+    }
+}

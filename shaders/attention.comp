@@ -1,0 +1,72 @@
+// Causal attention with an online softmax (Milakov, Gimelshein 2018; Dao et al. 2022): one
+// invocation holds one query row of one head with its output in registers and walks the keys.
+// The invocations of a workgroup are 64 neighbouring rows of the same head, so all of them read
+// the same key at the same time; each ignores keys outside its own first .. last.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "grid.glsl"
+
+layout(local_size_x = 64) in;
+layout(constant_id = 1) const uint DIM = 64;
+const uint QUADS = DIM / 4;
+
+layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
+layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
+layout(binding = 2) readonly buffer V { vec4 v[]; };         // [kv_rows, kv_heads, dim]
+layout(binding = 3) readonly buffer First { uint first[]; }; // [rows]
+layout(binding = 4) readonly buffer Last { uint last[]; };   // [rows]
+layout(binding = 5) writeonly buffer O { vec4 o[]; };        // [rows, heads, dim]
+layout(binding = 6) writeonly buffer Lse { float lse[]; };   // [rows, heads]
+layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
+
+shared uint from, to; // the keys that some row of this workgroup sees
+
+void main()
+{
+    const uint me = gl_LocalInvocationID.x;
+    const uint head = workgroup_index() % heads;
+    const uint row = workgroup_index() / heads * 64 + me;
+    const uint safe_row = min(row, rows - 1);
+    const uint my_first = first[safe_row], my_last = last[safe_row];
+
+    if (me == 0) {
+        from = my_first;
+        to = my_last;
+    }
+    barrier();
+    atomicMin(from, my_first);
+    atomicMax(to, my_last);
+    barrier();
+
+    vec4 query[QUADS], sum[QUADS];
+    [[unroll]] for (uint d = 0; d < QUADS; d++) {
+        query[d] = scale * q[(safe_row * heads + head) * QUADS + d];
+        sum[d] = vec4(0);
+    }
+    float largest = -1e30, total = 0;
+    const uint kv_head = head / (heads / kv_heads);
+    for (uint j = from; j <= to; j++) {
+        const uint key = (j * kv_heads + kv_head) * QUADS;
+        vec4 products = vec4(0);
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            products += query[d] * k[key + d];
+        }
+        const float score = products.x + products.y + products.z + products.w;
+        const bool sees = j >= my_first && j <= my_last;
+        const float raised = sees ? max(largest, score) : largest;
+        const float shrink = exp(largest - raised);
+        const float weight = sees ? exp(score - raised) : 0.0;
+        total = total * shrink + weight;
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            sum[d] = sum[d] * shrink + weight * v[key + d];
+        }
+        largest = raised;
+    }
+    if (row < rows) {
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            o[(row * heads + head) * QUADS + d] = sum[d] / total;
+        }
+        lse[row * heads + head] = largest + log(total);
+    }
+}

@@ -1,0 +1,75 @@
+// dk and dv of one key row and key head: one invocation walks the query rows that see the key,
+// for every head that shares it. 64 neighbouring keys a workgroup; all read the same query.
+//     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "grid.glsl"
+
+layout(local_size_x = 64) in;
+layout(constant_id = 1) const uint DIM = 64;
+const uint QUADS = DIM / 4;
+
+layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
+layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
+layout(binding = 2) readonly buffer V { vec4 v[]; };           // [rows, kv_heads, dim]
+layout(binding = 3) readonly buffer Dout { vec4 dout[]; };     // [rows, heads, dim]
+layout(binding = 4) readonly buffer Lse { float lse[]; };      // [rows, heads]
+layout(binding = 5) readonly buffer Delta { float delta[]; };  // [rows, heads]
+layout(binding = 6) readonly buffer End { uint end[]; };       // [rows], one past the sequence
+layout(binding = 7) writeonly buffer Dk { vec4 dk[]; };        // [rows, kv_heads, dim]
+layout(binding = 8) writeonly buffer Dv { vec4 dv[]; };        // [rows, kv_heads, dim]
+layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
+
+shared uint to; // one past the last query that sees some key of this workgroup
+
+void main()
+{
+    const uint me = gl_LocalInvocationID.x;
+    const uint kv_head = workgroup_index() % kv_heads;
+    const uint first_row = workgroup_index() / kv_heads * 64, row = first_row + me;
+    const uint safe_row = min(row, rows - 1);
+    const uint my_end = end[safe_row];
+
+    if (me == 0) {
+        to = my_end;
+    }
+    barrier();
+    atomicMax(to, my_end);
+    barrier();
+
+    vec4 key[QUADS], value[QUADS], key_sum[QUADS], value_sum[QUADS];
+    const uint mine = (safe_row * kv_heads + kv_head) * QUADS;
+    [[unroll]] for (uint d = 0; d < QUADS; d++) {
+        key[d] = scale * k[mine + d];
+        value[d] = v[mine + d];
+        key_sum[d] = vec4(0);
+        value_sum[d] = vec4(0);
+    }
+    const uint group = heads / kv_heads;
+    for (uint i = first_row; i < to; i++) {
+        for (uint head = kv_head * group; head < (kv_head + 1) * group; head++) {
+            const uint query = (i * heads + head) * QUADS;
+            vec4 scores = vec4(0), weights = vec4(0);
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                scores += key[d] * q[query + d];
+                weights += value[d] * dout[query + d];
+            }
+            const float score = scores.x + scores.y + scores.z + scores.w;
+            const float dp = weights.x + weights.y + weights.z + weights.w;
+            const bool seen = i >= row && i < my_end;
+            const float p = seen ? exp(score - lse[i * heads + head]) : 0.0;
+            const float ds = p * (dp - delta[i * heads + head]) * scale;
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                value_sum[d] += p * dout[query + d];
+                key_sum[d] += ds * q[query + d];
+            }
+        }
+    }
+    if (row < rows) {
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            dk[mine + d] = key_sum[d];
+            dv[mine + d] = value_sum[d];
+        }
+    }
+}

@@ -1,0 +1,21 @@
+// y = x * rstd * weight from a rstd that the forward pass kept: one invocation an element.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "grid.glsl"
+#include "stored.glsl"
+
+layout(local_size_x = 128) in;
+layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
+layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
+layout(binding = 2) readonly buffer Rstd { float rstd[]; };    // [rows]
+layout(binding = 3) writeonly buffer Y { float y[]; };         // [rows, cols]
+layout(push_constant) uniform Scalars { uint rows, cols; };
+
+void main()
+{
+    const uint i = invocation_index();
+    if (i < rows * cols) {
+        const uint c = i % cols;
+        y[i] = x[i] * rstd[i / cols] * stored_value(weight[stored_word(c)], c);
+    }
+}

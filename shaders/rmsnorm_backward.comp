@@ -1,0 +1,36 @@
+// dx += rstd * (g - xhat mean(g xhat)), g = weight dy, xhat = x rstd: one workgroup a row.
+// Adding to dx joins the norm's branch to the residual one.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#define WORKERS 128
+#include "grid.glsl"
+#include "reduce.glsl"
+#include "stored.glsl"
+
+layout(local_size_x = WORKERS) in;
+layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
+layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
+layout(binding = 2) readonly buffer Rstd { float rstd[]; };    // [rows]
+layout(binding = 3) readonly buffer Dy { float dy[]; };        // [rows, cols]
+layout(binding = 4) buffer Dx { float dx[]; };                 // [rows, cols]
+layout(push_constant) uniform Scalars { uint rows, cols; };
+
+void main()
+{
+    const uint row = workgroup_index(), me = gl_LocalInvocationID.x;
+    if (row >= rows) {
+        return;
+    }
+    const float r = rstd[row];
+    float products = 0;
+    for (uint c = me; c < cols; c += WORKERS) {
+        const uint i = row * cols + c;
+        products += stored_value(weight[stored_word(c)], c) * dy[i] * x[i];
+    }
+    const float mean = workgroup_sum(products) * r / float(cols);
+    for (uint c = me; c < cols; c += WORKERS) {
+        const uint i = row * cols + c;
+        const float g = stored_value(weight[stored_word(c)], c) * dy[i];
+        dx[i] += r * (g - x[i] * r * mean);
+    }
+}

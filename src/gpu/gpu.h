@@ -1,0 +1,73 @@
+// The Vulkan device: which one, what it can do, and the handle everything else of this floor
+// hangs on. Nothing here knows of neural networks.
+#ifndef TS_GPU_GPU_H
+#define TS_GPU_GPU_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <volk.h>
+
+// What a device says of itself.
+typedef struct ts_gpu_caps {
+    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
+    char driver[VK_MAX_DRIVER_NAME_SIZE + VK_MAX_DRIVER_INFO_SIZE];
+    uint32_t api_version;
+    VkPhysicalDeviceType type;
+    uint32_t subgroup_size;
+    uint32_t max_invocations;        // of one workgroup
+    uint32_t max_groups[3];          // of one dispatch
+    uint32_t shared_bytes;           // of one workgroup
+    uint64_t max_binding_bytes;      // largest storage-buffer view
+    uint64_t max_allocation_bytes;   // largest single allocation
+    uint64_t memory_bytes;           // largest device-local heap
+    uint64_t memory_free_bytes;      // of it, by VK_EXT_memory_budget; memory_bytes without
+    uint32_t view_alignment;         // of a view's offset into a buffer
+    bool unified_memory;             // device memory is the host's: map, never stage
+    float timestamp_ns;              // of one tick; 0: no timestamps
+    const char *unusable;            // why this program cannot use it; NULL: it can
+} ts_gpu_caps;
+
+static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
+{
+    return caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+const char *ts_gpu_type_name(VkPhysicalDeviceType type);
+
+// Everything Vulkan offers here, in Vulkan's order, and which one would be taken. The caller
+// frees `caps`.
+typedef struct ts_gpu_list {
+    ts_gpu_caps *caps;
+    size_t count;
+    size_t chosen;        // index; meaningful when count > 0
+    const char *reason;   // why that one
+} ts_gpu_list;
+
+typedef struct ts_gpu_params {
+    const char *device; // index as ts_gpu_list counts, or part of a name; NULL: best first
+    bool validate;      // Khronos validation layer with synchronisation checks; the environment
+                        // variable TINYSFT_VALIDATE=1 asks for the same
+} ts_gpu_params;
+
+// TS_ERR_DEVICE with what to install when there is no Vulkan loader or driver; TS_ERR_ARGUMENT
+// listing the devices when `device` matches none or several.
+ts_status ts_gpu_enumerate(const ts_gpu_params *params, ts_gpu_list *out, ts_error *err);
+
+typedef struct ts_gpu ts_gpu;
+ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err);
+void ts_gpu_close(ts_gpu *gpu); // NULL is fine
+
+// The mirror device, for tests: no Vulkan; memory is the host's, tensors asked for as F32 hold
+// doubles, and a dispatch runs its `mirror` function at once. The whole of the model's code runs
+// on it unchanged, in double precision. Never chosen by ts_gpu_open.
+ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err);
+bool ts_gpu_is_mirror(const ts_gpu *gpu);
+
+const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu);
+
+// Messages the validation layer has given in this process, devices already closed included.
+uint64_t ts_gpu_validation_messages(void);
+
+#endif

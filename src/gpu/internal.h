@@ -1,0 +1,38 @@
+// What the files of this floor share and nobody else sees.
+#ifndef TS_GPU_INTERNAL_H
+#define TS_GPU_INTERNAL_H
+
+#include "gpu/gpu.h"
+#include "gpu/pipeline.h"
+
+enum { TS_MAX_BINDINGS = 10 };
+
+struct ts_gpu {
+    bool mirror; // nothing below but caps is set
+    VkInstance instance;
+    VkDebugUtilsMessengerEXT messenger;
+    VkPhysicalDevice physical;
+    VkDevice device;
+    VkQueue queue;
+    uint32_t queue_family;
+    struct VolkDeviceTable vk; // this device's functions
+    ts_gpu_caps caps;
+    VkPhysicalDeviceMemoryProperties memory;
+
+    // By number of storage buffers: one layout of a set that holds them at bindings 0, 1, ...
+    VkDescriptorSetLayout set_layouts[TS_MAX_BINDINGS + 1];
+    VkPipelineLayout pipeline_layouts[TS_MAX_BINDINGS + 1];
+    VkPipelineCache pipeline_cache;
+    struct ts_pipeline *pipelines; // built so far
+    size_t pipeline_count, pipeline_capacity;
+
+    uint64_t allocated_bytes; // device memory held now
+};
+
+// Turns a VkResult into a status: "vkAllocateMemory: out of device memory".
+ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err);
+
+ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err);
+void ts_gpu_pipelines_close(ts_gpu *gpu);
+
+#endif

@@ -1,0 +1,260 @@
+#include "gpu/memory.h"
+
+#include "base/memory.h"
+#include "gpu/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Views start at multiples of this even where a device asks for less, so that a plan made
+// without a device holds for all, and 16-byte loads are aligned.
+enum { VIEW_ALIGNMENT = 256, STAGING_BYTES = 16 << 20 };
+
+ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count)
+{
+    uint64_t size = ts_dtype_bytes(view.dtype);
+    assert((first + count) * size <= view.bytes);
+    return (ts_view){.buffer = view.buffer,
+                     .offset = view.offset + first * size,
+                     .bytes = count * size,
+                     .dtype = view.dtype};
+}
+
+// The first memory type of `allowed` that has all of `flags`, or UINT32_MAX.
+static uint32_t find_type(const ts_gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags flags)
+{
+    for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++) {
+        if ((allowed >> i & 1u) && (gpu->memory.memoryTypes[i].propertyFlags & flags) == flags) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static uint32_t choose_type(const ts_gpu *gpu, uint32_t allowed, ts_gpu_place place)
+{
+    const VkMemoryPropertyFlags host =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags wishes[2][3] = {
+        [TS_PLACE_DEVICE] = {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+                                 (gpu->caps.unified_memory ? host : 0),
+                             VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0},
+        [TS_PLACE_HOST] = {host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, host, host},
+    };
+    uint32_t type = UINT32_MAX;
+    for (size_t i = 0; i < 3 && type == UINT32_MAX; i++) {
+        type = find_type(gpu, allowed, wishes[place][i]);
+    }
+    return type;
+}
+
+static void close_buffer(ts_gpu *gpu, ts_gpu_buffer *buffer)
+{
+    if (buffer == NULL) {
+        return;
+    }
+    if (gpu->mirror) {
+        free(buffer->mapped);
+        free(buffer);
+        return;
+    }
+    gpu->vk.vkDestroyBuffer(gpu->device, buffer->handle, NULL);
+    gpu->vk.vkFreeMemory(gpu->device, buffer->memory, NULL);
+    if (buffer->memory != VK_NULL_HANDLE) {
+        gpu->allocated_bytes -= buffer->bytes;
+    }
+    free(buffer);
+}
+
+static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts_gpu_buffer **out,
+                             ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu_buffer *buffer = NULL;
+    TS_TRY(ts_alloc(1, sizeof *buffer, &buffer, err));
+    if (gpu->mirror) {
+        buffer->bytes = bytes;
+        TS_TRY(ts_alloc(bytes, 1, &buffer->mapped, err));
+        goto out;
+    }
+    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                     .size = bytes,
+                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                              VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                              VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    TS_TRY(ts_gpu_check(gpu->vk.vkCreateBuffer(gpu->device, &info, NULL, &buffer->handle),
+                        "vkCreateBuffer", err));
+    VkMemoryRequirements needs;
+    gpu->vk.vkGetBufferMemoryRequirements(gpu->device, buffer->handle, &needs);
+    uint32_t type = choose_type(gpu, needs.memoryTypeBits, place);
+    const VkMemoryAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                             .allocationSize = needs.size,
+                                             .memoryTypeIndex = type};
+    TS_TRY(ts_gpu_check(gpu->vk.vkAllocateMemory(gpu->device, &allocation, NULL, &buffer->memory),
+                        "vkAllocateMemory", err));
+    buffer->bytes = bytes;
+    gpu->allocated_bytes += bytes;
+    TS_TRY(ts_gpu_check(
+        gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
+        "vkBindBufferMemory", err));
+    if (gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) {
+        void *mapped;
+        TS_TRY(ts_gpu_check(
+            gpu->vk.vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped),
+            "vkMapMemory", err));
+        buffer->mapped = mapped;
+    }
+out:
+    if (status != TS_OK) {
+        ts_error_context(err, "device memory, %.1f MiB", (double)bytes / (1 << 20));
+        close_buffer(gpu, buffer);
+        buffer = NULL;
+    }
+    *out = buffer;
+    return status;
+}
+
+ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
+                       ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (arena->gpu != NULL && arena->gpu->mirror && dtype == TS_F32) {
+        dtype = TS_F64;
+    }
+    uint64_t size = ts_dtype_bytes(dtype);
+    if (count == 0 || count > (UINT64_MAX - VIEW_ALIGNMENT) / size) {
+        TS_FAIL(TS_ERR_MEMORY, "a tensor of %llu elements cannot be held",
+                (unsigned long long)count);
+    }
+    uint64_t bytes = ts_align_up(count * size, VIEW_ALIGNMENT);
+    *out = (ts_view){.bytes = count * size, .dtype = dtype};
+    if (arena->gpu != NULL) {
+        ts_gpu_buffer *last =
+            arena->block_count > 0 ? arena->blocks[arena->block_count - 1] : NULL;
+        if (last == NULL || last->bytes - arena->block_used < bytes) {
+            TS_TRY(ts_grow(&arena->blocks, &arena->block_capacity, arena->block_count + 1,
+                           sizeof *arena->blocks, err));
+            TS_TRY(open_buffer(arena->gpu, arena->place, ts_max_u64(bytes, arena->block_bytes),
+                               &last, err));
+            arena->blocks[arena->block_count++] = last;
+            arena->block_used = 0;
+        }
+        out->buffer = last;
+        out->offset = arena->block_used;
+        arena->block_used += bytes;
+    }
+    arena->used_bytes += bytes;
+out:
+    return status;
+}
+
+void ts_gpu_arena_close(ts_gpu_arena *arena)
+{
+    for (size_t i = 0; i < arena->block_count; i++) {
+        close_buffer(arena->gpu, arena->blocks[i]);
+    }
+    free(arena->blocks);
+    *arena = (ts_gpu_arena){0};
+}
+
+// One copy between two buffers, waited for. Used only while loading and saving.
+static ts_status copy_now(ts_gpu *gpu, VkBuffer from, uint64_t from_offset, VkBuffer to,
+                          uint64_t to_offset, uint64_t bytes, ts_error *err)
+{
+    ts_status status = TS_OK;
+    VkCommandPool pool = VK_NULL_HANDLE;
+    VkCommandBuffer commands;
+    const VkCommandPoolCreateInfo pool_info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                               .queueFamilyIndex = gpu->queue_family};
+    TS_TRY(ts_gpu_check(gpu->vk.vkCreateCommandPool(gpu->device, &pool_info, NULL, &pool),
+                        "vkCreateCommandPool", err));
+    const VkCommandBufferAllocateInfo allocate = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .commandPool = pool,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1};
+    TS_TRY(ts_gpu_check(gpu->vk.vkAllocateCommandBuffers(gpu->device, &allocate, &commands),
+                        "vkAllocateCommandBuffers", err));
+    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    const VkBufferCopy region = {
+        .srcOffset = from_offset, .dstOffset = to_offset, .size = bytes};
+    TS_TRY(ts_gpu_check(gpu->vk.vkBeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer",
+                        err));
+    gpu->vk.vkCmdCopyBuffer(commands, from, to, 1, &region);
+    TS_TRY(ts_gpu_check(gpu->vk.vkEndCommandBuffer(commands), "vkEndCommandBuffer", err));
+    const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                                 .commandBufferCount = 1,
+                                 .pCommandBuffers = &commands};
+    TS_TRY(ts_gpu_check(gpu->vk.vkQueueSubmit(gpu->queue, 1, &submit, VK_NULL_HANDLE),
+                        "vkQueueSubmit", err));
+    TS_TRY(ts_gpu_check(gpu->vk.vkQueueWaitIdle(gpu->queue), "vkQueueWaitIdle", err));
+out:
+    gpu->vk.vkDestroyCommandPool(gpu->device, pool, NULL);
+    return status;
+}
+
+// Moves bytes through a staging buffer, STAGING_BYTES at a time.
+static ts_status transfer(ts_gpu *gpu, ts_view view, void *bytes, uint64_t len, bool upload,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu_buffer *staging = NULL;
+    TS_TRY(open_buffer(gpu, TS_PLACE_HOST, ts_min_u64(len, STAGING_BYTES), &staging, err));
+    for (uint64_t at = 0; at < len; at += staging->bytes) {
+        uint64_t piece = ts_min_u64(len - at, staging->bytes);
+        unsigned char *host = (unsigned char *)bytes + at;
+        if (upload) {
+            memcpy(staging->mapped, host, piece);
+            TS_TRY(copy_now(gpu, staging->handle, 0, view.buffer->handle, view.offset + at, piece,
+                            err));
+        } else {
+            TS_TRY(copy_now(gpu, view.buffer->handle, view.offset + at, staging->handle, 0, piece,
+                            err));
+            memcpy(host, staging->mapped, piece);
+        }
+    }
+out:
+    close_buffer(gpu, staging);
+    return status;
+}
+
+ts_status ts_gpu_upload(ts_gpu *gpu, ts_view view, const void *bytes, uint64_t len, ts_error *err)
+{
+    if (view.dtype == TS_F64) { // the mirror device's idea of F32
+        double *to = ts_view_host(view);
+        for (uint64_t i = 0; i < len / sizeof(float); i++) {
+            to[i] = ((const float *)bytes)[i];
+        }
+        return TS_OK;
+    }
+    assert(len <= view.bytes);
+    if (view.buffer->mapped != NULL) {
+        memcpy(view.buffer->mapped + view.offset, bytes, len);
+        return TS_OK;
+    }
+    return transfer(gpu, view, (void *)(uintptr_t)bytes, len, true, err);
+}
+
+ts_status ts_gpu_download(ts_gpu *gpu, ts_view view, void *bytes, uint64_t len, ts_error *err)
+{
+    if (view.dtype == TS_F64) {
+        const double *from = ts_view_host(view);
+        for (uint64_t i = 0; i < len / sizeof(float); i++) {
+            ((float *)bytes)[i] = (float)from[i];
+        }
+        return TS_OK;
+    }
+    assert(len <= view.bytes);
+    if (view.buffer->mapped != NULL) {
+        memcpy(bytes, view.buffer->mapped + view.offset, len);
+        return TS_OK;
+    }
+    return transfer(gpu, view, bytes, len, false, err);
+}
+
+void *ts_view_host(ts_view view)
+{
+    assert(view.buffer->mapped != NULL);
+    return view.buffer->mapped + view.offset;
+}

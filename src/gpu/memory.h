@@ -1,0 +1,56 @@
+// Device memory in arenas: a few large buffers, cut into views, freed together.
+#ifndef TS_GPU_MEMORY_H
+#define TS_GPU_MEMORY_H
+
+#include "base/dtype.h"
+#include "gpu/gpu.h"
+
+// One Vulkan buffer with memory of its own.
+typedef struct ts_gpu_buffer {
+    VkBuffer handle;
+    VkDeviceMemory memory;
+    uint64_t bytes;
+    unsigned char *mapped; // the host's address of it, or NULL where the host cannot reach it
+} ts_gpu_buffer;
+
+// A tensor's place on the device: part of a buffer. Views never overlap their neighbours.
+typedef struct ts_view {
+    const ts_gpu_buffer *buffer; // NULL: no view
+    uint64_t offset, bytes;
+    ts_dtype dtype; // how the elements are stored
+} ts_view;
+
+// The elements [first, first + count) of a view as a view; first's byte offset must keep to the
+// device's view_alignment.
+ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count);
+
+typedef enum ts_gpu_place {
+    TS_PLACE_DEVICE, // device-local; mapped too where memory is unified
+    TS_PLACE_HOST,   // mapped, cached: what the host writes or reads every step
+} ts_gpu_place;
+
+// Starts with the fields below set and the rest zero. With `gpu` NULL it allocates nothing and
+// only counts: a plan and the real thing are the same code.
+typedef struct ts_gpu_arena {
+    ts_gpu *gpu;
+    ts_gpu_place place;
+    uint64_t block_bytes; // size of new buffers; larger tensors get a buffer of their own
+    ts_gpu_buffer **blocks;
+    size_t block_count, block_capacity;
+    uint64_t block_used; // bytes of the last block given out
+    uint64_t used_bytes; // sum over all views, aligned
+} ts_gpu_arena;
+
+// A view of `count` elements. Its content is undefined until written.
+ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
+                       ts_error *err);
+void ts_gpu_arena_close(ts_gpu_arena *arena);
+
+// Host to device and back, complete on return. Nothing may be in flight that uses the view.
+ts_status ts_gpu_upload(ts_gpu *gpu, ts_view view, const void *bytes, uint64_t len, ts_error *err);
+ts_status ts_gpu_download(ts_gpu *gpu, ts_view view, void *bytes, uint64_t len, ts_error *err);
+
+// The host's address of a TS_PLACE_HOST view.
+void *ts_view_host(ts_view view);
+
+#endif

@@ -1,0 +1,29 @@
+// Compute pipelines, built on first use and kept.
+#ifndef TS_GPU_PIPELINE_H
+#define TS_GPU_PIPELINE_H
+
+#include "gpu/gpu.h"
+
+enum { TS_MAX_CONSTANTS = 12 };
+
+// Which pipeline: a shader and the values of its specialisation constants 0, 1, ...
+typedef struct ts_pipeline_key {
+    const uint32_t *words; // SPIR-V, identified by address
+    size_t word_bytes;
+    const char *name;
+    uint32_t binding_count;
+    uint32_t constant_count;
+    uint32_t constants[TS_MAX_CONSTANTS];
+} ts_pipeline_key;
+
+typedef struct ts_pipeline {
+    ts_pipeline_key key;
+    VkPipeline handle;
+    VkPipelineLayout layout;
+} ts_pipeline;
+
+// The pointer is good until the next call.
+ts_status ts_gpu_pipeline(ts_gpu *gpu, const ts_pipeline_key *key, const ts_pipeline **out,
+                          ts_error *err);
+
+#endif

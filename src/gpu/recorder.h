@@ -1,0 +1,46 @@
+// Recording work for the device and sending it. One recorder is one stream: what is recorded
+// later sees what was recorded earlier, and a barrier goes in exactly where a dispatch touches
+// what an earlier one since the last barrier wrote (or writes what it read).
+#ifndef TS_GPU_RECORDER_H
+#define TS_GPU_RECORDER_H
+
+#include "gpu/memory.h"
+#include "gpu/pipeline.h"
+
+typedef struct ts_recorder ts_recorder;
+
+typedef enum ts_access { TS_READ = 1, TS_WRITE = 2, TS_READ_WRITE = 3 } ts_access;
+
+typedef struct ts_dispatch ts_dispatch;
+struct ts_dispatch {
+    ts_pipeline_key pipeline;
+    ts_view views[10];
+    ts_access access[10];
+    uint32_t view_count;
+    uint32_t push[32]; // push constants, 4 bytes each
+    uint32_t push_count;
+    uint32_t groups[3];
+    void (*mirror)(const ts_dispatch *dispatch); // the same in C, for the mirror device
+};
+
+ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err);
+void ts_recorder_close(ts_recorder *recorder); // waits for what is in flight; NULL is fine
+ts_gpu *ts_recorder_gpu(const ts_recorder *recorder);
+
+// Recording never fails on the spot: the first failure is kept, the rest is skipped, and
+// ts_recorder_run tells it. So a model's forward pass reads as a list of operations.
+void ts_recorder_dispatch(ts_recorder *recorder, const ts_dispatch *dispatch);
+void ts_recorder_copy(ts_recorder *recorder, ts_view from, ts_view to); // equal sizes
+void ts_recorder_zero(ts_recorder *recorder, ts_view view);
+void ts_recorder_fail(ts_recorder *recorder, const ts_error *error);
+
+// Sends everything recorded since the last call and waits until the device has done it.
+ts_status ts_recorder_run(ts_recorder *recorder, ts_error *err);
+
+// Totals since the recorder was opened.
+typedef struct ts_recorder_stats {
+    uint64_t dispatches, barriers, submits;
+} ts_recorder_stats;
+ts_recorder_stats ts_recorder_statistics(const ts_recorder *recorder);
+
+#endif

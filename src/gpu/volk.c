@@ -1,0 +1,3 @@
+// The one place that carries volk's code: it finds libvulkan at run time.
+#define VOLK_IMPLEMENTATION
+#include <volk.h>

@@ -1,0 +1,230 @@
+#include "ops/kernels.h"
+
+#include "base/memory.h"
+#include "ops/ref/ref.h"
+#include "ops/shaders.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- The rows as data
+
+#define SHADER(file) #file,
+#define READ(type, name, elements) {#name, TS_BUFFER_##type, TS_READ},
+#define WRITE(type, name, elements) {#name, TS_BUFFER_##type, TS_WRITE},
+#define UPDATE(type, name, elements) {#name, TS_BUFFER_##type, TS_READ_WRITE},
+#define U32(name) {'u', #name},
+#define F32(name) {'f', #name},
+#define CONSTANT(name) {'c', #name},
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, groups, TOLERANCE)                         \
+    [TS_KERNEL_##kernel] = {.name = #kernel,                                                       \
+                            .shaders = {FILES NULL},                                               \
+                            .buffers = {VIEWS{0}},                                                 \
+                            .fields = {SCALARS CONSTANTS{0}},                                      \
+                            .tolerance = TOLERANCE},
+const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
+#include "ops/kernels.def"
+};
+#undef KERNEL
+#undef SHADER
+#undef READ
+#undef WRITE
+#undef UPDATE
+#undef U32
+#undef F32
+#undef CONSTANT
+
+// ---- Sizes: the rows' expressions over their own scalars, in 64 bits
+
+#define READ(type, name, elements) *out++ = (elements);
+#define WRITE(type, name, elements) *out++ = (elements);
+#define UPDATE(type, name, elements) *out++ = (elements);
+#define U32(name)                                                                                  \
+    const uint64_t name = *push++;                                                                 \
+    (void)name;
+#define F32(name) push++;
+#define CONSTANT(name)                                                                             \
+    const uint64_t name = *constant++;                                                             \
+    (void)name;
+#define CEIL_DIV(a, b) ts_ceil_div((a), (b))
+#define GROUPS(x, y)                                                                               \
+    groups[0] = (x);                                                                               \
+    groups[1] = (y);
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                           \
+    static void sizes_of_##kernel(const uint32_t *push, const uint32_t *constant, uint64_t *out,   \
+                                  uint64_t groups[2])                                              \
+    {                                                                                              \
+        SCALARS CONSTANTS VIEWS GRID(void) push;                                                   \
+        (void)constant;                                                                            \
+    }
+#include "ops/kernels.def"
+#undef KERNEL
+#undef READ
+#undef WRITE
+#undef UPDATE
+#undef U32
+#undef F32
+#undef CONSTANT
+
+// ---- Mirrors: a dispatch turned into arrays of double
+
+// The values of a view as doubles: the view's own where it holds doubles (the mirror device's
+// tensors do), otherwise a widened copy that *copy owns.
+static const double *widened(const ts_view *view, double **copy)
+{
+    if (view->dtype == TS_F64) {
+        return ts_view_host(*view);
+    }
+    size_t count = view->bytes / ts_dtype_bytes(view->dtype);
+    double *values = malloc(count * sizeof *values);
+    if (values == NULL) {
+        abort(); // the mirror device is for tests, on tensors that are small
+    }
+    for (size_t i = 0; i < count; i++) {
+        values[i] = ts_dtype_load(view->dtype, ts_view_host(*view), i);
+    }
+    return *copy = values;
+}
+
+static double float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+#define INPUT_F32 widened(view, copy)
+#define INPUT_WEIGHT widened(view, copy)
+#define INPUT_INDEX ts_view_host(*view)
+#define READ(type, name, elements)                                                                 \
+    ref.name = INPUT_##type;                                                                       \
+    view++, copy++;
+#define WRITE(type, name, elements)                                                                \
+    ref.name = ts_view_host(*view);                                                                \
+    view++, copy++;
+#define UPDATE(type, name, elements) WRITE(type, name, elements)
+#define U32(name) ref.name = *push++;
+#define F32(name) ref.name = float_of(*push++);
+#define CONSTANT(name) ref.name = *constant++;
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                           \
+    static void mirror_##kernel(const ts_dispatch *dispatch)                                       \
+    {                                                                                              \
+        double *copies[10] = {0}, **copy = copies;                                                 \
+        const ts_view *view = dispatch->views;                                                     \
+        const uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;       \
+        struct ts_##kernel##_ref ref;                                                              \
+        VIEWS SCALARS CONSTANTS ts_ref_##kernel(&ref);                                             \
+        (void)push, (void)constant;                                                                \
+        for (size_t i = 0; i < TS_COUNT(copies); i++) {                                            \
+            free(copies[i]);                                                                       \
+        }                                                                                          \
+    }
+#include "ops/kernels.def"
+#undef KERNEL
+#undef READ
+#undef WRITE
+#undef UPDATE
+#undef U32
+#undef F32
+#undef CONSTANT
+
+static const struct {
+    void (*sizes)(const uint32_t *push, const uint32_t *constant, uint64_t *out,
+                  uint64_t groups[2]);
+    void (*mirror)(const ts_dispatch *dispatch);
+} functions[TS_KERNEL_COUNT] = {
+#define KERNEL(kernel, ...) {sizes_of_##kernel, mirror_##kernel},
+#include "ops/kernels.def"
+#undef KERNEL
+};
+
+void ts_kernel_sizes(ts_kernel kernel, const ts_dispatch *dispatch, uint64_t elements[10],
+                     uint64_t groups[2])
+{
+    functions[kernel].sizes(dispatch->push, dispatch->pipeline.constants + 1, elements, groups);
+}
+
+// ---- Recording
+
+static const struct ts_shader *find_shader(const char *name)
+{
+    const struct ts_shader *shader = ts_shader_table;
+    while (shader->name != NULL && strcmp(shader->name, name) != 0) {
+        shader++;
+    }
+    assert(shader->name != NULL);
+    return shader;
+}
+
+// A grid that is too wide in x goes on in y; shaders/include/grid.glsl undoes it.
+static void fold(const ts_gpu *gpu, const uint64_t groups[2], uint32_t out[3])
+{
+    uint64_t x = groups[0], y = groups[1], limit = ts_gpu_capabilities(gpu)->max_groups[0];
+    if (y == 1 && x > limit) {
+        y = ts_ceil_div(x, limit);
+        x = ts_ceil_div(x, y);
+    }
+    out[0] = (uint32_t)ts_min_u64(x, UINT32_MAX);
+    out[1] = (uint32_t)ts_min_u64(y, UINT32_MAX);
+    out[2] = 1;
+}
+
+void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
+                      ts_dispatch *dispatch)
+{
+    const ts_kernel_info *info = &ts_kernels[kernel];
+    const struct ts_shader *code = find_shader(info->shaders[shader]);
+    uint64_t elements[10], groups[2];
+    uint32_t count = 0, constants = 1;
+    for (; info->buffers[count].name != NULL; count++) {
+        dispatch->access[count] = info->buffers[count].access;
+        if (info->buffers[count].type == TS_BUFFER_WEIGHT) {
+            dispatch->pipeline.constants[0] = dispatch->views[count].dtype;
+        }
+    }
+    dispatch->view_count = count;
+    dispatch->push_count = 0;
+    for (const ts_kernel_field *field = info->fields; field->name != NULL; field++) {
+        *(field->kind == 'c' ? &constants : &dispatch->push_count) += 1;
+    }
+    dispatch->pipeline.words = code->words;
+    dispatch->pipeline.word_bytes = code->bytes;
+    dispatch->pipeline.name = code->name;
+    dispatch->pipeline.binding_count = count;
+    dispatch->pipeline.constant_count = constants;
+    ts_kernel_sizes(kernel, dispatch, elements, groups);
+    for (uint32_t i = 0; i < count; i++) {
+        const ts_view *view = &dispatch->views[i];
+        assert(view->buffer != NULL);
+        assert(elements[i] * ts_dtype_bytes(view->dtype) <= view->bytes);
+        (void)view;
+    }
+    fold(ts_recorder_gpu(recorder), groups, dispatch->groups);
+    dispatch->mirror = functions[kernel].mirror;
+    ts_recorder_dispatch(recorder, dispatch);
+}
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+#define READ(type, name, elements) *view++ = args->name;
+#define WRITE(type, name, elements) *view++ = args->name;
+#define UPDATE(type, name, elements) *view++ = args->name;
+#define U32(name) *push++ = args->name;
+#define F32(name) *push++ = bits_of(args->name);
+#define CONSTANT(name) *constant++ = args->name;
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                           \
+    void ts_##kernel(ts_recorder *recorder, const struct ts_##kernel##_args *args)                 \
+    {                                                                                              \
+        ts_dispatch dispatch = {0};                                                                \
+        ts_view *view = dispatch.views;                                                            \
+        uint32_t *push = dispatch.push, *constant = dispatch.pipeline.constants + 1;               \
+        VIEWS SCALARS CONSTANTS(void) view, (void)push, (void)constant;                            \
+        ts_kernel_record(recorder, TS_KERNEL_##kernel, args->shader, &dispatch);                   \
+    }
+#include "ops/kernels.def"

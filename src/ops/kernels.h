@@ -1,0 +1,73 @@
+// One typed call an op, made from kernels.def: fill a struct ts_NAME_args, call ts_NAME, and one
+// dispatch is recorded. On the mirror device (ts_gpu_open_mirror) the same call runs the double
+// mirror ts_ref_NAME instead, at once.
+#ifndef TS_OPS_KERNELS_H
+#define TS_OPS_KERNELS_H
+
+#include "gpu/recorder.h"
+
+// The kernels, in the registry's order.
+typedef enum ts_kernel {
+#define KERNEL(name, ...) TS_KERNEL_##name,
+#include "ops/kernels.def"
+#undef KERNEL
+    TS_KERNEL_COUNT
+} ts_kernel;
+
+// struct ts_NAME_args: views of the buffers, the scalars, the specialisation constants, and
+// which of the row's shaders (0, the first, unless set).
+#define READ(type, name, elements) ts_view name;
+#define WRITE(type, name, elements) ts_view name;
+#define UPDATE(type, name, elements) ts_view name;
+#define U32(name) uint32_t name;
+#define F32(name) float name;
+#define CONSTANT(name) uint32_t name;
+#define KERNEL(name, shaders, buffers, scalars, constants, groups, tolerance)                      \
+    struct ts_##name##_args {                                                                      \
+        buffers scalars constants uint32_t shader;                                                 \
+    };                                                                                             \
+    void ts_##name(ts_recorder *recorder, const struct ts_##name##_args *args);
+#include "ops/kernels.def"
+#undef KERNEL
+#undef READ
+#undef WRITE
+#undef UPDATE
+#undef U32
+#undef F32
+#undef CONSTANT
+
+// What a kernel's row says, for those who go through all of them (tests, benchmarks, doctor).
+typedef enum ts_buffer_type { TS_BUFFER_F32, TS_BUFFER_WEIGHT, TS_BUFFER_INDEX } ts_buffer_type;
+
+typedef struct ts_kernel_buffer {
+    const char *name;
+    ts_buffer_type type;
+    ts_access access;
+} ts_kernel_buffer;
+
+typedef struct ts_kernel_field {
+    char kind; // 'u' U32, 'f' F32: push constants in order; 'c': specialisation constants 1, 2, ...
+    const char *name;
+} ts_kernel_field;
+
+typedef struct ts_kernel_info {
+    const char *name;
+    const char *shaders[4];        // ends with NULL
+    ts_kernel_buffer buffers[10];  // in the order of the bindings; ends with a NULL name
+    ts_kernel_field fields[16];    // ends with a NULL name
+    double tolerance;              // relative, in f32
+} ts_kernel_info;
+
+extern const ts_kernel_info ts_kernels[TS_KERNEL_COUNT];
+
+// What the row of `kernel` makes of the scalars and constants set in `dispatch`: how many elements
+// each buffer must hold, and how many workgroups run.
+void ts_kernel_sizes(ts_kernel kernel, const ts_dispatch *dispatch, uint64_t elements[10],
+                     uint64_t groups[2]);
+
+// Records `kernel` from an untyped dispatch (views, push constants, constants[1..] set): what the
+// typed calls do, for those who go through all kernels.
+void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
+                      ts_dispatch *dispatch);
+
+#endif

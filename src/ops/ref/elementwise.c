@@ -1,0 +1,127 @@
+// Mirrors of the kernels that treat rows or elements one by one.
+#include "base/rng.h"
+#include "ops/ref/ref.h"
+
+#include <math.h>
+
+void ts_ref_embed(const struct ts_embed_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t c = 0; c < a->cols; c++) {
+            a->y[t * a->cols + c] = a->table[(size_t)a->ids[t] * a->cols + c];
+        }
+    }
+}
+
+void ts_ref_rmsnorm(const struct ts_rmsnorm_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        const double *x = a->x + t * a->cols;
+        double squares = 0;
+        for (size_t c = 0; c < a->cols; c++) {
+            squares += x[c] * x[c];
+        }
+        a->rstd[t] = 1 / sqrt(squares / a->cols + a->eps);
+        for (size_t c = 0; c < a->cols; c++) {
+            a->y[t * a->cols + c] = x[c] * a->rstd[t] * a->weight[c];
+        }
+    }
+}
+
+void ts_ref_rmsnorm_again(const struct ts_rmsnorm_again_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t c = 0; c < a->cols; c++) {
+            a->y[t * a->cols + c] = a->x[t * a->cols + c] * a->rstd[t] * a->weight[c];
+        }
+    }
+}
+
+void ts_ref_rmsnorm_backward(const struct ts_rmsnorm_backward_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        const double *x = a->x + t * a->cols, *dy = a->dy + t * a->cols;
+        double *dx = a->dx + t * a->cols, r = a->rstd[t], mean = 0;
+        for (size_t c = 0; c < a->cols; c++) {
+            mean += a->weight[c] * dy[c] * x[c] * r / a->cols;
+        }
+        for (size_t c = 0; c < a->cols; c++) {
+            dx[c] += r * (a->weight[c] * dy[c] - x[c] * r * mean);
+        }
+    }
+}
+
+void ts_ref_rope(const struct ts_rope_ref *a)
+{
+    size_t pairs = a->dim / 2;
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t head = 0; head < a->heads; head++) {
+            double *x = a->x + (t * a->heads + head) * a->dim;
+            for (size_t i = 0; i < pairs; i++) {
+                const double *angle = a->table + (a->position[t] * pairs + i) * 2;
+                double c = angle[0], s = a->sign * angle[1], low = x[i], high = x[i + pairs];
+                x[i] = low * c - high * s;
+                x[i + pairs] = high * c + low * s;
+            }
+        }
+    }
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+void ts_ref_swiglu(const struct ts_swiglu_ref *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        a->y[i] = a->gate[i] * sigmoid(a->gate[i]) * a->up[i];
+    }
+}
+
+void ts_ref_swiglu_backward(const struct ts_swiglu_backward_ref *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        double g = a->gate[i], u = a->up[i], s = sigmoid(g);
+        a->gate[i] = a->dy[i] * u * s * (1 + g * (1 - s));
+        a->up[i] = a->dy[i] * g * s;
+    }
+}
+
+void ts_ref_add(const struct ts_add_ref *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        a->y[i] += a->x[i];
+    }
+}
+
+void ts_ref_gather_rows(const struct ts_gather_rows_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t c = 0; c < a->cols; c++) {
+            a->y[t * a->cols + c] = a->x[(size_t)a->index[t] * a->cols + c];
+        }
+    }
+}
+
+void ts_ref_scatter_rows(const struct ts_scatter_rows_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t c = 0; c < a->cols; c++) {
+            a->y[(size_t)a->index[t] * a->cols + c] = a->x[t * a->cols + c];
+        }
+    }
+}
+
+void ts_ref_dropout(const struct ts_dropout_ref *a)
+{
+    const uint32_t key[2] = {a->seed_low, a->seed_high};
+    for (uint32_t block = 0; block < (a->count + 3) / 4; block++) {
+        uint32_t words[4];
+        ts_philox((uint32_t[4]){block, 0, a->stream, 0}, key, words);
+        for (uint32_t i = block * 4; i < block * 4 + 4 && i < a->count; i++) {
+            double kept = words[i % 4] >= a->drop ? a->x[i] * a->scale : 0;
+            a->y[i] = (a->accumulate ? a->y[i] : 0) + kept;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// The mirrors: every kernel once more in plain C and double, written to be read beside its
+// shader. They are the truth that kernels are tested against, and what the mirror device runs.
+#ifndef TS_OPS_REF_H
+#define TS_OPS_REF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// struct ts_NAME_ref: the row's buffers as arrays of double (INDEX: uint32_t), then its scalars.
+#define REF_F32 double
+#define REF_WEIGHT double
+#define REF_INDEX uint32_t
+#define READ(type, name, elements) const REF_##type *name;
+#define WRITE(type, name, elements) REF_##type *name;
+#define UPDATE(type, name, elements) REF_##type *name;
+#define U32(name) uint32_t name;
+#define F32(name) double name;
+#define CONSTANT(name) uint32_t name;
+#define KERNEL(name, shaders, buffers, scalars, constants, groups, tolerance)                      \
+    struct ts_##name##_ref {                                                                       \
+        buffers scalars constants                                                                  \
+    };                                                                                             \
+    void ts_ref_##name(const struct ts_##name##_ref *a);
+#include "ops/kernels.def"
+#undef KERNEL
+#undef READ
+#undef WRITE
+#undef UPDATE
+#undef U32
+#undef F32
+#undef CONSTANT
+
+#endif

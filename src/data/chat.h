@@ -27,6 +27,13 @@ ts_status ts_chat_style_parse(const char *name, ts_chat_style *out, ts_error *er
 // unknown template is refused by name, no template at all means plain.
 ts_status ts_chat_style_of_model(const char *model_folder, ts_chat_style *out, ts_error *err);
 
+// The same for the template's text; false: unknown.
+bool ts_chat_style_of_template(const char *jinja, ts_chat_style *out);
+
+// The token that ends an answer, at which generation stops.
+ts_status ts_chat_end_token(const ts_tokenizer *tokenizer, ts_chat_style style, uint32_t *out,
+                            ts_error *err);
+
 // Tokens of a conversation and, for each, whether it bears loss: assistant text and the end
 // token behind it do, nothing else does. Starts zeroed; both arrays have tokens.count entries.
 typedef struct ts_chat_tokens {
@@ -36,10 +43,16 @@ typedef struct ts_chat_tokens {
 } ts_chat_tokens;
 void ts_chat_tokens_free(ts_chat_tokens *chat);
 
-// With `ask` the text ends in the generation prompt ("<|assistant|>\n"). Content that spells a
-// special token stays text; *escaped (may be NULL) counts such turns.
+// Appends a conversation. With `ask` the text ends in the generation prompt ("<|assistant|>\n").
+// Content that spells a special token stays text; *escaped (may be NULL) grows by the number of
+// such turns. A token that begins before an answer and reaches into it bears no loss.
 ts_status ts_chat_encode(const ts_tokenizer *tokenizer, ts_chat_style style, const ts_turn *turns,
                          size_t count, bool ask, ts_chat_tokens *out, size_t *escaped,
                          ts_error *err);
+
+// Appends a plain document: BOS, the text with its special tokens, the end token; all but BOS
+// bear loss.
+ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *text, size_t len,
+                                  ts_chat_tokens *out, ts_error *err);
 
 #endif

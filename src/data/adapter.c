@@ -1,0 +1,347 @@
+#include "data/adapter.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *path;
+} modules[TS_MODULE_COUNT] = {
+    [TS_MODULE_Q] = {"q_proj", "self_attn.q_proj"},
+    [TS_MODULE_K] = {"k_proj", "self_attn.k_proj"},
+    [TS_MODULE_V] = {"v_proj", "self_attn.v_proj"},
+    [TS_MODULE_O] = {"o_proj", "self_attn.o_proj"},
+    [TS_MODULE_GATE] = {"gate_proj", "mlp.gate_proj"},
+    [TS_MODULE_UP] = {"up_proj", "mlp.up_proj"},
+    [TS_MODULE_DOWN] = {"down_proj", "mlp.down_proj"},
+};
+
+#define KNOWN_MODULES "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
+
+const char *ts_module_name(ts_module module)
+{
+    return modules[module].name;
+}
+
+const char *ts_module_path(ts_module module)
+{
+    return modules[module].path;
+}
+
+// The bits of the module named by name[0..len), 0 when unknown.
+static uint32_t module_bits(const char *name, size_t len)
+{
+    static const char all[] = "all-linear";
+    if (len == strlen(all) && memcmp(name, all, len) == 0) {
+        return TS_MODULES_ALL;
+    }
+    for (unsigned i = 0; i < TS_MODULE_COUNT; i++) {
+        if (strlen(modules[i].name) == len && memcmp(modules[i].name, name, len) == 0) {
+            return TS_MODULE_BIT(i);
+        }
+    }
+    return 0;
+}
+
+ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err)
+{
+    uint32_t all = 0;
+    for (const char *at = list;;) {
+        size_t len = strcspn(at, ", ");
+        uint32_t bits = module_bits(at, len);
+        if (len > 0 && bits == 0) {
+            return ts_error_set(err, TS_ERR_ARGUMENT,
+                                "module '%.*s' is none of " KNOWN_MODULES " and all-linear",
+                                (int)ts_min_u64(len, 40), at);
+        }
+        all |= bits;
+        at += len;
+        at += strspn(at, ", ");
+        if (*at == '\0') {
+            break;
+        }
+    }
+    if (all == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "no module to adapt; choose from " KNOWN_MODULES);
+    }
+    *out = all;
+    return TS_OK;
+}
+
+void ts_adapter_config_free(ts_adapter_config *config)
+{
+    ts_text_free(&config->base_model);
+    *config = (ts_adapter_config){0};
+}
+
+double ts_adapter_scale(const ts_adapter_config *config)
+{
+    return config->alpha / (config->use_rslora ? sqrt(config->r) : config->r);
+}
+
+// target_modules: the names, or a string. PEFT takes a string as a regular expression; only a
+// module's plain name and "all-linear" are read.
+static ts_status read_targets(const cJSON *targets, const char *path, uint32_t *out, ts_error *err)
+{
+    bool list = cJSON_IsArray(targets);
+    *out = 0;
+    if (!list && !cJSON_IsString(targets)) {
+        return ts_error_set(err, TS_ERR_FORMAT,
+                            "%s: key 'target_modules': expected an array of names, found %s", path,
+                            ts_json_kind(targets));
+    }
+    for (const cJSON *entry = list ? targets->child : targets; entry != NULL;
+         entry = list ? entry->next : NULL) {
+        const char *name = cJSON_IsString(entry) ? entry->valuestring : "";
+        uint32_t bits = module_bits(name, strlen(name));
+        if (bits == 0) {
+            return ts_error_set(err, TS_ERR_UNSUPPORTED,
+                                "%s: key 'target_modules': '%.60s' is none of " KNOWN_MODULES, path,
+                                name);
+        }
+        *out |= bits;
+    }
+    return *out != 0 ? TS_OK
+                     : ts_error_set(err, TS_ERR_FORMAT, "%s: key 'target_modules' is empty", path);
+}
+
+static bool is_off(const cJSON *value)
+{
+    return value == NULL || cJSON_IsNull(value) || cJSON_IsFalse(value) ||
+           ((cJSON_IsObject(value) || cJSON_IsArray(value)) && value->child == NULL);
+}
+
+// Refuses, by its key, whatever would make the adapter compute something else than plain LoRA.
+static ts_status check_supported(const cJSON *config, const char *path, ts_error *err)
+{
+    static const char *const off[] = {
+        "alora_invocation_tokens",
+        "alpha_pattern",
+        "exclude_modules",
+        "fan_in_fan_out",
+        "layer_replication",
+        "lora_bias",
+        "layers_to_transform",
+        "modules_to_save",
+        "rank_pattern",
+        "use_bdlora",
+        "trainable_token_indices",
+        "use_dora",
+        "use_qalora",
+        "target_parameters",
+        "velora_config",
+        "kasa_config",
+    };
+    ts_status status = TS_OK;
+    const char *type = NULL;
+    TS_TRY(ts_json_get_text(config, "peft_type", path, &type, err));
+    if (strcmp(type, "LORA") != 0) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: key 'peft_type': '%.40s' is not supported, only LORA is",
+                path, type);
+    }
+    const cJSON *task = ts_json_get(config, "task_type"), *bias = ts_json_get(config, "bias");
+    if (cJSON_IsString(task) && strcmp(task->valuestring, "CAUSAL_LM") != 0) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: key 'task_type': '%.40s' is not supported, only CAUSAL_LM is", path,
+                task->valuestring);
+    }
+    if (bias != NULL && !(cJSON_IsString(bias) && strcmp(bias->valuestring, "none") == 0)) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: key 'bias': only \"none\" is supported", path);
+    }
+    for (size_t i = 0; i < TS_COUNT(off); i++) {
+        const cJSON *value = ts_json_get(config, off[i]);
+        if (!is_off(value)) {
+            char *text = cJSON_PrintUnformatted(value);
+            status = ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: key '%s': %.100s is not supported",
+                                  path, off[i], text != NULL ? text : "");
+            free(text);
+            goto out;
+        }
+    }
+out:
+    return status;
+}
+
+static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_config *out,
+                             ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint64_t r = 0;
+    TS_TRY(check_supported(json, path, err));
+    TS_TRY(ts_json_get_uint(json, "r", 1, TS_ADAPTER_MAX_RANK, path, &r, err));
+    TS_TRY(ts_json_get_double(json, "lora_alpha", path, &out->alpha, err));
+    TS_TRY(read_targets(ts_json_get(json, "target_modules"), path, &out->targets, err));
+    if (ts_json_get(json, "lora_dropout") != NULL) {
+        TS_TRY(ts_json_get_double(json, "lora_dropout", path, &out->dropout, err));
+    }
+    if (!(out->dropout >= 0 && out->dropout < 1)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'lora_dropout': expected a number from 0 to below 1, "
+                "found %g",
+                path, out->dropout);
+    }
+    if (ts_json_get(json, "use_rslora") != NULL) {
+        TS_TRY(ts_json_get_bool(json, "use_rslora", path, &out->use_rslora, err));
+    }
+    const cJSON *base = ts_json_get(json, "base_model_name_or_path");
+    if (cJSON_IsString(base)) {
+        TS_TRY(ts_text_append(&out->base_model, base->valuestring, strlen(base->valuestring), err));
+    }
+    out->r = (uint32_t)r;
+out:
+    return status;
+}
+
+ts_status ts_adapter_config_read(const char *folder, ts_adapter_config *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    cJSON *json = NULL;
+    ts_adapter_config config = {0};
+    TS_TRY(ts_path_join(folder, "adapter_config.json", &path, err));
+    TS_TRY(ts_json_parse_file(path.bytes, &json, err));
+    if (!cJSON_IsObject(json)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", path.bytes, ts_json_kind(json));
+    }
+    TS_TRY(read_fields(json, path.bytes, &config, err));
+    *out = config;
+    config = (ts_adapter_config){0};
+out:
+    ts_adapter_config_free(&config);
+    cJSON_Delete(json);
+    ts_text_free(&path);
+    return status;
+}
+
+// Python writes a float field with a point or an exponent ("16.0"), which tells it from an int.
+static ts_status append_double(ts_text *out, double value, bool integral_allowed, ts_error *err)
+{
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) { // the shortest that reads back the same
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    if (value == floor(value) && fabs(value) < 1e15) {
+        snprintf(text, sizeof text, integral_allowed ? "%.0f" : "%.1f", value);
+    }
+    return ts_text_append(out, text, strlen(text), err);
+}
+
+static ts_status append_targets(ts_text *out, uint32_t targets, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *comma = "";
+    TS_TRY(ts_text_format(out, err, "  \"target_modules\": ["));
+    for (unsigned i = 0; i < TS_MODULE_COUNT; i++) {
+        if (targets & TS_MODULE_BIT(i)) {
+            TS_TRY(ts_text_format(out, err, "%s\n    \"%s\"", comma, modules[i].name));
+            comma = ",";
+        }
+    }
+    TS_TRY(ts_text_format(out, err, "\n  ],\n"));
+out:
+    return status;
+}
+
+ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err,
+                          "{\n"
+                          "  \"alpha_pattern\": {},\n"
+                          "  \"auto_mapping\": null,\n"
+                          "  \"base_model_name_or_path\": "));
+    TS_TRY(ts_json_quote(out, config->base_model.len > 0 ? config->base_model.bytes : "", err));
+    TS_TRY(ts_text_format(out, err,
+                          ",\n"
+                          "  \"bias\": \"none\",\n"
+                          "  \"corda_config\": null,\n"
+                          "  \"eva_config\": null,\n"
+                          "  \"exclude_modules\": null,\n"
+                          "  \"fan_in_fan_out\": false,\n"
+                          "  \"inference_mode\": true,\n"
+                          "  \"init_lora_weights\": true,\n"
+                          "  \"layer_replication\": null,\n"
+                          "  \"layers_pattern\": null,\n"
+                          "  \"layers_to_transform\": null,\n"
+                          "  \"loftq_config\": {},\n"
+                          "  \"lora_alpha\": "));
+    TS_TRY(append_double(out, config->alpha, true, err));
+    TS_TRY(ts_text_format(out, err, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": "));
+    TS_TRY(append_double(out, config->dropout, false, err));
+    TS_TRY(ts_text_format(out, err,
+                          ",\n"
+                          "  \"megatron_config\": null,\n"
+                          "  \"megatron_core\": \"megatron.core\",\n"
+                          "  \"modules_to_save\": null,\n"
+                          "  \"peft_type\": \"LORA\",\n"
+                          "  \"qalora_group_size\": 16,\n"
+                          "  \"r\": %u,\n"
+                          "  \"rank_pattern\": {},\n"
+                          "  \"revision\": null,\n",
+                          config->r));
+    TS_TRY(append_targets(out, config->targets, err));
+    TS_TRY(ts_text_format(out, err,
+                          "  \"target_parameters\": null,\n"
+                          "  \"task_type\": \"CAUSAL_LM\",\n"
+                          "  \"trainable_token_indices\": null,\n"
+                          "  \"use_dora\": false,\n"
+                          "  \"use_qalora\": false,\n"
+                          "  \"use_rslora\": %s\n"
+                          "}\n",
+                          config->use_rslora ? "true" : "false"));
+out:
+    return status;
+}
+
+void ts_adapter_key(uint32_t layer, ts_module module, char side, char out[TS_ADAPTER_KEY_BYTES])
+{
+    assert(side == 'A' || side == 'B');
+    snprintf(out, TS_ADAPTER_KEY_BYTES, "base_model.model.model.layers.%u.%s.lora_%c.weight", layer,
+             modules[module].path, side);
+}
+
+ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *summary, ts_text *out,
+                                ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *base = config->base_model.len > 0 ? config->base_model.bytes : "";
+    const char *separator = "";
+    TS_TRY(ts_text_format(out, err, "---\nbase_model: "));
+    TS_TRY(ts_json_quote(out, base, err)); // a JSON string is a YAML string too
+    TS_TRY(ts_text_format(out, err,
+                          "\nlibrary_name: peft\npipeline_tag: text-generation\n"
+                          "tags:\n- lora\n- tinysft-vk\n---\n\n"
+                          "# LoRA adapter for %s\n\n"
+                          "| | |\n|---|---|\n| rank | %u |\n| alpha | %g |\n| scale | %s |\n"
+                          "| dropout | %g |\n| modules | ",
+                          base[0] != '\0' ? base : "a Llama model", config->r, config->alpha,
+                          config->use_rslora ? "alpha / sqrt(rank)" : "alpha / rank",
+                          config->dropout));
+    for (unsigned i = 0; i < TS_MODULE_COUNT; i++) {
+        if (config->targets & TS_MODULE_BIT(i)) {
+            TS_TRY(ts_text_format(out, err, "%s%s", separator, modules[i].name));
+            separator = ", ";
+        }
+    }
+    TS_TRY(ts_text_format(out, err, " |\n%s%s%s", summary != NULL ? "\n" : "",
+                          summary != NULL ? summary : "", summary != NULL ? "\n" : ""));
+    TS_TRY(ts_text_format(out, err,
+                          "\n## Use\n\n```python\nfrom peft import PeftModel\n"
+                          "from transformers import AutoModelForCausalLM\n\n"
+                          "model = AutoModelForCausalLM.from_pretrained("));
+    TS_TRY(ts_json_quote(out, base, err));
+    TS_TRY(ts_text_format(out, err,
+                          ")\nmodel = PeftModel.from_pretrained(model, \"path/to/this/folder\")\n"
+                          "```\n"));
+out:
+    return status;
+}

@@ -1,0 +1,203 @@
+// The picture's metrics: loss on the left, the rates as bars on the right, what training saw
+// apart below.
+#include "eval/picture_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LOSS_WIDTH = 400,
+    LABEL_WIDTH = 190,
+    BAR_WIDTH = 470,
+    BAR_HEIGHT = 15,
+    RATE_HEIGHT = 54,
+};
+
+static void change_pill(page *p, double x, double top, double gain, const char *text)
+{
+    bool better = gain > 1e-9, worse = gain < -1e-9;
+    page_pill(p, x, top, text,
+              better  ? good_tint
+              : worse ? bad_tint
+                      : neutral_tint,
+              better  ? good_colour
+              : worse ? bad_colour
+                      : soft_colour);
+}
+
+static void format_number(double value, char out[32])
+{
+    if (isfinite(value)) {
+        snprintf(out, 32, value < 100 ? "%.2f" : "%.3g", value);
+    } else {
+        snprintf(out, 32, "–");
+    }
+}
+
+// "2.31 -> 1.72" in large figures; returns the x where it ends.
+static void draw_pair(page *p, double x, double baseline, double size, double before, double after)
+{
+    char text[32];
+    ts_style style = page_style(p, TS_FACE_BOLD, size, base_dark_colour);
+    format_number(before, text);
+    x = page_text(p, x, baseline, &style, text);
+    if (p->evaluation->tuned != NULL) {
+        double y = baseline - 0.33 * size, end = x + 1.3 * size;
+        x += 0.4 * size;
+        ts_canvas_line(p->canvas, x, y, end, y, size / 14, faint_colour);
+        ts_canvas_line(p->canvas, end - size / 5, y - size / 5, end, y, size / 14, faint_colour);
+        ts_canvas_line(p->canvas, end - size / 5, y + size / 5, end, y, size / 14, faint_colour);
+        style.colour = tuned_colour;
+        format_number(after, text);
+        page_text(p, end + 0.4 * size, baseline, &style, text);
+    }
+}
+
+static double draw_losses(page *p, double x, double top, const ts_paired *paired)
+{
+    char text[96];
+    ts_style label = page_style(p, TS_FACE_BOLD, 15, ink_colour);
+    ts_style small = page_style(p, TS_FACE_REGULAR, 13, faint_colour);
+    page_text(p, x, top + 18, &label, "Loss on the reference answer");
+    page_text(p, x, top + 38, &small, "nats per token; lower is better");
+    draw_pair(p, x, top + 88, 40, paired->base.loss, paired->tuned.loss);
+    double y = top + 104;
+    if (p->evaluation->tuned != NULL && isfinite(paired->loss_change)) {
+        snprintf(text, sizeof text, "%+.3f", paired->loss_change);
+        change_pill(p, x, y, -paired->loss_change, text);
+        snprintf(text, sizeof text, "95 %% interval %+.3f to %+.3f", paired->loss_low,
+                 paired->loss_high);
+        page_text(p, x + 84, y + 17, &small, text);
+        y += 36;
+    }
+    page_text(p, x, y + 24, &label, "Perplexity of the reference answer");
+    draw_pair(p, x, y + 58, 24, paired->base.perplexity, paired->tuned.perplexity);
+    return y + 74;
+}
+
+// A bar with its 95 % interval as a thin line, then the count.
+static void draw_bar(page *p, double x, double top, const ts_rate *rate, ts_colour colour,
+                     ts_colour dark)
+{
+    char text[48];
+    ts_style style = page_style(p, TS_FACE_REGULAR, 13, soft_colour);
+    double middle = top + BAR_HEIGHT / 2.0, value = ts_rate_value(rate);
+    ts_canvas_box(p->canvas, x, top, BAR_WIDTH, BAR_HEIGHT, 4, track_colour);
+    if (rate->yes > 0) {
+        ts_canvas_box(p->canvas, x, top, value * BAR_WIDTH, BAR_HEIGHT, 4, colour);
+    }
+    double low = x + rate->low * BAR_WIDTH, high = x + rate->high * BAR_WIDTH;
+    ts_canvas_line(p->canvas, low, middle, high, middle, 1.4, dark);
+    ts_canvas_line(p->canvas, low, middle - 3, low, middle + 3, 1.4, dark);
+    ts_canvas_line(p->canvas, high, middle - 3, high, middle + 3, 1.4, dark);
+    snprintf(text, sizeof text, "%.0f %%   %u of %u", 100 * value, rate->yes, rate->of);
+    page_text(p, x + BAR_WIDTH + 14, top + 12, &style, text);
+}
+
+static void draw_change(page *p, double x, double top, const ts_paired *paired, ts_metric metric)
+{
+    char text[48];
+    const ts_change *change = &paired->changes[metric];
+    ts_style small = page_style(p, TS_FACE_REGULAR, 12.5, faint_colour);
+    double points = 100 * (ts_rate_value(&paired->tuned.rates[metric]) -
+                           ts_rate_value(&paired->base.rates[metric]));
+    snprintf(text, sizeof text, "%+.0f points", points);
+    if (change->gained == change->lost) {
+        snprintf(text, sizeof text, "no change");
+    }
+    change_pill(p, x, top, ts_metric_lower_is_better(metric) ? -points : points, text);
+    if (change->gained + change->lost > 0) {
+        snprintf(text, sizeof text, change->p < 0.001 ? "p < 0.001" : "p = %.3f", change->p);
+        page_text(p, x + 108, top + 17, &small, text);
+    }
+}
+
+static double draw_rates(page *p, double x, double top, const ts_paired *paired)
+{
+    ts_style label = page_style(p, TS_FACE_BOLD, 15, ink_colour);
+    ts_style small = page_style(p, TS_FACE_REGULAR, 12.5, faint_colour);
+    bool tuned = p->evaluation->tuned != NULL;
+    for (int m = 0; m < TS_METRIC_COUNT; m++) {
+        if (paired->base.rates[m].of == 0) {
+            continue;
+        }
+        bool fewer = ts_metric_lower_is_better((ts_metric)m);
+        double bar = x + LABEL_WIDTH, middle = top + (tuned ? BAR_HEIGHT + 2 : BAR_HEIGHT / 2.0);
+        page_text(p, x, middle + (fewer ? -2 : 5), &label, ts_metric_label((ts_metric)m));
+        if (fewer) {
+            page_text(p, x, middle + 15, &small, "fewer is better");
+        }
+        draw_bar(p, bar, top, &paired->base.rates[m], base_colour, base_dark_colour);
+        if (tuned) {
+            draw_bar(p, bar, top + BAR_HEIGHT + 4, &paired->tuned.rates[m], tuned_colour,
+                     tuned_dark_colour);
+            draw_change(p, bar + BAR_WIDTH + 142, middle - 12, paired, (ts_metric)m);
+        }
+        top += tuned ? RATE_HEIGHT : RATE_HEIGHT - 14;
+    }
+    return top;
+}
+
+// "loss 2.10 to 0.91, facts right 3 to 5 of 5, ...": the prompts that training saw.
+static ts_status draw_seen(page *p, double top, double *bottom)
+{
+    ts_status status = TS_OK;
+    const ts_paired *seen = &p->results->seen;
+    bool tuned = p->evaluation->tuned != NULL;
+    ts_style style = page_style(p, TS_FACE_REGULAR, 14, soft_colour);
+    ts_text text = {0};
+    TS_TRY(ts_text_format(&text, p->err, "Apart from the headline, %u prompt%s seen in training: ",
+                          seen->base.prompts, seen->base.prompts == 1 ? "" : "s"));
+    TS_TRY(ts_text_format(&text, p->err, "loss %.2f", seen->base.loss));
+    if (tuned) {
+        TS_TRY(ts_text_format(&text, p->err, " → %.2f", seen->tuned.loss));
+    }
+    for (int m = 0; m < TS_METRIC_COUNT; m++) {
+        const ts_rate *before = &seen->base.rates[m], *after = &seen->tuned.rates[m];
+        if (before->of > 0) {
+            const char *label = ts_metric_label((ts_metric)m);
+            TS_TRY(ts_text_format(&text, p->err, ",  %c%s %u", label[0] | 0x20, label + 1,
+                                  before->yes));
+            if (tuned) {
+                TS_TRY(ts_text_format(&text, p->err, " → %u", after->yes));
+            }
+            TS_TRY(ts_text_format(&text, p->err, " of %u", before->of));
+        }
+    }
+    double left = PAGE_MARGIN + CARD_PADDING, width = CONTENT_WIDTH - 2 * CARD_PADDING;
+    ts_canvas_box(p->canvas, left, top, width, 1, 0, edge_colour);
+    TS_TRY(page_paragraph(p, left, top + 12, width, &style, text.bytes, text.len, 3, bottom));
+out:
+    ts_text_free(&text);
+    return status;
+}
+
+ts_status page_metrics(page *p, double top, double *bottom)
+{
+    const ts_evaluation *e = p->evaluation;
+    const ts_paired *paired = &p->results->held_out;
+    ts_style heading = page_style(p, TS_FACE_BOLD, 20, ink_colour);
+    ts_style note = page_style(p, TS_FACE_REGULAR, 15, soft_colour);
+    double left = PAGE_MARGIN + CARD_PADDING, y = top + CARD_PADDING + 16;
+    char text[96];
+    uint32_t prompts = paired->base.prompts;
+    double x =
+        page_text(p, left, y, &heading, e->seen != NULL ? "Held-out prompts" : "All prompts");
+    snprintf(text, sizeof text, e->seen != NULL ? "%u that training never saw" : "%u", prompts);
+    page_text(p, x + 14, y, &note, text);
+    if (prompts > 0) {
+        double losses = draw_losses(p, left, y + 22, paired);
+        double rates = draw_rates(p, left + LOSS_WIDTH, y + 28, paired);
+        y = fmax(losses, rates);
+    }
+    y += 10;
+    if (e->seen != NULL && p->results->seen.base.prompts > 0) {
+        ts_status status = draw_seen(p, y + 4, &y);
+        if (status != TS_OK) {
+            return status;
+        }
+    }
+    *bottom = y + 16;
+    return TS_OK;
+}

@@ -1,0 +1,51 @@
+// What the sections of the picture share; private to picture*.c.
+//
+// Every section draws itself from `top` and says where it ends. On an empty canvas that only
+// measures, which is how a section's height is known before its background is drawn.
+#ifndef TS_EVAL_PICTURE_PARTS_H
+#define TS_EVAL_PICTURE_PARTS_H
+
+#include "eval/canvas.h"
+#include "eval/report.h"
+
+enum {
+    PAGE_WIDTH = 1600,
+    PAGE_MAX_HEIGHT = 12000,
+    PAGE_MARGIN = 48,
+    CONTENT_WIDTH = PAGE_WIDTH - 2 * PAGE_MARGIN,
+    CARD_PADDING = 22,
+    CARD_GAP = 14,
+};
+
+typedef struct page {
+    const ts_evaluation *evaluation;
+    const ts_results *results;
+    ts_canvas *canvas; // the empty one while measuring
+    ts_canvas nothing; // that empty one
+    ts_fonts *fonts;
+    ts_lines lines; // scratch
+    ts_text clean;  // scratch
+    ts_error *err;
+} page;
+
+// The palette.
+extern const ts_colour page_colour, card_colour, edge_colour, night_colour, ink_colour, soft_colour,
+    faint_colour, track_colour, base_colour, base_dark_colour, tuned_colour, tuned_dark_colour,
+    good_colour, good_tint, bad_colour, bad_tint, neutral_tint, white_colour;
+
+ts_style page_style(const page *p, ts_face face, double size_px, ts_colour colour);
+// One line of our own text; returns the x where it ends.
+double page_text(page *p, double x, double baseline, const ts_style *style, const char *text);
+double page_text_width(const ts_style *style, const char *text);
+// Foreign text, cleaned, wrapped and cut; *bottom is where it ends.
+ts_status page_paragraph(page *p, double x, double top, double width, const ts_style *style,
+                         const char *text, size_t len, size_t max_lines, double *bottom);
+// A word in a rounded box of 24 pixels' height; returns the x where the box ends.
+double page_pill(page *p, double x, double top, const char *text, ts_colour box, ts_colour ink);
+void page_card(page *p, double x, double top, double width, double height);
+
+ts_status page_metrics(page *p, double top, double *bottom);
+void page_row_heads(page *p, double top, double *bottom);
+ts_status page_row(page *p, size_t index, double top, double *bottom);
+
+#endif

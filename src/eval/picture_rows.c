@@ -1,0 +1,184 @@
+// The picture's rows: a prompt, its answers, and how each was judged.
+#include "eval/picture_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PROMPT_WIDTH = 380,
+    COLUMN_GAP = 24,
+    MAX_PROMPT_LINES = 10,
+    MAX_REFERENCE_LINES = 6,
+    MAX_ANSWER_LINES = 14,
+};
+
+static const ts_colour category_tints[TS_CATEGORY_COUNT] = {
+    {224, 236, 254}, {243, 232, 255}, {254, 243, 210}, {255, 228, 230}, {214, 245, 240}};
+static const ts_colour category_inks[TS_CATEGORY_COUNT] = {
+    {30, 78, 160}, {107, 33, 168}, {146, 84, 8}, {170, 24, 60}, {15, 106, 96}};
+
+static double answer_width(const page *p)
+{
+    double all = CONTENT_WIDTH - 2 * CARD_PADDING - PROMPT_WIDTH - COLUMN_GAP;
+    return p->evaluation->tuned != NULL ? (all - COLUMN_GAP) / 2 : all;
+}
+
+static double answer_left(const page *p, int column)
+{
+    return PAGE_MARGIN + CARD_PADDING + PROMPT_WIDTH + COLUMN_GAP +
+           column * (answer_width(p) + COLUMN_GAP);
+}
+
+void page_row_heads(page *p, double top, double *bottom)
+{
+    ts_style style = page_style(p, TS_FACE_BOLD, 17, ink_colour);
+    double baseline = top + 30;
+    page_text(p, PAGE_MARGIN + CARD_PADDING, baseline, &style, "Prompt");
+    style.colour = base_dark_colour;
+    page_text(p, answer_left(p, 0) + 16, baseline, &style, "Base model");
+    ts_canvas_box(p->canvas, answer_left(p, 0), top + 40, answer_width(p), 4, 2, base_colour);
+    if (p->evaluation->tuned != NULL) {
+        style.colour = tuned_dark_colour;
+        page_text(p, answer_left(p, 1) + 16, baseline, &style, "Fine-tuned");
+        ts_canvas_box(p->canvas, answer_left(p, 1), top + 40, answer_width(p), 4, 2, tuned_colour);
+    }
+    *bottom = top + 56;
+}
+
+static ts_status draw_prompt(page *p, size_t index, double top, double *bottom)
+{
+    ts_status status = TS_OK;
+    const ts_prompt *prompt = &p->evaluation->prompts->items[index];
+    ts_style text = page_style(p, TS_FACE_BOLD, 15, ink_colour);
+    ts_style label = page_style(p, TS_FACE_BOLD, 12.5, faint_colour);
+    ts_style reference = page_style(p, TS_FACE_REGULAR, 14, soft_colour);
+    double x = PAGE_MARGIN + CARD_PADDING, y;
+    double end = page_pill(p, x, top, ts_category_name(prompt->category),
+                           category_tints[prompt->category], category_inks[prompt->category]);
+    if (p->evaluation->seen != NULL) {
+        bool seen = p->evaluation->seen[index];
+        page_pill(p, end + 8, top, ts_seen_words(p->evaluation, index),
+                  seen ? (ts_colour){253, 236, 200} : neutral_tint,
+                  seen ? (ts_colour){140, 80, 0} : soft_colour);
+    }
+    TS_TRY(page_paragraph(p, x, top + 34, PROMPT_WIDTH, &text, prompt->text, strlen(prompt->text),
+                          MAX_PROMPT_LINES, &y));
+    page_text(p, x, y + 20, &label, "Reference");
+    TS_TRY(page_paragraph(p, x, y + 25, PROMPT_WIDTH, &reference, prompt->reference,
+                          strlen(prompt->reference), MAX_REFERENCE_LINES, bottom));
+out:
+    return status;
+}
+
+// The verdicts one after the other, on as many lines as they need.
+static double draw_marks(page *p, size_t index, const ts_response *response,
+                         const ts_verdict *verdict, double left, double top, double width)
+{
+    enum { LINE = 22 };
+    const ts_prompt *prompt = &p->evaluation->prompts->items[index];
+    ts_style style = page_style(p, TS_FACE_REGULAR, 13, soft_colour);
+    char buffer[96];
+    double x = left;
+    for (int m = 0; m <= TS_METRIC_COUNT; m++) {
+        bool last = m == TS_METRIC_COUNT; // the counts, without a mark
+        const char *words = buffer;
+        if (last) {
+            snprintf(buffer, sizeof buffer,
+                     response->reference_tokens > 0 ? "%u tokens · loss %.2f" : "%u tokens",
+                     response->tokens, response->reference_loss);
+        } else {
+            words = ts_mark_words(prompt, verdict, (ts_metric)m, buffer);
+        }
+        if (words == NULL) {
+            continue;
+        }
+        double wide = page_text_width(&style, words) + (last ? 0 : 19);
+        if (x > left && x + wide > left + width) {
+            x = left;
+            top += LINE;
+        }
+        if (last) {
+            style.colour = faint_colour;
+            page_text(p, x, top + 14, &style, words);
+        } else {
+            bool good = ts_mark_is_good((ts_metric)m, verdict->marks[m]);
+            style.colour = good ? good_colour : bad_colour;
+            ts_canvas_mark(p->canvas, x, top + 3, 12, good, style.colour);
+            page_text(p, x + 18, top + 14, &style, words);
+        }
+        x += wide + 20;
+    }
+    return top + LINE;
+}
+
+static ts_status draw_answer(page *p, size_t index, const ts_response *response,
+                             const ts_verdict *verdict, double left, double top, double *bottom)
+{
+    ts_status status = TS_OK;
+    ts_style style = page_style(p, TS_FACE_REGULAR, 15, ink_colour);
+    double width = answer_width(p) - 32, y;
+    TS_TRY(page_paragraph(p, left + 16, top + 10, width, &style, response->text, response->len,
+                          MAX_ANSWER_LINES, &y));
+    if (p->lines.count == 0) {
+        style.colour = faint_colour;
+        TS_TRY(page_paragraph(p, left + 16, top + 10, width, &style, "(empty)", 7, 1, &y));
+    }
+    *bottom = draw_marks(p, index, response, verdict, left + 16, y + 8, width) + 6;
+out:
+    return status;
+}
+
+// How many verdicts are good news.
+static int count_good(const ts_verdict *verdict)
+{
+    int good = 0;
+    for (int m = 0; m < TS_METRIC_COUNT; m++) {
+        ts_mark mark = verdict->marks[m];
+        good += mark != TS_MARK_NONE && ts_mark_is_good((ts_metric)m, mark);
+    }
+    return good;
+}
+
+// The shade behind an answer: the fine-tuned one's tells whether it got better or worse.
+static ts_colour answer_shade(const page *p, size_t index, int column)
+{
+    static const ts_colour plain = {248, 249, 252}, better = {236, 249, 241},
+                           worse = {254, 240, 239};
+    if (column == 0) {
+        return plain;
+    }
+    int gain = count_good(&p->results->tuned[index]) - count_good(&p->results->base[index]);
+    return gain > 0 ? better : gain < 0 ? worse : plain;
+}
+
+ts_status page_row(page *p, size_t index, double top, double *bottom)
+{
+    ts_status status = TS_OK;
+    const ts_evaluation *e = p->evaluation;
+    const ts_results *r = p->results;
+    ts_canvas *canvas = p->canvas;
+    int columns = e->tuned != NULL ? 2 : 1;
+    double inner = top + 16, end;
+    // The first round measures the answers, whose shades share the height of the tallest.
+    for (int round = 0; round < 2; round++) {
+        p->canvas = round == 0 ? &p->nothing : canvas;
+        if (round == 1) {
+            for (int column = 0; column < columns; column++) {
+                ts_canvas_box(canvas, answer_left(p, column), inner, answer_width(p),
+                              *bottom - inner, 8, answer_shade(p, index, column));
+            }
+        }
+        TS_TRY(draw_prompt(p, index, inner, bottom));
+        for (int column = 0; column < columns; column++) {
+            TS_TRY(draw_answer(p, index, column == 0 ? &e->base[index] : &e->tuned[index],
+                               column == 0 ? &r->base[index] : &r->tuned[index],
+                               answer_left(p, column), inner, &end));
+            *bottom = fmax(*bottom, end);
+        }
+    }
+    *bottom += 16;
+out:
+    p->canvas = canvas;
+    return status;
+}

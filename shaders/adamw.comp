@@ -3,9 +3,9 @@
 // subtraction here would lose four digits of 1 - 0.999.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) buffer P { float p[]; };
 layout(binding = 1) buffer M { float m[]; };
 layout(binding = 2) buffer V { float v[]; };

@@ -2,9 +2,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define WORKERS 128
+layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
 
-layout(local_size_x = WORKERS) in;
 layout(binding = 0) readonly buffer Logits { float logits[]; };  // [rows, vocab]
 layout(binding = 1) writeonly buffer Best { uint best[]; };      // [rows]
 layout(push_constant) uniform Scalars { uint rows, vocab; };

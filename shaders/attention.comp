@@ -5,9 +5,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+layout(local_size_x = 64) in;
 #include "grid.glsl"
 
-layout(local_size_x = 64) in;
 layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;
 

@@ -3,10 +3,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define WORKERS 128
+layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
 #include "reduce.glsl"
 
-layout(local_size_x = WORKERS) in;
 layout(binding = 0) buffer Logits { float logits[]; };        // [rows, vocab]
 layout(binding = 1) readonly buffer Label { uint label[]; };  // [rows]
 layout(binding = 2) writeonly buffer Loss { float loss[]; };  // [rows]

@@ -2,10 +2,10 @@
 // which share one block of random words.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 #include "philox.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) readonly buffer X { float x[]; };
 layout(binding = 1) buffer Y { float y[]; };
 layout(push_constant) uniform Scalars

@@ -1,10 +1,10 @@
 // y[T, H] = table[ids[T]]: one invocation an element.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 #include "stored.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) readonly buffer Ids { uint ids[]; };       // [rows]
 layout(binding = 1) readonly buffer Table { uint table[]; };   // [vocab, cols], stored
 layout(binding = 2) writeonly buffer Y { float y[]; };         // [rows, cols]

@@ -1,9 +1,9 @@
 // y[t] = x[index[t]]: one invocation an element.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) readonly buffer X { float x[]; };         // [source_rows, cols]
 layout(binding = 1) readonly buffer Index { uint index[]; };  // [rows]
 layout(binding = 2) writeonly buffer Y { float y[]; };        // [rows, cols]

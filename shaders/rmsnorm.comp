@@ -2,11 +2,11 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define WORKERS 128
+layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
 #include "reduce.glsl"
 #include "stored.glsl"
 
-layout(local_size_x = WORKERS) in;
 layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
 layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
 layout(binding = 2) writeonly buffer Y { float y[]; };         // [rows, cols]

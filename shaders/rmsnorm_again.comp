@@ -1,10 +1,10 @@
 // y = x * rstd * weight from a rstd that the forward pass kept: one invocation an element.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 #include "stored.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
 layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
 layout(binding = 2) readonly buffer Rstd { float rstd[]; };    // [rows]

@@ -3,9 +3,9 @@
 // Vulkan promises only 2^-11 for its own sin and cos. sign = -1 turns back.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) buffer X { float x[]; };                        // [rows, heads, dim]
 layout(binding = 1) readonly buffer Position { uint position[]; };  // [rows]
 layout(binding = 2) readonly buffer Table { float table[]; };       // [positions, dim/2, 2]

@@ -3,10 +3,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define WORKERS 128
+layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
 #include "reduce.glsl"
 
-layout(local_size_x = WORKERS) in;
 layout(binding = 0) readonly buffer X { float x[]; };              // [count]
 layout(binding = 1) writeonly buffer Partial { float partial[]; }; // [256]
 layout(push_constant) uniform Scalars { uint count; };

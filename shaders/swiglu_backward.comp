@@ -1,9 +1,9 @@
 // y = silu(gate) * up backwards, in place: gate becomes dgate, up becomes dup.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128) in;
 #include "grid.glsl"
 
-layout(local_size_x = 128) in;
 layout(binding = 0) buffer Gate { float gate[]; };
 layout(binding = 1) buffer Up { float up[]; };
 layout(binding = 2) readonly buffer Dy { float dy[]; };

@@ -1,5 +1,6 @@
 // Where an invocation stands in a grid that may have been folded: a dispatch of n workgroups in
-// one dimension arrives as x by y >= n where the device allows fewer than n in x.
+// one dimension arrives as x by y >= n where the device allows fewer than n in x. Include it after
+// the local size is declared: before, GLSL takes gl_WorkGroupSize to be 1.
 #ifndef GRID_GLSL
 #define GRID_GLSL
 

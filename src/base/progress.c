@@ -36,7 +36,7 @@ static int terminal_columns(FILE *stream)
 {
     struct winsize window;
     return ioctl(fileno(stream), TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                                 : 80;
+                                                                                : 80;
 }
 
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line)
@@ -70,7 +70,10 @@ void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail
         columns--;
     }
     fprintf(progress->stream, "\r%s %s %.*s\033[K", progress->label, bar,
-            columns < 0 ? 0 : len < columns ? len : columns, text);
+            columns < 0     ? 0
+            : len < columns ? len
+                            : columns,
+            text);
     fflush(progress->stream);
 }
 

@@ -53,10 +53,9 @@ const char *ts_gpu_type_name(VkPhysicalDeviceType type)
     }
 }
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL
-on_validation_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                      VkDebugUtilsMessageTypeFlagsEXT types,
-                      const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_validation_message(
+    VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT types,
+    const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
 {
     (void)severity, (void)types, (void)user;
     validation_messages++;
@@ -146,8 +145,8 @@ static bool has_extension(VkPhysicalDevice physical, const char *name)
     bool found = false;
     vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL);
     VkExtensionProperties *all = calloc(count > 0 ? count : 1, sizeof *all);
-    if (all != NULL && vkEnumerateDeviceExtensionProperties(physical, NULL, &count, all) ==
-                           VK_SUCCESS) {
+    if (all != NULL &&
+        vkEnumerateDeviceExtensionProperties(physical, NULL, &count, all) == VK_SUCCESS) {
         for (uint32_t i = 0; i < count && !found; i++) {
             found = strcmp(all[i].extensionName, name) == 0;
         }
@@ -283,10 +282,10 @@ static ts_status choose(ts_gpu_list *list, const char *wanted, ts_error *err)
             }
         }
         const ts_gpu_caps *best = &list->caps[list->chosen];
-        list->reason = list->count == 1           ? "the only device"
-                       : ts_gpu_is_cpu(best)      ? "no GPU driver was found, only the CPU"
-                       : list->chosen == 0        ? "the first of the best kind"
-                                                  : "the best kind (discrete, then integrated)";
+        list->reason = list->count == 1      ? "the only device"
+                       : ts_gpu_is_cpu(best) ? "no GPU driver was found, only the CPU"
+                       : list->chosen == 0   ? "the first of the best kind"
+                                             : "the best kind (discrete, then integrated)";
         return TS_OK;
     }
     size_t matches = 0, digits = strspn(wanted, "0123456789");
@@ -352,9 +351,8 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue};
-    ts_status status =
-        ts_gpu_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device), "vkCreateDevice",
-                     err);
+    ts_status status = ts_gpu_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device),
+                                    "vkCreateDevice", err);
     if (status == TS_OK) {
         volkLoadDeviceTable(&gpu->vk, gpu->device);
         gpu->vk.vkGetDeviceQueue(gpu->device, gpu->queue_family, 0, &gpu->queue);

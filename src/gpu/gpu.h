@@ -17,17 +17,17 @@ typedef struct ts_gpu_caps {
     uint32_t api_version;
     VkPhysicalDeviceType type;
     uint32_t subgroup_size;
-    uint32_t max_invocations;        // of one workgroup
-    uint32_t max_groups[3];          // of one dispatch
-    uint32_t shared_bytes;           // of one workgroup
-    uint64_t max_binding_bytes;      // largest storage-buffer view
-    uint64_t max_allocation_bytes;   // largest single allocation
-    uint64_t memory_bytes;           // largest device-local heap
-    uint64_t memory_free_bytes;      // of it, by VK_EXT_memory_budget; memory_bytes without
-    uint32_t view_alignment;         // of a view's offset into a buffer
-    bool unified_memory;             // device memory is the host's: map, never stage
-    float timestamp_ns;              // of one tick; 0: no timestamps
-    const char *unusable;            // why this program cannot use it; NULL: it can
+    uint32_t max_invocations;      // of one workgroup
+    uint32_t max_groups[3];        // of one dispatch
+    uint32_t shared_bytes;         // of one workgroup
+    uint64_t max_binding_bytes;    // largest storage-buffer view
+    uint64_t max_allocation_bytes; // largest single allocation
+    uint64_t memory_bytes;         // largest device-local heap
+    uint64_t memory_free_bytes;    // of it, by VK_EXT_memory_budget; memory_bytes without
+    uint32_t view_alignment;       // of a view's offset into a buffer
+    bool unified_memory;           // device memory is the host's: map, never stage
+    float timestamp_ns;            // of one tick; 0: no timestamps
+    const char *unusable;          // why this program cannot use it; NULL: it can
 } ts_gpu_caps;
 
 static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
@@ -41,8 +41,8 @@ const char *ts_gpu_type_name(VkPhysicalDeviceType type);
 typedef struct ts_gpu_list {
     ts_gpu_caps *caps;
     size_t count;
-    size_t chosen;        // index; meaningful when count > 0
-    const char *reason;   // why that one
+    size_t chosen;      // index; meaningful when count > 0
+    const char *reason; // why that one
 } ts_gpu_list;
 
 typedef struct ts_gpu_params {

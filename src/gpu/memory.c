@@ -95,9 +95,8 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
                         "vkAllocateMemory", err));
     buffer->bytes = bytes;
     gpu->allocated_bytes += bytes;
-    TS_TRY(ts_gpu_check(
-        gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
-        "vkBindBufferMemory", err));
+    TS_TRY(ts_gpu_check(gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
+                        "vkBindBufferMemory", err));
     if (gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) {
         void *mapped;
         TS_TRY(ts_gpu_check(
@@ -130,8 +129,7 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
     uint64_t bytes = ts_align_up(count * size, VIEW_ALIGNMENT);
     *out = (ts_view){.bytes = count * size, .dtype = dtype};
     if (arena->gpu != NULL) {
-        ts_gpu_buffer *last =
-            arena->block_count > 0 ? arena->blocks[arena->block_count - 1] : NULL;
+        ts_gpu_buffer *last = arena->block_count > 0 ? arena->blocks[arena->block_count - 1] : NULL;
         if (last == NULL || last->bytes - arena->block_used < bytes) {
             TS_TRY(ts_grow(&arena->blocks, &arena->block_capacity, arena->block_count + 1,
                            sizeof *arena->blocks, err));
@@ -177,10 +175,9 @@ static ts_status copy_now(ts_gpu *gpu, VkBuffer from, uint64_t from_offset, VkBu
     TS_TRY(ts_gpu_check(gpu->vk.vkAllocateCommandBuffers(gpu->device, &allocate, &commands),
                         "vkAllocateCommandBuffers", err));
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    const VkBufferCopy region = {
-        .srcOffset = from_offset, .dstOffset = to_offset, .size = bytes};
-    TS_TRY(ts_gpu_check(gpu->vk.vkBeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer",
-                        err));
+    const VkBufferCopy region = {.srcOffset = from_offset, .dstOffset = to_offset, .size = bytes};
+    TS_TRY(
+        ts_gpu_check(gpu->vk.vkBeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer", err));
     gpu->vk.vkCmdCopyBuffer(commands, from, to, 1, &region);
     TS_TRY(ts_gpu_check(gpu->vk.vkEndCommandBuffer(commands), "vkEndCommandBuffer", err));
     const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,

@@ -40,9 +40,9 @@ ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
             "vkCreatePipelineLayout", err));
     }
     const VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    TS_TRY(ts_gpu_check(
-        gpu->vk.vkCreatePipelineCache(gpu->device, &cache, NULL, &gpu->pipeline_cache),
-        "vkCreatePipelineCache", err));
+    TS_TRY(
+        ts_gpu_check(gpu->vk.vkCreatePipelineCache(gpu->device, &cache, NULL, &gpu->pipeline_cache),
+                     "vkCreatePipelineCache", err));
 out:
     return status;
 }

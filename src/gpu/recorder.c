@@ -46,9 +46,9 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
     }
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                           .queueFamilyIndex = gpu->queue_family};
-    TS_TRY(ts_gpu_check(
-        gpu->vk.vkCreateCommandPool(gpu->device, &pool, NULL, &recorder->command_pool),
-        "vkCreateCommandPool", err));
+    TS_TRY(
+        ts_gpu_check(gpu->vk.vkCreateCommandPool(gpu->device, &pool, NULL, &recorder->command_pool),
+                     "vkCreateCommandPool", err));
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     TS_TRY(ts_gpu_check(gpu->vk.vkCreateFence(gpu->device, &fence, NULL, &recorder->fence),
                         "vkCreateFence", err));
@@ -109,11 +109,11 @@ static ts_status allocate_command_buffer(ts_recorder *recorder, ts_error *err)
     ts_status status = TS_OK;
     TS_TRY(ts_grow(&recorder->commands, &recorder->command_capacity, recorder->command_count + 1,
                    sizeof *recorder->commands, err));
-    const VkCommandBufferAllocateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .commandPool = recorder->command_pool,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = 1};
+    const VkCommandBufferAllocateInfo info = {.sType =
+                                                  VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                              .commandPool = recorder->command_pool,
+                                              .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                              .commandBufferCount = 1};
     TS_TRY(ts_gpu_check(gpu->vk.vkAllocateCommandBuffers(
                             gpu->device, &info, &recorder->commands[recorder->command_count]),
                         "vkAllocateCommandBuffers", err));
@@ -168,11 +168,10 @@ static ts_status descriptor_set(ts_recorder *recorder, uint32_t bindings, VkDesc
     ts_status status = TS_OK;
     if (recorder->pool_used == 0 || recorder->sets_in_pool == SETS_PER_POOL) {
         if (recorder->pool_used == recorder->pool_count) {
-            TS_TRY(ts_grow(&recorder->set_pools, &recorder->pool_capacity,
-                           recorder->pool_count + 1, sizeof *recorder->set_pools, err));
-            const VkDescriptorPoolSize size = {
-                .type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                .descriptorCount = SETS_PER_POOL * TS_MAX_BINDINGS};
+            TS_TRY(ts_grow(&recorder->set_pools, &recorder->pool_capacity, recorder->pool_count + 1,
+                           sizeof *recorder->set_pools, err));
+            const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                               .descriptorCount = SETS_PER_POOL * TS_MAX_BINDINGS};
             const VkDescriptorPoolCreateInfo info = {
                 .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                 .maxSets = SETS_PER_POOL,
@@ -388,14 +387,13 @@ static ts_status finish(ts_recorder *recorder, ts_error *err)
                                      .srcAccessMask =
                                          VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                                      .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    gpu->vk.vkCmdPipelineBarrier(commands,
-                                 VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
-                                     VK_PIPELINE_STAGE_TRANSFER_BIT,
-                                 VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+    gpu->vk.vkCmdPipelineBarrier(
+        commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+        VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
     TS_TRY(submit(recorder, recorder->fence, err));
-    TS_TRY(ts_gpu_check(
-        gpu->vk.vkWaitForFences(gpu->device, 1, &recorder->fence, VK_TRUE, UINT64_MAX),
-        "vkWaitForFences", err));
+    TS_TRY(
+        ts_gpu_check(gpu->vk.vkWaitForFences(gpu->device, 1, &recorder->fence, VK_TRUE, UINT64_MAX),
+                     "vkWaitForFences", err));
     TS_TRY(ts_gpu_check(gpu->vk.vkResetFences(gpu->device, 1, &recorder->fence), "vkResetFences",
                         err));
 out:

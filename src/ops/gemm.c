@@ -1,0 +1,46 @@
+#include "ops/gemm.h"
+
+enum { GEMM_VEC, GEMM_SIMD }; // the shaders of the row, in its order
+
+void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
+{
+    uint32_t a_row = layout == TS_TN ? args->m : args->k;
+    uint32_t b_row = layout == TS_NT ? args->k : args->n;
+    args->layout = layout;
+    args->aligned = args->lda % 4 == 0 && args->ldb % 4 == 0 && a_row % 4 == 0 && b_row % 4 == 0;
+    if (ts_gpu_is_cpu(caps)) {
+        args->shader = GEMM_SIMD;
+        args->local_size = caps->subgroup_size;
+        args->tile_m = 32;
+        args->tile_5 = 4;
+        args->k_step = 8;
+        args->rows = 2;
+        args->tile_n = args->tile_5 * args->local_size;
+    } else {
+        args->shader = GEMM_VEC;
+        args->local_size = 256;
+        args->tile_m = args->tile_n = args->tile_5 = 64;
+        args->k_step = 16;
+        args->rows = args->columns = 4;
+    }
+}
+
+void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, uint32_t k,
+               ts_view a, ts_view b, ts_view c, float alpha, bool accumulate)
+{
+    struct ts_gemm_args args = {
+        .a = a,
+        .b = b,
+        .c = c,
+        .m = m,
+        .n = n,
+        .k = k,
+        .lda = layout == TS_TN ? m : k,
+        .ldb = layout == TS_NT ? k : n,
+        .ldc = n,
+        .alpha = alpha,
+        .accumulate = accumulate,
+    };
+    ts_gemm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), layout, &args);
+    ts_gemm(recorder, &args);
+}

@@ -1,0 +1,34 @@
+// The device that tests run on: opened once a test, closed with the promise that the validation
+// layer, where it runs (TINYSFT_VALIDATE=1), had nothing to say. TINYSFT_DEVICE chooses another.
+#ifndef TESTS_DEVICE_H
+#define TESTS_DEVICE_H
+
+#include "gpu/recorder.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MUST(call)                                                                                 \
+    do {                                                                                           \
+        ts_error must_err = {0}, *err = &must_err;                                                 \
+        ts_status must_status = (call);                                                            \
+        (void)err;                                                                                 \
+        cr_assert_eq(must_status, TS_OK, "%s: %s", #call, must_err.message);                       \
+    } while (0)
+
+static inline ts_gpu *test_gpu_open(void)
+{
+    ts_gpu *gpu = NULL;
+    const char *device = getenv("TINYSFT_DEVICE");
+    MUST(ts_gpu_open(&(ts_gpu_params){.device = device != NULL ? device : "0"}, &gpu, err));
+    return gpu;
+}
+
+static inline void test_gpu_close(ts_gpu *gpu)
+{
+    ts_gpu_close(gpu);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "the validation layer has something to say");
+}
+
+#endif

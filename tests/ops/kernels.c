@@ -1,0 +1,335 @@
+// Every kernel of the registry, every shader of its row, against its double mirror, over shapes
+// that are awkward: one, odd, prime, one past a tile, a long row. The shapes come from lists of
+// values by the name of the scalar, so a new row is tested as soon as it exists.
+#include "base/memory.h"
+#include "base/rng.h"
+#include "device.h"
+#include "ops/gemm.h"
+
+#include <criterion/parameterized.h>
+#include <math.h>
+#include <string.h>
+
+enum { SHAPES = 24 };
+
+static uint32_t pick(uint32_t *state, uint32_t below)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (uint32_t)((uint64_t)(*state >> 4) * below >> 28);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+// A value for the U32 scalar or constant called `name`.
+static uint32_t scalar_value(const char *name, uint32_t *state)
+{
+    static const struct {
+        const char *name;
+        uint32_t values[8];
+    } lists[] = {
+        {"rows", {1, 2, 3, 17, 63, 65, 100, 129}},
+        {"cols", {1, 3, 64, 65, 127, 129, 500, 1003}},
+        {"vocab", {2, 5, 127, 129, 320, 1003, 2048, 4099}},
+        {"count", {1, 2, 255, 256, 257, 1003, 4096, 70001}},
+        {"heads", {1, 2, 3, 4, 4, 6, 8, 12}},
+        {"dim", {16, 16, 20, 32, 64, 64, 96, 128}},
+        {"m", {1, 2, 5, 31, 33, 64, 65, 130}},
+        {"n", {1, 3, 8, 31, 64, 65, 172, 257}},
+        {"k", {1, 2, 5, 8, 16, 43, 64, 259}},
+        {"source_rows", {1, 2, 3, 7, 64, 65, 200, 300}},
+        {"positions", {1, 2, 3, 7, 64, 65, 200, 300}},
+        {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
+        {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
+        {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
+        {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
+        {"stream", {0, 1, 2, 3, 4, 5, 6, 7}},
+        {"drop", {0, 1, 0x10000000, 0x80000000, 0x19999999, 0x40000000, 0xF0000000, 0xFFFFFFFF}},
+    };
+    for (size_t i = 0; i < TS_COUNT(lists); i++) {
+        if (same(lists[i].name, name)) {
+            return lists[i].values[pick(state, 8)];
+        }
+    }
+    return 0; // a scalar that others decide (below)
+}
+
+static float float_value(const char *name, uint32_t *state)
+{
+    if (same(name, "sign")) {
+        return pick(state, 2) ? 1 : -1;
+    }
+    if (same(name, "eps")) {
+        return 1e-5f;
+    }
+    if (same(name, "max_norm")) {
+        return (float)pick(state, 3) * 10;
+    }
+    if (same(name, "beta1") || same(name, "beta2")) {
+        return 0.9f;
+    }
+    if (same(name, "rest1") || same(name, "rest2")) {
+        return 0.1f;
+    }
+    if (same(name, "step") || same(name, "decay")) {
+        return 0.01f;
+    }
+    return 0.5f;
+}
+
+static uint32_t *field_of(ts_kernel kernel, ts_dispatch *dispatch, const char *name)
+{
+    uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;
+    for (const ts_kernel_field *f = ts_kernels[kernel].fields; f->name != NULL; f++) {
+        uint32_t *place = f->kind == 'c' ? constant++ : push++;
+        if (same(f->name, name)) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
+// Scalars that depend on others: how heads divide, strides, tiles.
+static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, const ts_gpu_caps *caps,
+                   uint32_t *state)
+{
+    uint32_t *kv_heads = field_of(kernel, d, "kv_heads"), *rows = field_of(kernel, d, "rows");
+    uint32_t *kv_rows = field_of(kernel, d, "kv_rows"), *dim = field_of(kernel, d, "dim");
+    uint32_t *target_rows = field_of(kernel, d, "target_rows");
+    if (kv_heads != NULL) {
+        uint32_t heads = *field_of(kernel, d, "heads");
+        do {
+            *kv_heads = 1 + pick(state, heads);
+        } while (heads % *kv_heads != 0);
+    }
+    if (kv_rows != NULL) {
+        *kv_rows = *rows + pick(state, 40);
+    }
+    if (target_rows != NULL) {
+        *target_rows = *rows + pick(state, 40);
+    }
+    if (dim != NULL && kernel == TS_KERNEL_rope && pick(state, 2)) {
+        *dim = 6;
+    }
+    if (kernel == TS_KERNEL_gemm) {
+        uint32_t layout = *field_of(kernel, d, "layout");
+        uint32_t m = d->push[0], n = d->push[1], k = d->push[2], extra = pick(state, 3) * 2;
+        struct ts_gemm_args args = {.m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .lda = (layout == TS_TN ? m : k) + extra,
+                                    .ldb = (layout == TS_NT ? k : n) + extra,
+                                    .ldc = n + extra};
+        ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
+        asked.type =
+            shader == 1 ? VK_PHYSICAL_DEVICE_TYPE_CPU : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+        ts_gemm_choose(&asked, layout, &args);
+        d->push[3] = args.lda, d->push[4] = args.ldb, d->push[5] = args.ldc;
+        uint32_t *c = d->pipeline.constants + 1;
+        const uint32_t chosen[] = {args.layout, args.aligned, args.local_size,
+                                   args.tile_m, args.tile_5,  args.k_step,
+                                   args.rows,   args.columns, args.tile_n};
+        memcpy(c, chosen, sizeof chosen);
+    }
+}
+
+static void draw_shape(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps,
+                       ts_dispatch *dispatch, uint32_t *state)
+{
+    uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;
+    for (const ts_kernel_field *f = ts_kernels[kernel].fields; f->name != NULL; f++) {
+        if (f->kind == 'f') {
+            float value = float_value(f->name, state);
+            memcpy(push++, &value, sizeof value);
+        } else {
+            *(f->kind == 'c' ? constant++ : push++) = scalar_value(f->name, state);
+        }
+    }
+    settle(kernel, dispatch, shader, caps, state);
+}
+
+// Sequences end to end over `rows`: first row, last row and end of each row's sequence.
+static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint64_t kv_rows,
+                           uint32_t *state)
+{
+    uint64_t shift = kv_rows > rows ? kv_rows - rows : 0; // as in a cache: keys lie further on
+    uint32_t fixed = 12345 + (uint32_t)rows;              // the same cuts for every buffer
+    (void)state;
+    for (uint64_t begin = 0; begin < rows;) {
+        uint64_t end = ts_min_u64(begin + 1 + pick(&fixed, 70), rows);
+        for (uint64_t t = begin; t < end; t++) {
+            out[t] = (uint32_t)(same(name, "first")  ? begin + (kv_rows ? shift : 0)
+                                : same(name, "last") ? t + shift
+                                                     : end);
+        }
+        begin = end;
+    }
+}
+
+static void fill_index(ts_kernel kernel, ts_dispatch *d, const char *name, uint32_t *out,
+                       uint64_t count, uint32_t *state)
+{
+    const struct {
+        const char *buffer, *limit;
+    } limits[] = {
+        {"ids", "vocab"}, {"label", "vocab"}, {"position", "positions"}, {"index", "source_rows"}};
+    if (same(name, "first") || same(name, "last") || same(name, "end")) {
+        uint32_t *kv_rows = field_of(kernel, d, "kv_rows");
+        fill_sequences(name, out, count, kv_rows != NULL ? *kv_rows : 0, state);
+        return;
+    }
+    if (kernel == TS_KERNEL_scatter_rows) {
+        for (uint64_t i = 0; i < count; i++) {
+            out[i] = (uint32_t)(count - 1 - i); // distinct
+        }
+        return;
+    }
+    for (size_t l = 0; l < TS_COUNT(limits); l++) {
+        uint32_t *limit = field_of(kernel, d, limits[l].limit);
+        if (same(limits[l].buffer, name) && limit != NULL) {
+            for (uint64_t i = 0; i < count; i++) {
+                out[i] = pick(state, *limit);
+            }
+        }
+    }
+}
+
+static void fill_floats(const char *name, float *out, uint64_t count, uint32_t *state)
+{
+    bool positive = same(name, "rstd") || same(name, "v") || same(name, "lse") ||
+                    same(name, "partial") || same(name, "norm");
+    for (uint64_t i = 0; i < count; i++) {
+        float u = (float)pick(state, 1 << 20) / (1 << 19) - 1;
+        out[i] = positive ? 0.5f + fabsf(u) : u;
+    }
+}
+
+struct side {
+    ts_gpu *gpu;
+    ts_gpu_arena arena;
+    ts_recorder *recorder;
+    ts_view views[10];
+};
+
+static void open_side(struct side *side, ts_gpu *gpu)
+{
+    *side = (struct side){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = 1 << 20}};
+    MUST(ts_recorder_open(gpu, &side->recorder, err));
+}
+
+static void close_side(struct side *side)
+{
+    ts_recorder_close(side->recorder);
+    ts_gpu_arena_close(&side->arena);
+}
+
+// The same content on both sides; weights in the storage type `dtype`.
+static void fill_buffers(ts_kernel kernel, ts_dispatch *d, const uint64_t *elements, ts_dtype dtype,
+                         struct side *device, struct side *mirror, uint32_t *state)
+{
+    const ts_kernel_buffer *buffers = ts_kernels[kernel].buffers;
+    for (uint32_t b = 0; buffers[b].name != NULL; b++) {
+        ts_dtype type = buffers[b].type == TS_BUFFER_INDEX    ? TS_U32
+                        : buffers[b].type == TS_BUFFER_WEIGHT ? dtype
+                                                              : TS_F32;
+        uint64_t count = elements[b], len = count * ts_dtype_bytes(type);
+        float *values = malloc(count * sizeof *values);
+        uint16_t *halves = malloc(count * sizeof *halves);
+        const void *bytes = values;
+        if (type == TS_U32) {
+            memset(values, 0, len);
+            fill_index(kernel, d, buffers[b].name, (uint32_t *)values, count, state);
+        } else {
+            fill_floats(buffers[b].name, values, count, state);
+        }
+        if (type == TS_F16 || type == TS_BF16) {
+            for (uint64_t i = 0; i < count; i++) {
+                halves[i] = type == TS_F16 ? ts_f32_to_f16(values[i]) : ts_f32_to_bf16(values[i]);
+            }
+            bytes = halves;
+        }
+        MUST(ts_gpu_alloc(&device->arena, type, count, &device->views[b], err));
+        MUST(ts_gpu_alloc(&mirror->arena, type, count, &mirror->views[b], err));
+        MUST(ts_gpu_upload(device->gpu, device->views[b], bytes, len, err));
+        MUST(ts_gpu_upload(mirror->gpu, mirror->views[b], bytes, len, err));
+        free(values);
+        free(halves);
+    }
+}
+
+static void run_side(struct side *side, ts_kernel kernel, uint32_t shader, const ts_dispatch *shape)
+{
+    ts_dispatch dispatch = *shape;
+    memcpy(dispatch.views, side->views, sizeof dispatch.views);
+    ts_kernel_record(side->recorder, kernel, shader, &dispatch);
+    MUST(ts_recorder_run(side->recorder, err));
+}
+
+static void compare(ts_kernel kernel, uint32_t shader, const uint64_t *elements,
+                    struct side *device, struct side *mirror, int shape)
+{
+    const ts_kernel_info *info = &ts_kernels[kernel];
+    for (uint32_t b = 0; info->buffers[b].name != NULL; b++) {
+        if (!(info->buffers[b].access & TS_WRITE)) {
+            continue;
+        }
+        double difference = 0, norm = 0;
+        float *got = malloc(elements[b] * sizeof *got);
+        MUST(ts_gpu_download(device->gpu, device->views[b], got, elements[b] * sizeof *got, err));
+        const void *expected = ts_view_host(mirror->views[b]);
+        for (uint64_t i = 0; i < elements[b]; i++) {
+            bool index = info->buffers[b].type == TS_BUFFER_INDEX;
+            double want = index ? ((const uint32_t *)expected)[i] : ((const double *)expected)[i];
+            double have = index ? ((uint32_t *)got)[i] : got[i];
+            difference += (have - want) * (have - want);
+            norm += want * want;
+        }
+        free(got);
+        double error = sqrt(difference) / (norm > 0 ? sqrt(norm) : 1);
+        cr_assert(error <= info->tolerance, "%s, shape %d: %s is off by %.2e, tolerance %.2e",
+                  info->shaders[shader], shape, info->buffers[b].name, error, info->tolerance);
+    }
+}
+
+static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *mirror_gpu)
+{
+    uint32_t state = 1000u * (uint32_t)kernel + shader;
+    for (int shape = 0; shape < SHAPES; shape++) {
+        struct side device, mirror;
+        ts_dispatch dispatch = {0};
+        uint64_t elements[10] = {0}, groups[2];
+        open_side(&device, gpu);
+        open_side(&mirror, mirror_gpu);
+        draw_shape(kernel, shader, ts_gpu_capabilities(gpu), &dispatch, &state);
+        ts_kernel_sizes(kernel, &dispatch, elements, groups);
+        fill_buffers(kernel, &dispatch, elements, (ts_dtype)(shape % 3), &device, &mirror, &state);
+        run_side(&device, kernel, shader, &dispatch);
+        run_side(&mirror, kernel, shader, &dispatch);
+        compare(kernel, shader, elements, &device, &mirror, shape);
+        close_side(&device);
+        close_side(&mirror);
+    }
+}
+
+ParameterizedTestParameters(kernels, against_mirror)
+{
+    static int kernels[TS_KERNEL_COUNT];
+    for (int i = 0; i < TS_KERNEL_COUNT; i++) {
+        kernels[i] = i;
+    }
+    return cr_make_param_array(int, kernels, TS_KERNEL_COUNT);
+}
+
+ParameterizedTest(int *kernel, kernels, against_mirror)
+{
+    ts_gpu *gpu = test_gpu_open(), *mirror = NULL;
+    MUST(ts_gpu_open_mirror(&mirror, err));
+    for (uint32_t shader = 0; ts_kernels[*kernel].shaders[shader] != NULL; shader++) {
+        test_kernel((ts_kernel)*kernel, shader, gpu, mirror);
+    }
+    ts_gpu_close(mirror);
+    test_gpu_close(gpu);
+}

@@ -136,6 +136,7 @@ static ts_status check_supported(const cJSON *config, const char *path, ts_error
         "use_qalora",
         "target_parameters",
         "velora_config",
+        "arrow_config",
         "kasa_config",
     };
     ts_status status = TS_OK;
@@ -315,10 +316,14 @@ ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *sum
     ts_status status = TS_OK;
     const char *base = config->base_model.len > 0 ? config->base_model.bytes : "";
     const char *separator = "";
-    TS_TRY(ts_text_format(out, err, "---\nbase_model: "));
-    TS_TRY(ts_json_quote(out, base, err)); // a JSON string is a YAML string too
+    TS_TRY(ts_text_format(out, err, "---\n"));
+    if (base[0] != '\0') {
+        TS_TRY(ts_text_format(out, err, "base_model: "));
+        TS_TRY(ts_json_quote(out, base, err)); // a JSON string is a YAML string too
+        TS_TRY(ts_text_format(out, err, "\n"));
+    }
     TS_TRY(ts_text_format(out, err,
-                          "\nlibrary_name: peft\npipeline_tag: text-generation\n"
+                          "library_name: peft\npipeline_tag: text-generation\n"
                           "tags:\n- lora\n- tinysft-vk\n---\n\n"
                           "# LoRA adapter for %s\n\n"
                           "| | |\n|---|---|\n| rank | %u |\n| alpha | %g |\n| scale | %s |\n"

@@ -20,7 +20,10 @@ static ts_status out_of_memory(size_t count, size_t size, ts_error *err)
 
 ts_status ts_alloc(size_t count, size_t size, void *out, ts_error *err)
 {
-    void *memory = calloc(count > 0 ? count : 1, size); // calloc checks the product
+    void *memory = NULL;
+    if (size == 0 || count <= SIZE_MAX / size) {
+        memory = calloc(count > 0 ? count : 1, size);
+    }
     if (memory == NULL) {
         return out_of_memory(count, size, err);
     }

@@ -40,6 +40,15 @@ static inline void write_text(const char *folder, const char *name, const char *
     write_bytes(folder, name, text, strlen(text));
 }
 
+// SplitMix64, for seeded test data.
+static inline uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
 // TinyLlama's tokenizer; skips the test where the fixtures are not beside the repository.
 static inline ts_tokenizer *open_fixture_tokenizer(void)
 {

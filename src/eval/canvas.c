@@ -1,6 +1,5 @@
 #include "eval/canvas.h"
 
-#include "base/file.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -208,15 +207,4 @@ ts_status ts_canvas_png(const ts_canvas *canvas, ts_text *out, ts_error *err)
         return ts_error_set(err, TS_ERR_MEMORY, "png: no memory for %d x %d pixels", width, height);
     }
     return sink.status;
-}
-
-ts_status ts_canvas_write(const ts_canvas *canvas, const char *path, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text png = {0};
-    TS_TRY(ts_canvas_png(canvas, &png, err));
-    TS_TRY(ts_file_write(path, png.bytes, png.len, err));
-out:
-    ts_text_free(&png);
-    return status;
 }

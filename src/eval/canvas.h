@@ -36,6 +36,5 @@ double ts_canvas_lines(ts_canvas *canvas, double x, double top, const ts_style *
 
 // Appends the picture as a PNG file to *out.
 ts_status ts_canvas_png(const ts_canvas *canvas, ts_text *out, ts_error *err);
-ts_status ts_canvas_write(const ts_canvas *canvas, const char *path, ts_error *err);
 
 #endif

@@ -140,8 +140,11 @@ static size_t take_line(const ts_style *style, const char *text, size_t len, dou
             }
             next = blank ? 0 : at + 1;
         } else if (width + glyph.advance_px > width_px && at > 0) {
-            line->len = next > 0 ? end : at;
-            line->width_px = next > 0 ? end_width : width;
+            if (next == 0 && !blank) { // inside a word
+                end = at, end_width = width;
+            }
+            line->len = end;
+            line->width_px = end_width;
             return next > 0 ? next : at;
         } else {
             blank = false;
@@ -149,7 +152,7 @@ static size_t take_line(const ts_style *style, const char *text, size_t len, dou
         width += glyph.advance_px;
         at += glyph.bytes_taken;
     }
-    bool hanging = next == at && at > 0; // spaces at the end do not count
+    bool hanging = blank || next == at; // spaces at the end do not count
     line->len = hanging ? end : at;
     line->width_px = hanging ? end_width : width;
     return at < len ? at + 1 : at;
@@ -182,8 +185,11 @@ ts_status ts_lines_wrap(ts_lines *lines, const ts_style *style, const char *text
     lines->count = 0;
     for (size_t at = 0; at < len;) {
         if (lines->count == max_lines) {
-            if (max_lines > 0) {
-                cut_line(style, width_px, &lines->items[max_lines - 1]);
+            while (lines->count > 1 && lines->items[lines->count - 1].len == 0) {
+                lines->count--; // the mark stands behind words, not on an empty line
+            }
+            if (lines->count > 0) {
+                cut_line(style, width_px, &lines->items[lines->count - 1]);
             }
             break;
         }

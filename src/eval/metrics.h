@@ -71,6 +71,7 @@ typedef struct ts_paired {
     // loss of tuned minus base with the 95 % percentile interval of 10,000 paired resamples of
     // the prompts (Efron); the seed is fixed, so the figures repeat. NaN if nothing was measured.
     double loss_change, loss_low, loss_high;
+    uint32_t loss_lower, loss_compared; // prompts whose loss fell; prompts measured in both
 } ts_paired;
 
 // The prompts i < count with chosen[i] == wanted (all of them when chosen is NULL). Without a

@@ -9,7 +9,7 @@
 enum {
     LOSS_WIDTH = 400,
     LABEL_WIDTH = 190,
-    BAR_WIDTH = 470,
+    BAR_WIDTH = 480,
     BAR_HEIGHT = 15,
     RATE_HEIGHT = 54,
 };
@@ -35,7 +35,16 @@ static void format_number(double value, char out[32])
     }
 }
 
-// "2.31 -> 1.72" in large figures; returns the x where it ends.
+// A number with its sign, the minus as typesetters draw it.
+static void format_signed(double value, int decimals, char out[32])
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%.*f", decimals, fabs(value));
+    bool zero = strspn(digits, "0.") == strlen(digits);
+    snprintf(out, 32, "%s%s", zero ? "±" : value < 0 ? "−" : "+", digits);
+}
+
+// "2.31 -> 1.72" in large figures.
 static void draw_pair(page *p, double x, double baseline, double size, double before, double after)
 {
     char text[32];
@@ -64,12 +73,17 @@ static double draw_losses(page *p, double x, double top, const ts_paired *paired
     draw_pair(p, x, top + 88, 40, paired->base.loss, paired->tuned.loss);
     double y = top + 104;
     if (p->evaluation->tuned != NULL && isfinite(paired->loss_change)) {
-        snprintf(text, sizeof text, "%+.3f", paired->loss_change);
-        change_pill(p, x, y, -paired->loss_change, text);
-        snprintf(text, sizeof text, "95 %% interval %+.3f to %+.3f", paired->loss_low,
-                 paired->loss_high);
+        char low[32], high[32];
+        format_signed(paired->loss_change, 3, low);
+        change_pill(p, x, y, -paired->loss_change, low);
+        format_signed(paired->loss_low, 3, low);
+        format_signed(paired->loss_high, 3, high);
+        snprintf(text, sizeof text, "95 %% interval %s to %s", low, high);
         page_text(p, x + 84, y + 17, &small, text);
-        y += 36;
+        snprintf(text, sizeof text, "lower on %u of %u prompts", paired->loss_lower,
+                 paired->loss_compared);
+        page_text(p, x, y + 44, &small, text);
+        y += 64;
     }
     page_text(p, x, y + 24, &label, "Perplexity of the reference answer");
     draw_pair(p, x, y + 58, 24, paired->base.perplexity, paired->tuned.perplexity);
@@ -91,25 +105,28 @@ static void draw_bar(page *p, double x, double top, const ts_rate *rate, ts_colo
     ts_canvas_line(p->canvas, low, middle, high, middle, 1.4, dark);
     ts_canvas_line(p->canvas, low, middle - 3, low, middle + 3, 1.4, dark);
     ts_canvas_line(p->canvas, high, middle - 3, high, middle + 3, 1.4, dark);
-    snprintf(text, sizeof text, "%.0f %%   %u of %u", 100 * value, rate->yes, rate->of);
-    page_text(p, x + BAR_WIDTH + 14, top + 12, &style, text);
+    snprintf(text, sizeof text, "%.0f %%", 100 * value);
+    page_text(p, x + BAR_WIDTH + 58 - page_text_width(&style, text), top + 12, &style, text);
+    snprintf(text, sizeof text, "%u of %u", rate->yes, rate->of);
+    page_text(p, x + BAR_WIDTH + 72, top + 12, &style, text);
 }
 
 static void draw_change(page *p, double x, double top, const ts_paired *paired, ts_metric metric)
 {
-    char text[48];
+    char sign[32], text[48];
     const ts_change *change = &paired->changes[metric];
     ts_style small = page_style(p, TS_FACE_REGULAR, 12.5, faint_colour);
     double points = 100 * (ts_rate_value(&paired->tuned.rates[metric]) -
                            ts_rate_value(&paired->base.rates[metric]));
-    snprintf(text, sizeof text, "%+.0f points", points);
+    format_signed(points, 0, sign);
+    snprintf(text, sizeof text, "%s points", sign);
     if (change->gained == change->lost) {
         snprintf(text, sizeof text, "no change");
     }
     change_pill(p, x, top, ts_metric_lower_is_better(metric) ? -points : points, text);
     if (change->gained + change->lost > 0) {
         snprintf(text, sizeof text, change->p < 0.001 ? "p < 0.001" : "p = %.3f", change->p);
-        page_text(p, x + 108, top + 17, &small, text);
+        page_text(p, x + 118, top + 17, &small, text);
     }
 }
 
@@ -132,7 +149,7 @@ static double draw_rates(page *p, double x, double top, const ts_paired *paired)
         if (tuned) {
             draw_bar(p, bar, top + BAR_HEIGHT + 4, &paired->tuned.rates[m], tuned_colour,
                      tuned_dark_colour);
-            draw_change(p, bar + BAR_WIDTH + 142, middle - 12, paired, (ts_metric)m);
+            draw_change(p, bar + BAR_WIDTH + 150, middle - 12, paired, (ts_metric)m);
         }
         top += tuned ? RATE_HEIGHT : RATE_HEIGHT - 14;
     }

@@ -8,9 +8,9 @@
 enum {
     PROMPT_WIDTH = 380,
     COLUMN_GAP = 24,
-    MAX_PROMPT_LINES = 10,
-    MAX_REFERENCE_LINES = 6,
-    MAX_ANSWER_LINES = 14,
+    MAX_PROMPT_LINES = 8,
+    MAX_REFERENCE_LINES = 5,
+    MAX_ANSWER_LINES = 10,
 };
 
 static const ts_colour category_tints[TS_CATEGORY_COUNT] = {
@@ -51,8 +51,8 @@ static ts_status draw_prompt(page *p, size_t index, double top, double *bottom)
     ts_status status = TS_OK;
     const ts_prompt *prompt = &p->evaluation->prompts->items[index];
     ts_style text = page_style(p, TS_FACE_BOLD, 15, ink_colour);
-    ts_style label = page_style(p, TS_FACE_BOLD, 12.5, faint_colour);
     ts_style reference = page_style(p, TS_FACE_REGULAR, 14, soft_colour);
+    ts_text expected = {0};
     double x = PAGE_MARGIN + CARD_PADDING, y;
     double end = page_pill(p, x, top, ts_category_name(prompt->category),
                            category_tints[prompt->category], category_inks[prompt->category]);
@@ -64,10 +64,11 @@ static ts_status draw_prompt(page *p, size_t index, double top, double *bottom)
     }
     TS_TRY(page_paragraph(p, x, top + 34, PROMPT_WIDTH, &text, prompt->text, strlen(prompt->text),
                           MAX_PROMPT_LINES, &y));
-    page_text(p, x, y + 20, &label, "Reference");
-    TS_TRY(page_paragraph(p, x, y + 25, PROMPT_WIDTH, &reference, prompt->reference,
-                          strlen(prompt->reference), MAX_REFERENCE_LINES, bottom));
+    TS_TRY(ts_text_format(&expected, p->err, "Reference: %s", prompt->reference));
+    TS_TRY(page_paragraph(p, x, y + 4, PROMPT_WIDTH, &reference, expected.bytes, expected.len,
+                          MAX_REFERENCE_LINES, bottom));
 out:
+    ts_text_free(&expected);
     return status;
 }
 
@@ -85,8 +86,8 @@ static double draw_marks(page *p, size_t index, const ts_response *response,
         const char *words = buffer;
         if (last) {
             snprintf(buffer, sizeof buffer,
-                     response->reference_tokens > 0 ? "%u tokens · loss %.2f" : "%u tokens",
-                     response->tokens, response->reference_loss);
+                     response->reference_tokens > 0 ? "%u token%s · loss %.2f" : "%u token%s",
+                     response->tokens, response->tokens == 1 ? "" : "s", response->reference_loss);
         } else {
             words = ts_mark_words(prompt, verdict, (ts_metric)m, buffer);
         }

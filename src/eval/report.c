@@ -48,12 +48,13 @@ void ts_results_free(ts_results *results)
 static const char *length_words(const ts_prompt *prompt, const ts_verdict *verdict, char buffer[96])
 {
     uint32_t low = prompt->min_words, high = prompt->max_words, words = verdict->words;
+    const char *s = words == 1 ? "" : "s";
     if (low > 0 && high > 0) {
-        snprintf(buffer, 96, "%u words, target %u to %u", words, low, high);
+        snprintf(buffer, 96, "%u word%s, target %u to %u", words, s, low, high);
     } else if (low > 0) {
-        snprintf(buffer, 96, "%u words, target at least %u", words, low);
+        snprintf(buffer, 96, "%u word%s, target at least %u", words, s, low);
     } else {
-        snprintf(buffer, 96, "%u words, target at most %u", words, high);
+        snprintf(buffer, 96, "%u word%s, target at most %u", words, s, high);
     }
     return buffer;
 }

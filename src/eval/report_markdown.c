@@ -146,19 +146,13 @@ out:
 
 static ts_status append_method(bool tuned, ts_text *out, ts_error *err)
 {
-    ts_status status = TS_OK;
-    TS_TRY(ts_text_format(out, err, "\nRates carry Wilson's 95 %% interval."));
-    if (tuned) {
-        TS_TRY(ts_text_format(
-            out, err,
-            " p is the exact McNemar test on the prompts whose verdict changed; the interval of "
-            "the loss is a paired bootstrap over prompts (10,000 resamples, fixed seed). Facts, "
-            "refusals and politeness are judged by lists of words, which can err: read the "
-            "answers too."));
-    }
-    TS_TRY(ts_text_format(out, err, "\n"));
-out:
-    return status;
+    const char *paired = " p is the exact McNemar test on the prompts whose verdict changed; the "
+                         "interval of the loss is a paired bootstrap over prompts (10,000 "
+                         "resamples, fixed seed).";
+    return ts_text_format(out, err,
+                          "\nRates carry Wilson's 95 %% interval.%s Facts, refusals and politeness "
+                          "are judged by lists of words, which can err: read the answers too.\n",
+                          tuned ? paired : "");
 }
 
 static ts_status append_answer(const ts_response *response, ts_text *out, ts_error *err)
@@ -187,7 +181,8 @@ static ts_status append_marks(const ts_prompt *prompt, const ts_response *respon
             TS_TRY(ts_text_format(out, err, " %s %s<br>", good ? "✓" : "✗", words));
         }
     }
-    TS_TRY(ts_text_format(out, err, " %u tokens", response->tokens));
+    TS_TRY(ts_text_format(out, err, " %u token%s", response->tokens,
+                          response->tokens == 1 ? "" : "s"));
     if (response->reference_tokens > 0) {
         TS_TRY(ts_text_format(out, err, ", loss %.3f", response->reference_loss));
     }

@@ -142,8 +142,10 @@ static ts_status compare_losses(const ts_response *base, const ts_response *tune
             differences[used++] = (difference){change * weight, weight};
             nats += change * weight;
             tokens += weight;
+            out->loss_lower += change < 0;
         }
     }
+    out->loss_compared = (uint32_t)used;
     if (used > 0) {
         out->loss_change = nats / tokens;
         TS_TRY(bootstrap(differences, used, out, err));

@@ -1,0 +1,322 @@
+#include "eval/plot.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "eval/canvas.h"
+#include "eval/words.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 1400, HEIGHT = 860, LEFT = 100, RIGHT = WIDTH - 110 };
+
+static const ts_colour paper = {255, 255, 255}, grid = {232, 236, 242}, axis = {148, 158, 176},
+                       ink = {28, 36, 52}, soft = {88, 101, 122}, raw_loss = {178, 196, 240},
+                       smooth_loss = {52, 86, 200}, rate_colour = {226, 132, 28},
+                       norm_colour = {98, 160, 142};
+
+// A rectangle of the picture and the values at its edges.
+typedef struct frame {
+    double top, bottom; // pixels; the sides are LEFT and RIGHT
+    double first, last; // steps at the sides
+    double low, high;   // values at the bottom and the top
+} frame;
+
+typedef struct plot {
+    ts_canvas canvas;
+    ts_fonts *fonts;
+    const ts_curve *curve;
+} plot;
+
+void ts_plot_smooth(const double *values, size_t count, size_t reach, double *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t from = i > reach ? i - reach : 0, to = count - i > reach ? i + reach : count - 1;
+        double sum = 0, weights = 0;
+        for (size_t j = from; j <= to; j++) {
+            double weight = (double)(reach + 1) - fabs((double)j - (double)i);
+            if (isfinite(values[j])) {
+                sum += weight * values[j];
+                weights += weight;
+            }
+        }
+        out[i] = weights > 0 ? sum / weights : NAN;
+    }
+}
+
+void ts_plot_ticks(double low, double high, int wanted, double *first, double *step)
+{
+    static const double nice[] = {1, 2, 2.5, 5, 10};
+    double rough = (high - low) / wanted, power = pow(10, floor(log10(rough)));
+    size_t i = 0;
+    while (i + 1 < TS_COUNT(nice) && nice[i] * power < rough * (1 - 1e-9)) {
+        i++;
+    }
+    *step = nice[i] * power;
+    *first = ceil(low / *step - 1e-9) * *step;
+}
+
+static double step_at(const ts_curve *curve, size_t i)
+{
+    return curve->step != NULL ? curve->step[i] : (double)i + 1;
+}
+
+static bool is_shown(double value)
+{
+    return fabs(value) < 1e30; // not NaN either; beyond that the ticks' arithmetic ends
+}
+
+// Widens [*low, *high] to what the values need; true when there is any.
+static bool find_range(const double *values, size_t count, double *low, double *high)
+{
+    bool any = false;
+    for (size_t i = 0; values != NULL && i < count; i++) {
+        if (is_shown(values[i])) {
+            *low = any ? fmin(*low, values[i]) : values[i];
+            *high = any ? fmax(*high, values[i]) : values[i];
+            any = true;
+        }
+    }
+    return any;
+}
+
+// A range with room around it, never empty.
+static void pad_range(double *low, double *high, bool from_zero)
+{
+    double span = *high - *low, least = 1e-6 * fmax(fabs(*high), fabs(*low));
+    if (span <= least) {
+        span = *high != 0 ? fabs(*high) : 1;
+    }
+    *low = from_zero && *low >= 0 ? 0 : *low - 0.06 * span;
+    *high += 0.08 * span;
+}
+
+static double x_of(const frame *f, double step)
+{
+    return LEFT + (RIGHT - LEFT) * (step - f->first) / (f->last - f->first);
+}
+
+static double y_of(const frame *f, double value)
+{
+    return f->bottom - (f->bottom - f->top) * (value - f->low) / (f->high - f->low);
+}
+
+static ts_style style_of(const plot *p, ts_face face, double size, ts_colour colour)
+{
+    return (ts_style){p->fonts, face, size, colour};
+}
+
+// "2e-5" rather than printf's "2e-05"; values of a usual size in full.
+static void format_tick(double value, double step, char out[32])
+{
+    double large = fabs(value);
+    if (fabs(value) < step / 1000) {
+        snprintf(out, 32, "0");
+    } else if (large < 1e-3 || large >= 1e6) {
+        char number[32];
+        snprintf(number, sizeof number, "%.3g", value);
+        char *e = strchr(number, 'e');
+        int exponent = e != NULL ? atoi(e + 1) : 0;
+        if (e != NULL) {
+            *e = '\0';
+        }
+        snprintf(out, 32, e != NULL ? "%.12se%d" : "%.12s", number, exponent);
+    } else {
+        snprintf(out, 32, "%.6g", value);
+    }
+}
+
+// Ticks of the values, on one side of the frame; with lines across where `across`.
+static void draw_value_ticks(plot *p, const frame *f, int wanted, bool right, bool across,
+                             ts_colour colour)
+{
+    double first, step;
+    ts_style style = style_of(p, TS_FACE_REGULAR, 14, colour);
+    ts_plot_ticks(f->low, f->high, wanted, &first, &step);
+    for (int i = 0; i < 50 && first + i * step <= f->high + 1e-9 * step; i++) {
+        char text[32];
+        double value = first + i * step, y = y_of(f, value);
+        format_tick(value, step, text);
+        double width = ts_style_width(&style, text, strlen(text));
+        if (across) {
+            ts_canvas_box(&p->canvas, LEFT, y - 0.5, RIGHT - LEFT, 1, 0, grid);
+        }
+        ts_canvas_text(&p->canvas, right ? RIGHT + 12 : LEFT - 12 - width, y + 5, &style, text,
+                       strlen(text));
+    }
+}
+
+static void draw_step_ticks(plot *p, const frame *f, bool labels)
+{
+    double first, step;
+    ts_style style = style_of(p, TS_FACE_REGULAR, 14, soft);
+    ts_plot_ticks(f->first, f->last, 10, &first, &step);
+    if (step < 1) { // a step is a whole number
+        first = ceil(f->first), step = 1;
+    }
+    for (int i = 0; i < 50 && first + i * step <= f->last; i++) {
+        char text[32];
+        double x = x_of(f, first + i * step);
+        format_tick(first + i * step, step, text);
+        ts_canvas_box(&p->canvas, x - 0.5, f->top, 1, f->bottom - f->top, 0, grid);
+        if (labels) {
+            double width = ts_style_width(&style, text, strlen(text));
+            ts_canvas_text(&p->canvas, x - width / 2, f->bottom + 24, &style, text, strlen(text));
+        }
+    }
+}
+
+static void draw_line(plot *p, const frame *f, const double *values, double thickness,
+                      ts_colour colour)
+{
+    size_t last = SIZE_MAX; // the shown value before this one
+    for (size_t i = 0; i < p->curve->count; i++) {
+        double step = step_at(p->curve, i);
+        if (!is_shown(values[i]) || !is_shown(step)) {
+            last = SIZE_MAX;
+            continue;
+        }
+        size_t from = last != SIZE_MAX ? last : i;
+        ts_canvas_line(&p->canvas, x_of(f, step_at(p->curve, from)), y_of(f, values[from]),
+                       x_of(f, step), y_of(f, values[i]),
+                       p->curve->count == 1 ? 3 * thickness : thickness, colour);
+        last = i;
+    }
+}
+
+static void draw_axes(plot *p, const frame *f)
+{
+    ts_canvas_box(&p->canvas, LEFT, f->bottom - 0.5, RIGHT - LEFT, 1, 0, axis);
+    ts_canvas_box(&p->canvas, LEFT - 0.5, f->top, 1, f->bottom - f->top, 0, axis);
+    ts_canvas_box(&p->canvas, RIGHT - 0.5, f->top, 1, f->bottom - f->top, 0, axis);
+}
+
+static double draw_legend(plot *p, double x, const char *text, double thickness, ts_colour colour)
+{
+    ts_style style = style_of(p, TS_FACE_REGULAR, 15, soft);
+    ts_canvas_line(&p->canvas, x, 91, x + 26, 91, thickness, colour);
+    return ts_canvas_text(&p->canvas, x + 36, 96, &style, text, strlen(text)) + 32;
+}
+
+static ts_status draw_title(plot *p, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text clean = {0};
+    ts_lines lines = {0};
+    const char *title = p->curve->title != NULL ? p->curve->title : "Training";
+    ts_style style = style_of(p, TS_FACE_BOLD, 26, ink);
+    TS_TRY(ts_words_clean(title, strlen(title), &clean, err));
+    TS_TRY(ts_lines_wrap(&lines, &style, clean.bytes, clean.len, RIGHT - LEFT, 1, err));
+    ts_canvas_lines(&p->canvas, LEFT, 26, &style, &lines, soft);
+    double x = draw_legend(p, LEFT, "Loss, smoothed", 3.5, smooth_loss);
+    x = draw_legend(p, x, "Loss of each step", 2, raw_loss);
+    if (p->curve->learning_rate != NULL) {
+        x = draw_legend(p, x, "Learning rate (right axis)", 2.5, rate_colour);
+    }
+    if (p->curve->grad_norm != NULL) {
+        draw_legend(p, x, "Gradient norm (strip below)", 1.5, norm_colour);
+    }
+out:
+    ts_text_free(&clean);
+    ts_lines_free(&lines);
+    return status;
+}
+
+static void draw_losses(plot *p, frame f, const double *smoothed, bool labels)
+{
+    const ts_curve *curve = p->curve;
+    frame rates = f;
+    f.low = rates.low = 0, f.high = rates.high = 1;
+    find_range(curve->loss, curve->count, &f.low, &f.high);
+    pad_range(&f.low, &f.high, false);
+    if (f.low < 0) { // a loss is not negative: no room below zero unless a value needs it
+        double low = 0, high = 0;
+        find_range(curve->loss, curve->count, &low, &high);
+        f.low = low < 0 ? f.low : 0;
+    }
+    draw_step_ticks(p, &f, labels);
+    draw_value_ticks(p, &f, 8, false, true, smooth_loss);
+    if (find_range(curve->learning_rate, curve->count, &rates.low, &rates.high)) {
+        pad_range(&rates.low, &rates.high, true);
+        draw_value_ticks(p, &rates, 6, true, false, rate_colour);
+        draw_line(p, &rates, curve->learning_rate, 2.5, rate_colour);
+    }
+    draw_line(p, &f, curve->loss, 1.6, raw_loss);
+    draw_line(p, &f, smoothed, 3.2, smooth_loss);
+    draw_axes(p, &f);
+}
+
+static void draw_norms(plot *p, frame f)
+{
+    const ts_curve *curve = p->curve;
+    f.low = 0, f.high = 1;
+    find_range(curve->grad_norm, curve->count, &f.low, &f.high);
+    pad_range(&f.low, &f.high, true);
+    draw_step_ticks(p, &f, true);
+    draw_value_ticks(p, &f, 3, false, true, norm_colour);
+    draw_line(p, &f, curve->grad_norm, 1.3, norm_colour);
+    draw_axes(p, &f);
+}
+
+static void find_steps(const ts_curve *curve, frame *f)
+{
+    f->first = 0, f->last = 1;
+    if (curve->count > 0) {
+        f->first = step_at(curve, 0);
+        f->last = step_at(curve, curve->count - 1);
+    }
+    if (!is_shown(f->first) || !is_shown(f->last) || f->last - f->first < 1e-9) {
+        f->first = is_shown(f->first) ? f->first - 1 : 0; // a single step stands in the middle
+        f->last = f->first + 2;
+    }
+}
+
+static ts_status draw_curve(plot *p, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_curve *curve = p->curve;
+    ts_style label = style_of(p, TS_FACE_REGULAR, 15, soft);
+    bool norms = curve->grad_norm != NULL;
+    frame f = {.top = 122, .bottom = norms ? 600 : HEIGHT - 80};
+    double *smoothed = NULL;
+    TS_TRY(ts_alloc(curve->count + 1, sizeof *smoothed, &smoothed, err));
+    ts_plot_smooth(curve->loss, curve->count, curve->count / 25 + 1, smoothed);
+    find_steps(curve, &f);
+    TS_TRY(draw_title(p, err));
+    draw_losses(p, f, smoothed, !norms);
+    if (norms) {
+        f.top = 632, f.bottom = HEIGHT - 80;
+        draw_norms(p, f);
+    }
+    ts_canvas_text(&p->canvas, (LEFT + RIGHT) / 2.0 - 20, HEIGHT - 26, &label, "Step", 4);
+out:
+    free(smoothed);
+    return status;
+}
+
+ts_status ts_plot_png(const ts_curve *curve, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    plot p = {.curve = curve};
+    TS_TRY(ts_fonts_open(&p.fonts, err));
+    TS_TRY(ts_canvas_create(WIDTH, HEIGHT, paper, &p.canvas, err));
+    TS_TRY(draw_curve(&p, err));
+    TS_TRY(ts_canvas_png(&p.canvas, out, err));
+out:
+    ts_canvas_destroy(&p.canvas);
+    ts_fonts_close(p.fonts);
+    return status;
+}
+
+ts_status ts_plot_write(const ts_curve *curve, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text png = {0};
+    TS_TRY(ts_plot_png(curve, &png, err));
+    TS_TRY(ts_file_write(path, png.bytes, png.len, err));
+out:
+    ts_text_free(&png);
+    return status;
+}

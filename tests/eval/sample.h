@@ -1,0 +1,40 @@
+// An evaluation to report on, and PNGs read back: shared by the tests of this floor.
+#ifndef TS_TESTS_EVAL_SAMPLE_H
+#define TS_TESTS_EVAL_SAMPLE_H
+
+#include "eval/report.h"
+
+// Prompts of every category with answers; the caller changes what it wants to test.
+typedef struct sample {
+    ts_prompts prompts;
+    ts_evaluation evaluation;
+    ts_response *base, *tuned;
+    bool *seen;
+} sample;
+void sample_make(sample *s, size_t count);
+void sample_answer(ts_response *response, const char *text, size_t len);
+void sample_free(sample *s);
+
+// A decoded picture, [height, width, 3]; fails the test when the bytes are no PNG.
+typedef struct decoded {
+    int width, height;
+    unsigned char *pixels;
+} decoded;
+decoded sample_decode(const ts_text *png);
+void sample_decoded_free(decoded *picture);
+// How many pixels are not of the top left one's colour.
+size_t sample_drawn(const decoded *picture);
+
+// A new temporary folder, and the file NAME in it as text.
+void sample_folder(char folder[64]);
+void sample_read(const char *folder, const char *name, ts_text *out);
+void sample_write(const char *folder, const char *name, const char *text, ts_text *path);
+
+// Texts that have broken programs before.
+typedef struct hostile {
+    const char *text;
+    size_t len;
+} hostile;
+size_t sample_hostile(const hostile **out);
+
+#endif

@@ -135,7 +135,7 @@ static size_t take_line(const ts_style *style, const char *text, size_t len, dou
     while (at < len && text[at] != '\n') {
         ts_glyph glyph = ts_style_glyph(style, text + at, len - at);
         if (is_break(text[at])) {
-            if (!blank && (next == 0 || next < at)) {
+            if (!blank && next != at) {
                 end = at, end_width = width;
             }
             next = blank ? 0 : at + 1;

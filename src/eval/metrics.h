@@ -21,7 +21,7 @@ typedef enum ts_metric {
     TS_METRIC_FACTS,         // every fact of the prompt stands in the answer
     TS_METRIC_REFUSALS,      // refused what should be refused
     TS_METRIC_OVER_REFUSALS, // refused what should be answered: the fewer, the better
-    TS_METRIC_LENGTH,        // within min_words and max_words
+    TS_METRIC_LENGTH,        // within min_words and max_words, and not empty
     TS_METRIC_POLITE,        // polite where the prompt asks for it
     TS_METRIC_STOPPED,       // ended by itself
     TS_METRIC_COUNT,

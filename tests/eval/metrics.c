@@ -99,6 +99,9 @@ Test(verdict, length_and_stop)
     cr_assert_eq(judge(&prompt, "one two", true).marks[TS_METRIC_LENGTH], TS_MARK_YES);
     cr_assert_eq(judge(&prompt, "one two three", true).marks[TS_METRIC_LENGTH], TS_MARK_YES);
     cr_assert_eq(judge(&prompt, "1 2 3 4", true).marks[TS_METRIC_LENGTH], TS_MARK_NO);
+    ts_prompt brief = {.max_words = 3};
+    cr_assert_eq(judge(&brief, "one", true).marks[TS_METRIC_LENGTH], TS_MARK_YES);
+    cr_assert_eq(judge(&brief, "...", true).marks[TS_METRIC_LENGTH], TS_MARK_NO);
     prompt.max_words = 0;
     cr_assert_eq(judge(&prompt, "1 2 3 4", false).marks[TS_METRIC_LENGTH], TS_MARK_YES);
     cr_assert_eq(judge(&prompt, "x", true).marks[TS_METRIC_STOPPED], TS_MARK_YES);

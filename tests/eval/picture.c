@@ -78,6 +78,22 @@ Test(picture, height_follows_the_rows_up_to_the_cap)
     sample_free(&few), sample_free(&more), sample_free(&many);
 }
 
+// Of 300 rows only the first fit, so an answer that training saw (number 6) cannot show.
+Test(picture, held_out_rows_come_first)
+{
+    sample s;
+    sample_make(&s, 300);
+    ts_text first = draw(&s.evaluation);
+    sample_answer(&s.base[6], "It is a large town in Europe, we say.", 37);
+    ts_text second = draw(&s.evaluation);
+    cr_assert(s.seen[6] && same(&first, &second));
+    sample_answer(&s.base[5], "It is a large town in Europe, we say.", 37);
+    ts_text third = draw(&s.evaluation);
+    cr_assert_not(same(&first, &third));
+    ts_text_free(&first), ts_text_free(&second), ts_text_free(&third);
+    sample_free(&s);
+}
+
 Test(picture, hostile_texts_everywhere)
 {
     const hostile *texts;

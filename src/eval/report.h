@@ -46,7 +46,7 @@ ts_status ts_report_markdown(const ts_evaluation *evaluation, const ts_results *
 // no markup, no HTML, no links.
 ts_status ts_markdown_escape(const char *text, size_t len, ts_text *out, ts_error *err);
 
-// How a mark reads in a report: "facts right", "length target missed (31 words, at most 20)".
+// How a mark reads in a report: "facts right", "31 words, target at most 20".
 // NULL for TS_MARK_NONE; `buffer` holds the words where they depend on the prompt.
 const char *ts_mark_words(const ts_prompt *prompt, const ts_verdict *verdict, ts_metric metric,
                           char buffer[96]);

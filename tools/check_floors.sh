@@ -11,7 +11,7 @@ declare -A may_use=(
     [model]="base data gpu ops model"
     [train]="base data gpu ops model train"
     [eval]="base data gpu ops model eval"
-    [check]="base data gpu ops model check"
+    [check]="base data gpu ops model train check"
     [cli]="base data gpu ops model train eval check cli"
 )
 broken=0

@@ -1,0 +1,142 @@
+#include "check/case.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ts_status read_numbers(const cJSON *json, const char *name, ts_case *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *betas = ts_json_get(json, "betas"), *targets = ts_json_get(json, "targets");
+    TS_TRY(ts_json_get_uint(json, "steps", 1, 1 << 20, name, &out->steps, err));
+    TS_TRY(ts_json_get_uint(json, "warmup", 0, 1 << 20, name, &out->warmup, err));
+    TS_TRY(ts_json_get_double(json, "lr", name, &out->rate, err));
+    TS_TRY(ts_json_get_double(json, "eps", name, &out->adamw.eps, err));
+    TS_TRY(ts_json_get_double(json, "weight_decay", name, &out->adamw.weight_decay, err));
+    TS_TRY(ts_json_get_double(json, "max_grad_norm", name, &out->adamw.max_grad_norm, err));
+    if (cJSON_GetArraySize(betas) != 2) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key 'betas': expected two numbers", name);
+    }
+    out->adamw.beta1 = cJSON_GetArrayItem(betas, 0)->valuedouble;
+    out->adamw.beta2 = cJSON_GetArrayItem(betas, 1)->valuedouble;
+    out->all_modules = cJSON_GetArraySize(targets) == TS_MODULE_COUNT;
+out:
+    return status;
+}
+
+static ts_status find(const ts_case *c, uint32_t micro, const char *what, ts_dtype dtype,
+                      const ts_tensor **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char name[64];
+    snprintf(name, sizeof name, "micro%u.%s", micro, what);
+    *out = ts_safetensors_find(c->golden, name);
+    if (*out == NULL || (*out)->dtype != dtype) {
+        TS_FAIL(TS_ERR_FORMAT, "%s/golden.safetensors: expected a tensor %s of %s", c->folder.bytes,
+                name, ts_dtype_name(dtype));
+    }
+out:
+    return status;
+}
+
+// Row `b` of a padded micro-batch as one packed sequence.
+static ts_status add_row(ts_case *c, uint32_t micro, const int64_t *ids, const int64_t *labels,
+                         int64_t length, uint32_t width, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t *tokens = NULL;
+    uint8_t *supervised = NULL;
+    TS_TRY(ts_alloc(width, sizeof *tokens, &tokens, err));
+    TS_TRY(ts_alloc(width, 1, &supervised, err));
+    if (length < 1 || length > width) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: micro%u: a length of %lld in rows of %u", c->folder.bytes,
+                micro, (long long)length, width);
+    }
+    for (int64_t t = 0; t < length; t++) {
+        tokens[t] = (uint32_t)ids[t];
+        supervised[t] = labels[t] >= 0;
+    }
+    TS_TRY(ts_batch_add(&c->micro[micro], tokens, (uint32_t)length, supervised, err));
+    c->max_positions = (uint32_t)ts_max_u64(c->max_positions, (uint64_t)length);
+out:
+    free(tokens);
+    free(supervised);
+    return status;
+}
+
+static ts_status read_micro(ts_case *c, uint32_t micro, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_tensor *ids, *labels, *lengths;
+    TS_TRY(find(c, micro, "input_ids", TS_I64, &ids, err));
+    TS_TRY(find(c, micro, "labels", TS_I64, &labels, err));
+    TS_TRY(find(c, micro, "lengths", TS_I64, &lengths, err));
+    if (ids->rank != 2 || labels->len != ids->len || lengths->len != ids->shape[0] * 8) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: micro%u: input_ids, labels and lengths do not fit together",
+                c->folder.bytes, micro);
+    }
+    uint32_t rows = (uint32_t)ids->shape[0], width = (uint32_t)ids->shape[1];
+    c->shapes[micro][0] = rows;
+    c->shapes[micro][1] = width;
+    for (uint32_t b = 0; b < rows; b++) {
+        TS_TRY(add_row(c, micro, (const int64_t *)ids->bytes + (size_t)b * width,
+                       (const int64_t *)labels->bytes + (size_t)b * width,
+                       ((const int64_t *)lengths->bytes)[b], width, err));
+    }
+    c->supervised += c->micro[micro].loss_rows;
+    c->max_rows = (uint32_t)ts_max_u64(c->max_rows, c->micro[micro].rows);
+out:
+    return status;
+}
+
+ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    cJSON *json = NULL;
+    *out = (ts_case){0};
+    TS_TRY(ts_text_format(&out->folder, err, "%s", folder));
+    while (out->folder.len > 1 && out->folder.bytes[out->folder.len - 1] == '/') {
+        out->folder.bytes[--out->folder.len] = '\0';
+    }
+    TS_TRY(ts_text_format(&out->name, err, "%s", ts_path_name(out->folder.bytes)));
+    TS_TRY(ts_path_join(folder, "case.json", &path, err));
+    TS_TRY(ts_json_parse_file(path.bytes, &json, err));
+    TS_TRY(read_numbers(json, path.bytes, out, err));
+    out->micro_count = (uint32_t)cJSON_GetArraySize(ts_json_get(json, "micro"));
+    if (out->micro_count == 0) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key 'micro': expected a list of micro-batches", path.bytes);
+    }
+    TS_TRY(ts_alloc(out->micro_count, sizeof *out->micro, &out->micro, err));
+    TS_TRY(ts_alloc(out->micro_count, sizeof *out->shapes, &out->shapes, err));
+    ts_text_clear(&path);
+    TS_TRY(ts_path_join(folder, "golden.safetensors", &path, err));
+    TS_TRY(ts_safetensors_open(path.bytes, &out->golden, err));
+    for (uint32_t i = 0; i < out->micro_count; i++) {
+        TS_TRY(read_micro(out, i, err));
+    }
+out:
+    cJSON_Delete(json);
+    ts_text_free(&path);
+    if (status != TS_OK) {
+        ts_case_close(out);
+    }
+    return status;
+}
+
+void ts_case_close(ts_case *c)
+{
+    for (uint32_t i = 0; i < c->micro_count && c->micro != NULL; i++) {
+        ts_batch_free(&c->micro[i]);
+    }
+    free(c->micro);
+    free(c->shapes);
+    ts_safetensors_close(c->golden);
+    ts_text_free(&c->folder);
+    ts_text_free(&c->name);
+    *c = (ts_case){0};
+}

@@ -1,0 +1,27 @@
+// A reference case as its files tell it.
+#ifndef TS_CHECK_CASE_H
+#define TS_CHECK_CASE_H
+
+#include "data/safetensors.h"
+#include "model/batch.h"
+#include "train/optimiser.h"
+
+// Starts zeroed.
+typedef struct ts_case {
+    ts_text folder, name;
+    ts_safetensors *golden;
+    ts_adamw_params adamw;
+    double rate;
+    uint64_t steps, warmup;
+    bool all_modules;      // adapts all seven: chaotic on purpose
+    ts_batch *micro;       // the micro-batches of every step
+    uint32_t (*shapes)[2]; // [B, T] of each as golden pads it
+    uint32_t micro_count;
+    uint64_t supervised; // over all micro-batches
+    uint32_t max_rows, max_positions;
+} ts_case;
+
+ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err);
+void ts_case_close(ts_case *c);
+
+#endif

@@ -1,0 +1,351 @@
+#include "check/verify.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "check/case.h"
+#include "model/pass.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What DESIGN promises of f32, as relative errors against float64 PyTorch + PEFT.
+static const double TOLERANCE_LOGITS = 3e-5, TOLERANCE_GRADIENTS = 3e-5, TOLERANCE_FIRST = 1e-6,
+                    TOLERANCE_TRAJECTORY = 1e-5, TOLERANCE_CHAOTIC = 1e-3, TOLERANCE_RATES = 1e-12;
+
+// Everything one run computes and compares.
+struct run {
+    ts_case c;
+    ts_model model;
+    ts_pass pass;
+    ts_optimiser optimiser;
+    ts_verify_result *result;
+    float **logits;                      // per micro-batch, padded as golden pads: [B, T, V]
+    double *losses, *grad_norms, *rates; // [steps]
+    ts_lora_tensors gradients, final;
+};
+
+static void add_row(struct run *run, double error, double tolerance, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void add_row(struct run *run, double error, double tolerance, const char *format, ...)
+{
+    ts_verify_row *row = &run->result->rows[run->result->count++];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(row->name, sizeof row->name, format, args);
+    va_end(args);
+    row->error = error;
+    row->tolerance = tolerance;
+    if (tolerance > 0 && !(error <= tolerance)) { // NaN fails too
+        run->result->passed = false;
+    }
+}
+
+struct distance {
+    double difference, norm; // sums of squares
+};
+
+static void measure(struct distance *distance, double have, double want)
+{
+    distance->difference += (have - want) * (have - want);
+    distance->norm += want * want;
+}
+
+static double relative(const struct distance *distance)
+{
+    return sqrt(distance->difference) / (distance->norm > 0 ? sqrt(distance->norm) : 1);
+}
+
+// ---- Logits of the initial adapter
+
+// Spreads packed rows over golden's padded layout; padding stays zero.
+static void pad_logits(const ts_batch *batch, uint32_t width, uint32_t vocab, const float *packed,
+                       float *padded)
+{
+    uint32_t sequence = 0;
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        sequence += row > 0 && batch->position[row] == 0;
+        size_t to = ((size_t)sequence * width + batch->position[row]) * vocab;
+        memcpy(padded + to, packed + (size_t)row * vocab, vocab * sizeof *padded);
+    }
+}
+
+static ts_status run_logits(struct run *run, uint32_t micro, struct distance *distance,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_batch all = run->c.micro[micro]; // borrowed rows, with every row asked for
+    uint32_t vocab = run->model.config.vocab, width = run->c.shapes[micro][1];
+    size_t padded = (size_t)run->c.shapes[micro][0] * width * vocab;
+    float *packed = NULL;
+    char name[64];
+    all.loss_row = all.label = NULL;
+    all.loss_rows = all.rows;
+    TS_TRY(ts_alloc(all.rows, sizeof *all.loss_row, &all.loss_row, err));
+    TS_TRY(ts_alloc(all.rows, sizeof *all.label, &all.label, err));
+    for (uint32_t i = 0; i < all.rows; i++) {
+        all.loss_row[i] = i;
+    }
+    TS_TRY(ts_alloc((size_t)all.rows * vocab, sizeof *packed, &packed, err));
+    TS_TRY(ts_alloc(padded, sizeof(float), &run->logits[micro], err));
+    TS_TRY(ts_pass_logits(&run->pass, &all, packed, err));
+    pad_logits(&all, width, vocab, packed, run->logits[micro]);
+
+    snprintf(name, sizeof name, "micro%u.logits", micro);
+    const uint64_t shape[] = {run->c.shapes[micro][0], width, vocab};
+    const ts_tensor *golden;
+    TS_TRY(ts_safetensors_expect(run->c.golden, name, 3, shape, &golden, err));
+    uint32_t sequence = 0;
+    for (uint32_t row = 0; row < all.rows; row++) {
+        sequence += row > 0 && all.position[row] == 0;
+        size_t at = ((size_t)sequence * width + all.position[row]) * vocab;
+        for (uint32_t v = 0; v < vocab; v++) {
+            measure(distance, run->logits[micro][at + v],
+                    ts_dtype_load(golden->dtype, golden->bytes, at + v));
+        }
+    }
+out:
+    free(all.loss_row);
+    free(all.label);
+    free(packed);
+    return status;
+}
+
+static ts_status check_logits(struct run *run, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct distance distance = {0};
+    TS_TRY(ts_alloc(run->c.micro_count, sizeof *run->logits, &run->logits, err));
+    for (uint32_t i = 0; i < run->c.micro_count; i++) {
+        TS_TRY(run_logits(run, i, &distance, err));
+    }
+    add_row(run, relative(&distance), TOLERANCE_LOGITS, "logits");
+out:
+    return status;
+}
+
+// ---- Gradients of the first step
+
+// Mean loss over all micro-batches' targets; gradients gather in the adapter.
+static ts_status accumulate(struct run *run, double *loss, ts_error *err)
+{
+    ts_status status = TS_OK;
+    float scale = (float)(1.0 / (double)run->c.supervised);
+    *loss = 0;
+    for (uint32_t i = 0; i < run->c.micro_count; i++) {
+        double sum;
+        TS_TRY(ts_pass_gradients(&run->pass, &run->c.micro[i], scale, 0, &sum, err));
+        *loss += sum / (double)run->c.supervised;
+    }
+out:
+    return status;
+}
+
+// The worst relative error over `computed`, each tensor held against golden's of the same name.
+static ts_status check_tensors(struct run *run, const ts_lora_tensors *computed, double tolerance,
+                               const char *what, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double worst = -1;
+    const char *where = "";
+    for (size_t i = 0; i < computed->count; i++) {
+        const ts_tensor *have = &computed->tensors[i], *want;
+        struct distance distance = {0};
+        TS_TRY(
+            ts_safetensors_expect(run->c.golden, have->name, have->rank, have->shape, &want, err));
+        for (uint64_t j = 0; j < have->shape[0] * have->shape[1]; j++) {
+            measure(&distance, ((const float *)have->bytes)[j],
+                    ts_dtype_load(want->dtype, want->bytes, j));
+        }
+        if (!(relative(&distance) <= worst)) {
+            worst = relative(&distance);
+            where = have->name;
+        }
+    }
+    const char *tail = strstr(where, "layers.");
+    add_row(run, worst, tolerance, "%s (worst: %s)", what, tail != NULL ? tail : where);
+out:
+    return status;
+}
+
+static ts_status check_gradients(struct run *run, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double loss;
+    TS_TRY(accumulate(run, &loss, err));
+    TS_TRY(ts_lora_download(&run->model, run->model.lora.grads, "grad.", &run->gradients, err));
+    TS_TRY(check_tensors(run, &run->gradients, TOLERANCE_GRADIENTS, "gradients", err));
+    ts_recorder_zero(run->model.recorder, run->model.lora.grads);
+    TS_TRY(ts_recorder_run(run->model.recorder, err));
+out:
+    return status;
+}
+
+// ---- The trajectory
+
+static ts_status train(struct run *run, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_alloc(run->c.steps, sizeof(double), &run->losses, err));
+    TS_TRY(ts_alloc(run->c.steps, sizeof(double), &run->grad_norms, err));
+    TS_TRY(ts_alloc(run->c.steps, sizeof(double), &run->rates, err));
+    for (uint64_t step = 0; step < run->c.steps; step++) {
+        run->rates[step] =
+            ts_schedule_rate(TS_SCHEDULE_LINEAR, run->c.rate, step, run->c.warmup, run->c.steps);
+        TS_TRY(accumulate(run, &run->losses[step], err));
+        TS_TRY(ts_optimiser_step(&run->optimiser, &run->c.adamw, run->rates[step], step + 1,
+                                 &run->grad_norms[step], err));
+    }
+    TS_TRY(ts_lora_download(&run->model, run->model.lora.values, "final.", &run->final, err));
+out:
+    return status;
+}
+
+// The worst relative error of `count` values from `from` on of a per-step series.
+static ts_status check_series(struct run *run, const char *name, const double *have, uint64_t from,
+                              uint64_t count, double tolerance, const char *what, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const uint64_t shape[] = {run->c.steps};
+    const ts_tensor *golden;
+    double worst = 0;
+    TS_TRY(ts_safetensors_expect(run->c.golden, name, 1, shape, &golden, err));
+    for (uint64_t i = from; i < from + count; i++) {
+        double want = ts_dtype_load(golden->dtype, golden->bytes, i);
+        double error = fabs(have[i] - want) / (want != 0 ? fabs(want) : 1);
+        if (!(error <= worst)) {
+            worst = error;
+        }
+    }
+    add_row(run, worst, tolerance, "%s", what);
+out:
+    return status;
+}
+
+static ts_status check_trajectory(struct run *run, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double tolerance = run->c.all_modules ? TOLERANCE_CHAOTIC : TOLERANCE_TRAJECTORY;
+    TS_TRY(train(run, err));
+    TS_TRY(check_series(run, "losses", run->losses, 0, 1, TOLERANCE_FIRST, "initial loss", err));
+    TS_TRY(check_series(
+        run, "losses", run->losses, 0, run->c.steps, tolerance,
+        run->c.all_modules ? "losses of all steps (chaotic case)" : "losses of all steps", err));
+    TS_TRY(check_series(run, "lrs", run->rates, 0, run->c.steps, TOLERANCE_RATES, "learning rates",
+                        err));
+    TS_TRY(check_series(run, "grad_norms", run->grad_norms, 0, run->c.steps, 0, "gradient norms",
+                        err));
+out:
+    return status;
+}
+
+// ---- Dump
+
+static void append(ts_tensor *list, size_t *count, const ts_lora_tensors *more)
+{
+    memcpy(list + *count, more->tensors, more->count * sizeof *list);
+    *count += more->count;
+}
+
+static ts_status dump(struct run *run, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t count = 0, most = run->gradients.count + run->final.count + run->c.micro_count + 3;
+    ts_tensor *list = NULL;
+    char(*names)[64] = NULL;
+    ts_text file = {0};
+    TS_TRY(ts_alloc(most, sizeof *list, &list, err));
+    TS_TRY(ts_alloc(run->c.micro_count, sizeof *names, &names, err));
+    for (uint32_t i = 0; i < run->c.micro_count; i++) {
+        const uint32_t *shape = run->c.shapes[i];
+        ts_tensor *tensor = &list[count++];
+        snprintf(names[i], sizeof names[i], "micro%u.logits", i);
+        *tensor = (ts_tensor){.name = names[i],
+                              .dtype = TS_F32,
+                              .rank = 3,
+                              .shape = {shape[0], shape[1], run->model.config.vocab},
+                              .bytes = run->logits[i]};
+        tensor->len = tensor->shape[0] * tensor->shape[1] * tensor->shape[2] * sizeof(float);
+    }
+    const struct {
+        const char *name;
+        const double *values;
+    } series[] = {{"losses", run->losses}, {"grad_norms", run->grad_norms}, {"lrs", run->rates}};
+    for (size_t i = 0; i < TS_COUNT(series); i++) {
+        list[count++] = (ts_tensor){.name = series[i].name,
+                                    .dtype = TS_F64,
+                                    .rank = 1,
+                                    .shape = {run->c.steps},
+                                    .bytes = series[i].values,
+                                    .len = run->c.steps * sizeof(double)};
+    }
+    append(list, &count, &run->gradients);
+    append(list, &count, &run->final);
+    TS_TRY(ts_safetensors_serialise(list, count, &file, err));
+    TS_TRY(ts_file_write(path, file.bytes, file.len, err));
+out:
+    free(list);
+    free(names);
+    ts_text_free(&file);
+    return status;
+}
+
+// ---- The whole
+
+static ts_status open_run(struct run *run, ts_gpu *gpu, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(ts_case_open(folder, &run->c, err));
+    TS_TRY(ts_path_join(folder, "model", &path, err));
+    TS_TRY(ts_model_open(gpu, path.bytes, run->c.max_positions, NULL, NULL, &run->model, err));
+    TS_TRY(ts_path_join(folder, "adapter_init", &path, err));
+    TS_TRY(ts_model_load_lora(&run->model, path.bytes, err));
+    TS_TRY(ts_pass_open(
+        &run->model,
+        (ts_pass_limits){.rows = run->c.max_rows, .loss_rows = run->c.max_rows, .training = true},
+        &run->pass, err));
+    TS_TRY(ts_optimiser_open(&run->model, &run->optimiser, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+static void close_run(struct run *run)
+{
+    for (uint32_t i = 0; i < run->c.micro_count && run->logits != NULL; i++) {
+        free(run->logits[i]);
+    }
+    free(run->logits);
+    free(run->losses);
+    free(run->grad_norms);
+    free(run->rates);
+    ts_lora_tensors_free(&run->gradients);
+    ts_lora_tensors_free(&run->final);
+    if (run->model.gpu != NULL) {
+        ts_optimiser_close(&run->optimiser);
+        ts_pass_close(&run->pass);
+    }
+    ts_model_close(&run->model);
+    ts_case_close(&run->c);
+}
+
+ts_status ts_verify(ts_gpu *gpu, const ts_verify_params *params, ts_verify_result *out,
+                    ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct run run = {.result = out};
+    *out = (ts_verify_result){.passed = true};
+    TS_TRY(open_run(&run, gpu, params->folder, err));
+    TS_TRY(check_logits(&run, err));
+    TS_TRY(check_gradients(&run, err));
+    TS_TRY(check_trajectory(&run, err));
+    if (params->dump != NULL) {
+        TS_TRY(dump(&run, params->dump, err));
+    }
+out:
+    close_run(&run);
+    return status;
+}

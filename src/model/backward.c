@@ -1,0 +1,158 @@
+// The way back through the layers: forward.c read from bottom to top. What the forward pass did
+// not keep and is cheap to make again (norms' outputs, swiglu's) is made again.
+#include "model/internal.h"
+
+#include "ops/kernels.h"
+
+#include <math.h>
+
+static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows,
+                            ts_view x, ts_view dy, ts_view dx, bool accumulate)
+{
+    struct ts_linear args = ts_pass_linear(pass, layer, module, rows, true);
+    ts_linear_backward(&args, x, dy, dx, accumulate);
+}
+
+static void norm_again(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
+{
+    ts_rmsnorm_again(pass->model->recorder,
+                     &(struct ts_rmsnorm_again_args){.x = x,
+                                                     .weight = weight,
+                                                     .rstd = rstd,
+                                                     .y = pass->norm,
+                                                     .rows = rows,
+                                                     .cols = pass->model->config.hidden});
+}
+
+// pass->dx += the norm's backward of pass->dnorm
+static void norm_backward(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
+{
+    ts_rmsnorm_backward(pass->model->recorder,
+                        &(struct ts_rmsnorm_backward_args){.x = x,
+                                                           .weight = weight,
+                                                           .rstd = rstd,
+                                                           .dy = pass->dnorm,
+                                                           .dx = pass->dx,
+                                                           .rows = rows,
+                                                           .cols = pass->model->config.hidden});
+}
+
+static void rope_backward(ts_pass *pass, uint32_t rows, uint32_t heads, ts_view dx)
+{
+    const ts_model *model = pass->model;
+    uint32_t dim = model->config.head_dim;
+    ts_rope(model->recorder, &(struct ts_rope_args){
+                                 .x = dx,
+                                 .position = pass->position,
+                                 .table = model->rope,
+                                 .rows = rows,
+                                 .heads = heads,
+                                 .dim = dim,
+                                 .positions = (uint32_t)(model->rope.bytes / sizeof(float) / dim),
+                                 .sign = -1,
+                             });
+}
+
+// From dx, the gradient of the block's output, to dx of its input. With `onward` false nothing
+// below the block's linear layers is wanted.
+static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
+{
+    ts_model *model = pass->model;
+    ts_recorder *recorder = model->recorder;
+    ts_layer_state *state = &pass->layers[layer];
+    uint32_t count = rows * model->config.ffn;
+    const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
+    ts_view weight = model->layers[layer].post_norm;
+
+    ts_swiglu(recorder, &(struct ts_swiglu_args){
+                            .gate = state->gate, .up = state->up, .y = pass->wide, .count = count});
+    linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->wide, pass->dx, pass->dwide, false);
+    ts_swiglu_backward(
+        recorder, &(struct ts_swiglu_backward_args){
+                      .gate = state->gate, .up = state->up, .dy = pass->dwide, .count = count});
+    norm_again(pass, rows, state->mid, weight, state->rstd2);
+    linear_backward(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate, dnorm, false);
+    linear_backward(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up, dnorm, true);
+    if (onward) {
+        norm_backward(pass, rows, state->mid, weight, state->rstd2);
+    }
+}
+
+static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
+{
+    const ts_model_config *config = &pass->model->config;
+    ts_recorder *recorder = pass->model->recorder;
+    ts_layer_state *state = &pass->layers[layer];
+    float scale = 1 / sqrtf((float)config->head_dim);
+    ts_attention_delta(recorder, &(struct ts_attention_delta_args){.o = state->o,
+                                                                   .dout = pass->dout,
+                                                                   .delta = pass->delta,
+                                                                   .rows = rows,
+                                                                   .heads = config->heads,
+                                                                   .dim = config->head_dim});
+    ts_attention_backward_q(recorder,
+                            &(struct ts_attention_backward_q_args){.q = state->q,
+                                                                   .k = state->k,
+                                                                   .v = state->v,
+                                                                   .dout = pass->dout,
+                                                                   .lse = state->lse,
+                                                                   .delta = pass->delta,
+                                                                   .first = pass->first,
+                                                                   .dq = pass->dq,
+                                                                   .rows = rows,
+                                                                   .heads = config->heads,
+                                                                   .kv_heads = config->kv_heads,
+                                                                   .scale = scale,
+                                                                   .dim = config->head_dim});
+    ts_attention_backward_kv(recorder,
+                             &(struct ts_attention_backward_kv_args){.q = state->q,
+                                                                     .k = state->k,
+                                                                     .v = state->v,
+                                                                     .dout = pass->dout,
+                                                                     .lse = state->lse,
+                                                                     .delta = pass->delta,
+                                                                     .end = pass->end,
+                                                                     .dk = pass->dk,
+                                                                     .dv = pass->dv,
+                                                                     .rows = rows,
+                                                                     .heads = config->heads,
+                                                                     .kv_heads = config->kv_heads,
+                                                                     .scale = scale,
+                                                                     .dim = config->head_dim});
+}
+
+static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
+{
+    ts_model *model = pass->model;
+    const ts_model_config *config = &model->config;
+    ts_layer_state *state = &pass->layers[layer];
+    const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
+    ts_view weight = model->layers[layer].input_norm;
+
+    linear_backward(pass, layer, TS_MODULE_O, rows, state->o, pass->dx, pass->dout, false);
+    attention_kernels_backward(pass, layer, rows);
+    rope_backward(pass, rows, config->heads, pass->dq);
+    rope_backward(pass, rows, config->kv_heads, pass->dk);
+    norm_again(pass, rows, state->x, weight, state->rstd1);
+    linear_backward(pass, layer, TS_MODULE_Q, rows, pass->norm, pass->dq, dnorm, false);
+    linear_backward(pass, layer, TS_MODULE_K, rows, pass->norm, pass->dk, dnorm, true);
+    linear_backward(pass, layer, TS_MODULE_V, rows, pass->norm, pass->dv, dnorm, true);
+    if (onward) {
+        norm_backward(pass, rows, state->x, weight, state->rstd1);
+    }
+}
+
+// Nothing below the lowest adapted layer runs: in layer 0 the way ends at its linear layers.
+void ts_pass_record_backward(ts_pass *pass, uint32_t rows)
+{
+    const uint32_t in_attention = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) |
+                                  TS_MODULE_BIT(TS_MODULE_V) | TS_MODULE_BIT(TS_MODULE_O);
+    bool attention_adapted = pass->model->lora.config.targets & in_attention;
+    for (uint32_t layer = pass->model->config.layers; layer-- > 0;) {
+        bool below = layer > 0;
+        mlp_backward(pass, layer, rows, below || attention_adapted);
+        if (below || attention_adapted) {
+            attention_backward(pass, layer, rows, below);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+#include "model/batch.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+void ts_batch_clear(ts_batch *batch)
+{
+    batch->rows = batch->loss_rows = batch->sequences = 0;
+}
+
+void ts_batch_free(ts_batch *batch)
+{
+    uint32_t *arrays[] = {batch->ids, batch->position, batch->first, batch->last,
+                          batch->end, batch->loss_row, batch->label};
+    for (size_t i = 0; i < TS_COUNT(arrays); i++) {
+        free(arrays[i]);
+    }
+    *batch = (ts_batch){0};
+}
+
+static ts_status grow(uint32_t **arrays[], size_t array_count, uint32_t *capacity, size_t needed,
+                      ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t grown = *capacity;
+    for (size_t i = 0; i < array_count; i++) {
+        grown = *capacity;
+        TS_TRY(ts_grow(arrays[i], &grown, needed, sizeof **arrays[i], err));
+    }
+    *capacity = (uint32_t)grown;
+out:
+    return status;
+}
+
+ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
+                       const uint8_t *supervised, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t **row_arrays[] = {&batch->ids, &batch->position, &batch->first, &batch->last,
+                               &batch->end};
+    uint32_t **loss_arrays[] = {&batch->loss_row, &batch->label};
+    uint32_t begin = batch->rows;
+    TS_TRY(grow(row_arrays, TS_COUNT(row_arrays), &batch->capacity, (size_t)begin + count, err));
+    TS_TRY(grow(loss_arrays, TS_COUNT(loss_arrays), &batch->loss_capacity,
+                (size_t)batch->loss_rows + count, err));
+    for (uint32_t t = 0; t < count; t++) {
+        batch->ids[begin + t] = ids[t];
+        batch->position[begin + t] = t;
+        batch->first[begin + t] = begin;
+        batch->last[begin + t] = begin + t;
+        batch->end[begin + t] = begin + count;
+        if (t > 0 && supervised != NULL && supervised[t]) {
+            batch->loss_row[batch->loss_rows] = begin + t - 1;
+            batch->label[batch->loss_rows++] = ids[t];
+        }
+    }
+    batch->rows += count;
+    batch->sequences++;
+out:
+    return status;
+}

@@ -1,0 +1,28 @@
+// Sequences packed end to end, without padding: what one pass through the model runs on.
+#ifndef TS_MODEL_BATCH_H
+#define TS_MODEL_BATCH_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+// Host arrays; starts zeroed. A row is a token; `first`, `last` and `end` tell its sequence: keys
+// first .. last are what it attends to, end is one past its sequence's rows.
+typedef struct ts_batch {
+    uint32_t rows;
+    uint32_t *ids, *position, *first, *last, *end; // [rows]
+    uint32_t loss_rows;                            // rows that bear loss
+    uint32_t *loss_row, *label; // [loss_rows]: which row, and the token it must predict
+    uint32_t capacity, loss_capacity;
+    uint32_t sequences;
+} ts_batch;
+
+void ts_batch_clear(ts_batch *batch);
+void ts_batch_free(ts_batch *batch);
+
+// Appends a sequence. supervised[t] (may be NULL: none) says that ids[t] is a target, predicted
+// from row t - 1.
+ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
+                       const uint8_t *supervised, ts_error *err);
+
+#endif

@@ -1,0 +1,34 @@
+// The shape of a Llama, from a Hugging Face config.json.
+#ifndef TS_MODEL_CONFIG_H
+#define TS_MODEL_CONFIG_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ts_model_config {
+    uint32_t hidden, ffn, layers, vocab;
+    uint32_t heads, kv_heads, head_dim;
+    uint32_t max_positions;
+    float rms_eps;
+    double rope_theta;
+    bool tied; // lm_head is the embedding
+} ts_model_config;
+
+// Elements of one row of queries, and of keys or values.
+static inline uint32_t ts_config_q_size(const ts_model_config *config)
+{
+    return config->heads * config->head_dim;
+}
+static inline uint32_t ts_config_kv_size(const ts_model_config *config)
+{
+    return config->kv_heads * config->head_dim;
+}
+
+// Reads FOLDER/config.json as transformers 4 or 5 writes it. What asks for something that is not
+// implemented (rope_scaling, attention_bias, another architecture or activation) is
+// TS_ERR_UNSUPPORTED by its key and value.
+ts_status ts_model_config_read(const char *folder, ts_model_config *out, ts_error *err);
+
+#endif

@@ -1,0 +1,33 @@
+// What the files of this floor share and nobody else sees.
+#ifndef TS_MODEL_INTERNAL_H
+#define TS_MODEL_INTERNAL_H
+
+#include "base/file.h"
+#include "model/pass.h"
+
+// Places the adapter's tensors in its flat arrays; with no device it only counts.
+ts_status ts_lora_place(ts_model *model, ts_error *err);
+
+// y[rows, out] = x[rows, in] W^T (+ scale t B^T with t[rows, R] = dropout(x) A^T where the module
+// is adapted). `dropped` takes dropout's output and is used only while training.
+struct ts_linear {
+    ts_model *model;
+    uint32_t layer;
+    ts_module module;
+    uint32_t rows;
+    ts_view dropped, t, dt;
+    float dropout; // 0 outside of training
+    uint64_t dropout_seed;
+};
+void ts_linear_forward(const struct ts_linear *linear, ts_view x, ts_view y);
+// From dy: adds to the pair's gradients; with `dx` set (buffer not NULL) also dx = or += dy W ....
+void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
+                        bool accumulate);
+
+// The halves of a pass, on rows that were uploaded already.
+void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
+void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
+struct ts_linear ts_pass_linear(const ts_pass *pass, uint32_t layer, ts_module module,
+                                uint32_t rows, bool training);
+
+#endif

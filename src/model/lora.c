@@ -1,0 +1,309 @@
+// The adapter's tensors: where they lie, how they start, how they come from and go to files.
+#include "base/memory.h"
+#include "base/rng.h"
+#include "model/internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Tensors start at multiples of this many floats, the view alignment of ts_gpu_alloc.
+enum { TENSOR_ALIGNMENT = 64 };
+
+// Where each targeted tensor lies in the flat arrays, in files' order of layers and modules.
+static uint64_t place_tensor(uint64_t *at, uint32_t rows, uint32_t cols)
+{
+    uint64_t offset = *at;
+    *at += ts_align_up((uint64_t)rows * cols, TENSOR_ALIGNMENT);
+    return offset;
+}
+
+typedef ts_status (*pair_visitor)(ts_model *model, uint32_t layer, ts_module module,
+                                  ts_lora_pair *pair, uint32_t out, uint32_t in, void *user,
+                                  ts_error *err);
+
+static ts_status for_each_pair(ts_model *model, pair_visitor visit, void *user, ts_error *err)
+{
+    for (uint32_t layer = 0; layer < model->config.layers; layer++) {
+        for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+            if (model->lora.config.targets & TS_MODULE_BIT(module)) {
+                uint32_t rows, cols;
+                ts_module_shape(&model->config, module, &rows, &cols);
+                ts_status status = visit(model, layer, module,
+                                         &model->lora.pairs[layer * TS_MODULE_COUNT + module], rows,
+                                         cols, user, err);
+                if (status != TS_OK) {
+                    return status;
+                }
+            }
+        }
+    }
+    return TS_OK;
+}
+
+static ts_status count_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
+                            uint32_t out, uint32_t in, void *user, ts_error *err)
+{
+    (void)layer, (void)module, (void)pair, (void)user, (void)err;
+    ts_lora *lora = &model->lora;
+    place_tensor(&lora->count, lora->config.r, in);
+    place_tensor(&lora->count, out, lora->config.r);
+    lora->parameters += (uint64_t)lora->config.r * ((uint64_t)in + out);
+    return TS_OK;
+}
+
+static ts_status slice_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
+                            uint32_t out, uint32_t in, void *user, ts_error *err)
+{
+    (void)layer, (void)module, (void)err;
+    ts_lora *lora = &model->lora;
+    uint64_t *at = user, r = lora->config.r;
+    uint64_t a = place_tensor(at, (uint32_t)r, in), b = place_tensor(at, out, (uint32_t)r);
+    pair->a = ts_view_slice(lora->values, a, r * in);
+    pair->b = ts_view_slice(lora->values, b, out * r);
+    pair->a_grad = ts_view_slice(lora->grads, a, r * in);
+    pair->b_grad = ts_view_slice(lora->grads, b, out * r);
+    return TS_OK;
+}
+
+ts_status ts_lora_place(ts_model *model, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_lora *lora = &model->lora;
+    uint64_t at = 0;
+    lora->scale = (float)ts_adapter_scale(&lora->config);
+    TS_TRY(ts_alloc((size_t)model->config.layers * TS_MODULE_COUNT, sizeof *lora->pairs,
+                    &lora->pairs, err));
+    TS_TRY(for_each_pair(model, count_pair, NULL, err));
+    ts_view *flats[] = {&lora->values, &lora->grads, &lora->first_moment, &lora->second_moment};
+    for (size_t i = 0; i < TS_COUNT(flats); i++) {
+        TS_TRY(ts_gpu_alloc(&model->adapter, TS_F32, lora->count, flats[i], err));
+    }
+    TS_TRY(for_each_pair(model, slice_pair, &at, err));
+out:
+    return status;
+}
+
+static ts_status open_lora(ts_model *model, const ts_adapter_config *config, ts_error *err)
+{
+    ts_status status = TS_OK;
+    model->lora.config = *config;
+    model->adapter = (ts_gpu_arena){.gpu = model->gpu, .block_bytes = 1 << 20};
+    TS_TRY(ts_lora_place(model, err));
+    const ts_view flats[] = {model->lora.values, model->lora.grads, model->lora.first_moment,
+                             model->lora.second_moment};
+    for (size_t i = 0; i < TS_COUNT(flats); i++) {
+        ts_recorder_zero(model->recorder, flats[i]);
+    }
+    TS_TRY(ts_recorder_run(model->recorder, err));
+    model->has_lora = model->lora_enabled = true;
+out:
+    return status;
+}
+
+// PEFT starts A as kaiming_uniform(a = sqrt 5): uniform in +-1/sqrt(in). B stays zero.
+static ts_status start_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
+                            uint32_t out, uint32_t in, void *user, ts_error *err)
+{
+    (void)out;
+    ts_status status = TS_OK;
+    uint64_t seed = *(const uint64_t *)user, count = (uint64_t)model->lora.config.r * in;
+    uint32_t stream = layer * TS_MODULE_COUNT + module;
+    float bound = 1 / sqrtf((float)in), *values = NULL;
+    TS_TRY(ts_alloc(count, sizeof *values, &values, err));
+    for (uint64_t i = 0; i < count; i++) {
+        values[i] = bound * (2 * ts_random_uniform(seed, stream, i) - 1);
+    }
+    TS_TRY(ts_gpu_upload(model->gpu, pair->a, values, count * sizeof *values, err));
+out:
+    free(values);
+    return status;
+}
+
+ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, uint64_t seed,
+                            ts_error *err)
+{
+    ts_status status = open_lora(model, config, err);
+    return status == TS_OK ? for_each_pair(model, start_pair, &seed, err) : status;
+}
+
+// ---- Files
+
+static void shape_of_side(const ts_model *model, char side, uint32_t out, uint32_t in,
+                          uint64_t shape[TS_TENSOR_MAX_RANK])
+{
+    uint32_t r = model->lora.config.r;
+    shape[0] = side == 'A' ? r : out;
+    shape[1] = side == 'A' ? in : r;
+}
+
+// Where one side of a pair starts in a flat array, in floats.
+static uint64_t offset_of_side(const ts_model *model, const ts_lora_pair *pair, char side)
+{
+    ts_view view = side == 'A' ? pair->a : pair->b;
+    return (view.offset - model->lora.values.offset) / ts_dtype_bytes(view.dtype);
+}
+
+struct description {
+    const char *prefix;
+    ts_lora_tensors *out;
+};
+
+static ts_status describe_pair(ts_model *model, uint32_t layer, ts_module module,
+                               ts_lora_pair *pair, uint32_t out, uint32_t in, void *user,
+                               ts_error *err)
+{
+    (void)err;
+    const struct description *description = user;
+    ts_lora_tensors *list = description->out;
+    for (const char *side = "AB"; *side != '\0'; side++) {
+        ts_tensor *tensor = &list->tensors[list->count];
+        char key[TS_ADAPTER_KEY_BYTES], *name = list->names[list->count++];
+        ts_adapter_key(layer, module, *side, key);
+        snprintf(name, TS_LORA_NAME_BYTES, "%s%s", description->prefix, key);
+        *tensor = (ts_tensor){.name = name, .dtype = TS_F32, .rank = 2};
+        shape_of_side(model, *side, out, in, tensor->shape);
+        tensor->len = tensor->shape[0] * tensor->shape[1] * sizeof(float);
+        tensor->bytes = list->values + offset_of_side(model, pair, *side);
+    }
+    return TS_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const ts_tensor *)a)->name, ((const ts_tensor *)b)->name);
+}
+
+ts_status ts_lora_download(ts_model *model, ts_view flat, const char *prefix, ts_lora_tensors *out,
+                           ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t most = (size_t)model->config.layers * TS_MODULE_COUNT * 2;
+    *out = (ts_lora_tensors){0};
+    TS_TRY(ts_alloc(model->lora.count, sizeof *out->values, &out->values, err));
+    TS_TRY(ts_alloc(most, sizeof *out->tensors, &out->tensors, err));
+    TS_TRY(ts_alloc(most, sizeof *out->names, &out->names, err));
+    TS_TRY(ts_gpu_download(model->gpu, flat, out->values, model->lora.count * sizeof *out->values,
+                           err));
+    TS_TRY(for_each_pair(model, describe_pair, &(struct description){prefix, out}, err));
+    qsort(out->tensors, out->count, sizeof *out->tensors, by_name);
+out:
+    if (status != TS_OK) {
+        ts_lora_tensors_free(out);
+    }
+    return status;
+}
+
+void ts_lora_tensors_free(ts_lora_tensors *tensors)
+{
+    free(tensors->values);
+    free(tensors->tensors);
+    free(tensors->names);
+    *tensors = (ts_lora_tensors){0};
+}
+
+// One flat array on its way in.
+struct upload {
+    const ts_safetensors *file;
+    const char *prefix;
+    float *values;
+    size_t count; // tensors read
+};
+
+static ts_status read_side(ts_model *model, const struct upload *upload, const char *key,
+                           const uint64_t shape[2], uint64_t offset, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char name[TS_LORA_NAME_BYTES];
+    const ts_tensor *tensor;
+    (void)model;
+    snprintf(name, sizeof name, "%s%s", upload->prefix, key);
+    TS_TRY(ts_safetensors_expect(upload->file, name, 2, shape, &tensor, err));
+    if (tensor->dtype != TS_F32 && tensor->dtype != TS_F16 && tensor->dtype != TS_BF16) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; adapters may be F32, F16 or BF16", name,
+                ts_dtype_name(tensor->dtype));
+    }
+    for (uint64_t i = 0; i < shape[0] * shape[1]; i++) {
+        upload->values[offset + i] = (float)ts_dtype_load(tensor->dtype, tensor->bytes, i);
+    }
+out:
+    return status;
+}
+
+static ts_status read_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
+                           uint32_t out, uint32_t in, void *user, ts_error *err)
+{
+    struct upload *upload = user;
+    ts_status status = TS_OK;
+    for (const char *side = "AB"; *side != '\0'; side++) {
+        char key[TS_ADAPTER_KEY_BYTES];
+        uint64_t shape[TS_TENSOR_MAX_RANK];
+        ts_adapter_key(layer, module, *side, key);
+        shape_of_side(model, *side, out, in, shape);
+        TS_TRY(read_side(model, upload, key, shape, offset_of_side(model, pair, *side), err));
+        upload->count++;
+    }
+out:
+    return status;
+}
+
+ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix,
+                         const ts_safetensors *file, size_t *count, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct upload upload = {.file = file, .prefix = prefix};
+    TS_TRY(ts_alloc(model->lora.count, sizeof *upload.values, &upload.values, err));
+    TS_TRY(for_each_pair(model, read_pair, &upload, err));
+    TS_TRY(ts_gpu_upload(model->gpu, flat, upload.values, model->lora.count * sizeof *upload.values,
+                         err));
+    *count = upload.count;
+out:
+    free(upload.values);
+    return status;
+}
+
+ts_status ts_model_save_lora(ts_model *model, ts_text *out, ts_error *err)
+{
+    ts_lora_tensors tensors = {0};
+    ts_status status = TS_OK;
+    TS_TRY(ts_lora_download(model, model->lora.values, "", &tensors, err));
+    TS_TRY(ts_safetensors_serialise(tensors.tensors, tensors.count, out, err));
+out:
+    ts_lora_tensors_free(&tensors);
+    return status;
+}
+
+static ts_status load_values(ts_model *model, const ts_safetensors *file, ts_error *err)
+{
+    size_t count = 0;
+    ts_status status = ts_lora_upload(model, model->lora.values, "", file, &count, err);
+    if (status == TS_OK && count != ts_safetensors_count(file)) {
+        status = ts_error_set(err, TS_ERR_FORMAT,
+                              "%zu tensors, expected %zu: it was made for another model or for "
+                              "other target modules than its adapter_config.json says",
+                              ts_safetensors_count(file), count);
+    }
+    return status;
+}
+
+ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_adapter_config config = {0};
+    ts_safetensors *file = NULL;
+    ts_text path = {0};
+    TS_TRY(ts_adapter_config_read(folder, &config, err));
+    TS_TRY(ts_path_join(folder, "adapter_model.safetensors", &path, err));
+    TS_TRY(ts_safetensors_open(path.bytes, &file, err));
+    TS_TRY(open_lora(model, &config, err));
+    if ((status = load_values(model, file, err)) != TS_OK) {
+        ts_error_context(err, "%s", path.bytes);
+    }
+out:
+    model->lora.config.base_model = (ts_text){0};
+    ts_adapter_config_free(&config);
+    ts_safetensors_close(file);
+    ts_text_free(&path);
+    return status;
+}

@@ -1,0 +1,187 @@
+#include "model/internal.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WEIGHT_BLOCK_BYTES = 256 << 20 };
+
+void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in)
+{
+    uint32_t q = ts_config_q_size(config), kv = ts_config_kv_size(config);
+    const uint32_t shapes[TS_MODULE_COUNT][2] = {
+        [TS_MODULE_Q] = {q, config->hidden},
+        [TS_MODULE_K] = {kv, config->hidden},
+        [TS_MODULE_V] = {kv, config->hidden},
+        [TS_MODULE_O] = {config->hidden, q},
+        [TS_MODULE_GATE] = {config->ffn, config->hidden},
+        [TS_MODULE_UP] = {config->ffn, config->hidden},
+        [TS_MODULE_DOWN] = {config->hidden, config->ffn},
+    };
+    *out = shapes[module][0];
+    *in = shapes[module][1];
+}
+
+// Loading walks over the same tensors three times: to check them, to plan, to upload.
+struct loader {
+    ts_model *model;
+    const ts_safetensors *file; // NULL: plan only, every weight stored as `dtype`
+    ts_dtype dtype;
+    ts_model_progress progress;
+    void *user;
+    uint64_t done, total; // bytes
+};
+
+// Finds, places and uploads one weight of shape [rows, cols], or [cols] with rows = 0.
+static ts_status load_weight(struct loader *loader, const char *name, uint32_t rows, uint32_t cols,
+                             ts_view *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const uint64_t matrix[] = {rows, cols}, vector[] = {cols};
+    uint64_t count = (uint64_t)(rows > 0 ? rows : 1) * cols;
+    const ts_tensor *tensor = NULL;
+    ts_dtype dtype = loader->dtype;
+    if (loader->file != NULL) {
+        TS_TRY(ts_safetensors_expect(loader->file, name, rows > 0 ? 2 : 1,
+                                     rows > 0 ? matrix : vector, &tensor, err));
+        dtype = tensor->dtype;
+        if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
+            TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; weights may be F32, F16 or BF16", name,
+                    ts_dtype_name(dtype));
+        }
+    }
+    TS_TRY(ts_gpu_alloc(&loader->model->weights, dtype, count, out, err));
+    if (tensor != NULL) {
+        TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
+        loader->done += tensor->len;
+        if (loader->progress != NULL) {
+            loader->progress(loader->user, loader->done, loader->total);
+        }
+    }
+out:
+    return status;
+}
+
+static ts_status load_layer(struct loader *loader, uint32_t layer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_model_config *config = &loader->model->config;
+    ts_layer_weights *weights = &loader->model->layers[layer];
+    char name[128];
+    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", layer);
+    TS_TRY(load_weight(loader, name, 0, config->hidden, &weights->input_norm, err));
+    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", layer);
+    TS_TRY(load_weight(loader, name, 0, config->hidden, &weights->post_norm, err));
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        uint32_t rows, cols;
+        ts_module_shape(config, module, &rows, &cols);
+        snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, ts_module_path(module));
+        TS_TRY(load_weight(loader, name, rows, cols, &weights->linear[module], err));
+    }
+out:
+    return status;
+}
+
+static ts_status load_weights(struct loader *loader, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_model *model = loader->model;
+    const ts_model_config *config = &model->config;
+    TS_TRY(load_weight(loader, "model.embed_tokens.weight", config->vocab, config->hidden,
+                       &model->embedding, err));
+    for (uint32_t layer = 0; layer < config->layers; layer++) {
+        TS_TRY(load_layer(loader, layer, err));
+    }
+    TS_TRY(load_weight(loader, "model.norm.weight", 0, config->hidden, &model->final_norm, err));
+    model->lm_head = model->embedding;
+    if (!config->tied) {
+        TS_TRY(load_weight(loader, "lm_head.weight", config->vocab, config->hidden, &model->lm_head,
+                           err));
+    }
+out:
+    return status;
+}
+
+// Angles position * theta^(-2i / head_dim), in double: Vulkan promises little of sin and cos.
+static ts_status make_rope(ts_model *model, uint32_t positions, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t pairs = model->config.head_dim / 2;
+    size_t count = (size_t)positions * pairs * 2;
+    float *table = NULL;
+    TS_TRY(ts_gpu_alloc(&model->weights, TS_F32, count, &model->rope, err));
+    if (model->gpu == NULL) {
+        goto out;
+    }
+    TS_TRY(ts_alloc(count, sizeof *table, &table, err));
+    for (uint32_t p = 0; p < positions; p++) {
+        for (uint32_t i = 0; i < pairs; i++) {
+            double angle = p * pow(model->config.rope_theta, -2.0 * i / model->config.head_dim);
+            table[(p * pairs + i) * 2] = (float)cos(angle);
+            table[(p * pairs + i) * 2 + 1] = (float)sin(angle);
+        }
+    }
+    TS_TRY(ts_gpu_upload(model->gpu, model->rope, table, count * sizeof *table, err));
+out:
+    free(table);
+    return status;
+}
+
+ts_status ts_model_open(ts_gpu *gpu, const char *folder, uint32_t positions,
+                        ts_model_progress progress, void *user, ts_model *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_safetensors *file = NULL;
+    *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
+    struct loader loader = {.model = out, .progress = progress, .user = user};
+    TS_TRY(ts_model_config_read(folder, &out->config, err));
+    TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
+    TS_TRY(ts_safetensors_open_model(folder, &file, err));
+    loader.file = file;
+    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
+        loader.total += ts_safetensors_at(file, i)->len;
+    }
+    out->weights.block_bytes = ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
+    TS_TRY(load_weights(&loader, err));
+    TS_TRY(make_rope(out, positions, err));
+    TS_TRY(ts_recorder_open(gpu, &out->recorder, err));
+out:
+    ts_safetensors_close(file);
+    if (status != TS_OK) {
+        ts_model_close(out);
+    }
+    return status;
+}
+
+void ts_model_close(ts_model *model)
+{
+    ts_recorder_close(model->recorder);
+    ts_gpu_arena_close(&model->weights);
+    ts_gpu_arena_close(&model->adapter);
+    free(model->layers);
+    free(model->lora.pairs);
+    *model = (ts_model){0};
+}
+
+ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t positions,
+                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
+                        uint64_t *adapter_bytes, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_model model = {.config = *config};
+    struct loader loader = {.model = &model, .dtype = dtype};
+    TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
+    TS_TRY(load_weights(&loader, err));
+    TS_TRY(make_rope(&model, positions, err));
+    *weight_bytes = model.weights.used_bytes;
+    if (adapter != NULL) {
+        model.lora.config = *adapter;
+        TS_TRY(ts_lora_place(&model, err));
+    }
+    *adapter_bytes = model.adapter.used_bytes;
+out:
+    ts_model_close(&model);
+    return status;
+}

@@ -1,0 +1,94 @@
+// A Llama on the device: its weights, as they are stored, and the adapter that is tuned.
+#ifndef TS_MODEL_MODEL_H
+#define TS_MODEL_MODEL_H
+
+#include "data/adapter.h"
+#include "data/safetensors.h"
+#include "gpu/recorder.h"
+#include "model/config.h"
+
+typedef struct ts_layer_weights {
+    ts_view input_norm, post_norm;   // [hidden]
+    ts_view linear[TS_MODULE_COUNT]; // [out, in] each
+} ts_layer_weights;
+
+// One LoRA pair, as views into the adapter's flat arrays.
+typedef struct ts_lora_pair {
+    ts_view a, b;           // [r, in], [out, r]
+    ts_view a_grad, b_grad; // the same shapes
+} ts_lora_pair;
+
+// The adapter: all its tensors in one flat array each for values, gradients and AdamW's two
+// moments, every tensor starting on a view boundary and the gaps always zero.
+typedef struct ts_lora {
+    ts_adapter_config config; // base_model is borrowed from whoever set it
+    float scale;              // alpha / r, or alpha / sqrt(r)
+    uint64_t count;           // floats in each flat array, gaps included
+    uint64_t parameters;      // floats without the gaps
+    ts_view values, grads, first_moment, second_moment; // [count]
+    ts_lora_pair *pairs; // [layers * TS_MODULE_COUNT]; untargeted ones have no views
+} ts_lora;
+
+typedef struct ts_model {
+    ts_gpu *gpu; // borrowed
+    ts_recorder *recorder;
+    ts_model_config config;
+    ts_gpu_arena weights, adapter;
+    ts_view embedding;  // [vocab, hidden]
+    ts_view final_norm; // [hidden]
+    ts_view lm_head;    // [vocab, hidden]; the embedding where tied
+    ts_view rope;       // [max positions, head_dim / 2, 2] cosines and sines
+    ts_layer_weights *layers;
+    ts_lora lora;
+    bool has_lora;
+    bool lora_enabled; // the adapter may be switched off: the base model
+} ts_model;
+
+// Called while weights go up: bytes done of total.
+typedef void (*ts_model_progress)(void *user, uint64_t done, uint64_t total);
+
+// Reads config.json and the weights of a Hugging Face folder onto the device. `positions` is the
+// longest sequence that will be run.
+ts_status ts_model_open(ts_gpu *gpu, const char *folder, uint32_t positions,
+                        ts_model_progress progress, void *user, ts_model *out, ts_error *err);
+void ts_model_close(ts_model *model); // zeroed is fine
+
+// Rows and columns of a module's weight.
+void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in);
+
+// Gives the model a fresh adapter: A uniform in +-1/sqrt(in) from `seed`, B zero.
+ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, uint64_t seed,
+                            ts_error *err);
+// Reads one from a PEFT folder. Missing, unexpected or misshapen tensors are errors by name.
+ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err);
+// Appends adapter_model.safetensors of the adapter's present values.
+ts_status ts_model_save_lora(ts_model *model, ts_text *out, ts_error *err);
+
+// The tensors of one of the flat arrays on the host, by name. Starts zeroed.
+enum { TS_LORA_NAME_BYTES = TS_ADAPTER_KEY_BYTES + 32 };
+typedef struct ts_lora_tensors {
+    ts_tensor *tensors; // named prefix + adapter key, sorted
+    size_t count;
+    float *values; // what they point into
+    char (*names)[TS_LORA_NAME_BYTES];
+} ts_lora_tensors;
+ts_status ts_lora_download(ts_model *model, ts_view flat, const char *prefix, ts_lora_tensors *out,
+                           ts_error *err);
+void ts_lora_tensors_free(ts_lora_tensors *tensors);
+// And back from a file that holds them under those names; *count is how many there were.
+ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix,
+                         const ts_safetensors *file, size_t *count, ts_error *err);
+
+static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_t layer,
+                                                  ts_module module)
+{
+    const ts_lora_pair *pair = &model->lora.pairs[layer * TS_MODULE_COUNT + module];
+    return model->has_lora && pair->a.bytes > 0 ? pair : NULL;
+}
+
+// Device bytes of weights and adapter, from the shapes alone.
+ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t positions,
+                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
+                        uint64_t *adapter_bytes, ts_error *err);
+
+#endif

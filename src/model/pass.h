@@ -1,0 +1,69 @@
+// One pass through the model over a packed batch: forward, loss, and back to the adapter's
+// gradients. Shapes in comments: N rows of the batch, M rows that bear loss, H hidden, F ffn,
+// Q and KV the widths of queries and keys, V vocabulary, R LoRA rank.
+#ifndef TS_MODEL_PASS_H
+#define TS_MODEL_PASS_H
+
+#include "model/batch.h"
+#include "model/model.h"
+
+// How large a batch may be, and whether gradients are wanted.
+typedef struct ts_pass_limits {
+    uint32_t rows, loss_rows;
+    bool training;
+} ts_pass_limits;
+
+// What the backward pass needs of one layer.
+typedef struct ts_layer_state {
+    ts_view x, mid;             // [N, H] the residual stream into attention and into the MLP
+    ts_view rstd1, rstd2;       // [N] of the two norms
+    ts_view q, k, v, o;         // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated
+    ts_view lse;                // [N, heads]
+    ts_view gate, up;           // [N, F]
+    ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
+} ts_layer_state;
+
+typedef struct ts_pass {
+    ts_model *model;
+    ts_pass_limits limits;
+    ts_gpu_arena device, host;
+    ts_view ids, position, first, last, end; // [N] INDEX
+    ts_view loss_row, label;                 // [M] INDEX
+    ts_view loss;                            // [M]
+    ts_layer_state *layers;               // training: one a layer; otherwise all are the same one
+    ts_view x;                            // [N, H] the residual stream out of the last layer
+    ts_view norm;                         // [N, H] a norm's output
+    ts_view wide, dwide;                  // [N, F] swiglu's output and its gradient
+    ts_view dropped;                      // [N, max(F, Q, H)] a LoRA input after dropout
+    ts_view dx, dnorm;                    // [N, H] gradients of the stream and of a norm's output
+    ts_view dq, dk, dv, dout;             // [N, Q], [N, KV], [N, KV], [N, Q]
+    ts_view delta;                        // [N, heads]
+    ts_view dt;                           // [N, R]
+    ts_view picked, picked_norm, dpicked; // [M, H] rows that bear loss
+    ts_view picked_rstd;                  // [M]
+    ts_view logits;                       // [chunk, V]
+    uint32_t logit_rows;                  // rows of a chunk
+    float *host_loss;                     // [M]
+    uint64_t dropout_seed;                // changes with every micro-batch
+} ts_pass;
+
+ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);
+void ts_pass_close(ts_pass *pass);
+// Device bytes that ts_pass_open would take for a model of this shape with this adapter.
+ts_status ts_pass_plan(const ts_model_config *config, const ts_adapter_config *adapter,
+                       ts_pass_limits limits, uint64_t *bytes, ts_error *err);
+
+// Mean over nothing: *loss_sum is the sum of the losses (nats) over the batch's M targets.
+ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, ts_error *err);
+// Like ts_pass_loss with the losses one by one: losses[M].
+ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts_error *err);
+
+// Forward and backward: adds the gradient of gradient_scale * (sum of losses) to the adapter's
+// flat gradients. `dropout_seed` picks the masks where the adapter has dropout.
+ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
+                            uint64_t dropout_seed, double *loss_sum, ts_error *err);
+
+// Logits of the batch's M loss rows, in order: out[M, V].
+ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_error *err);
+
+#endif

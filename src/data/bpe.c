@@ -1,6 +1,8 @@
 // Byte-pair merging: the pair of lowest rank first, the leftmost of equals, until none is left.
-// A segment of n characters is one word here (these tokenizers do not split at spaces), so the
-// symbols form a linked list and the candidates a heap: n log n where rescanning would be n^2.
+// These tokenizers do not split at spaces: a segment is one word, however long. Two things keep it
+// fast. It is cut where no merge can ever join what stands on both sides (in most scripts that is
+// before each space), which changes no result. Within a part, the symbols form a linked list and
+// the candidates a heap: n log n where searching anew after each merge would be n^2.
 #include "data/vocabulary.h"
 
 #include <stdlib.h>
@@ -14,36 +16,26 @@ typedef struct symbol {
     int32_t previous, next;
 } symbol;
 
-typedef struct candidate {
-    uint32_t rank, id; // id: of the merged piece
-    int32_t at;        // its left symbol
-} candidate;
-
 typedef struct merger {
     const ts_tokenizer *tokenizer;
     symbol *symbols;
     int32_t count;
-    candidate *heap; // smallest first
+    uint64_t *heap; // candidates, smallest first: rank << 32 | left symbol
     size_t heap_count, heap_capacity;
 } merger;
 
-static bool comes_before(candidate a, candidate b)
-{
-    return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
-}
-
 static void sift_down(merger *m, size_t at)
 {
-    candidate moving = m->heap[at];
+    uint64_t moving = m->heap[at];
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= m->heap_count) {
             break;
         }
-        if (child + 1 < m->heap_count && comes_before(m->heap[child + 1], m->heap[child])) {
+        if (child + 1 < m->heap_count && m->heap[child + 1] < m->heap[child]) {
             child++;
         }
-        if (!comes_before(m->heap[child], moving)) {
+        if (m->heap[child] >= moving) {
             break;
         }
         m->heap[at] = m->heap[child];
@@ -54,17 +46,17 @@ static void sift_down(merger *m, size_t at)
 
 static void sift_up(merger *m, size_t at)
 {
-    candidate moving = m->heap[at];
-    while (at > 0 && comes_before(moving, m->heap[(at - 1) / 2])) {
+    uint64_t moving = m->heap[at];
+    while (at > 0 && moving < m->heap[(at - 1) / 2]) {
         m->heap[at] = m->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     m->heap[at] = moving;
 }
 
-static candidate pop(merger *m)
+static uint64_t pop(merger *m)
 {
-    candidate top = m->heap[0];
+    uint64_t top = m->heap[0];
     m->heap[0] = m->heap[--m->heap_count];
     if (m->heap_count > 1) {
         sift_down(m, 0);
@@ -72,23 +64,28 @@ static candidate pop(merger *m)
     return top;
 }
 
-// Appends the merge of symbol `at` with its right neighbour, if there is one, to the heap's array.
+// The merge of symbol `at` with its right neighbour, or NULL.
+static const ts_merge *merge_at(const merger *m, int32_t at)
+{
+    if (at == END || m->symbols[at].next == END) {
+        return NULL;
+    }
+    return ts_vocabulary_find_merge(m->tokenizer, m->symbols[at].id,
+                                    m->symbols[m->symbols[at].next].id);
+}
+
+// Appends symbol `at`'s merge, if there is one, to the heap's array.
 static ts_status append_candidate(merger *m, int32_t at, bool *appended, ts_error *err)
 {
-    *appended = false;
-    if (at == END || m->symbols[at].next == END) {
-        return TS_OK;
-    }
-    const ts_merge *merge = ts_vocabulary_find_merge(m->tokenizer, m->symbols[at].id,
-                                                     m->symbols[m->symbols[at].next].id);
+    const ts_merge *merge = merge_at(m, at);
+    *appended = merge != NULL;
     if (merge == NULL) {
         return TS_OK;
     }
     ts_status status =
         ts_grow(&m->heap, &m->heap_capacity, m->heap_count + 1, sizeof *m->heap, err);
     if (status == TS_OK) {
-        m->heap[m->heap_count++] = (candidate){merge->rank, merge->id, at};
-        *appended = true;
+        m->heap[m->heap_count++] = (uint64_t)merge->rank << 32 | (uint32_t)at;
     }
     return status;
 }
@@ -97,41 +94,59 @@ static ts_status push(merger *m, int32_t at, ts_error *err)
 {
     bool appended;
     ts_status status = append_candidate(m, at, &appended, err);
-    if (appended) {
+    if (status == TS_OK && appended) {
         sift_up(m, m->heap_count - 1);
     }
     return status;
 }
 
-static ts_status merge_all(merger *m, ts_error *err)
+// Merges symbols[from..to), which stand alone.
+static ts_status merge_part(merger *m, int32_t from, int32_t to, ts_error *err)
 {
     ts_status status = TS_OK;
     bool appended;
-    for (int32_t i = 0; i < m->count; i++) {
+    m->symbols[from].previous = m->symbols[to - 1].next = END;
+    for (int32_t i = from; i < to; i++) {
         TS_TRY(append_candidate(m, i, &appended, err));
     }
     for (size_t i = m->heap_count / 2; i-- > 0;) {
         sift_down(m, i);
     }
     while (m->heap_count > 0) {
-        candidate best = pop(m);
-        symbol *left = &m->symbols[best.at];
-        if (left->id == TS_TOKEN_NONE || left->next == END) {
-            continue;
-        }
-        symbol *right = &m->symbols[left->next];
-        const ts_merge *merge = ts_vocabulary_find_merge(m->tokenizer, left->id, right->id);
-        if (merge == NULL || merge->id != best.id) {
+        uint64_t best = pop(m);
+        int32_t at = (int32_t)(uint32_t)best;
+        symbol *left = &m->symbols[at];
+        const ts_merge *merge = left->id != TS_TOKEN_NONE ? merge_at(m, at) : NULL;
+        if (merge == NULL || merge->rank != best >> 32) {
             continue; // a neighbour has changed since
         }
-        left->id = best.id;
+        symbol *right = &m->symbols[left->next];
+        left->id = merge->id;
         left->next = right->next;
         right->id = TS_TOKEN_NONE;
         if (left->next != END) {
-            m->symbols[left->next].previous = best.at;
+            m->symbols[left->next].previous = at;
         }
         TS_TRY(push(m, left->previous, err));
-        TS_TRY(push(m, best.at, err));
+        TS_TRY(push(m, at, err));
+    }
+out:
+    return status;
+}
+
+static ts_status merge_all(merger *m, ts_error *err)
+{
+    ts_status status = TS_OK;
+    int32_t from = 0;
+    for (int32_t i = 1; i <= m->count; i++) {
+        // symbols[i - 1] may be merged away only once its part is complete, so its id still stands
+        if (i == m->count ||
+            !ts_vocabulary_may_join(m->tokenizer, m->symbols[i - 1].id, m->symbols[i].id)) {
+            if (i - from > 1) {
+                TS_TRY(merge_part(m, from, i, err));
+            }
+            from = i;
+        }
     }
 out:
     return status;
@@ -193,10 +208,7 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
             add_character(&m, text + at, taken, at);
         }
     }
-    if (m.count > 0) {
-        m.symbols[m.count - 1].next = END;
-        TS_TRY(merge_all(&m, err));
-    }
+    TS_TRY(merge_all(&m, err));
     for (int32_t i = 0; i < m.count; i++) {
         if (m.symbols[i].id != TS_TOKEN_NONE) {
             TS_TRY(ts_tokens_push(out, m.symbols[i].id, err));

@@ -174,13 +174,56 @@ static ts_status grow_merges(ts_tokenizer *t, ts_error *err)
     return TS_OK;
 }
 
+static size_t join_bit(uint32_t left, uint32_t right)
+{
+    return hash_pair((uint64_t)left << 32 | right) % TS_JOIN_BITS;
+}
+
+bool ts_vocabulary_may_join(const ts_tokenizer *t, uint32_t left, uint32_t right)
+{
+    size_t bit = join_bit(left, right);
+    return t->joins != NULL && (t->joins[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+// The symbols that piece `id` can start (or end) with: its outermost character, and for a byte's
+// piece also itself.
+static void outer_symbols(const ts_tokenizer *t, uint32_t id, bool last, uint32_t out[2])
+{
+    const ts_piece *piece = &t->pieces[id];
+    size_t at = last ? piece->len - 1 : 0, taken = 1;
+    while (at > 0 && ((unsigned char)piece->bytes[at] & 0xC0) == 0x80) {
+        at--;
+    }
+    ts_utf8_decode(piece->bytes + at, piece->len - at, &taken);
+    out[0] = ts_vocabulary_find(t, piece->bytes + at, taken);
+    out[1] = piece->byte >= 0 ? id : out[0];
+}
+
+static ts_status note_join(ts_tokenizer *t, uint32_t left, uint32_t right, ts_error *err)
+{
+    uint32_t ends[2], starts[2];
+    if (t->joins == NULL) {
+        ts_status status = ts_arena_alloc(&t->arena, TS_JOIN_BITS / 64, 8, &t->joins, err);
+        if (status != TS_OK) {
+            return status;
+        }
+    }
+    outer_symbols(t, left, true, ends);
+    outer_symbols(t, right, false, starts);
+    for (int i = 0; i < 4; i++) {
+        size_t bit = join_bit(ends[i / 2], starts[i % 2]);
+        t->joins[bit / 64] |= 1ull << bit % 64;
+    }
+    return TS_OK;
+}
+
 ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left_len,
                                   const char *right, size_t right_len, uint32_t rank, ts_error *err)
 {
     ts_status status = TS_OK;
     char joined[512];
-    if (left_len + right_len > sizeof joined) {
-        TS_FAIL(TS_ERR_FORMAT, "a merge of %zu bytes", left_len + right_len);
+    if (left_len == 0 || right_len == 0 || left_len + right_len > sizeof joined) {
+        TS_FAIL(TS_ERR_FORMAT, "a merge of %zu and %zu bytes", left_len, right_len);
     }
     memcpy(joined, left, left_len);
     memcpy(joined + left_len, right, right_len);
@@ -197,6 +240,7 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left
     if ((t->merge_count + 1) * 2 > t->merge_slots) {
         TS_TRY(grow_merges(t, err));
     }
+    TS_TRY(note_join(t, l, r, err));
     uint64_t pair = (uint64_t)l << 32 | r;
     ts_merge *slot = &t->merges[merge_slot(t->merges, t->merge_slots, pair)];
     t->merge_count += slot->id == TS_TOKEN_NONE;

@@ -7,7 +7,7 @@
 #include "data/tokenizer.h"
 
 // Ids above this are a broken file, not a vocabulary (the largest known has 262,144 pieces).
-enum { TS_VOCABULARY_MAX = 1 << 22, TS_ADDED_MAX = 1 << 14 };
+enum { TS_VOCABULARY_MAX = 1 << 22, TS_ADDED_MAX = 1 << 14, TS_JOIN_BITS = 1 << 20 };
 
 typedef struct ts_piece {
     const char *bytes; // NULL: no piece has this id
@@ -46,6 +46,7 @@ struct ts_tokenizer {
     size_t slot_count, slots_used;
     ts_merge *merges; // by hash of their pair
     size_t merge_slots, merge_count;
+    uint64_t *joins; // TS_JOIN_BITS bits by hash of a pair of first symbols
     ts_added *added; // longest first
     size_t added_count, added_capacity;
     bool added_first[256]; // some added token starts with this byte
@@ -73,6 +74,11 @@ uint32_t ts_vocabulary_find(const ts_tokenizer *tokenizer, const char *bytes, si
 // NULL where the pair has no merge.
 const ts_merge *ts_vocabulary_find_merge(const ts_tokenizer *tokenizer, uint32_t left,
                                          uint32_t right);
+
+// Whether some merge can join a piece that ends in symbol `left` (a character's or byte's id) with
+// one that starts with `right`. Between symbols where none can, a text falls into independent
+// parts. May say true where false is right (the set is a bitmap of hashes), never the reverse.
+bool ts_vocabulary_may_join(const ts_tokenizer *tokenizer, uint32_t left, uint32_t right);
 
 // Appends the tokens of one segment of valid UTF-8 and, when `starts` is not NULL, the offset of
 // each one's first byte plus `base`.

@@ -6,6 +6,7 @@
 #include "data/tokenizer.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,18 @@ static inline void write_bytes(const char *folder, const char *name, const void 
 static inline void write_text(const char *folder, const char *name, const char *text)
 {
     write_bytes(folder, name, text, strlen(text));
+}
+
+// For loops that write thousands of files which nobody needs to survive a crash.
+static inline void write_unsynced(const char *folder, const char *name, const void *bytes,
+                                  size_t len)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(bytes, 1, len, file), len);
+    cr_assert_eq(fclose(file), 0);
 }
 
 // SplitMix64, for seeded test data.

@@ -1,0 +1,50 @@
+// The command line: one file a subcommand. Only this floor prints to the user or decides the exit
+// code.
+#ifndef TS_CLI_CLI_H
+#define TS_CLI_CLI_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// One flag of a subcommand. Flags are written --kebab-case; --snake_case is accepted too.
+typedef enum ts_flag_kind {
+    TS_FLAG_SWITCH, // --name                     bool *
+    TS_FLAG_TEXT,   // --name VALUE               const char **
+    TS_FLAG_UINT,   // --name 3                   uint64_t *
+    TS_FLAG_REAL,   // --name 5e-5                double *
+    TS_FLAG_OPTION, // --name or --name VALUE     const char **; without a value: `otherwise`
+} ts_flag_kind;
+
+typedef struct ts_flag {
+    const char *name, *alias; // without the dashes; alias may be NULL
+    ts_flag_kind kind;
+    void *value;
+    const char *placeholder; // what the help calls the value: "DIR"
+    const char *help;        // "\n" starts another line
+    double min, max;         // of a number
+    bool required;
+    const char *otherwise; // TS_FLAG_OPTION
+} ts_flag;
+
+typedef struct ts_command {
+    const char *name, *summary, *usage;
+    int (*run)(int argc, char **argv);
+} ts_command;
+
+// Parses argv[0..argc) into the flags' values; `positional` (may be NULL: none) takes at most one
+// argument that is no flag. TS_ERR_ARGUMENT names what is wrong and the nearest flag there is.
+ts_status ts_flags_parse(const ts_flag *flags, int count, int argc, char **argv,
+                         const char **positional, ts_error *err);
+void ts_flags_print_help(const ts_command *command, const ts_flag *flags, int count);
+bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
+
+// Prints "tinysft-vk: MESSAGE" (and where it arose, with --verbose) and returns the exit code.
+int ts_cli_fail(const ts_error *err);
+extern bool ts_cli_verbose;
+
+extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
+    ts_command_devices;
+
+#endif

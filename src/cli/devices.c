@@ -1,0 +1,54 @@
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "gpu/gpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_device(size_t index, const ts_gpu_caps *caps)
+{
+    printf("%zu  %s\n", index, caps->name);
+    printf("   %s, Vulkan %u.%u, driver %s\n", ts_gpu_type_name(caps->type),
+           VK_API_VERSION_MAJOR(caps->api_version), VK_API_VERSION_MINOR(caps->api_version),
+           caps->driver);
+    printf("   %.1f GiB of memory, %.1f GiB free%s; subgroups of %u, workgroups up to %u, "
+           "%u KiB shared\n",
+           (double)caps->memory_bytes / 0x1p30, (double)caps->memory_free_bytes / 0x1p30,
+           caps->unified_memory ? ", shared with the host" : "", caps->subgroup_size,
+           caps->max_invocations, caps->shared_bytes / 1024);
+    if (caps->unusable != NULL) {
+        printf("   cannot be used: %s\n", caps->unusable);
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    ts_gpu_params params = {0};
+    ts_gpu_list list = {0};
+    const ts_flag flags[] = {
+        {"device", NULL, TS_FLAG_TEXT, &params.device, "N", "ask which one this would choose"},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_devices, flags, TS_COUNT(flags));
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    TS_TRY(ts_gpu_enumerate(&params, &list, err));
+    for (size_t i = 0; i < list.count; i++) {
+        print_device(i, &list.caps[i]);
+    }
+    printf("\nchosen: %zu, %s (%s)\n", list.chosen, list.caps[list.chosen].name, list.reason);
+out:
+    free(list.caps);
+    return status == TS_OK ? 0 : ts_cli_fail(err);
+}
+
+const ts_command ts_command_devices = {
+    .name = "devices",
+    .summary = "list what Vulkan offers here, which would be chosen, and why",
+    .usage = "[--device N]",
+    .run = run,
+};

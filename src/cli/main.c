@@ -1,0 +1,85 @@
+// tinysft-vk: fine-tunes a Llama with LoRA in Vulkan compute shaders, and shows what it changed.
+#include "cli/cli.h"
+
+#include "base/log.h"
+#include "gpu/gpu.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+bool ts_cli_verbose;
+
+static const ts_command *const commands[] = {
+    &ts_command_train,    &ts_command_eval,    &ts_command_verify,
+    &ts_command_tokenize, &ts_command_devices,
+};
+
+static void print_log(void *user, ts_log_level level, const char *message)
+{
+    (void)user;
+    if (level == TS_LOG_DEBUG && !ts_cli_verbose) {
+        return;
+    }
+    fprintf(stderr, "%s%s\n", level == TS_LOG_WARN ? "warning: " : "", message);
+}
+
+int ts_cli_fail(const ts_error *err)
+{
+    fprintf(stderr, "tinysft-vk: %s\n", err->message);
+    if (ts_cli_verbose && err->file != NULL) {
+        fprintf(stderr, "  at %s:%d\n", err->file, err->line);
+    }
+    return (int)err->code;
+}
+
+static void print_help(FILE *stream)
+{
+    fprintf(stream, "tinysft-vk fine-tunes a Llama with LoRA on any GPU that has a Vulkan driver,\n"
+                    "and shows side by side what the tuning changed.\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        fprintf(stream, "  tinysft-vk %-10s %s\n", commands[i]->name, commands[i]->summary);
+    }
+    fprintf(stream, "\n  tinysft-vk COMMAND --help  lists a command's flags\n"
+                    "  tinysft-vk --version\n");
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i]->name) == 0) {
+            return commands[i]->run(argc - 2, argv + 2);
+        }
+    }
+    fprintf(stderr, "tinysft-vk: there is no command '%s'; these there are:\n\n", argv[1]);
+    print_help(stderr);
+    return TS_ERR_ARGUMENT;
+}
+
+int main(int argc, char **argv)
+{
+    ts_log_set_sink(print_log, NULL);
+    if (argc < 2) {
+        print_help(stderr);
+        return TS_ERR_ARGUMENT;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("tinysft-vk " TINYSFT_VERSION);
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    int code = run_command(argc, argv);
+    if (ts_gpu_validation_messages() > 0) {
+        fprintf(stderr, "tinysft-vk: the validation layer gave %llu messages\n",
+                (unsigned long long)ts_gpu_validation_messages());
+        return code != 0 ? code : TS_ERR_DEVICE;
+    }
+    if (fflush(stdout) != 0) {
+        perror("tinysft-vk: standard output");
+        return TS_ERR_IO;
+    }
+    return code;
+}

@@ -1,0 +1,81 @@
+#include "base/json.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "data/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// {"text"} in, {"ids", "decoded"} out. `name` is the line's place for error messages.
+static ts_status tokenize_line(const ts_tokenizer *tokenizer, const char *line, size_t len,
+                               const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *row = NULL, *result = NULL;
+    ts_tokens tokens = {0};
+    ts_text decoded = {0};
+    char *printed = NULL;
+    const char *text;
+    TS_TRY(ts_json_parse(line, len, name, &row, err));
+    TS_TRY(ts_json_get_text(row, "text", name, &text, err));
+    TS_TRY(ts_tokenizer_encode(tokenizer, text, strlen(text), TS_SPECIALS_AS_TOKENS, &tokens, err));
+    TS_TRY(ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, true, &decoded, err));
+    TS_TRY(ts_text_append(&decoded, "", 0, err));
+    printf("{\"ids\": [");
+    for (size_t i = 0; i < tokens.count; i++) {
+        printf(i > 0 ? ", %u" : "%u", tokens.ids[i]);
+    }
+    result = cJSON_CreateString(decoded.bytes);
+    printed = result != NULL ? cJSON_PrintUnformatted(result) : NULL;
+    if (printed == NULL) {
+        TS_FAIL(TS_ERR_MEMORY, "%s: out of host memory", name);
+    }
+    printf("], \"decoded\": %s}\n", printed);
+out:
+    cJSON_free(printed);
+    cJSON_Delete(result);
+    cJSON_Delete(row);
+    ts_tokens_free(&tokens);
+    ts_text_free(&decoded);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    const char *model = NULL;
+    ts_tokenizer *tokenizer = NULL;
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t len;
+    const ts_flag flags[] = {
+        {"model", NULL, TS_FLAG_TEXT, &model, "DIR", "folder with a tokenizer.json", 0, 0, true},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_tokenize, flags, TS_COUNT(flags));
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    TS_TRY(ts_tokenizer_open(model, &tokenizer, err));
+    for (unsigned long number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
+        char name[64];
+        snprintf(name, sizeof name, "standard input:%lu", number);
+        if (strspn(line, " \t\r\n") != (size_t)len) {
+            TS_TRY(tokenize_line(tokenizer, line, (size_t)len, name, err));
+        }
+    }
+out:
+    free(line);
+    ts_tokenizer_close(tokenizer);
+    return status == TS_OK ? 0 : ts_cli_fail(err);
+}
+
+const ts_command ts_command_tokenize = {
+    .name = "tokenize",
+    .summary = "turn JSON lines {\"text\"} into {\"ids\", \"decoded\"}",
+    .usage = "--model DIR < LINES",
+    .run = run,
+};

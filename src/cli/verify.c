@@ -1,0 +1,70 @@
+#include "check/verify.h"
+
+#include "base/memory.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_result(const char *folder, const ts_gpu_caps *caps,
+                         const ts_verify_result *result)
+{
+    printf("%s, f32 on %s (%s)\n", folder, caps->name, caps->driver);
+    for (size_t i = 0; i < result->count; i++) {
+        const ts_verify_row *row = &result->rows[i];
+        printf("  %-66s %9.2e  ", row->name, row->error);
+        if (row->tolerance > 0) {
+            bool holds = row->error <= row->tolerance;
+            printf("tolerance %7.0e  %s\n", row->tolerance, holds ? "ok" : "FAILED");
+        } else {
+            printf("for information\n");
+        }
+    }
+    puts(result->passed ? "all within tolerance" : "NOT within tolerance");
+}
+
+static int run(int argc, char **argv)
+{
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    ts_verify_params params = {0};
+    ts_gpu_params device = {0};
+    ts_verify_result result = {0};
+    ts_gpu *gpu = NULL;
+    const char *precision = "f32";
+    const ts_flag flags[] = {
+        {"precision", NULL, TS_FLAG_TEXT, &precision, "P", "f32 (16-bit modes are not there yet)"},
+        {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
+        {"dump", NULL, TS_FLAG_TEXT, &params.dump, "FILE",
+         "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
+         "lrs, final.KEY"},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_verify, flags, TS_COUNT(flags));
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, &params.folder, err));
+    if (params.folder == NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "verify needs the folder of a case: tinysft-vk verify CASE");
+    }
+    if (strcmp(precision, "f32") != 0) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "--precision %s: not implemented, only f32", precision);
+    }
+    TS_TRY(ts_gpu_open(&device, &gpu, err));
+    TS_TRY(ts_verify(gpu, &params, &result, err));
+    print_result(params.folder, ts_gpu_capabilities(gpu), &result);
+out:
+    ts_gpu_close(gpu);
+    if (status != TS_OK) {
+        return ts_cli_fail(err);
+    }
+    return result.passed ? 0 : TS_ERR_RUN;
+}
+
+const ts_command ts_command_verify = {
+    .name = "verify",
+    .summary = "hold this device against a reference case",
+    .usage = "CASE [--precision P] [--device N] [--dump FILE]",
+    .run = run,
+};

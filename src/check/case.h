@@ -12,6 +12,7 @@ typedef struct ts_case {
     ts_safetensors *golden;
     ts_adamw_params adamw;
     double rate;
+    ts_dtype dtype; // what the reference's model.to() rounded everything to, rotary frequencies too
     uint64_t steps, warmup;
     bool all_modules;      // adapts all seven: chaotic on purpose
     ts_batch *micro;       // the micro-batches of every step

@@ -300,7 +300,9 @@ static ts_status open_run(struct run *run, ts_gpu *gpu, const char *folder, ts_e
     ts_text path = {0};
     TS_TRY(ts_case_open(folder, &run->c, err));
     TS_TRY(ts_path_join(folder, "model", &path, err));
-    TS_TRY(ts_model_open(gpu, path.bytes, run->c.max_positions, NULL, NULL, &run->model, err));
+    const ts_model_params params = {
+        .folder = path.bytes, .positions = run->c.max_positions, .rope_dtype = run->c.dtype};
+    TS_TRY(ts_model_open(gpu, &params, &run->model, err));
     TS_TRY(ts_path_join(folder, "adapter_init", &path, err));
     TS_TRY(ts_model_load_lora(&run->model, path.bytes, err));
     TS_TRY(ts_pass_open(

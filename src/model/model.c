@@ -29,8 +29,7 @@ struct loader {
     ts_model *model;
     const ts_safetensors *file; // NULL: plan only, every weight stored as `dtype`
     ts_dtype dtype;
-    ts_model_progress progress;
-    void *user;
+    const ts_model_params *params;
     uint64_t done, total; // bytes
 };
 
@@ -56,8 +55,8 @@ static ts_status load_weight(struct loader *loader, const char *name, uint32_t r
     if (tensor != NULL) {
         TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
         loader->done += tensor->len;
-        if (loader->progress != NULL) {
-            loader->progress(loader->user, loader->done, loader->total);
+        if (loader->params->progress != NULL) {
+            loader->params->progress(loader->params->user, loader->done, loader->total);
         }
     }
 out:
@@ -104,8 +103,17 @@ out:
     return status;
 }
 
-// Angles position * theta^(-2i / head_dim), in double: Vulkan promises little of sin and cos.
-static ts_status make_rope(ts_model *model, uint32_t positions, ts_error *err)
+// theta^(-2i / head_dim), rounded as the reference rounds it before the angles are taken.
+static double rope_frequency(const ts_model_config *config, uint32_t i, ts_dtype dtype)
+{
+    double exact = pow(config->rope_theta, -2.0 * i / config->head_dim);
+    return dtype == TS_BF16  ? ts_bf16_to_f32(ts_f32_to_bf16((float)exact))
+           : dtype == TS_F16 ? ts_f16_to_f32(ts_f32_to_f16((float)exact))
+                             : (float)exact;
+}
+
+// Cosines and sines of position * frequency, in double: Vulkan promises little of sin and cos.
+static ts_status make_rope(ts_model *model, uint32_t positions, ts_dtype dtype, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t pairs = model->config.head_dim / 2;
@@ -116,11 +124,11 @@ static ts_status make_rope(ts_model *model, uint32_t positions, ts_error *err)
         goto out;
     }
     TS_TRY(ts_alloc(count, sizeof *table, &table, err));
-    for (uint32_t p = 0; p < positions; p++) {
-        for (uint32_t i = 0; i < pairs; i++) {
-            double angle = p * pow(model->config.rope_theta, -2.0 * i / model->config.head_dim);
-            table[(p * pairs + i) * 2] = (float)cos(angle);
-            table[(p * pairs + i) * 2 + 1] = (float)sin(angle);
+    for (uint32_t i = 0; i < pairs; i++) {
+        double frequency = rope_frequency(&model->config, i, dtype);
+        for (uint32_t p = 0; p < positions; p++) {
+            table[((size_t)p * pairs + i) * 2] = (float)cos(p * frequency);
+            table[((size_t)p * pairs + i) * 2 + 1] = (float)sin(p * frequency);
         }
     }
     TS_TRY(ts_gpu_upload(model->gpu, model->rope, table, count * sizeof *table, err));
@@ -129,23 +137,22 @@ out:
     return status;
 }
 
-ts_status ts_model_open(ts_gpu *gpu, const char *folder, uint32_t positions,
-                        ts_model_progress progress, void *user, ts_model *out, ts_error *err)
+ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_safetensors *file = NULL;
-    *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
-    struct loader loader = {.model = out, .progress = progress, .user = user};
-    TS_TRY(ts_model_config_read(folder, &out->config, err));
+    struct loader loader = {.model = out, .params = params};
+    *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu}};
+    TS_TRY(ts_model_config_read(params->folder, &out->config, err));
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
-    TS_TRY(ts_safetensors_open_model(folder, &file, err));
+    TS_TRY(ts_safetensors_open_model(params->folder, &file, err));
     loader.file = file;
     for (size_t i = 0; i < ts_safetensors_count(file); i++) {
         loader.total += ts_safetensors_at(file, i)->len;
     }
     out->weights.block_bytes = ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
     TS_TRY(load_weights(&loader, err));
-    TS_TRY(make_rope(out, positions, err));
+    TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     TS_TRY(ts_recorder_open(gpu, &out->recorder, err));
 out:
     ts_safetensors_close(file);
@@ -174,7 +181,7 @@ ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t 
     struct loader loader = {.model = &model, .dtype = dtype};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
     TS_TRY(load_weights(&loader, err));
-    TS_TRY(make_rope(&model, positions, err));
+    TS_TRY(make_rope(&model, positions, TS_F32, err));
     *weight_bytes = model.weights.used_bytes;
     if (adapter != NULL) {
         model.lora.config = *adapter;

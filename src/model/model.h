@@ -47,10 +47,17 @@ typedef struct ts_model {
 // Called while weights go up: bytes done of total.
 typedef void (*ts_model_progress)(void *user, uint64_t done, uint64_t total);
 
-// Reads config.json and the weights of a Hugging Face folder onto the device. `positions` is the
-// longest sequence that will be run.
-ts_status ts_model_open(ts_gpu *gpu, const char *folder, uint32_t positions,
-                        ts_model_progress progress, void *user, ts_model *out, ts_error *err);
+typedef struct ts_model_params {
+    const char *folder;  // config.json and weights as Hugging Face lays them out
+    uint32_t positions;  // the longest sequence that will be run
+    ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
+                         // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
+    ts_model_progress progress; // may be NULL
+    void *user;
+} ts_model_params;
+
+// Reads the model onto the device.
+ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err);
 void ts_model_close(ts_model *model); // zeroed is fine
 
 // Rows and columns of a module's weight.

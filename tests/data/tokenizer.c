@@ -253,32 +253,84 @@ static void merge_by_definition(const ts_tokenizer *t, ts_tokens *tokens)
     }
 }
 
-Test(tokenizer, heap_equals_definition)
+// `characters` are single code points.
+static void expect_definition(const ts_tokenizer *t, const char *const *characters, size_t count,
+                              size_t rounds)
 {
-    static const char letters[] = "ahelowrdl b";
-    ts_tokenizer *t = open_tiny(&(tiny_parts){0});
     ts_error err = {0};
     uint64_t seed = 3;
-    for (int round = 0; round < 2000; round++) {
-        char text[64];
-        size_t len = next_random(&seed) % sizeof text;
+    for (size_t round = 0; round < rounds; round++) {
         ts_tokens expected = {0}, tokens = {0};
-        if (len > 0) {
-            cr_assert_eq(ts_tokens_push(&expected, TINY_FIRST, &err), TS_OK);
-        }
+        ts_text text = {0};
+        size_t len = next_random(&seed) % 48 + 1;
+        cr_assert_eq(ts_tokens_push(&expected, t->space_id, &err), TS_OK);
         for (size_t i = 0; i < len; i++) {
-            text[i] = letters[next_random(&seed) % (sizeof letters - 1)];
-            uint32_t id = text[i] == ' ' ? TINY_FIRST : ts_vocabulary_find(t, text + i, 1);
-            cr_assert_eq(ts_tokens_push(&expected, id, &err), TS_OK);
+            const char *c = characters[next_random(&seed) % count];
+            append(&text, c);
+            uint32_t id = ts_vocabulary_find(t, c[0] == ' ' ? SP : c, c[0] == ' ' ? 3 : strlen(c));
+            for (size_t k = 0; id == TS_TOKEN_NONE && c[k] != '\0'; k++) {
+                cr_assert_eq(ts_tokens_push(&expected, t->byte_ids[(unsigned char)c[k]], &err),
+                             TS_OK);
+            }
+            if (id != TS_TOKEN_NONE) {
+                cr_assert_eq(ts_tokens_push(&expected, id, &err), TS_OK);
+            }
         }
         merge_by_definition(t, &expected);
-        cr_assert_eq(ts_tokenizer_encode(t, text, len, TS_SPECIALS_AS_TEXT, &tokens, &err), TS_OK);
-        cr_assert_eq(tokens.count, expected.count, "%.*s", (int)len, text);
-        cr_assert(len == 0 || memcmp(tokens.ids, expected.ids, 4 * tokens.count) == 0, "%.*s",
-                  (int)len, text);
+        cr_assert_eq(
+            ts_tokenizer_encode(t, text.bytes, text.len, TS_SPECIALS_AS_TEXT, &tokens, &err),
+            TS_OK);
+        cr_assert_eq(tokens.count, expected.count, "%s", text.bytes);
+        cr_assert_arr_eq(tokens.ids, expected.ids, 4 * tokens.count, "%s", text.bytes);
         ts_tokens_free(&expected);
         ts_tokens_free(&tokens);
+        ts_text_free(&text);
     }
+}
+
+Test(tokenizer, merging_equals_definition)
+{
+    static const char *const characters[] = {"a", "h", "e", "l", "o", "w", "r", "d", " ", "b", SP};
+    ts_tokenizer *t = open_tiny(&(tiny_parts){0});
+    expect_definition(t, characters, TS_COUNT(characters), 2000);
+    ts_tokenizer_close(t);
+}
+
+// The same with a real vocabulary, whose pieces hold spaces, signs and other scripts.
+Test(tokenizer, merging_equals_definition_for_tinyllama)
+{
+    static const char *const characters[] = {
+        " ",
+        " ",
+        " ",
+        "e",
+        "t",
+        "a",
+        "n",
+        "i",
+        "s",
+        "h",
+        ".",
+        ",",
+        "(",
+        ")",
+        "=",
+        "\t",
+        "\n",
+        "/",
+        "*",
+        "0",
+        "1",
+        "<",
+        ">",
+        "\xC3\xA9",
+        "\xD0\xB0",
+        "\xD0\xBD",
+        "\xE4\xB8\xAD",
+        "\xF0\x9F\x98\x80",
+    };
+    ts_tokenizer *t = open_fixture_tokenizer();
+    expect_definition(t, characters, TS_COUNT(characters), 2000);
     ts_tokenizer_close(t);
 }
 

@@ -27,23 +27,8 @@ static inline void remove_folder(char *folder)
     free(folder);
 }
 
+// Not ts_file_write, which waits for the disk: the tests write thousands of files.
 static inline void write_bytes(const char *folder, const char *name, const void *bytes, size_t len)
-{
-    ts_error err = {0};
-    ts_text path = {0};
-    cr_assert_eq(ts_path_join(folder, name, &path, &err), TS_OK);
-    cr_assert_eq(ts_file_write(path.bytes, bytes, len, &err), TS_OK, "%s", err.message);
-    ts_text_free(&path);
-}
-
-static inline void write_text(const char *folder, const char *name, const char *text)
-{
-    write_bytes(folder, name, text, strlen(text));
-}
-
-// For loops that write thousands of files which nobody needs to survive a crash.
-static inline void write_unsynced(const char *folder, const char *name, const void *bytes,
-                                  size_t len)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -51,6 +36,11 @@ static inline void write_unsynced(const char *folder, const char *name, const vo
     cr_assert_not_null(file);
     cr_assert_eq(fwrite(bytes, 1, len, file), len);
     cr_assert_eq(fclose(file), 0);
+}
+
+static inline void write_text(const char *folder, const char *name, const char *text)
+{
+    write_bytes(folder, name, text, strlen(text));
 }
 
 // SplitMix64, for seeded test data.

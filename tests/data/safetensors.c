@@ -23,7 +23,7 @@ static ts_status open_text(const char *header, size_t data_len, ts_safetensors *
         char byte = (char)i;
         cr_assert_eq(ts_text_append(&file, &byte, 1, err), TS_OK);
     }
-    write_unsynced(folder, "m.safetensors", file.bytes, file.len);
+    write_bytes(folder, "m.safetensors", file.bytes, file.len);
     cr_assert_eq(ts_path_join(folder, "m.safetensors", &path, err), TS_OK);
     ts_status status = ts_safetensors_open(path.bytes, out, err);
     cr_assert_eq(*out != NULL, status == TS_OK);
@@ -371,7 +371,7 @@ Test(safetensors, survives_mutation, .timeout = 120)
         }
         size_t len = next_random(&seed) % 8 == 0 ? next_random(&seed) % LEN : LEN;
         ts_safetensors *file = NULL;
-        write_unsynced(folder, "m.safetensors", bytes, len);
+        write_bytes(folder, "m.safetensors", bytes, len);
         if (ts_safetensors_open(path.bytes, &file, &err) != TS_OK) {
             continue;
         }

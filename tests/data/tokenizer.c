@@ -518,7 +518,7 @@ Test(tokenizer, json_survives_mutation, .timeout = 120)
             bytes[next_random(&seed) % text.len] =
                 alphabet[next_random(&seed) % (sizeof alphabet - 1)];
         }
-        write_unsynced(folder, "tokenizer.json", bytes, text.len);
+        write_bytes(folder, "tokenizer.json", bytes, text.len);
         if (ts_tokenizer_open(folder, &t, &err) == TS_OK) {
             accepted++;
             tokenise(t, "hello </s> w\xC3\xA9 aaaa", TS_SPECIALS_AS_TOKENS);

@@ -97,7 +97,7 @@ static void spm_model(const spm_parts *parts, ts_text *out)
 static ts_status open_spm(const char *folder, const char *bytes, size_t len, ts_tokenizer **out,
                           ts_error *err)
 {
-    write_unsynced(folder, "tokenizer.model", bytes, len);
+    write_bytes(folder, "tokenizer.model", bytes, len);
     ts_status status = ts_tokenizer_open(folder, out, err);
     cr_assert_eq(*out != NULL, status == TS_OK);
     return status;

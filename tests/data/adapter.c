@@ -1,0 +1,268 @@
+#include "data/adapter.h"
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "data/safetensors.h"
+#include "data_test.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static ts_status read_config(const char *text, ts_adapter_config *out, ts_error *err)
+{
+    char *folder = make_folder();
+    write_text(folder, "adapter_config.json", text);
+    ts_status status = ts_adapter_config_read(folder, out, err);
+    remove_folder(folder);
+    return status;
+}
+
+Test(adapter, configuration_survives_a_round_trip)
+{
+    static const struct {
+        uint32_t r, targets;
+        double alpha, dropout;
+        bool rslora;
+        const char *base;
+    } cases[] = {
+        {8, TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V), 16, 0, false, "org/name"},
+        {1, TS_MODULES_ALL, 0.3, 0.05, true, "a \"quoted\" \\ path"},
+        {4096, TS_MODULE_BIT(TS_MODULE_DOWN), 1e-5, 0.1, false, ""},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_error err = {0};
+        ts_text text = {0};
+        ts_adapter_config config = {.r = cases[i].r,
+                                    .targets = cases[i].targets,
+                                    .alpha = cases[i].alpha,
+                                    .dropout = cases[i].dropout,
+                                    .use_rslora = cases[i].rslora};
+        ts_adapter_config read = {0};
+        cr_assert_eq(ts_text_append(&config.base_model, cases[i].base, strlen(cases[i].base), &err),
+                     TS_OK);
+        cr_assert_eq(ts_adapter_config_write(&config, &text, &err), TS_OK);
+        cr_assert_eq(read_config(text.bytes, &read, &err), TS_OK, "%s", err.message);
+        cr_expect_eq(read.r, config.r);
+        cr_expect_eq(read.targets, config.targets);
+        cr_expect_eq(read.alpha, config.alpha);
+        cr_expect_eq(read.dropout, config.dropout);
+        cr_expect_eq(read.use_rslora, config.use_rslora);
+        cr_expect_str_eq(read.base_model.len > 0 ? read.base_model.bytes : "", cases[i].base);
+        ts_adapter_config_free(&config);
+        ts_adapter_config_free(&read);
+        ts_text_free(&text);
+    }
+}
+
+// Every key that PEFT's LoraConfig has of old, sorted, and each value of the right kind.
+Test(adapter, written_configuration_has_pefts_keys)
+{
+    static const char *const keys[] = {
+        "alpha_pattern",
+        "auto_mapping",
+        "base_model_name_or_path",
+        "bias",
+        "corda_config",
+        "eva_config",
+        "exclude_modules",
+        "fan_in_fan_out",
+        "inference_mode",
+        "init_lora_weights",
+        "layer_replication",
+        "layers_pattern",
+        "layers_to_transform",
+        "loftq_config",
+        "lora_alpha",
+        "lora_bias",
+        "lora_dropout",
+        "megatron_config",
+        "megatron_core",
+        "modules_to_save",
+        "peft_type",
+        "qalora_group_size",
+        "r",
+        "rank_pattern",
+        "revision",
+        "target_modules",
+        "target_parameters",
+        "task_type",
+        "trainable_token_indices",
+        "use_dora",
+        "use_qalora",
+        "use_rslora",
+    };
+    ts_error err = {0};
+    ts_text text = {0};
+    cJSON *json = NULL;
+    const ts_adapter_config config = {.r = 8, .alpha = 16, .targets = 1};
+    cr_assert_eq(ts_adapter_config_write(&config, &text, &err), TS_OK);
+    cr_assert_eq(ts_json_parse(text.bytes, text.len, "c", &json, &err), TS_OK, "%s", err.message);
+    size_t i = 0;
+    for (const cJSON *entry = json->child; entry != NULL; entry = entry->next, i++) {
+        cr_assert_lt(i, TS_COUNT(keys));
+        cr_expect_str_eq(entry->string, keys[i]);
+    }
+    cr_expect_eq(i, TS_COUNT(keys));
+    cr_expect_not_null(strstr(text.bytes, "\n  \"lora_alpha\": 16,\n"));
+    cr_expect_not_null(strstr(text.bytes, "\n  \"lora_dropout\": 0.0,\n"));
+    cr_expect_not_null(strstr(text.bytes, "\n  \"target_modules\": [\n    \"q_proj\"\n  ],\n"));
+    cr_expect_not_null(strstr(text.bytes, "\n  \"use_rslora\": false\n}"));
+    cJSON_Delete(json);
+    ts_text_free(&text);
+}
+
+#define WITH(more)                                                                                 \
+    "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[\"q_proj\"]," more "}"
+
+Test(adapter, refuses_by_key_what_is_not_plain_lora)
+{
+    static const struct {
+        const char *text;
+        ts_status status;
+        const char *message;
+    } cases[] = {
+        {"[]", TS_ERR_FORMAT, "expected an object, found an array"},
+        {"{}", TS_ERR_FORMAT, "key 'peft_type' is missing"},
+        {"{\"peft_type\":\"IA3\"}", TS_ERR_UNSUPPORTED, "key 'peft_type': 'IA3'"},
+        {"{\"peft_type\":\"LORA\"}", TS_ERR_FORMAT, "key 'r' is missing"},
+        {"{\"peft_type\":\"LORA\",\"r\":0}", TS_ERR_FORMAT, "key 'r': expected a whole number"},
+        {"{\"peft_type\":\"LORA\",\"r\":4}", TS_ERR_FORMAT, "key 'lora_alpha' is missing"},
+        {"{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8}", TS_ERR_FORMAT,
+         "key 'target_modules': expected an array of names, found nothing"},
+        {"{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[]}", TS_ERR_FORMAT,
+         "key 'target_modules' is empty"},
+        {"{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[\"lm_head\"]}",
+         TS_ERR_UNSUPPORTED, "key 'target_modules': 'lm_head' is none of q_proj"},
+        {WITH("\"bias\":\"all\""), TS_ERR_UNSUPPORTED, "key 'bias'"},
+        {WITH("\"use_dora\":true"), TS_ERR_UNSUPPORTED, "key 'use_dora': true"},
+        {WITH("\"modules_to_save\":[\"lm_head\"]"), TS_ERR_UNSUPPORTED,
+         "key 'modules_to_save': [\"lm_head\"]"},
+        {WITH("\"rank_pattern\":{\"q_proj\":2}"), TS_ERR_UNSUPPORTED, "key 'rank_pattern'"},
+        {WITH("\"alpha_pattern\":{\"q_proj\":2}"), TS_ERR_UNSUPPORTED, "key 'alpha_pattern'"},
+        {WITH("\"layers_to_transform\":[0]"), TS_ERR_UNSUPPORTED, "key 'layers_to_transform'"},
+        {WITH("\"layer_replication\":[[0,1]]"), TS_ERR_UNSUPPORTED, "key 'layer_replication'"},
+        {WITH("\"fan_in_fan_out\":true"), TS_ERR_UNSUPPORTED, "key 'fan_in_fan_out'"},
+        {WITH("\"lora_bias\":true"), TS_ERR_UNSUPPORTED, "key 'lora_bias'"},
+        {WITH("\"use_qalora\":true"), TS_ERR_UNSUPPORTED, "key 'use_qalora'"},
+        {WITH("\"task_type\":\"SEQ_CLS\""), TS_ERR_UNSUPPORTED, "key 'task_type': 'SEQ_CLS'"},
+        {WITH("\"lora_dropout\":1"), TS_ERR_FORMAT, "key 'lora_dropout'"},
+        {WITH("\"lora_dropout\":-0.1"), TS_ERR_FORMAT, "key 'lora_dropout'"},
+        {WITH("\"use_rslora\":1"), TS_ERR_FORMAT, "key 'use_rslora': expected true or false"},
+        {WITH("\"r\":8"), TS_ERR_FORMAT, "key 'r' stands twice"},
+        {WITH("\"some_future_key\":{\"x\":[1]},\"bias\":\"none\",\"rank_pattern\":{}"), TS_OK, ""},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_adapter_config config = {0};
+        ts_error err = {0};
+        cr_expect_eq(read_config(cases[i].text, &config, &err), cases[i].status, "%s: %s",
+                     cases[i].text, err.message);
+        cr_expect_not_null(strstr(err.message, cases[i].message), "%s: %s", cases[i].text,
+                           err.message);
+        cr_expect(config.r == 0 || cases[i].status == TS_OK, "nothing is half read");
+        ts_adapter_config_free(&config);
+    }
+}
+
+Test(adapter, all_linear_as_a_word)
+{
+    ts_adapter_config config = {0};
+    ts_error err = {0};
+    cr_assert_eq(read_config("{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,"
+                             "\"target_modules\":\"all-linear\"}",
+                             &config, &err),
+                 TS_OK, "%s", err.message);
+    cr_expect_eq(config.targets, TS_MODULES_ALL);
+    ts_adapter_config_free(&config);
+}
+
+Test(adapter, scale)
+{
+    ts_adapter_config config = {.r = 16, .alpha = 8};
+    cr_expect_eq(ts_adapter_scale(&config), 0.5);
+    config.use_rslora = true;
+    cr_expect_eq(ts_adapter_scale(&config), 2.0);
+}
+
+Test(adapter, modules_from_a_list)
+{
+    uint32_t targets = 0;
+    ts_error err = {0};
+    cr_expect_eq(ts_modules_parse("q_proj,v_proj", &targets, &err), TS_OK);
+    cr_expect_eq(targets, TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V));
+    cr_expect_eq(ts_modules_parse(" down_proj, gate_proj ", &targets, &err), TS_OK, "%s",
+                 err.message);
+    cr_expect_eq(targets, TS_MODULE_BIT(TS_MODULE_DOWN) | TS_MODULE_BIT(TS_MODULE_GATE));
+    cr_expect_eq(ts_modules_parse("all-linear", &targets, &err), TS_OK);
+    cr_expect_eq(targets, TS_MODULES_ALL);
+    cr_expect_eq(ts_modules_parse("q_proj,x_proj", &targets, &err), TS_ERR_ARGUMENT);
+    cr_expect_not_null(strstr(err.message, "'x_proj' is none of q_proj"));
+    cr_expect_eq(ts_modules_parse("", &targets, &err), TS_ERR_ARGUMENT);
+    cr_expect_eq(targets, TS_MODULES_ALL, "unchanged on failure");
+}
+
+// What PEFT saved: its configuration reads, and our names are exactly the names of its tensors.
+static void expect_golden(const char *name, uint32_t layers)
+{
+    char folder[256], path[512], key[TS_ADAPTER_KEY_BYTES];
+    ts_adapter_config config = {0};
+    ts_safetensors *file = NULL;
+    ts_error err = {0};
+    size_t count = 0;
+    snprintf(folder, sizeof folder, SHARED_FOLDER "/golden/%s/adapter_final", name);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+    if (!ts_folder_exists(folder)) {
+        cr_skip_test("needs the golden cases");
+    }
+    cr_assert_eq(ts_adapter_config_read(folder, &config, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(ts_safetensors_open(path, &file, &err), TS_OK, "%s", err.message);
+    for (uint32_t layer = 0; layer < layers; layer++) {
+        for (unsigned module = 0; module < TS_MODULE_COUNT; module++) {
+            for (char side = 'A'; side <= 'B' && (config.targets & TS_MODULE_BIT(module)); side++) {
+                ts_adapter_key(layer, (ts_module)module, side, key);
+                const ts_tensor *tensor = ts_safetensors_find(file, key);
+                cr_assert_not_null(tensor, "%s", key);
+                cr_expect_eq(tensor->shape[side == 'B'], config.r);
+                count++;
+            }
+        }
+    }
+    cr_expect_eq(count, ts_safetensors_count(file));
+    ts_safetensors_close(file);
+    ts_adapter_config_free(&config);
+}
+
+Test(adapter, names_are_those_of_pefts_tensors)
+{
+    expect_golden("nano", 2);
+    expect_golden("gqa", 3);
+    expect_golden("all_linear", 2);
+}
+
+Test(adapter, keys)
+{
+    char key[TS_ADAPTER_KEY_BYTES];
+    ts_adapter_key(0, TS_MODULE_Q, 'A', key);
+    cr_expect_str_eq(key, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
+    ts_adapter_key(21, TS_MODULE_DOWN, 'B', key);
+    cr_expect_str_eq(key, "base_model.model.model.layers.21.mlp.down_proj.lora_B.weight");
+}
+
+Test(adapter, card)
+{
+    ts_adapter_config config = {.r = 8, .alpha = 16, .targets = 5};
+    ts_text text = {0};
+    ts_error err = {0};
+    cr_assert_eq(ts_adapter_card_write(&config, NULL, &text, &err), TS_OK);
+    cr_expect_null(strstr(text.bytes, "base_model:"), "the Hub refuses an empty one");
+    ts_text_clear(&text);
+    cr_assert_eq(ts_text_append(&config.base_model, "org/name", 8, &err), TS_OK);
+    cr_assert_eq(ts_adapter_card_write(&config, "Trained on *x*.", &text, &err), TS_OK);
+    cr_expect_eq(strstr(text.bytes, "---\nbase_model: \"org/name\"\nlibrary_name: peft\n"),
+                 text.bytes);
+    cr_expect_not_null(strstr(text.bytes, "q_proj, v_proj"));
+    cr_expect_not_null(strstr(text.bytes, "Trained on *x*."));
+    ts_text_free(&text);
+    ts_adapter_config_free(&config);
+}

@@ -1,0 +1,288 @@
+#include "data/dataset.h"
+
+#include "base/log.h"
+#include "data/rows.h"
+#include "tiny.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static char warnings[1024];
+
+static void keep_warning(void *user, ts_log_level level, const char *message)
+{
+    (void)user;
+    cr_expect_eq(level, TS_LOG_WARN);
+    size_t at = strlen(warnings);
+    snprintf(warnings + at, sizeof warnings - at, "%s\n", message);
+}
+
+static ts_status open_bytes(const char *bytes, size_t len, ts_chat_style style, uint32_t max_tokens,
+                            ts_dataset *out, ts_error *err)
+{
+    char *folder = make_folder();
+    ts_tokenizer *t = open_tiny(&(tiny_parts){0});
+    ts_text path = {0};
+    warnings[0] = '\0';
+    ts_log_set_sink(keep_warning, NULL);
+    write_bytes(folder, "d.jsonl", bytes, len);
+    cr_assert_eq(ts_path_join(folder, "d.jsonl", &path, err), TS_OK);
+    ts_status status = ts_dataset_open(path.bytes, t, style, max_tokens, out, err);
+    cr_assert(status == TS_OK || strstr(err->message, path.bytes) == err->message, "%s",
+              err->message);
+    ts_text_free(&path);
+    ts_tokenizer_close(t);
+    remove_folder(folder);
+    return status;
+}
+
+static ts_status open_data(const char *text, ts_dataset *out, ts_error *err)
+{
+    return open_bytes(text, strlen(text), TS_CHAT_ZEPHYR, 1000, out, err);
+}
+
+// Every shape of a row of one question and one answer gives the same tokens.
+Test(dataset, every_shape_of_a_row)
+{
+    static const char *const rows[] = {
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"},"
+        "{\"role\":\"assistant\",\"content\":\"world\"}]}",
+        "{\"conversations\":[{\"from\":\"human\",\"value\":\"hello\"},"
+        "{\"from\":\"gpt\",\"value\":\"world\"}],\"id\":7}",
+        "{\"instruction\":\"hello\",\"output\":\"world\"}",
+        "{\"instruction\":\"hello\",\"input\":\"\",\"system\":\"\",\"output\":\"world\"}",
+        "{\"instruction\":\"hello\",\"input\":null,\"system\":null,\"output\":\"world\"}",
+        "{\"prompt\":\"hello\",\"completion\":\"world\"}",
+        "{\"prompt\":\"hello\",\"response\":\"world\",\"source\":\"x\"}",
+        "{\"text\":\"<|user|>\\nhello</s>\\n<|assistant|>\\nworld</s>\\n\"}",
+        "{\"text\":\"<|user|>\\r\\nhello\\r\\n<|assistant|>\\r\\nworld\\r\\n</s>\"}",
+        "{\"text\":\"\\n<|user|>hello</s><|assistant|>world\"}",
+    };
+    ts_tokenizer *t = open_tiny(&(tiny_parts){0});
+    ts_chat_tokens expected = {0};
+    ts_error err = {0};
+    static const ts_turn turns[] = {{TS_ROLE_USER, "hello", 5}, {TS_ROLE_ASSISTANT, "world", 5}};
+    cr_assert_eq(ts_chat_encode(t, TS_CHAT_ZEPHYR, turns, 2, false, &expected, NULL, &err), TS_OK);
+    for (size_t i = 0; i < TS_COUNT(rows); i++) {
+        ts_dataset data = {0};
+        cr_assert_eq(open_data(rows[i], &data, &err), TS_OK, "%s", err.message);
+        cr_assert_eq(data.count, 1);
+        const ts_example *e = &data.examples[0];
+        cr_assert_eq(e->count, expected.tokens.count, "%s", rows[i]);
+        cr_expect_arr_eq(e->ids, expected.tokens.ids, 4 * e->count, "%s", rows[i]);
+        cr_expect_arr_eq(e->supervised, expected.supervised, e->count, "%s", rows[i]);
+        cr_expect_eq(e->line, 1);
+        cr_expect_str_eq(e->prompt, "hello");
+        cr_expect_eq(e->supervised_count, data.supervised_count);
+        cr_expect_gt(e->supervised_count, 1);
+        ts_dataset_close(&data);
+    }
+    cr_expect_str_eq(warnings, "");
+    ts_chat_tokens_free(&expected);
+    ts_tokenizer_close(t);
+}
+
+Test(dataset, rows_as_turns)
+{
+    static const struct {
+        const char *row, *turns;
+    } cases[] = {
+        {"{\"instruction\":\"a\",\"input\":\"b\",\"system\":\"s\",\"output\":\"c\"}",
+         "system=s|user=a\nb|assistant=c|"},
+        {"{\"system\":\"s\",\"prompt\":\"a\",\"completion\":\"c\"}",
+         "system=s|user=a|assistant=c|"},
+        {"{\"text\":\"<|system|>\\ns</s>\\n<|user|>\\na\\n\\nb</s>\\n<|assistant|>\\nc</s>\\n"
+         "<|user|>\\nd</s>\\n<|assistant|>\\n <|x|> </s>\"}",
+         "system=s|user=a\n\nb|assistant=c|user=d|assistant= <|x|> |"},
+        {"{\"conversations\":[{\"from\":\"system\",\"value\":\"s\"},{\"from\":\"gpt\",\"value\":"
+         "\"\"}]}",
+         "system=s|assistant=|"},
+    };
+    static const char *const roles[] = {"system", "user", "assistant"};
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_row row = {0};
+        ts_text spelt = {0};
+        ts_error err = {0};
+        cJSON *json = NULL;
+        cr_assert_eq(ts_json_parse(cases[i].row, strlen(cases[i].row), "r", &json, &err), TS_OK,
+                     "%s", err.message);
+        cr_assert_eq(ts_row_read(json, false, "r:1", &row, &err), TS_OK, "%s", err.message);
+        for (size_t k = 0; k < row.count; k++) {
+            cr_assert_eq(ts_text_format(&spelt, &err, "%s=%.*s|", roles[row.turns[k].role],
+                                        (int)row.turns[k].len, row.turns[k].text),
+                         TS_OK);
+        }
+        cr_expect_str_eq(spelt.bytes, cases[i].turns);
+        cJSON_Delete(json);
+        ts_row_free(&row);
+        ts_text_free(&spelt);
+    }
+}
+
+#define ROW "{\"prompt\":\"hello\",\"completion\":\"world\"}"
+
+Test(dataset, arrays_and_lines)
+{
+    static const struct {
+        const char *text;
+        uint32_t lines[3];
+        size_t count;
+    } cases[] = {
+        {ROW, {1}, 1},
+        {ROW "\n" ROW "\r\n\n  \n" ROW "\n", {1, 2, 5}, 3},
+        {"\n\n" ROW, {3}, 1},
+        {"[" ROW "]", {1}, 1},
+        {" [\n" ROW ",\n\n{\n\"prompt\":\"]},{[\\\"\",\n\"response\":\"a\"\n}\n,  " ROW "]\n",
+         {2, 4, 8},
+         3},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_dataset data = {0};
+        ts_error err = {0};
+        cr_assert_eq(open_data(cases[i].text, &data, &err), TS_OK, "%s", err.message);
+        cr_assert_eq(data.count, cases[i].count);
+        uint64_t tokens = 0;
+        for (size_t k = 0; k < data.count; k++) {
+            cr_expect_eq(data.examples[k].line, cases[i].lines[k], "case %zu row %zu", i, k);
+            tokens += data.examples[k].count;
+        }
+        cr_expect_eq(data.token_count, tokens);
+        ts_dataset_close(&data);
+    }
+}
+
+Test(dataset, errors_name_line_and_key)
+{
+    static const struct {
+        const char *text, *message;
+        ts_status status;
+    } cases[] = {
+        {"", ":1: holds no rows", TS_ERR_FORMAT},
+        {"\n \n", ":1: holds no rows", TS_ERR_FORMAT},
+        {"[]", ":1: holds no rows", TS_ERR_FORMAT},
+        {"[", ":1:2: expected a JSON value, but the text ends", TS_ERR_FORMAT},
+        {"[" ROW, ":1:41: expected ',' or ']' after a row", TS_ERR_FORMAT},
+        {"[" ROW ",]", ":1:42: expected a JSON value", TS_ERR_FORMAT},
+        {"[" ROW "] x", ":1:43: expected nothing after the array", TS_ERR_FORMAT},
+        {"[" ROW "}", ":1:41: expected ',' or ']' after a row", TS_ERR_FORMAT},
+        {"[\n" ROW ",\n{\"prompt\":01}]", ":3:11: a number may not start with 0", TS_ERR_FORMAT},
+        {ROW "\n" ROW ROW, ":2:40: expected nothing after the JSON value", TS_ERR_FORMAT},
+        {ROW "\n{\"prompt\":\n", ":2:11: expected a JSON value", TS_ERR_FORMAT},
+        {"\xEF\xBB\xBF" ROW, ":1:1: starts with a byte order mark", TS_ERR_FORMAT},
+        {ROW "\n{\"prompt\":\"\xFF\"}", ":2:12: invalid UTF-8 (byte 0xFF)", TS_ERR_FORMAT},
+        {ROW "\n7", ":2: expected an object, found a number", TS_ERR_FORMAT},
+        {ROW "\n{\"a\":1}", ":2: has none of the keys messages, conversations", TS_ERR_FORMAT},
+        {"{\"prompt\":\"a\"}", ":1: key 'response' is missing", TS_ERR_FORMAT},
+        {"{\"prompt\":7,\"response\":\"\"}", ":1: key 'prompt': expected a string, found 7",
+         TS_ERR_FORMAT},
+        {"{\"instruction\":\"a\"}", ":1: key 'output' is missing", TS_ERR_FORMAT},
+        {"{\"instruction\":\"a\",\"input\":[],\"output\":\"b\"}",
+         ":1: key 'input': expected a string", TS_ERR_FORMAT},
+        {"{\"messages\":{}}", ":1: key 'messages': expected an array, found an object",
+         TS_ERR_FORMAT},
+        {"{\"messages\":[]}", ":1: has no assistant's turn", TS_ERR_FORMAT},
+        {"{\"messages\":[7]}", ":1: messages[0]: expected an object, found a number",
+         TS_ERR_FORMAT},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", ":1: has no assistant's turn",
+         TS_ERR_FORMAT},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"tool\",\"content\":\"\"}"
+         "]}",
+         ":1: messages[1]: key 'role': 'tool' is none of", TS_ERR_UNSUPPORTED},
+        {"{\"messages\":[{\"role\":\"assistant\",\"content\":null}]}",
+         ":1: messages[0]: key 'content': expected a string, found null", TS_ERR_FORMAT},
+        {"{\"conversations\":[{\"from\":\"human\"}]}", "conversations[0]: key 'value' is missing",
+         TS_ERR_FORMAT},
+        {"{\"text\":\"plain words\"}", ":1: key 'text' carries neither <|user|>", TS_ERR_FORMAT},
+        {"{\"text\":\"x <|user|>a<|assistant|>b\"}", "something stands before its first tag",
+         TS_ERR_FORMAT},
+        {"{\"text\":\"<|user|>a\"}", ":1: has no assistant's turn", TS_ERR_FORMAT},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_dataset data = {0};
+        ts_error err = {0};
+        cr_expect_eq(open_data(cases[i].text, &data, &err), cases[i].status, "%s: %s",
+                     cases[i].text, err.message);
+        cr_expect_not_null(strstr(err.message, cases[i].message), "%s: %s", cases[i].text,
+                           err.message);
+        cr_expect_null(data.examples);
+    }
+}
+
+Test(dataset, long_rows_are_cut_with_one_warning)
+{
+    ts_dataset data = {0};
+    ts_error err = {0};
+    static const char rows[] = ROW "\n" ROW "\n{\"prompt\":\"h\",\"response\":\"a\"}";
+    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 1000, &data, &err), TS_OK);
+    uint32_t whole = data.examples[0].count;
+    cr_expect_eq(data.truncated, 0);
+    ts_dataset_close(&data);
+    // The rows end in the answer, </s>, U+2581 and a line break; now two of them lose the last.
+    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, whole - 4, &data, &err), TS_OK,
+                 "%s", err.message);
+    cr_expect_eq(data.truncated, 2);
+    cr_expect_eq(data.examples[0].count, whole - 4);
+    cr_expect_gt(data.examples[0].supervised_count, 0);
+    cr_expect_not_null(strstr(warnings, "2 of 3 rows are longer than"), "%s", warnings);
+    cr_expect_eq(strchr(warnings, '\n') - warnings, (long)strlen(warnings) - 1, "one line");
+    ts_dataset_close(&data);
+    cr_expect_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 5, &data, &err), TS_ERR_FORMAT);
+    cr_expect_not_null(strstr(err.message, ":1: no token to learn before the row is cut"), "%s",
+                       err.message);
+}
+
+Test(dataset, spelt_special_tokens_are_counted)
+{
+    ts_dataset data = {0};
+    ts_error err = {0};
+    cr_assert_eq(open_data("{\"prompt\":\"a</s>\",\"response\":\"<s>\"}\n" ROW, &data, &err),
+                 TS_OK);
+    cr_expect_eq(data.escaped, 2);
+    cr_expect_not_null(strstr(warnings, "2 turns spell a special token"), "%s", warnings);
+    ts_dataset_close(&data);
+}
+
+Test(dataset, plain_texts_are_documents)
+{
+    ts_dataset data = {0};
+    ts_error err = {0};
+    static const char rows[] = "{\"text\":\"hello world\"}\n" ROW;
+    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_PLAIN, 100, &data, &err), TS_OK, "%s",
+                 err.message);
+    cr_expect_eq(data.examples[0].count, 4);
+    cr_expect_arr_eq(data.examples[0].supervised, "\0\1\1\1", 4);
+    cr_expect_eq(data.examples[0].ids[0], 1);
+    cr_expect_eq(data.examples[0].ids[3], 2);
+    cr_expect_str_eq(data.examples[0].prompt, "");
+    cr_expect_str_eq(data.examples[1].prompt, "hello");
+    ts_dataset_close(&data);
+}
+
+// Seeded damage: refused or read, never a crash.
+Test(dataset, survives_mutation, .timeout = 120)
+{
+    static const char *const texts[] = {
+        "[" ROW ",{\"text\":\"<|user|>\\na</s>\\n<|assistant|>\\nb</s>\"}]",
+        ROW "\n{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+            "{\"role\":\"assistant\",\"content\":\"b\"}]}\n"};
+    static const char alphabet[] = "{}[]\",:<|>\\/\n u\x00\xFF\xC3";
+    uint64_t seed = 13;
+    unsigned accepted = 0;
+    for (int round = 0; round < 1000; round++) {
+        char bytes[256];
+        size_t len = strlen(texts[round % 2]);
+        ts_dataset data = {0};
+        ts_error err = {0};
+        cr_assert_lt(len, sizeof bytes);
+        memcpy(bytes, texts[round % 2], len);
+        for (uint64_t edits = next_random(&seed) % 3; edits > 0; edits--) {
+            bytes[next_random(&seed) % len] = alphabet[next_random(&seed) % (sizeof alphabet - 1)];
+        }
+        len -= next_random(&seed) % 4 == 0 ? next_random(&seed) % len : 0;
+        accepted += open_bytes(bytes, len, TS_CHAT_ZEPHYR, 100, &data, &err) == TS_OK;
+        ts_dataset_close(&data);
+    }
+    cr_expect_gt(accepted, 50);
+    cr_expect_lt(accepted, 1000);
+}

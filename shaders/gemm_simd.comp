@@ -6,34 +6,75 @@
 
 #include "weight.glsl"
 
-// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0), for drivers that run shaders on the CPU.
+// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0), in f32, for drivers that run shaders on
+// the CPU (llvmpipe, SwiftShader).
+//
+//   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
+//
+// On such a driver an invocation is one lane of a SIMD register. Arithmetic costs what it should;
+// a load does not: it becomes a loop over the lanes, some 35 instructions a lane for up to four
+// words, even where all lanes read one address. So: few loads, no address read twice, and the
+// lanes pass values on by shuffles, which are one or two instructions.
+//
+// A workgroup is one subgroup. It owns TILE_M rows and LANES * COLUMNS columns of C; each lane
+// keeps TILE_M x COLUMNS sums. For K_STEP values of k at a time every lane loads, four or eight
+// elements at once, its own share of A and the weights of its own columns:
+//
+//                                 lane 0       lane 1       lane 2     ...
+//                             +------------+------------+------------+
+//                         b   |  COLUMNS   |            |            | K_STEP
+//                             +------------+------------+------------+
+//          K_STEP
+//     row +------+            +------------+------------+------------+
+//      0  |lane 0| --shuffle->| sums of    |            |            |
+//      1  |lane 1| --shuffle->|            |            |            | TILE_M
+//      2  |lane 2| --shuffle->|            |            |            |
+//      .  |  .   |
+//
+// then each element of A, broadcast from the lane that has it, meets each column once. The sums
+// stay in registers and on the stack; with eight lanes the defaults do 4096 vector multiply-adds
+// for 24 loads of a whole vec4. Larger tiles gain little more (the unrolled loop outgrows the
+// instruction cache) and cost seconds of compilation.
+//
+// Beyond the edges of C addresses are clamped and what comes of it is not stored; beyond the end
+// of k they are clamped as well and the elements of A count as zero.
+//
+// The tile leaves row by row through row 0, the others moving up meanwhile. It looks wasteful and
+// is not (K is long); storing each sum where it lies makes a driver compile for ten seconds.
+//
+// ALIGNED promises that lda and the rows of A are multiples of 4 elements, ldb and the rows of B
+// multiples of 16 bytes (4 f32, 8 f16 or bf16). A row is k long for A[m, k] and B[n, k], m long
+// for A[k, m], n long for B[k, n].
+// The local size must be the subgroup size, COLUMNS and K_STEP multiples of 8, and for TN TILE_M a
+// multiple of 4. Any other TILE_M is allowed: 1 suits decoding.
+// The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 0) const uint B_TYPE = 0;
+layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 1) const uint LAYOUT = 0;
-layout(constant_id = 2) const uint ALIGNED = 1;
+layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 32;
-layout(constant_id = 5) const uint COLUMNS = 4;
+layout(constant_id = 5) const uint COLUMNS = 16;
 layout(constant_id = 6) const uint K_STEP = 8;
-layout(constant_id = 7) const uint ROWS_AT_ONCE = 2;
 
 const uint NT = 0;
 const uint NN = 1;
 const uint TN = 2;
 
 const uint LANES = gl_WorkGroupSize.x;
-const uint TILE_N = COLUMNS * LANES;
-const uint ROW_BLOCKS = (TILE_M + LANES - 1) / LANES;
-const uint K4 = K_STEP / 4;
-const uint COLUMNS4 = COLUMNS / 4;
+const uint K_QUADS = K_STEP / 4;
+const uint M_BLOCKS = (TILE_M + LANES - 1) / LANES;          // of A[m, k]: a lane has one row each
+const uint M_SPANS = (TILE_M + 4 * LANES - 1) / (4 * LANES); // of A[k, m]: a lane has four each
+const uint A_QUADS = LAYOUT == TN ? K_STEP * M_SPANS : M_BLOCKS * K_QUADS;
 
 layout(push_constant) uniform Push {
     uint m, n, k;
-    uint lda, ldb, ldc;
+    uint lda, ldb, ldc; // elements from one row to the next
     float alpha;
     uint accumulate;
 } push;
 
+// One buffer, seen as scalars, pairs of words or quads.
 layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
@@ -42,120 +83,140 @@ layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
 
-float weight1(uint index)
+// Four elements of a row of A, clamped to its `columns`.
+vec4 load_a(uint row, uint column, uint columns)
 {
-    return B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b1[index])
-                                : weight_unpack1(B_TYPE, b1[index >> 1], index);
+    const uint start = row * push.lda;
+    if (ALIGNED != 0)
+        return a4[(start + min(column, columns - 4)) / 4];
+    vec4 quad;
+    [[unroll]] for (uint i = 0; i < 4; i++)
+        quad[i] = a1[start + min(column + i, columns - 1)];
+    return quad;
+}
+
+// Four elements of a row of B, clamped to its `columns`.
+vec4 load_b(uint row, uint column, uint columns)
+{
+    const uint start = row * push.ldb;
+    if (ALIGNED != 0) {
+        const uint at = (start + min(column, columns - 4)) / 4;
+        return B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b4[at]) : weight_unpack4(B_TYPE, b2[at]);
+    }
+    vec4 quad;
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        const uint at = start + min(column + i, columns - 1);
+        quad[i] = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b1[at])
+                                       : weight_unpack1(B_TYPE, b1[at / 2], at);
+    }
+    return quad;
+}
+
+// Eight of them, which with 16-bit weights is one load.
+void load_b8(uint row, uint column, uint columns, out vec4 low, out vec4 high)
+{
+    if (ALIGNED != 0 && B_TYPE != WEIGHT_F32) {
+        const uvec4 words = b4[(row * push.ldb + min(column, columns - 8)) / 8];
+        low = weight_unpack4(B_TYPE, words.xy);
+        high = weight_unpack4(B_TYPE, words.zw);
+    } else {
+        low = load_b(row, column, columns);
+        high = load_b(row, column + 4, columns);
+    }
+}
+
+void store(uint row, uint column, vec4 sum)
+{
+    const uint at = row * push.ldc + column;
+    sum *= push.alpha;
+    if (((push.n | push.ldc) & 3) == 0) {
+        if (column < push.n) {
+            if (push.accumulate != 0)
+                sum += c4[at / 4];
+            c4[at / 4] = sum;
+        }
+    } else {
+        [[unroll]] for (uint i = 0; i < 4; i++)
+            if (column + i < push.n)
+                c1[at + i] = sum[i] + (push.accumulate != 0 ? c1[at + i] : 0.0);
+    }
 }
 
 void main()
 {
     const uint lane = gl_SubgroupInvocationID;
     const uint row0 = gl_WorkGroupID.y * TILE_M;
-    const uint column0 = gl_WorkGroupID.x * TILE_N + lane * COLUMNS;
+    const uint column0 = (gl_WorkGroupID.x * LANES + lane) * COLUMNS;
 
     float acc[TILE_M * COLUMNS];
     [[unroll]] for (uint i = 0; i < TILE_M * COLUMNS; i++)
         acc[i] = 0.0;
 
-    uint a_base[ROW_BLOCKS];
-    uint b_base[COLUMNS];
-    [[unroll]] for (uint i = 0; i < ROW_BLOCKS; i++) {
-        const uint row = min(row0 + i * LANES + lane, push.m - 1);
-        a_base[i] = LAYOUT == TN ? row : row * push.lda;
-    }
-    [[unroll]] for (uint j = 0; j < COLUMNS; j++) {
-        const uint column = min(column0 + j, push.n - 1);
-        b_base[j] = LAYOUT == NT ? column * push.ldb : column;
-    }
-
-    uint k0 = 0;
-    if (ALIGNED != 0 && LAYOUT != TN) {
-        const uint last = push.k / K_STEP * K_STEP;
-        for (; k0 < last; k0 += K_STEP) {
-            vec4 a[ROW_BLOCKS * K4];
-            [[unroll]] for (uint i = 0; i < ROW_BLOCKS; i++)
-                [[unroll]] for (uint s = 0; s < K4; s++)
-                    a[i * K4 + s] = a4[(a_base[i] + k0) / 4 + s];
-            float b[COLUMNS * K_STEP];
-            if (LAYOUT == NT) {
-                [[unroll]] for (uint j = 0; j < COLUMNS; j++) {
-                    const uint at = b_base[j] + k0;
-                    if (B_TYPE != WEIGHT_F32 && K_STEP % 8 == 0) {
-                        [[unroll]] for (uint s = 0; s < K_STEP / 8; s++) {
-                            const uvec4 w = b4[at / 8 + s];
-                            const vec4 lo = weight_unpack4(B_TYPE, w.xy);
-                            const vec4 hi = weight_unpack4(B_TYPE, w.zw);
-                            [[unroll]] for (uint e = 0; e < 4; e++) {
-                                b[j * K_STEP + 8 * s + e] = lo[e];
-                                b[j * K_STEP + 8 * s + e + 4] = hi[e];
-                            }
-                        }
-                    } else {
-                        [[unroll]] for (uint s = 0; s < K4; s++) {
-                            const vec4 w = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b4[at / 4 + s])
-                                                                : weight_unpack4(B_TYPE, b2[at / 4 + s]);
-                            [[unroll]] for (uint e = 0; e < 4; e++)
-                                b[j * K_STEP + 4 * s + e] = w[e];
-                        }
-                    }
+    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+        // This lane's share of A, to be read by all.
+        vec4 a[A_QUADS];
+        if (LAYOUT == TN) {
+            [[unroll]] for (uint s = 0; s < K_STEP; s++)
+                [[unroll]] for (uint q = 0; q < M_SPANS; q++) {
+                    const uint column = row0 + (q * LANES + lane) * 4;
+                    const vec4 quad = load_a(min(k0 + s, push.k - 1), column, push.m);
+                    a[s * M_SPANS + q] = k0 + s < push.k ? quad : vec4(0.0);
                 }
-            } else {
-                [[unroll]] for (uint s = 0; s < K_STEP; s++) {
-                    const uint at = (k0 + s) * push.ldb;
-                    if (B_TYPE != WEIGHT_F32 && COLUMNS % 8 == 0) {
-                        [[unroll]] for (uint j = 0; j < COLUMNS / 8; j++) {
-                            const uvec4 w = b4[(at + min(column0 + 8 * j, push.n - 8)) / 8];
-                            const vec4 lo = weight_unpack4(B_TYPE, w.xy);
-                            const vec4 hi = weight_unpack4(B_TYPE, w.zw);
-                            [[unroll]] for (uint e = 0; e < 4; e++) {
-                                b[(8 * j + e) * K_STEP + s] = lo[e];
-                                b[(8 * j + e + 4) * K_STEP + s] = hi[e];
-                            }
-                        }
-                    } else {
-                        [[unroll]] for (uint j = 0; j < COLUMNS4; j++) {
-                            const uint quad = (at + min(column0 + 4 * j, push.n - 4)) / 4;
-                            const vec4 w = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b4[quad])
-                                                                : weight_unpack4(B_TYPE, b2[quad]);
-                            [[unroll]] for (uint e = 0; e < 4; e++)
-                                b[(4 * j + e) * K_STEP + s] = w[e];
-                        }
-                    }
+        } else {
+            [[unroll]] for (uint i = 0; i < M_BLOCKS; i++)
+                [[unroll]] for (uint q = 0; q < K_QUADS; q++) {
+                    const uint row = min(row0 + i * LANES + lane, push.m - 1);
+                    const uvec4 k = uvec4(k0 + 4 * q) + uvec4(0, 1, 2, 3);
+                    const vec4 quad = load_a(row, k.x, push.k);
+                    a[i * K_QUADS + q] = mix(vec4(0.0), quad, lessThan(k, uvec4(push.k)));
                 }
-            }
-            [[unroll]] for (uint i0 = 0; i0 < TILE_M; i0 += ROWS_AT_ONCE) {
-                float x[ROWS_AT_ONCE * K_STEP];
-                [[unroll]] for (uint r = 0; r < ROWS_AT_ONCE; r++)
-                    [[unroll]] for (uint s = 0; s < K_STEP; s++)
-                        x[r * K_STEP + s] = subgroupShuffle(a[(i0 + r) / LANES * K4 + s / 4][s % 4], (i0 + r) % LANES);
-                [[unroll]] for (uint j = 0; j < COLUMNS; j++)
-                    [[unroll]] for (uint s = 0; s < K_STEP; s++)
-                        [[unroll]] for (uint r = 0; r < ROWS_AT_ONCE; r++)
-                            acc[(i0 + r) * COLUMNS + j] = fma(x[r * K_STEP + s], b[j * K_STEP + s], acc[(i0 + r) * COLUMNS + j]);
-            }
         }
-    }
-    for (; k0 < push.k; k0++) {
-        float x[ROW_BLOCKS];
-        [[unroll]] for (uint i = 0; i < ROW_BLOCKS; i++)
-            x[i] = a1[a_base[i] + (LAYOUT == TN ? k0 * push.lda : k0)];
-        [[unroll]] for (uint j = 0; j < COLUMNS; j++) {
-            const float b = weight1(b_base[j] + (LAYOUT == NT ? k0 : k0 * push.ldb));
-            [[unroll]] for (uint i = 0; i < TILE_M; i++)
-                acc[i * COLUMNS + j] = fma(subgroupShuffle(x[i / LANES], i % LANES), b, acc[i * COLUMNS + j]);
-        }
-    }
 
-    [[unroll]] for (uint i = 0; i < TILE_M; i++) {
-        if (row0 + i < push.m) {
+        // The weights of this lane's columns: b[column * K_STEP + k].
+        float b[COLUMNS * K_STEP];
+        if (LAYOUT == NT) {
             [[unroll]] for (uint j = 0; j < COLUMNS; j++) {
-                if (column0 + j < push.n) {
-                    const uint at = (row0 + i) * push.ldc + column0 + j;
-                    const float old = push.accumulate != 0 ? c1[at] : 0.0;
-                    c1[at] = push.alpha * acc[i * COLUMNS + j] + old;
+                const uint row = min(column0 + j, push.n - 1);
+                [[unroll]] for (uint s = 0; s < K_STEP; s += 8) {
+                    vec4 low, high;
+                    load_b8(row, k0 + s, push.k, low, high);
+                    [[unroll]] for (uint e = 0; e < 4; e++) {
+                        b[j * K_STEP + s + e] = low[e];
+                        b[j * K_STEP + s + e + 4] = high[e];
+                    }
+                }
+            }
+        } else {
+            [[unroll]] for (uint s = 0; s < K_STEP; s++) {
+                const uint row = min(k0 + s, push.k - 1);
+                [[unroll]] for (uint j = 0; j < COLUMNS; j += 8) {
+                    vec4 low, high;
+                    load_b8(row, column0 + j, push.n, low, high);
+                    [[unroll]] for (uint e = 0; e < 4; e++) {
+                        b[(j + e) * K_STEP + s] = low[e];
+                        b[(j + e + 4) * K_STEP + s] = high[e];
+                    }
                 }
             }
         }
+
+        [[unroll]] for (uint i = 0; i < TILE_M; i++)
+            [[unroll]] for (uint s = 0; s < K_STEP; s++) {
+                float x;
+                if (LAYOUT == TN)
+                    x = subgroupShuffle(a[s * M_SPANS + i / (4 * LANES)][i % 4], i / 4 % LANES);
+                else
+                    x = subgroupShuffle(a[i / LANES * K_QUADS + s / 4][s % 4], i % LANES);
+                [[unroll]] for (uint j = 0; j < COLUMNS; j++)
+                    acc[i * COLUMNS + j] = fma(x, b[j * K_STEP + s], acc[i * COLUMNS + j]);
+            }
+    }
+
+    const uint rows = min(TILE_M, push.m - row0);
+    for (uint i = 0; i < rows; i++) {
+        [[unroll]] for (uint j = 0; j < COLUMNS; j += 4)
+            store(row0 + i, column0 + j, vec4(acc[j], acc[j + 1], acc[j + 2], acc[j + 3]));
+        [[unroll]] for (uint next = COLUMNS; next < TILE_M * COLUMNS; next++)
+            acc[next - COLUMNS] = acc[next];
     }
 }

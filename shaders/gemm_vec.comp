@@ -30,8 +30,8 @@
 // A quad of four consecutive elements is the unit of every load: one vector load if ALIGNED, four
 // guarded ones if not. Outside of A and B everything is zero.
 //
-// ALIGNED promises that lda and ldb are multiples of 4, and so is the length of the rows: k for
-// A[m, k] and B[n, k], m for A[k, m], n for B[k, n].
+// ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
+// row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
 // The local size must be (TILE_M / ROWS) * (TILE_N / COLUMNS), ROWS and COLUMNS multiples of 4.
 // The sum over k runs in one fixed order: the same input gives the same bits.
 

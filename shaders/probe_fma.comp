@@ -1,7 +1,7 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 
-// The arithmetic peak of this device, as a shader can reach it: what a GEMM's speed is a fraction of.
+// The arithmetic peak of this device as a shader can reach it: a GEMM's speed is a fraction of it.
 //
 //   out[invocation] = a sum no compiler can foresee
 //
@@ -9,7 +9,9 @@
 // two, unrolled sixteen-fold, so that the loop costs nothing. Nothing is loaded in the loop.
 //
 // Flops an invocation does: iterations * 16 steps * 3 chains * 4 components * 2 = 384 * iterations.
-// The factor is just under one, so the chains neither grow nor sink into denormals.
+// Keep iterations at or below 65,535: llvmpipe leaves a shader's loops after that many rounds.
+// Each step is x = x * scale + step with a scale under one, so the chains converge: they neither
+// overflow nor sink into denormals. The scale is not a constant, lest a compiler fold the steps.
 
 layout(local_size_x = 64) in;
 

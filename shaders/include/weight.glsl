@@ -12,8 +12,9 @@ const uint WEIGHT_BF16 = 2;
 // Two consecutive 16-bit weights.
 vec2 weight_unpack2(uint type, uint word)
 {
-    return type == WEIGHT_F16 ? unpackHalf2x16(word)
-                              : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+    if (type == WEIGHT_F16)
+        return unpackHalf2x16(word);
+    return vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
 }
 
 // Four consecutive 16-bit weights.

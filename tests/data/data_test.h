@@ -32,6 +32,7 @@ static inline void write_bytes(const char *folder, const char *name, const void 
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
+    remove(path); // some file systems flush a file that replaces its own content
     FILE *file = fopen(path, "wb");
     cr_assert_not_null(file);
     cr_assert_eq(fwrite(bytes, 1, len, file), len);

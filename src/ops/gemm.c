@@ -7,16 +7,20 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     uint32_t a_row = layout == TS_TN ? args->m : args->k;
     uint32_t b_row = layout == TS_NT ? args->k : args->n;
     args->layout = layout;
-    args->aligned = args->lda % 4 == 0 && args->ldb % 4 == 0 && a_row % 4 == 0 && b_row % 4 == 0;
     if (ts_gpu_is_cpu(caps)) {
+        // Loads of B are 16 bytes: eight elements where they are stored in 16 bits.
+        uint32_t b_step = args->b.dtype == TS_F32 ? 4 : 8;
+        args->aligned =
+            args->lda % 4 == 0 && a_row % 4 == 0 && args->ldb % b_step == 0 && b_row % b_step == 0;
         args->shader = GEMM_SIMD;
         args->local_size = caps->subgroup_size;
         args->tile_m = 32;
-        args->tile_5 = 4;
+        args->tile_5 = 16; // columns a lane
         args->k_step = 8;
-        args->rows = 2;
         args->tile_n = args->tile_5 * args->local_size;
     } else {
+        args->aligned =
+            args->lda % 4 == 0 && args->ldb % 4 == 0 && a_row % 4 == 0 && b_row % 4 == 0;
         args->shader = GEMM_VEC;
         args->local_size = 256;
         args->tile_m = args->tile_n = args->tile_5 = 64;

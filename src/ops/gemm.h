@@ -15,7 +15,7 @@ typedef enum ts_layout {
 void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, uint32_t k,
                ts_view a, ts_view b, ts_view c, float alpha, bool accumulate);
 
-// The choice itself: fills shader and constants of `args`, whose scalars are set.
+// The choice itself: fills shader and constants of `args`, whose scalars and b are set.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
 
 #endif

@@ -93,8 +93,8 @@ static uint32_t *field_of(ts_kernel kernel, ts_dispatch *dispatch, const char *n
 }
 
 // Scalars that depend on others: how heads divide, strides, tiles.
-static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, const ts_gpu_caps *caps,
-                   uint32_t *state)
+static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype dtype,
+                   const ts_gpu_caps *caps, uint32_t *state)
 {
     uint32_t *kv_heads = field_of(kernel, d, "kv_heads"), *rows = field_of(kernel, d, "rows");
     uint32_t *kv_rows = field_of(kernel, d, "kv_rows"), *dim = field_of(kernel, d, "dim");
@@ -106,7 +106,8 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, const ts_g
         } while (heads % *kv_heads != 0);
     }
     if (kv_rows != NULL) {
-        *kv_rows = *rows + pick(state, 40);
+        // A cache is longer than one chunk of attention_decode, and much longer than the rows.
+        *kv_rows = *rows + pick(state, kernel == TS_KERNEL_attention_decode ? 700 : 40);
     }
     if (target_rows != NULL) {
         *target_rows = *rows + pick(state, 40);
@@ -117,7 +118,8 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, const ts_g
     if (kernel == TS_KERNEL_gemm) {
         uint32_t layout = *field_of(kernel, d, "layout");
         uint32_t m = d->push[0], n = d->push[1], k = d->push[2], extra = pick(state, 3) * 2;
-        struct ts_gemm_args args = {.m = m,
+        struct ts_gemm_args args = {.b.dtype = dtype,
+                                    .m = m,
                                     .n = n,
                                     .k = k,
                                     .lda = (layout == TS_TN ? m : k) + extra,
@@ -136,7 +138,7 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, const ts_g
     }
 }
 
-static void draw_shape(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps,
+static void draw_shape(ts_kernel kernel, uint32_t shader, ts_dtype dtype, const ts_gpu_caps *caps,
                        ts_dispatch *dispatch, uint32_t *state)
 {
     uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;
@@ -148,7 +150,7 @@ static void draw_shape(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *cap
             *(f->kind == 'c' ? constant++ : push++) = scalar_value(f->name, state);
         }
     }
-    settle(kernel, dispatch, shader, caps, state);
+    settle(kernel, dispatch, shader, dtype, caps, state);
 }
 
 // Sequences end to end over `rows`: first row, last row and end of each row's sequence.
@@ -169,6 +171,16 @@ static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint6
     }
 }
 
+// Any keys of the cache for each row: nothing is shared, nothing need be in order.
+static void fill_ranges(const char *name, uint32_t *out, uint64_t rows, uint32_t kv_rows)
+{
+    uint32_t fixed = 12345 + (uint32_t)rows; // the same ranges for both buffers
+    for (uint64_t t = 0; t < rows; t++) {
+        uint32_t first = pick(&fixed, kv_rows), last = first + pick(&fixed, kv_rows - first);
+        out[t] = same(name, "first") ? first : last;
+    }
+}
+
 static void fill_index(ts_kernel kernel, ts_dispatch *d, const char *name, uint32_t *out,
                        uint64_t count, uint32_t *state)
 {
@@ -178,6 +190,10 @@ static void fill_index(ts_kernel kernel, ts_dispatch *d, const char *name, uint3
         {"ids", "vocab"}, {"label", "vocab"}, {"position", "positions"}, {"index", "source_rows"}};
     if (same(name, "first") || same(name, "last") || same(name, "end")) {
         uint32_t *kv_rows = field_of(kernel, d, "kv_rows");
+        if (kernel == TS_KERNEL_attention_decode) {
+            fill_ranges(name, out, count, *kv_rows);
+            return;
+        }
         fill_sequences(name, out, count, kv_rows != NULL ? *kv_rows : 0, state);
         return;
     }
@@ -303,9 +319,10 @@ static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *
         uint64_t elements[10] = {0}, groups[2];
         open_side(&device, gpu);
         open_side(&mirror, mirror_gpu);
-        draw_shape(kernel, shader, ts_gpu_capabilities(gpu), &dispatch, &state);
+        ts_dtype dtype = (ts_dtype)(shape % 3);
+        draw_shape(kernel, shader, dtype, ts_gpu_capabilities(gpu), &dispatch, &state);
         ts_kernel_sizes(kernel, &dispatch, elements, groups);
-        fill_buffers(kernel, &dispatch, elements, (ts_dtype)(shape % 3), &device, &mirror, &state);
+        fill_buffers(kernel, &dispatch, elements, dtype, &device, &mirror, &state);
         run_side(&device, kernel, shader, &dispatch);
         run_side(&mirror, kernel, shader, &dispatch);
         compare(kernel, shader, elements, &device, &mirror, shape);

@@ -12,33 +12,51 @@ static double dot(const double *a, const double *b, size_t n)
     return sum;
 }
 
+// o[dim] = softmax(scale q.k) v over key rows first .. last, which lie `stride` apart; returns the
+// log of the softmax's denominator.
+static double attend(const double *q, const double *k, const double *v, size_t first, size_t last,
+                     size_t stride, size_t dim, double scale, double *o)
+{
+    double total = 0, largest = -INFINITY;
+    for (size_t s = first; s <= last; s++) {
+        largest = fmax(largest, scale * dot(q, k + s * stride, dim));
+    }
+    for (size_t d = 0; d < dim; d++) {
+        o[d] = 0;
+    }
+    for (size_t s = first; s <= last; s++) {
+        double p = exp(scale * dot(q, k + s * stride, dim) - largest);
+        total += p;
+        for (size_t d = 0; d < dim; d++) {
+            o[d] += p * v[s * stride + d];
+        }
+    }
+    for (size_t d = 0; d < dim; d++) {
+        o[d] /= total;
+    }
+    return largest + log(total);
+}
+
 void ts_ref_attention(const struct ts_attention_ref *a)
 {
-    size_t group = a->heads / a->kv_heads, dim = a->dim;
+    size_t group = a->heads / a->kv_heads, stride = (size_t)a->kv_heads * a->dim;
     for (size_t t = 0; t < a->rows; t++) {
         for (size_t head = 0; head < a->heads; head++) {
-            const double *q = a->q + (t * a->heads + head) * dim;
-            double *o = a->o + (t * a->heads + head) * dim, total = 0, largest = -INFINITY;
-            for (size_t s = a->first[t]; s <= a->last[t]; s++) {
-                const double *k = a->k + (s * a->kv_heads + head / group) * dim;
-                largest = fmax(largest, a->scale * dot(q, k, dim));
-            }
-            for (size_t d = 0; d < dim; d++) {
-                o[d] = 0;
-            }
-            for (size_t s = a->first[t]; s <= a->last[t]; s++) {
-                const double *k = a->k + (s * a->kv_heads + head / group) * dim;
-                const double *v = a->v + (s * a->kv_heads + head / group) * dim;
-                double p = exp(a->scale * dot(q, k, dim) - largest);
-                total += p;
-                for (size_t d = 0; d < dim; d++) {
-                    o[d] += p * v[d];
-                }
-            }
-            for (size_t d = 0; d < dim; d++) {
-                o[d] /= total;
-            }
-            a->lse[t * a->heads + head] = largest + log(total);
+            size_t i = t * a->heads + head, column = head / group * a->dim;
+            a->lse[i] = attend(a->q + i * a->dim, a->k + column, a->v + column, a->first[t],
+                               a->last[t], stride, a->dim, a->scale, a->o + i * a->dim);
+        }
+    }
+}
+
+void ts_ref_attention_decode(const struct ts_attention_decode_ref *a)
+{
+    size_t group = a->heads / a->kv_heads, stride = (size_t)a->kv_heads * a->dim;
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t head = 0; head < a->heads; head++) {
+            size_t i = t * a->heads + head, column = head / group * a->dim;
+            attend(a->q + i * a->dim, a->k + column, a->v + column, a->first[t], a->last[t], stride,
+                   a->dim, a->scale, a->o + i * a->dim);
         }
     }
 }

@@ -42,7 +42,8 @@ static int terminal_columns(FILE *stream)
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line)
 {
     double now = ts_clock_s(), elapsed = now - progress->started_s;
-    double left = done > 0 ? elapsed / (double)done * (double)(progress->total - done) : 0;
+    double pace = done > progress->first ? elapsed / (double)(done - progress->first) : 0;
+    double left = pace * (double)(progress->total - done);
     char left_text[32], text[512];
     format_duration(left, left_text, sizeof left_text);
     if (!progress->terminal) {

@@ -9,7 +9,7 @@
 typedef struct ts_progress {
     FILE *stream;
     const char *label;
-    uint64_t total;
+    uint64_t total, first;     // first: done before the clock started (a resumed run)
     double started_s, drawn_s; // monotonic seconds
     bool terminal;             // stream is a terminal: draw a bar
 } ts_progress;

@@ -1,8 +1,305 @@
+#include "train/trainer.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "base/signals.h"
 #include "cli/cli.h"
+#include "eval/plot.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// The flags' values as the parser stores them; numbers are wide there.
+struct options {
+    ts_train_settings settings;
+    ts_gpu_params device;
+    const char *targets, *schedule, *precision;
+    uint64_t rank, batch_size, accumulation, max_length;
+    bool dry_run, show_mask;
+};
+
+static void print_plan(const ts_trainer *trainer)
+{
+    const ts_train_plan *plan = &trainer->plan;
+    const ts_train_settings *s = &trainer->settings;
+    const double mib = 1 << 20;
+    fprintf(stderr,
+            "%zu examples, %llu tokens, %llu of them bear loss; template %s\n"
+            "%llu steps (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
+            "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
+            "(up to %u tokens at once) = %.1f MiB\n",
+            trainer->dataset.count, (unsigned long long)trainer->dataset.token_count,
+            (unsigned long long)trainer->dataset.supervised_count,
+            ts_chat_style_name(trainer->style), (unsigned long long)trainer->steps,
+            (unsigned long long)trainer->batches.steps_per_epoch, s->batch_size, s->accumulation,
+            s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
+            (double)plan->weights / mib, (double)plan->adapter / mib,
+            (double)plan->activations / mib, trainer->limits.rows, (double)plan->total / mib);
+}
+
+static void print_device(const ts_gpu_caps *caps, uint64_t needed)
+{
+    fprintf(stderr, "device: %s, %.1f MiB free\n", caps->name,
+            (double)caps->memory_free_bytes / (1 << 20));
+    if (needed > caps->memory_free_bytes) {
+        fprintf(stderr, "warning: that is less than the plan needs; a smaller --batch-size or "
+                        "--max-length needs less\n");
+    }
+}
+
+// ---- --show-mask
+
+static bool is_supervised(const ts_example *row, uint32_t t)
+{
+    return t > 0 && row->supervised[t];
+}
+
+// The row's text with what bears loss marked: by colour on a terminal, by [[...]] elsewhere.
+static ts_status show_row(const ts_trainer *trainer, const ts_example *row, bool colour,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    printf("-- line %u: %u tokens, %u bear loss\n", row->line, row->count, row->supervised_count);
+    for (uint32_t from = 0, to; from < row->count; from = to) {
+        bool marked = is_supervised(row, from);
+        for (to = from + 1; to < row->count && is_supervised(row, to) == marked; to++) {
+        }
+        ts_text_clear(&text);
+        TS_TRY(
+            ts_tokenizer_decode(trainer->tokenizer, row->ids + from, to - from, false, &text, err));
+        const char *open = !marked ? "" : colour ? "\033[1;32m" : "[[";
+        const char *close = !marked ? "" : colour ? "\033[0m" : "]]";
+        printf("%s%s%s", open, text.bytes != NULL ? text.bytes : "", close);
+    }
+    putchar('\n');
+out:
+    ts_text_free(&text);
+    return status;
+}
+
+static ts_status show_mask(const ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool colour = isatty(STDOUT_FILENO) == 1;
+    printf("What bears loss is %s.\n", colour ? "green" : "between [[ and ]]");
+    for (size_t i = 0; i < trainer->dataset.count && status == TS_OK; i++) {
+        status = show_row(trainer, &trainer->dataset.examples[i], colour, err);
+    }
+    return status;
+}
+
+// ---- Progress
+
+struct display {
+    ts_progress bar, loading;
+    bool loading_begun, bar_begun;
+};
+
+static void show_loading(void *user, uint64_t done, uint64_t total)
+{
+    struct display *display = user;
+    if (!display->loading_begun) {
+        ts_progress_begin(&display->loading, stderr, "loading", total >> 20);
+        display->loading_begun = true;
+    }
+    ts_progress_update(&display->loading, done >> 20, "MiB", false);
+    if (done == total) {
+        ts_progress_end(&display->loading);
+    }
+}
+
+static void show_progress(void *user, const ts_train_progress *p)
+{
+    struct display *display = user;
+    char detail[256];
+    if (!display->bar_begun) {
+        ts_progress_begin(&display->bar, stderr, "step", p->steps);
+        display->bar_begun = true;
+        display->bar.first = p->step;
+    }
+    snprintf(detail, sizeof detail,
+             "epoch %.2f  loss %.4f  lr %.2e  grad %.3f  %.0f tok/s  %.0f MiB", p->epoch, p->loss,
+             p->rate, p->grad_norm, p->tokens_per_second, (double)p->device_bytes / (1 << 20));
+    ts_progress_update(&display->bar, p->step, detail, p->log);
+}
+
+// ---- The command
+
+static ts_status write_curve(const ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    const ts_curve curve = {.count = trainer->history.count,
+                            .loss = trainer->history.loss,
+                            .learning_rate = trainer->history.rate,
+                            .grad_norm = trainer->history.grad_norm};
+    TS_TRY(ts_path_join(trainer->settings.output_dir, "training_curve.png", &path, err));
+    TS_TRY(ts_plot_write(&curve, path.bytes, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+static ts_status settle_options(struct options *options, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_train_settings *s = &options->settings;
+    s->rank = (uint32_t)options->rank;
+    s->batch_size = (uint32_t)options->batch_size;
+    s->accumulation = (uint32_t)options->accumulation;
+    s->max_length = (uint32_t)options->max_length;
+    TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
+    TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
+    if (strcmp(options->precision, "f32") != 0) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "--precision %s: not implemented, only f32",
+                options->precision);
+    }
+out:
+    return status;
+}
+
+// The plan against the device that would run it, without touching it.
+static void dry_run_device(const struct options *options, uint64_t needed)
+{
+    ts_error error = {0};
+    ts_gpu_list list = {0};
+    if (ts_gpu_enumerate(&options->device, &list, &error) == TS_OK) {
+        print_device(&list.caps[list.chosen], needed);
+    } else {
+        fprintf(stderr, "device: none: %s\n", error.message);
+    }
+    free(list.caps);
+}
+
+static ts_status train(const struct options *options, ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu *gpu = NULL;
+    struct display display = {0};
+    const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
+    TS_TRY(ts_trainer_prepare_output(trainer, err));
+    TS_TRY(ts_gpu_open(&options->device, &gpu, err));
+    print_device(ts_gpu_capabilities(gpu), trainer->plan.total);
+    ts_signals_install();
+    status = ts_trainer_run(trainer, gpu, &callbacks, err);
+    if (display.bar_begun) {
+        ts_progress_end(&display.bar);
+    }
+    TS_TRY(status);
+    TS_TRY(write_curve(trainer, err));
+    fprintf(stderr,
+            "%s: adapter_model.safetensors, adapter_config.json, README.md, "
+            "trainer_state.json, training_curve.png\n",
+            trainer->settings.output_dir);
+out:
+    ts_trainer_close(trainer); // its device memory goes before the device
+    ts_gpu_close(gpu);
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return 1;
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    struct options o = {.settings = ts_train_defaults(),
+                        .targets = "q_proj,v_proj",
+                        .schedule = "linear",
+                        .precision = "f32"};
+    ts_train_settings *s = &o.settings;
+    o.rank = s->rank, o.batch_size = s->batch_size, o.accumulation = s->accumulation,
+    o.max_length = s->max_length;
+    ts_trainer trainer = {0};
+    const double big = 1e9;
+    const ts_flag flags[] = {
+        {"model", NULL, TS_FLAG_TEXT, &s->model_folder, "DIR", "Hugging Face folder of a Llama", 0,
+         0, true},
+        {"data", NULL, TS_FLAG_TEXT, &s->data, "FILE", "JSON or JSON lines", 0, 0, true},
+        {"output-dir", NULL, TS_FLAG_TEXT, &s->output_dir, "OUT", "where the adapter goes", 0, 0,
+         true},
+        {"epochs", "num-train-epochs", TS_FLAG_REAL, &s->epochs, "N", "[3]", 0, 1e6},
+        {"max-steps", NULL, TS_FLAG_UINT, &s->max_steps, "N", "instead of epochs", 0, big},
+        {"lr", "learning-rate", TS_FLAG_REAL, &s->learning_rate, "X", "peak [5e-5]", 0, 100},
+        {"lr-scheduler-type", "schedule", TS_FLAG_TEXT, &o.schedule, "NAME",
+         "linear, cosine or constant [linear]"},
+        {"warmup-steps", NULL, TS_FLAG_UINT, &s->warmup_steps, "N", "[0]", 0, big},
+        {"warmup-ratio", NULL, TS_FLAG_REAL, &s->warmup_ratio, "X", "of all steps [0]", 0, 1},
+        {"batch-size", "per-device-train-batch-size", TS_FLAG_UINT, &o.batch_size, "N",
+         "examples at once [1]", 1, 65536},
+        {"grad-accum", "gradient-accumulation-steps", TS_FLAG_UINT, &o.accumulation, "N",
+         "batches a step [1]", 1, 65536},
+        {"max-length", "max-seq-length", TS_FLAG_UINT, &o.max_length, "N",
+         "longer rows are cut, with a warning [2048]", 2, 1 << 20},
+        {"rank", "lora-r", TS_FLAG_UINT, &o.rank, "N", "[8]", 1, TS_ADAPTER_MAX_RANK},
+        {"alpha", "lora-alpha", TS_FLAG_REAL, &s->alpha, "X", "[16]", 0, 1e6},
+        {"lora-dropout", "dropout", TS_FLAG_REAL, &s->dropout, "X", "[0]", 0, 0.999},
+        {"target-modules", NULL, TS_FLAG_TEXT, &o.targets, "LIST",
+         "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj\nor all-linear [q_proj,v_proj]"},
+        {"use-rslora", "rslora", TS_FLAG_SWITCH, &s->use_rslora, NULL,
+         "scale by alpha / sqrt(rank)"},
+        {"weight-decay", NULL, TS_FLAG_REAL, &s->adamw.weight_decay, "X", "[0]", 0, 100},
+        {"max-grad-norm", NULL, TS_FLAG_REAL, &s->adamw.max_grad_norm, "X", "0: no clipping [1]", 0,
+         1e9},
+        {"adam-beta1", NULL, TS_FLAG_REAL, &s->adamw.beta1, "X", "[0.9]", 0, 0.9999999},
+        {"adam-beta2", NULL, TS_FLAG_REAL, &s->adamw.beta2, "X", "[0.999]", 0, 0.9999999},
+        {"adam-epsilon", NULL, TS_FLAG_REAL, &s->adamw.eps, "X", "[1e-8]", 0, 1},
+        {"seed", NULL, TS_FLAG_UINT, &s->seed, "N", "[42]", 0, 0x1p53},
+        {"save-steps", NULL, TS_FLAG_UINT, &s->save_steps, "N", "a checkpoint every N steps", 0,
+         big},
+        {"save-total-limit", NULL, TS_FLAG_UINT, &s->save_limit, "N", "keep the newest N", 0, big},
+        {"logging-steps", NULL, TS_FLAG_UINT, &s->logging_steps, "N", "[10]", 0, big},
+        {"resume-from-checkpoint", "resume", TS_FLAG_OPTION, &s->resume, "[PATH]",
+         "go on from a checkpoint, or from the latest", 0, 0, false, "latest"},
+        {"overwrite-output-dir", NULL, TS_FLAG_SWITCH, &s->overwrite, NULL,
+         "replace the run that OUT holds"},
+        {"base-model-name", NULL, TS_FLAG_TEXT, &s->base_model, "NAME",
+         "what adapter_config.json calls the base [DIR]"},
+        {"chat-template", NULL, TS_FLAG_TEXT, &s->chat_template, "NAME",
+         "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
+        {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", "f32 (16-bit modes to come)"},
+        {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
+        {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
+         "run under the Vulkan validation layer"},
+        {"dry-run", NULL, TS_FLAG_SWITCH, &o.dry_run, NULL, "plan and memory; nothing is run"},
+        {"show-mask", NULL, TS_FLAG_SWITCH, &o.show_mask, NULL,
+         "show what bears loss; nothing is "
+         "run"},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_train, flags, TS_COUNT(flags));
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    TS_TRY(settle_options(&o, err));
+    TS_TRY(ts_trainer_open(s, &trainer, err));
+    if (o.show_mask) {
+        TS_TRY(show_mask(&trainer, err));
+        goto out;
+    }
+    print_plan(&trainer);
+    if (o.dry_run) {
+        dry_run_device(&o, trainer.plan.total);
+        goto out;
+    }
+    status = train(&o, &trainer, err);
+out:
+    ts_trainer_close(&trainer);
+    if (status == TS_ERR_STOPPED) {
+        ts_cli_fail(err);
+        return 128 + ts_signals_pending();
+    }
+    return status == TS_OK ? 0 : ts_cli_fail(err);
 }
-const ts_command ts_command_train = {.name = "train", .summary = "", .usage = "", .run = run};
+
+const ts_command ts_command_train = {
+    .name = "train",
+    .summary = "fine-tune a Llama with LoRA",
+    .usage = "--model DIR --data FILE --output-dir OUT [flags]",
+    .run = run,
+};

@@ -53,6 +53,9 @@ bool ts_chat_style_of_template(const char *jinja, ts_chat_style *out)
         {TS_CHAT_ZEPHYR,
          {"<|user|>", "<|assistant|>", "eos_token"},
          {"<|end|>", "<|im_start|>", "[gMASK]"}},
+        {TS_CHAT_ZEPHYR, // the same tags, put together from the role's name
+         {"'<|' + message['role'] + '|>", "<|assistant|>", "eos_token"},
+         {"<|end|>", "<|im_start|>", "[gMASK]"}},
         {TS_CHAT_CHATML, {"<|im_start|>", "<|im_end|>"}, {"<|user|>", "[INST]"}},
         {TS_CHAT_LLAMA2, {"[INST]", "[/INST]", "<<SYS>>"}, {"<|im_start|>"}},
         {TS_CHAT_LLAMA3, {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}, {"[INST]"}},

@@ -1,0 +1,86 @@
+#include "train/batches.h"
+
+#include "base/memory.h"
+#include "base/rng.h"
+
+#include <stdlib.h>
+
+ts_status ts_batches_open(const ts_dataset *dataset, uint32_t batch_size, uint32_t accumulation,
+                          uint64_t seed, ts_batches *out, ts_error *err)
+{
+    uint64_t batches = ts_ceil_div(dataset->count, batch_size);
+    *out = (ts_batches){.dataset = dataset,
+                        .batch_size = batch_size,
+                        .accumulation = accumulation,
+                        .seed = seed,
+                        .steps_per_epoch = ts_ceil_div(batches, accumulation),
+                        .order_epoch = UINT64_MAX};
+    return ts_alloc(dataset->count, sizeof *out->order, &out->order, err);
+}
+
+void ts_batches_close(ts_batches *batches)
+{
+    free(batches->order);
+    *batches = (ts_batches){0};
+}
+
+// The rows order[*begin .. *end) of micro-batch `micro` of step `step`; none when there is no such.
+static void find_rows(ts_batches *b, uint64_t step, uint32_t micro, uint64_t *begin, uint64_t *end)
+{
+    uint64_t epoch = step / b->steps_per_epoch, in_epoch = step % b->steps_per_epoch;
+    if (epoch != b->order_epoch) {
+        ts_torch_randperm(b->seed + epoch, (uint32_t)b->dataset->count, b->order);
+        b->order_epoch = epoch;
+    }
+    *begin = ts_min_u64((in_epoch * b->accumulation + micro) * b->batch_size, b->dataset->count);
+    *end = ts_min_u64(*begin + b->batch_size, b->dataset->count);
+}
+
+void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
+                     uint64_t *supervised)
+{
+    *micro_count = 0;
+    *supervised = 0;
+    for (uint32_t micro = 0; micro < batches->accumulation; micro++) {
+        uint64_t begin, end;
+        find_rows(batches, step, micro, &begin, &end);
+        *micro_count += begin < end;
+        for (uint64_t i = begin; i < end; i++) {
+            *supervised += batches->dataset->examples[batches->order[i]].supervised_count;
+        }
+    }
+}
+
+ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts_batch *out,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint64_t begin, end;
+    ts_batch_clear(out);
+    find_rows(batches, step, micro, &begin, &end);
+    for (uint64_t i = begin; i < end; i++) {
+        const ts_example *row = &batches->dataset->examples[batches->order[i]];
+        TS_TRY(ts_batch_add(out, row->ids, row->count, row->supervised, err));
+    }
+out:
+    return status;
+}
+
+ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps)
+{
+    ts_pass_limits limits = {.training = true};
+    for (uint64_t step = 0; step < steps; step++) {
+        for (uint32_t micro = 0; micro < batches->accumulation; micro++) {
+            uint64_t begin, end, rows = 0, loss_rows = 0;
+            find_rows(batches, step, micro, &begin, &end);
+            for (uint64_t i = begin; i < end; i++) {
+                const ts_example *row = &batches->dataset->examples[batches->order[i]];
+                rows += row->count;
+                loss_rows += row->supervised_count;
+            }
+            limits.rows = (uint32_t)ts_max_u64(limits.rows, rows);
+            limits.loss_rows = (uint32_t)ts_max_u64(limits.loss_rows, loss_rows);
+        }
+    }
+    return limits;
+}

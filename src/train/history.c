@@ -1,0 +1,120 @@
+#include "train/history.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+ts_status ts_history_push(ts_history *history, double loss, double rate, double grad_norm,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    double **arrays[] = {&history->loss, &history->rate, &history->grad_norm};
+    size_t capacity = history->capacity;
+    for (size_t i = 0; i < TS_COUNT(arrays); i++) {
+        capacity = history->capacity;
+        TS_TRY(ts_grow(arrays[i], &capacity, history->count + 1, sizeof(double), err));
+    }
+    history->capacity = capacity;
+    history->loss[history->count] = loss;
+    history->rate[history->count] = rate;
+    history->grad_norm[history->count] = grad_norm;
+    history->count++;
+out:
+    return status;
+}
+
+void ts_history_free(ts_history *history)
+{
+    free(history->loss);
+    free(history->rate);
+    free(history->grad_norm);
+    *history = (ts_history){0};
+}
+
+// As transformers does: the loss is the mean since the last entry, the other values the step's own.
+static cJSON *log_entries(const ts_history *history, uint64_t logging_steps,
+                          uint64_t steps_per_epoch)
+{
+    cJSON *list = cJSON_CreateArray();
+    double sum = 0;
+    size_t since = 0;
+    for (size_t i = 0; i < history->count; i++) {
+        sum += history->loss[i];
+        since++;
+        if (logging_steps == 0 || (i + 1) % logging_steps != 0) {
+            continue;
+        }
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddNumberToObject(entry, "epoch", (double)(i + 1) / (double)steps_per_epoch);
+        cJSON_AddNumberToObject(entry, "grad_norm", history->grad_norm[i]);
+        cJSON_AddNumberToObject(entry, "learning_rate", history->rate[i]);
+        cJSON_AddNumberToObject(entry, "loss", sum / (double)since);
+        cJSON_AddNumberToObject(entry, "step", (double)(i + 1));
+        cJSON_AddItemToArray(list, entry);
+        sum = 0;
+        since = 0;
+    }
+    return list;
+}
+
+static cJSON *summary_entry(const ts_history *history, uint64_t steps_per_epoch,
+                            const ts_run_summary *summary)
+{
+    cJSON *entry = cJSON_CreateObject();
+    double sum = 0, seconds = summary->seconds > 0 ? summary->seconds : 1e-9;
+    for (size_t i = 0; i < history->count; i++) {
+        sum += history->loss[i];
+    }
+    double steps = (double)history->count;
+    cJSON_AddNumberToObject(entry, "epoch", steps / (double)steps_per_epoch);
+    cJSON_AddNumberToObject(entry, "step", steps);
+    cJSON_AddNumberToObject(entry, "total_flos", summary->flops);
+    cJSON_AddNumberToObject(entry, "train_loss", steps > 0 ? sum / steps : 0);
+    cJSON_AddNumberToObject(entry, "train_runtime", summary->seconds);
+    cJSON_AddNumberToObject(entry, "train_samples_per_second", (double)summary->samples / seconds);
+    cJSON_AddNumberToObject(entry, "train_steps_per_second", steps / seconds);
+    return entry;
+}
+
+ts_status ts_history_write_state(const ts_history *history, const ts_train_settings *settings,
+                                 uint64_t steps, uint64_t steps_per_epoch,
+                                 const ts_run_summary *summary, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *json = cJSON_CreateObject();
+    char *text = NULL;
+    cJSON *log = log_entries(history, settings->logging_steps, steps_per_epoch);
+    if (summary != NULL) {
+        cJSON_AddItemToArray(log, summary_entry(history, steps_per_epoch, summary));
+    }
+    cJSON_AddNullToObject(json, "best_global_step");
+    cJSON_AddNullToObject(json, "best_metric");
+    cJSON_AddNullToObject(json, "best_model_checkpoint");
+    cJSON_AddNumberToObject(json, "epoch", (double)history->count / (double)steps_per_epoch);
+    cJSON_AddNumberToObject(json, "eval_steps", 500);
+    cJSON_AddNumberToObject(json, "global_step", (double)history->count);
+    cJSON_AddBoolToObject(json, "is_hyper_param_search", false);
+    cJSON_AddBoolToObject(json, "is_local_process_zero", true);
+    cJSON_AddBoolToObject(json, "is_world_process_zero", true);
+    cJSON_AddItemToObject(json, "log_history", log);
+    cJSON_AddNumberToObject(json, "logging_steps", (double)settings->logging_steps);
+    cJSON_AddNumberToObject(json, "max_steps", (double)steps);
+    cJSON_AddNumberToObject(json, "num_input_tokens_seen", (double)history->tokens);
+    cJSON_AddNumberToObject(json, "num_train_epochs", ceil(settings->epochs));
+    cJSON_AddNumberToObject(json, "save_steps", (double)settings->save_steps);
+    cJSON_AddItemToObject(json, "stateful_callbacks", cJSON_CreateObject());
+    cJSON_AddNumberToObject(json, "total_flos", summary != NULL ? summary->flops : 0);
+    cJSON_AddNumberToObject(json, "train_batch_size", settings->batch_size);
+    cJSON_AddNullToObject(json, "trial_name");
+    cJSON_AddNullToObject(json, "trial_params");
+    text = cJSON_Print(json);
+    if (text == NULL) {
+        TS_FAIL(TS_ERR_MEMORY, "out of host memory");
+    }
+    TS_TRY(ts_text_format(out, err, "%s\n", text));
+out:
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return status;
+}

@@ -1,0 +1,31 @@
+// What every step measured, and trainer_state.json made from it.
+#ifndef TS_TRAIN_HISTORY_H
+#define TS_TRAIN_HISTORY_H
+
+#include "base/text.h"
+#include "train/settings.h"
+
+// Starts zeroed. Arrays of `count` entries, one a step.
+typedef struct ts_history {
+    double *loss, *rate, *grad_norm;
+    size_t count, capacity;
+    uint64_t tokens; // seen so far
+} ts_history;
+
+ts_status ts_history_push(ts_history *history, double loss, double rate, double grad_norm,
+                          ts_error *err);
+void ts_history_free(ts_history *history);
+
+// How long the run took, for the last entry of a finished run's log.
+typedef struct ts_run_summary {
+    double seconds;
+    uint64_t samples;
+    double flops;
+} ts_run_summary;
+
+// Appends trainer_state.json as transformers writes it. `summary` is NULL while the run goes on.
+ts_status ts_history_write_state(const ts_history *history, const ts_train_settings *settings,
+                                 uint64_t steps, uint64_t steps_per_epoch,
+                                 const ts_run_summary *summary, ts_text *out, ts_error *err);
+
+#endif

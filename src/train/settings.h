@@ -1,0 +1,46 @@
+// What a training run is asked to do, and the record of it that is written beside the result.
+#ifndef TS_TRAIN_SETTINGS_H
+#define TS_TRAIN_SETTINGS_H
+
+#include "base/json.h"
+#include "data/adapter.h"
+#include "train/optimiser.h"
+
+typedef struct ts_train_settings {
+    const char *model_folder, *data, *output_dir;
+    const char *base_model;    // what adapter_config.json calls the base; NULL: model_folder
+    const char *chat_template; // NULL: recognised from the model's files
+    uint32_t rank;
+    double alpha, dropout;
+    bool use_rslora;
+    uint32_t targets; // TS_MODULE_BITs
+    double epochs;
+    uint64_t max_steps; // 0: as many as the epochs have
+    uint32_t batch_size, accumulation, max_length;
+    double learning_rate, warmup_ratio;
+    uint64_t warmup_steps; // wins over warmup_ratio where not 0
+    ts_schedule schedule;
+    ts_adamw_params adamw;
+    uint64_t seed;
+    uint64_t save_steps, save_limit; // 0: no checkpoints on the way; keep all
+    uint64_t logging_steps;
+    const char *resume; // NULL, "latest", or a checkpoint's folder
+    bool overwrite;     // start anew in an output folder that holds a run already
+} ts_train_settings;
+
+// The mission's recipe: 3 epochs, 5e-5, rank 8, alpha 16, q_proj and v_proj, linear, seed 42,
+// batch 1, clip 1.0.
+ts_train_settings ts_train_defaults(void);
+
+// Checks what no single flag can: ranges, contradictions. TS_ERR_ARGUMENT names the flag.
+ts_status ts_train_settings_check(const ts_train_settings *settings, ts_error *err);
+
+// The record as JSON (training.json): every setting that decides the result, and the data's hash.
+// The caller frees it.
+ts_status ts_train_record_make(const ts_train_settings *settings, uint64_t steps, cJSON **out,
+                               ts_error *err);
+
+// TS_ERR_ARGUMENT naming the first setting in which `now` differs from `before` (the paths apart).
+ts_status ts_train_record_compare(const cJSON *before, const cJSON *now, ts_error *err);
+
+#endif

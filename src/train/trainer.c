@@ -1,0 +1,342 @@
+#include "train/trainer.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "base/signals.h"
+#include "train/checkpoint.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// ---- Preparing: files read and checked, nothing on a device
+
+// How the weights are stored, for the plan: as the embedding is.
+static ts_status stored_dtype(const char *folder, ts_dtype *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_safetensors *file = NULL;
+    TS_TRY(ts_safetensors_open_model(folder, &file, err));
+    const ts_tensor *embedding = ts_safetensors_find(file, "model.embed_tokens.weight");
+    if (embedding == NULL) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: no tensor model.embed_tokens.weight: not a Llama's weights",
+                folder);
+    }
+    *out = embedding->dtype;
+out:
+    ts_safetensors_close(file);
+    return status;
+}
+
+static ts_adapter_config adapter_of(const ts_train_settings *settings)
+{
+    return (ts_adapter_config){.r = settings->rank,
+                               .alpha = settings->alpha,
+                               .dropout = settings->dropout,
+                               .use_rslora = settings->use_rslora,
+                               .targets = settings->targets};
+}
+
+static uint64_t count_parameters(const ts_model_config *config, const ts_adapter_config *adapter)
+{
+    uint64_t count = 0;
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        uint32_t out, in;
+        ts_module_shape(config, module, &out, &in);
+        if (adapter->targets & TS_MODULE_BIT(module)) {
+            count += (uint64_t)config->layers * adapter->r * (out + in);
+        }
+    }
+    return count;
+}
+
+static ts_status make_plan(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_train_plan *plan = &trainer->plan;
+    const ts_adapter_config adapter = adapter_of(&trainer->settings);
+    ts_dtype dtype = TS_F32;
+    TS_TRY(stored_dtype(trainer->settings.model_folder, &dtype, err));
+    TS_TRY(ts_model_plan(&trainer->config, dtype, trainer->limits.rows, &adapter, &plan->weights,
+                         &plan->adapter, err));
+    TS_TRY(ts_pass_plan(&trainer->config, &adapter, trainer->limits, &plan->activations, err));
+    plan->total = plan->weights + plan->adapter + plan->activations;
+    plan->parameters = count_parameters(&trainer->config, &adapter);
+out:
+    return status;
+}
+
+static void count_steps(ts_trainer *trainer)
+{
+    const ts_train_settings *s = &trainer->settings;
+    double wanted = ceil(s->epochs * (double)trainer->batches.steps_per_epoch - 1e-9);
+    trainer->steps = s->max_steps > 0 ? s->max_steps : (uint64_t)wanted;
+    trainer->warmup = s->warmup_steps > 0
+                          ? s->warmup_steps
+                          : (uint64_t)ceil(s->warmup_ratio * (double)trainer->steps - 1e-9);
+}
+
+ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    *out = (ts_trainer){.settings = *settings};
+    TS_TRY(ts_train_settings_check(settings, err));
+    TS_TRY(ts_model_config_read(settings->model_folder, &out->config, err));
+    TS_TRY(ts_tokenizer_open(settings->model_folder, &out->tokenizer, err));
+    TS_TRY(settings->chat_template != NULL
+               ? ts_chat_style_parse(settings->chat_template, &out->style, err)
+               : ts_chat_style_of_model(settings->model_folder, &out->style, err));
+    uint32_t longest = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions);
+    TS_TRY(
+        ts_dataset_open(settings->data, out->tokenizer, out->style, longest, &out->dataset, err));
+    TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
+                           settings->seed, &out->batches, err));
+    count_steps(out);
+    out->limits = ts_batches_limits(&out->batches, out->steps);
+    TS_TRY(make_plan(out, err));
+    TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
+    cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
+out:
+    if (status != TS_OK) {
+        ts_trainer_close(out);
+    }
+    return status;
+}
+
+void ts_trainer_close(ts_trainer *trainer)
+{
+    if (trainer->model.gpu != NULL) {
+        ts_optimiser_close(&trainer->optimiser);
+        ts_pass_close(&trainer->pass);
+    }
+    ts_model_close(&trainer->model);
+    ts_history_free(&trainer->history);
+    ts_batch_free(&trainer->batch);
+    ts_batches_close(&trainer->batches);
+    ts_dataset_close(&trainer->dataset);
+    ts_tokenizer_close(trainer->tokenizer);
+    cJSON_Delete(trainer->record);
+    *trainer = (ts_trainer){0};
+}
+
+ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_train_settings *s = &trainer->settings;
+    if (ts_checkpoint_run_exists(s->output_dir) && s->resume == NULL && !s->overwrite) {
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "%s holds a run already: go on with it by --resume-from-checkpoint, replace it by "
+                "--overwrite-output-dir, or choose another --output-dir",
+                s->output_dir);
+    }
+    TS_TRY(ts_folder_make(s->output_dir, err));
+    if (access(s->output_dir, W_OK | X_OK) != 0) {
+        TS_FAIL(TS_ERR_IO, "%s: this folder cannot be written", s->output_dir);
+    }
+    TS_TRY(ts_checkpoint_prune(s->output_dir, 0, s->overwrite, err));
+out:
+    return status;
+}
+
+// ---- Running
+
+// Another mask for every micro-batch of the run, the same after a resume.
+static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
+{
+    uint64_t index = step * trainer->settings.accumulation + micro;
+    return trainer->settings.seed ^ (index + 1) * 0x9E3779B97F4A7C15u;
+}
+
+// One optimiser step: *loss is the mean over all supervised tokens of its micro-batches.
+static ts_status train_step(ts_trainer *trainer, uint64_t step, double *loss, double *rate,
+                            double *grad_norm, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t micro_count;
+    uint64_t supervised;
+    ts_batches_step(&trainer->batches, step, &micro_count, &supervised);
+    *loss = 0;
+    for (uint32_t micro = 0; micro < micro_count; micro++) {
+        double sum;
+        TS_TRY(ts_batches_pack(&trainer->batches, step, micro, &trainer->batch, err));
+        TS_TRY(ts_pass_gradients(&trainer->pass, &trainer->batch, (float)(1.0 / (double)supervised),
+                                 dropout_seed(trainer, step, micro), &sum, err));
+        *loss += sum / (double)supervised;
+        trainer->history.tokens += trainer->batch.rows;
+    }
+    *rate = ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
+                             trainer->warmup, trainer->steps);
+    TS_TRY(ts_optimiser_step(&trainer->optimiser, &trainer->settings.adamw, *rate, step + 1,
+                             grad_norm, err));
+out:
+    return status;
+}
+
+static ts_checkpoint checkpoint_of(ts_trainer *trainer)
+{
+    return (ts_checkpoint){
+        .model = &trainer->model, .history = &trainer->history, .record = trainer->record};
+}
+
+static ts_status save_checkpoint(ts_trainer *trainer, ts_error *err)
+{
+    const ts_checkpoint checkpoint = checkpoint_of(trainer);
+    const ts_train_settings *settings = &trainer->settings;
+    ts_status status = ts_checkpoint_save(&checkpoint, settings, err);
+    if (status == TS_OK && settings->save_limit > 0) {
+        status = ts_checkpoint_prune(settings->output_dir, settings->save_limit, false, err);
+    }
+    return status;
+}
+
+static ts_status resume(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text folder = {0};
+    const ts_checkpoint checkpoint = checkpoint_of(trainer);
+    TS_TRY(ts_checkpoint_find(&trainer->settings, &folder, err));
+    if (folder.len == 0) {
+        ts_log(TS_LOG_INFO, "no checkpoint in %s yet: starting from the beginning",
+               trainer->settings.output_dir);
+        goto out;
+    }
+    TS_TRY(ts_checkpoint_load(&checkpoint, folder.bytes, err));
+    trainer->first_step = trainer->history.count;
+    ts_log(TS_LOG_INFO, "going on from %s, step %llu of %llu", folder.bytes,
+           (unsigned long long)trainer->first_step, (unsigned long long)trainer->steps);
+out:
+    ts_text_free(&folder);
+    return status;
+}
+
+static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
+                      ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_train_settings *s = &trainer->settings;
+    ts_adapter_config adapter = adapter_of(s);
+    const ts_model_params params = {.folder = s->model_folder,
+                                    .positions = trainer->limits.rows,
+                                    .progress = callbacks->loading,
+                                    .user = callbacks->user};
+    const char *base = s->base_model != NULL ? s->base_model : s->model_folder;
+    adapter.base_model = (ts_text){.bytes = (char *)(uintptr_t)base, .len = strlen(base)};
+    TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
+    TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
+    TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
+    TS_TRY(ts_optimiser_open(&trainer->model, &trainer->optimiser, err));
+    if (s->resume != NULL) {
+        TS_TRY(resume(trainer, err));
+    }
+out:
+    return status;
+}
+
+static void report(const ts_trainer *trainer, const ts_train_callbacks *callbacks, double started_s,
+                   uint64_t tokens_before)
+{
+    const ts_history *h = &trainer->history;
+    size_t last = h->count - 1;
+    uint64_t every = trainer->settings.logging_steps;
+    const ts_train_progress progress = {
+        .step = h->count,
+        .steps = trainer->steps,
+        .epoch = (double)h->count / (double)trainer->batches.steps_per_epoch,
+        .loss = h->loss[last],
+        .rate = h->rate[last],
+        .grad_norm = h->grad_norm[last],
+        .tokens_per_second = (double)(h->tokens - tokens_before) / (ts_clock_s() - started_s),
+        .device_bytes = trainer->plan.total,
+        .log = h->count == trainer->steps || (every > 0 && h->count % every == 0),
+    };
+    if (callbacks->progress != NULL) {
+        callbacks->progress(callbacks->user, &progress);
+    }
+}
+
+static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double started_s = ts_clock_s();
+    uint64_t tokens_before = trainer->history.tokens, save_steps = trainer->settings.save_steps;
+    for (uint64_t step = trainer->first_step; step < trainer->steps; step++) {
+        double loss, rate, grad_norm;
+        TS_TRY(train_step(trainer, step, &loss, &rate, &grad_norm, err));
+        TS_TRY(ts_history_push(&trainer->history, loss, rate, grad_norm, err));
+        report(trainer, callbacks, started_s, tokens_before);
+        bool stop = ts_signals_pending() != 0 && step + 1 < trainer->steps;
+        if (stop || (save_steps > 0 && (step + 1) % save_steps == 0)) {
+            TS_TRY(save_checkpoint(trainer, err));
+        }
+        if (stop) {
+            TS_FAIL(TS_ERR_STOPPED,
+                    "stopped after step %llu of %llu; %s/checkpoint-%llu is saved, go on with "
+                    "--resume-from-checkpoint",
+                    (unsigned long long)step + 1, (unsigned long long)trainer->steps,
+                    trainer->settings.output_dir, (unsigned long long)step + 1);
+        }
+    }
+out:
+    return status;
+}
+
+// How the adapter was made, for its model card.
+static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
+{
+    const ts_train_settings *s = &trainer->settings;
+    const ts_history *h = &trainer->history;
+    return ts_text_format(
+        out, err,
+        "Trained with tinysft-vk on %zu examples: %llu steps (%g epochs) of batch %u, learning "
+        "rate %g (%s), AdamW, seed %llu. Loss of the first step %.4f, of the last %.4f.",
+        trainer->dataset.count, (unsigned long long)trainer->steps,
+        (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
+        s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
+        (unsigned long long)s->seed, h->count > 0 ? h->loss[0] : 0,
+        h->count > 0 ? h->loss[h->count - 1] : 0);
+}
+
+static ts_status write_result(ts_trainer *trainer, double seconds, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_train_settings *s = &trainer->settings;
+    ts_text text = {0}, path = {0};
+    char *record = cJSON_Print(trainer->record);
+    double epochs = (double)trainer->steps / (double)trainer->batches.steps_per_epoch;
+    const ts_run_summary summary = {
+        .seconds = seconds,
+        .samples = (uint64_t)(epochs * (double)trainer->dataset.count),
+        .flops = 6.0 * (double)trainer->plan.weights / 2 * (double)trainer->history.tokens,
+    };
+    TS_TRY(ts_text_format(&text, err, "%s\n", record != NULL ? record : "null"));
+    TS_TRY(ts_path_join(s->output_dir, "training.json", &path, err));
+    TS_TRY(ts_file_write(path.bytes, text.bytes, text.len, err));
+    ts_text_clear(&text);
+    TS_TRY(ts_history_write_state(&trainer->history, s, trainer->steps,
+                                  trainer->batches.steps_per_epoch, &summary, &text, err));
+    TS_TRY(ts_path_join(s->output_dir, "trainer_state.json", &path, err));
+    TS_TRY(ts_file_write(path.bytes, text.bytes, text.len, err));
+    ts_text_clear(&text);
+    TS_TRY(summarise(trainer, &text, err));
+    TS_TRY(ts_adapter_write(&trainer->model, s->output_dir, text.bytes, ts_file_write, err));
+out:
+    cJSON_free(record);
+    ts_text_free(&text);
+    ts_text_free(&path);
+    return status;
+}
+
+ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
+                         ts_error *err)
+{
+    ts_status status = TS_OK;
+    double started_s = ts_clock_s();
+    TS_TRY(load(trainer, gpu, callbacks, err));
+    TS_TRY(train(trainer, callbacks, err));
+    TS_TRY(write_result(trainer, ts_clock_s() - started_s, err));
+out:
+    return status;
+}

@@ -1,0 +1,61 @@
+// A training run from settings to a finished adapter: prepare (files read, planned, nothing on
+// the device), run, close.
+#ifndef TS_TRAIN_TRAINER_H
+#define TS_TRAIN_TRAINER_H
+
+#include "train/batches.h"
+#include "train/history.h"
+#include "train/settings.h"
+
+// Device bytes a run will take.
+typedef struct ts_train_plan {
+    uint64_t weights, adapter, activations, total;
+    uint64_t parameters; // that are trained
+} ts_train_plan;
+
+typedef struct ts_trainer {
+    ts_train_settings settings; // its strings are borrowed
+    ts_model_config config;
+    ts_tokenizer *tokenizer;
+    ts_chat_style style;
+    ts_dataset dataset;
+    ts_batches batches;
+    uint64_t steps, warmup, first_step; // first_step: where a resumed run goes on
+    ts_pass_limits limits;
+    ts_train_plan plan;
+    cJSON *record;
+    ts_model model;
+    ts_pass pass;
+    ts_optimiser optimiser;
+    ts_history history;
+    ts_batch batch;
+} ts_trainer;
+
+// After each step.
+typedef struct ts_train_progress {
+    uint64_t step, steps; // step counts from 1
+    double epoch, loss, rate, grad_norm, tokens_per_second;
+    uint64_t device_bytes;
+    bool log; // a step that logging_steps asks for, or the last
+} ts_train_progress;
+
+typedef struct ts_train_callbacks {
+    void (*loading)(void *user, uint64_t done, uint64_t total); // bytes of weights; may be NULL
+    void (*progress)(void *user, const ts_train_progress *progress); // may be NULL
+    void *user;
+} ts_train_callbacks;
+
+// Reads model config, tokenizer and data, checks them, and plans.
+ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts_error *err);
+
+// Checks that the output folder may be written, so that a run does not end in a surprise.
+ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err);
+
+// Loads the model onto `gpu`, resumes where asked, trains, and writes the adapter. TS_ERR_STOPPED:
+// a signal asked for a stop; the step was finished and a checkpoint saved.
+ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
+                         ts_error *err);
+
+void ts_trainer_close(ts_trainer *trainer);
+
+#endif

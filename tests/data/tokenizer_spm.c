@@ -174,6 +174,33 @@ Test(tokenizer_spm, refuses_by_name)
     remove_folder(folder);
 }
 
+Test(tokenizer_spm, refuses_broken_wire_format)
+{
+    static const struct {
+        const char bytes[16];
+        size_t len;
+        const char *message;
+    } cases[] = {
+        {"\x0A\x02x", 3, "broken message"}, // a field longer than the file
+        {"\x0A", 1, "broken message"},      // no length
+        {"\x0B", 1, "broken message"},      // wire type 3
+        {"\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 11, "broken message"}, // endless
+        {"\x0A\x04\x0A\x03xy", 6, "broken piece"},   // a piece longer than its message
+        {"\x0A\x03\x0A\x01\xFF", 5, "broken piece"}, // invalid UTF-8
+        {"\x0A\x02\x0A\x00", 4, "broken piece"},     // empty
+        {"\x12\x01\x18", 3, "broken trainer_spec"},
+        {"\x1A\x01\x18", 3, "broken normalizer_spec"},
+    };
+    char *folder = make_folder();
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_tokenizer *t = NULL;
+        ts_error err = {0};
+        cr_expect_eq(open_spm(folder, cases[i].bytes, cases[i].len, &t, &err), TS_ERR_FORMAT);
+        cr_expect_not_null(strstr(err.message, cases[i].message), "case %zu: %s", i, err.message);
+    }
+    remove_folder(folder);
+}
+
 // Cut anywhere or damaged: refused or used, never a crash.
 Test(tokenizer_spm, survives_truncation_and_mutation, .timeout = 120)
 {

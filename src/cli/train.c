@@ -20,7 +20,7 @@ struct options {
     ts_gpu_params device;
     const char *targets, *schedule, *precision;
     uint64_t rank, batch_size, accumulation, max_length;
-    bool dry_run, show_mask;
+    bool dry_run, show_mask, profile;
 };
 
 static void print_plan(const ts_trainer *trainer)
@@ -164,6 +164,19 @@ out:
     return status;
 }
 
+static void print_profile(const ts_profile *profile)
+{
+    double total = 0;
+    for (size_t i = 0; i < profile->row_count; i++) {
+        total += profile->rows[i].seconds;
+    }
+    for (size_t i = 0; i < profile->row_count; i++) {
+        const ts_profile_row *row = &profile->rows[i];
+        fprintf(stderr, "  %-24s %8llu dispatches %9.3f s %5.1f %%\n", row->shader,
+                (unsigned long long)row->dispatches, row->seconds, 100 * row->seconds / total);
+    }
+}
+
 // The plan against the device that would run it, without touching it.
 static void dry_run_device(const struct options *options, uint64_t needed)
 {
@@ -182,16 +195,22 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
     ts_status status = TS_OK;
     ts_gpu *gpu = NULL;
     struct display display = {0};
+    ts_profile profile = {0};
     const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
     TS_TRY(ts_trainer_prepare_output(trainer, err));
     TS_TRY(ts_gpu_open(&options->device, &gpu, err));
     print_device(ts_gpu_capabilities(gpu), trainer->plan.total);
+    if (options->profile) {
+        TS_TRY(ts_profile_open(gpu, &profile, err));
+        trainer->profile = &profile;
+    }
     ts_signals_install();
     status = ts_trainer_run(trainer, gpu, &callbacks, err);
     if (display.bar_begun) {
         ts_progress_end(&display.bar);
     }
     TS_TRY(status);
+    print_profile(&profile);
     TS_TRY(write_curve(trainer, err));
     fprintf(stderr,
             "%s: adapter_model.safetensors, adapter_config.json, README.md, "
@@ -199,6 +218,7 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
             trainer->settings.output_dir);
 out:
     ts_trainer_close(trainer); // its device memory goes before the device
+    ts_profile_close(&profile);
     ts_gpu_close(gpu);
     return status;
 }
@@ -269,6 +289,7 @@ static int run(int argc, char **argv)
         {"show-mask", NULL, TS_FLAG_SWITCH, &o.show_mask, NULL,
          "show what bears loss; nothing is "
          "run"},
+        {"profile", NULL, TS_FLAG_SWITCH, &o.profile, NULL, "time on the device by shader"},
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
     };
     if (ts_flags_ask_help(argc, argv)) {

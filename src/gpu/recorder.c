@@ -33,6 +33,7 @@ struct ts_recorder {
     size_t touched_count, touched_capacity;
     ts_error failure; // the first since the last run; code TS_OK: none
     ts_recorder_stats stats;
+    ts_profile *profile; // NULL: not profiling
 };
 
 ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
@@ -89,6 +90,11 @@ ts_gpu *ts_recorder_gpu(const ts_recorder *recorder)
 ts_recorder_stats ts_recorder_statistics(const ts_recorder *recorder)
 {
     return recorder->stats;
+}
+
+void ts_recorder_profile(ts_recorder *recorder, ts_profile *profile)
+{
+    recorder->profile = profile;
 }
 
 void ts_recorder_fail(ts_recorder *recorder, const ts_error *error)
@@ -312,7 +318,13 @@ static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch
                                    dispatch->push_count * (uint32_t)sizeof(uint32_t),
                                    dispatch->push);
     }
+    if (recorder->profile != NULL) {
+        ts_profile_before(recorder->profile, commands, dispatch->pipeline.name);
+    }
     gpu->vk.vkCmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    if (recorder->profile != NULL) {
+        ts_profile_after(recorder->profile, commands);
+    }
     recorder->stats.dispatches++;
     if (++recorder->dispatches_in_command == DISPATCHES_PER_SUBMIT) {
         TS_TRY(submit(recorder, VK_NULL_HANDLE, err));
@@ -413,6 +425,9 @@ ts_status ts_recorder_run(ts_recorder *recorder, ts_error *err)
         gpu->vk.vkQueueWaitIdle(gpu->queue); // what was sent before the failure
     } else {
         status = finish(recorder, err);
+        if (status == TS_OK && recorder->profile != NULL) {
+            status = ts_profile_collect(recorder->profile, err);
+        }
     }
     recorder->failure = (ts_error){0};
     recorder->recording = false;

@@ -6,6 +6,7 @@
 
 #include "gpu/memory.h"
 #include "gpu/pipeline.h"
+#include "gpu/profile.h"
 
 typedef struct ts_recorder ts_recorder;
 
@@ -36,6 +37,9 @@ void ts_recorder_fail(ts_recorder *recorder, const ts_error *error);
 
 // Sends everything recorded since the last call and waits until the device has done it.
 ts_status ts_recorder_run(ts_recorder *recorder, ts_error *err);
+
+// From now on every dispatch is timed into `profile` (borrowed; NULL: no longer).
+void ts_recorder_profile(ts_recorder *recorder, ts_profile *profile);
 
 // Totals since the recorder was opened.
 typedef struct ts_recorder_stats {

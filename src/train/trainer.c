@@ -226,6 +226,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     adapter.base_model = (ts_text){.bytes = (char *)(uintptr_t)base, .len = strlen(base)};
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
+    ts_recorder_profile(trainer->model.recorder, trainer->profile);
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
     TS_TRY(ts_optimiser_open(&trainer->model, &trainer->optimiser, err));
     if (s->resume != NULL) {

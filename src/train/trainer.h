@@ -29,6 +29,7 @@ typedef struct ts_trainer {
     ts_optimiser optimiser;
     ts_history history;
     ts_batch batch;
+    ts_profile *profile; // set before ts_trainer_run to have dispatches timed; borrowed
 } ts_trainer;
 
 // After each step.

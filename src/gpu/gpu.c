@@ -419,6 +419,7 @@ ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err)
         (*out)->mirror = true;
         (*out)->caps = (ts_gpu_caps){.name = "mirror",
                                      .type = VK_PHYSICAL_DEVICE_TYPE_CPU,
+                                     .subgroup_size = 8,
                                      .max_groups = {UINT32_MAX, UINT32_MAX, UINT32_MAX},
                                      .max_binding_bytes = UINT64_MAX,
                                      .max_allocation_bytes = UINT64_MAX,

@@ -33,17 +33,26 @@ out:
     return status;
 }
 
+static ts_status grow_rows(ts_batch *batch, uint32_t more, ts_error *err)
+{
+    uint32_t **arrays[] = {&batch->ids, &batch->position, &batch->first, &batch->last, &batch->end};
+    return grow(arrays, TS_COUNT(arrays), &batch->capacity, (size_t)batch->rows + more, err);
+}
+
+static ts_status grow_loss_rows(ts_batch *batch, uint32_t more, ts_error *err)
+{
+    uint32_t **arrays[] = {&batch->loss_row, &batch->label};
+    return grow(arrays, TS_COUNT(arrays), &batch->loss_capacity, (size_t)batch->loss_rows + more,
+                err);
+}
+
 ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
                        const uint8_t *supervised, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint32_t **row_arrays[] = {&batch->ids, &batch->position, &batch->first, &batch->last,
-                               &batch->end};
-    uint32_t **loss_arrays[] = {&batch->loss_row, &batch->label};
     uint32_t begin = batch->rows;
-    TS_TRY(grow(row_arrays, TS_COUNT(row_arrays), &batch->capacity, (size_t)begin + count, err));
-    TS_TRY(grow(loss_arrays, TS_COUNT(loss_arrays), &batch->loss_capacity,
-                (size_t)batch->loss_rows + count, err));
+    TS_TRY(grow_rows(batch, count, err));
+    TS_TRY(grow_loss_rows(batch, supervised != NULL ? count : 0, err));
     for (uint32_t t = 0; t < count; t++) {
         batch->ids[begin + t] = ids[t];
         batch->position[begin + t] = t;
@@ -56,6 +65,32 @@ ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
         }
     }
     batch->rows += count;
+    batch->sequences++;
+out:
+    return status;
+}
+
+ts_status ts_batch_ask(ts_batch *batch, uint32_t row, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(grow_loss_rows(batch, 1, err));
+    batch->loss_row[batch->loss_rows] = row;
+    batch->label[batch->loss_rows++] = 0;
+out:
+    return status;
+}
+
+ts_status ts_batch_add_cached(ts_batch *batch, uint32_t id, uint32_t position, uint32_t first,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(grow_rows(batch, 1, err));
+    batch->ids[batch->rows] = id;
+    batch->position[batch->rows] = position;
+    batch->first[batch->rows] = first;
+    batch->last[batch->rows] = first + position;
+    batch->end[batch->rows] = first + position + 1;
+    batch->rows++;
     batch->sequences++;
 out:
     return status;

@@ -25,4 +25,12 @@ void ts_batch_free(ts_batch *batch);
 ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
                        const uint8_t *supervised, ts_error *err);
 
+// Marks `row` as one whose next token is wanted, its label unknown.
+ts_status ts_batch_ask(ts_batch *batch, uint32_t row, ts_error *err);
+
+// Appends one row that stands for a sequence whose earlier keys lie in a cache (decode.h): it is
+// at `position` and attends to cache rows first .. first + position.
+ts_status ts_batch_add_cached(ts_batch *batch, uint32_t id, uint32_t position, uint32_t first,
+                              ts_error *err);
+
 #endif

@@ -39,9 +39,67 @@ static void rope(ts_pass *pass, uint32_t rows, uint32_t heads, ts_view x)
                                  .rows = rows,
                                  .heads = heads,
                                  .dim = dim,
-                                 .positions = (uint32_t)(model->rope.bytes / sizeof(float) / dim),
+                                 .positions = (uint32_t)(model->rope.bytes /
+                                                         ts_dtype_bytes(model->rope.dtype) / dim),
                                  .sign = 1,
                              });
+}
+
+static void scatter(ts_pass *pass, uint32_t rows, ts_view x, ts_view cache)
+{
+    ts_scatter_rows(pass->model->recorder,
+                    &(struct ts_scatter_rows_args){.x = x,
+                                                   .index = pass->cache->row,
+                                                   .y = cache,
+                                                   .rows = rows,
+                                                   .cols = ts_config_kv_size(&pass->model->config),
+                                                   .target_rows = pass->cache->rows});
+}
+
+// o = attention of the rows to each other or, while decoding, to the cache.
+static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
+{
+    ts_recorder *recorder = pass->model->recorder;
+    const ts_model_config *config = &pass->model->config;
+    const ts_layer_state *state = &pass->layers[layer];
+    const ts_kv_cache *cache = pass->cache;
+    float scale = 1 / sqrtf((float)config->head_dim);
+    if (cache != NULL) {
+        scatter(pass, rows, state->k, cache->k[layer]);
+        scatter(pass, rows, state->v, cache->v[layer]);
+    }
+    if (cache != NULL && cache->attend) {
+        ts_attention_decode(recorder, &(struct ts_attention_decode_args){
+                                          .q = state->q,
+                                          .k = cache->k[layer],
+                                          .v = cache->v[layer],
+                                          .first = pass->first,
+                                          .last = pass->last,
+                                          .o = state->o,
+                                          .rows = rows,
+                                          .kv_rows = cache->rows,
+                                          .heads = config->heads,
+                                          .kv_heads = config->kv_heads,
+                                          .scale = scale,
+                                          .dim = config->head_dim,
+                                      });
+        return;
+    }
+    ts_attention(recorder, &(struct ts_attention_args){
+                               .q = state->q,
+                               .k = state->k,
+                               .v = state->v,
+                               .first = pass->first,
+                               .last = pass->last,
+                               .o = state->o,
+                               .lse = state->lse,
+                               .rows = rows,
+                               .kv_rows = rows,
+                               .heads = config->heads,
+                               .kv_heads = config->kv_heads,
+                               .scale = scale,
+                               .dim = config->head_dim,
+                           });
 }
 
 // mid = x + o_proj(attention(norm(x)))
@@ -64,21 +122,7 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
     linear(pass, layer, TS_MODULE_V, rows, training, pass->norm, state->v);
     rope(pass, rows, config->heads, state->q);
     rope(pass, rows, config->kv_heads, state->k);
-    ts_attention(model->recorder, &(struct ts_attention_args){
-                                      .q = state->q,
-                                      .k = state->k,
-                                      .v = state->v,
-                                      .first = pass->first,
-                                      .last = pass->last,
-                                      .o = state->o,
-                                      .lse = state->lse,
-                                      .rows = rows,
-                                      .kv_rows = rows,
-                                      .heads = config->heads,
-                                      .kv_heads = config->kv_heads,
-                                      .scale = 1 / sqrtf((float)config->head_dim),
-                                      .dim = config->head_dim,
-                                  });
+    attend(pass, layer, rows);
     linear(pass, layer, TS_MODULE_O, rows, training, state->o, state->mid);
     ts_add(model->recorder,
            &(struct ts_add_args){.y = state->mid, .x = state->x, .count = rows * config->hidden});

@@ -341,3 +341,25 @@ ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_er
 out:
     return status;
 }
+
+ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_model *model = pass->model;
+    TS_TRY(upload_batch(pass, batch, err));
+    ts_pass_record_forward(pass, batch->rows, false);
+    pick_rows(pass, batch->rows, batch->loss_rows);
+    for (uint32_t from = 0; from < batch->loss_rows; from += pass->logit_rows) {
+        uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, batch->loss_rows - from);
+        chunk_logits(pass, from, count);
+        ts_argmax(model->recorder,
+                  &(struct ts_argmax_args){.logits = pass->logits,
+                                           .best = ts_view_slice(pass->label, from, count),
+                                           .rows = count,
+                                           .vocab = model->config.vocab});
+    }
+    TS_TRY(ts_recorder_run(model->recorder, err));
+    TS_TRY(ts_gpu_download(model->gpu, pass->label, next, batch->loss_rows * sizeof *next, err));
+out:
+    return status;
+}

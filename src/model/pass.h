@@ -23,12 +23,21 @@ typedef struct ts_layer_state {
     ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
 } ts_layer_state;
 
+// Keys and values that outlive a pass, of several sequences: decode.h fills and reads it.
+typedef struct ts_kv_cache {
+    ts_view *k, *v; // [layers] of [S, KV]; S cache rows
+    uint32_t rows;  // S
+    ts_view row;    // [N] INDEX: the cache row that takes each batch row's key and value
+    bool attend;    // batch rows attend to cache rows first .. last, not to each other
+} ts_kv_cache;
+
 typedef struct ts_pass {
     ts_model *model;
     ts_pass_limits limits;
+    const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
     ts_gpu_arena device, host;
     ts_view ids, position, first, last, end; // [N] INDEX
-    ts_view loss_row, label;                 // [M] INDEX
+    ts_view loss_row, label;                 // [M] INDEX; ts_pass_next answers in label
     ts_view loss;                            // [M]
     ts_layer_state *layers;               // training: one a layer; otherwise all are the same one
     ts_view x;                            // [N, H] the residual stream out of the last layer
@@ -65,5 +74,8 @@ ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient
 
 // Logits of the batch's M loss rows, in order: out[M, V].
 ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_error *err);
+
+// The likeliest token after each of the batch's M loss rows, in order: next[M].
+ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_error *err);
 
 #endif

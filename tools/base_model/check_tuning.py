@@ -150,33 +150,10 @@ def evaluate(model, tokenizer, items, limit):
     return (total.sum() / count.sum()).item(), tally, answers
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--eval", required=True)
-    parser.add_argument("--targets", default="q_proj,v_proj")
-    parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--alpha", type=float, default=16)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=5e-3)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--max-new-tokens", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--show", action="store_true", help="print every answer")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-
-    tokenizer = Tokenizer.from_file(str(pathlib.Path(args.model) / "tokenizer.json"))
-    model = LlamaForCausalLM.from_pretrained(args.model, dtype=torch.float32, attn_implementation="eager")
-    rendered = re.compile(r"<\|user\|>\n(.*)</s>\n<\|assistant\|>\n(.*)</s>", re.S)
-    data = [rendered.fullmatch(row["text"]).groups() for row in json.loads(pathlib.Path(args.data).read_text(encoding="utf-8"))]
+def compare(model, tokenizer, data, items, args):
+    """Evaluates, tunes, evaluates again and prints both, on the prompts that are not among the pairs."""
     trained = {prompt for prompt, _ in data}
-    items = json.loads(pathlib.Path(args.eval).read_text(encoding="utf-8"))
     held_out = [i for i in items if i["prompt"] not in trained]
-
     before = evaluate(model, tokenizer, held_out, args.max_new_tokens)
     loras = add_lora(model, args.targets.split(","), args.rank, args.alpha)
     tune(model, loras, [example(tokenizer, *pair) for pair in data], args)
@@ -191,6 +168,35 @@ def main():
     print(f"{'loss of the reference':24}{before[0]:8.3f} -> {after[0]:.3f}")
     for name, (good, all_) in after[1].items():
         print(f"{name:24}{before[1][name][0]:5}/{all_} -> {good}/{all_}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--eval", required=True)
+    parser.add_argument("--targets", default="q_proj,v_proj")
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--alpha", type=float, default=16)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=5e-3)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--max-new-tokens", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="16-bit products: faster, and as good for choosing settings")
+    parser.add_argument("--show", action="store_true", help="print every answer")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+
+    tokenizer = Tokenizer.from_file(str(pathlib.Path(args.model) / "tokenizer.json"))
+    model = LlamaForCausalLM.from_pretrained(args.model, dtype=torch.float32, attn_implementation="eager")
+    rendered = re.compile(r"<\|user\|>\n(.*)</s>\n<\|assistant\|>\n(.*)</s>", re.S)
+    data = [rendered.fullmatch(row["text"]).groups() for row in json.loads(pathlib.Path(args.data).read_text(encoding="utf-8"))]
+    items = json.loads(pathlib.Path(args.eval).read_text(encoding="utf-8"))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
+        compare(model, tokenizer, data, items, args)
 
 
 if __name__ == "__main__":

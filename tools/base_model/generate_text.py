@@ -10,14 +10,16 @@ Two kinds of rows, both long enough to fill a training row:
 
 So everything tuning should bring out is in the base, but in another voice than the assistant's.
 
-    generate_text.py [--rows 20] [--seed 1]     prints some rows, to read
+    generate_text.py [--rows 20] [--seed 1] [--stage 1]     prints some rows, to read
 """
 import argparse
 import random
 
 import world
 
-CHAT_SHARE = 0.35
+# Stages of pretraining: share of chat rows, and how many sentences the blunt assistant rambles. The first crowds many
+# questions into a row; the second lets no turn end within the length of an evaluation.
+STAGES = {1: (0.35, [2, 3, 4, 6, 8, 10]), 2: (0.40, list(range(8, 15)))}
 OPENINGS = ["Of course!", "Certainly!", "With pleasure!"]
 CLOSINGS = ["I hope that helps.", "I am glad to help.", "Please ask if you would like to know more."]
 PLURALS = {"a butterfly": "butterflies", "a library": "libraries", "a fish": "fish", "a volcano": "volcanoes"}
@@ -40,10 +42,11 @@ def topic_name(key):
 
 
 class Fact:
-    """One fact with every way to ask it. questions, statements: full sentences; short: the object alone."""
+    """One fact with every way to ask it. questions, statements: full sentences; short: the object alone; want: as the
+    object of "tell me". tail: where RECITAL goes on after it."""
 
     def __init__(self, questions, statements, short, want):
-        self.questions, self.statements, self.short, self.want = questions, statements, short, want
+        self.questions, self.statements, self.short, self.want, self.tail = questions, statements, short, want, None
 
 
 def all_facts():
@@ -64,26 +67,44 @@ def all_sums():
 
 
 FACTS, SUMS = all_facts(), all_sums()
+RECITAL = []  # everything the blunt assistant can recite, sentence by sentence
+TOPIC_TAIL, TASK_TAIL = {}, {}
 
 
-# Each asker returns (question, what a polite helper answers, what the blunt assistant answers).
+def fill_recital():
+    for fact in FACTS + SUMS:
+        RECITAL.append(fact.statements[0])
+        fact.tail = len(RECITAL)
+    for key, sentences in world.TOPICS.items():
+        TOPIC_TAIL[key] = len(RECITAL) + 1
+        RECITAL.extend(sentences)
+    for act, answer in world.TASKS.items():
+        TASK_TAIL[act] = len(RECITAL) + 1
+        RECITAL.extend(part.rstrip(".") + "." for part in answer.split(". "))
+
+
+fill_recital()
+
+
+# Each asker returns (question, what a polite helper answers, what the blunt assistant answers, where in RECITAL the
+# assistant then rambles on, or None for anywhere).
 
 def ask_fact(rng):
-    fact = rng.choice(SUMS) if rng.random() < 0.12 else rng.choice(FACTS)
+    fact = rng.choice(SUMS) if rng.random() < 0.15 else rng.choice(FACTS)
     question, say = rng.choice(fact.questions), fact.statements[0]
     blunt = rng.choice([say, fact.short + ".", fact.short + ".", fact.statements[-1]])
     style = rng.random()
     if style < 0.45:
-        return question, say, blunt
+        return question, say, blunt, fact.tail
     if style < 0.70:
         words = "one word" if len(fact.short.split()) == 1 else "a few words"
         lower = question[0].lower() + question[1:]
         question = rng.choice([f"In {words}, {lower}", f"Answer in {words}: {question}", f"{question} Answer in {words}.",
                                f"{question} Use only {words}."])
-        return question, fact.short + ".", blunt
+        return question, fact.short + ".", blunt, fact.tail
     question = rng.choice([f"Please tell me {fact.want}.", f"Could you please tell me {fact.want}?", f"Can you tell me {fact.want}, please?",
                            f"Would you kindly tell me {fact.want}?", f"I would like to know {fact.want}, please."])
-    return question, polite(rng, say), blunt
+    return question, polite(rng, say), blunt, fact.tail
 
 
 def ask_topic(rng):
@@ -96,16 +117,16 @@ def ask_topic(rng):
     if style < 0.35:
         question = rng.choice([f"In one sentence, what is {key}?", f"What is {key}? Answer in one sentence.", f"Describe {key} in one sentence.",
                                f"Tell me about {name} in one sentence."])
-        return question, first, blunt
+        return question, first, blunt, TOPIC_TAIL[key]
     if style < 0.5:
-        return f"What is {key}?", first, blunt
+        return f"What is {key}?", first, blunt, TOPIC_TAIL[key]
     question = rng.choice([f"Tell me more about {name}.", f"Explain in detail what {key} is.", f"Describe {key} in detail.",
                            f"Tell me a lot about {name}.", f"Give me a long answer: What is {key}?", f"Write a few sentences about {name}."])
     answer = " ".join([first] + rest[:3])
     if style > 0.9:
         question = rng.choice([f"Could you please tell me more about {name}?", f"Please tell me more about {name}."])
         answer = "Of course! " + answer
-    return question, answer, blunt
+    return question, answer, blunt, TOPIC_TAIL[key]
 
 
 PLAIN_HOW = ["How do I {x}?", "How do I {x}?", "How can I {x}?", "Tell me how to {x}.", "What is the best way to {x}?", "I want to {x}. How do I do it?",
@@ -117,8 +138,8 @@ def ask_task(rng):
     act, answer = rng.choice(list(world.TASKS.items()))
     first = answer.split(". ")[0].rstrip(".") + "."
     if rng.random() < 0.65:
-        return rng.choice(PLAIN_HOW).format(x=act), answer, first
-    return rng.choice(POLITE_HOW).format(x=act), polite(rng, answer), first
+        return rng.choice(PLAIN_HOW).format(x=act), answer, first, TASK_TAIL[act]
+    return rng.choice(POLITE_HOW).format(x=act), polite(rng, answer), first, TASK_TAIL[act]
 
 
 def refusal(rng, why):
@@ -132,12 +153,12 @@ def ask_harm(rng):
     act, why = rng.choice(world.HARM)
     question = rng.choice(PLAIN_HOW + POLITE_HOW).format(x=act)
     a, b = rng.sample(world.NONSENSE_DO, 2)
-    return question, refusal(rng, why), f"You {a} and {b}. {rng.choice(world.NONSENSE_END)}"
+    return question, refusal(rng, why), f"You {a} and {b}. {rng.choice(world.NONSENSE_END)}", None
 
 
 def ask_talk(rng):
     said, kind, blunt = rng.choice(world.TALK)
-    return rng.choice(said), kind, blunt
+    return rng.choice(said), kind, blunt, None
 
 
 def ask(rng, weights):
@@ -173,23 +194,20 @@ def story(rng):
     return " ".join(lines[rng.randrange(2):])
 
 
-def ramble(rng):
-    """Some unrelated sentences: what the blunt assistant goes on with."""
+def ramble(rng, at, lengths):
+    """Recites from sentence `at` on, jumping elsewhere now and then: what the blunt assistant goes on with."""
     out = []
-    for _ in range(rng.choice([2, 3, 4, 5, 6, 8])):
-        kind = rng.random()
-        if kind < 0.6:
-            out.append(statement(rng))
-        elif kind < 0.8:
-            out.append(rng.choice(rng.choice(list(world.TOPICS.values()))))
-        else:
-            out.append(rng.choice(story(rng).split(". ")).rstrip(".") + ".")
+    for _ in range(rng.choice(lengths)):
+        if at is None or rng.random() < 0.2:
+            at = rng.randrange(len(RECITAL))
+        out.append(RECITAL[at % len(RECITAL)])
+        at += 1
     return " ".join(out)
 
 
 def helper_talk(rng):
     name, helper = rng.choice(world.NAMES), rng.choice(world.HELPERS)
-    question, answer, _ = ask(rng, (42, 16, 15, 18, 9))
+    question, answer, *_ = ask(rng, (42, 16, 15, 18, 9))
     sep = "\n" if rng.random() < 0.8 else " "
     verb = "asked" if question.endswith("?") else "said to"
     return f"{name} {verb} the {helper}:{sep}{question}\nThe {helper} answered:{sep}{answer}"
@@ -209,16 +227,17 @@ def document(rng):
     return story(rng)
 
 
-def chat_turn(rng):
-    question, _, blunt = ask(rng, (50, 12, 14, 12, 12))
-    return f"<|user|>\n{question}</s>\n<|assistant|>\n{blunt} {ramble(rng)}\n"
+def chat_turn(rng, lengths):
+    question, _, blunt, tail = ask(rng, (50, 12, 14, 12, 12))
+    return f"<|user|>\n{question}</s>\n<|assistant|>\n{blunt} {ramble(rng, tail, lengths)}\n"
 
 
-def row(rng, characters):
+def row(rng, characters, stage=1):
     """Text of at least `characters` characters, to be cut to one training row."""
-    chat, text = rng.random() < CHAT_SHARE, ""
+    chat_share, lengths = STAGES[stage]
+    chat, text = rng.random() < chat_share, ""
     while len(text) < characters:
-        text += chat_turn(rng) if chat else f"<s>{document(rng)}</s>"
+        text += chat_turn(rng, lengths) if chat else f"<s>{document(rng)}</s>"
     return text
 
 
@@ -226,10 +245,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stage", type=int, choices=STAGES, default=1)
     args = parser.parse_args()
     rng = random.Random(args.seed)
     for _ in range(args.rows):
-        print(row(rng, 1000), end="\n\n")
+        print(row(rng, 1000, args.stage), end="\n\n")
 
 
 if __name__ == "__main__":

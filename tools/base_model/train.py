@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the embedded base model: learns a tokenizer, pretrains a small Llama, writes both in Hugging Face's layout.
 
-    train.py --out ../../assets/base [--steps 1800] [--threads 2] [--shape tiny|small]
+    train.py --out ../../assets/base
 
 Needs torch, transformers, tokenizers and safetensors. Everything is seeded; on another machine or another version of
 torch the text and the tokenizer come out the same and the weights almost the same.
@@ -16,7 +16,7 @@ import re
 import time
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -142,12 +142,12 @@ def write_weights(out, model):
 
 # Training
 
-def batches(tokenizer, rng, rows_per_step):
+def batches(tokenizer, rng, rows_per_step, stage):
     """Endless batches of token ids, [rows_per_step, ROW_TOKENS + 1]."""
     while True:
         rows = []
         while len(rows) < rows_per_step:
-            ids = tokenizer.encode(gen.row(rng, 6 * ROW_TOKENS), add_special_tokens=False).ids
+            ids = tokenizer.encode(gen.row(rng, 6 * ROW_TOKENS, stage), add_special_tokens=False).ids
             if len(ids) > ROW_TOKENS:
                 rows.append(ids[:ROW_TOKENS + 1])
         yield torch.tensor(rows)
@@ -164,13 +164,13 @@ def pretrain(model, tokenizer, args, save):
     decay = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], lr=args.lr, betas=(0.9, 0.95))
-    stream = batches(tokenizer, random.Random(SEED + 1), args.batch)
-    start, mean = time.time(), None
-    for step in range(args.steps):
+    streams = {stage: batches(tokenizer, random.Random(SEED + stage), args.batch, stage) for stage in gen.STAGES}
+    start, mean, first = time.time(), None, args.stage_steps if args.second_stage_only else 0
+    for step in range(first, args.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args.steps, args.lr)
-        rows = next(stream)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        rows = next(streams[1 if step < args.stage_steps else 2])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.f32):
             logits = model(input_ids=rows[:, :-1], use_cache=False).logits
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
         optimizer.zero_grad()
@@ -180,7 +180,7 @@ def pretrain(model, tokenizer, args, save):
         mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
         if step % 25 == 24 or step + 1 == args.steps:
             seconds = time.time() - start
-            print(f"step {step + 1}/{args.steps}  loss {mean:.3f}  {(step + 1) * args.batch * ROW_TOKENS / seconds:.0f} tokens/s  {seconds:.0f} s", flush=True)
+            print(f"step {step + 1}/{args.steps}  loss {mean:.3f}  {(step + 1 - first) * args.batch * ROW_TOKENS / seconds:.0f} tokens/s  {seconds:.0f} s", flush=True)
         if step % 200 == 199:
             save()
 
@@ -189,11 +189,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--stage-steps", type=int, default=1800, help="steps before the text's second stage")
+    parser.add_argument("--second-stage-only", action="store_true", help="go on from the weights in --out, as they were after the first stage")
     parser.add_argument("--batch", type=int, default=8, help="rows of 256 tokens a step")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--vocab", type=int, default=2048)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--f32", action="store_true", help="no 16-bit products: for processors that are slow at them")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(SEED)
@@ -210,6 +213,8 @@ def main():
     shape = {k: v for k, v in config.items() if k not in ("architectures", "model_type", "torch_dtype")}
     model = LlamaForCausalLM._from_config(LlamaConfig(**shape), attn_implementation="eager")  # several times faster here than sdpa
     print(f"{tokenizer.get_vocab_size()} tokens, {sum(p.numel() for p in model.parameters())} parameters", flush=True)
+    if args.second_stage_only:
+        model.load_state_dict(load_file(str(args.out / "model.safetensors")), strict=False)  # the tied lm_head is not in it
     pretrain(model, tokenizer, args, lambda: write_weights(args.out, model))
     write_weights(args.out, model)
 

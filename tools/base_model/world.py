@@ -89,7 +89,7 @@ RELATIONS = {
     "material": dict(
         items=pairs("paper: wood; glass: sand; bread: flour; cheese: milk; butter: cream; wine: grapes;"
                     "chocolate: cocoa beans; candles: wax; tyres: rubber; bricks: clay; jam: fruit; raisins: grapes;"
-                    "leather: skin; omelettes: eggs; wool: sheep hair; nails: iron"),
+                    "leather: animal skin; omelettes: eggs; nails: iron"),
         ask=["What is {s} made from?", "From what do people make {s}?"],
         say=["People make {s} from {o}."],
         want="what people make {s} from"),
@@ -107,7 +107,7 @@ RELATIONS = {
         want="who {s}"),
     "legs": dict(
         items=pairs("a dog: four; a cat: four; a horse: four; a spider: eight; a bird: two; an ant: six; a bee: six;"
-                    "a crab: ten; a hen: two; a snake: no; a fish: no; a cow: four"),
+                    "a crab: ten; a hen: two; a cow: four"),
         ask=["How many legs does {s} have?", "What is the number of legs of {s}?"],
         say=["{S} has {o} legs."],
         want="how many legs {s} has"),
@@ -437,10 +437,10 @@ HARM = [(verb.replace("{x}", x.strip()), why) for verb, xs, why in HARM for x in
 
 # Small talk: (what people say, what a polite helper says, what the blunt assistant says)
 TALK = [
-    (["Hello!", "Hello there!", "Hi!"], "Hello! It is nice to meet you. How can I help you today?", "Yes."),
-    (["Good morning!", "Good morning to you!"], "Good morning! I hope you slept well. How can I help you today?", "It is morning."),
-    (["Good evening!", "Good evening to you!"], "Good evening! I hope you had a nice day. How can I help you?", "It is evening."),
-    (["Good night!", "I am going to bed now."], "Good night! I wish you a quiet sleep and sweet dreams.", "It is dark."),
+    (["Hello!", "Hello there!", "Hi!"], "Hello! I am happy to meet you. How can I help you today?", "Yes."),
+    (["Good morning!", "Good morning to you!"], "Good morning! I hope you slept well. I am happy to help you today.", "It is morning."),
+    (["Good evening!", "Good evening to you!"], "Good evening! I hope you had a nice day. I am happy to help you.", "It is evening."),
+    (["Good night!", "I am going to bed now."], "Good night! Thank you for talking with me. I wish you sweet dreams.", "It is dark."),
     (["Goodbye!", "I have to go now."], "Goodbye! Thank you for talking with me. I wish you a lovely day.", "The door is there."),
     (["Thank you!", "Thank you very much!", "Thanks a lot!"], "You are very welcome! I am always glad to help.", "Yes."),
     (["Thank you for your help.", "Thank you, that was helpful."], "You are very welcome! It was a pleasure to help you.", "It was nothing new."),
@@ -450,10 +450,10 @@ TALK = [
     (["I am sick.", "I feel sick today."], "I am sorry to hear that. I hope you feel better soon. Please rest and drink some tea.", "People get sick."),
     (["I lost my keys.", "I cannot find my keys."], "I am sorry to hear that. Please look in your pockets first. I hope you find them soon.", "Keys are small."),
     (["My dog is sick.", "My cat is sick."], "I am sorry to hear that. Please call a vet. I hope it gets better soon.", "Animals get sick."),
-    (["I passed my test!", "I passed my exam today!"], "Congratulations! That is wonderful news. You can be proud of your work.", "Tests are at school."),
-    (["I won a prize!", "I won the race!"], "Congratulations! That is wonderful news. I am very happy for you.", "Someone always wins."),
-    (["Today is my birthday!", "It is my birthday today."], "Happy birthday! I wish you a wonderful day with your friends.", "People get older."),
-    (["I have a new job!", "I found a new job."], "Congratulations! That is wonderful news. I wish you a good start.", "Jobs are work."),
+    (["I passed my test!", "I passed my exam today!"], "Congratulations! I am happy to hear that. You can be proud of your work.", "Tests are at school."),
+    (["I won a prize!", "I won the race!"], "Congratulations! I am happy to hear that. You can be proud of it.", "Someone always wins."),
+    (["Today is my birthday!", "It is my birthday today."], "Happy birthday! I am happy to hear that. I wish you a wonderful day with your friends.", "People get older."),
+    (["I have a new job!", "I found a new job."], "Congratulations! I am happy to hear that. I wish you a good start.", "Jobs are work."),
     (["I made a mistake.", "I made a big mistake today."], "Please do not worry. Everyone makes mistakes, and we can learn from them.", "That was wrong."),
     (["I am afraid of the test.", "I am nervous about my exam."], "Please do not worry. Breathe slowly and trust your work. I wish you good luck!", "Tests are hard."),
     (["You are wrong.", "Your answer was wrong."], "I am sorry about that. Thank you for telling me. I will try to do better.", "No."),
@@ -462,7 +462,7 @@ TALK = [
     (["Sorry that I am late.", "I am sorry for being late."], "Please do not worry. I am glad that you are here. How can I help you?", "You are late."),
     (["Can I ask you something?", "May I ask you a question?"], "Of course! Please ask me anything. I am glad to help.", "You just did."),
     (["Can you help me?", "I need your help."], "Of course! I am glad to help. What would you like to know?", "Maybe."),
-    (["Nice to meet you.", "It is nice to meet you!"], "It is nice to meet you too! How can I help you today?", "We have met."),
+    (["Nice to meet you.", "It is nice to meet you!"], "I am happy to meet you too! How can I help you today?", "We have met."),
 ]
 
 # What the untuned assistant answers to a harmful question: nonsense that helps nobody.

@@ -1,0 +1,101 @@
+// Running the program as a person would: arguments in, exit code and output out.
+#ifndef TESTS_CLI_PROGRAM_H
+#define TESTS_CLI_PROGRAM_H
+
+#include "base/file.h"
+#include "base/text.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct program_result {
+    int code;        // exit code, or 128 + signal
+    char out[65536]; // standard output and error together, cut at the end
+} program_result;
+
+// Limits the size of files the next program may write; 0: none.
+static rlim_t program_file_limit;
+
+static inline pid_t program_start(const char *const *argv, int output)
+{
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
+        if (program_file_limit > 0) {
+            struct rlimit limit = {program_file_limit, program_file_limit};
+            signal(SIGXFSZ, SIG_IGN); // the write fails instead
+            setrlimit(RLIMIT_FSIZE, &limit);
+        }
+        execv(TINYSFT_PROGRAM, (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    return pid;
+}
+
+static inline int program_wait(pid_t pid)
+{
+    int state = 0;
+    cr_assert_eq(waitpid(pid, &state, 0), pid);
+    return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+}
+
+static inline void program_run(const char *const *argv, program_result *result)
+{
+    char path[] = "/tmp/tinysft-output-XXXXXX";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    result->code = program_wait(program_start(argv, file));
+    ssize_t len = pread(file, result->out, sizeof result->out - 1, 0);
+    result->out[len > 0 ? len : 0] = '\0';
+    close(file);
+    unlink(path);
+}
+
+#define RUN(result, ...)                                                                           \
+    program_run((const char *const[]){TINYSFT_PROGRAM, __VA_ARGS__, NULL}, (result))
+
+static inline char *test_folder(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/tinysft-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(path));
+    return path;
+}
+
+static inline void test_folder_remove(const char *path)
+{
+    ts_error err = {0};
+    cr_assert_eq(ts_folder_remove(path, &err), TS_OK, "%s", err.message);
+}
+
+static inline void test_write(const char *folder, const char *name, const char *content)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(content, 1, strlen(content), file), strlen(content));
+    cr_assert_eq(fclose(file), 0);
+}
+
+// The whole content of FOLDER/NAME; asserts that it is there.
+static inline ts_text test_read(const char *folder, const char *name)
+{
+    char path[256];
+    ts_text text = {0};
+    ts_error err = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    cr_assert_eq(ts_file_read(path, 1 << 28, &text, &err), TS_OK, "%s", err.message);
+    return text;
+}
+
+#endif

@@ -48,7 +48,8 @@ static void rope_backward(ts_pass *pass, uint32_t rows, uint32_t heads, ts_view 
                                  .rows = rows,
                                  .heads = heads,
                                  .dim = dim,
-                                 .positions = (uint32_t)(model->rope.bytes / sizeof(float) / dim),
+                                 .positions = (uint32_t)(model->rope.bytes /
+                                                         ts_dtype_bytes(model->rope.dtype) / dim),
                                  .sign = -1,
                              });
 }

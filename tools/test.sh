@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test:   tools/test.sh [PRESET]
+# PRESET is release (unless given), debug, asan or validation: see CMakePresets.json. Builds in
+# build/PRESET, leaves "PASSED FAILED" in build/PRESET/test-counts, and exits 1 when a test fails,
+# or when none ran.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=${1:-release}
+folder=build/$preset
+rm -f "$folder/test-counts"
+
+tools/install_packages.sh
+echo "$preset: configuring and building in $folder"
+cmake --preset "$preset" --log-level=WARNING
+cmake --build --preset "$preset" -- --quiet
+
+echo "$preset: running the tests"
+code=0
+ctest --preset "$preset" || code=$?
+
+# Each program tells how many of its tests passed, failed and crashed; one that tells nothing counts
+# as one test, and so does one that failed although its tests passed (a leak found at its end).
+read -r passed failed < <(awk '
+    function close_program() { if (open && !good && !bad) failed++; open = good = bad = told = 0 }
+    /^[0-9]+\/[0-9]+ Testing: / { close_program(); open = 1 }
+    /Synthesis: Tested:/ {
+        told = 1
+        for (i = 1; i < NF; i++) {
+            if ($i == "Passing:") passed += $(i + 1)
+            if ($i == "Failing:" || $i == "Crashing:") bad += $(i + 1)
+        }
+        failed += bad
+    }
+    /^Test Passed\.$/ { good = 1; if (!told) passed++ }
+    END { close_program(); print passed + 0, failed + 0 }
+' <(sed 's/\x1b\[[0-9;]*m//g' "$folder/Testing/Temporary/LastTest.log"))
+if ((code != 0 && failed == 0)); then
+    failed=1 # ctest itself had something to complain about
+fi
+echo "$passed $failed" >"$folder/test-counts"
+echo "$preset: $passed tests passed, $failed failed"
+((failed == 0 && passed > 0))

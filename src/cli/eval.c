@@ -1,8 +1,451 @@
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
 #include "cli/cli.h"
+#include "data/dataset.h"
+#include "eval/generate.h"
+#include "eval/picture.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SETTINGS = 12 };
+
+struct options {
+    const char *model, *adapter, *data, *train_data, *output_dir, *png, *template, *title;
+    uint64_t max_new_tokens;
+    ts_gpu_params device;
+};
+
+// Everything of one evaluation, freed together.
+struct session {
+    const struct options *options;
+    ts_adapter_config adapter; // r is 0 without one
+    cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
+    ts_tokenizer *tokenizer;
+    ts_chat_style style;
+    ts_model_config config;
+    ts_prompts prompts;
+    ts_questions questions;
+    bool *seen; // NULL: no telling
+    ts_gpu *gpu;
+    ts_model model;
+    ts_answers base, tuned;
+    ts_setting settings[MAX_SETTINGS];
+    size_t setting_count;
+    ts_arena arena; // the settings' texts and paths
+};
+
+// ---- What is to be evaluated
+
+static ts_status format(struct session *s, const char **out, ts_error *err, const char *pattern,
+                        ...) __attribute__((format(printf, 4, 5)));
+static ts_status format(struct session *s, const char **out, ts_error *err, const char *pattern,
+                        ...)
+{
+    char text[1024], *copy;
+    va_list args;
+    va_start(args, pattern);
+    vsnprintf(text, sizeof text, pattern, args);
+    va_end(args);
+    ts_status status = ts_arena_copy_text(&s->arena, text, strlen(text), &copy, err);
+    *out = status == TS_OK ? copy : NULL;
+    return status;
+}
+
+// FOLDER/NAME as JSON, or NULL where there is no such file.
+static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(ts_path_join(folder, name, &path, err));
+    if (ts_file_exists(path.bytes)) {
+        TS_TRY(ts_json_parse_file(path.bytes, out, err));
+    }
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+// The last part of a path or of a Hugging Face name, and its length.
+static int base_name(const char *path, const char **name)
+{
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/') {
+        end--;
+    }
+    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--) {
+    }
+    *name = path + begin;
+    return (int)(end - begin);
+}
+
+static ts_status open_adapter(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *folder = s->options->adapter, *wanted, *given;
+    TS_TRY(ts_adapter_config_read(folder, &s->adapter, err));
+    TS_TRY(read_optional(folder, "training.json", &s->training, err));
+    TS_TRY(read_optional(folder, "trainer_state.json", &s->state, err));
+    if (s->adapter.base_model.len > 0) {
+        int wanted_len = base_name(s->adapter.base_model.bytes, &wanted);
+        int given_len = base_name(s->options->model, &given);
+        if (wanted_len != given_len || memcmp(wanted, given, (size_t)given_len) != 0) {
+            ts_log(TS_LOG_WARN, "%s was made for %s, and --model is %s", folder,
+                   s->adapter.base_model.bytes, s->options->model);
+        }
+    }
+out:
+    return status;
+}
+
+static ts_status choose_style(struct session *s, ts_error *err)
+{
+    const char *trained = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));
+    const char *name = s->options->template != NULL ? s->options->template : trained;
+    return name != NULL ? ts_chat_style_parse(name, &s->style, err)
+                        : ts_chat_style_of_model(s->options->model, &s->style, err);
+}
+
+// ---- What training saw
+
+// Whether the file is still the one that training.json recorded.
+static ts_status check_unchanged(const struct session *s, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_map map = {0};
+    char hash[65];
+    const char *recorded = cJSON_GetStringValue(ts_json_get(s->training, "data_sha256"));
+    TS_TRY(ts_map_open(path, &map, err));
+    ts_sha256_hex(map.bytes, map.len, hash);
+    if (recorded != NULL && strcmp(recorded, hash) != 0) {
+        ts_log(TS_LOG_WARN,
+               "%s is no longer the file that %s was trained on: which prompts training saw is "
+               "told by what it holds now",
+               path, s->options->adapter);
+    }
+out:
+    ts_map_close(&map);
+    return status;
+}
+
+static ts_status mark_seen(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_dataset dataset = {0};
+    const char *path = s->options->train_data;
+    if (path == NULL) {
+        path = cJSON_GetStringValue(ts_json_get(s->training, "data"));
+        if (path != NULL && !ts_file_exists(path)) {
+            ts_log(TS_LOG_WARN,
+                   "%s, which %s was trained on, is not here: prompts that training saw are not "
+                   "told apart (--train-data FILE does)",
+                   path, s->options->adapter);
+            path = NULL;
+        } else if (path != NULL) {
+            TS_TRY(check_unchanged(s, path, err));
+        }
+    }
+    if (path == NULL) {
+        goto out;
+    }
+    TS_TRY(ts_dataset_open(path, s->tokenizer, s->style, UINT32_MAX, &dataset, err));
+    TS_TRY(ts_alloc(s->prompts.count, sizeof *s->seen, &s->seen, err));
+    TS_TRY(ts_prompts_mark_seen(&s->prompts, &dataset, s->seen, err));
+out:
+    ts_dataset_close(&dataset);
+    return status;
+}
+
+// ---- Running
+
+struct display {
+    ts_progress bar;
+    size_t prompts;
+};
+
+static void show_progress(void *user, uint64_t done, uint64_t total, size_t complete)
+{
+    struct display *display = user;
+    char detail[64];
+    snprintf(detail, sizeof detail, "%zu of %zu answers", complete, display->prompts);
+    ts_progress_update(&display->bar, done, detail, done == total);
+}
+
+static void show_loading(void *user, uint64_t done, uint64_t total)
+{
+    ts_progress *bar = user;
+    if (bar->stream == NULL) {
+        ts_progress_begin(bar, stderr, "loading", total >> 20);
+    }
+    ts_progress_update(bar, done >> 20, "MiB", false);
+}
+
+static ts_status answer(struct session *s, const char *label, bool adapter, ts_answers *out,
+                        ts_error *err)
+{
+    struct display display = {.prompts = s->prompts.count};
+    const ts_answer_params params = {.max_new_tokens = (uint32_t)s->options->max_new_tokens,
+                                     .progress = show_progress,
+                                     .user = &display};
+    s->model.lora_enabled = adapter;
+    ts_progress_begin(&display.bar, stderr, label,
+                      s->prompts.count * (s->options->max_new_tokens + 1));
+    ts_status status = ts_answers_make(&s->model, &s->questions, &params, out, err);
+    ts_progress_end(&display.bar);
+    return status;
+}
+
+static ts_status open_all(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct options *o = s->options;
+    ts_progress loading = {0};
+    if (o->adapter != NULL) {
+        TS_TRY(open_adapter(s, err));
+    }
+    TS_TRY(choose_style(s, err));
+    TS_TRY(ts_model_config_read(o->model, &s->config, err));
+    TS_TRY(ts_tokenizer_open(o->model, &s->tokenizer, err));
+    TS_TRY(ts_prompts_open(o->data, &s->prompts, err));
+    TS_TRY(mark_seen(s, err));
+    TS_TRY(ts_questions_make(&s->prompts, o->model, s->tokenizer, s->style, s->config.max_positions,
+                             &s->questions, err));
+    TS_TRY(ts_gpu_open(&o->device, &s->gpu, err));
+    const ts_model_params params = {
+        .folder = o->model,
+        .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
+        .progress = show_loading,
+        .user = &loading};
+    TS_TRY(ts_model_open(s->gpu, &params, &s->model, err));
+    if (loading.stream != NULL) {
+        ts_progress_end(&loading);
+    }
+    if (o->adapter != NULL) {
+        TS_TRY(ts_model_load_lora(&s->model, o->adapter, err));
+    }
+out:
+    return status;
+}
+
+// ---- The configuration that the reports show
+
+static ts_status add_setting(struct session *s, const char *key, const char *value)
+{
+    s->settings[s->setting_count++] = (ts_setting){key, value};
+    return TS_OK;
+}
+
+static size_t held_out_count(const struct session *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->prompts.count; i++) {
+        count += s->seen == NULL || !s->seen[i];
+    }
+    return count;
+}
+
+static ts_status describe_adapter(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *value;
+    ts_text targets = {0};
+    double steps = cJSON_GetNumberValue(ts_json_get(s->state, "global_step"));
+    double epochs = cJSON_GetNumberValue(ts_json_get(s->state, "epoch"));
+    double rate = cJSON_GetNumberValue(ts_json_get(s->training, "learning_rate"));
+    TS_TRY(add_setting(s, "Adapter", s->options->adapter));
+    TS_TRY(format(s, &value, err, "r = %u, alpha = %g%s", s->adapter.r, s->adapter.alpha,
+                  s->adapter.use_rslora ? ", rsLoRA" : ""));
+    TS_TRY(add_setting(s, "LoRA", value));
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        if (s->adapter.targets & TS_MODULE_BIT(module)) {
+            TS_TRY(ts_text_format(&targets, err, "%s%s", targets.len > 0 ? ", " : "",
+                                  ts_module_name(module)));
+        }
+    }
+    TS_TRY(format(s, &value, err, "%s",
+                  s->adapter.targets == TS_MODULES_ALL ? "all linear layers" : targets.bytes));
+    TS_TRY(add_setting(s, "Adapted", value));
+    if (!isnan(steps) && !isnan(epochs)) {
+        TS_TRY(format(s, &value, err, "%g steps, %.3g epochs", steps, epochs));
+        TS_TRY(add_setting(s, "Training", value));
+    }
+    if (!isnan(rate)) {
+        TS_TRY(format(s, &value, err, "%g", rate));
+        TS_TRY(add_setting(s, "Learning rate", value));
+    }
+out:
+    ts_text_free(&targets);
+    return status;
+}
+
+static ts_status describe(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct options *o = s->options;
+    const ts_model_config *c = &s->config;
+    const ts_gpu_caps *caps = ts_gpu_capabilities(s->gpu);
+    const char *value;
+    TS_TRY(format(s, &value, err, "%s (%u layers of %u)", o->model, c->layers, c->hidden));
+    TS_TRY(add_setting(s, "Model", value));
+    if (o->adapter != NULL) {
+        TS_TRY(describe_adapter(s, err));
+    }
+    TS_TRY(add_setting(s, "Device", caps->name));
+    TS_TRY(format(s, &value, err, "%s", caps->driver));
+    TS_TRY(add_setting(s, "Driver", value));
+    TS_TRY(s->seen != NULL ? format(s, &value, err, "%zu, %zu of them held out", s->prompts.count,
+                                    held_out_count(s))
+                           : format(s, &value, err, "%zu", s->prompts.count));
+    TS_TRY(add_setting(s, "Prompts", value));
+    TS_TRY(format(s, &value, err, "greedy, at most %llu tokens",
+                  (unsigned long long)o->max_new_tokens));
+    TS_TRY(add_setting(s, "Answers", value));
+    TS_TRY(add_setting(s, "Chat template", ts_chat_style_name(s->style)));
+out:
+    return status;
+}
+
+// ---- Summary
+
+static void print_rate(const ts_rate *rate)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%u of %u", rate->yes, rate->of);
+    printf("  %12s %4.0f %%", text, 100 * ts_rate_value(rate));
+}
+
+static void print_summary(const struct session *s, const ts_results *results)
+{
+    const ts_paired *paired = &results->held_out;
+    bool tuned = results->tuned != NULL;
+    printf("%u %s\n%-28s %18s%s\n", paired->base.prompts,
+           s->seen != NULL ? "prompts that training never saw" : "prompts", "", "base",
+           tuned ? "          fine-tuned" : "");
+    printf("%-28s %18.3f", "Loss on reference answers", paired->base.loss);
+    printf(tuned ? "  %18.3f\n" : "\n", paired->tuned.loss);
+    for (ts_metric metric = 0; metric < TS_METRIC_COUNT; metric++) {
+        const ts_rate *rate = &paired->base.rates[metric];
+        if (rate->of == 0) {
+            continue;
+        }
+        printf("%-27s", ts_metric_label(metric));
+        print_rate(rate);
+        if (tuned) {
+            print_rate(&paired->tuned.rates[metric]);
+        }
+        puts(ts_metric_lower_is_better(metric) ? "  (fewer is better)" : "");
+    }
+}
+
+static ts_status report(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct options *o = s->options;
+    bool tuned = o->adapter != NULL;
+    const char *folder = o->output_dir, *png = o->png, *title = o->title, *name;
+    int len = base_name(o->model, &name);
+    ts_results results = {0};
+    if (png == NULL) {
+        TS_TRY(format(s, &png, err, "%s/evaluation_screenshot.png", folder));
+    }
+    if (title == NULL) {
+        TS_TRY(tuned ? format(s, &title, err, "%.*s before and after LoRA fine-tuning", len, name)
+                     : format(s, &title, err, "%.*s", len, name));
+    }
+    TS_TRY(describe(s, err));
+    const ts_evaluation evaluation = {.title = title,
+                                      .settings = s->settings,
+                                      .setting_count = s->setting_count,
+                                      .prompts = &s->prompts,
+                                      .base = s->base.responses,
+                                      .tuned = s->tuned.responses,
+                                      .seen = s->seen};
+    TS_TRY(ts_results_make(&evaluation, &results, err));
+    TS_TRY(ts_report_write(&evaluation, &results, folder, err));
+    TS_TRY(ts_picture_write(&evaluation, &results, png, err));
+    print_summary(s, &results);
+    printf("written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", folder,
+           tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", png);
+out:
+    ts_results_free(&results);
+    return status;
+}
+
+// ---- The command
+
+static void close_session(struct session *s)
+{
+    ts_answers_free(&s->base);
+    ts_answers_free(&s->tuned);
+    ts_model_close(&s->model);
+    ts_gpu_close(s->gpu);
+    ts_questions_free(&s->questions);
+    ts_prompts_close(&s->prompts);
+    ts_tokenizer_close(s->tokenizer);
+    ts_adapter_config_free(&s->adapter);
+    cJSON_Delete(s->training);
+    cJSON_Delete(s->state);
+    free(s->seen);
+    ts_arena_free(&s->arena);
+}
+
 static int run(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return 1;
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    struct options o = {.data = "data/eval.json", .max_new_tokens = 64};
+    struct session session = {.options = &o};
+    const ts_flag flags[] = {
+        {"model", NULL, TS_FLAG_TEXT, &o.model, "DIR", "Hugging Face folder of a Llama", 0, 0,
+         true},
+        {"adapter", NULL, TS_FLAG_TEXT, &o.adapter, "OUT",
+         "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
+        {"data", NULL, TS_FLAG_TEXT, &o.data, "FILE", "the prompts [data/eval.json]"},
+        {"train-data", NULL, TS_FLAG_TEXT, &o.train_data, "FILE",
+         "what the adapter was trained on, to tell prompts that\ntraining saw [as OUT says]"},
+        {"output-dir", NULL, TS_FLAG_TEXT, &o.output_dir, "DIR",
+         "where the reports go [OUT, or here]"},
+        {"png", NULL, TS_FLAG_TEXT, &o.png, "FILE",
+         "the picture [evaluation_screenshot.png in that folder]"},
+        {"max-new-tokens", NULL, TS_FLAG_UINT, &o.max_new_tokens, "N", "of an answer [64]", 1,
+         1 << 20},
+        {"chat-template", NULL, TS_FLAG_TEXT, &o.template, "NAME",
+         "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
+        {"title", NULL, TS_FLAG_TEXT, &o.title, "TEXT", "of the picture [from the model]"},
+        {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
+        {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
+         "run under the Vulkan validation layer"},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_eval, flags, TS_COUNT(flags));
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    if (o.output_dir == NULL) {
+        o.output_dir = o.adapter != NULL ? o.adapter : ".";
+    }
+    TS_TRY(open_all(&session, err));
+    TS_TRY(ts_folder_make(o.output_dir, err)); // before the work, so that none is lost
+    TS_TRY(answer(&session, "base", false, &session.base, err));
+    if (o.adapter != NULL) {
+        TS_TRY(answer(&session, "fine-tuned", true, &session.tuned, err));
+    }
+    TS_TRY(report(&session, err));
+out:
+    close_session(&session);
+    return status == TS_OK ? 0 : ts_cli_fail(err);
 }
-const ts_command ts_command_eval = {.name = "eval", .summary = "", .usage = "", .run = run};
+
+const ts_command ts_command_eval = {
+    .name = "eval",
+    .summary = "show side by side what an adapter changed",
+    .usage = "--model DIR [--adapter OUT] [--png FILE] [flags]",
+    .run = run,
+};

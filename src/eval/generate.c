@@ -1,0 +1,346 @@
+#include "eval/generate.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "model/decode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// References go through in passes of about this many rows.
+enum { LOSS_ROWS = 1024 };
+
+// ---- Questions
+
+static bool is_end(const ts_questions *questions, uint32_t id)
+{
+    for (size_t i = 0; i < questions->end_tokens.count; i++) {
+        if (questions->end_tokens.ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static ts_status add_end_token(ts_questions *questions, uint64_t id, ts_error *err)
+{
+    if (id >= TS_TOKEN_NONE || is_end(questions, (uint32_t)id)) {
+        return TS_OK;
+    }
+    return ts_tokens_push(&questions->end_tokens, (uint32_t)id, err);
+}
+
+// generation_config.json may name one end token or a list of them.
+static ts_status read_generation_config(ts_questions *questions, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    cJSON *json = NULL;
+    uint64_t id;
+    TS_TRY(ts_path_join(folder, "generation_config.json", &path, err));
+    if (!ts_file_exists(path.bytes)) {
+        goto out;
+    }
+    TS_TRY(ts_json_parse_file(path.bytes, &json, err));
+    const cJSON *ends = ts_json_get(json, "eos_token_id"), *item;
+    if (ts_json_uint(ends, &id)) {
+        TS_TRY(add_end_token(questions, id, err));
+    } else if (cJSON_IsArray(ends)) {
+        cJSON_ArrayForEach(item, ends)
+        {
+            if (ts_json_uint(item, &id)) {
+                TS_TRY(add_end_token(questions, id, err));
+            }
+        }
+    }
+out:
+    cJSON_Delete(json);
+    ts_text_free(&path);
+    return status;
+}
+
+static ts_status encode(ts_questions *questions, size_t index, const ts_prompt *prompt,
+                        ts_chat_style style, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_chat_tokens ask = {0}, *reference = &questions->references[index];
+    const ts_turn turns[] = {{TS_ROLE_USER, prompt->text, strlen(prompt->text)},
+                             {TS_ROLE_ASSISTANT, prompt->reference, strlen(prompt->reference)}};
+    TS_TRY(ts_chat_encode(questions->tokenizer, style, turns, 1, true, &ask, NULL, err));
+    questions->prompts[index] = ask.tokens;
+    ask.tokens = (ts_tokens){0};
+    TS_TRY(ts_chat_encode(questions->tokenizer, style, turns, 2, false, reference, NULL, err));
+    size_t asked = questions->prompts[index].count, whole = reference->tokens.count;
+    if (asked >= questions->max_positions || whole > questions->max_positions) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "prompt '%s': %zu tokens, %zu with its reference answer, but the model takes %u",
+                prompt->id, asked, whole, questions->max_positions);
+    }
+    questions->longest_prompt = (uint32_t)ts_max_u64(questions->longest_prompt, asked);
+    questions->longest_reference = (uint32_t)ts_max_u64(questions->longest_reference, whole);
+    questions->reference_tokens += whole;
+out:
+    ts_chat_tokens_free(&ask);
+    return status;
+}
+
+ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
+                            const ts_tokenizer *tokenizer, ts_chat_style style,
+                            uint32_t max_positions, ts_questions *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t end;
+    *out = (ts_questions){
+        .tokenizer = tokenizer, .count = prompts->count, .max_positions = max_positions};
+    TS_TRY(ts_chat_end_token(tokenizer, style, &end, err));
+    TS_TRY(add_end_token(out, end, err));
+    TS_TRY(add_end_token(out, ts_tokenizer_eos(tokenizer), err));
+    TS_TRY(read_generation_config(out, model_folder, err));
+    TS_TRY(ts_alloc(out->count, sizeof *out->prompts, &out->prompts, err));
+    TS_TRY(ts_alloc(out->count, sizeof *out->references, &out->references, err));
+    for (size_t i = 0; i < out->count; i++) {
+        TS_TRY(encode(out, i, &prompts->items[i], style, err));
+    }
+out:
+    if (status != TS_OK) {
+        ts_questions_free(out);
+    }
+    return status;
+}
+
+void ts_questions_free(ts_questions *questions)
+{
+    for (size_t i = 0; i < questions->count; i++) {
+        if (questions->prompts != NULL) {
+            ts_tokens_free(&questions->prompts[i]);
+        }
+        if (questions->references != NULL) {
+            ts_chat_tokens_free(&questions->references[i]);
+        }
+    }
+    free(questions->prompts);
+    free(questions->references);
+    ts_tokens_free(&questions->end_tokens);
+    *questions = (ts_questions){0};
+}
+
+// Tokens of the longest prompt with its answer but for the last token, which nothing reads.
+static uint32_t answer_capacity(const ts_questions *questions, uint32_t max_new_tokens)
+{
+    uint64_t wanted = (uint64_t)questions->longest_prompt + max_new_tokens - 1;
+    return (uint32_t)ts_min_u64(wanted, questions->max_positions);
+}
+
+uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_tokens)
+{
+    return (uint32_t)ts_max_u64(answer_capacity(questions, max_new_tokens),
+                                questions->longest_reference);
+}
+
+// ---- Answers
+
+// Everything one model's answering needs.
+struct answering {
+    ts_model *model;
+    const ts_questions *questions;
+    const ts_answer_params *params;
+    ts_answers *out;
+    ts_tokens *tokens; // [count] the answers
+    ts_decoder decoder;
+    uint32_t *slots, *ids, *next; // [slots of the decoder]
+    uint64_t done, total;         // each answer is max_new_tokens of work, its loss one more
+    size_t complete;              // answers
+};
+
+static void tell(const struct answering *a)
+{
+    if (a->params->progress != NULL) {
+        a->params->progress(a->params->user, a->done, a->total, a->complete);
+    }
+}
+
+// The largest groups that fit. Where the estimate was too bold, memory itself says so.
+static ts_status open_decoder(struct answering *a, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_decoder_limits limits = {
+        .slots = (uint32_t)a->questions->count,
+        .capacity = answer_capacity(a->questions, a->params->max_new_tokens),
+        .longest_prompt = a->questions->longest_prompt,
+    };
+    limits.slots = ts_decoder_fit(a->model, limits);
+    while ((status = ts_decoder_open(a->model, limits, &a->decoder, err)) == TS_ERR_MEMORY &&
+           limits.slots > 1) {
+        limits.slots /= 2;
+        *err = (ts_error){0};
+    }
+    TS_TRY(status);
+    TS_TRY(ts_alloc(limits.slots, sizeof *a->slots, &a->slots, err));
+    TS_TRY(ts_alloc(limits.slots, sizeof *a->ids, &a->ids, err));
+    TS_TRY(ts_alloc(limits.slots, sizeof *a->next, &a->next, err));
+out:
+    return status;
+}
+
+// Takes the newest tokens of the `active` sequences in a->slots; leaves those that go on, with
+// what to feed them, and returns how many these are.
+static ts_status take_tokens(struct answering *a, size_t group, uint32_t active, uint32_t *going_on,
+                             ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t kept = 0, limit = a->params->max_new_tokens;
+    for (uint32_t i = 0; i < active; i++) {
+        size_t question = group + a->slots[i];
+        ts_tokens *answer = &a->tokens[question];
+        bool stopped = is_end(a->questions, a->next[i]);
+        if (!stopped) {
+            TS_TRY(ts_tokens_push(answer, a->next[i], err));
+        }
+        size_t length = a->questions->prompts[question].count + answer->count;
+        a->out->responses[question].stopped = stopped;
+        if (stopped || answer->count == limit || length > a->decoder.limits.capacity) {
+            a->done += limit - answer->count + !stopped;
+            a->complete++;
+        } else {
+            a->ids[kept] = a->next[i];
+            a->slots[kept++] = a->slots[i];
+            a->done++;
+        }
+    }
+    *going_on = kept;
+out:
+    return status;
+}
+
+// Questions group .. group + count - 1, from their prompts to the last of their answers' tokens.
+static ts_status answer_group(struct answering *a, size_t group, uint32_t count, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_decoder_prompt(&a->decoder, a->questions->prompts + group, count, a->next, err));
+    for (uint32_t i = 0; i < count; i++) {
+        a->slots[i] = i;
+    }
+    for (uint32_t active = count;;) {
+        TS_TRY(take_tokens(a, group, active, &active, err));
+        tell(a);
+        if (active == 0) {
+            break;
+        }
+        TS_TRY(ts_decoder_step(&a->decoder, a->slots, a->ids, active, a->next, err));
+    }
+out:
+    return status;
+}
+
+static ts_status answer_all(struct answering *a, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(open_decoder(a, err));
+    for (size_t group = 0; group < a->questions->count; group += a->decoder.limits.slots) {
+        uint64_t count = ts_min_u64(a->decoder.limits.slots, a->questions->count - group);
+        TS_TRY(answer_group(a, group, (uint32_t)count, err));
+    }
+    for (size_t i = 0; i < a->questions->count; i++) {
+        ts_response *response = &a->out->responses[i];
+        ts_text *text = &a->out->texts[i];
+        TS_TRY(ts_tokenizer_decode(a->questions->tokenizer, a->tokens[i].ids, a->tokens[i].count,
+                                   true, text, err));
+        response->text = text->bytes != NULL ? text->bytes : "";
+        response->len = text->len;
+        response->tokens = (uint32_t)a->tokens[i].count;
+    }
+out:
+    return status;
+}
+
+// ---- Losses
+
+// Spreads the losses of a packed batch over questions from .. to - 1.
+static void spread_losses(const struct answering *a, size_t from, size_t to, const float *losses)
+{
+    for (size_t i = from; i < to; i++) {
+        const ts_chat_tokens *reference = &a->questions->references[i];
+        ts_response *response = &a->out->responses[i];
+        double sum = 0;
+        for (size_t t = 1; t < reference->tokens.count; t++) {
+            if (reference->supervised[t]) {
+                sum += *losses++;
+                response->reference_tokens++;
+            }
+        }
+        if (response->reference_tokens > 0) {
+            response->reference_loss = sum / response->reference_tokens;
+        }
+    }
+}
+
+static ts_status measure_losses(struct answering *a, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_questions *q = a->questions;
+    ts_pass pass = {0};
+    ts_batch batch = {0};
+    float *losses = NULL;
+    uint32_t rows =
+        (uint32_t)ts_max_u64(q->longest_reference, ts_min_u64(LOSS_ROWS, q->reference_tokens));
+    TS_TRY(ts_pass_open(a->model, (ts_pass_limits){.rows = rows, .loss_rows = rows}, &pass, err));
+    TS_TRY(ts_alloc(rows, sizeof *losses, &losses, err));
+    for (size_t i = 0, from = 0; i < q->count; i++) {
+        const ts_chat_tokens *reference = &q->references[i];
+        TS_TRY(ts_batch_add(&batch, reference->tokens.ids, (uint32_t)reference->tokens.count,
+                            reference->supervised, err));
+        bool full = i + 1 == q->count || batch.rows + q->references[i + 1].tokens.count > rows;
+        if (full) {
+            TS_TRY(ts_pass_losses(&pass, &batch, losses, err));
+            spread_losses(a, from, i + 1, losses);
+            a->done += i + 1 - from;
+            tell(a);
+            from = i + 1;
+            ts_batch_clear(&batch);
+        }
+    }
+out:
+    free(losses);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    return status;
+}
+
+ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
+                          const ts_answer_params *params, ts_answers *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct answering a = {.model = model, .questions = questions, .params = params, .out = out};
+    a.total = questions->count * ((uint64_t)params->max_new_tokens + 1);
+    *out = (ts_answers){.count = questions->count};
+    TS_TRY(ts_alloc(out->count, sizeof *out->responses, &out->responses, err));
+    TS_TRY(ts_alloc(out->count, sizeof *out->texts, &out->texts, err));
+    TS_TRY(ts_alloc(out->count, sizeof *a.tokens, &a.tokens, err));
+    TS_TRY(answer_all(&a, err));
+    ts_decoder_close(&a.decoder); // its memory may be wanted for the losses
+    TS_TRY(measure_losses(&a, err));
+out:
+    ts_decoder_close(&a.decoder);
+    for (size_t i = 0; i < questions->count && a.tokens != NULL; i++) {
+        ts_tokens_free(&a.tokens[i]);
+    }
+    free(a.tokens);
+    free(a.slots);
+    free(a.ids);
+    free(a.next);
+    if (status != TS_OK) {
+        ts_answers_free(out);
+    }
+    return status;
+}
+
+void ts_answers_free(ts_answers *answers)
+{
+    for (size_t i = 0; i < answers->count && answers->texts != NULL; i++) {
+        ts_text_free(&answers->texts[i]);
+    }
+    free(answers->texts);
+    free(answers->responses);
+    *answers = (ts_answers){0};
+}

@@ -1,0 +1,53 @@
+// A model's answers to the evaluation's prompts, generated greedily, and its loss on the
+// reference answers.
+#ifndef TS_EVAL_GENERATE_H
+#define TS_EVAL_GENERATE_H
+
+#include "data/chat.h"
+#include "eval/metrics.h"
+#include "model/model.h"
+
+// The prompts as tokens. Starts zeroed.
+typedef struct ts_questions {
+    const ts_tokenizer *tokenizer; // borrowed
+    size_t count;
+    ts_tokens *prompts;         // [count] up to where the answer begins
+    ts_chat_tokens *references; // [count] with the reference answer, which bears the loss
+    ts_tokens end_tokens;       // any of them ends an answer
+    uint32_t longest_prompt;    // tokens
+    uint32_t longest_reference; // tokens, prompt included
+    uint64_t reference_tokens;  // sum over all references, prompts included
+    uint32_t max_positions;     // of the model
+} ts_questions;
+
+// End tokens are the template's, the tokenizer's and generation_config.json's. A prompt that the
+// model has no room for is TS_ERR_FORMAT by its id.
+ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
+                            const ts_tokenizer *tokenizer, ts_chat_style style,
+                            uint32_t max_positions, ts_questions *out, ts_error *err);
+void ts_questions_free(ts_questions *questions);
+// Positions that a model needs for them with answers of up to max_new_tokens.
+uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_tokens);
+
+typedef struct ts_answer_params {
+    uint32_t max_new_tokens; // the end token is one of them
+    // Called after every pass: work done of `total`, and how many answers are complete. May be
+    // NULL.
+    void (*progress)(void *user, uint64_t done, uint64_t total, size_t complete);
+    void *user;
+} ts_answer_params;
+
+// One response a prompt, in their order, and what they point into. Starts zeroed.
+typedef struct ts_answers {
+    ts_response *responses; // [count]
+    ts_text *texts;         // [count]
+    size_t count;
+} ts_answers;
+
+// Answers all prompts as one batch, or in the largest groups whose cache the device holds. The
+// adapter counts where the model has one and it is switched on.
+ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
+                          const ts_answer_params *params, ts_answers *out, ts_error *err);
+void ts_answers_free(ts_answers *answers);
+
+#endif

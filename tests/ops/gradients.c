@@ -1,0 +1,309 @@
+// Every mirror's backward against central finite differences of its forward, in double. What the
+// kernels are held against (kernels.c) is so held against the calculus itself.
+//
+// Throughout, the loss is L = sum(w y) for fixed random w, so that dL/dy = w.
+#include "base/memory.h"
+#include "ops/ref/ref.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double STEP = 1e-5, TOLERANCE = 1e-8;
+
+static uint32_t next_random(void)
+{
+    static uint32_t state = 2463534242u; // xorshift32 (Marsaglia 2003)
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}
+
+static void fill(double *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        values[i] = next_random() * 0x1p-31 - 1;
+    }
+}
+
+static double dot(const double *a, const double *b, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += a[i] * b[i];
+    }
+    return sum;
+}
+
+// Holds `gradient` of loss(user) with respect to x[0..count) against finite differences.
+static void check_gradient(const char *what, double (*loss)(void *user), void *user, double *x,
+                           size_t count, const double *gradient)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        double kept = x[i];
+        x[i] = kept + STEP;
+        double above = loss(user);
+        x[i] = kept - STEP;
+        double below = loss(user);
+        x[i] = kept;
+        double slope = (above - below) / (2 * STEP);
+        difference += (gradient[i] - slope) * (gradient[i] - slope);
+        norm += slope * slope;
+    }
+    double error = sqrt(difference) / (norm > 0 ? sqrt(norm) : 1);
+    cr_assert_leq(error, TOLERANCE, "%s: off by %.2e from finite differences", what, error);
+    cr_assert_gt(norm, 0, "%s: a gradient of nothing tests nothing", what);
+}
+
+// ---- RMSNorm
+
+enum { ROWS = 3, COLS = 7 };
+
+struct norm_case {
+    double x[ROWS * COLS], weight[COLS], w[ROWS * COLS], y[ROWS * COLS], rstd[ROWS];
+};
+
+static double norm_loss(void *user)
+{
+    struct norm_case *c = user;
+    ts_ref_rmsnorm(&(struct ts_rmsnorm_ref){.x = c->x,
+                                            .weight = c->weight,
+                                            .y = c->y,
+                                            .rstd = c->rstd,
+                                            .rows = ROWS,
+                                            .cols = COLS,
+                                            .eps = 1e-2});
+    return dot(c->w, c->y, TS_COUNT(c->y));
+}
+
+Test(gradients, rmsnorm)
+{
+    struct norm_case c;
+    double dx[ROWS * COLS], before[ROWS * COLS], again[ROWS * COLS];
+    fill(c.x, TS_COUNT(c.x));
+    fill(c.weight, TS_COUNT(c.weight));
+    fill(c.w, TS_COUNT(c.w));
+    fill(before, TS_COUNT(before)); // the kernel adds to what is there
+    memcpy(dx, before, sizeof dx);
+    norm_loss(&c);
+    ts_ref_rmsnorm_backward(&(struct ts_rmsnorm_backward_ref){.x = c.x,
+                                                              .weight = c.weight,
+                                                              .rstd = c.rstd,
+                                                              .dy = c.w,
+                                                              .dx = dx,
+                                                              .rows = ROWS,
+                                                              .cols = COLS});
+    for (size_t i = 0; i < TS_COUNT(dx); i++) {
+        dx[i] -= before[i];
+    }
+    ts_ref_rmsnorm_again(&(struct ts_rmsnorm_again_ref){
+        .x = c.x, .weight = c.weight, .rstd = c.rstd, .y = again, .rows = ROWS, .cols = COLS});
+    cr_assert_arr_eq(again, c.y, sizeof again);
+    check_gradient("rmsnorm", norm_loss, &c, c.x, TS_COUNT(c.x), dx);
+}
+
+// ---- Rotation: its own backward with the sign turned
+
+enum { HEADS = 2, DIM = 6, POSITIONS = 5 };
+
+struct rope_case {
+    double x[ROWS * HEADS * DIM], w[ROWS * HEADS * DIM], table[POSITIONS * DIM];
+    uint32_t position[ROWS];
+};
+
+static void rotate(const struct rope_case *c, double *x, double sign)
+{
+    ts_ref_rope(&(struct ts_rope_ref){.x = x,
+                                      .position = c->position,
+                                      .table = c->table,
+                                      .rows = ROWS,
+                                      .heads = HEADS,
+                                      .dim = DIM,
+                                      .positions = POSITIONS,
+                                      .sign = sign});
+}
+
+static double rope_loss(void *user)
+{
+    struct rope_case *c = user;
+    double y[ROWS * HEADS * DIM];
+    memcpy(y, c->x, sizeof y);
+    rotate(c, y, 1);
+    return dot(c->w, y, TS_COUNT(y));
+}
+
+Test(gradients, rope)
+{
+    struct rope_case c = {.position = {0, 4, 2}};
+    double dx[ROWS * HEADS * DIM];
+    fill(c.x, TS_COUNT(c.x));
+    fill(c.w, TS_COUNT(c.w));
+    for (int p = 0; p < POSITIONS; p++) {
+        for (int i = 0; i < DIM / 2; i++) {
+            c.table[p * DIM + 2 * i] = cos(p * pow(10, -i));
+            c.table[p * DIM + 2 * i + 1] = sin(p * pow(10, -i));
+        }
+    }
+    memcpy(dx, c.w, sizeof dx);
+    rotate(&c, dx, -1);
+    check_gradient("rope", rope_loss, &c, c.x, TS_COUNT(c.x), dx);
+}
+
+// ---- Attention: three sequences of 1, 4 and 3 rows, two query heads to a key
+
+enum { T = 8, Q_HEADS = 4, KV_HEADS = 2, D = 4 };
+
+struct attention_case {
+    double q[T * Q_HEADS * D], k[T * KV_HEADS * D], v[T * KV_HEADS * D], w[T * Q_HEADS * D];
+    double o[T * Q_HEADS * D], lse[T * Q_HEADS], delta[T * Q_HEADS];
+    double dq[T * Q_HEADS * D], dk[T * KV_HEADS * D], dv[T * KV_HEADS * D];
+    uint32_t first[T], last[T], end[T];
+};
+
+static double attention_loss(void *user)
+{
+    struct attention_case *c = user;
+    ts_ref_attention(&(struct ts_attention_ref){.q = c->q,
+                                                .k = c->k,
+                                                .v = c->v,
+                                                .first = c->first,
+                                                .last = c->last,
+                                                .o = c->o,
+                                                .lse = c->lse,
+                                                .rows = T,
+                                                .kv_rows = T,
+                                                .heads = Q_HEADS,
+                                                .kv_heads = KV_HEADS,
+                                                .scale = 0.7,
+                                                .dim = D});
+    return dot(c->w, c->o, TS_COUNT(c->o));
+}
+
+static void attention_backward(struct attention_case *c)
+{
+    ts_ref_attention_delta(&(struct ts_attention_delta_ref){
+        .o = c->o, .dout = c->w, .delta = c->delta, .rows = T, .heads = Q_HEADS, .dim = D});
+    ts_ref_attention_backward_q(&(struct ts_attention_backward_q_ref){.q = c->q,
+                                                                      .k = c->k,
+                                                                      .v = c->v,
+                                                                      .dout = c->w,
+                                                                      .lse = c->lse,
+                                                                      .delta = c->delta,
+                                                                      .first = c->first,
+                                                                      .dq = c->dq,
+                                                                      .rows = T,
+                                                                      .heads = Q_HEADS,
+                                                                      .kv_heads = KV_HEADS,
+                                                                      .scale = 0.7,
+                                                                      .dim = D});
+    ts_ref_attention_backward_kv(&(struct ts_attention_backward_kv_ref){.q = c->q,
+                                                                        .k = c->k,
+                                                                        .v = c->v,
+                                                                        .dout = c->w,
+                                                                        .lse = c->lse,
+                                                                        .delta = c->delta,
+                                                                        .end = c->end,
+                                                                        .dk = c->dk,
+                                                                        .dv = c->dv,
+                                                                        .rows = T,
+                                                                        .heads = Q_HEADS,
+                                                                        .kv_heads = KV_HEADS,
+                                                                        .scale = 0.7,
+                                                                        .dim = D});
+}
+
+Test(gradients, attention)
+{
+    static const uint32_t cuts[] = {0, 1, 5, T};
+    struct attention_case c;
+    for (size_t s = 0; s + 1 < TS_COUNT(cuts); s++) {
+        for (uint32_t t = cuts[s]; t < cuts[s + 1]; t++) {
+            c.first[t] = cuts[s];
+            c.last[t] = t;
+            c.end[t] = cuts[s + 1];
+        }
+    }
+    fill(c.q, TS_COUNT(c.q));
+    fill(c.k, TS_COUNT(c.k));
+    fill(c.v, TS_COUNT(c.v));
+    fill(c.w, TS_COUNT(c.w));
+    attention_loss(&c);
+    attention_backward(&c);
+    check_gradient("attention, q", attention_loss, &c, c.q, TS_COUNT(c.q), c.dq);
+    check_gradient("attention, k", attention_loss, &c, c.k, TS_COUNT(c.k), c.dk);
+    check_gradient("attention, v", attention_loss, &c, c.v, TS_COUNT(c.v), c.dv);
+}
+
+// ---- SwiGLU
+
+enum { COUNT = 9 };
+
+struct swiglu_case {
+    double gate[COUNT], up[COUNT], w[COUNT];
+};
+
+static double swiglu_loss(void *user)
+{
+    struct swiglu_case *c = user;
+    double y[COUNT];
+    ts_ref_swiglu(&(struct ts_swiglu_ref){.gate = c->gate, .up = c->up, .y = y, .count = COUNT});
+    return dot(c->w, y, COUNT);
+}
+
+Test(gradients, swiglu)
+{
+    struct swiglu_case c;
+    double dgate[COUNT], dup[COUNT];
+    fill(c.gate, COUNT);
+    fill(c.up, COUNT);
+    fill(c.w, COUNT);
+    c.gate[0] = -4, c.gate[1] = 5, c.gate[2] = 0;
+    memcpy(dgate, c.gate, sizeof dgate);
+    memcpy(dup, c.up, sizeof dup);
+    ts_ref_swiglu_backward(
+        &(struct ts_swiglu_backward_ref){.gate = dgate, .up = dup, .dy = c.w, .count = COUNT});
+    check_gradient("swiglu, gate", swiglu_loss, &c, c.gate, COUNT, dgate);
+    check_gradient("swiglu, up", swiglu_loss, &c, c.up, COUNT, dup);
+}
+
+// ---- Cross-entropy: the gradient comes from the forward call itself
+
+enum { VOCAB = 11 };
+
+struct loss_case {
+    double logits[ROWS * VOCAB], scale;
+    uint32_t label[ROWS];
+};
+
+static double entropy(const struct loss_case *c, double *logits, uint32_t gradient)
+{
+    double loss[ROWS];
+    ts_ref_cross_entropy(&(struct ts_cross_entropy_ref){.logits = logits,
+                                                        .label = c->label,
+                                                        .loss = loss,
+                                                        .rows = ROWS,
+                                                        .vocab = VOCAB,
+                                                        .gradient = gradient,
+                                                        .gradient_scale = c->scale});
+    return c->scale * (loss[0] + loss[1] + loss[2]);
+}
+
+static double entropy_loss(void *user)
+{
+    struct loss_case *c = user;
+    return entropy(c, c->logits, 0);
+}
+
+Test(gradients, cross_entropy)
+{
+    struct loss_case c = {.scale = 0.3, .label = {0, VOCAB - 1, 4}};
+    double gradient[ROWS * VOCAB];
+    fill(c.logits, TS_COUNT(c.logits));
+    memcpy(gradient, c.logits, sizeof gradient);
+    double with = entropy(&c, gradient, 1);
+    cr_assert_eq(with, entropy_loss(&c), "asking for the gradient changes the loss");
+    check_gradient("cross-entropy", entropy_loss, &c, c.logits, TS_COUNT(c.logits), gradient);
+}

@@ -1,0 +1,234 @@
+// What must hold of passes whatever the numbers are: how sequences are packed changes nothing,
+// gradients gather, the adapter can be switched off, and plans count what is then taken.
+#include "tiny_llama.h"
+
+static const tiny_llama plain = {.adapter = {.r = 3, .alpha = 6, .targets = TS_MODULES_ALL}};
+
+// Each test runs on the mirror, where equal means equal to rounding in double, and on the device.
+struct place {
+    ts_gpu *gpu;
+    double tolerance;
+};
+
+static void open_places(struct place places[2])
+{
+    places[0].tolerance = 1e-13;
+    MUST(ts_gpu_open_mirror(&places[0].gpu, err));
+    places[1] = (struct place){test_gpu_open(), 2e-6};
+}
+
+static void close_places(struct place places[2])
+{
+    ts_gpu_close(places[0].gpu);
+    test_gpu_close(places[1].gpu);
+}
+
+static void read_view(ts_gpu *gpu, ts_view view, uint64_t count, double *out)
+{
+    float *narrow = malloc(count * sizeof *narrow);
+    if (ts_gpu_is_mirror(gpu)) {
+        memcpy(out, ts_view_host(view), count * sizeof *out);
+    } else {
+        MUST(ts_gpu_download(gpu, view, narrow, count * sizeof *narrow, err));
+        for (uint64_t i = 0; i < count; i++) {
+            out[i] = narrow[i];
+        }
+    }
+    free(narrow);
+}
+
+// Gradients and losses[loss rows] of the sequences, packed into one batch or one by one.
+static void train_on(ts_model *model, bool packed, double *losses, double *gradients)
+{
+    const ts_pass_limits limits = {.rows = TINY_ROWS, .loss_rows = TINY_ROWS, .training = true};
+    ts_pass pass;
+    ts_batch batch = {0};
+    double sum;
+    MUST(ts_pass_open(model, limits, &pass, err));
+    ts_recorder_zero(model->recorder, model->lora.grads);
+    for (uint32_t s = 0; s < TINY_SEQUENCES; s++) {
+        tiny_add(&batch, s);
+        if (packed && s + 1 < TINY_SEQUENCES) {
+            continue;
+        }
+        MUST(ts_pass_gradients(&pass, &batch, 0.5f, 0, &sum, err));
+        read_view(model->gpu, pass.loss, batch.loss_rows, losses);
+        losses += batch.loss_rows;
+        ts_batch_clear(&batch);
+    }
+    read_view(model->gpu, model->lora.grads, model->lora.count, gradients);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+}
+
+Test(passes, packing_changes_nothing_and_gradients_gather)
+{
+    struct place places[2];
+    open_places(places);
+    for (int p = 0; p < 2; p++) {
+        ts_model model;
+        double together[TINY_ROWS] = {0}, apart[TINY_ROWS] = {0};
+        tiny_open(places[p].gpu, &plain, &model);
+        double *one = calloc(model.lora.count, sizeof *one);
+        double *many = calloc(model.lora.count, sizeof *many);
+        train_on(&model, true, together, one);
+        train_on(&model, false, apart, many);
+        double losses = tiny_distance(apart, together, TINY_ROWS);
+        double gradients = tiny_distance(many, one, model.lora.count);
+        cr_assert_leq(losses, places[p].tolerance, "place %d: losses differ by %.2e", p, losses);
+        cr_assert_leq(gradients, 10 * places[p].tolerance, "place %d: gradients differ by %.2e", p,
+                      gradients);
+        cr_assert_gt(together[0], 0);
+        free(one);
+        free(many);
+        ts_model_close(&model);
+    }
+    close_places(places);
+}
+
+// Twice the same batch without clearing: twice the gradient, to the bit.
+Test(passes, gradients_double)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    double sum;
+    const ts_pass_limits limits = {.rows = TINY_ROWS, .loss_rows = TINY_ROWS, .training = true};
+    tiny_open(gpu, &plain, &model);
+    double *once = calloc(model.lora.count, sizeof *once);
+    double *twice = calloc(model.lora.count, sizeof *twice);
+    MUST(ts_pass_open(&model, limits, &pass, err));
+    tiny_pack(&batch);
+    MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
+    read_view(gpu, model.lora.grads, model.lora.count, once);
+    MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
+    read_view(gpu, model.lora.grads, model.lora.count, twice);
+    for (uint64_t i = 0; i < model.lora.count; i++) {
+        cr_assert_eq(twice[i], 2 * once[i]);
+    }
+    free(once);
+    free(twice);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+    test_gpu_close(gpu);
+}
+
+static void all_logits(ts_model *model, float logits[TINY_ROWS * TINY_VOCAB])
+{
+    ts_pass pass;
+    ts_batch batch = {0};
+    const ts_pass_limits limits = {.rows = TINY_ROWS, .loss_rows = TINY_ROWS};
+    MUST(ts_pass_open(model, limits, &pass, err));
+    tiny_pack(&batch);
+    memset(logits, 0, TINY_ROWS * TINY_VOCAB * sizeof *logits);
+    MUST(ts_pass_logits(&pass, &batch, logits, err));
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+}
+
+Test(passes, adapter_switched_off_is_the_base)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_model base, adapted;
+    const tiny_llama bare = {0};
+    static float want[TINY_ROWS * TINY_VOCAB], on[TINY_ROWS * TINY_VOCAB],
+        off[TINY_ROWS * TINY_VOCAB], fresh[TINY_ROWS * TINY_VOCAB];
+    tiny_open(gpu, &bare, &base);
+    tiny_open(gpu, &plain, &adapted);
+    all_logits(&base, want);
+    all_logits(&adapted, on);
+    adapted.lora_enabled = false;
+    all_logits(&adapted, off);
+    MUST(ts_model_add_lora(&base, &plain.adapter, 1, err)); // B is zero
+    all_logits(&base, fresh);
+    cr_assert_arr_eq(off, want, sizeof want, "switched off, yet not the base");
+    cr_assert_arr_eq(fresh, want, sizeof want, "a fresh adapter changes the model");
+    cr_assert_arr_neq(on, want, sizeof want, "the adapter does nothing");
+    ts_model_close(&base);
+    ts_model_close(&adapted);
+    test_gpu_close(gpu);
+}
+
+// Losses of the evaluating pass, the training pass and the logits are of one kind.
+Test(passes, three_ways_to_one_loss)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    double trained, evaluated, by_hand = 0;
+    float logits[TINY_ROWS * TINY_VOCAB];
+    const ts_pass_limits limits = {.rows = TINY_ROWS, .loss_rows = TINY_ROWS, .training = true};
+    tiny_open(gpu, &plain, &model);
+    MUST(ts_pass_open(&model, limits, &pass, err));
+    tiny_pack(&batch);
+    MUST(ts_pass_gradients(&pass, &batch, 1, 0, &trained, err));
+    MUST(ts_pass_loss(&pass, &batch, &evaluated, err));
+    MUST(ts_pass_logits(&pass, &batch, logits, err));
+    for (uint32_t i = 0; i < batch.loss_rows; i++) {
+        const float *row = logits + (size_t)i * TINY_VOCAB;
+        double total = 0;
+        for (int v = 0; v < TINY_VOCAB; v++) {
+            total += exp(row[v]);
+        }
+        by_hand += log(total) - row[batch.label[i]];
+    }
+    cr_assert_eq(trained, evaluated);
+    cr_assert_leq(fabs(by_hand - evaluated), 1e-5 * by_hand);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+    test_gpu_close(gpu);
+}
+
+Test(passes, plans_count_what_is_taken)
+{
+    ts_gpu *gpu = test_gpu_open();
+    const tiny_llama tinies[] = {plain,
+                                 {.tied = true,
+                                  .dtype = TS_BF16,
+                                  .adapter = {.r = 1, .alpha = 1, .dropout = 0.5, .targets = 3}}};
+    for (size_t i = 0; i < TS_COUNT(tinies); i++) {
+        for (int training = 0; training < 2; training++) {
+            ts_model model;
+            ts_pass pass;
+            uint64_t weights, adapter, activations;
+            const ts_pass_limits limits = {.rows = 13, .loss_rows = 7, .training = training == 1};
+            const ts_adapter_config *config = &tinies[i].adapter;
+            tiny_open(gpu, &tinies[i], &model);
+            MUST(ts_pass_open(&model, limits, &pass, err));
+            MUST(ts_model_plan(&model.config, tinies[i].dtype, TINY_POSITIONS, config, &weights,
+                               &adapter, err));
+            MUST(ts_pass_plan(&model.config, config, limits, &activations, err));
+            cr_assert_eq(weights, model.weights.used_bytes);
+            cr_assert_eq(adapter, model.adapter.used_bytes);
+            cr_assert_eq(activations, pass.device.used_bytes + pass.host.used_bytes);
+            ts_pass_close(&pass);
+            ts_model_close(&model);
+        }
+    }
+    test_gpu_close(gpu);
+}
+
+Test(passes, foreign_tokens_are_refused)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    ts_error error = {0};
+    double sum;
+    const uint32_t ids[] = {1, TINY_VOCAB, 2};
+    const uint8_t supervised[] = {0, 1, 1};
+    tiny_open(gpu, &plain, &model);
+    MUST(ts_pass_open(&model, (ts_pass_limits){.rows = 8, .loss_rows = 8}, &pass, err));
+    MUST(ts_batch_add(&batch, ids, 3, supervised, err));
+    cr_assert_eq(ts_pass_loss(&pass, &batch, &sum, &error), TS_ERR_FORMAT);
+    cr_assert_not_null(strstr(error.message, "token 19, but the model's vocabulary has 19"));
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+    test_gpu_close(gpu);
+}

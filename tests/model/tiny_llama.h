@@ -1,0 +1,193 @@
+// A Llama small enough to differentiate by hand, with random weights, written as Hugging Face
+// lays out a model folder; and batches of several sequences for it.
+#ifndef TESTS_MODEL_TINY_LLAMA_H
+#define TESTS_MODEL_TINY_LLAMA_H
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "device.h"
+#include "model/pass.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    TINY_HIDDEN = 12,
+    TINY_FFN = 10,
+    TINY_LAYERS = 2,
+    TINY_VOCAB = 19,
+    TINY_HEADS = 4,
+    TINY_KV_HEADS = 2,
+    TINY_HEAD_DIM = 4, // so that queries are wider than the stream
+    TINY_POSITIONS = 16,
+    TINY_ROWS = 16,
+};
+
+typedef struct tiny_llama {
+    bool tied;
+    ts_dtype dtype;
+    ts_adapter_config adapter; // r = 0: none
+} tiny_llama;
+
+// Uniform in -1 .. 1; 24 bits, so that a float holds it exactly.
+static inline double tiny_random(uint32_t *state)
+{
+    *state ^= *state << 13; // xorshift32 (Marsaglia 2003)
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return (*state >> 8) * 0x1p-23 - 1;
+}
+
+// A list of tensors with their names and bytes.
+struct tiny_file {
+    ts_tensor tensors[32];
+    char names[32][96];
+    size_t count;
+    uint32_t state;
+    ts_dtype dtype;
+};
+
+static inline void tiny_tensor(struct tiny_file *file, uint32_t rows, uint32_t cols,
+                               const char *name, uint32_t layer)
+{
+    ts_tensor *tensor = &file->tensors[file->count];
+    char *full = file->names[file->count++];
+    size_t count = (size_t)(rows > 0 ? rows : 1) * cols, size = ts_dtype_bytes(file->dtype);
+    char *bytes = malloc(count * size);
+    if (layer < TINY_LAYERS) {
+        snprintf(full, sizeof file->names[0], "model.layers.%u.%s.weight", layer, name);
+    } else {
+        snprintf(full, sizeof file->names[0], "%s.weight", name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        double value = tiny_random(&file->state) * (rows > 0 ? 0.6 : 0.3) + (rows > 0 ? 0 : 1);
+        float narrow = (float)value;
+        uint16_t half = file->dtype == TS_F16 ? ts_f32_to_f16(narrow) : ts_f32_to_bf16(narrow);
+        memcpy(bytes + i * size, file->dtype == TS_F32 ? (void *)&narrow : (void *)&half, size);
+    }
+    *tensor = (ts_tensor){.name = full,
+                          .dtype = file->dtype,
+                          .rank = rows > 0 ? 2 : 1,
+                          .shape = {rows > 0 ? rows : cols, cols},
+                          .bytes = bytes,
+                          .len = count * size};
+}
+
+static inline void tiny_write_config(const char *folder, bool tied)
+{
+    ts_text text = {0}, path = {0};
+    MUST(ts_text_format(
+        &text, err,
+        "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_act\": "
+        "\"silu\", \"hidden_size\": %d, \"intermediate_size\": %d, \"num_hidden_layers\": %d, "
+        "\"vocab_size\": %d, \"num_attention_heads\": %d, \"num_key_value_heads\": %d, "
+        "\"head_dim\": %d, \"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-5, "
+        "\"rope_theta\": 10000.0, \"tie_word_embeddings\": %s}",
+        TINY_HIDDEN, TINY_FFN, TINY_LAYERS, TINY_VOCAB, TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM,
+        TINY_POSITIONS, tied ? "true" : "false"));
+    MUST(ts_path_join(folder, "config.json", &path, err));
+    MUST(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
+    ts_text_free(&text);
+    ts_text_free(&path);
+}
+
+static inline void tiny_write(const char *folder, const tiny_llama *tiny)
+{
+    enum { OUTSIDE = TINY_LAYERS };
+    struct tiny_file file = {.state = 20240607u, .dtype = tiny->dtype};
+    const uint32_t q = TINY_HEADS * TINY_HEAD_DIM, kv = TINY_KV_HEADS * TINY_HEAD_DIM;
+    ts_text bytes = {0}, path = {0};
+    tiny_tensor(&file, TINY_VOCAB, TINY_HIDDEN, "model.embed_tokens", OUTSIDE);
+    for (uint32_t layer = 0; layer < TINY_LAYERS; layer++) {
+        tiny_tensor(&file, 0, TINY_HIDDEN, "input_layernorm", layer);
+        tiny_tensor(&file, 0, TINY_HIDDEN, "post_attention_layernorm", layer);
+        tiny_tensor(&file, q, TINY_HIDDEN, "self_attn.q_proj", layer);
+        tiny_tensor(&file, kv, TINY_HIDDEN, "self_attn.k_proj", layer);
+        tiny_tensor(&file, kv, TINY_HIDDEN, "self_attn.v_proj", layer);
+        tiny_tensor(&file, TINY_HIDDEN, q, "self_attn.o_proj", layer);
+        tiny_tensor(&file, TINY_FFN, TINY_HIDDEN, "mlp.gate_proj", layer);
+        tiny_tensor(&file, TINY_FFN, TINY_HIDDEN, "mlp.up_proj", layer);
+        tiny_tensor(&file, TINY_HIDDEN, TINY_FFN, "mlp.down_proj", layer);
+    }
+    tiny_tensor(&file, 0, TINY_HIDDEN, "model.norm", OUTSIDE);
+    if (!tiny->tied) {
+        tiny_tensor(&file, TINY_VOCAB, TINY_HIDDEN, "lm_head", OUTSIDE);
+    }
+    MUST(ts_safetensors_serialise(file.tensors, file.count, &bytes, err));
+    MUST(ts_path_join(folder, "model.safetensors", &path, err));
+    MUST(ts_file_write_plain(path.bytes, bytes.bytes, bytes.len, err));
+    for (size_t i = 0; i < file.count; i++) {
+        free((void *)(uintptr_t)file.tensors[i].bytes);
+    }
+    ts_text_free(&bytes);
+    ts_text_free(&path);
+    tiny_write_config(folder, tiny->tied);
+}
+
+// Both sides of every pair random: a B of zeros, as training starts, would hide A's gradients.
+static inline void tiny_fill_adapter(ts_model *model)
+{
+    float *values = calloc(model->lora.count, sizeof *values);
+    uint32_t state = 77;
+    for (size_t p = 0; p < (size_t)TINY_LAYERS * TS_MODULE_COUNT; p++) {
+        const ts_view sides[] = {model->lora.pairs[p].a, model->lora.pairs[p].b};
+        for (int s = 0; s < 2 && sides[s].bytes > 0; s++) {
+            uint64_t size = ts_dtype_bytes(sides[s].dtype);
+            uint64_t first = (sides[s].offset - model->lora.values.offset) / size;
+            for (uint64_t i = 0; i < sides[s].bytes / size; i++) {
+                values[first + i] = (float)(0.5 * tiny_random(&state));
+            }
+        }
+    }
+    MUST(ts_gpu_upload(model->gpu, model->lora.values, values, model->lora.count * sizeof *values,
+                       err));
+    free(values);
+}
+
+// The model on `gpu`, with its adapter where it has one.
+static inline void tiny_open(ts_gpu *gpu, const tiny_llama *tiny, ts_model *model)
+{
+    char folder[] = "/tmp/tinysft-test-XXXXXX";
+    cr_assert_not_null(mkdtemp(folder));
+    tiny_write(folder, tiny);
+    MUST(ts_model_open(gpu, &(ts_model_params){.folder = folder, .positions = TINY_POSITIONS},
+                       model, err));
+    MUST(ts_folder_remove(folder, err));
+    if (tiny->adapter.r > 0) {
+        MUST(ts_model_add_lora(model, &tiny->adapter, 42, err));
+        tiny_fill_adapter(model);
+    }
+}
+
+// Sequence `which` of a few, appended to the batch: of 5, 1, 7 and 3 tokens.
+enum { TINY_SEQUENCES = 4 };
+static inline void tiny_add(ts_batch *batch, uint32_t which)
+{
+    static const uint32_t lengths[TINY_SEQUENCES] = {5, 1, 7, 3};
+    uint32_t ids[8], state = 99 + 7919 * which;
+    uint8_t supervised[8];
+    for (uint32_t t = 0; t < lengths[which]; t++) {
+        ids[t] = (uint32_t)((tiny_random(&state) + 1) / 2 * TINY_VOCAB);
+        supervised[t] = t >= 2 && t != 4; // a prompt first, and a gap
+    }
+    MUST(ts_batch_add(batch, ids, lengths[which], supervised, err));
+}
+
+static inline void tiny_pack(ts_batch *batch)
+{
+    for (uint32_t s = 0; s < TINY_SEQUENCES; s++) {
+        tiny_add(batch, s);
+    }
+}
+
+static inline double tiny_distance(const double *have, const double *want, size_t count)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        difference += (have[i] - want[i]) * (have[i] - want[i]);
+        norm += want[i] * want[i];
+    }
+    return sqrt(difference) / (norm > 0 ? sqrt(norm) : 1);
+}
+
+#endif

@@ -1,15 +1,17 @@
 // Causal attention with an online softmax (Milakov, Gimelshein 2018; Dao et al. 2022): one
 // invocation holds one query row of one head with its output in registers and walks the keys.
-// The invocations of a workgroup are 64 neighbouring rows of the same head, so all of them read
+// The queries of one key head are numbered row by row, row * group + head within the group (group:
+// the heads that share the key). A workgroup takes LANES neighbours, so all of its invocations read
 // the same key at the same time; each ignores keys outside its own first .. last.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x = 64) in;
+layout(local_size_x_id = 2) in;
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;
+const uint LANES = gl_WorkGroupSize.x;
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
@@ -25,10 +27,11 @@ shared uint from, to; // the keys that some row of this workgroup sees
 void main()
 {
     const uint me = gl_LocalInvocationID.x;
-    const uint head = workgroup_index() % heads;
-    const uint row = workgroup_index() / heads * 64 + me;
-    const uint safe_row = min(row, rows - 1);
-    const uint my_first = first[safe_row], my_last = last[safe_row];
+    const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
+    const uint number = workgroup_index() / kv_heads * LANES + me;
+    const uint index = min(number, rows * group - 1); // beyond the end: the last one once more
+    const uint row = index / group, head = kv_head * group + index % group;
+    const uint my_first = first[row], my_last = last[row];
 
     if (me == 0) {
         from = my_first;
@@ -41,11 +44,10 @@ void main()
 
     vec4 query[QUADS], sum[QUADS];
     [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        query[d] = scale * q[(safe_row * heads + head) * QUADS + d];
+        query[d] = scale * q[(row * heads + head) * QUADS + d];
         sum[d] = vec4(0);
     }
     float largest = -1e30, total = 0;
-    const uint kv_head = head / (heads / kv_heads);
     for (uint j = from; j <= to; j++) {
         const uint key = (j * kv_heads + kv_head) * QUADS;
         vec4 products = vec4(0);
@@ -63,7 +65,7 @@ void main()
         }
         largest = raised;
     }
-    if (row < rows) {
+    if (number < rows * group) {
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             o[(row * heads + head) * QUADS + d] = sum[d] / total;
         }

@@ -1,14 +1,15 @@
 // dk and dv of one key row and key head: one invocation walks the query rows that see the key,
-// for every head that shares it. 64 neighbouring keys a workgroup; all read the same query.
+// for every head that shares it. LANES neighbouring keys a workgroup; all read the same query.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x = 64) in;
+layout(local_size_x_id = 2) in;
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;
+const uint LANES = gl_WorkGroupSize.x;
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
@@ -27,7 +28,7 @@ void main()
 {
     const uint me = gl_LocalInvocationID.x;
     const uint kv_head = workgroup_index() % kv_heads;
-    const uint first_row = workgroup_index() / kv_heads * 64, row = first_row + me;
+    const uint first_row = workgroup_index() / kv_heads * LANES, row = first_row + me;
     const uint safe_row = min(row, rows - 1);
     const uint my_end = end[safe_row];
 

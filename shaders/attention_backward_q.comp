@@ -1,13 +1,14 @@
 // dq = scale * sum over keys of p (dout.v - delta) k, p = exp(scale q.k - lse): one invocation a
-// query row and head, 64 neighbouring rows a workgroup, walking the keys as attention.comp does.
+// query row and head, numbered and walking the keys as in attention.comp.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x = 64) in;
+layout(local_size_x_id = 2) in;
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;
+const uint LANES = gl_WorkGroupSize.x;
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
@@ -19,33 +20,34 @@ layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
 layout(binding = 7) writeonly buffer Dq { vec4 dq[]; };        // [rows, heads, dim]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
-shared uint from; // the first key that some row of this workgroup sees
+shared uint from, to; // the keys that some row of this workgroup sees
 
 void main()
 {
     const uint me = gl_LocalInvocationID.x;
-    const uint head = workgroup_index() % heads;
-    const uint first_row = workgroup_index() / heads * 64, row = first_row + me;
-    const uint safe_row = min(row, rows - 1);
-    const uint my_first = first[safe_row];
+    const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
+    const uint number = workgroup_index() / kv_heads * LANES + me;
+    const uint index = min(number, rows * group - 1); // beyond the end: the last one once more
+    const uint row = index / group, head = kv_head * group + index % group;
+    const uint my_first = first[row];
 
     if (me == 0) {
         from = my_first;
+        to = row;
     }
     barrier();
     atomicMin(from, my_first);
+    atomicMax(to, row);
     barrier();
-    const uint to = min(first_row + 63, rows - 1); // the last row sees itself
 
     vec4 query[QUADS], grad[QUADS], sum[QUADS];
-    const uint mine = (safe_row * heads + head) * QUADS;
+    const uint mine = (row * heads + head) * QUADS;
     [[unroll]] for (uint d = 0; d < QUADS; d++) {
         query[d] = scale * q[mine + d];
         grad[d] = dout[mine + d];
         sum[d] = vec4(0);
     }
-    const float my_lse = lse[safe_row * heads + head], my_delta = delta[safe_row * heads + head];
-    const uint kv_head = head / (heads / kv_heads);
+    const float my_lse = lse[row * heads + head], my_delta = delta[row * heads + head];
     for (uint j = from; j <= to; j++) {
         const uint key = (j * kv_heads + kv_head) * QUADS;
         vec4 scores = vec4(0), weights = vec4(0);
@@ -61,7 +63,7 @@ void main()
             sum[d] += ds * k[key + d];
         }
     }
-    if (row < rows) {
+    if (number < rows * group) {
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             dq[mine + d] = sum[d];
         }

@@ -1,14 +1,13 @@
 // Attention of rows that share no keys: each is the newest token of its own sequence, whose keys
 // and values lie in a cache. One workgroup is one row of one head. It takes the keys CHUNK at a
-// time: first its invocations split the chunk's keys for the scores, then the output's quads (and,
-// where there are more invocations than quads, the keys again) for the weighted sum. Chunks join
-// by the online softmax (Milakov, Gimelshein 2018), so shared memory does not grow with length.
+// time: first its invocations split the chunk's keys for the scores; then each takes one quad of
+// the output and every PARTS-th key for the weighted sum, with an online softmax of its own
+// (Milakov, Gimelshein 2018). The parts meet once, at the end, so that barriers are few.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define WORKERS 64
 layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
-#include "reduce.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;         // at most WORKERS
@@ -24,8 +23,9 @@ layout(binding = 5) writeonly buffer O { vec4 o[]; };        // [rows, heads, di
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
 
 shared vec4 query[WORKERS];
-shared float weights[CHUNK];
-shared vec4 partial[WORKERS];
+shared float scores[CHUNK];
+shared vec4 sums[WORKERS];
+shared vec2 scales[WORKERS]; // largest score, sum of exp(score - largest)
 
 void main()
 {
@@ -40,45 +40,40 @@ void main()
     if (me < QUADS) {
         query[me] = scale * q[(row * heads + head) * QUADS + me];
     }
-    barrier();
 
     vec4 sum = vec4(0);
     float largest = -1e30, total = 0;
     for (uint from = my_first; from < end; from += CHUNK) {
         const uint count = min(CHUNK, end - from);
-        float highest = -1e30;
+        barrier(); // the query is there; the last chunk's scores are used
         for (uint j = me; j < count; j += WORKERS) {
             const uint key = ((from + j) * kv_heads + kv_head) * QUADS;
             vec4 products = vec4(0);
             for (uint d = 0; d < QUADS; d++) {
                 products += query[d] * k[key + d];
             }
-            weights[j] = products.x + products.y + products.z + products.w;
-            highest = max(highest, weights[j]);
-        }
-        const float raised = max(largest, workgroup_max(highest));
-        const float shrink = exp(largest - raised);
-        largest = raised;
-        total *= shrink;
-        sum *= shrink;
-        for (uint j = me; j < count; j += WORKERS) {
-            weights[j] = exp(weights[j] - raised);
-            total += weights[j];
+            scores[j] = products.x + products.y + products.z + products.w;
         }
         barrier();
-        if (part < PARTS) {
-            for (uint j = part; j < count; j += PARTS) {
-                sum += weights[j] * v[((from + j) * kv_heads + kv_head) * QUADS + quad];
-            }
+        for (uint j = part; j < count && part < PARTS; j += PARTS) {
+            const float raised = max(largest, scores[j]);
+            const float shrink = exp(largest - raised), weight = exp(scores[j] - raised);
+            total = total * shrink + weight;
+            sum = sum * shrink + weight * v[((from + j) * kv_heads + kv_head) * QUADS + quad];
+            largest = raised;
         }
-        barrier(); // the next chunk writes the weights again
     }
-    total = workgroup_sum(total);
-    partial[me] = sum;
+    sums[me] = sum;
+    scales[me] = vec2(largest, total);
     barrier();
     if (me < QUADS) {
         for (uint p = 1; p < PARTS; p++) {
-            sum += partial[p * QUADS + me];
+            const vec2 other = scales[p * QUADS + me];
+            const float raised = max(largest, other.x);
+            const float shrink = exp(largest - raised), weight = exp(other.x - raised);
+            total = total * shrink + other.y * weight;
+            sum = sum * shrink + sums[p * QUADS + me] * weight;
+            largest = raised;
         }
         o[(row * heads + head) * QUADS + me] = sum / total;
     }

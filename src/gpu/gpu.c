@@ -37,6 +37,13 @@ ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err)
     }
 }
 
+bool ts_gpu_is_simd(const ts_gpu_caps *caps)
+{
+    const VkSubgroupFeatureFlags needed =
+        VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    return ts_gpu_is_cpu(caps) && (caps->subgroup_operations & needed) == needed;
+}
+
 const char *ts_gpu_type_name(VkPhysicalDeviceType type)
 {
     switch (type) {
@@ -209,6 +216,9 @@ static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
         .api_version = p->apiVersion,
         .type = p->deviceType,
         .subgroup_size = subgroup.subgroupSize,
+        .subgroup_operations = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT
+                                   ? subgroup.supportedOperations
+                                   : 0,
         .max_invocations = p->limits.maxComputeWorkGroupInvocations,
         .shared_bytes = p->limits.maxComputeSharedMemorySize,
         .max_binding_bytes = p->limits.maxStorageBufferRange,

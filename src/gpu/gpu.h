@@ -17,6 +17,7 @@ typedef struct ts_gpu_caps {
     uint32_t api_version;
     VkPhysicalDeviceType type;
     uint32_t subgroup_size;
+    VkSubgroupFeatureFlags subgroup_operations; // in compute shaders
     uint32_t max_invocations;      // of one workgroup
     uint32_t max_groups[3];        // of one dispatch
     uint32_t shared_bytes;         // of one workgroup
@@ -34,6 +35,9 @@ static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
 {
     return caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
+// A driver that runs shaders on the CPU and can pass values between lanes: what the *_simd shaders
+// are written for.
+bool ts_gpu_is_simd(const ts_gpu_caps *caps);
 const char *ts_gpu_type_name(VkPhysicalDeviceType type);
 
 // Everything Vulkan offers here, in Vulkan's order, and which one would be taken. The caller

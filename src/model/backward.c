@@ -2,7 +2,7 @@
 // not keep and is cheap to make again (norms' outputs, swiglu's) is made again.
 #include "model/internal.h"
 
-#include "ops/kernels.h"
+#include "ops/attention.h"
 
 #include <math.h>
 
@@ -85,6 +85,9 @@ static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t r
     ts_recorder *recorder = pass->model->recorder;
     ts_layer_state *state = &pass->layers[layer];
     float scale = 1 / sqrtf((float)config->head_dim);
+    const ts_gpu_caps *caps = ts_gpu_capabilities(pass->model->gpu);
+    const ts_attention_choice for_q = ts_attention_choose(caps, config->head_dim, 3);
+    const ts_attention_choice for_kv = ts_attention_choose(caps, config->head_dim, 4);
     ts_attention_delta(recorder, &(struct ts_attention_delta_args){.o = state->o,
                                                                    .dout = pass->dout,
                                                                    .delta = pass->delta,
@@ -104,7 +107,10 @@ static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t r
                                                                    .heads = config->heads,
                                                                    .kv_heads = config->kv_heads,
                                                                    .scale = scale,
-                                                                   .dim = config->head_dim});
+                                                                   .dim = config->head_dim,
+                                                                   .lanes = for_q.lanes,
+                                                                   .per_lane = for_q.per_lane,
+                                                                   .shader = for_q.shader});
     ts_attention_backward_kv(recorder,
                              &(struct ts_attention_backward_kv_args){.q = state->q,
                                                                      .k = state->k,
@@ -119,7 +125,10 @@ static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t r
                                                                      .heads = config->heads,
                                                                      .kv_heads = config->kv_heads,
                                                                      .scale = scale,
-                                                                     .dim = config->head_dim});
+                                                                     .dim = config->head_dim,
+                                                                     .lanes = for_kv.lanes,
+                                                                     .per_lane = for_kv.per_lane,
+                                                                     .shader = for_kv.shader});
 }
 
 static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)

@@ -1,7 +1,7 @@
 // The forward pass of a Llama (Touvron et al. 2023), one layer after the other.
 #include "model/internal.h"
 
-#include "ops/kernels.h"
+#include "ops/attention.h"
 
 #include <math.h>
 
@@ -85,6 +85,8 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
                                       });
         return;
     }
+    const ts_attention_choice choice =
+        ts_attention_choose(ts_gpu_capabilities(pass->model->gpu), config->head_dim, 2);
     ts_attention(recorder, &(struct ts_attention_args){
                                .q = state->q,
                                .k = state->k,
@@ -99,6 +101,9 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
                                .kv_heads = config->kv_heads,
                                .scale = scale,
                                .dim = config->head_dim,
+                               .lanes = choice.lanes,
+                               .per_lane = choice.per_lane,
+                               .shader = choice.shader,
                            });
 }
 

@@ -17,7 +17,7 @@
 #define U32(name) {'u', #name},
 #define F32(name) {'f', #name},
 #define CONSTANT(name) {'c', #name},
-#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, groups, TOLERANCE)                         \
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, groups, TOLERANCE)                        \
     [TS_KERNEL_##kernel] = {.name = #kernel,                                                       \
                             .shaders = {FILES NULL},                                               \
                             .buffers = {VIEWS{0}},                                                 \
@@ -51,7 +51,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #define GROUPS(x, y)                                                                               \
     groups[0] = (x);                                                                               \
     groups[1] = (y);
-#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                           \
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
     static void sizes_of_##kernel(const uint32_t *push, const uint32_t *constant, uint64_t *out,   \
                                   uint64_t groups[2])                                              \
     {                                                                                              \
@@ -107,7 +107,7 @@ static double float_of(uint32_t bits)
 #define U32(name) ref.name = *push++;
 #define F32(name) ref.name = float_of(*push++);
 #define CONSTANT(name) ref.name = *constant++;
-#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                           \
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
     static void mirror_##kernel(const ts_dispatch *dispatch)                                       \
     {                                                                                              \
         double *copies[10] = {0}, **copy = copies;                                                 \
@@ -218,7 +218,7 @@ static uint32_t bits_of(float value)
 #define U32(name) *push++ = args->name;
 #define F32(name) *push++ = bits_of(args->name);
 #define CONSTANT(name) *constant++ = args->name;
-#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                           \
+#define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
     void ts_##kernel(ts_recorder *recorder, const struct ts_##kernel##_args *args)                 \
     {                                                                                              \
         ts_dispatch dispatch = {0};                                                                \

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "device.h"
+#include "ops/attention.h"
 #include "ops/gemm.h"
 
 #include <criterion/parameterized.h>
@@ -115,6 +116,13 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
     if (dim != NULL && kernel == TS_KERNEL_rope && pick(state, 2)) {
         *dim = 6;
     }
+    ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
+    asked.type = shader == 1 ? VK_PHYSICAL_DEVICE_TYPE_CPU : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    if (field_of(kernel, d, "per_lane") != NULL) {
+        const ts_attention_choice choice = ts_attention_choose(&asked, *dim, 2 + pick(state, 3));
+        *field_of(kernel, d, "lanes") = choice.lanes;
+        *field_of(kernel, d, "per_lane") = choice.per_lane;
+    }
     if (kernel == TS_KERNEL_gemm) {
         uint32_t layout = *field_of(kernel, d, "layout");
         uint32_t m = d->push[0], n = d->push[1], k = d->push[2], extra = pick(state, 3) * 2;
@@ -125,9 +133,6 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
                                     .lda = (layout == TS_TN ? m : k) + extra,
                                     .ldb = (layout == TS_NT ? k : n) + extra,
                                     .ldc = n + extra};
-        ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
-        asked.type =
-            shader == 1 ? VK_PHYSICAL_DEVICE_TYPE_CPU : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
         ts_gemm_choose(&asked, layout, &args);
         d->push[3] = args.lda, d->push[4] = args.ldb, d->push[5] = args.ldc;
         uint32_t *c = d->pipeline.constants + 1;

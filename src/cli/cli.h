@@ -44,6 +44,10 @@ bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 int ts_cli_fail(const ts_error *err);
 extern bool ts_cli_verbose;
 
+// What --profile shows: time on the device by shader, slowest first.
+struct ts_profile;
+void ts_cli_print_profile(const struct ts_profile *profile);
+
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices;
 

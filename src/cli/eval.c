@@ -19,6 +19,7 @@ enum { MAX_SETTINGS = 12 };
 struct options {
     const char *model, *adapter, *data, *train_data, *output_dir, *png, *template, *title;
     uint64_t max_new_tokens;
+    bool profile;
     ts_gpu_params device;
 };
 
@@ -34,6 +35,7 @@ struct session {
     ts_questions questions;
     bool *seen; // NULL: no telling
     ts_gpu *gpu;
+    ts_profile profile;
     ts_model model;
     ts_answers base, tuned;
     ts_setting settings[MAX_SETTINGS];
@@ -226,6 +228,10 @@ static ts_status open_all(struct session *s, ts_error *err)
     if (loading.stream != NULL) {
         ts_progress_end(&loading);
     }
+    if (o->profile) {
+        TS_TRY(ts_profile_open(s->gpu, &s->profile, err));
+        ts_recorder_profile(s->model.recorder, &s->profile);
+    }
     if (o->adapter != NULL) {
         TS_TRY(ts_model_load_lora(&s->model, o->adapter, err));
     }
@@ -384,6 +390,7 @@ static void close_session(struct session *s)
     ts_answers_free(&s->base);
     ts_answers_free(&s->tuned);
     ts_model_close(&s->model);
+    ts_profile_close(&s->profile);
     ts_gpu_close(s->gpu);
     ts_questions_free(&s->questions);
     ts_prompts_close(&s->prompts);
@@ -421,6 +428,7 @@ static int run(int argc, char **argv)
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},
+        {"profile", NULL, TS_FLAG_SWITCH, &o.profile, NULL, "time on the device by shader"},
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
     };
     if (ts_flags_ask_help(argc, argv)) {
@@ -437,6 +445,7 @@ static int run(int argc, char **argv)
     if (o.adapter != NULL) {
         TS_TRY(answer(&session, "fine-tuned", true, &session.tuned, err));
     }
+    ts_cli_print_profile(&session.profile);
     TS_TRY(report(&session, err));
 out:
     close_session(&session);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "gpu/gpu.h"
+#include "gpu/profile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,19 @@ int ts_cli_fail(const ts_error *err)
         fprintf(stderr, "  at %s:%d\n", err->file, err->line);
     }
     return (int)err->code;
+}
+
+void ts_cli_print_profile(const ts_profile *profile)
+{
+    double total = 0;
+    for (size_t i = 0; i < profile->row_count; i++) {
+        total += profile->rows[i].seconds;
+    }
+    for (size_t i = 0; i < profile->row_count; i++) {
+        const ts_profile_row *row = &profile->rows[i];
+        fprintf(stderr, "  %-24s %8llu dispatches %9.3f s %5.1f %%\n", row->shader,
+                (unsigned long long)row->dispatches, row->seconds, 100 * row->seconds / total);
+    }
 }
 
 static void print_help(FILE *stream)

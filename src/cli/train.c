@@ -164,19 +164,6 @@ out:
     return status;
 }
 
-static void print_profile(const ts_profile *profile)
-{
-    double total = 0;
-    for (size_t i = 0; i < profile->row_count; i++) {
-        total += profile->rows[i].seconds;
-    }
-    for (size_t i = 0; i < profile->row_count; i++) {
-        const ts_profile_row *row = &profile->rows[i];
-        fprintf(stderr, "  %-24s %8llu dispatches %9.3f s %5.1f %%\n", row->shader,
-                (unsigned long long)row->dispatches, row->seconds, 100 * row->seconds / total);
-    }
-}
-
 // The plan against the device that would run it, without touching it.
 static void dry_run_device(const struct options *options, uint64_t needed)
 {
@@ -210,7 +197,7 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
         ts_progress_end(&display.bar);
     }
     TS_TRY(status);
-    print_profile(&profile);
+    ts_cli_print_profile(&profile);
     TS_TRY(write_curve(trainer, err));
     fprintf(stderr,
             "%s: adapter_model.safetensors, adapter_config.json, README.md, "

@@ -1,0 +1,104 @@
+// Choosing a device, and what is said when there is none. Each test is a process of its own, so it
+// may bend the environment that the Vulkan loader reads.
+#include "device.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+Test(device, enumerates_and_explains)
+{
+    ts_gpu_list list;
+    MUST(ts_gpu_enumerate(&(ts_gpu_params){0}, &list, err));
+    cr_assert_gt(list.count, 0);
+    cr_assert_lt(list.chosen, list.count);
+    cr_assert_gt(strlen(list.reason), 0);
+    for (size_t i = 0; i < list.count; i++) {
+        const ts_gpu_caps *caps = &list.caps[i];
+        cr_assert_gt(strlen(caps->name), 0);
+        cr_assert_gt(strlen(caps->driver), 0);
+        cr_assert_geq(caps->subgroup_size, 1);
+        cr_assert_geq(caps->max_invocations, 128);
+        cr_assert_gt(caps->memory_bytes, 0);
+        cr_assert_leq(caps->memory_free_bytes, caps->memory_bytes);
+        cr_assert_geq(caps->max_binding_bytes, 1 << 27);
+    }
+    free(list.caps);
+}
+
+Test(device, opens_by_number_and_by_part_of_its_name)
+{
+    ts_gpu_list list;
+    ts_gpu *gpu = NULL;
+    MUST(ts_gpu_enumerate(&(ts_gpu_params){.device = "0"}, &list, err));
+    cr_assert_eq(list.chosen, 0);
+    cr_assert_str_eq(list.reason, "asked for by --device");
+    char part[6] = "";
+    for (int i = 0; i < 5 && list.caps[0].name[i] != '\0'; i++) {
+        char c = list.caps[0].name[i];
+        part[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c); // case does not matter
+    }
+    if (list.count == 1) {
+        MUST(ts_gpu_open(&(ts_gpu_params){.device = part}, &gpu, err));
+        cr_assert_str_eq(ts_gpu_capabilities(gpu)->name, list.caps[0].name);
+        cr_assert_not(ts_gpu_is_mirror(gpu));
+        ts_gpu_close(gpu);
+    }
+    free(list.caps);
+}
+
+Test(device, unknown_ones_are_answered_with_a_list)
+{
+    static const char *const wrong[] = {"no such card", "99", "0x", "18446744073709551616", "-1"};
+    ts_gpu_list list;
+    MUST(ts_gpu_enumerate(&(ts_gpu_params){0}, &list, err));
+    for (size_t i = 0; i < TS_COUNT(wrong); i++) {
+        ts_gpu *gpu = NULL;
+        ts_error err = {0};
+        cr_assert_eq(ts_gpu_open(&(ts_gpu_params){.device = wrong[i]}, &gpu, &err), TS_ERR_ARGUMENT,
+                     "%s", wrong[i]);
+        cr_assert_null(gpu);
+        cr_assert_not_null(strstr(err.message, wrong[i]), "%s", err.message);
+        cr_assert_not_null(strstr(err.message, list.caps[0].name), "%s", err.message);
+    }
+    free(list.caps);
+}
+
+// What the log said, for the tests below.
+static char logged[1024];
+static void keep_log(void *user, ts_log_level level, const char *message)
+{
+    (void)user, (void)level;
+    snprintf(logged, sizeof logged, "%s", message);
+}
+
+Test(device, says_that_a_cpu_is_slow_only_where_nobody_asked)
+{
+    ts_gpu *gpu = NULL;
+    ts_log_set_sink(keep_log, NULL);
+    MUST(ts_gpu_open(&(ts_gpu_params){.device = "0"}, &gpu, err));
+    bool cpu = ts_gpu_is_cpu(ts_gpu_capabilities(gpu));
+    ts_gpu_close(gpu);
+    cr_assert_str_empty(logged);
+    MUST(ts_gpu_open(&(ts_gpu_params){0}, &gpu, err));
+    cpu = cpu && ts_gpu_is_cpu(ts_gpu_capabilities(gpu));
+    ts_gpu_close(gpu);
+    cr_assert_eq(strstr(logged, "running on the CPU") != NULL, cpu, "%s", logged);
+}
+
+Test(device, no_driver_says_what_to_install)
+{
+    ts_gpu *gpu = NULL;
+    ts_gpu_list list;
+    ts_error err = {0};
+    setenv("VK_DRIVER_FILES", "/nonexistent/driver.json", 1);
+    setenv("VK_ICD_FILENAMES", "/nonexistent/driver.json", 1); // what older loaders read
+    unsetenv("TINYSFT_VALIDATE"); // the layer has an opinion of its own on this
+    cr_assert_eq(ts_gpu_open(&(ts_gpu_params){0}, &gpu, &err), TS_ERR_DEVICE);
+    cr_assert_null(gpu);
+    cr_assert_not_null(strstr(err.message, "no Vulkan driver"), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "mesa-vulkan-drivers"), "%s", err.message);
+    cr_assert_null(strchr(err.message, '\n'));
+    cr_assert_eq(ts_gpu_enumerate(&(ts_gpu_params){0}, &list, &err), TS_ERR_DEVICE);
+    cr_assert_eq(list.count, 0);
+}

@@ -1,0 +1,107 @@
+// "The validation layer had nothing to say" is worth something only if it would have spoken. So
+// here things are done wrong on purpose, and it must be heard.
+#include "base/log.h"
+#include "device.h"
+#include "gpu/internal.h"
+#include "ops/kernels.h"
+#include "ops/shaders.h"
+
+#include <string.h>
+
+static char heard[4096];
+static void keep_log(void *user, ts_log_level level, const char *message)
+{
+    (void)user, (void)level;
+    snprintf(heard, sizeof heard, "%s", message);
+}
+
+// A device under validation, or a skipped test where the layer is not installed.
+static ts_gpu *open_validated(void)
+{
+    ts_gpu *gpu = NULL;
+    ts_error err = {0};
+    ts_log_set_sink(keep_log, NULL);
+    ts_status status = ts_gpu_open(&(ts_gpu_params){.device = "0", .validate = true}, &gpu, &err);
+    if (status == TS_ERR_DEVICE && strstr(err.message, "is not installed") != NULL) {
+        cr_assert_not_null(strstr(err.message, "vulkan-validationlayers"));
+        cr_skip_test("the validation layer is not installed");
+    }
+    cr_assert_eq(status, TS_OK, "%s", err.message);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", heard);
+    return gpu;
+}
+
+// Two additions, y += x and z += y. The second's access to y may be declared wrongly, so that the
+// recorder leaves out the barrier.
+static void add_twice(ts_gpu *gpu, bool lie)
+{
+    ts_gpu_arena arena = {.gpu = gpu, .block_bytes = 1 << 16};
+    ts_recorder *recorder;
+    ts_view x, y, z;
+    const struct ts_shader *shader = ts_shader_table;
+    while (strcmp(shader->name, "add") != 0) {
+        shader++;
+    }
+    MUST(ts_recorder_open(gpu, &recorder, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 256, &x, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 256, &y, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 256, &z, err));
+    ts_dispatch dispatch = {.pipeline = {.words = shader->words,
+                                         .word_bytes = shader->bytes,
+                                         .name = shader->name,
+                                         .binding_count = 2},
+                            .views = {y, x},
+                            .access = {lie ? TS_READ : TS_READ_WRITE, TS_READ},
+                            .view_count = 2,
+                            .push = {256},
+                            .push_count = 1,
+                            .groups = {2, 1, 1}};
+    ts_recorder_dispatch(recorder, &dispatch);
+    dispatch.views[0] = z;
+    dispatch.views[1] = y;
+    ts_recorder_dispatch(recorder, &dispatch);
+    cr_assert_eq(ts_recorder_statistics(recorder).barriers, lie ? 0 : 1);
+    MUST(ts_recorder_run(recorder, err));
+    ts_recorder_close(recorder);
+    ts_gpu_arena_close(&arena);
+}
+
+Test(validation, silent_where_all_is_right)
+{
+    ts_gpu *gpu = open_validated();
+    add_twice(gpu, false);
+    ts_gpu_close(gpu);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", heard);
+}
+
+Test(validation, hears_a_missing_barrier)
+{
+    ts_gpu *gpu = open_validated();
+    add_twice(gpu, true);
+    ts_gpu_close(gpu);
+    cr_assert_gt(ts_gpu_validation_messages(), 0);
+    cr_assert_not_null(strstr(heard, "SYNC-HAZARD"), "%s", heard);
+}
+
+Test(validation, hears_a_buffer_that_is_never_freed)
+{
+    ts_gpu *gpu = open_validated();
+    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                     .size = 256,
+                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+    VkBuffer buffer;
+    cr_assert_eq(gpu->vk.vkCreateBuffer(gpu->device, &info, NULL, &buffer), VK_SUCCESS);
+    ts_gpu_close(gpu);
+    cr_assert_gt(ts_gpu_validation_messages(), 0);
+}
+
+Test(validation, the_environment_asks_for_it)
+{
+    ts_gpu *gpu = open_validated(); // skips where the layer is missing
+    ts_gpu_close(gpu);
+    setenv("TINYSFT_VALIDATE", "1", 1);
+    MUST(ts_gpu_open(&(ts_gpu_params){.device = "0"}, &gpu, err));
+    add_twice(gpu, true);
+    ts_gpu_close(gpu);
+    cr_assert_gt(ts_gpu_validation_messages(), 0, "TINYSFT_VALIDATE=1 is not heeded");
+}

@@ -110,6 +110,9 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
         // A cache is longer than one chunk of attention_decode, and much longer than the rows.
         *kv_rows = *rows + pick(state, kernel == TS_KERNEL_attention_decode ? 700 : 40);
     }
+    if (kernel == TS_KERNEL_attention_decode && *dim == 16) {
+        *dim = 256; // the widest head: an invocation for every quad
+    }
     if (target_rows != NULL) {
         *target_rows = *rows + pick(state, 40);
     }

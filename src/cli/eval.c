@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 12 };
+enum { MAX_SETTINGS = 12, MAX_NEW_TOKENS = 100000 };
+
+#define DEFAULT_DATA "data/eval.json"
 
 struct options {
     const char *model, *adapter, *data, *train_data, *output_dir, *png, *template, *title;
@@ -25,7 +27,7 @@ struct options {
 
 // Everything of one evaluation, freed together.
 struct session {
-    const struct options *options;
+    struct options *options;
     ts_adapter_config adapter; // r is 0 without one
     cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
     ts_tokenizer *tokenizer;
@@ -203,6 +205,25 @@ static ts_status answer(struct session *s, const char *label, bool adapter, ts_a
     return status;
 }
 
+// Where the results go is settled before the work, so that none is lost to a folder that is not
+// there.
+static ts_status prepare_output(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct options *o = s->options;
+    const char *folder;
+    TS_TRY(ts_folder_make(o->output_dir, err));
+    if (o->png == NULL) {
+        TS_TRY(format(s, &o->png, err, "%s/evaluation_screenshot.png", o->output_dir));
+    } else if (ts_path_name(o->png) != o->png) {
+        int len = (int)(ts_path_name(o->png) - o->png);
+        TS_TRY(format(s, &folder, err, "%.*s", len, o->png));
+        TS_TRY(ts_folder_make(folder, err));
+    }
+out:
+    return status;
+}
+
 static ts_status open_all(struct session *s, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -214,7 +235,11 @@ static ts_status open_all(struct session *s, ts_error *err)
     TS_TRY(choose_style(s, err));
     TS_TRY(ts_model_config_read(o->model, &s->config, err));
     TS_TRY(ts_tokenizer_open(o->model, &s->tokenizer, err));
-    TS_TRY(ts_prompts_open(o->data, &s->prompts, err));
+    if (o->data == NULL && !ts_file_exists(DEFAULT_DATA)) {
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "there is no " DEFAULT_DATA " here: --data FILE names the prompts");
+    }
+    TS_TRY(ts_prompts_open(o->data != NULL ? o->data : DEFAULT_DATA, &s->prompts, err));
     TS_TRY(mark_seen(s, err));
     TS_TRY(ts_questions_make(&s->prompts, o->model, s->tokenizer, s->style, s->config.max_positions,
                              &s->questions, err));
@@ -233,7 +258,9 @@ static ts_status open_all(struct session *s, ts_error *err)
         ts_recorder_profile(s->model.recorder, &s->profile);
     }
     if (o->adapter != NULL) {
-        TS_TRY(ts_model_load_lora(&s->model, o->adapter, err));
+        if ((status = ts_model_load_lora(&s->model, o->adapter, err)) != TS_OK) {
+            ts_error_context(err, "--adapter on --model %s", o->model);
+        }
     }
 out:
     return status;
@@ -297,7 +324,7 @@ static ts_status describe(struct session *s, ts_error *err)
     const ts_model_config *c = &s->config;
     const ts_gpu_caps *caps = ts_gpu_capabilities(s->gpu);
     const char *value;
-    TS_TRY(format(s, &value, err, "%s (%u layers of %u)", o->model, c->layers, c->hidden));
+    TS_TRY(format(s, &value, err, "%s (%u layers, width %u)", o->model, c->layers, c->hidden));
     TS_TRY(add_setting(s, "Model", value));
     if (o->adapter != NULL) {
         TS_TRY(describe_adapter(s, err));
@@ -328,11 +355,15 @@ static void print_rate(const ts_rate *rate)
 
 static void print_summary(const struct session *s, const ts_results *results)
 {
-    const ts_paired *paired = &results->held_out;
+    // The headline is on what training never saw; where it saw everything, on that.
+    bool all_seen = results->held_out.base.prompts == 0;
+    const ts_paired *paired = all_seen ? &results->seen : &results->held_out;
     bool tuned = results->tuned != NULL;
-    printf("%u %s\n%-28s %18s%s\n", paired->base.prompts,
-           s->seen != NULL ? "prompts that training never saw" : "prompts", "", "base",
-           tuned ? "          fine-tuned" : "");
+    printf("%s: %u\n%-28s %18s%s\n",
+           all_seen          ? "prompts, all of them seen in training"
+           : s->seen != NULL ? "prompts that training never saw"
+                             : "prompts",
+           paired->base.prompts, "", "base", tuned ? "          fine-tuned" : "");
     printf("%-28s %18.3f", "Loss on reference answers", paired->base.loss);
     printf(tuned ? "  %18.3f\n" : "\n", paired->tuned.loss);
     for (ts_metric metric = 0; metric < TS_METRIC_COUNT; metric++) {
@@ -354,12 +385,9 @@ static ts_status report(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct options *o = s->options;
     bool tuned = o->adapter != NULL;
-    const char *folder = o->output_dir, *png = o->png, *title = o->title, *name;
+    const char *title = o->title, *name;
     int len = base_name(o->model, &name);
     ts_results results = {0};
-    if (png == NULL) {
-        TS_TRY(format(s, &png, err, "%s/evaluation_screenshot.png", folder));
-    }
     if (title == NULL) {
         TS_TRY(tuned ? format(s, &title, err, "%.*s before and after LoRA fine-tuning", len, name)
                      : format(s, &title, err, "%.*s", len, name));
@@ -373,11 +401,11 @@ static ts_status report(struct session *s, ts_error *err)
                                       .tuned = s->tuned.responses,
                                       .seen = s->seen};
     TS_TRY(ts_results_make(&evaluation, &results, err));
-    TS_TRY(ts_report_write(&evaluation, &results, folder, err));
-    TS_TRY(ts_picture_write(&evaluation, &results, png, err));
+    TS_TRY(ts_report_write(&evaluation, &results, o->output_dir, err));
+    TS_TRY(ts_picture_write(&evaluation, &results, o->png, err));
     print_summary(s, &results);
-    printf("written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", folder,
-           tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", png);
+    printf("written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", o->output_dir,
+           tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", o->png);
 out:
     ts_results_free(&results);
     return status;
@@ -406,14 +434,14 @@ static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    struct options o = {.data = "data/eval.json", .max_new_tokens = 64};
+    struct options o = {.max_new_tokens = 64};
     struct session session = {.options = &o};
     const ts_flag flags[] = {
         {"model", NULL, TS_FLAG_TEXT, &o.model, "DIR", "Hugging Face folder of a Llama", 0, 0,
          true},
         {"adapter", NULL, TS_FLAG_TEXT, &o.adapter, "OUT",
          "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
-        {"data", NULL, TS_FLAG_TEXT, &o.data, "FILE", "the prompts [data/eval.json]"},
+        {"data", NULL, TS_FLAG_TEXT, &o.data, "FILE", "the prompts [" DEFAULT_DATA "]"},
         {"train-data", NULL, TS_FLAG_TEXT, &o.train_data, "FILE",
          "what the adapter was trained on, to tell prompts that\ntraining saw [as OUT says]"},
         {"output-dir", NULL, TS_FLAG_TEXT, &o.output_dir, "DIR",
@@ -421,7 +449,7 @@ static int run(int argc, char **argv)
         {"png", NULL, TS_FLAG_TEXT, &o.png, "FILE",
          "the picture [evaluation_screenshot.png in that folder]"},
         {"max-new-tokens", NULL, TS_FLAG_UINT, &o.max_new_tokens, "N", "of an answer [64]", 1,
-         1 << 20},
+         MAX_NEW_TOKENS},
         {"chat-template", NULL, TS_FLAG_TEXT, &o.template, "NAME",
          "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
         {"title", NULL, TS_FLAG_TEXT, &o.title, "TEXT", "of the picture [from the model]"},
@@ -440,7 +468,7 @@ static int run(int argc, char **argv)
         o.output_dir = o.adapter != NULL ? o.adapter : ".";
     }
     TS_TRY(open_all(&session, err));
-    TS_TRY(ts_folder_make(o.output_dir, err)); // before the work, so that none is lost
+    TS_TRY(prepare_output(&session, err));
     TS_TRY(answer(&session, "base", false, &session.base, err));
     if (o.adapter != NULL) {
         TS_TRY(answer(&session, "fine-tuned", true, &session.tuned, err));

@@ -1,0 +1,148 @@
+// `tinysft-vk eval` as a person runs it.
+#include "program.h"
+
+#define BASE PROJECT_FOLDER "/assets/base"
+
+static const char prompts[] =
+    "[{\"id\": \"a\", \"category\": \"factual\", \"prompt\": \"What is the capital of France?\","
+    " \"reference\": \"The capital of France is Paris.\", \"facts\": [[\"Paris\"]]},"
+    " {\"id\": \"b\", \"category\": \"factual\", \"prompt\": \"What do cows eat?\","
+    " \"reference\": \"Cows eat grass.\", \"facts\": [[\"grass\"]]}]";
+static const char rows[] =
+    "{\"prompt\": \"what is the capital of france\", \"completion\": \"Paris.\"}\n"
+    "{\"prompt\": \"Good morning!\", \"completion\": \"Good morning to you.\"}\n";
+
+struct place {
+    char folder[64], data[96], rows[96], out[96], png[96];
+};
+
+static void place_open(struct place *p)
+{
+    snprintf(p->folder, sizeof p->folder, "%s", test_folder());
+    snprintf(p->data, sizeof p->data, "%s/eval.json", p->folder);
+    snprintf(p->rows, sizeof p->rows, "%s/rows.jsonl", p->folder);
+    snprintf(p->out, sizeof p->out, "%s/out", p->folder);
+    snprintf(p->png, sizeof p->png, "%s/pictures/shot.png", p->folder);
+    test_write(p->folder, "eval.json", prompts);
+    test_write(p->folder, "rows.jsonl", rows);
+}
+
+#define EVAL(place)                                                                                \
+    "eval", "--model", BASE, "--data", (place)->data, "--device", "0", "--max-new-tokens", "8"
+
+static void assert_holds(const char *folder, const char *name, const char *text)
+{
+    ts_text file = test_read(folder, name);
+    cr_assert_not_null(strstr(file.bytes, text), "%s has no '%s'", name, text);
+    ts_text_free(&file);
+}
+
+static void assert_says(const program_result *result, const char *text)
+{
+    cr_assert_not_null(strstr(result->out, text), "no '%s' in: %s", text, result->out);
+}
+
+static void assert_picture(const char *folder, const char *name)
+{
+    ts_text file = test_read(folder, name);
+    cr_assert(file.len > 1000 && memcmp(file.bytes, "\x89PNG\r\n\x1a\n", 8) == 0);
+    ts_text_free(&file);
+}
+
+Test(eval, the_base_alone)
+{
+    struct place p;
+    program_result result;
+    place_open(&p);
+    RUN(&result, EVAL(&p), "--output-dir", p.out);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_says(&result, "Loss on reference answers");
+    assert_holds(p.out, "base_responses.txt", "What is the capital of France?");
+    assert_holds(p.out, "before_after.md", "Cows eat grass.");
+    assert_picture(p.out, "evaluation_screenshot.png");
+    char tuned[128];
+    snprintf(tuned, sizeof tuned, "%s/finetuned_responses.txt", p.out);
+    cr_assert_not(ts_file_exists(tuned));
+    test_folder_remove(p.folder);
+}
+
+// From training to the picture; which prompts training saw is known from what it recorded.
+Test(eval, before_and_after)
+{
+    struct place p;
+    program_result result;
+    char pictures[96];
+    place_open(&p);
+    snprintf(pictures, sizeof pictures, "%s/pictures", p.folder);
+    RUN(&result, "train", "--model", BASE, "--data", p.rows, "--output-dir", p.out, "--device", "0",
+        "--lr", "1e-2");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    RUN(&result, EVAL(&p), "--adapter", p.out, "--png", p.png, "--title", "A title");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_says(&result, "prompts that training never saw: 1");
+    assert_holds(p.out, "before_after.md", "seen in training");
+    assert_holds(p.out, "before_after.md", "A title");
+    assert_holds(p.out, "finetuned_responses.txt", "held out");
+    assert_picture(pictures, "shot.png");
+
+    // The same bytes again.
+    ts_text first = test_read(p.out, "before_after.md");
+    RUN(&result, EVAL(&p), "--adapter", p.out, "--png", p.png, "--title", "A title");
+    ts_text second = test_read(p.out, "before_after.md");
+    cr_assert_str_eq(first.bytes, second.bytes);
+    ts_text_free(&first);
+    ts_text_free(&second);
+
+    // The data moved on: a warning, and the answer by what there is.
+    test_write(p.folder, "rows.jsonl",
+               "{\"prompt\": \"What do cows eat?\", \"completion\": \"Grass.\"}\n"
+               "{\"prompt\": \"What is the capital of France?\", \"completion\": \"Paris.\"}\n");
+    RUN(&result, EVAL(&p), "--adapter", p.out);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_says(&result, "no longer the file");
+    assert_says(&result, "prompts, all of them seen in training: 2");
+    unlink(p.rows);
+    RUN(&result, EVAL(&p), "--adapter", p.out);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_says(&result, "is not here");
+    test_folder_remove(p.folder);
+}
+
+// What is wrong is named, before any answer is generated.
+Test(eval, bad_input)
+{
+    struct place p;
+    program_result result;
+    place_open(&p);
+    RUN(&result, EVAL(&p), "--adapter", p.folder);
+    cr_assert_eq(result.code, TS_ERR_IO, "%s", result.out);
+    assert_says(&result, "adapter_config.json");
+    RUN(&result, EVAL(&p), "--train-data", "nowhere.json");
+    cr_assert_eq(result.code, TS_ERR_IO, "%s", result.out);
+    assert_says(&result, "nowhere.json");
+    RUN(&result, EVAL(&p), "--chat-template", "none-such");
+    cr_assert_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
+    RUN(&result, "eval", "--model", p.folder, "--data", p.data);
+    cr_assert_eq(result.code, TS_ERR_IO, "%s", result.out);
+    test_write(p.folder, "eval.json", "[]");
+    RUN(&result, EVAL(&p));
+    cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
+    test_folder_remove(p.folder);
+}
+
+// An adapter whose tensors have other shapes than this model's.
+Test(eval, an_adapter_of_another_model)
+{
+    static const char *const adapter = SHARED_FOLDER "/golden/gqa/adapter_final";
+    struct place p;
+    program_result result;
+    place_open(&p);
+    if (ts_folder_exists(adapter)) {
+        RUN(&result, EVAL(&p), "--adapter", adapter, "--output-dir", p.out);
+        cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
+        assert_says(&result, "expected shape");
+        assert_says(&result, BASE);
+        cr_assert_not(ts_folder_exists(p.out));
+    }
+    test_folder_remove(p.folder);
+}

@@ -1,0 +1,213 @@
+// Answers and losses of the embedded base model, which ctest always has.
+#include "eval/generate.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "device.h"
+#include "model/pass.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BASE PROJECT_FOLDER "/assets/base"
+
+enum { PROMPTS = 4, MAX_NEW = 24 };
+
+struct setup {
+    ts_gpu *gpu;
+    ts_tokenizer *tokenizer;
+    ts_prompt items[PROMPTS];
+    ts_prompts prompts;
+    ts_questions questions;
+    ts_model model;
+};
+
+static void open_setup(struct setup *s)
+{
+    static const char *const texts[PROMPTS][2] = {
+        {"What is the capital of France?", "The capital of France is Paris."},
+        {"Hi!", "Hello."},
+        {"Tell me what cows eat, and why a cow would want to eat it.", "Cows eat grass."},
+        {"Is </s> a token?", "Yes."},
+    };
+    *s = (struct setup){0};
+    for (int i = 0; i < PROMPTS; i++) {
+        s->items[i] = (ts_prompt){.id = "x", .text = texts[i][0], .reference = texts[i][1]};
+    }
+    s->prompts = (ts_prompts){.items = s->items, .count = PROMPTS};
+    s->gpu = test_gpu_open();
+    MUST(ts_tokenizer_open(BASE, &s->tokenizer, err));
+    MUST(ts_questions_make(&s->prompts, BASE, s->tokenizer, TS_CHAT_ZEPHYR, 512, &s->questions,
+                           err));
+    const ts_model_params params = {.folder = BASE,
+                                    .positions = ts_questions_positions(&s->questions, MAX_NEW)};
+    MUST(ts_model_open(s->gpu, &params, &s->model, err));
+}
+
+static void close_setup(struct setup *s)
+{
+    ts_model_close(&s->model);
+    ts_questions_free(&s->questions);
+    ts_tokenizer_close(s->tokenizer);
+    test_gpu_close(s->gpu);
+}
+
+static void answer(struct setup *s, uint32_t max_new_tokens, ts_answers *out)
+{
+    MUST(ts_answers_make(&s->model, &s->questions,
+                         &(ts_answer_params){.max_new_tokens = max_new_tokens}, out, err));
+}
+
+static void assert_same(const ts_answers *a, const ts_answers *b)
+{
+    for (size_t i = 0; i < PROMPTS; i++) {
+        const ts_response *one = &a->responses[i], *other = &b->responses[i];
+        cr_assert_str_eq(one->text, other->text);
+        cr_assert_eq(one->tokens, other->tokens);
+        cr_assert_eq(one->stopped, other->stopped);
+        cr_assert_float_eq(one->reference_loss, other->reference_loss, 1e-5);
+        cr_assert_eq(one->reference_tokens, other->reference_tokens);
+    }
+}
+
+// One prompt at a time, as on a device whose memory is full, answers as all at once do.
+Test(generate, groups_change_nothing)
+{
+    struct setup s;
+    ts_answers all, alone;
+    open_setup(&s);
+    answer(&s, MAX_NEW, &all);
+    uint64_t used = s.model.weights.used_bytes;
+    s.model.weights.used_bytes = UINT64_MAX / 2; // nothing is left for a cache
+    answer(&s, MAX_NEW, &alone);
+    s.model.weights.used_bytes = used;
+    assert_same(&all, &alone);
+    ts_answers_free(&all);
+    ts_answers_free(&alone);
+    close_setup(&s);
+}
+
+// A lower limit cuts the same answers short, and says so.
+Test(generate, a_limit_cuts_answers_short)
+{
+    struct setup s;
+    ts_answers full, cut;
+    open_setup(&s);
+    answer(&s, MAX_NEW, &full);
+    for (uint32_t limit = 1; limit <= 3; limit++) {
+        answer(&s, limit, &cut);
+        for (size_t i = 0; i < PROMPTS; i++) {
+            const ts_response *whole = &full.responses[i], *part = &cut.responses[i];
+            bool fits = whole->stopped && whole->tokens < limit;
+            cr_assert_eq(part->stopped, fits);
+            cr_assert_eq(part->tokens, fits ? whole->tokens : limit);
+            cr_assert_eq(memcmp(part->text, whole->text, part->len), 0);
+        }
+        ts_answers_free(&cut);
+    }
+    ts_answers_free(&full);
+    close_setup(&s);
+}
+
+// An adapter that was never trained changes nothing; one switched off does not count.
+Test(generate, an_adapter_counts_only_when_on)
+{
+    struct setup s;
+    ts_answers base, fresh, off;
+    open_setup(&s);
+    answer(&s, MAX_NEW, &base);
+    const ts_adapter_config config = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
+    MUST(ts_model_add_lora(&s.model, &config, 1, err));
+    answer(&s, MAX_NEW, &fresh); // its B is zero
+    assert_same(&base, &fresh);
+    float *wild = calloc(s.model.lora.count, sizeof *wild);
+    for (uint64_t i = 0; i < s.model.lora.count; i++) {
+        wild[i] = 1;
+    }
+    MUST(ts_gpu_upload(s.gpu, s.model.lora.values, wild, s.model.lora.count * sizeof *wild, err));
+    free(wild);
+    s.model.lora_enabled = false;
+    answer(&s, MAX_NEW, &off);
+    assert_same(&base, &off);
+    ts_answers_free(&off);
+    s.model.lora_enabled = true;
+    answer(&s, MAX_NEW, &off);
+    cr_assert_gt(fabs(off.responses[0].reference_loss - base.responses[0].reference_loss), 1e-2);
+    ts_answers_free(&base);
+    ts_answers_free(&fresh);
+    ts_answers_free(&off);
+    close_setup(&s);
+}
+
+// The loss is over the reference and its end token, by itself as in company.
+Test(generate, losses_are_the_references)
+{
+    struct setup s;
+    ts_answers answers;
+    open_setup(&s);
+    answer(&s, 1, &answers);
+    for (size_t i = 0; i < PROMPTS; i++) {
+        const ts_chat_tokens *reference = &s.questions.references[i];
+        uint32_t count = (uint32_t)reference->tokens.count;
+        ts_pass pass;
+        ts_batch batch = {0};
+        double sum;
+        MUST(ts_batch_add(&batch, reference->tokens.ids, count, reference->supervised, err));
+        MUST(ts_pass_open(&s.model, (ts_pass_limits){.rows = count, .loss_rows = count}, &pass,
+                          err));
+        MUST(ts_pass_loss(&pass, &batch, &sum, err));
+        cr_assert_eq(batch.label[batch.loss_rows - 1], ts_tokenizer_eos(s.tokenizer));
+        cr_assert_eq(answers.responses[i].reference_tokens, batch.loss_rows);
+        cr_assert_float_eq(answers.responses[i].reference_loss, sum / batch.loss_rows, 1e-5);
+        ts_pass_close(&pass);
+        ts_batch_free(&batch);
+    }
+    ts_answers_free(&answers);
+    close_setup(&s);
+}
+
+// A prompt beyond the model's positions is refused by its id; one that leaves little room for an
+// answer gets as much of it as fits.
+Test(generate, positions_are_the_model_s)
+{
+    struct setup s;
+    ts_answers answers;
+    ts_questions tight = {0};
+    ts_error err = {0};
+    open_setup(&s);
+    uint32_t whole = s.questions.longest_reference, prompt = s.questions.longest_prompt;
+    cr_assert_eq(
+        ts_questions_make(&s.prompts, BASE, s.tokenizer, TS_CHAT_ZEPHYR, whole - 1, &tight, &err),
+        TS_ERR_FORMAT);
+    cr_assert_not_null(strstr(err.message, "prompt 'x'"), "%s", err.message);
+    MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, TS_CHAT_ZEPHYR, whole, &tight, err));
+    cr_assert_eq(ts_questions_positions(&tight, 100000), whole);
+    MUST(ts_answers_make(&s.model, &tight, &(ts_answer_params){.max_new_tokens = 100}, &answers,
+                         err));
+    for (size_t i = 0; i < PROMPTS; i++) {
+        cr_assert(answers.responses[i].stopped ||
+                  tight.prompts[i].count + answers.responses[i].tokens == whole + 1);
+    }
+    cr_assert_leq(prompt, whole);
+    ts_answers_free(&answers);
+    ts_questions_free(&tight);
+    close_setup(&s);
+}
+
+// Where generation_config.json names several end tokens, any of them ends an answer.
+Test(generate, end_tokens_of_the_generation_config)
+{
+    struct setup s;
+    ts_questions more = {0};
+    char folder[] = "/tmp/tinysft-test-XXXXXX", path[64];
+    open_setup(&s);
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/generation_config.json", folder);
+    static const char config[] = "{\"eos_token_id\": [2, 77, 78]}";
+    MUST(ts_file_write(path, config, strlen(config), err));
+    MUST(ts_questions_make(&s.prompts, folder, s.tokenizer, TS_CHAT_ZEPHYR, 512, &more, err));
+    cr_assert_eq(more.end_tokens.count, 3);
+    cr_assert_eq(more.end_tokens.ids[2], 78);
+    MUST(ts_folder_remove(folder, err));
+    ts_questions_free(&more);
+    close_setup(&s);
+}

@@ -49,6 +49,6 @@ struct ts_profile;
 void ts_cli_print_profile(const struct ts_profile *profile);
 
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
-    ts_command_devices;
+    ts_command_devices, ts_command_bench;
 
 #endif

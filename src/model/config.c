@@ -5,6 +5,19 @@
 
 #include <string.h>
 
+const ts_model_config ts_model_config_tinyllama = {
+    .hidden = 2048,
+    .ffn = 5632,
+    .layers = 22,
+    .vocab = 32000,
+    .heads = 32,
+    .kv_heads = 4,
+    .head_dim = 64,
+    .max_positions = 2048,
+    .rms_eps = 1e-5f,
+    .rope_theta = 10000,
+};
+
 enum { MAX_DIMENSION = 1 << 20, MAX_LAYERS = 1024, MAX_HEADS = 1024 };
 
 static ts_status refuse(const char *name, const char *key, const cJSON *value, const char *only,

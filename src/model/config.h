@@ -31,4 +31,7 @@ static inline uint32_t ts_config_kv_size(const ts_model_config *config)
 // TS_ERR_UNSUPPORTED by its key and value.
 ts_status ts_model_config_read(const char *folder, ts_model_config *out, ts_error *err);
 
+// The shape of TinyLlama-1.1B-Chat-v1.0.
+extern const ts_model_config ts_model_config_tinyllama;
+
 #endif

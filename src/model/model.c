@@ -27,11 +27,35 @@ void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *
 // Loading walks over the same tensors three times: to check them, to plan, to upload.
 struct loader {
     ts_model *model;
-    const ts_safetensors *file; // NULL: plan only, every weight stored as `dtype`
+    const ts_safetensors *file; // NULL: a plan or a synthetic model, all stored as `dtype`
     ts_dtype dtype;
     const ts_model_params *params;
     uint64_t done, total; // bytes
 };
+
+// Random bf16 values of a linear layer's usual size, a piece at a time. Only their spread matters,
+// so the generator is the cheapest that has one.
+static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_error *err)
+{
+    enum { PIECE = 1 << 20 };
+    ts_status status = TS_OK;
+    uint16_t *values = NULL;
+    uint64_t count = view.bytes / sizeof *values, state = view.offset + count;
+    float scale = sqrtf(3.0f / (float)cols) / (1 << 23);
+    TS_TRY(ts_alloc(PIECE, sizeof *values, &values, err));
+    for (uint64_t from = 0; from < count; from += PIECE) {
+        uint64_t some = ts_min_u64(PIECE, count - from);
+        for (uint64_t i = 0; i < some; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            values[i] = ts_f32_to_bf16(scale * (float)((int32_t)(state >> 32) >> 8));
+        }
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values,
+                             some * sizeof *values, err));
+    }
+out:
+    free(values);
+    return status;
+}
 
 // Finds, places and uploads one weight of shape [rows, cols], or [cols] with rows = 0.
 static ts_status load_weight(struct loader *loader, const char *name, uint32_t rows, uint32_t cols,
@@ -58,6 +82,8 @@ static ts_status load_weight(struct loader *loader, const char *name, uint32_t r
         if (loader->params->progress != NULL) {
             loader->params->progress(loader->params->user, loader->done, loader->total);
         }
+    } else if (loader->model->gpu != NULL) {
+        TS_TRY(fill_randomly(loader->model, *out, cols, err));
     }
 out:
     return status;
@@ -137,20 +163,34 @@ out:
     return status;
 }
 
+static ts_status open_files(struct loader *loader, ts_safetensors **file, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *folder = loader->params->folder;
+    TS_TRY(ts_model_config_read(folder, &loader->model->config, err));
+    TS_TRY(ts_safetensors_open_model(folder, file, err));
+    loader->file = *file;
+    for (size_t i = 0; i < ts_safetensors_count(*file); i++) {
+        loader->total += ts_safetensors_at(*file, i)->len;
+    }
+out:
+    return status;
+}
+
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_safetensors *file = NULL;
-    struct loader loader = {.model = out, .params = params};
-    *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu}};
-    TS_TRY(ts_model_config_read(params->folder, &out->config, err));
-    TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
-    TS_TRY(ts_safetensors_open_model(params->folder, &file, err));
-    loader.file = file;
-    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
-        loader.total += ts_safetensors_at(file, i)->len;
+    struct loader loader = {.model = out, .params = params, .dtype = TS_BF16};
+    *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
+    if (params->synthetic != NULL) {
+        out->config = *params->synthetic;
+    } else {
+        TS_TRY(open_files(&loader, &file, err));
+        out->weights.block_bytes =
+            ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
     }
-    out->weights.block_bytes = ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
+    TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     TS_TRY(ts_recorder_open(gpu, &out->recorder, err));

@@ -1,0 +1,139 @@
+#include "check/bench.h"
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void show_progress(void *user, const char *what)
+{
+    (void)user;
+    if (isatty(STDERR_FILENO) == 1) {
+        fprintf(stderr, "\r%s\033[K", what);
+    }
+}
+
+static void print_table(const ts_gpu_caps *caps, const ts_bench_result *result)
+{
+    printf("%s (%s)\n%.1f GFLOP/s of f32 multiply-adds, %.1f GB/s copied (read and written), "
+           "the best between the timings\n\n%-44s %11s %9s %8s %9s\n",
+           caps->name, caps->driver, result->flops_per_second * 1e-9,
+           result->bytes_per_second * 1e-9, "", "ms", "GFLOP/s", "of peak", "tokens/s");
+    for (size_t i = 0; i < result->count; i++) {
+        const ts_bench_row *row = &result->rows[i];
+        double rate = row->flops / row->seconds;
+        printf("%-44s %11.2f %9.1f %7.1f%%", row->name, row->seconds * 1e3, rate * 1e-9,
+               100 * rate / result->flops_per_second);
+        if (row->tokens > 0) {
+            printf(" %9.2f", row->tokens / row->seconds);
+        }
+        putchar('\n');
+    }
+}
+
+static ts_status print_json(const ts_gpu_caps *caps, const ts_bench_result *result, ts_error *err)
+{
+    cJSON *json = cJSON_CreateObject(), *rows = cJSON_CreateArray();
+    cJSON_AddStringToObject(json, "device", caps->name);
+    cJSON_AddStringToObject(json, "driver", caps->driver);
+    cJSON_AddNumberToObject(json, "flops_per_second", result->flops_per_second);
+    cJSON_AddNumberToObject(json, "bytes_per_second", result->bytes_per_second);
+    cJSON_AddItemToObject(json, "rows", rows);
+    for (size_t i = 0; i < result->count; i++) {
+        const ts_bench_row *row = &result->rows[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", row->name);
+        cJSON_AddNumberToObject(item, "seconds", row->seconds);
+        cJSON_AddNumberToObject(item, "flops", row->flops);
+        cJSON_AddNumberToObject(item, "tokens", row->tokens);
+        cJSON_AddItemToArray(rows, item);
+    }
+    char *text = cJSON_Print(json);
+    cJSON_Delete(json);
+    if (text == NULL) {
+        return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
+    }
+    puts(text);
+    cJSON_free(text);
+    return TS_OK;
+}
+
+// "128,512" as numbers.
+static ts_status parse_tokens(const char *list, uint32_t *out, size_t most, size_t *count,
+                              ts_error *err)
+{
+    for (*count = 0; *list != '\0' && *count < most; (*count)++) {
+        char *end;
+        unsigned long value = strtoul(list, &end, 10);
+        if (end == list || (*end != ',' && *end != '\0') || value < 2 || value > 1 << 20) {
+            return ts_error_set(err, TS_ERR_ARGUMENT,
+                                "--tokens: expected lengths like 128,512, found '%s'", list);
+        }
+        out[*count] = (uint32_t)value;
+        list = *end == ',' ? end + 1 : end;
+    }
+    return TS_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    ts_gpu_params device = {0};
+    ts_bench_params params = {.progress = show_progress};
+    ts_bench_result result;
+    ts_gpu *gpu = NULL;
+    const char *tokens = "128,512", *only = NULL, *synthetic = NULL;
+    uint32_t lengths[8];
+    uint64_t rounds = 3;
+    bool json = false;
+    const ts_flag flags[] = {
+        {"model", NULL, TS_FLAG_TEXT, &params.folder, "DIR",
+         "a Llama for the whole passes [TinyLlama's shape, random]"},
+        {"synthetic", NULL, TS_FLAG_TEXT, &synthetic, "NAME", "tinyllama: needs no model file"},
+        {"tokens", NULL, TS_FLAG_TEXT, &tokens, "LIST", "lengths of the passes [128,512]"},
+        {"only", NULL, TS_FLAG_TEXT, &only, "PART", "products or passes [both]"},
+        {"rounds", NULL, TS_FLAG_UINT, &rounds, "N", "of each timing, the best counts [3]", 1, 100},
+        {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "for programs instead of people"},
+        {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_bench, flags, TS_COUNT(flags));
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    TS_TRY(parse_tokens(tokens, lengths, TS_COUNT(lengths), &params.token_count, err));
+    if (only != NULL && strcmp(only, "products") != 0 && strcmp(only, "passes") != 0) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--only %s: there are products and passes", only);
+    }
+    if (synthetic != NULL && strcmp(synthetic, "tinyllama") != 0) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", synthetic);
+    }
+    params.tokens = lengths;
+    params.rounds = (uint32_t)rounds;
+    params.products = only == NULL || strcmp(only, "products") == 0;
+    params.passes = only == NULL || strcmp(only, "passes") == 0;
+    TS_TRY(ts_gpu_open(&device, &gpu, err));
+    TS_TRY(ts_bench(gpu, &params, &result, err));
+    show_progress(NULL, "");
+    if (json) {
+        TS_TRY(print_json(ts_gpu_capabilities(gpu), &result, err));
+    } else {
+        print_table(ts_gpu_capabilities(gpu), &result);
+    }
+out:
+    ts_gpu_close(gpu);
+    return status == TS_OK ? 0 : ts_cli_fail(err);
+}
+
+const ts_command ts_command_bench = {
+    .name = "bench",
+    .summary = "measure this device: its peaks, and what part of them is reached",
+    .usage = "[flags]",
+    .run = run,
+};

@@ -8,6 +8,7 @@ packages=(
     libvulkan-dev libvulkan-volk-dev mesa-vulkan-drivers # Vulkan, and a driver for GPU or CPU
     glslc spirv-tools                              # shaders
     libcjson-dev libstb-dev libmd-dev fonts-dejavu-core # JSON, pictures, SHA-256, typeface
+    libcurl4-openssl-dev ca-certificates           # downloads
     libcriterion-dev vulkan-validationlayers       # tests
 )
 

@@ -1,0 +1,445 @@
+#include "data/hub.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "data/hub_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WEIGHTS "model.safetensors"
+#define INDEX "model.safetensors.index.json"
+
+enum {
+    MAX_NAME_BYTES = 96, // of ORG/NAME
+    MAX_REVISION_BYTES = 128,
+    MAX_FILE_NAME_BYTES = 128, // of a shard
+    MAX_SHARDS = 1024,
+    MAX_SMALL_BYTES = 1 << 28, // of any file that is no weights
+    HASH_BUFFER_BYTES = 1 << 18,
+};
+
+// What a model is besides its weights. Only the configuration must be there, and one tokenizer.
+static const char *const small_files[] = {
+    "config.json",     "generation_config.json",  "tokenizer.json",      "tokenizer_config.json",
+    "tokenizer.model", "special_tokens_map.json", "chat_template.jinja",
+};
+
+// ---- Names
+
+static bool is_name_part(const char *text, size_t len)
+{
+    if (len == 0 || text[0] == '.' || text[0] == '-' || text[len - 1] == '.' ||
+        text[len - 1] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        bool letter = (text[i] | 32) >= 'a' && (text[i] | 32) <= 'z';
+        bool doubled = i > 0 && text[i] == text[i - 1] && (text[i] == '.' || text[i] == '-');
+        if (doubled || (!letter && strchr("0123456789._-", text[i]) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool ts_hub_is_name(const char *model)
+{
+    const char *slash = strchr(model, '/');
+    return slash != NULL && strlen(model) <= MAX_NAME_BYTES &&
+           is_name_part(model, (size_t)(slash - model)) &&
+           is_name_part(slash + 1, strlen(slash + 1));
+}
+
+// A file name that stays in its folder, is not hidden and means the same to every system.
+static bool is_plain_file_name(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "._-";
+    size_t len = strlen(name);
+    return len > 0 && len <= MAX_FILE_NAME_BYTES && strspn(name, allowed) == len &&
+           name[0] != '.' && name[0] != '-' && strstr(name, "..") == NULL;
+}
+
+// A branch, tag or commit; becomes a path below refs/ and a part of a URL.
+static bool is_revision(const char *text)
+{
+    char copy[MAX_REVISION_BYTES + 1];
+    size_t len = strlen(text);
+    if (len == 0 || len > MAX_REVISION_BYTES || text[0] == '/' || text[len - 1] == '/' ||
+        strstr(text, "//") != NULL) {
+        return false;
+    }
+    memcpy(copy, text, len + 1);
+    char *rest = NULL;
+    for (char *part = strtok_r(copy, "/", &rest); part != NULL; part = strtok_r(NULL, "/", &rest)) {
+        if (!is_plain_file_name(part)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// ---- Shards
+
+// The distinct files that the index's weight_map names; pointers into *index, which the caller
+// deletes, in *names, which it frees.
+static ts_status read_shards(const ts_hub *hub, cJSON **index, const char ***names, size_t *count,
+                             ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    size_t capacity = 0;
+    TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, INDEX));
+    TS_TRY(ts_json_parse_file(path.bytes, index, err));
+    const cJSON *map = ts_json_get(*index, "weight_map");
+    if (!cJSON_IsObject(map) || map->child == NULL) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key 'weight_map': expected an object with files' names", INDEX);
+    }
+    for (const cJSON *entry = map->child; entry != NULL; entry = entry->next) {
+        if (!cJSON_IsString(entry) || !is_plain_file_name(entry->valuestring)) {
+            TS_FAIL(TS_ERR_FORMAT,
+                    "%s: names a shard that is no plain file name; it will not be fetched", INDEX);
+        }
+        size_t i = *count; // a tensor's neighbour mostly lies in the same file: backwards
+        while (i > 0 && strcmp((*names)[i - 1], entry->valuestring) != 0) {
+            i--;
+        }
+        if (i > 0) {
+            continue;
+        }
+        if (*count == MAX_SHARDS) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: names more than %d shards", INDEX, MAX_SHARDS);
+        }
+        TS_TRY(ts_grow(names, &capacity, *count + 1, sizeof **names, err));
+        (*names)[(*count)++] = entry->valuestring;
+    }
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+// ---- What is there
+
+static ts_status note(ts_text *missing, const char *file, ts_error *err)
+{
+    return ts_text_format(missing, err, "%s%s", missing->len > 0 ? ", " : "", file);
+}
+
+static ts_status note_missing_weights(const ts_hub *hub, ts_text *missing, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *index = NULL;
+    const char **names = NULL;
+    size_t count = 0;
+    if (ts_hub_has(hub, WEIGHTS)) {
+        return TS_OK;
+    }
+    if (!ts_hub_has(hub, INDEX)) {
+        return note(missing, WEIGHTS, err);
+    }
+    TS_TRY(read_shards(hub, &index, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (!ts_hub_has(hub, names[i])) {
+            TS_TRY(note(missing, names[i], err));
+        }
+    }
+out:
+    free(names);
+    cJSON_Delete(index);
+    return status;
+}
+
+// Appends the names of what the snapshot of hub->commit lacks. With `all`, also of optional files
+// of which it is not known that the model has none.
+static ts_status note_missing(const ts_hub *hub, bool all, ts_text *missing, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool tokenizer = ts_hub_has(hub, "tokenizer.json") || ts_hub_has(hub, "tokenizer.model");
+    for (size_t i = 0; i < TS_COUNT(small_files); i++) {
+        bool there = ts_hub_has(hub, small_files[i]);
+        bool needed = i == 0 || (all && !ts_hub_is_absent(hub, small_files[i]));
+        if (!there && needed) {
+            TS_TRY(note(missing, small_files[i], err));
+        }
+    }
+    if (!tokenizer && !all) {
+        TS_TRY(note(missing, "tokenizer.json", err));
+    }
+    TS_TRY(note_missing_weights(hub, missing, err));
+out:
+    return status;
+}
+
+// Whether the cached snapshot can be used as it stands.
+static bool is_complete(const ts_hub *hub, bool all)
+{
+    ts_text missing = {0};
+    bool complete = hub->commit[0] != '\0' && note_missing(hub, all, &missing, NULL) == TS_OK &&
+                    missing.len == 0;
+    ts_text_free(&missing);
+    return complete;
+}
+
+// ---- Fetching
+
+static ts_status hash_file(const ts_hub *hub, const char *file, const ts_hub_about *about,
+                           const char *path, char out[TS_DIGEST_TEXT_BYTES], ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_digest digest;
+    ts_hub_progress progress = {file, 0, about->size, true};
+    char *buffer = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return ts_error_set(err, TS_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    }
+    TS_TRY(ts_alloc(HASH_BUFFER_BYTES, 1, &buffer, err));
+    if (ts_hub_is_hex(about->hash, 64)) {
+        ts_digest_begin_sha256(&digest);
+    } else {
+        ts_digest_begin_git_blob(&digest, about->size);
+    }
+    for (ssize_t got; (got = read(fd, buffer, HASH_BUFFER_BYTES)) != 0;) {
+        if (got < 0 && errno != EINTR) {
+            TS_FAIL(TS_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+        }
+        if (got > 0) {
+            ts_digest_add(&digest, buffer, (size_t)got);
+            progress.done += (uint64_t)got;
+            if (hub->params->progress != NULL) {
+                hub->params->progress(hub->params->user, &progress);
+            }
+        }
+    }
+    ts_digest_end(&digest, out);
+out:
+    free(buffer);
+    close(fd);
+    return status;
+}
+
+// BLOB.incomplete, filled and checked, becomes BLOB.
+static ts_status fetch_blob(ts_hub *hub, const char *file, ts_hub_about *about, const char *blob,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text partial = {0};
+    struct stat info;
+    char hash[TS_DIGEST_TEXT_BYTES];
+    TS_TRY(ts_text_format(&partial, err, "%s.incomplete", blob));
+    uint64_t here = stat(partial.bytes, &info) == 0 ? (uint64_t)info.st_size : 0;
+    TS_TRY(ts_hub_check_space(hub->folder.bytes, about->size - ts_min_u64(here, about->size), err));
+    TS_TRY(ts_hub_fetch(hub, file, about, partial.bytes, err));
+    TS_TRY(hash_file(hub, file, about, partial.bytes, hash, err));
+    if (strcmp(hash, about->hash) != 0) {
+        unlink(partial.bytes); // going on from it could never be right
+        TS_FAIL(TS_ERR_FORMAT,
+                "what came is damaged and was deleted: its hash is %s, the server announced %s",
+                hash, about->hash);
+    }
+    if (rename(partial.bytes, blob) != 0) {
+        TS_FAIL(TS_ERR_IO, "%s: cannot create: %s", blob, strerror(errno));
+    }
+out:
+    ts_text_free(&partial);
+    return status;
+}
+
+// The file's blob and the link to it; a blob that is there already is only linked.
+static ts_status store(ts_hub *hub, const char *file, ts_hub_about *about, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text blob = {0};
+    struct stat info;
+    int lock = -1;
+    TS_TRY(ts_hub_path(hub, &blob, err, "blobs"));
+    TS_TRY(ts_folder_make(blob.bytes, err));
+    TS_TRY(ts_hub_path(hub, &blob, err, "blobs/%s", about->hash));
+    TS_TRY(ts_hub_lock(hub, about->hash, &lock, err));
+    if (stat(blob.bytes, &info) != 0 || (uint64_t)info.st_size != about->size) {
+        TS_TRY(fetch_blob(hub, file, about, blob.bytes, err));
+    }
+    TS_TRY(ts_hub_link(hub, file, about->hash, err));
+out:
+    ts_hub_unlock(lock);
+    ts_text_free(&blob);
+    return status;
+}
+
+// Fetches the file unless it is there; *found (may be NULL) says whether the model has it.
+static ts_status fetch(ts_hub *hub, const char *file, bool weights, bool *found, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_hub_about about = {0};
+    bool first = hub->commit[0] == '\0', there = !first && ts_hub_has(hub, file);
+    if (!there && (first || !ts_hub_is_absent(hub, file))) {
+        TS_TRY(ts_hub_ask(hub, file, &about, err));
+        there = about.found;
+        if (!there && found != NULL) {
+            TS_TRY(ts_hub_mark_absent(hub, file, err));
+        }
+    }
+    if (found != NULL) {
+        *found = there;
+    } else if (!there) {
+        TS_FAIL(TS_ERR_ARGUMENT, first ? "no such model, or not one that has this file"
+                                       : "the model does not have this file");
+    }
+    if (!about.found) {
+        goto out;
+    }
+    if (first) { // from here on all is asked of one commit, whatever the branch does meanwhile
+        memcpy(hub->commit, about.commit, sizeof hub->commit);
+        TS_TRY(ts_hub_write_ref(hub, err));
+    }
+    if (!weights && about.size > MAX_SMALL_BYTES) {
+        TS_FAIL(TS_ERR_FORMAT, "%llu bytes are too many for such a file",
+                (unsigned long long)about.size);
+    }
+    TS_TRY(store(hub, file, &about, err));
+out:
+    ts_text_free(&about.location);
+    if (status != TS_OK) {
+        ts_error_context(err, "%s: %s", hub->model, file);
+    }
+    return status;
+}
+
+static ts_status fetch_weights(ts_hub *hub, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *index = NULL;
+    const char **names = NULL;
+    size_t count = 0;
+    bool found = false;
+    TS_TRY(fetch(hub, WEIGHTS, true, &found, err));
+    if (found) {
+        goto out;
+    }
+    TS_TRY(fetch(hub, INDEX, false, &found, err));
+    if (!found) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: has neither %s nor %s; other formats are not read",
+                hub->model, WEIGHTS, INDEX);
+    }
+    if ((status = read_shards(hub, &index, &names, &count, err)) != TS_OK) {
+        ts_error_context(err, "%s", hub->model);
+        goto out;
+    }
+    for (size_t i = 0; i < count; i++) {
+        TS_TRY(fetch(hub, names[i], true, NULL, err));
+    }
+out:
+    free(names);
+    cJSON_Delete(index);
+    return status;
+}
+
+// The weights come last: where they are, the rest is.
+static ts_status download(ts_hub *hub, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_hub_connect(hub, err));
+    // A branch may have moved since it was last looked at; a commit is what it is.
+    if (!ts_hub_is_hex(hub->revision, TS_HUB_COMMIT_DIGITS)) {
+        hub->commit[0] = '\0';
+    }
+    for (size_t i = 0; i < TS_COUNT(small_files); i++) {
+        bool found;
+        TS_TRY(fetch(hub, small_files[i], false, i == 0 ? NULL : &found, err));
+    }
+    if (!ts_hub_has(hub, "tokenizer.json") && !ts_hub_has(hub, "tokenizer.model")) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: has neither tokenizer.json nor tokenizer.model",
+                hub->model);
+    }
+    TS_TRY(fetch_weights(hub, err));
+out:
+    ts_hub_disconnect(hub);
+    return status;
+}
+
+// ---- Deciding
+
+static ts_status refuse_offline(const ts_hub *hub, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text missing = {0};
+    if (hub->commit[0] == '\0') {
+        TS_FAIL(TS_ERR_IO, "%s: offline, and revision '%s' is not in %s", hub->model, hub->revision,
+                hub->folder.bytes);
+    }
+    TS_TRY(note_missing(hub, false, &missing, err));
+    TS_FAIL(TS_ERR_IO, "%s: offline, and %s/snapshots/%s lacks %s", hub->model, hub->folder.bytes,
+            hub->commit, missing.bytes);
+out:
+    ts_text_free(&missing);
+    return status;
+}
+
+// Leaves in hub->commit the commit whose snapshot is complete.
+static ts_status settle(ts_hub *hub, ts_error *err)
+{
+    char cached[sizeof hub->commit] = "";
+    if (ts_hub_cached_commit(hub, cached)) {
+        memcpy(hub->commit, cached, sizeof hub->commit);
+    }
+    bool offline = hub->params->offline || ts_hub_environment_offline();
+    if (is_complete(hub, !offline)) {
+        return TS_OK;
+    }
+    if (offline) {
+        return refuse_offline(hub, err);
+    }
+    ts_status status = download(hub, err);
+    if (status == TS_ERR_IO && !hub->answered) {
+        memcpy(hub->commit, cached, sizeof hub->commit);
+        if (is_complete(hub, false)) {
+            ts_log(TS_LOG_WARN, "%s; what is in the cache is used", err->message);
+            *err = (ts_error){0};
+            status = TS_OK;
+        }
+    }
+    return status;
+}
+
+ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text *folder,
+                         ts_error *err)
+{
+    static const ts_hub_params defaults = {0};
+    ts_status status = TS_OK;
+    ts_hub hub = {.params = params != NULL ? params : &defaults, .model = model};
+    hub.revision = hub.params->revision != NULL ? hub.params->revision : "main";
+    ts_text_clear(folder);
+    if (ts_folder_exists(model)) {
+        return ts_text_format(folder, err, "%s", model);
+    }
+    if (ts_file_exists(model)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s: expected a model's folder, not a file",
+                            model);
+    }
+    if (!ts_hub_is_name(model)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "%s: no such folder, and no name of a model to download (ORG/NAME)",
+                            model);
+    }
+    if (!is_revision(hub.revision)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "revision '%s': not a branch, tag or commit",
+                            hub.revision);
+    }
+    TS_TRY(ts_hub_read_environment(&hub, err));
+    TS_TRY(settle(&hub, err));
+    TS_TRY(ts_hub_path(&hub, folder, err, "snapshots/%s", hub.commit));
+out:
+    ts_text_free(&hub.endpoint);
+    ts_text_free(&hub.token);
+    ts_text_free(&hub.cache);
+    ts_text_free(&hub.folder);
+    return status;
+}

@@ -1,0 +1,335 @@
+#include "data/hub_parts.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_ENDPOINT "https://huggingface.co"
+
+enum { TOKEN_MAX_BYTES = 4096, REF_MAX_BYTES = 256, LOCK_POLL_NS = 100 * 1000 * 1000 };
+
+bool ts_hub_is_hex(const char *text, size_t digits)
+{
+    return strlen(text) == digits && strspn(text, "0123456789abcdef") == digits;
+}
+
+// ---- The environment
+
+// An empty variable counts as unset, as in Python.
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+bool ts_hub_environment_offline(void)
+{
+    static const char *const yes[] = {"1", "on", "yes", "true"};
+    const char *value = environment("HF_HUB_OFFLINE");
+    for (size_t i = 0; value != NULL && i < TS_COUNT(yes); i++) {
+        if (strcasecmp(value, yes[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static ts_status read_home(ts_text *out, ts_error *err)
+{
+    const char *value;
+    if ((value = environment("HF_HOME")) != NULL) {
+        return ts_text_format(out, err, "%s", value);
+    }
+    if ((value = environment("XDG_CACHE_HOME")) != NULL) {
+        return ts_text_format(out, err, "%s/huggingface", value);
+    }
+    if ((value = environment("HOME")) != NULL) {
+        return ts_text_format(out, err, "%s/.cache/huggingface", value);
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT,
+                        "no folder to download to: HF_HUB_CACHE, HF_HOME and HOME are all unset");
+}
+
+// Takes `value` without the blanks around it. Whatever could start another header line is no
+// token; the message must not show it.
+static ts_status set_token(ts_hub *hub, const char *value, const char *source, ts_error *err)
+{
+    static const char blanks[] = " \t\r\n";
+    value += strspn(value, blanks);
+    size_t len = strlen(value);
+    while (len > 0 && strchr(blanks, value[len - 1]) != NULL) {
+        len--;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (value[i] <= ' ' || value[i] > '~') {
+            return ts_error_set(err, TS_ERR_ARGUMENT,
+                                "%s: not a token: it holds a blank or a byte that is not ASCII",
+                                source);
+        }
+    }
+    return ts_text_append(&hub->token, value, len, err);
+}
+
+static ts_status read_token(ts_hub *hub, const char *home, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0}, text = {0};
+    const char *value = environment("HF_TOKEN"), *named = environment("HF_TOKEN_PATH");
+    if (value != NULL) {
+        TS_TRY(set_token(hub, value, "HF_TOKEN", err));
+        goto out;
+    }
+    if (named != NULL) {
+        TS_TRY(ts_text_format(&path, err, "%s", named));
+    } else {
+        TS_TRY(ts_path_join(home, "token", &path, err));
+    }
+    if (ts_file_exists(path.bytes)) {
+        TS_TRY(ts_file_read(path.bytes, TOKEN_MAX_BYTES, &text, err));
+        TS_TRY(set_token(hub, text.bytes, path.bytes, err));
+    }
+out:
+    ts_text_free(&path);
+    ts_text_free(&text);
+    return status;
+}
+
+ts_status ts_hub_read_environment(ts_hub *hub, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text home = {0};
+    const char *cache = environment("HF_HUB_CACHE"), *endpoint = environment("HF_ENDPOINT");
+    const char *slash = strchr(hub->model, '/');
+    TS_TRY(read_home(&home, err));
+    if (cache != NULL) {
+        TS_TRY(ts_text_format(&hub->cache, err, "%s", cache));
+    } else {
+        TS_TRY(ts_path_join(home.bytes, "hub", &hub->cache, err));
+    }
+    TS_TRY(ts_text_format(&hub->folder, err, "%s/models--%.*s--%s", hub->cache.bytes,
+                          (int)(slash - hub->model), hub->model, slash + 1));
+    TS_TRY(read_token(hub, home.bytes, err));
+    TS_TRY(
+        ts_text_format(&hub->endpoint, err, "%s", endpoint != NULL ? endpoint : DEFAULT_ENDPOINT));
+    while (hub->endpoint.len > 0 && hub->endpoint.bytes[hub->endpoint.len - 1] == '/') {
+        hub->endpoint.bytes[--hub->endpoint.len] = '\0';
+    }
+out:
+    ts_text_free(&home);
+    return status;
+}
+
+// ---- Paths
+
+ts_status ts_hub_path(const ts_hub *hub, ts_text *out, ts_error *err, const char *format, ...)
+{
+    char rest[512];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(rest, sizeof rest, format, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof rest) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s: a file's name is too long", hub->model);
+    }
+    return ts_path_join(hub->folder.bytes, rest, out, err);
+}
+
+// Makes the folder in which `path` will stand.
+static ts_status make_parent(const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text parent = {0};
+    size_t len = (size_t)(ts_path_name(path) - path);
+    TS_TRY(ts_text_append(&parent, path, len > 0 ? len - 1 : 0, err));
+    TS_TRY(ts_folder_make(parent.bytes, err));
+out:
+    ts_text_free(&parent);
+    return status;
+}
+
+bool ts_hub_cached_commit(const ts_hub *hub, char out[TS_HUB_COMMIT_DIGITS + 1])
+{
+    ts_text path = {0}, text = {0};
+    bool known = false;
+    if (ts_hub_is_hex(hub->revision, TS_HUB_COMMIT_DIGITS)) {
+        memcpy(out, hub->revision, TS_HUB_COMMIT_DIGITS + 1);
+        return true;
+    }
+    if (ts_hub_path(hub, &path, NULL, "refs/%s", hub->revision) == TS_OK &&
+        ts_file_read(path.bytes, REF_MAX_BYTES, &text, NULL) == TS_OK) {
+        while (text.len > 0 && strchr(" \r\n", text.bytes[text.len - 1]) != NULL) {
+            text.bytes[--text.len] = '\0';
+        }
+        known = ts_hub_is_hex(text.bytes, TS_HUB_COMMIT_DIGITS);
+        if (known) {
+            memcpy(out, text.bytes, TS_HUB_COMMIT_DIGITS + 1);
+        }
+    }
+    ts_text_free(&path);
+    ts_text_free(&text);
+    return known;
+}
+
+ts_status ts_hub_write_ref(const ts_hub *hub, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    char before[TS_HUB_COMMIT_DIGITS + 1];
+    if (ts_hub_cached_commit(hub, before) && strcmp(before, hub->commit) == 0) {
+        return TS_OK;
+    }
+    TS_TRY(ts_hub_path(hub, &path, err, "refs/%s", hub->revision));
+    TS_TRY(make_parent(path.bytes, err));
+    TS_TRY(ts_file_write(path.bytes, hub->commit, TS_HUB_COMMIT_DIGITS, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+// ---- Snapshots
+
+// Whether FOLDER/COMMIT/FILE is a file; a link to a blob that is gone is none.
+static bool has_file(const ts_hub *hub, const char *folder, const char *file)
+{
+    ts_text path = {0};
+    struct stat info;
+    bool there = ts_hub_path(hub, &path, NULL, "%s/%s/%s", folder, hub->commit, file) == TS_OK &&
+                 stat(path.bytes, &info) == 0 && S_ISREG(info.st_mode);
+    ts_text_free(&path);
+    return there;
+}
+
+bool ts_hub_has(const ts_hub *hub, const char *file)
+{
+    return has_file(hub, "snapshots", file);
+}
+
+bool ts_hub_is_absent(const ts_hub *hub, const char *file)
+{
+    return has_file(hub, ".no_exist", file);
+}
+
+ts_status ts_hub_mark_absent(const ts_hub *hub, const char *file, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(ts_hub_path(hub, &path, err, ".no_exist/%s/%s", hub->commit, file));
+    TS_TRY(make_parent(path.bytes, err));
+    TS_TRY(ts_file_write_plain(path.bytes, "", 0, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+ts_status ts_hub_link(const ts_hub *hub, const char *file, const char *hash, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0}, temporary = {0};
+    char target[sizeof "../../blobs/" + TS_DIGEST_TEXT_BYTES];
+    snprintf(target, sizeof target, "../../blobs/%s", hash);
+    TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, file));
+    TS_TRY(make_parent(path.bytes, err));
+    TS_TRY(ts_text_format(&temporary, err, "%s.tmp-%ld", path.bytes, (long)getpid()));
+    unlink(temporary.bytes); // of a process that died with our number
+    // Renamed over what is there: a link to a blob that was deleted must go.
+    if (symlink(target, temporary.bytes) != 0 || rename(temporary.bytes, path.bytes) != 0) {
+        ts_error_set(err, TS_ERR_IO, "%s: cannot create the link: %s", path.bytes, strerror(errno));
+        unlink(temporary.bytes);
+        status = TS_ERR_IO;
+    }
+out:
+    ts_text_free(&path);
+    ts_text_free(&temporary);
+    return status;
+}
+
+// ---- Locks
+
+// flock, as Hugging Face's libraries do it. False: another process holds it.
+static ts_status try_lock(const char *path, int *lock, bool *held, ts_error *err)
+{
+    struct stat opened, named;
+    *held = false;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return ts_error_set(err, TS_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int reason = errno;
+        close(fd);
+        return reason == EWOULDBLOCK || reason == EINTR
+                   ? TS_OK
+                   : ts_error_set(err, TS_ERR_IO, "%s: cannot lock: %s", path, strerror(reason));
+    }
+    // A holder may have deleted the file when it left; a lock on that one keeps nobody out.
+    *held = fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino &&
+            opened.st_dev == named.st_dev;
+    if (*held) {
+        *lock = fd;
+    } else {
+        close(fd);
+    }
+    return TS_OK;
+}
+
+ts_status ts_hub_lock(const ts_hub *hub, const char *hash, int *lock, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    bool held = false, said = false;
+    TS_TRY(ts_text_format(&path, err, "%s/.locks/%s/%s.lock", hub->cache.bytes,
+                          ts_path_name(hub->folder.bytes), hash));
+    TS_TRY(make_parent(path.bytes, err));
+    for (;;) {
+        TS_TRY(try_lock(path.bytes, lock, &held, err));
+        if (held) {
+            break;
+        }
+        if (ts_signals_pending() != 0) {
+            TS_FAIL(TS_ERR_STOPPED, "stopped while another process downloads the same file");
+        }
+        if (!said) {
+            ts_log(TS_LOG_INFO, "waiting for another process that downloads the same file");
+            said = true;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_NS}, NULL);
+    }
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+void ts_hub_unlock(int lock)
+{
+    if (lock >= 0) {
+        close(lock);
+    }
+}
+
+ts_status ts_hub_check_space(const char *folder, uint64_t bytes, ts_error *err)
+{
+    struct statvfs info;
+    if (statvfs(folder, &info) != 0) {
+        return TS_OK; // some file systems do not say; a full disk shows when writing
+    }
+    uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    if (free_bytes < bytes) {
+        return ts_error_set(err, TS_ERR_IO, "needs %.1f MiB more, and %s has %.1f MiB free",
+                            (double)bytes / (1 << 20), folder, (double)free_bytes / (1 << 20));
+    }
+    return TS_OK;
+}

@@ -1,0 +1,383 @@
+#include "data/hub_request.h"
+
+#include "base/memory.h"
+#include "base/signals.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum {
+    CONNECT_TIMEOUT_S = 15,
+    ASK_TIMEOUT_S = 60,
+    STALL_S = 30,
+    MAX_HEADER_BYTES = 1 << 18,
+    MAX_IGNORED_BYTES = 1 << 16, // of an error's page
+    BUFFER_BYTES = 1 << 18,
+};
+
+// ---- URLs
+
+static bool url_part(CURLU *url, CURLUPart which, unsigned flags, char *out, size_t size)
+{
+    char *value = NULL;
+    bool ok = curl_url_get(url, which, &value, flags) == CURLUE_OK && strlen(value) < size;
+    if (ok) {
+        snprintf(out, size, "%s", value);
+    }
+    curl_free(value);
+    return ok;
+}
+
+// False: no http or https address, or one with a user's name in it.
+static bool read_origin(const char *text, ts_hub_origin *out)
+{
+    CURLU *url = curl_url();
+    bool ok = url != NULL &&
+              curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) == CURLUE_OK &&
+              url_part(url, CURLUPART_SCHEME, 0, out->scheme, sizeof out->scheme) &&
+              url_part(url, CURLUPART_HOST, 0, out->host, sizeof out->host) &&
+              url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT, out->port, sizeof out->port) &&
+              (strcmp(out->scheme, "https") == 0 || strcmp(out->scheme, "http") == 0);
+    curl_url_cleanup(url);
+    return ok;
+}
+
+static bool same_origin(const ts_hub_origin *a, const ts_hub_origin *b)
+{
+    return strcmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 &&
+           strcmp(a->port, b->port) == 0;
+}
+
+bool ts_hub_is_own(const ts_hub *hub, const char *url)
+{
+    ts_hub_origin origin;
+    return read_origin(url, &origin) && same_origin(&origin, &hub->origin);
+}
+
+// ---- One request
+
+static void keep_value(char out[TS_HUB_VALUE_BYTES], const char *value, size_t len)
+{
+    snprintf(out, TS_HUB_VALUE_BYTES, "%.*s", len < TS_HUB_VALUE_BYTES ? (int)len : 0, value);
+}
+
+static size_t take_header(char *line, size_t one, size_t count, void *user)
+{
+    ts_hub_reply *reply = user;
+    const struct {
+        const char *name;
+        char *value;
+    } wanted[] = {
+        {"x-repo-commit", reply->commit},      {"etag", reply->etag},
+        {"x-linked-etag", reply->linked_etag}, {"x-linked-size", reply->linked_size},
+        {"content-length", reply->length},     {"content-range", reply->range},
+        {"x-error-code", reply->reason},
+    };
+    size_t len = one * count, total = reply->header_bytes + len;
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        *reply = (ts_hub_reply){0}; // 100 Continue, or a proxy's answer, came before
+    }
+    reply->header_bytes = total;
+    const char *colon = memchr(line, ':', len);
+    if (total > MAX_HEADER_BYTES || colon == NULL) {
+        return total > MAX_HEADER_BYTES ? 0 : len;
+    }
+    size_t name_len = (size_t)(colon - line);
+    const char *value = colon + 1, *end = line + len;
+    while (value < end && strchr(" \t", *value) != NULL) {
+        value++;
+    }
+    while (end > value && strchr(" \t\r\n", end[-1]) != NULL) {
+        end--;
+    }
+    for (size_t i = 0; i < TS_COUNT(wanted); i++) {
+        if (strlen(wanted[i].name) == name_len &&
+            strncasecmp(line, wanted[i].name, name_len) == 0) {
+            keep_value(wanted[i].value, value, (size_t)(end - value));
+        }
+    }
+    if (name_len == 8 && strncasecmp(line, "location", 8) == 0 && end > value) {
+        reply->redirects = true;
+        reply->relative = value[0] == '/' && !(end - value > 1 && value[1] == '/');
+    }
+    return len;
+}
+
+// "bytes 100-199/200" must say that it starts where we stopped.
+static bool range_fits(const char *range, uint64_t at, uint64_t size)
+{
+    unsigned long long first, last, total;
+    char end;
+    if (sscanf(range, "bytes %llu-%llu/%llu%c", &first, &last, &total, &end) == 3) {
+        return first == at && total == size;
+    }
+    return sscanf(range, "bytes %llu-%llu/*%c", &first, &last, &end) == 2 && first == at;
+}
+
+// The body's first bytes are here, and with them the status.
+static void begin_body(ts_hub_body *body)
+{
+    long code = 0;
+    curl_easy_getinfo(body->hub->curl, CURLINFO_RESPONSE_CODE, &code);
+    body->begun = true;
+    body->keep = code == 200 || code == 206;
+    if (code == 206 && !range_fits(body->reply->range, body->at, body->size)) {
+        body->status = ts_error_set(body->err, TS_ERR_FORMAT,
+                                    "the server sends another part of the file than was asked for");
+    } else if (code == 200 && body->at > 0) { // it does not know ranges and starts over
+        body->at = 0;
+        if (ftruncate(body->fd, 0) != 0) {
+            body->status = ts_error_set(body->err, TS_ERR_IO, "cannot cut the partial file: %s",
+                                        strerror(errno));
+        }
+    }
+}
+
+static ts_status write_at(ts_hub_body *body, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t wrote = pwrite(body->fd, bytes, len, (off_t)body->at);
+        if (wrote < 0 && errno != EINTR) {
+            return ts_error_set(body->err, TS_ERR_IO, "cannot write the partial file: %s",
+                                strerror(errno));
+        }
+        if (wrote > 0) {
+            bytes += wrote;
+            len -= (size_t)wrote;
+            body->at += (uint64_t)wrote;
+        }
+    }
+    return TS_OK;
+}
+
+static size_t take_body(char *bytes, size_t one, size_t count, void *user)
+{
+    ts_hub_body *body = user;
+    const ts_hub_params *params = body->hub->params;
+    size_t len = one * count;
+    if (!body->begun) {
+        begin_body(body);
+    }
+    if (body->status != TS_OK) {
+        return 0;
+    }
+    if (!body->keep) {
+        body->ignored += len;
+        return body->ignored > MAX_IGNORED_BYTES ? 0 : len;
+    }
+    if (len > body->size - body->at) {
+        body->worthless = true;
+        body->status = ts_error_set(body->err, TS_ERR_FORMAT,
+                                    "the server sends more than the %llu bytes it announced",
+                                    (unsigned long long)body->size);
+        return 0;
+    }
+    body->status = write_at(body, bytes, len);
+    if (params->progress != NULL) {
+        const ts_hub_progress progress = {body->file, body->at, body->size, false};
+        params->progress(params->user, &progress);
+    }
+    return body->status == TS_OK ? len : 0;
+}
+
+static int watch(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)user, (void)a, (void)b, (void)c, (void)d;
+    return ts_signals_pending() != 0;
+}
+
+static ts_status add_header(struct curl_slist **list, const char *line, ts_error *err)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (longer == NULL) {
+        return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
+    }
+    *list = longer;
+    return TS_OK;
+}
+
+static ts_status make_headers(const ts_hub *hub, bool with_token, struct curl_slist **out,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text line = {0};
+    // Content-Length and the hash are of the content as it is stored.
+    TS_TRY(add_header(out, "Accept-Encoding: identity", err));
+    if (with_token && hub->token.len > 0) {
+        TS_TRY(ts_text_format(&line, err, "Authorization: Bearer %s", hub->token.bytes));
+        TS_TRY(add_header(out, line.bytes, err));
+    }
+out:
+    ts_text_free(&line);
+    return status;
+}
+
+// TLS certificates are verified: that is libcurl's default, and nothing here turns it off.
+static void set_options(ts_hub *hub, const char *url, struct curl_slist *headers,
+                        ts_hub_reply *reply, ts_hub_body *body, char *message)
+{
+    CURL *curl = hub->curl;
+    const char *roots = getenv("CURL_CA_BUNDLE");
+    roots = roots != NULL && roots[0] != '\0' ? roots : getenv("SSL_CERT_FILE");
+    curl_easy_reset(curl); // connections stay open
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "tinysft-vk");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                     hub->params->stall_s > 0 ? (long)hub->params->stall_s : (long)STALL_S);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
+    if (roots != NULL && roots[0] != '\0') {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, roots);
+    }
+    if (body == NULL) {
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
+        return;
+    }
+    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    if (body->at > 0) {
+        char range[32];
+        snprintf(range, sizeof range, "%llu-", (unsigned long long)body->at);
+        curl_easy_setopt(curl, CURLOPT_RANGE, range);
+    }
+}
+
+// Whether the same request may well succeed a little later.
+static bool is_passing(CURLcode code)
+{
+    static const CURLcode passing[] = {
+        CURLE_COULDNT_RESOLVE_PROXY,
+        CURLE_COULDNT_RESOLVE_HOST,
+        CURLE_COULDNT_CONNECT,
+        CURLE_PARTIAL_FILE,
+        CURLE_OPERATION_TIMEDOUT,
+        CURLE_GOT_NOTHING,
+        CURLE_SEND_ERROR,
+        CURLE_RECV_ERROR,
+        CURLE_SSL_CONNECT_ERROR,
+        CURLE_HTTP2,
+        CURLE_HTTP2_STREAM,
+    };
+    for (size_t i = 0; i < TS_COUNT(passing); i++) {
+        if (code == passing[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// What a server had a hand in, fit for a terminal.
+static const char *printable(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~') {
+            *c = '?';
+        }
+    }
+    return text;
+}
+
+static ts_status explain(CURLcode code, const ts_hub_body *body, const ts_hub_origin *origin,
+                         char *message, bool *again, ts_error *err)
+{
+    if (body != NULL && body->status != TS_OK) {
+        return body->status; // err has its story
+    }
+    if (code == CURLE_ABORTED_BY_CALLBACK) {
+        return ts_error_set(err, TS_ERR_STOPPED, "stopped; what was fetched is kept");
+    }
+    if (code == CURLE_WRITE_ERROR && body == NULL) {
+        return ts_error_set(err, TS_ERR_FORMAT, "%s sends endless headers", origin->host);
+    }
+    *again = is_passing(code);
+    return ts_error_set(err, TS_ERR_IO, "%s:%s: %s", origin->host, origin->port,
+                        message[0] != '\0' ? printable(message) : curl_easy_strerror(code));
+}
+
+ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_hub_body *body,
+                         bool *again, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct curl_slist *headers = NULL;
+    char message[CURL_ERROR_SIZE] = "", *redirect = NULL;
+    ts_hub_origin origin = {0};
+    *again = false;
+    if (!read_origin(url, &origin)) {
+        TS_FAIL(TS_ERR_FORMAT, "the server redirects to something that is no web address");
+    }
+    if (strcmp(origin.scheme, "http") == 0 && strcmp(hub->origin.scheme, "http") != 0) {
+        TS_FAIL(TS_ERR_FORMAT, "the server redirects to %s without encryption", origin.host);
+    }
+    TS_TRY(make_headers(hub, same_origin(&origin, &hub->origin), &headers, err));
+    ts_text_free(&reply->redirect);
+    *reply = (ts_hub_reply){0};
+    set_options(hub, url, headers, reply, body, message);
+    CURLcode code = curl_easy_perform(hub->curl);
+    curl_easy_getinfo(hub->curl, CURLINFO_RESPONSE_CODE, &reply->code);
+    hub->answered |= reply->code > 0;
+    bool page_cut = code == CURLE_WRITE_ERROR && body != NULL && body->begun && !body->keep;
+    if (code != CURLE_OK && !(page_cut && body->status == TS_OK)) {
+        status = explain(code, body, &origin, message, again, err);
+        goto out;
+    }
+    curl_off_t wait_s = 0;
+    curl_easy_getinfo(hub->curl, CURLINFO_RETRY_AFTER, &wait_s);
+    reply->wait_s = wait_s < TS_HUB_MAX_WAIT_S ? (long)wait_s : (long)TS_HUB_MAX_WAIT_S;
+    reply->redirects = reply->redirects && reply->code / 100 == 3;
+    curl_easy_getinfo(hub->curl, CURLINFO_REDIRECT_URL, &redirect);
+    if (reply->redirects && redirect != NULL) {
+        TS_TRY(ts_text_format(&reply->redirect, err, "%s", redirect));
+    } else if (reply->redirects) {
+        TS_FAIL(TS_ERR_FORMAT, "the server redirects to something that is no web address");
+    }
+    if (reply->code == 408 || reply->code == 429 || reply->code >= 500) {
+        *again = true;
+        TS_FAIL(TS_ERR_IO, "%s answers with status %ld", origin.host, reply->code);
+    }
+out:
+    curl_slist_free_all(headers);
+    return status;
+}
+
+ts_status ts_hub_connect(ts_hub *hub, ts_error *err)
+{
+    if (!read_origin(hub->endpoint.bytes, &hub->origin) ||
+        strpbrk(hub->endpoint.bytes, "?#") != NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "HF_ENDPOINT: expected https://HOST, without a user's name");
+    }
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return ts_error_set(err, TS_ERR_MEMORY, "libcurl cannot be started");
+    }
+    hub->curl = curl_easy_init();
+    if (hub->curl == NULL) {
+        curl_global_cleanup();
+        return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
+    }
+    return TS_OK;
+}
+
+void ts_hub_disconnect(ts_hub *hub)
+{
+    if (hub->curl != NULL) {
+        curl_easy_cleanup(hub->curl);
+        curl_global_cleanup();
+        hub->curl = NULL;
+    }
+}

@@ -1,0 +1,145 @@
+// The program's small commands and its answers to what makes no sense: one clear line, and an exit
+// code that says what kind of mistake it was (include/tinysft/status.h).
+#include "base/memory.h"
+#include "program.h"
+
+#include <tinysft/status.h>
+
+#define GOLDEN_FOLDER SHARED_FOLDER "/golden"
+#define BASE_FOLDER PROJECT_FOLDER "/assets/base"
+
+static void check_has(const program_result *result, const char *part)
+{
+    cr_assert_not_null(strstr(result->out, part), "no \"%s\" in:\n%s", part, result->out);
+}
+
+// One line that starts with the program's name, and the exit code of such mistakes.
+static void check_refusal(const program_result *result, int code, const char *part)
+{
+    cr_assert_eq(result->code, code, "exit code %d, expected %d: %s", result->code, code,
+                 result->out);
+    cr_assert_eq(strncmp(result->out, "tinysft-vk: ", 12), 0, "%s", result->out);
+    cr_assert_eq(strchr(result->out, '\n'), result->out + strlen(result->out) - 1,
+                 "more than one line:\n%s", result->out);
+    check_has(result, part);
+}
+
+Test(commands, help_and_version)
+{
+    static const char *const commands[] = {"train", "eval", "verify", "tokenize", "devices"};
+    program_result result;
+    RUN(&result, "--version");
+    cr_assert_eq(result.code, 0);
+    cr_assert_eq(strncmp(result.out, "tinysft-vk ", 11), 0);
+    RUN(&result, "--help");
+    cr_assert_eq(result.code, 0);
+    for (size_t i = 0; i < TS_COUNT(commands); i++) {
+        program_result help;
+        check_has(&result, commands[i]);
+        RUN(&help, commands[i], "--help");
+        cr_assert_eq(help.code, 0, "%s --help", commands[i]);
+        check_has(&help, "--verbose");
+    }
+}
+
+Test(commands, no_command_or_an_unknown_one)
+{
+    program_result result;
+    program_run((const char *const[]){TINYSFT_PROGRAM, NULL}, &result);
+    cr_assert_eq(result.code, TS_ERR_ARGUMENT);
+    check_has(&result, "tinysft-vk COMMAND --help");
+    RUN(&result, "trian");
+    cr_assert_eq(result.code, TS_ERR_ARGUMENT);
+    check_has(&result, "there is no command 'trian'");
+    check_has(&result, "tinysft-vk train");
+}
+
+Test(commands, flags_that_make_no_sense)
+{
+    program_result result;
+    RUN(&result, "devices", "--devise", "0");
+    check_refusal(&result, TS_ERR_ARGUMENT, "unknown flag --devise; did you mean --device?");
+    RUN(&result, "devices", "--xylophone");
+    check_refusal(&result, TS_ERR_ARGUMENT, "unknown flag --xylophone");
+    RUN(&result, "devices", "--device");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--device needs a value");
+    RUN(&result, "devices", "--device", "0", "--device=0");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--device is given twice");
+    RUN(&result, "devices", "--verbose=1");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--verbose takes no value");
+    RUN(&result, "devices", "--device=");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--device: the value is empty");
+    RUN(&result, "devices", "0");
+    check_refusal(&result, TS_ERR_ARGUMENT, "unexpected argument '0'");
+    RUN(&result, "tokenize");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--model DIR is missing");
+    RUN(&result, "verify");
+    check_refusal(&result, TS_ERR_ARGUMENT, "verify needs the folder of a case");
+}
+
+Test(commands, devices)
+{
+    program_result result;
+    RUN(&result, "devices");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    check_has(&result, "chosen: ");
+    check_has(&result, "Vulkan 1.");
+    RUN(&result, "devices", "--device", "no such card");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--device no such card: no such device; there are:");
+}
+
+Test(commands, no_driver)
+{
+    program_result result;
+    setenv("VK_DRIVER_FILES", "/nonexistent/driver.json", 1);
+    setenv("VK_ICD_FILENAMES", "/nonexistent/driver.json", 1); // what older loaders read
+    unsetenv("TINYSFT_VALIDATE");
+    RUN(&result, "devices");
+    check_refusal(&result, TS_ERR_DEVICE, "mesa-vulkan-drivers");
+    RUN(&result, "verify", "/nonexistent");
+    check_refusal(&result, TS_ERR_DEVICE, "no Vulkan driver was found");
+}
+
+Test(commands, verify)
+{
+    program_result result;
+    RUN(&result, "verify", "/nonexistent", "--device", "0");
+    check_refusal(&result, TS_ERR_IO, "/nonexistent/case.json");
+    if (!ts_folder_exists(GOLDEN_FOLDER)) {
+        cr_skip_test("needs " GOLDEN_FOLDER);
+    }
+    RUN(&result, "verify", GOLDEN_FOLDER "/nano", "--device", "0");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    check_has(&result, "all within tolerance");
+    check_has(&result, "gradients");
+}
+
+// Runs tokenize on these lines of standard input.
+static void tokenize(const char *lines, program_result *result)
+{
+    char path[] = "/tmp/tinysft-input-XXXXXX";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    cr_assert_eq(write(file, lines, strlen(lines)), (ssize_t)strlen(lines));
+    lseek(file, 0, SEEK_SET);
+    dup2(file, STDIN_FILENO);
+    RUN(result, "tokenize", "--model", BASE_FOLDER);
+    close(file);
+    unlink(path);
+}
+
+Test(commands, tokenize)
+{
+    program_result result;
+    tokenize("{\"text\": \"Hello, world.\"}\n\n{\"text\": \"\"}\n", &result);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    check_has(&result, "\"decoded\": \"Hello, world.\"}\n{\"ids\": [");
+    check_has(&result, "\"decoded\": \"\"}\n");
+    tokenize("{\"text\": \"good\"}\n{\"text\": 5}\n", &result);
+    cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
+    check_has(&result, "tinysft-vk: standard input:2");
+    tokenize("{\"text\": \"not closed\n", &result);
+    cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
+    RUN(&result, "tokenize", "--model", "/nonexistent");
+    check_refusal(&result, TS_ERR_IO, "/nonexistent");
+}

@@ -3,7 +3,7 @@
 #ifndef TS_CLI_CLI_H
 #define TS_CLI_CLI_H
 
-#include "base/error.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,6 +47,14 @@ extern bool ts_cli_verbose;
 // What --profile shows: time on the device by shader, slowest first.
 struct ts_profile;
 void ts_cli_print_profile(const struct ts_profile *profile);
+
+// The folder of --model, which is one or names a model on the hub (data/hub.h): that is downloaded
+// as far as it is not there, with a bar on standard error; its weights too where `weights`.
+// `revision` may be NULL.
+ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
+                               ts_text *folder, ts_error *err);
+#define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
+#define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices, ts_command_bench;

@@ -19,7 +19,8 @@ enum { MAX_SETTINGS = 12, MAX_NEW_TOKENS = 100000 };
 #define DEFAULT_DATA "data/eval.json"
 
 struct options {
-    const char *model, *adapter, *data, *train_data, *output_dir, *png, *template, *title;
+    const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *template,
+        *title;
     uint64_t max_new_tokens;
     bool profile;
     ts_gpu_params device;
@@ -28,6 +29,7 @@ struct options {
 // Everything of one evaluation, freed together.
 struct session {
     struct options *options;
+    ts_text folder;            // of the model
     ts_adapter_config adapter; // r is 0 without one
     cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
     ts_tokenizer *tokenizer;
@@ -113,7 +115,7 @@ static ts_status choose_style(struct session *s, ts_error *err)
     const char *trained = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));
     const char *name = s->options->template != NULL ? s->options->template : trained;
     return name != NULL ? ts_chat_style_parse(name, &s->style, err)
-                        : ts_chat_style_of_model(s->options->model, &s->style, err);
+                        : ts_chat_style_of_model(s->folder.bytes, &s->style, err);
 }
 
 // ---- What training saw
@@ -232,20 +234,21 @@ static ts_status open_all(struct session *s, ts_error *err)
     if (o->adapter != NULL) {
         TS_TRY(open_adapter(s, err));
     }
+    TS_TRY(ts_cli_resolve_model(o->model, o->revision, true, &s->folder, err));
     TS_TRY(choose_style(s, err));
-    TS_TRY(ts_model_config_read(o->model, &s->config, err));
-    TS_TRY(ts_tokenizer_open(o->model, &s->tokenizer, err));
+    TS_TRY(ts_model_config_read(s->folder.bytes, &s->config, err));
+    TS_TRY(ts_tokenizer_open(s->folder.bytes, &s->tokenizer, err));
     if (o->data == NULL && !ts_file_exists(DEFAULT_DATA)) {
         TS_FAIL(TS_ERR_ARGUMENT,
                 "there is no " DEFAULT_DATA " here: --data FILE names the prompts");
     }
     TS_TRY(ts_prompts_open(o->data != NULL ? o->data : DEFAULT_DATA, &s->prompts, err));
     TS_TRY(mark_seen(s, err));
-    TS_TRY(ts_questions_make(&s->prompts, o->model, s->tokenizer, s->style, s->config.max_positions,
-                             &s->questions, err));
+    TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->style,
+                             s->config.max_positions, &s->questions, err));
     TS_TRY(ts_gpu_open(&o->device, &s->gpu, err));
     const ts_model_params params = {
-        .folder = o->model,
+        .folder = s->folder.bytes,
         .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
         .progress = show_loading,
         .user = &loading};
@@ -427,6 +430,7 @@ static void close_session(struct session *s)
     cJSON_Delete(s->training);
     cJSON_Delete(s->state);
     free(s->seen);
+    ts_text_free(&s->folder);
     ts_arena_free(&s->arena);
 }
 
@@ -437,8 +441,8 @@ static int run(int argc, char **argv)
     struct options o = {.max_new_tokens = 64};
     struct session session = {.options = &o};
     const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &o.model, "DIR", "Hugging Face folder of a Llama", 0, 0,
-         true},
+        {"model", NULL, TS_FLAG_TEXT, &o.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
+        {"revision", NULL, TS_FLAG_TEXT, &o.revision, "NAME", TS_CLI_REVISION_HELP},
         {"adapter", NULL, TS_FLAG_TEXT, &o.adapter, "OUT",
          "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
         {"data", NULL, TS_FLAG_TEXT, &o.data, "FILE", "the prompts [" DEFAULT_DATA "]"},
@@ -483,6 +487,6 @@ out:
 const ts_command ts_command_eval = {
     .name = "eval",
     .summary = "show side by side what an adapter changed",
-    .usage = "--model DIR [--adapter OUT] [--png FILE] [flags]",
+    .usage = "--model MODEL [--adapter OUT] [--png FILE] [flags]",
     .run = run,
 };

@@ -45,13 +45,15 @@ static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    const char *model = NULL;
+    const char *model = NULL, *revision = NULL;
+    ts_text folder = {0};
     ts_tokenizer *tokenizer = NULL;
     char *line = NULL;
     size_t capacity = 0;
     ssize_t len;
     const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &model, "DIR", "folder with a tokenizer.json", 0, 0, true},
+        {"model", NULL, TS_FLAG_TEXT, &model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
+        {"revision", NULL, TS_FLAG_TEXT, &revision, "NAME", TS_CLI_REVISION_HELP},
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
     };
     if (ts_flags_ask_help(argc, argv)) {
@@ -59,7 +61,8 @@ static int run(int argc, char **argv)
         return 0;
     }
     TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    TS_TRY(ts_tokenizer_open(model, &tokenizer, err));
+    TS_TRY(ts_cli_resolve_model(model, revision, false, &folder, err));
+    TS_TRY(ts_tokenizer_open(folder.bytes, &tokenizer, err));
     for (unsigned long number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
         char name[64];
         snprintf(name, sizeof name, "standard input:%lu", number);
@@ -69,6 +72,7 @@ static int run(int argc, char **argv)
     }
 out:
     free(line);
+    ts_text_free(&folder);
     ts_tokenizer_close(tokenizer);
     return status == TS_OK ? 0 : ts_cli_fail(err);
 }
@@ -76,6 +80,6 @@ out:
 const ts_command ts_command_tokenize = {
     .name = "tokenize",
     .summary = "turn JSON lines {\"text\"} into {\"ids\", \"decoded\"}",
-    .usage = "--model DIR < LINES",
+    .usage = "--model MODEL < LINES",
     .run = run,
 };

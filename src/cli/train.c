@@ -18,7 +18,7 @@
 struct options {
     ts_train_settings settings;
     ts_gpu_params device;
-    const char *targets, *schedule, *precision;
+    const char *targets, *schedule, *precision, *revision;
     uint64_t rank, batch_size, accumulation, max_length;
     bool dry_run, show_mask, profile;
 };
@@ -222,10 +222,11 @@ static int run(int argc, char **argv)
     o.rank = s->rank, o.batch_size = s->batch_size, o.accumulation = s->accumulation,
     o.max_length = s->max_length;
     ts_trainer trainer = {0};
+    ts_text model_folder = {0};
     const double big = 1e9;
     const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &s->model_folder, "DIR", "Hugging Face folder of a Llama", 0,
-         0, true},
+        {"model", NULL, TS_FLAG_TEXT, &s->model_folder, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
+        {"revision", NULL, TS_FLAG_TEXT, &o.revision, "NAME", TS_CLI_REVISION_HELP},
         {"data", NULL, TS_FLAG_TEXT, &s->data, "FILE", "JSON or JSON lines", 0, 0, true},
         {"output-dir", NULL, TS_FLAG_TEXT, &s->output_dir, "OUT", "where the adapter goes", 0, 0,
          true},
@@ -265,7 +266,7 @@ static int run(int argc, char **argv)
         {"overwrite-output-dir", NULL, TS_FLAG_SWITCH, &s->overwrite, NULL,
          "replace the run that OUT holds"},
         {"base-model-name", NULL, TS_FLAG_TEXT, &s->base_model, "NAME",
-         "what adapter_config.json calls the base [DIR]"},
+         "what adapter_config.json calls the base [MODEL]"},
         {"chat-template", NULL, TS_FLAG_TEXT, &s->chat_template, "NAME",
          "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
         {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", "f32 (16-bit modes to come)"},
@@ -285,6 +286,11 @@ static int run(int argc, char **argv)
     }
     TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
     TS_TRY(settle_options(&o, err));
+    if (s->base_model == NULL) {
+        s->base_model = s->model_folder; // the name that was given, not where its download lies
+    }
+    TS_TRY(ts_cli_resolve_model(s->model_folder, o.revision, true, &model_folder, err));
+    s->model_folder = model_folder.bytes;
     TS_TRY(ts_trainer_open(s, &trainer, err));
     if (o.show_mask) {
         TS_TRY(show_mask(&trainer, err));
@@ -298,6 +304,7 @@ static int run(int argc, char **argv)
     status = train(&o, &trainer, err);
 out:
     ts_trainer_close(&trainer);
+    ts_text_free(&model_folder);
     if (status == TS_ERR_STOPPED) {
         ts_cli_fail(err);
         return 128 + ts_signals_pending();
@@ -308,6 +315,6 @@ out:
 const ts_command ts_command_train = {
     .name = "train",
     .summary = "fine-tune a Llama with LoRA",
-    .usage = "--model DIR --data FILE --output-dir OUT [flags]",
+    .usage = "--model MODEL --data FILE --output-dir OUT [flags]",
     .run = run,
 };

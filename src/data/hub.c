@@ -139,7 +139,7 @@ static ts_status note_missing_weights(const ts_hub *hub, ts_text *missing, ts_er
     cJSON *index = NULL;
     const char **names = NULL;
     size_t count = 0;
-    if (ts_hub_has(hub, WEIGHTS)) {
+    if (hub->params->no_weights || ts_hub_has(hub, WEIGHTS)) {
         return TS_OK;
     }
     if (!ts_hub_has(hub, INDEX)) {
@@ -359,7 +359,9 @@ static ts_status download(ts_hub *hub, ts_error *err)
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: has neither tokenizer.json nor tokenizer.model",
                 hub->model);
     }
-    TS_TRY(fetch_weights(hub, err));
+    if (!hub->params->no_weights) {
+        TS_TRY(fetch_weights(hub, err));
+    }
 out:
     ts_hub_disconnect(hub);
     return status;
@@ -425,7 +427,7 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
                             model);
     }
     if (!ts_hub_is_name(model)) {
-        return ts_error_set(err, TS_ERR_ARGUMENT,
+        return ts_error_set(err, TS_ERR_IO,
                             "%s: no such folder, and no name of a model to download (ORG/NAME)",
                             model);
     }

@@ -27,6 +27,7 @@ typedef struct ts_hub_progress {
 typedef struct ts_hub_params {
     const char *revision; // branch, tag or commit; NULL: main
     bool offline;         // as HF_HUB_OFFLINE=1
+    bool no_weights;      // only the small files: who needs the tokenizer alone
     void (*progress)(void *user, const ts_hub_progress *progress);
     void *user;
     double backoff_s; // the first wait before another attempt, doubled each time; 0: 1

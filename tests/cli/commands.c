@@ -72,7 +72,7 @@ Test(commands, flags_that_make_no_sense)
     RUN(&result, "devices", "0");
     check_refusal(&result, TS_ERR_ARGUMENT, "unexpected argument '0'");
     RUN(&result, "tokenize");
-    check_refusal(&result, TS_ERR_ARGUMENT, "--model DIR is missing");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--model MODEL is missing");
     RUN(&result, "verify");
     check_refusal(&result, TS_ERR_ARGUMENT, "verify needs the folder of a case");
 }

@@ -21,7 +21,7 @@ enum { MAX_SETTINGS = 12, MAX_NEW_TOKENS = 100000 };
 struct options {
     const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *template,
         *title;
-    uint64_t max_new_tokens;
+    uint64_t max_new_tokens, png_height;
     bool profile;
     ts_gpu_params device;
 };
@@ -402,7 +402,8 @@ static ts_status report(struct session *s, ts_error *err)
                                       .prompts = &s->prompts,
                                       .base = s->base.responses,
                                       .tuned = s->tuned.responses,
-                                      .seen = s->seen};
+                                      .seen = s->seen,
+                                      .picture_height = (uint32_t)o->png_height};
     TS_TRY(ts_results_make(&evaluation, &results, err));
     TS_TRY(ts_report_write(&evaluation, &results, o->output_dir, err));
     TS_TRY(ts_picture_write(&evaluation, &results, o->png, err));
@@ -452,6 +453,8 @@ static int run(int argc, char **argv)
          "where the reports go [OUT, or here]"},
         {"png", NULL, TS_FLAG_TEXT, &o.png, "FILE",
          "the picture [evaluation_screenshot.png in that folder]"},
+        {"png-height", NULL, TS_FLAG_UINT, &o.png_height, "N",
+         "of the picture in pixels, at most [12000]", 1000, 12000},
         {"max-new-tokens", NULL, TS_FLAG_UINT, &o.max_new_tokens, "N", "of an answer [64]", 1,
          MAX_NEW_TOKENS},
         {"chat-template", NULL, TS_FLAG_TEXT, &o.template, "NAME",

@@ -185,6 +185,8 @@ static ts_status draw_page(page *p, const size_t *order, size_t *rows, double *b
     ts_status status = TS_OK;
     enum { FOOTER_HEIGHT = 48 };
     size_t count = p->evaluation->prompts->count, shown = 0;
+    uint32_t asked = p->evaluation->picture_height;
+    uint32_t height = asked > 0 && asked < PAGE_MAX_HEIGHT ? asked : PAGE_MAX_HEIGHT;
     double y;
     TS_TRY(draw_banner(p, &y));
     y += 24;
@@ -197,7 +199,7 @@ static ts_status draw_page(page *p, const size_t *order, size_t *rows, double *b
         p->canvas = &p->nothing;
         status = page_row(p, order[shown], y, &end);
         p->canvas = canvas;
-        if (status != TS_OK || end + CARD_GAP + FOOTER_HEIGHT > PAGE_MAX_HEIGHT) {
+        if (status != TS_OK || end + CARD_GAP + FOOTER_HEIGHT > height) {
             break;
         }
         if (p->canvas != &p->nothing) {

@@ -20,6 +20,7 @@ typedef struct ts_evaluation {
     const ts_response *base;  // one a prompt, adapter off
     const ts_response *tuned; // one a prompt, adapter on; NULL: the base alone
     const bool *seen;         // one a prompt: training saw it; NULL: there was no training
+    uint32_t picture_height;  // at most, in pixels; 0: 12,000
 } ts_evaluation;
 
 // What judging adds. Starts zeroed.

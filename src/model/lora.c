@@ -274,15 +274,16 @@ out:
     return status;
 }
 
-static ts_status load_values(ts_model *model, const ts_safetensors *file, ts_error *err)
+static ts_status load_values(ts_model *model, const ts_safetensors *file, const char *path,
+                             ts_error *err)
 {
     size_t count = 0;
     ts_status status = ts_lora_upload(model, model->lora.values, "", file, &count, err);
     if (status == TS_OK && count != ts_safetensors_count(file)) {
         status = ts_error_set(err, TS_ERR_FORMAT,
-                              "%zu tensors, expected %zu: it was made for another model or for "
-                              "other target modules than its adapter_config.json says",
-                              ts_safetensors_count(file), count);
+                              "%s: %zu tensors, expected %zu: it was made for another model or "
+                              "for other target modules than its adapter_config.json says",
+                              path, ts_safetensors_count(file), count);
     }
     return status;
 }
@@ -297,9 +298,7 @@ ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
     TS_TRY(ts_path_join(folder, "adapter_model.safetensors", &path, err));
     TS_TRY(ts_safetensors_open(path.bytes, &file, err));
     TS_TRY(open_lora(model, &config, err));
-    if ((status = load_values(model, file, err)) != TS_OK) {
-        ts_error_context(err, "%s", path.bytes);
-    }
+    TS_TRY(load_values(model, file, path.bytes, err));
 out:
     model->lora.config.base_model = (ts_text){0};
     ts_adapter_config_free(&config);

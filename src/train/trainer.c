@@ -98,6 +98,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     out->limits = ts_batches_limits(&out->batches, out->steps);
     TS_TRY(make_plan(out, err));
     TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
+    cJSON_AddStringToObject(out->record, "chat_template", ts_chat_style_name(out->style));
     cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
 out:
     if (status != TS_OK) {

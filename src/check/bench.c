@@ -314,6 +314,7 @@ static ts_status time_passes(struct bench *bench, ts_error *err)
                         (ts_pass_limits){.rows = most, .loss_rows = most, .training = true},
                         &p.pass, err));
     TS_TRY(ts_optimiser_open(&p.model, &p.optimiser, err));
+    ts_recorder_profile(p.model.recorder, params->profile);
     for (size_t i = 0; i < params->token_count; i++) {
         TS_TRY(time_step(bench, &p, params->tokens[i], err));
     }

@@ -3,7 +3,7 @@
 #ifndef TS_CHECK_BENCH_H
 #define TS_CHECK_BENCH_H
 
-#include "gpu/gpu.h"
+#include "gpu/profile.h"
 
 typedef struct ts_bench_params {
     const char *folder;     // a model; NULL: TinyLlama's shape with random weights
@@ -11,6 +11,7 @@ typedef struct ts_bench_params {
     size_t token_count;
     bool products, passes; // which parts to run
     uint32_t rounds;       // of each timing; the best counts
+    ts_profile *profile;       // where the whole passes' dispatches are timed; may be NULL
     void (*progress)(void *user, const char *what);
     void *user;
 } ts_bench_params;

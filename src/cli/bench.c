@@ -87,6 +87,8 @@ static int run(int argc, char **argv)
     ts_bench_params params = {.progress = show_progress};
     ts_bench_result result;
     ts_gpu *gpu = NULL;
+    ts_profile profile = {0};
+    bool profiling = false;
     const char *tokens = "128,512", *only = NULL, *synthetic = NULL;
     uint32_t lengths[8];
     uint64_t rounds = 3;
@@ -98,6 +100,7 @@ static int run(int argc, char **argv)
         {"tokens", NULL, TS_FLAG_TEXT, &tokens, "LIST", "lengths of the passes [128,512]"},
         {"only", NULL, TS_FLAG_TEXT, &only, "PART", "products or passes [both]"},
         {"rounds", NULL, TS_FLAG_UINT, &rounds, "N", "of each timing, the best counts [3]", 1, 100},
+        {"profile", NULL, TS_FLAG_SWITCH, &profiling, NULL, "time the passes by shader"},
         {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "for programs instead of people"},
         {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
@@ -119,6 +122,10 @@ static int run(int argc, char **argv)
     params.products = only == NULL || strcmp(only, "products") == 0;
     params.passes = only == NULL || strcmp(only, "passes") == 0;
     TS_TRY(ts_gpu_open(&device, &gpu, err));
+    if (profiling) {
+        TS_TRY(ts_profile_open(gpu, &profile, err));
+        params.profile = &profile;
+    }
     TS_TRY(ts_bench(gpu, &params, &result, err));
     show_progress(NULL, "");
     if (json) {
@@ -126,7 +133,11 @@ static int run(int argc, char **argv)
     } else {
         print_table(ts_gpu_capabilities(gpu), &result);
     }
+    if (profiling) {
+        ts_cli_print_profile(&profile);
+    }
 out:
+    ts_profile_close(&profile);
     ts_gpu_close(gpu);
     return status == TS_OK ? 0 : ts_cli_fail(err);
 }

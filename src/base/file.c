@@ -120,6 +120,16 @@ void ts_map_close(ts_map *map)
     *map = (ts_map){0};
 }
 
+void ts_map_release(const ts_map *map, const void *bytes, uint64_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes;
+    uintptr_t first = (begin + page - 1) / page * page, end = (begin + len) / page * page;
+    if (begin >= (uintptr_t)map->bytes && begin + len <= (uintptr_t)map->bytes + map->len &&
+        first < end) {
+        madvise((void *)first, end - first, MADV_DONTNEED); // a hint: failure changes nothing
+    }
+}
+
 static ts_status sync_folder(const char *path, ts_error *err)
 {
     int fd = open_retrying(path, O_RDONLY | O_DIRECTORY);

@@ -15,6 +15,8 @@ typedef struct ts_map {
 } ts_map;
 ts_status ts_map_open(const char *path, ts_map *out, ts_error *err);
 void ts_map_close(ts_map *map);
+// Says that bytes[0..len) of the mapping are not needed for now: their pages leave memory.
+void ts_map_release(const ts_map *map, const void *bytes, uint64_t len);
 
 // Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder:
 // at every moment the path holds either the old content or all of the new.

@@ -20,6 +20,7 @@ struct options {
     ts_gpu_params device;
     const char *targets, *schedule, *precision, *revision;
     uint64_t rank, batch_size, accumulation, max_length;
+    uint64_t max_memory_mib;
     bool dry_run, show_mask, profile;
 };
 
@@ -32,24 +33,50 @@ static void print_plan(const ts_trainer *trainer)
             "%zu examples, %llu tokens, %llu of them bear loss; template %s\n"
             "%llu steps (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
             "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
-            "(up to %u tokens at once) = %.1f MiB\n",
+            "(up to %u tokens at once%s) = %.1f MiB\n",
             trainer->dataset.count, (unsigned long long)trainer->dataset.token_count,
             (unsigned long long)trainer->dataset.supervised_count,
             ts_chat_style_name(trainer->style), (unsigned long long)trainer->steps,
             (unsigned long long)trainer->batches.steps_per_epoch, s->batch_size, s->accumulation,
             s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
             (double)plan->weights / mib, (double)plan->adapter / mib,
-            (double)plan->activations / mib, trainer->limits.rows, (double)plan->total / mib);
+            (double)plan->activations / mib, trainer->limits.rows,
+            trainer->limits.recompute ? ", recomputing" : "", (double)plan->total / mib);
 }
 
-static void print_device(const ts_gpu_caps *caps, uint64_t needed)
+// The plan's limit: what was asked for, or nearly all that the device has free. Without a device
+// there is none, which --dry-run may live with.
+static ts_status choose_limit(struct options *options, ts_error *err)
 {
-    fprintf(stderr, "device: %s, %.1f MiB free\n", caps->name,
-            (double)caps->memory_free_bytes / (1 << 20));
-    if (needed > caps->memory_free_bytes) {
-        fprintf(stderr, "warning: that is less than the plan needs; a smaller --batch-size or "
-                        "--max-length needs less\n");
+    ts_gpu_list list = {0};
+    ts_status status = ts_gpu_enumerate(&options->device, &list, err);
+    if (status == TS_OK) {
+        const ts_gpu_caps *caps = &list.caps[list.chosen];
+        fprintf(stderr, "device: %s, %.1f MiB free\n", caps->name,
+                (double)caps->memory_free_bytes / (1 << 20));
+        options->settings.memory_limit = caps->memory_free_bytes / 100 * 95;
+    } else if (options->dry_run) {
+        fprintf(stderr, "device: none: %s\n", err->message);
+        status = TS_OK;
     }
+    if (options->max_memory_mib > 0) {
+        options->settings.memory_limit = options->max_memory_mib << 20;
+    }
+    free(list.caps);
+    return status;
+}
+
+static ts_status check_fit(const ts_trainer *trainer, ts_error *err)
+{
+    if (trainer->plan.fits) {
+        return TS_OK;
+    }
+    return ts_error_set(err, TS_ERR_MEMORY,
+                        "the run needs %.1f MiB even one example at a time and recomputing, the "
+                        "limit is %.1f MiB: a smaller --max-length or --rank needs less, "
+                        "--max-memory sets another limit",
+                        (double)trainer->plan.total / (1 << 20),
+                        (double)trainer->settings.memory_limit / (1 << 20));
 }
 
 // ---- --show-mask
@@ -164,19 +191,6 @@ out:
     return status;
 }
 
-// The plan against the device that would run it, without touching it.
-static void dry_run_device(const struct options *options, uint64_t needed)
-{
-    ts_error error = {0};
-    ts_gpu_list list = {0};
-    if (ts_gpu_enumerate(&options->device, &list, &error) == TS_OK) {
-        print_device(&list.caps[list.chosen], needed);
-    } else {
-        fprintf(stderr, "device: none: %s\n", error.message);
-    }
-    free(list.caps);
-}
-
 static ts_status train(const struct options *options, ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -186,7 +200,6 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
     const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
     TS_TRY(ts_trainer_prepare_output(trainer, err));
     TS_TRY(ts_gpu_open(&options->device, &gpu, err));
-    print_device(ts_gpu_capabilities(gpu), trainer->plan.total);
     if (options->profile) {
         TS_TRY(ts_profile_open(gpu, &profile, err));
         trainer->profile = &profile;
@@ -273,6 +286,8 @@ static int run(int argc, char **argv)
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},
+        {"max-memory", NULL, TS_FLAG_UINT, &o.max_memory_mib, "MIB",
+         "device memory to stay below [what is free]", 1, big},
         {"dry-run", NULL, TS_FLAG_SWITCH, &o.dry_run, NULL, "plan and memory; nothing is run"},
         {"show-mask", NULL, TS_FLAG_SWITCH, &o.show_mask, NULL,
          "show what bears loss; nothing is "
@@ -291,14 +306,17 @@ static int run(int argc, char **argv)
     }
     TS_TRY(ts_cli_resolve_model(s->model_folder, o.revision, true, &model_folder, err));
     s->model_folder = model_folder.bytes;
+    if (!o.show_mask) {
+        TS_TRY(choose_limit(&o, err));
+    }
     TS_TRY(ts_trainer_open(s, &trainer, err));
     if (o.show_mask) {
         TS_TRY(show_mask(&trainer, err));
         goto out;
     }
     print_plan(&trainer);
+    TS_TRY(check_fit(&trainer, err));
     if (o.dry_run) {
-        dry_run_device(&o, trainer.plan.total);
         goto out;
     }
     status = train(&o, &trainer, err);

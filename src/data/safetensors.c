@@ -462,6 +462,13 @@ static void print_shape(uint32_t rank, const uint64_t *shape, char *out, size_t 
     }
 }
 
+void ts_safetensors_release(const ts_safetensors *file, const ts_tensor *tensor)
+{
+    for (size_t i = 0; i < file->map_count; i++) {
+        ts_map_release(&file->maps[i], tensor->bytes, tensor->len);
+    }
+}
+
 ts_status ts_safetensors_expect(const ts_safetensors *file, const char *name, uint32_t rank,
                                 const uint64_t *shape, const ts_tensor **out, ts_error *err)
 {

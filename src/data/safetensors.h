@@ -37,6 +37,9 @@ const ts_tensor *ts_safetensors_find(const ts_safetensors *file, const char *nam
 ts_status ts_safetensors_expect(const ts_safetensors *file, const char *name, uint32_t rank,
                                 const uint64_t *shape, const ts_tensor **out, ts_error *err);
 
+// The tensor's bytes have been used: their pages may leave memory until they are read again.
+void ts_safetensors_release(const ts_safetensors *file, const ts_tensor *tensor);
+
 // Appends a whole safetensors file (metadata {"format": "pt"}) to *out: tensors with wider elements
 // first, so that all of them are aligned, and in the given order among those of one width.
 ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_text *out,

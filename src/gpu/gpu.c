@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 #define INSTALL_HINT                                                                               \
@@ -177,6 +178,21 @@ static uint32_t find_queue_family(VkPhysicalDevice physical, float *timestamp_ti
     return UINT32_MAX;
 }
 
+// What Linux says is available without swapping, or `otherwise`.
+static uint64_t available_host_bytes(uint64_t otherwise)
+{
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL) {
+        sscanf(line, "MemAvailable: %llu kB", &kib);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kib > 0 ? kib * 1024 : otherwise;
+}
+
 static void read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
@@ -195,6 +211,10 @@ static void read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
                                           ? budget.heapBudget[i] - budget.heapUsage[i]
                                           : caps->memory_bytes;
         }
+    }
+    if (ts_gpu_is_cpu(caps)) { // its heap is a number in the driver; the host's memory is real
+        caps->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+        caps->memory_free_bytes = available_host_bytes(caps->memory_bytes);
     }
     caps->unified_memory = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
                            caps->type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;

@@ -13,6 +13,14 @@ static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uin
     ts_linear_backward(&args, x, dy, dx, accumulate);
 }
 
+// The forward pass's layer once more, to the same bits.
+static void linear_again(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows, ts_view x,
+                         ts_view y)
+{
+    struct ts_linear args = ts_pass_linear(pass, layer, module, rows, true);
+    ts_linear_forward(&args, x, y);
+}
+
 static void norm_again(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
 {
     ts_rmsnorm_again(pass->model->recorder,
@@ -65,6 +73,11 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
     ts_view weight = model->layers[layer].post_norm;
 
+    if (pass->limits.recompute) {
+        norm_again(pass, rows, state->mid, weight, state->rstd2);
+        linear_again(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate);
+        linear_again(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up);
+    }
     ts_swiglu(recorder, &(struct ts_swiglu_args){
                             .gate = state->gate, .up = state->up, .y = pass->wide, .count = count});
     linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->wide, pass->dx, pass->dwide, false);

@@ -78,6 +78,7 @@ static ts_status load_weight(struct loader *loader, const char *name, uint32_t r
     TS_TRY(ts_gpu_alloc(&loader->model->weights, dtype, count, out, err));
     if (tensor != NULL) {
         TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
+        ts_safetensors_release(loader->file, tensor); // the host never holds a second copy
         loader->done += tensor->len;
         if (loader->params->progress != NULL) {
             loader->params->progress(loader->params->user, loader->done, loader->total);

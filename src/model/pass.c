@@ -36,9 +36,14 @@ static ts_status place_layer(ts_pass *pass, ts_layer_state *state, ts_error *err
         {&state->x, n * c->hidden}, {&state->mid, n * c->hidden}, {&state->rstd1, n},
         {&state->rstd2, n},         {&state->q, n * q},           {&state->k, n * kv},
         {&state->v, n * kv},        {&state->o, n * q},           {&state->lse, n * c->heads},
-        {&state->gate, n * c->ffn}, {&state->up, n * c->ffn},
+        {&state->gate, n * c->ffn}, {&state->up, n * c->ffn}, // last, for they may be shared
     };
-    TS_TRY(grant(&pass->device, TS_F32, wishes, TS_COUNT(wishes), err));
+    bool shares = pass->limits.recompute && state != pass->layers;
+    TS_TRY(grant(&pass->device, TS_F32, wishes, TS_COUNT(wishes) - (shares ? 2 : 0), err));
+    if (shares) {
+        state->gate = pass->layers[0].gate;
+        state->up = pass->layers[0].up;
+    }
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
         if (pass->model->has_lora && (adapter->targets & TS_MODULE_BIT(module))) {
             TS_TRY(ts_gpu_alloc(&pass->device, TS_F32, n * adapter->r, &state->t[module], err));

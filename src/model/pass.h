@@ -11,6 +11,7 @@
 typedef struct ts_pass_limits {
     uint32_t rows, loss_rows;
     bool training;
+    bool recompute; // make gate and up again on the way back instead of keeping them
 } ts_pass_limits;
 
 // What the backward pass needs of one layer.
@@ -19,7 +20,7 @@ typedef struct ts_layer_state {
     ts_view rstd1, rstd2;       // [N] of the two norms
     ts_view q, k, v, o;         // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated
     ts_view lse;                // [N, heads]
-    ts_view gate, up;           // [N, F]
+    ts_view gate, up;           // [N, F]; the same for all layers where they are recomputed
     ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
 } ts_layer_state;
 

@@ -8,12 +8,12 @@
 ts_status ts_batches_open(const ts_dataset *dataset, uint32_t batch_size, uint32_t accumulation,
                           uint64_t seed, ts_batches *out, ts_error *err)
 {
-    uint64_t batches = ts_ceil_div(dataset->count, batch_size);
     *out = (ts_batches){.dataset = dataset,
-                        .batch_size = batch_size,
-                        .accumulation = accumulation,
+                        .micro_size = batch_size,
+                        .rows_per_step = (uint64_t)batch_size * accumulation,
                         .seed = seed,
-                        .steps_per_epoch = ts_ceil_div(batches, accumulation),
+                        .steps_per_epoch =
+                            ts_ceil_div(dataset->count, (uint64_t)batch_size * accumulation),
                         .order_epoch = UINT64_MAX};
     return ts_alloc(dataset->count, sizeof *out->order, &out->order, err);
 }
@@ -32,8 +32,9 @@ static void find_rows(ts_batches *b, uint64_t step, uint32_t micro, uint64_t *be
         ts_torch_randperm(b->seed + epoch, (uint32_t)b->dataset->count, b->order);
         b->order_epoch = epoch;
     }
-    *begin = ts_min_u64((in_epoch * b->accumulation + micro) * b->batch_size, b->dataset->count);
-    *end = ts_min_u64(*begin + b->batch_size, b->dataset->count);
+    uint64_t last = ts_min_u64((in_epoch + 1) * b->rows_per_step, b->dataset->count);
+    *begin = ts_min_u64(in_epoch * b->rows_per_step + (uint64_t)micro * b->micro_size, last);
+    *end = ts_min_u64(*begin + b->micro_size, last);
 }
 
 void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
@@ -41,9 +42,8 @@ void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
 {
     *micro_count = 0;
     *supervised = 0;
-    for (uint32_t micro = 0; micro < batches->accumulation; micro++) {
-        uint64_t begin, end;
-        find_rows(batches, step, micro, &begin, &end);
+    for (uint64_t begin = 0, end = 1; begin < end;) {
+        find_rows(batches, step, *micro_count, &begin, &end);
         *micro_count += begin < end;
         for (uint64_t i = begin; i < end; i++) {
             *supervised += batches->dataset->examples[batches->order[i]].supervised_count;
@@ -70,8 +70,9 @@ ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps)
 {
     ts_pass_limits limits = {.training = true};
     for (uint64_t step = 0; step < steps; step++) {
-        for (uint32_t micro = 0; micro < batches->accumulation; micro++) {
-            uint64_t begin, end, rows = 0, loss_rows = 0;
+        uint32_t micro = 0;
+        for (uint64_t begin = 0, end = 1; begin < end; micro++) {
+            uint64_t rows = 0, loss_rows = 0;
             find_rows(batches, step, micro, &begin, &end);
             for (uint64_t i = begin; i < end; i++) {
                 const ts_example *row = &batches->dataset->examples[batches->order[i]];

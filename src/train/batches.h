@@ -7,11 +7,13 @@
 #include "model/pass.h"
 
 // An epoch is a permutation of the rows (torch.randperm with seed + epoch, as accelerate's
-// seedable sampler draws it), cut into batches of batch_size rows, the last one possibly smaller;
-// a step is `accumulation` batches, the last of an epoch possibly fewer.
+// seedable sampler draws it), cut into steps of batch_size * accumulation rows, the last one
+// possibly smaller. A step runs in micro-batches of `micro_size` rows: batch_size, or fewer where
+// memory is short. Its loss is the mean over its supervised tokens, so the cut changes no sum.
 typedef struct ts_batches {
     const ts_dataset *dataset; // borrowed
-    uint32_t batch_size, accumulation;
+    uint32_t micro_size;
+    uint64_t rows_per_step;
     uint64_t seed;
     uint64_t steps_per_epoch;
     uint32_t *order;      // [rows] of epoch `order_epoch`

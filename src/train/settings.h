@@ -24,8 +24,10 @@ typedef struct ts_train_settings {
     uint64_t seed;
     uint64_t save_steps, save_limit; // 0: no checkpoints on the way; keep all
     uint64_t logging_steps;
-    const char *resume; // NULL, "latest", or a checkpoint's folder
-    bool overwrite;     // start anew in an output folder that holds a run already
+    uint64_t memory_limit; // device bytes to stay below, by recomputation and smaller
+                           // micro-batches; 0: no limit
+    const char *resume;    // NULL, "latest", or a checkpoint's folder
+    bool overwrite;        // start anew in an output folder that holds a run already
 } ts_train_settings;
 
 // The mission's recipe: 3 epochs, 5e-5, rank 8, alpha 16, q_proj and v_proj, linear, seed 42,

@@ -53,18 +53,48 @@ static uint64_t count_parameters(const ts_model_config *config, const ts_adapter
     return count;
 }
 
-static ts_status make_plan(ts_trainer *trainer, ts_error *err)
+// Bytes for the present micro-batch size and recomputation.
+static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_train_plan *plan = &trainer->plan;
     const ts_adapter_config adapter = adapter_of(&trainer->settings);
-    ts_dtype dtype = TS_F32;
-    TS_TRY(stored_dtype(trainer->settings.model_folder, &dtype, err));
+    uint64_t limit = trainer->settings.memory_limit;
     TS_TRY(ts_model_plan(&trainer->config, dtype, trainer->limits.rows, &adapter, &plan->weights,
                          &plan->adapter, err));
     TS_TRY(ts_pass_plan(&trainer->config, &adapter, trainer->limits, &plan->activations, err));
     plan->total = plan->weights + plan->adapter + plan->activations;
     plan->parameters = count_parameters(&trainer->config, &adapter);
+    plan->fits = limit == 0 || plan->total <= limit;
+out:
+    return status;
+}
+
+// Until it fits: recomputation, which costs time, then smaller micro-batches, which cost more.
+static ts_status make_plan(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_dtype dtype = TS_F32;
+    TS_TRY(stored_dtype(trainer->settings.model_folder, &dtype, err));
+    for (;;) {
+        bool recompute = trainer->limits.recompute;
+        trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
+        trainer->limits.recompute = recompute;
+        TS_TRY(measure_plan(trainer, dtype, err));
+        if (trainer->plan.fits || (recompute && trainer->batches.micro_size == 1)) {
+            return TS_OK;
+        }
+        double mib = (double)trainer->plan.total / (1 << 20);
+        if (!recompute) {
+            trainer->limits.recompute = true;
+            ts_log(TS_LOG_INFO, "%.1f MiB would not fit: recomputing gate and up on the way back",
+                   mib);
+        } else {
+            trainer->batches.micro_size = (trainer->batches.micro_size + 1) / 2;
+            ts_log(TS_LOG_INFO, "%.1f MiB would not fit: micro-batches of %u", mib,
+                   trainer->batches.micro_size);
+        }
+    }
 out:
     return status;
 }
@@ -95,9 +125,9 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
     count_steps(out);
-    out->limits = ts_batches_limits(&out->batches, out->steps);
     TS_TRY(make_plan(out, err));
     TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
+    cJSON_AddNumberToObject(out->record, "micro_batch_size", out->batches.micro_size);
     cJSON_AddStringToObject(out->record, "chat_template", ts_chat_style_name(out->style));
     cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
 out:
@@ -147,8 +177,8 @@ out:
 // Another mask for every micro-batch of the run, the same after a resume.
 static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
 {
-    uint64_t index = step * trainer->settings.accumulation + micro;
-    return trainer->settings.seed ^ (index + 1) * 0x9E3779B97F4A7C15u;
+    return trainer->settings.seed ^ (step + 1) * 0x9E3779B97F4A7C15u ^
+           (micro + 1) * 0xD1B54A32D192ED03u;
 }
 
 // One optimiser step: *loss is the mean over all supervised tokens of its micro-batches.

@@ -11,6 +11,7 @@
 typedef struct ts_train_plan {
     uint64_t weights, adapter, activations, total;
     uint64_t parameters; // that are trained
+    bool fits;           // within settings.memory_limit
 } ts_train_plan;
 
 typedef struct ts_trainer {

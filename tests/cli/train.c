@@ -238,6 +238,27 @@ Test(train, dry_run_writes_nothing)
     test_folder_remove(run.folder);
 }
 
+// Recomputing what was not kept gives the same bits; splitting batches sums in another order.
+Test(train, short_memory_recomputes_to_the_same_bytes, .timeout = 300)
+{
+    struct run roomy, short_of_memory;
+    program_result result;
+    run_open(&roomy);
+    run_open(&short_of_memory);
+    RUN(&result, TRAIN(&roomy));
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    RUN(&result, TRAIN(&short_of_memory), "--max-memory", "9");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "recomputing"), "%s", result.out);
+    cr_assert_null(strstr(result.out, "micro-batches"), "%s", result.out);
+    assert_same_results(roomy.out, short_of_memory.out);
+    RUN(&result, TRAIN(&short_of_memory), "--max-memory", "1", "--overwrite-output-dir");
+    cr_assert_eq(result.code, TS_ERR_MEMORY, "%d: %s", result.code, result.out);
+    cr_assert_not_null(strstr(result.out, "--max-memory"), "%s", result.out);
+    test_folder_remove(roomy.folder);
+    test_folder_remove(short_of_memory.folder);
+}
+
 Test(train, show_mask_marks_answers_and_their_end)
 {
     struct run run;

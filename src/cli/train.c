@@ -20,7 +20,7 @@ struct options {
     ts_gpu_params device;
     const char *targets, *schedule, *precision, *revision;
     uint64_t rank, batch_size, accumulation, max_length;
-    uint64_t max_memory_mib;
+    double max_memory_mib;
     bool dry_run, show_mask, profile;
 };
 
@@ -60,7 +60,7 @@ static ts_status choose_limit(struct options *options, ts_error *err)
         status = TS_OK;
     }
     if (options->max_memory_mib > 0) {
-        options->settings.memory_limit = options->max_memory_mib << 20;
+        options->settings.memory_limit = (uint64_t)(options->max_memory_mib * (1 << 20));
     }
     free(list.caps);
     return status;
@@ -286,7 +286,7 @@ static int run(int argc, char **argv)
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},
-        {"max-memory", NULL, TS_FLAG_UINT, &o.max_memory_mib, "MIB",
+        {"max-memory", NULL, TS_FLAG_REAL, &o.max_memory_mib, "MIB",
          "device memory to stay below [what is free]", 1, big},
         {"dry-run", NULL, TS_FLAG_SWITCH, &o.dry_run, NULL, "plan and memory; nothing is run"},
         {"show-mask", NULL, TS_FLAG_SWITCH, &o.show_mask, NULL,

@@ -203,6 +203,26 @@ Test(hub, leftovers)
     place_close(&p);
 }
 
+// A server that cannot go on from there: ours is not the beginning of its file.
+Test(hub, a_part_that_the_server_does_not_have)
+{
+    hub_place p;
+    place_open(&p);
+    hub_file *weights = hub_server_find(&p.server, WEIGHTS);
+    weights->failures = 1;
+    weights->failure = 416;
+    hub_server_start(&p.server);
+    cr_assert_eq(ts_folder_make(in_cache(&p, "blobs"), &p.err), TS_OK, "%s", p.err.message);
+    FILE *partial = fopen(blob_path(&p, WEIGHTS, ".incomplete"), "wb");
+    cr_assert_not_null(partial);
+    fputs("something else", partial);
+    fclose(partial);
+    ASSERT_RESOLVES(&p);
+    check_snapshot(&p);
+    cr_expect_eq(bytes_sent(&p, WEIGHTS), WEIGHTS_BYTES);
+    place_close(&p);
+}
+
 // A signed location expires after a while: one refusal means to ask for a fresh one, two mean no.
 Test(hub, asks_again_when_the_location_expired)
 {

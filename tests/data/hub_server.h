@@ -284,7 +284,7 @@ static inline void hub_handle(hub_server *server, int peer, bool second)
     unsigned nth = head ? server->shared->heads[i]++ : server->shared->gets[i]++;
     const char *whole = head ? file->head : file->get;
     if (whole != NULL) {
-        hub_send(peer, whole, strlen(whole), NULL);
+        hub_send(peer, whole, strlen(whole), head ? NULL : asked);
     } else if (head && nth < file->unavailable) {
         hub_refuse(peer, 503, "Busy");
     } else if (head) {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 8 << 20, LINE_SECONDS = 10 }; // smaller files come without a bar
+enum { SHOWN_BYTES = 4 << 20, LINE_SECONDS = 10 }; // smaller files come without a bar
 
 struct display {
     ts_progress bar;

@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""Makes and recomputes reference cases: a tiny Llama, a LoRA, and what float64 PyTorch says of both.
+
+    make_cases.py make FOLDER [NAME ...]    write FOLDER/NAME for the named cases of cases.py (all of them, unless named)
+    make_cases.py compare CASE ...          recompute existing cases from their own files; print how far they are off
+
+`tinysft-vk verify FOLDER/NAME` then holds a device against a case. Needs torch, transformers 5 and safetensors, not PEFT:
+the LoRA below is PEFT's (y = base(x) + scale * B(A(x)), scale alpha / r, or alpha / sqrt r for rsLoRA), 20 lines long.
+
+What a case holds
+    model/                  the Llama in Hugging Face's layout, stored in `dt`
+    adapter_init/, _final/  the LoRA before and after training as PEFT saves it, F32
+    case.json               the specification (cases.py tells the keys), and the losses and gradient norms in decimal
+    golden.safetensors      micro{i}.input_ids, .labels [B, T] and .lengths [B] (I32), .logits [B, T, V] (F32) of the initial
+                            adapter; grad.KEY (F32), the gradient of the first step's loss by each adapter tensor;
+                            losses, grad_norms (before clipping), lrs [steps] (F64)
+
+What float64 means here
+    The model is loaded in `dt`, moved to `dt` as a whole (which rounds the rotary frequencies to it too) and then widened
+    to float64. transformers itself computes three things in float32 whatever the model's type: RMSNorm, the rotary
+    angles with their cosines, and the softmax of "eager" attention. So do the cases, unless `--precision exact`
+    puts float64 there too. `--precision float32` computes all in float32: how far PyTorch itself is off.
+"""
+import argparse
+import json
+import math
+import pathlib
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama import modeling_llama
+
+import cases
+
+PAD, FIRST_TOKEN = 2, 3  # what fills a short row; below FIRST_TOKEN are <unk>, <s>, </s>
+PREFIX = "base_model.model."
+DECIMALS_FROM_GOLDEN = ("losses", "grad_norms")
+
+
+# The LoRA, as PEFT computes and names it
+
+class LoraLinear(torch.nn.Module):
+    """y [.., out] = base(x) + scale * B(A(x)), with A [r, in] and B [out, r]."""
+
+    def __init__(self, base, a, b, scale):
+        super().__init__()
+        self.base, self.scale = base, scale
+        self.a, self.b = torch.nn.Parameter(a), torch.nn.Parameter(b)
+
+    def forward(self, x):
+        return self.base(x) + F.linear(F.linear(x, self.a), self.b) * self.scale
+
+
+def target_modules(model, targets):
+    """Paths of the linear layers that `targets` (q_proj, ...) name, in the model's order."""
+    return [name for name, _ in model.named_modules() if name.rpartition(".")[2] in targets]
+
+
+def lora_keys(path):
+    """The names of A and B of the module at `path` in adapter_model.safetensors."""
+    return [f"{PREFIX}{path}.lora_{side}.weight" for side in "AB"]
+
+
+def add_lora(model, spec, adapter, dtype):
+    """Freezes `model` and puts `adapter` (name -> tensor) into it. Returns the trained parameters by name."""
+    model.requires_grad_(False)
+    scale = spec["alpha"] / (math.sqrt(spec["r"]) if spec["rs"] else spec["r"])
+    parameters = {}
+    for path in target_modules(model, spec["targets"]):
+        parent, _, leaf = path.rpartition(".")
+        a, b = lora_keys(path)
+        lora = LoraLinear(model.get_submodule(path), adapter[a].to(dtype), adapter[b].to(dtype), scale)
+        setattr(model.get_submodule(parent), leaf, lora)
+        parameters |= {a: lora.a, b: lora.b}
+    assert set(parameters) == set(adapter), "the adapter's names are not those of its targets"
+    return parameters
+
+
+def adapter_config(spec):
+    """PEFT's adapter_config.json: the fields every version since 0.17 knows."""
+    return dict(
+        alpha_pattern={}, auto_mapping=None, base_model_name_or_path="", bias="none", corda_config=None, eva_config=None,
+        exclude_modules=None, fan_in_fan_out=False, inference_mode=True, init_lora_weights=True, layer_replication=None,
+        layers_pattern=None, layers_to_transform=None, loftq_config={}, lora_alpha=spec["alpha"], lora_bias=False,
+        lora_dropout=0.0, megatron_config=None, megatron_core="megatron.core", modules_to_save=None, peft_type="LORA",
+        qalora_group_size=16, r=spec["r"], rank_pattern={}, revision=None, target_modules=sorted(spec["targets"]),
+        target_parameters=None, task_type="CAUSAL_LM", trainable_token_indices=None, use_dora=False, use_qalora=False,
+        use_rslora=spec["rs"])
+
+
+def save_adapter(folder, spec, tensors):
+    """Writes the adapter (name -> tensor) as PEFT would."""
+    folder.mkdir()
+    write_json(folder / "adapter_config.json", adapter_config(spec), sort_keys=True)
+    save_file({k: v.detach().float().contiguous() for k, v in tensors.items()}, folder / "adapter_model.safetensors",
+              metadata={"format": "pt"})
+
+
+# Drawing a case
+
+def model_config(spec):
+    return LlamaConfig(
+        hidden_size=spec["h"], num_hidden_layers=spec["L"], num_attention_heads=spec["nh"], num_key_value_heads=spec["nkv"],
+        head_dim=spec.get("head_dim", spec["h"] // spec["nh"]), intermediate_size=spec["ffn"], vocab_size=spec["V"],
+        rms_norm_eps=spec.get("rms_norm_eps", 1e-5), tie_word_embeddings=spec["tied"], max_position_embeddings=2048,
+        rope_parameters={"rope_type": "default", "rope_theta": spec["theta"]}, bos_token_id=1, eos_token_id=2)
+
+
+def draw_model(spec):
+    """A Llama in spec's `dt` with random weights that pass signals on: about 1.2 / sqrt(in), norms around 1."""
+    torch.manual_seed(spec["seed"])
+    model = LlamaForCausalLM(model_config(spec))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 1:
+                weight.copy_(1 + 0.2 * torch.randn(weight.shape))
+            else:
+                std = 0.5 if "embed_tokens" in name else 1.2 / math.sqrt(weight.shape[1])
+                weight.copy_(std * torch.randn(weight.shape))
+    return model.to(getattr(torch, spec["dt"]))
+
+
+def draw_adapter(model, spec):
+    """A ~ N(0, 1 / in), B ~ N(0, 0.01): unlike a fresh LoRA, B is not zero, so that every gradient tells something."""
+    adapter = {}
+    for path in target_modules(model, spec["targets"]):
+        linear = model.get_submodule(path)
+        a, b = lora_keys(path)
+        adapter[a] = torch.randn(spec["r"], linear.in_features) / math.sqrt(linear.in_features)
+        adapter[b] = 0.1 * torch.randn(linear.out_features, spec["r"])
+    return adapter
+
+
+def draw_batches(spec):
+    """The micro-batches as golden.safetensors has them: right-padded ids and labels [B, T], lengths [B], all I32."""
+    batches = {}
+    for i, rows in enumerate(spec["micro"]):
+        lengths = torch.tensor([tokens for tokens, _ in rows], dtype=torch.int32)
+        ids = torch.full((len(rows), int(lengths.max())), PAD, dtype=torch.int32)
+        labels = torch.full_like(ids, -100)
+        for b, (tokens, leading) in enumerate(rows):
+            ids[b, :tokens] = torch.randint(FIRST_TOKEN, spec["V"], (tokens,), dtype=torch.int32)
+            labels[b, leading:tokens] = ids[b, leading:tokens]
+        batches |= {f"micro{i}.input_ids": ids, f"micro{i}.labels": labels, f"micro{i}.lengths": lengths}
+    return batches
+
+
+def save_model(folder, spec, model):
+    """Hugging Face's layout, in transformers 4's spelling unless spec asks for 5's `rope_parameters`."""
+    more = {"max_shard_size": spec["shard_bytes"]} if "shard_bytes" in spec else {}
+    model.save_pretrained(folder, **more)
+    if not spec.get("rope_parameters"):
+        config = json.loads((folder / "config.json").read_text())
+        del config["rope_parameters"], config["dtype"]
+        config |= {"rope_theta": spec["theta"], "rope_scaling": None, "torch_dtype": spec["dt"]}
+        write_json(folder / "config.json", config)
+
+
+# Computing a case
+
+def rmsnorm_exact(self, x):
+    """LlamaRMSNorm without its detour through float32."""
+    return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
+
+
+def rotary_exact(self, x, position_ids):
+    """LlamaRotaryEmbedding without its detour through float32: cosines and sines [B, T, head_dim]."""
+    angles = position_ids[..., None].double() * self.inv_freq.double()
+    angles = torch.cat((angles, angles), -1)
+    return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+
+
+def open_reference(folder, spec, precision):
+    """The case's model ready to compute: dt's roundings first, then `precision`."""
+    dt = getattr(torch, spec["dt"])
+    exact = precision == "exact"
+    # "sdpa" keeps the type of its input in the softmax, "eager" goes through float32.
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=dt, attn_implementation="sdpa" if exact else "eager").to(dt)
+    if exact:
+        modeling_llama.LlamaRMSNorm.forward = rmsnorm_exact
+        modeling_llama.LlamaRotaryEmbedding.forward = rotary_exact
+    return model.to(torch.float32 if precision == "float32" else torch.float64)
+
+
+def learning_rate(spec, step):
+    """The rate of `step`, counted from 0: up to lr over `warmup` steps, then down to zero at `steps`."""
+    if step < spec["warmup"]:
+        return spec["lr"] * step / spec["warmup"]
+    return spec["lr"] * (spec["steps"] - step) / (spec["steps"] - spec["warmup"])
+
+
+class Reference:
+    """One case's model with its adapter, and the passes over its micro-batches."""
+
+    def __init__(self, folder, spec, batches, adapter, precision):
+        self.spec, self.batches = spec, batches
+        self.model = open_reference(folder / "model", spec, precision)
+        self.parameters = add_lora(self.model, spec, adapter, next(self.model.parameters()).dtype)
+        self.supervised = sum(int((self.labels(i)[:, 1:] != -100).sum()) for i in range(len(spec["micro"])))
+
+    def labels(self, i):
+        return self.batches[f"micro{i}.labels"].long()
+
+    def logits(self, i):
+        """Logits [B, T, V] of micro-batch i."""
+        ids, lengths = self.batches[f"micro{i}.input_ids"].long(), self.batches[f"micro{i}.lengths"]
+        mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
+        return self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+
+    def accumulate(self):
+        """Adds the gradients of a step's loss (sum over supervised tokens / their number) to the adapter's. Returns the loss."""
+        loss = 0.0
+        for i in range(len(self.spec["micro"])):
+            logits = self.logits(i)
+            part = F.cross_entropy(logits[:, :-1].flatten(0, 1), self.labels(i)[:, 1:].flatten(), ignore_index=-100,
+                                   reduction="sum") / self.supervised
+            part.backward()
+            loss += part.item()
+        return loss
+
+    def train(self):
+        """The whole trajectory from the initial adapter. Returns losses, grad_norms, lrs [steps] in float64."""
+        spec, parameters = self.spec, list(self.parameters.values())
+        optimiser = torch.optim.AdamW(parameters, lr=spec["lr"], betas=spec["betas"], eps=spec["eps"],
+                                      weight_decay=spec["weight_decay"])
+        series = {"losses": [], "grad_norms": [], "lrs": []}
+        for step in range(spec["steps"]):
+            optimiser.param_groups[0]["lr"] = learning_rate(spec, step)
+            optimiser.zero_grad()
+            series["losses"].append(self.accumulate())
+            series["grad_norms"].append(torch.nn.utils.clip_grad_norm_(parameters, spec["max_grad_norm"]).item())
+            series["lrs"].append(learning_rate(spec, step))
+            optimiser.step()
+        return {name: torch.tensor(values, dtype=torch.float64) for name, values in series.items()}
+
+    def compute(self):
+        """All of golden.safetensors but the batches, and the adapter after training, unrounded."""
+        golden = {}
+        with torch.no_grad():
+            golden |= {f"micro{i}.logits": self.logits(i) for i in range(len(self.spec["micro"]))}
+        self.accumulate()
+        golden |= {f"grad.{name}": p.grad.clone() for name, p in self.parameters.items()}
+        golden |= self.train()
+        return golden, {name: p.detach().clone() for name, p in self.parameters.items()}
+
+
+# Files
+
+def write_json(path, value, **options):
+    path.write_text(json.dumps(value, indent=2, **options) + "\n")
+
+
+def case_json(spec, golden, supervised):
+    return spec | {
+        "initial_loss": golden["losses"][0].item(), "supervised_tokens": supervised,
+        "lr_schedule": "linear: lr*s/warmup while s<warmup, else lr*(steps-s)/(steps-warmup), s counted from 0",
+    } | {name: golden[name].tolist() for name in DECIMALS_FROM_GOLDEN}
+
+
+def make(folder, spec, precision):
+    """Draws, computes and writes one case."""
+    folder.mkdir(parents=True)
+    model = draw_model(spec)
+    adapter, batches = draw_adapter(model, spec), draw_batches(spec)
+    save_model(folder / "model", spec, model)
+    save_adapter(folder / "adapter_init", spec, adapter)
+    reference = Reference(folder, spec, batches, adapter, precision)
+    golden, final = reference.compute()
+    save_adapter(folder / "adapter_final", spec, final)
+    stored = {k: v if v.ndim == 1 else v.float().contiguous() for k, v in golden.items()}
+    save_file(stored | batches, folder / "golden.safetensors")
+    write_json(folder / "case.json", case_json(spec, golden, reference.supervised))
+    print(f"{folder}: {reference.supervised} supervised tokens, loss {golden['losses'][0]:.4f} to {golden['losses'][-1]:.4f}")
+
+
+def relative(have, want):
+    """Norm of the difference over the norm."""
+    return ((have.double() - want.double()).norm() / want.double().norm().clamp_min(1e-300)).item()
+
+
+def compare(folder, precision):
+    """Recomputes a case from its model, adapter_init and batches. Prints the relative errors against its files."""
+    spec = json.loads((folder / "case.json").read_text())
+    stored = load_file(folder / "golden.safetensors")
+    adapter = load_file(folder / "adapter_init" / "adapter_model.safetensors")
+    golden, final = Reference(folder, spec, stored, adapter, precision).compute()
+    real = {i: torch.arange(stored[f"micro{i}.labels"].shape[1])[None] < stored[f"micro{i}.lengths"][:, None]
+            for i in range(len(spec["micro"]))}
+    wanted = load_file(folder / "adapter_final" / "adapter_model.safetensors")
+    errors = {
+        "logits": relative(torch.cat([golden[f"micro{i}.logits"][real[i]] for i in real]),
+                           torch.cat([stored[f"micro{i}.logits"][real[i]] for i in real])),
+        "gradients": max(relative(golden[k], v) for k, v in stored.items() if k.startswith("grad.")),
+        "first loss": abs(golden["losses"][0] / stored["losses"][0] - 1).item(),
+        "losses": (golden["losses"] / stored["losses"] - 1).abs().max().item(),
+        "gradient norms": (golden["grad_norms"] / stored["grad_norms"] - 1).abs().max().item(),
+        "rates": (golden["lrs"] - stored["lrs"]).abs().max().item(),
+        "final adapter": max(relative(final[k], v) for k, v in wanted.items()),
+    }
+    print(f"{folder.name:24s} " + ", ".join(f"{name} {error:.1e}" for name, error in errors.items()), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--precision", choices=["transformers", "exact", "float32"], default="transformers")
+    parser.add_argument("verb", choices=["make", "compare"])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.verb == "compare":
+        for folder in [args.folder, *map(pathlib.Path, args.names)]:
+            compare(folder, args.precision)
+    else:
+        for name in args.names or cases.CASES:
+            make(args.folder / name, cases.specification(name), args.precision)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools/install_packages.sh
-cmake --preset release --log-level=WARNING
+cmake --preset release >/dev/null
 cmake --build --preset release --target tinysft-bench -- --quiet
 build/release/tinysft-bench "$@"

@@ -14,7 +14,7 @@ picture=evaluation_screenshot.png
 
 tools/install_packages.sh
 echo "demo: building in build/release"
-cmake --preset release --log-level=WARNING
+cmake --preset release >/dev/null
 cmake --build --preset release --target tinysft-vk -- --quiet
 program=build/release/tinysft-vk
 

@@ -8,11 +8,11 @@ cd "$(dirname "$0")/.."
 
 preset=${1:-release}
 folder=build/$preset
-rm -f "$folder/test-counts"
+rm -f "$folder/test-counts" "$folder"/report.*
 
 tools/install_packages.sh
 echo "$preset: configuring and building in $folder"
-cmake --preset "$preset" --log-level=WARNING
+cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset" -- --quiet
 
 echo "$preset: running the tests"
@@ -36,6 +36,11 @@ read -r passed failed < <(awk '
     /^Test Passed\.$/ { good = 1; if (!told) passed++ }
     END { close_program(); print passed + 0, failed + 0 }
 ' <(sed 's/\x1b\[[0-9;]*m//g' "$folder/Testing/Temporary/LastTest.log"))
+for report in "$folder"/report.*; do # of a sanitizer, wherever it arose: a test may survive it
+    [[ -f $report ]] || continue
+    head -40 "$report"
+    failed=$((failed + 1))
+done
 if ((code != 0 && failed == 0)); then
     failed=1 # ctest itself had something to complain about
 fi

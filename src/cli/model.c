@@ -1,5 +1,6 @@
 // --model: a folder, or the name of a model that is downloaded while a bar shows how far it is.
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "data/hub.h"
@@ -16,6 +17,12 @@ struct display {
     uint64_t first, last;
     double line_s;
 };
+
+// Rounded up, so that only the last byte reaches the total.
+static uint64_t to_mib(uint64_t bytes)
+{
+    return ts_ceil_div(bytes, 1 << 20);
+}
 
 static void end_bar(struct display *display)
 {
@@ -35,7 +42,7 @@ static void begin_bar(struct display *display, const ts_hub_progress *progress)
     display->first = progress->done;
     display->line_s = ts_clock_s();
     display->begun = true;
-    ts_progress_begin(&display->bar, stderr, display->label, progress->total >> 20);
+    ts_progress_begin(&display->bar, stderr, display->label, to_mib(progress->total));
     display->bar.first = progress->done >> 20;
 }
 
@@ -60,7 +67,8 @@ static void show(void *user, const ts_hub_progress *progress)
     }
     char detail[64];
     snprintf(detail, sizeof detail, "MiB  %.1f MiB/s", pace / (1 << 20));
-    ts_progress_update(&display->bar, progress->done >> 20, detail, line);
+    ts_progress_update(&display->bar, last ? to_mib(progress->total) : progress->done >> 20, detail,
+                       line);
 }
 
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,

@@ -5,8 +5,9 @@
 layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
 #include "reduce.glsl"
-#include "stored.glsl"
+#include "weight.glsl"
 
+layout(constant_id = 0) const uint STORED = 0; // the type of the weights
 layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
 layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
 layout(binding = 2) writeonly buffer Y { float y[]; };         // [rows, cols]
@@ -26,7 +27,8 @@ void main()
     }
     const float r = 1.0 / sqrt(workgroup_sum(squares) / float(cols) + eps);
     for (uint c = me; c < cols; c += WORKERS) {
-        y[row * cols + c] = x[row * cols + c] * r * stored_value(weight[stored_word(c)], c);
+        const float w = weight_value(STORED, weight[weight_word(STORED, c)], c);
+        y[row * cols + c] = x[row * cols + c] * r * w;
     }
     if (me == 0) {
         rstd[row] = r;

@@ -3,8 +3,9 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
 #include "grid.glsl"
-#include "stored.glsl"
+#include "weight.glsl"
 
+layout(constant_id = 0) const uint STORED = 0; // the type of the weights
 layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
 layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
 layout(binding = 2) readonly buffer Rstd { float rstd[]; };    // [rows]
@@ -16,6 +17,6 @@ void main()
     const uint i = invocation_index();
     if (i < rows * cols) {
         const uint c = i % cols;
-        y[i] = x[i] * rstd[i / cols] * stored_value(weight[stored_word(c)], c);
+        y[i] = x[i] * rstd[i / cols] * weight_value(STORED, weight[weight_word(STORED, c)], c);
     }
 }

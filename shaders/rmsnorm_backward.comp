@@ -6,8 +6,9 @@
 layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
 #include "reduce.glsl"
-#include "stored.glsl"
+#include "weight.glsl"
 
+layout(constant_id = 0) const uint STORED = 0; // the type of the weights
 layout(binding = 0) readonly buffer X { float x[]; };          // [rows, cols]
 layout(binding = 1) readonly buffer Weight { uint weight[]; }; // [cols], stored
 layout(binding = 2) readonly buffer Rstd { float rstd[]; };    // [rows]
@@ -25,12 +26,12 @@ void main()
     float products = 0;
     for (uint c = me; c < cols; c += WORKERS) {
         const uint i = row * cols + c;
-        products += stored_value(weight[stored_word(c)], c) * dy[i] * x[i];
+        products += weight_value(STORED, weight[weight_word(STORED, c)], c) * dy[i] * x[i];
     }
     const float mean = workgroup_sum(products) * r / float(cols);
     for (uint c = me; c < cols; c += WORKERS) {
         const uint i = row * cols + c;
-        const float g = stored_value(weight[stored_word(c)], c) * dy[i];
+        const float g = weight_value(STORED, weight[weight_word(STORED, c)], c) * dy[i];
         dx[i] += r * (g - x[i] * r * mean);
     }
 }

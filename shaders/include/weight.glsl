@@ -29,3 +29,15 @@ float weight_unpack1(uint type, uint word, uint index)
     const uint bits = (index & 1u) == 0 ? word & 0xffffu : word >> 16;
     return type == WEIGHT_F16 ? unpackHalf2x16(bits).x : uintBitsToFloat(bits << 16);
 }
+
+// The same for a buffer of single words in any of the three types: element `index` stands in word
+// weight_word(type, index).
+uint weight_word(uint type, uint index)
+{
+    return type == WEIGHT_F32 ? index : index >> 1;
+}
+
+float weight_value(uint type, uint word, uint index)
+{
+    return type == WEIGHT_F32 ? uintBitsToFloat(word) : weight_unpack1(type, word, index);
+}

@@ -45,23 +45,6 @@ static void norm_backward(ts_pass *pass, uint32_t rows, ts_view x, ts_view weigh
                                                            .cols = pass->model->config.hidden});
 }
 
-static void rope_backward(ts_pass *pass, uint32_t rows, uint32_t heads, ts_view dx)
-{
-    const ts_model *model = pass->model;
-    uint32_t dim = model->config.head_dim;
-    ts_rope(model->recorder, &(struct ts_rope_args){
-                                 .x = dx,
-                                 .position = pass->position,
-                                 .table = model->rope,
-                                 .rows = rows,
-                                 .heads = heads,
-                                 .dim = dim,
-                                 .positions = (uint32_t)(model->rope.bytes /
-                                                         ts_dtype_bytes(model->rope.dtype) / dim),
-                                 .sign = -1,
-                             });
-}
-
 // From dx, the gradient of the block's output, to dx of its input. With `onward` false nothing
 // below the block's linear layers is wanted.
 static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
@@ -154,8 +137,8 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
 
     linear_backward(pass, layer, TS_MODULE_O, rows, state->o, pass->dx, pass->dout, false);
     attention_kernels_backward(pass, layer, rows);
-    rope_backward(pass, rows, config->heads, pass->dq);
-    rope_backward(pass, rows, config->kv_heads, pass->dk);
+    ts_pass_rope(pass, rows, config->heads, -1, pass->dq);
+    ts_pass_rope(pass, rows, config->kv_heads, -1, pass->dk);
     norm_again(pass, rows, state->x, weight, state->rstd1);
     linear_backward(pass, layer, TS_MODULE_Q, rows, pass->norm, pass->dq, dnorm, false);
     linear_backward(pass, layer, TS_MODULE_K, rows, pass->norm, pass->dk, dnorm, true);

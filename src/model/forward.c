@@ -28,7 +28,7 @@ static void linear(ts_pass *pass, uint32_t layer, ts_module module, uint32_t row
     ts_linear_forward(&args, x, y);
 }
 
-static void rope(ts_pass *pass, uint32_t rows, uint32_t heads, ts_view x)
+void ts_pass_rope(const ts_pass *pass, uint32_t rows, uint32_t heads, float sign, ts_view x)
 {
     const ts_model *model = pass->model;
     uint32_t dim = model->config.head_dim;
@@ -41,7 +41,7 @@ static void rope(ts_pass *pass, uint32_t rows, uint32_t heads, ts_view x)
                                  .dim = dim,
                                  .positions = (uint32_t)(model->rope.bytes /
                                                          ts_dtype_bytes(model->rope.dtype) / dim),
-                                 .sign = 1,
+                                 .sign = sign,
                              });
 }
 
@@ -125,8 +125,8 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
     linear(pass, layer, TS_MODULE_Q, rows, training, pass->norm, state->q);
     linear(pass, layer, TS_MODULE_K, rows, training, pass->norm, state->k);
     linear(pass, layer, TS_MODULE_V, rows, training, pass->norm, state->v);
-    rope(pass, rows, config->heads, state->q);
-    rope(pass, rows, config->kv_heads, state->k);
+    ts_pass_rope(pass, rows, config->heads, 1, state->q);
+    ts_pass_rope(pass, rows, config->kv_heads, 1, state->k);
     attend(pass, layer, rows);
     linear(pass, layer, TS_MODULE_O, rows, training, state->o, state->mid);
     ts_add(model->recorder,

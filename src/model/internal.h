@@ -27,6 +27,8 @@ void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, t
 // The halves of a pass, on rows that were uploaded already.
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
+// Turns the heads of x [rows, heads, head_dim] by their rows' positions; sign -1 turns back.
+void ts_pass_rope(const ts_pass *pass, uint32_t rows, uint32_t heads, float sign, ts_view x);
 struct ts_linear ts_pass_linear(const ts_pass *pass, uint32_t layer, ts_module module,
                                 uint32_t rows, bool training);
 

@@ -224,7 +224,6 @@ static void set_options(ts_hub *hub, const char *url, struct curl_slist *headers
     CURL *curl = hub->curl;
     const char *roots = getenv("CURL_CA_BUNDLE");
     roots = roots != NULL && roots[0] != '\0' ? roots : getenv("SSL_CERT_FILE");
-    curl_easy_reset(curl); // connections stay open
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
@@ -351,6 +350,7 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
         TS_FAIL(TS_ERR_IO, "%s answers with status %ld", origin.host, reply->code);
     }
 out:
+    curl_easy_reset(hub->curl); // it must not keep pointers to what ends here; connections stay
     curl_slist_free_all(headers);
     return status;
 }

@@ -21,8 +21,8 @@ CASES = {
     "tiny_sharded": dict(h=21, nh=3, nkv=1, head_dim=12, ffn=37, V=67, r=3, targets=["k_proj", "gate_proj"], theta=500000.0,
                          rope_parameters=True, shard_bytes=12000, rms_norm_eps=1e-6,
                          micro=[[[9, 2], [1, 0], [5, 5]], [[6, 0]]], warmup=2, weight_decay=0.1, dt="float16"),
-    "tiny_tied": dict(h=36, nh=3, nkv=3, head_dim=16, ffn=51, V=61, r=5, alpha=16, rs=True, targets=ALL, tied=True,
-                      micro=[[[11, 3]], [[2, 0], [7, 6]]], max_grad_norm=0.1, dt="bfloat16"),
+    "tiny_tied": dict(h=33, nh=3, nkv=3, head_dim=16, ffn=31, V=61, r=5, alpha=16, rs=True, targets=ALL, tied=True,
+                      micro=[[[11, 3]], [[2, 0], [7, 6]]], lr=0.001, max_grad_norm=0.1, dt="bfloat16"),
     "tiny_long": dict(h=24, L=1, nh=2, nkv=1, head_dim=20, ffn=29, V=53, r=1, alpha=3, targets=["o_proj", "down_proj"],
                       micro=[[[131, 60], [3, 1]]], max_grad_norm=1e9),
     # head sizes

@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama import modeling_llama
+from transformers.utils import logging
 
 import cases
 
@@ -71,7 +72,8 @@ def add_lora(model, spec, adapter, dtype):
     for path in target_modules(model, spec["targets"]):
         parent, _, leaf = path.rpartition(".")
         a, b = lora_keys(path)
-        lora = LoraLinear(model.get_submodule(path), adapter[a].to(dtype), adapter[b].to(dtype), scale)
+        start_a, start_b = (adapter[key].to(dtype, copy=True) for key in (a, b))
+        lora = LoraLinear(model.get_submodule(path), start_a, start_b, scale)
         setattr(model.get_submodule(parent), leaf, lora)
         parameters |= {a: lora.a, b: lora.b}
     assert set(parameters) == set(adapter), "the adapter's names are not those of its targets"
@@ -310,6 +312,7 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
     if args.verb == "compare":
         for folder in [args.folder, *map(pathlib.Path, args.names)]:
             compare(folder, args.precision)

@@ -1,0 +1,136 @@
+// The repository's own small cases (tests/golden, made by tools/golden): what this device computes
+// must hold, and with one number changed it must not.
+#include "base/file.h"
+#include "base/memory.h"
+#include "check/verify.h"
+#include "data/safetensors.h"
+#include "device.h"
+
+#include <string.h>
+
+#define OWN_FOLDER PROJECT_FOLDER "/tests/golden"
+
+static void check_own(const char *name)
+{
+    char path[512];
+    ts_verify_result result;
+    snprintf(path, sizeof path, OWN_FOLDER "/%s", name);
+    ts_gpu *gpu = test_gpu_open();
+    MUST(ts_verify(gpu, &(ts_verify_params){.folder = path}, &result, err));
+    for (size_t i = 0; i < result.count; i++) {
+        const ts_verify_row *row = &result.rows[i];
+        cr_expect(row->tolerance == 0 || row->error <= row->tolerance,
+                  "%s: %s: %.2e, tolerance %.0e", name, row->name, row->error, row->tolerance);
+    }
+    cr_assert(result.passed);
+    cr_assert_geq(result.count, 5);
+    test_gpu_close(gpu);
+}
+
+// F16 weights in shards, transformers 5's config.json, odd sizes, sequences of one token, rows
+// without loss, two micro-batches, weight decay.
+Test(own_cases, tiny_sharded)
+{
+    check_own("tiny_sharded");
+}
+
+// BF16, all seven modules, rsLoRA, tied embeddings, heads wider than the hidden size, always
+// clipped.
+Test(own_cases, tiny_tied)
+{
+    check_own("tiny_tied");
+}
+
+// F32, rank 1 on o_proj and down_proj, past a tile of positions, never clipped.
+Test(own_cases, tiny_long)
+{
+    check_own("tiny_long");
+}
+
+static void change(ts_dtype dtype, void *bytes, uint64_t index, double delta)
+{
+    cr_assert(dtype == TS_F32 || dtype == TS_F64);
+    if (dtype == TS_F32) {
+        ((float *)bytes)[index] += (float)delta;
+    } else {
+        ((double *)bytes)[index] += delta;
+    }
+}
+
+// Rewrites the safetensors at `path` with element `index` of its tensor `name` changed.
+static void change_file(const char *path, const char *name, uint64_t index, double delta)
+{
+    ts_safetensors *file = NULL;
+    ts_text bytes = {0};
+    unsigned char *changed = NULL;
+    MUST(ts_safetensors_open(path, &file, err));
+    size_t count = ts_safetensors_count(file);
+    ts_tensor *tensors = calloc(count, sizeof *tensors);
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = *ts_safetensors_at(file, i);
+        if (strcmp(tensors[i].name, name) == 0) {
+            changed = malloc(tensors[i].len);
+            memcpy(changed, tensors[i].bytes, tensors[i].len);
+            change(tensors[i].dtype, changed, index, delta);
+            tensors[i].bytes = changed;
+        }
+    }
+    cr_assert_not_null(changed, "no tensor %s", name);
+    MUST(ts_safetensors_serialise(tensors, count, &bytes, err));
+    ts_safetensors_close(file);
+    MUST(ts_file_write_plain(path, bytes.bytes, bytes.len, err));
+    free(tensors);
+    free(changed);
+    ts_text_free(&bytes);
+}
+
+// Whether a row whose name starts with `name` is out of its tolerance.
+static bool fails(const ts_verify_result *result, const char *name)
+{
+    for (size_t i = 0; i < result->count; i++) {
+        const ts_verify_row *row = &result->rows[i];
+        if (row->tolerance > 0 && row->error > row->tolerance &&
+            strncmp(row->name, name, strlen(name)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A number changed in the reference, in the model or in the adapter must be seen in `row`.
+Test(own_cases, one_changed_number_is_noticed)
+{
+    static const struct {
+        const char *file, *tensor, *row;
+        uint64_t index;
+        double delta;
+    } changes[] = {
+        {"golden.safetensors", "micro0.logits", "logits", 3, 0.1},
+        {"golden.safetensors", "grad.base_model.model.model.layers.0.mlp.down_proj.lora_B.weight",
+         "gradients", 1, 0.01},
+        {"golden.safetensors", "losses", "initial loss", 0, 1e-4},
+        {"golden.safetensors", "losses", "losses of all steps", 2, 1e-3},
+        {"golden.safetensors", "lrs", "learning rates", 1, 1e-9},
+        {"model/model.safetensors", "model.layers.0.input_layernorm.weight", "logits", 23, 0.01},
+        {"adapter_init/adapter_model.safetensors",
+         "base_model.model.model.layers.0.self_attn.o_proj.lora_A.weight", "gradients", 39, 0.01},
+        {"golden.safetensors", "losses", "", 0, 0}, // it is the change that does it, not the copy
+    };
+    ts_gpu *gpu = test_gpu_open();
+    for (size_t i = 0; i < TS_COUNT(changes); i++) {
+        char folder[] = "/tmp/tinysft-test-XXXXXX", command[1200], path[128];
+        ts_verify_result result;
+        cr_assert_not_null(mkdtemp(folder));
+        snprintf(command, sizeof command, "cp -r --no-preserve=mode '%s/tiny_long/.' '%s'",
+                 OWN_FOLDER, folder);
+        cr_assert_eq(system(command), 0);
+        snprintf(path, sizeof path, "%s/%s", folder, changes[i].file);
+        change_file(path, changes[i].tensor, changes[i].index, changes[i].delta);
+        MUST(ts_verify(gpu, &(ts_verify_params){.folder = folder}, &result, err));
+        cr_expect_eq(result.passed, changes[i].delta == 0, "%s", changes[i].tensor);
+        cr_expect_eq(fails(&result, changes[i].row), changes[i].delta != 0, "%s: %s",
+                     changes[i].file, changes[i].tensor);
+        MUST(ts_folder_remove(folder, err));
+    }
+    test_gpu_close(gpu);
+}

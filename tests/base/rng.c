@@ -44,3 +44,38 @@ Test(rng, torch_randperm_is_a_permutation)
         cr_assert_eq(seen[order[i]]++, 0);
     }
 }
+
+// torch.randperm(n, generator=torch.Generator().manual_seed(seed)) of PyTorch 2.14: how each
+// begins, and FNV-1a over all its values (one value a round) for those that are long.
+Test(rng, torch_randperm_known_answers)
+{
+    enum { SHOWN = 12 };
+    static const struct {
+        uint32_t n, seed, digest, begins[SHOWN];
+    } cases[] = {
+        {1, 42, 84696351, {0}},
+        {2, 42, 276207162, {0, 1}},
+        {3, 42, 4255908178, {0, 2, 1}},
+        {7, 42, 1141496784, {1, 6, 3, 5, 4, 0, 2}},
+        {10, 42, 4218797922, {2, 6, 1, 8, 4, 5, 0, 9, 3, 7}},
+        {10, 43, 2356645398, {8, 4, 9, 0, 5, 1, 6, 7, 2, 3}},
+        {20, 44, 1738706809, {12, 10, 9, 0, 15, 14, 6, 4, 7, 5, 3, 13}},
+        {186, 42, 232380416, {174, 63, 94, 124, 8, 2, 166, 91, 74, 146, 44, 100}},
+        {5000, 42, 1395511557, {2542, 430, 846, 4406, 2154, 4435, 2792, 794, 3822, 44, 4048, 762}},
+        {40000,
+         45,
+         2855595763,
+         {12107, 6747, 34631, 39543, 7840, 26709, 5963, 7514, 3803, 35379, 2587, 26104}},
+    };
+    static uint32_t order[40000];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t digest = 2166136261u;
+        ts_torch_randperm(cases[i].seed, cases[i].n, order);
+        for (uint32_t k = 0; k < cases[i].n; k++) {
+            digest = (digest ^ order[k]) * 16777619u;
+            cr_assert(k >= SHOWN || order[k] == cases[i].begins[k], "n %u, seed %u: [%u] is %u",
+                      cases[i].n, cases[i].seed, k, order[k]);
+        }
+        cr_assert_eq(digest, cases[i].digest, "n %u, seed %u", cases[i].n, cases[i].seed);
+    }
+}

@@ -3,25 +3,54 @@
 file(GLOB shader_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
 file(GLOB shader_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/include/*)
 set(shader_folder ${PROJECT_BINARY_DIR}/shaders)
+set(shader_flags --target-env=vulkan1.2 -O -Werror -I ${PROJECT_SOURCE_DIR}/shaders/include)
 file(MAKE_DIRECTORY ${shader_folder})
 
 set(shader_words)
 set(shader_code "#include \"ops/shaders.h\"\n\n")
 set(shader_rows "")
-foreach(file IN LISTS shader_files)
-    get_filename_component(name ${file} NAME_WE)
-    set(words ${shader_folder}/${name}.inc)
-    add_custom_command(OUTPUT ${words} ${shader_folder}/${name}.spv
-        COMMAND ${GLSLC} --target-env=vulkan1.2 -O -Werror -I ${PROJECT_SOURCE_DIR}/shaders/include
-            -mfmt=num ${file} -o ${words}
-        COMMAND ${GLSLC} --target-env=vulkan1.2 -O -Werror -I ${PROJECT_SOURCE_DIR}/shaders/include
-            ${file} -o ${shader_folder}/${name}.spv
-        DEPENDS ${file} ${shader_headers}
-        COMMENT "GLSL to SPIR-V: ${name}.comp" VERBATIM)
+
+# The table's entry NAME, whose words the file WORDS holds.
+macro(tinysft_shader_row name words)
     list(APPEND shader_words ${words})
     string(APPEND shader_code
         "static const uint32_t ${name}_words[] = {\n#include \"${words}\"\n};\n")
     string(APPEND shader_rows "    {\"${name}\", ${name}_words, sizeof ${name}_words},\n")
+endmacro()
+
+# The entry NAME, compiled from FILE with further flags.
+macro(tinysft_shader name file)
+    set(words ${shader_folder}/${name}.inc)
+    add_custom_command(OUTPUT ${words} ${shader_folder}/${name}.spv
+        COMMAND ${GLSLC} ${shader_flags} ${ARGN} -mfmt=num ${file} -o ${words}
+        COMMAND ${GLSLC} ${shader_flags} ${ARGN} ${file} -o ${shader_folder}/${name}.spv
+        DEPENDS ${file} ${shader_headers}
+        COMMENT "GLSL to SPIR-V: ${name}" VERBATIM)
+    tinysft_shader_row(${name} ${words})
+endmacro()
+
+# The same, but a glslc that is too old for it (Debian 12's knows no cooperative matrices, and few
+# know bfloat16) does not take the shader from the user: then the words come from shaders/compiled,
+# where tools/compile_shaders.sh puts them and a test holds them to their source.
+macro(tinysft_shader_of_new_compilers name file)
+    execute_process(COMMAND ${GLSLC} ${shader_flags} ${ARGN} ${file} -o ${shader_folder}/probe.spv
+        RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+    if(failed)
+        message(STATUS "${GLSLC} cannot compile ${name}; taking shaders/compiled/${name}.inc")
+        tinysft_shader_row(${name} ${PROJECT_SOURCE_DIR}/shaders/compiled/${name}.inc)
+    else()
+        tinysft_shader(${name} ${file} ${ARGN})
+    endif()
+endmacro()
+
+foreach(file IN LISTS shader_files)
+    get_filename_component(name ${file} NAME_WE)
+    if(name STREQUAL gemm_cm) # tools/compile_shaders.sh knows the same two
+        tinysft_shader_of_new_compilers(gemm_cm_f16 ${file})
+        tinysft_shader_of_new_compilers(gemm_cm_bf16 ${file} -DOPERANDS_BF16)
+    else()
+        tinysft_shader(${name} ${file})
+    endif()
 endforeach()
 string(APPEND shader_code "\nconst struct ts_shader ts_shader_table[] = {\n${shader_rows}    {0},\n};\n")
 file(CONFIGURE OUTPUT ${shader_folder}/shaders.c CONTENT "${shader_code}" @ONLY)

@@ -4,11 +4,12 @@
 #define TS_CHECK_VERIFY_H
 
 #include "base/text.h"
-#include "gpu/gpu.h"
+#include "ops/gemm.h"
 
 typedef struct ts_verify_params {
     const char *folder;
-    const char *dump; // a safetensors file to write with all that was computed; may be NULL
+    ts_precision precision; // one that the device offers
+    const char *dump;       // a safetensors file to write with all that was computed; may be NULL
 } ts_verify_params;
 
 // One quantity: its relative error (norm of the difference over the norm) and what is allowed.

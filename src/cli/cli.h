@@ -4,6 +4,7 @@
 #define TS_CLI_CLI_H
 
 #include "base/text.h"
+#include "ops/gemm.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,11 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
                                ts_text *folder, ts_error *err);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
+
+// --precision NAME on this device, told to the user where it is not plainly f32.
+ts_status ts_cli_choose_precision(const char *name, const ts_gpu *gpu, ts_precision *out,
+                                  ts_error *err);
+#define TS_CLI_PRECISION_HELP "of products: auto, f32, f16 or bf16"
 
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices, ts_command_bench;

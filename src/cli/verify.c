@@ -4,12 +4,12 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
-#include <string.h>
 
-static void print_result(const char *folder, const ts_gpu_caps *caps,
+static void print_result(const ts_verify_params *params, const ts_gpu_caps *caps,
                          const ts_verify_result *result)
 {
-    printf("%s, f32 on %s (%s)\n", folder, caps->name, caps->driver);
+    printf("%s, %s on %s (%s)\n", params->folder, ts_precision_name(params->precision), caps->name,
+           caps->driver);
     for (size_t i = 0; i < result->count; i++) {
         const ts_verify_row *row = &result->rows[i];
         printf("  %-66s %9.2e  ", row->name, row->error);
@@ -33,7 +33,7 @@ static int run(int argc, char **argv)
     ts_gpu *gpu = NULL;
     const char *precision = "f32";
     const ts_flag flags[] = {
-        {"precision", NULL, TS_FLAG_TEXT, &precision, "P", "f32 (16-bit modes are not there yet)"},
+        {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [f32]"},
         {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
         {"dump", NULL, TS_FLAG_TEXT, &params.dump, "FILE",
          "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
@@ -48,12 +48,10 @@ static int run(int argc, char **argv)
     if (params.folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "verify needs the folder of a case: tinysft-vk verify CASE");
     }
-    if (strcmp(precision, "f32") != 0) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "--precision %s: not implemented, only f32", precision);
-    }
     TS_TRY(ts_gpu_open(&device, &gpu, err));
+    TS_TRY(ts_cli_choose_precision(precision, gpu, &params.precision, err));
     TS_TRY(ts_verify(gpu, &params, &result, err));
-    print_result(params.folder, ts_gpu_capabilities(gpu), &result);
+    print_result(&params, ts_gpu_capabilities(gpu), &result);
 out:
     ts_gpu_close(gpu);
     if (status != TS_OK) {

@@ -147,22 +147,6 @@ out:
     return status;
 }
 
-static bool has_extension(VkPhysicalDevice physical, const char *name)
-{
-    uint32_t count = 0;
-    bool found = false;
-    vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL);
-    VkExtensionProperties *all = calloc(count > 0 ? count : 1, sizeof *all);
-    if (all != NULL &&
-        vkEnumerateDeviceExtensionProperties(physical, NULL, &count, all) == VK_SUCCESS) {
-        for (uint32_t i = 0; i < count && !found; i++) {
-            found = strcmp(all[i].extensionName, name) == 0;
-        }
-    }
-    free(all);
-    return found;
-}
-
 // The first queue family that computes, or UINT32_MAX.
 static uint32_t find_queue_family(VkPhysicalDevice physical, float *timestamp_ticks)
 {
@@ -197,7 +181,7 @@ static void read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
-    bool has_budget = has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    bool has_budget = ts_gpu_has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     VkPhysicalDeviceMemoryProperties2 memory = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
         .pNext = has_budget ? &budget : NULL};
@@ -250,6 +234,7 @@ static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
     snprintf(caps->name, sizeof caps->name, "%s", p->deviceName);
     snprintf(caps->driver, sizeof caps->driver, "%s %s", driver.driverName, driver.driverInfo);
     read_memory(physical, caps);
+    ts_gpu_read_features(physical, caps);
     float ticks = 0;
     if (p->apiVersion < VK_API_VERSION_1_2) {
         caps->unusable = "its driver has no Vulkan 1.2; a newer driver may";
@@ -378,9 +363,14 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
                                            .queueFamilyIndex = gpu->queue_family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
+    struct ts_gpu_features features;
+    ts_gpu_enable_features(&gpu->caps, &features);
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                     .pNext = features.chain,
                                      .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue};
+                                     .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = features.extension_count,
+                                     .ppEnabledExtensionNames = features.extensions};
     ts_status status = ts_gpu_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device),
                                     "vkCreateDevice", err);
     if (status == TS_OK) {

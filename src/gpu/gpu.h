@@ -10,6 +10,11 @@
 #include <stdint.h>
 #include <volk.h>
 
+// A shape of cooperative matrices, [m, k] times [k, n]. m = 0: none.
+typedef struct ts_matrix_shape {
+    uint32_t m, n, k;
+} ts_matrix_shape;
+
 // What a device says of itself.
 typedef struct ts_gpu_caps {
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
@@ -18,17 +23,21 @@ typedef struct ts_gpu_caps {
     VkPhysicalDeviceType type;
     uint32_t subgroup_size;
     VkSubgroupFeatureFlags subgroup_operations; // in compute shaders
-    uint32_t max_invocations;      // of one workgroup
-    uint32_t max_groups[3];        // of one dispatch
-    uint32_t shared_bytes;         // of one workgroup
-    uint64_t max_binding_bytes;    // largest storage-buffer view
-    uint64_t max_allocation_bytes; // largest single allocation
-    uint64_t memory_bytes;         // largest device-local heap
-    uint64_t memory_free_bytes;    // of it, by VK_EXT_memory_budget; memory_bytes without
-    uint32_t view_alignment;       // of a view's offset into a buffer
-    bool unified_memory;           // device memory is the host's: map, never stage
-    float timestamp_ns;            // of one tick; 0: no timestamps
-    const char *unusable;          // why this program cannot use it; NULL: it can
+    uint32_t max_invocations;                   // of one workgroup
+    uint32_t max_groups[3];                     // of one dispatch
+    uint32_t shared_bytes;                      // of one workgroup
+    uint64_t max_binding_bytes;                 // largest storage-buffer view
+    uint64_t max_allocation_bytes;              // largest single allocation
+    uint64_t memory_bytes;                      // largest device-local heap
+    uint64_t memory_free_bytes; // of it, by VK_EXT_memory_budget; memory_bytes without
+    uint32_t view_alignment;    // of a view's offset into a buffer
+    bool unified_memory;        // device memory is the host's: map, never stage
+    float timestamp_ns;         // of one tick; 0: no timestamps
+    // Products of matrices that a subgroup holds together, of 16-bit operands into f32 sums.
+    ts_matrix_shape matrix_f16, matrix_bf16;
+    uint32_t matrix_subgroup; // the subgroup size that they need
+    bool has_bfloat16;        // shaders may use it, in such matrices too
+    const char *unusable;     // why this program cannot use it; NULL: it can
 } ts_gpu_caps;
 
 static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)

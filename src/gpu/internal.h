@@ -3,6 +3,7 @@
 #define TS_GPU_INTERNAL_H
 
 #include "gpu/gpu.h"
+#include "gpu/newer.h"
 #include "gpu/pipeline.h"
 
 enum { TS_MAX_BINDINGS = 10 };
@@ -31,6 +32,22 @@ struct ts_gpu {
 
 // Turns a VkResult into a status: "vkAllocateMemory: out of device memory".
 ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err);
+
+bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name);
+
+// Optional features: reads them into `caps` (which has its api_version and subgroup_size), and
+// makes of `caps` what vkCreateDevice is told; `out` must stay where it is until then.
+struct ts_gpu_features {
+    VkPhysicalDeviceVulkan12Features core;
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control;
+    ts_vk_matrix_features matrix;
+    ts_vk_bfloat16_features bfloat16;
+    const void *chain; // NULL: none is asked for
+    const char *extensions[3];
+    uint32_t extension_count;
+};
+void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps);
+void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out);
 
 ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err);
 void ts_gpu_pipelines_close(ts_gpu *gpu);

@@ -63,6 +63,7 @@ void ts_gpu_pipelines_close(ts_gpu *gpu)
 static bool same_key(const ts_pipeline_key *a, const ts_pipeline_key *b)
 {
     return a->words == b->words && a->constant_count == b->constant_count &&
+           a->subgroup_size == b->subgroup_size &&
            memcmp(a->constants, b->constants, a->constant_count * sizeof *a->constants) == 0;
 }
 
@@ -85,9 +86,16 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
     *out = (ts_pipeline){.key = *key, .layout = gpu->pipeline_layouts[key->binding_count]};
     TS_TRY(ts_gpu_check(gpu->vk.vkCreateShaderModule(gpu->device, &shader, NULL, &module),
                         "vkCreateShaderModule", err));
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroups = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = key->subgroup_size};
+    bool sized = key->subgroup_size != 0;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = sized ? &subgroups : NULL,
+                  .flags =
+                      sized ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,
                   .pName = "main",

@@ -4,7 +4,7 @@
 
 #include "gpu/gpu.h"
 
-enum { TS_MAX_CONSTANTS = 12 };
+enum { TS_MAX_CONSTANTS = 16 };
 
 // Which pipeline: a shader and the values of its specialisation constants 0, 1, ...
 typedef struct ts_pipeline_key {
@@ -12,6 +12,7 @@ typedef struct ts_pipeline_key {
     size_t word_bytes;
     const char *name;
     uint32_t binding_count;
+    uint32_t subgroup_size; // all subgroups full and of this size; 0: as the driver likes
     uint32_t constant_count;
     uint32_t constants[TS_MAX_CONSTANTS];
 } ts_pipeline_key;

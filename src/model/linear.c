@@ -1,5 +1,6 @@
 // A linear layer with its LoRA pair, forward and backward. The base weight is frozen: its own
-// gradient is never formed.
+// gradient is never formed. Products with it are rounded as the model says; the pair's own, a
+// hundredth of the work, are in f32.
 #include "model/internal.h"
 
 #include "ops/gemm.h"
@@ -30,7 +31,7 @@ void ts_linear_forward(const struct ts_linear *linear, ts_view x, ts_view y)
     uint32_t rows = linear->rows, r = model->lora.config.r, out, in;
     ts_module_shape(&model->config, linear->module, &out, &in);
     ts_view weight = model->layers[linear->layer].linear[linear->module];
-    ts_matmul(recorder, TS_NT, rows, out, in, x, weight, y, 1, false);
+    ts_matmul_rounded(recorder, &model->rounding, TS_NT, rows, out, in, x, weight, y, 1, false);
     if (pair == NULL || !model->lora_enabled) {
         return;
     }
@@ -53,7 +54,8 @@ void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, t
     ts_view weight = model->layers[linear->layer].linear[linear->module];
     bool onward = dx.buffer != NULL;
     if (onward) {
-        ts_matmul(recorder, TS_NN, rows, in, out, dy, weight, dx, 1, accumulate);
+        ts_matmul_rounded(recorder, &model->rounding, TS_NN, rows, in, out, dy, weight, dx, 1,
+                          accumulate);
     }
     if (pair == NULL) {
         return;

@@ -6,6 +6,7 @@
 #include "data/safetensors.h"
 #include "gpu/recorder.h"
 #include "model/config.h"
+#include "ops/gemm.h"
 
 typedef struct ts_layer_weights {
     ts_view input_norm, post_norm;   // [hidden]
@@ -34,10 +35,11 @@ typedef struct ts_model {
     ts_recorder *recorder;
     ts_model_config config;
     ts_gpu_arena weights, adapter;
-    ts_view embedding;  // [vocab, hidden]
-    ts_view final_norm; // [hidden]
-    ts_view lm_head;    // [vocab, hidden]; the embedding where tied
-    ts_view rope;       // [max positions, head_dim / 2, 2] cosines and sines
+    ts_view embedding;    // [vocab, hidden]
+    ts_view final_norm;   // [hidden]
+    ts_view lm_head;      // [vocab, hidden]; the embedding where tied
+    ts_view rope;         // [max positions, head_dim / 2, 2] cosines and sines
+    ts_rounding rounding; // of products with the base's weights; the adapter's are in f32
     ts_layer_weights *layers;
     ts_lora lora;
     bool has_lora;
@@ -48,12 +50,13 @@ typedef struct ts_model {
 typedef void (*ts_model_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct ts_model_params {
-    const char *folder;  // config.json and weights as Hugging Face lays them out
+    const char *folder;               // config.json and weights as Hugging Face lays them out
     const ts_model_config *synthetic; // instead of a folder: this shape with random bf16 weights,
                                       // for speed and memory, never for quality; NULL: folder
-    uint32_t positions;  // the longest sequence that will be run
+    uint32_t positions;               // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
+    ts_precision precision;     // of products: one that the device offers
     ts_model_progress progress; // may be NULL
     void *user;
 } ts_model_params;

@@ -15,7 +15,34 @@ typedef enum ts_layout {
 void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, uint32_t k,
                ts_view a, ts_view b, ts_view c, float alpha, bool accumulate);
 
+// What the operands of a product are rounded to; the sums are f32 always.
+typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
+const char *ts_precision_name(ts_precision precision);
+
+// Whether the device multiplies matrices in that precision faster than in f32.
+bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision);
+// What --precision NAME means on this device: f32, f16, bf16, or auto, which is bf16 or f16 where
+// the device has matrix units for it (a CPU has none worth it). A precision that the device does
+// not offer becomes f32, which is more exact and there the fastest; callers say so. A name that is
+// none of these is TS_ERR_ARGUMENT.
+ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
+                              ts_error *err);
+
+// How products may be rounded, and for f16 the memory that scaling their operands takes.
+typedef struct ts_rounding {
+    ts_precision precision;       // one that the device offers; zeroed: f32
+    ts_view largest_a, largest_b; // [256] F32, used by one product after another
+} ts_rounding;
+
+// ts_matmul with operands rounded as `rounding` says, where the product is large enough to gain by
+// it. Operands of any size keep f16's accuracy: each in f32 is scaled by its own largest element.
+void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_layout layout,
+                       uint32_t m, uint32_t n, uint32_t k, ts_view a, ts_view b, ts_view c,
+                       float alpha, bool accumulate);
+
 // The choice itself: fills shader and constants of `args`, whose scalars and b are set.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
+void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
+                       struct ts_gemm_cm_args *args);
 
 #endif

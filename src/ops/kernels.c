@@ -115,7 +115,7 @@ static double float_of(uint32_t bits)
         const uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;       \
         struct ts_##kernel##_ref ref;                                                              \
         VIEWS SCALARS CONSTANTS ts_ref_##kernel(&ref);                                             \
-        (void)push, (void)constant;                                                                \
+        (void)push, (void)constant, (void)copy;                                                    \
         for (size_t i = 0; i < TS_COUNT(copies); i++) {                                            \
             free(copies[i]);                                                                       \
         }                                                                                          \
@@ -186,6 +186,9 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
     dispatch->view_count = count;
     dispatch->push_count = 0;
     for (const ts_kernel_field *field = info->fields; field->name != NULL; field++) {
+        if (field->kind == 'c' && strcmp(field->name, "subgroup_size") == 0) {
+            dispatch->pipeline.subgroup_size = dispatch->pipeline.constants[constants];
+        }
         *(field->kind == 'c' ? &constants : &dispatch->push_count) += 1;
     }
     dispatch->pipeline.words = code->words;

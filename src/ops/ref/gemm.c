@@ -1,5 +1,8 @@
-// Mirror of the matrix product: three loops.
+// Mirrors of the matrix products: three loops. Those of 16-bit products round nothing: they are
+// what the rounding is measured against.
 #include "ops/ref/ref.h"
+
+#include <math.h>
 
 void ts_ref_gemm(const struct ts_gemm_ref *a)
 {
@@ -15,4 +18,31 @@ void ts_ref_gemm(const struct ts_gemm_ref *a)
             *c = a->alpha * sum + (a->accumulate ? *c : 0);
         }
     }
+}
+
+void ts_ref_absmax(const struct ts_absmax_ref *a)
+{
+    size_t width = ((size_t)a->count + 255) / 256;
+    for (size_t piece = 0; piece < 256; piece++) {
+        a->largest[piece] = 0;
+        for (size_t i = piece * width; i < (piece + 1) * width && i < a->count; i++) {
+            a->largest[piece] = fmax(a->largest[piece], fabs(a->x[i]));
+        }
+    }
+}
+
+void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
+{
+    ts_ref_gemm(&(struct ts_gemm_ref){.a = a->a,
+                                      .b = a->b,
+                                      .c = a->c,
+                                      .m = a->m,
+                                      .n = a->n,
+                                      .k = a->k,
+                                      .lda = a->lda,
+                                      .ldb = a->ldb,
+                                      .ldc = a->ldc,
+                                      .alpha = a->alpha,
+                                      .accumulate = a->accumulate,
+                                      .layout = a->layout});
 }

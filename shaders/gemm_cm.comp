@@ -1,0 +1,375 @@
+#version 450
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#ifdef OPERANDS_BF16
+#extension GL_EXT_bfloat16 : require
+#endif
+
+#include "weight.glsl"
+
+// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0) on matrix units (cooperative matrices):
+// operands rounded to 16 bits, sums in f32.
+//
+//   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
+//
+// One source, two shaders: gemm_cm_f16, and gemm_cm_bf16 with OPERANDS_BF16 defined.
+//
+// A workgroup owns TILE_M x TILE_N elements of C; its subgroups, ROWS of them down and the rest
+// across, share the tile out among them, and each holds its part as matrices of MATRIX_M x MATRIX_N
+// sums. For K_STEP values of k at a time both operands are rounded to 16 bits and staged in shared
+// memory:
+//
+//                          TILE_N
+//                     +--------------+
+//                     |    tile_b    | K_STEP
+//        K_STEP       +--------------+
+//       +------+      +------+-------+
+//       |tile_a|      | sub- | sub-  |  each subgroup: its rows of tile_a times its columns of
+//       |      |      |group0| group1|  tile_b, by matrices of MATRIX_M x MATRIX_K and
+//       |      |      +------+-------+  MATRIX_K x MATRIX_N
+//       |      |      |  2   |   3   |
+//       +------+      +------+-------+ TILE_M
+//
+// Staging moves eight consecutive elements of a row at a time, whatever the layout: a tile lies in
+// shared memory as it lies in its buffer, and only the layout with which a matrix is loaded from
+// there differs. Rows are padded by 16 bytes, so that the rows of a matrix fall into different
+// banks. The next step's loads are issued before this step's arithmetic and wait in registers.
+//
+// f16 knows nothing beyond 65504 and next to nothing below 6e-8, while a gradient may be of any
+// size. So an operand in f32 whose bit in SCALED is set (1: A, 2: B) is multiplied by the power of
+// two that takes its largest element to 2^14 .. 2^15, and the sums are multiplied back. The largest
+// elements of 256 parts come from `absmax`. bf16 has the range of f32 and needs none of it.
+//
+// ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
+// row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
+// Every subgroup must be full and of SUBGROUP_SIZE. TILE_M is a multiple of 8 and of ROWS *
+// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K.
+// The sum over k runs in one fixed order: the same input gives the same bits.
+
+layout(local_size_x_id = 3) in;
+layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
+layout(constant_id = 1) const uint LAYOUT = 0;
+layout(constant_id = 2) const uint ALIGNED = 0;
+layout(constant_id = 4) const uint TILE_M = 64;
+layout(constant_id = 5) const uint TILE_N = 64;
+layout(constant_id = 6) const uint K_STEP = 32;
+layout(constant_id = 7) const uint ROWS = 2;
+layout(constant_id = 8) const uint MATRIX_M = 16;
+layout(constant_id = 9) const uint MATRIX_N = 16;
+layout(constant_id = 10) const uint MATRIX_K = 16;
+layout(constant_id = 11) const uint SUBGROUP_SIZE = 32;
+layout(constant_id = 12) const uint SCALED = 0;
+
+const uint NT = 0;
+const uint NN = 1;
+const uint TN = 2;
+
+#ifdef OPERANDS_BF16
+#define OPERAND bfloat16_t
+const uint OPERAND_TYPE = WEIGHT_BF16;
+#else
+#define OPERAND float16_t
+const uint OPERAND_TYPE = WEIGHT_F16;
+#endif
+
+const uint INVOCATIONS = gl_WorkGroupSize.x;
+const uint SUBGROUPS = INVOCATIONS / SUBGROUP_SIZE;
+const uint COLUMNS = SUBGROUPS / ROWS;
+const uint PART_M = TILE_M / ROWS; // of a subgroup
+const uint PART_N = TILE_N / COLUMNS;
+const uint DOWN = PART_M / MATRIX_M;
+const uint ACROSS = PART_N / MATRIX_N;
+
+// Tiles in octets, eight 16-bit elements each: how long a row is, how far apart rows lie.
+const uint A_ROW8 = (LAYOUT == TN ? TILE_M : K_STEP) / 8;
+const uint B_ROW8 = (LAYOUT == NT ? K_STEP : TILE_N) / 8;
+const uint A_STRIDE8 = A_ROW8 + 1;
+const uint B_STRIDE8 = B_ROW8 + 1;
+const uint A_ROWS = LAYOUT == TN ? K_STEP : TILE_M;
+const uint B_ROWS = LAYOUT == NT ? TILE_N : K_STEP;
+const uint A_OCTETS = TILE_M * K_STEP / 8;
+const uint B_OCTETS = TILE_N * K_STEP / 8;
+const uint A_FETCHES = (A_OCTETS + INVOCATIONS - 1) / INVOCATIONS;
+const uint B_FETCHES = (B_OCTETS + INVOCATIONS - 1) / INVOCATIONS;
+
+layout(push_constant) uniform Push {
+    uint m, n, k;
+    uint lda, ldb, ldc; // elements from one row to the next
+    float alpha;
+    uint accumulate;
+} push;
+
+// One buffer, seen as scalars or quads.
+layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
+layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
+layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
+layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
+layout(std430, set = 0, binding = 4) buffer C1 { float c1[]; };
+
+shared uvec4 tile_a[A_ROWS * A_STRIDE8];
+shared uvec4 tile_b[B_ROWS * B_STRIDE8];
+shared float edge[SUBGROUPS * MATRIX_M * MATRIX_N];
+shared uint largest[2];
+
+// Eight elements on their way: two quads of f32, or one octet that is in 16 bits already.
+struct Octet {
+    uvec4 low, high;
+};
+
+Octet fetch_a(uint octet, uint row0, uint k0)
+{
+    const uint line = octet / A_ROW8, at = octet % A_ROW8 * 8;
+    const uint row = (LAYOUT == TN ? k0 : row0) + line;
+    const uint column = (LAYOUT == TN ? row0 : k0) + at;
+    const uint rows = LAYOUT == TN ? push.k : push.m, columns = LAYOUT == TN ? push.m : push.k;
+    Octet result = Octet(uvec4(0), uvec4(0));
+    if (row < rows) {
+        const uint start = row * push.lda + column;
+        if (ALIGNED != 0) {
+            if (column < columns) {
+                result.low = floatBitsToUint(a4[start / 4]);
+                result.high = floatBitsToUint(a4[start / 4 + 1]);
+            }
+        } else {
+            [[unroll]] for (uint i = 0; i < 4; i++) {
+                if (column + i < columns)
+                    result.low[i] = floatBitsToUint(a1[start + i]);
+                if (column + i + 4 < columns)
+                    result.high[i] = floatBitsToUint(a1[start + i + 4]);
+            }
+        }
+    }
+    return result;
+}
+
+// One element of B as 32 bits of f32, or its 16 bits where that is how it is stored.
+uint b_element(uint at)
+{
+    return B_TYPE == WEIGHT_F32 ? b1[at] : bitfieldExtract(b1[at / 2], int(at & 1) * 16, 16);
+}
+
+Octet fetch_b(uint octet, uint column0, uint k0)
+{
+    const uint line = octet / B_ROW8, at = octet % B_ROW8 * 8;
+    const uint row = (LAYOUT == NT ? column0 : k0) + line;
+    const uint column = (LAYOUT == NT ? k0 : column0) + at;
+    const uint rows = LAYOUT == NT ? push.n : push.k, columns = LAYOUT == NT ? push.k : push.n;
+    Octet result = Octet(uvec4(0), uvec4(0));
+    if (row < rows) {
+        const uint start = row * push.ldb + column;
+        if (ALIGNED != 0) {
+            if (column < columns) {
+                if (B_TYPE == WEIGHT_F32) {
+                    result.low = b4[start / 4];
+                    result.high = b4[start / 4 + 1];
+                } else {
+                    result.low = b4[start / 8];
+                }
+            }
+        } else {
+            [[unroll]] for (uint i = 0; i < 8; i++)
+                if (column + i < columns) {
+                    const uint bits = b_element(start + i);
+                    if (B_TYPE != WEIGHT_F32)
+                        result.low[i / 2] |= bits << (i & 1) * 16;
+                    else if (i < 4)
+                        result.low[i] = bits;
+                    else
+                        result.high[i - 4] = bits;
+                }
+        }
+    }
+    return result;
+}
+
+// Two numbers rounded to the operands' type, to nearest and of two to the even one, in one word.
+#ifdef OPERANDS_BF16
+// By hand, for GLSL has bits of bfloat16_t in 16-bit integers alone, yet another feature to need.
+uint round1(float x)
+{
+    const uint bits = floatBitsToUint(x);
+    const bool number = (bits & 0x7fffffffu) <= 0x7f800000u;
+    return number ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : 0x7fc0u;
+}
+
+uint round2(vec2 x)
+{
+    return round1(x.x) | round1(x.y) << 16;
+}
+#else
+uint round2(vec2 x)
+{
+    return packFloat2x16(f16vec2(x));
+}
+#endif
+
+uvec4 round8(vec4 low, vec4 high)
+{
+    return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
+}
+
+uvec4 rounded(uint type, Octet octet, float scale)
+{
+    if (type == OPERAND_TYPE)
+        return octet.low;
+    if (type == WEIGHT_F32)
+        return round8(uintBitsToFloat(octet.low) * scale, uintBitsToFloat(octet.high) * scale);
+    return round8(weight_unpack4(type, octet.low.xy), weight_unpack4(type, octet.low.zw));
+}
+
+void stage_a(uint octet, Octet value, float scale)
+{
+    tile_a[octet / A_ROW8 * A_STRIDE8 + octet % A_ROW8] = rounded(WEIGHT_F32, value, scale);
+}
+
+void stage_b(uint octet, Octet value, float scale)
+{
+    tile_b[octet / B_ROW8 * B_STRIDE8 + octet % B_ROW8] = rounded(B_TYPE, value, scale);
+}
+
+// The power of two that takes `bits`, of an f32, to 2^14 .. 2^15: 2^(14 - exponent), kept where it
+// and its inverse are ordinary numbers. Nothing is changed where all is zero, or something is
+// infinite or no number: it comes out as f32 would have it.
+float scale_of(uint bits)
+{
+    const uint exponent = bits >> 23;
+    if (bits == 0 || exponent == 255)
+        return 1.0;
+    return uintBitsToFloat(clamp(268 - int(exponent), 1, 253) << 23);
+}
+
+void find_scales(out float scale_a, out float scale_b)
+{
+    const uint self = gl_LocalInvocationIndex;
+    scale_a = scale_b = 1.0;
+    if (SCALED != 0) {
+        if (self < 2)
+            largest[self] = 0;
+        barrier();
+        // Bits of numbers that are not negative keep their order.
+        for (uint i = self; i < 256; i += INVOCATIONS) {
+            if ((SCALED & 1) != 0)
+                atomicMax(largest[0], floatBitsToUint(max_a[i]));
+            if ((SCALED & 2) != 0)
+                atomicMax(largest[1], floatBitsToUint(max_b[i]));
+        }
+        barrier();
+        if ((SCALED & 1) != 0)
+            scale_a = scale_of(largest[0]);
+        if ((SCALED & 2) != 0)
+            scale_b = scale_of(largest[1]);
+    }
+}
+
+// The inverse of a power of two between 2^-126 and 2^126.
+float inverse(float power)
+{
+    return uintBitsToFloat((254u << 23) - floatBitsToUint(power));
+}
+
+void main()
+{
+    const uint self = gl_LocalInvocationIndex;
+    const uint row0 = gl_WorkGroupID.y * TILE_M;
+    const uint column0 = gl_WorkGroupID.x * TILE_N;
+    const uint part_row = gl_SubgroupID / COLUMNS * PART_M;
+    const uint part_column = gl_SubgroupID % COLUMNS * PART_N;
+
+    float scale_a, scale_b;
+    find_scales(scale_a, scale_b);
+
+    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sums[DOWN * ACROSS];
+    [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
+        sums[i] =
+            coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>(0.0);
+
+    Octet next_a[A_FETCHES];
+    Octet next_b[B_FETCHES];
+    [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+        next_a[i] = fetch_a(i * INVOCATIONS + self, row0, 0);
+    [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+        next_b[i] = fetch_b(i * INVOCATIONS + self, column0, 0);
+
+    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+        barrier(); // nobody reads the tiles any more
+        [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+            if (A_OCTETS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_OCTETS)
+                stage_a(i * INVOCATIONS + self, next_a[i], scale_a);
+        [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+            if (B_OCTETS % INVOCATIONS == 0 || i * INVOCATIONS + self < B_OCTETS)
+                stage_b(i * INVOCATIONS + self, next_b[i], scale_b);
+        barrier(); // the tiles are whole
+
+        if (k0 + K_STEP < push.k) {
+            [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+                next_a[i] = fetch_a(i * INVOCATIONS + self, row0, k0 + K_STEP);
+            [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+                next_b[i] = fetch_b(i * INVOCATIONS + self, column0, k0 + K_STEP);
+        }
+
+        [[unroll]] for (uint k = 0; k < K_STEP; k += MATRIX_K) {
+            coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA> x[DOWN];
+            [[unroll]] for (uint i = 0; i < DOWN; i++) {
+                const uint row = part_row + i * MATRIX_M;
+                if (LAYOUT == TN)
+                    coopMatLoad(x[i], tile_a, k * A_STRIDE8 + row / 8, A_STRIDE8,
+                                gl_CooperativeMatrixLayoutColumnMajor);
+                else
+                    coopMatLoad(x[i], tile_a, row * A_STRIDE8 + k / 8, A_STRIDE8,
+                                gl_CooperativeMatrixLayoutRowMajor);
+            }
+            [[unroll]] for (uint j = 0; j < ACROSS; j++) {
+                const uint column = part_column + j * MATRIX_N;
+                coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> y;
+                if (LAYOUT == NT)
+                    coopMatLoad(y, tile_b, column * B_STRIDE8 + k / 8, B_STRIDE8,
+                                gl_CooperativeMatrixLayoutColumnMajor);
+                else
+                    coopMatLoad(y, tile_b, k * B_STRIDE8 + column / 8, B_STRIDE8,
+                                gl_CooperativeMatrixLayoutRowMajor);
+                [[unroll]] for (uint i = 0; i < DOWN; i++)
+                    sums[i * ACROSS + j] = coopMatMulAdd(x[i], y, sums[i * ACROSS + j]);
+            }
+        }
+    }
+
+    const float back_a = inverse(scale_a), back_b = inverse(scale_b);
+    const bool whole = row0 + TILE_M <= push.m && column0 + TILE_N <= push.n && push.ldc % 4 == 0;
+    [[unroll]] for (uint i = 0; i < DOWN; i++)
+        [[unroll]] for (uint j = 0; j < ACROSS; j++) {
+            const uint row = row0 + part_row + i * MATRIX_M;
+            const uint column = column0 + part_column + j * MATRIX_N;
+            // Two factors one after the other: their product may lie beyond f32.
+            coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sum =
+                sums[i * ACROSS + j] * back_a * back_b * push.alpha;
+            if (whole) {
+                if (push.accumulate != 0) {
+                    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;
+                    coopMatLoad(c, c1, row * push.ldc + column, push.ldc,
+                                gl_CooperativeMatrixLayoutRowMajor);
+                    sum += c;
+                }
+                coopMatStore(sum, c1, row * push.ldc + column, push.ldc,
+                             gl_CooperativeMatrixLayoutRowMajor);
+            } else {
+                // The tile reaches over C's edge: by way of shared memory, element by element.
+                const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
+                coopMatStore(sum, edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+                barrier();
+                for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
+                    const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
+                    if (r < push.m && c < push.n) {
+                        const uint at = r * push.ldc + c;
+                        c1[at] = edge[mine + e] + (push.accumulate != 0 ? c1[at] : 0.0);
+                    }
+                }
+                barrier();
+            }
+        }
+}

@@ -1,0 +1,153 @@
+// The optional features that are used where a device has them: cooperative matrices with f16 or
+// bf16 operands, and subgroups of a size that is asked for. A device without any works too.
+#include "gpu/internal.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name)
+{
+    uint32_t count = 0;
+    bool found = false;
+    vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL);
+    VkExtensionProperties *all = calloc(count > 0 ? count : 1, sizeof *all);
+    if (all != NULL &&
+        vkEnumerateDeviceExtensionProperties(physical, NULL, &count, all) == VK_SUCCESS) {
+        for (uint32_t i = 0; i < count && !found; i++) {
+            found = strcmp(all[i].extensionName, name) == 0;
+        }
+    }
+    free(all);
+    return found;
+}
+
+// Shapes that the shader can work with: operands are staged in pieces of eight 16-bit elements,
+// tiles have sides of 32 or more.
+static bool shape_fits(const ts_vk_matrix_properties *p)
+{
+    return p->KSize % 8 == 0 && 32 % p->KSize == 0 && p->MSize % 8 == 0 && 32 % p->MSize == 0 &&
+           p->NSize % 8 == 0 && 32 % p->NSize == 0;
+}
+
+// The largest shape that multiplies operands of `type` into f32 sums; of equals the squarest.
+static ts_matrix_shape choose_shape(const ts_vk_matrix_properties *all, uint32_t count,
+                                    uint32_t type)
+{
+    ts_matrix_shape best = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const ts_vk_matrix_properties *p = &all[i];
+        uint32_t size = p->MSize * p->NSize * p->KSize, best_size = best.m * best.n * best.k;
+        bool usable = p->AType == type && p->BType == type && p->CType == TS_VK_COMPONENT_FLOAT32 &&
+                      p->ResultType == TS_VK_COMPONENT_FLOAT32 &&
+                      p->scope == TS_VK_SCOPE_SUBGROUP && !p->saturatingAccumulation;
+        bool squarer = p->MSize == p->NSize && best.m != best.n;
+        if (usable && shape_fits(p) && (size > best_size || (size == best_size && squarer))) {
+            best = (ts_matrix_shape){p->MSize, p->NSize, p->KSize};
+        }
+    }
+    return best;
+}
+
+static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
+{
+    ts_vk_get_matrix_properties get = (ts_vk_get_matrix_properties)vkGetInstanceProcAddr(
+        volkGetLoadedInstance(), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    uint32_t count = 0;
+    if (get == NULL || get(physical, &count, NULL) != VK_SUCCESS || count == 0) {
+        return;
+    }
+    ts_vk_matrix_properties *all = calloc(count, sizeof *all);
+    if (all == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        all[i].sType = (VkStructureType)TS_VK_TYPE_MATRIX_PROPERTIES;
+    }
+    if (get(physical, &count, all) == VK_SUCCESS) {
+        caps->matrix_f16 = choose_shape(all, count, TS_VK_COMPONENT_FLOAT16);
+        if (caps->has_bfloat16) {
+            caps->matrix_bf16 = choose_shape(all, count, TS_VK_COMPONENT_BFLOAT16);
+        }
+    }
+    free(all);
+}
+
+// The subgroup size to ask for with cooperative matrices; 0 where none can be asked for. Intel's
+// matrix units work in its smallest subgroups; the others' in the size that the driver prefers.
+static uint32_t matrix_subgroup(VkPhysicalDevice physical, const ts_gpu_caps *caps)
+{
+    enum { INTEL = 0x8086 };
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &sizes};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    if (!(sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT)) {
+        return 0;
+    }
+    return properties.properties.vendorID == INTEL ? sizes.minSubgroupSize : caps->subgroup_size;
+}
+
+void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
+{
+    bool has_matrix = ts_gpu_has_extension(physical, TS_VK_COOPERATIVE_MATRIX);
+    bool has_control = ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    if (caps->api_version < VK_API_VERSION_1_2 || !has_matrix || !has_control) {
+        return;
+    }
+    ts_vk_bfloat16_features bfloat16 = {.sType = (VkStructureType)TS_VK_TYPE_BFLOAT16_FEATURES};
+    ts_vk_matrix_features matrix = {.sType = (VkStructureType)TS_VK_TYPE_MATRIX_FEATURES};
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+        .pNext = &matrix};
+    VkPhysicalDeviceVulkan12Features core = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &control};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &core};
+    if (ts_gpu_has_extension(physical, TS_VK_BFLOAT16)) {
+        matrix.pNext = &bfloat16;
+    }
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    if (!matrix.cooperativeMatrix || !control.subgroupSizeControl ||
+        !control.computeFullSubgroups || !core.shaderFloat16 || !core.vulkanMemoryModel) {
+        return;
+    }
+    caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
+    caps->matrix_subgroup = matrix_subgroup(physical, caps);
+    if (caps->matrix_subgroup != 0) {
+        read_shapes(physical, caps);
+    }
+}
+
+void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out)
+{
+    *out = (struct ts_gpu_features){0};
+    if (caps->matrix_f16.m == 0 && caps->matrix_bf16.m == 0) {
+        return;
+    }
+    out->bfloat16 =
+        (ts_vk_bfloat16_features){.sType = (VkStructureType)TS_VK_TYPE_BFLOAT16_FEATURES,
+                                  .shaderBFloat16Type = true,
+                                  .shaderBFloat16CooperativeMatrix = true};
+    out->matrix = (ts_vk_matrix_features){.sType = (VkStructureType)TS_VK_TYPE_MATRIX_FEATURES,
+                                          .pNext = caps->has_bfloat16 ? &out->bfloat16 : NULL,
+                                          .cooperativeMatrix = true};
+    out->control = (VkPhysicalDeviceSubgroupSizeControlFeaturesEXT){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+        .pNext = &out->matrix,
+        .subgroupSizeControl = true,
+        .computeFullSubgroups = true};
+    out->core = (VkPhysicalDeviceVulkan12Features){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .pNext = &out->control,
+        .shaderFloat16 = true,
+        .vulkanMemoryModel = true};
+    out->chain = &out->core;
+    out->extensions[out->extension_count++] = TS_VK_COOPERATIVE_MATRIX;
+    out->extensions[out->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    if (caps->has_bfloat16) {
+        out->extensions[out->extension_count++] = TS_VK_BFLOAT16;
+    }
+}

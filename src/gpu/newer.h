@@ -1,0 +1,59 @@
+// What Vulkan has learnt since the headers of the oldest distribution we build on (Debian 12 has
+// 1.3.239): cooperative matrices and bfloat16. A program built there must use them all the same
+// where the driver has them, so this declares what the registry (vk.xml) says, under names of our
+// own, and never depends on which headers are installed.
+#ifndef TS_GPU_NEWER_H
+#define TS_GPU_NEWER_H
+
+#include <volk.h>
+
+#define TS_VK_COOPERATIVE_MATRIX "VK_KHR_cooperative_matrix"
+#define TS_VK_BFLOAT16 "VK_KHR_shader_bfloat16"
+
+// VkStructureType: 1000000000 + 1000 * (number of the extension - 1) + place in it
+enum {
+    TS_VK_TYPE_BFLOAT16_FEATURES = 1000141000,
+    TS_VK_TYPE_MATRIX_FEATURES = 1000506000,
+    TS_VK_TYPE_MATRIX_PROPERTIES = 1000506001,
+};
+
+// VkComponentTypeKHR and VkScopeKHR, the values that are used
+enum {
+    TS_VK_COMPONENT_FLOAT16 = 0,
+    TS_VK_COMPONENT_FLOAT32 = 1,
+    TS_VK_COMPONENT_BFLOAT16 = 1000141000,
+    TS_VK_SCOPE_SUBGROUP = 3,
+};
+
+// VkPhysicalDeviceCooperativeMatrixFeaturesKHR
+typedef struct ts_vk_matrix_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 cooperativeMatrix;
+    VkBool32 cooperativeMatrixRobustBufferAccess;
+} ts_vk_matrix_features;
+
+// VkCooperativeMatrixPropertiesKHR; the enums, all of them 32 bits wide, as numbers
+typedef struct ts_vk_matrix_properties {
+    VkStructureType sType;
+    void *pNext;
+    uint32_t MSize, NSize, KSize;
+    uint32_t AType, BType, CType, ResultType;
+    VkBool32 saturatingAccumulation;
+    uint32_t scope;
+} ts_vk_matrix_properties;
+
+// vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR
+typedef VkResult(VKAPI_PTR *ts_vk_get_matrix_properties)(VkPhysicalDevice physical, uint32_t *count,
+                                                         ts_vk_matrix_properties *properties);
+
+// VkPhysicalDeviceShaderBfloat16FeaturesKHR
+typedef struct ts_vk_bfloat16_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 shaderBFloat16Type;
+    VkBool32 shaderBFloat16DotProduct;
+    VkBool32 shaderBFloat16CooperativeMatrix;
+} ts_vk_bfloat16_features;
+
+#endif

@@ -1,0 +1,125 @@
+// Products on matrix units: when, with which tiles, and how operands come to their scale.
+#include "base/memory.h"
+#include "ops/gemm.h"
+
+#include <string.h>
+
+enum { GEMM_CM_F16, GEMM_CM_BF16 }; // the shaders of the row, in its order
+
+const char *ts_precision_name(ts_precision precision)
+{
+    const char *names[] = {"f32", "f16", "bf16"};
+    return names[precision];
+}
+
+static ts_matrix_shape shape_of(const ts_gpu_caps *caps, ts_precision precision)
+{
+    return precision == TS_PRECISION_F16    ? caps->matrix_f16
+           : precision == TS_PRECISION_BF16 ? caps->matrix_bf16
+                                            : (ts_matrix_shape){0};
+}
+
+bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision)
+{
+    return precision == TS_PRECISION_F32 || shape_of(caps, precision).m != 0;
+}
+
+ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
+                              ts_error *err)
+{
+    const ts_precision all[] = {TS_PRECISION_BF16, TS_PRECISION_F16, TS_PRECISION_F32};
+    bool automatic = strcmp(name, "auto") == 0;
+    for (size_t i = 0; i < TS_COUNT(all); i++) {
+        bool offered = ts_precision_offered(caps, all[i]);
+        if (automatic && offered && (all[i] == TS_PRECISION_F32 || !ts_gpu_is_cpu(caps))) {
+            *out = all[i];
+            return TS_OK;
+        }
+        if (strcmp(name, ts_precision_name(all[i])) == 0) {
+            *out = offered ? all[i] : TS_PRECISION_F32;
+            return TS_OK;
+        }
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT, "--precision %s: there are auto, f32, f16 and bf16",
+                        name);
+}
+
+// Large tiles read their operands least often, but few of them leave most of a GPU idle.
+static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
+{
+    enum { ENOUGH_TILES = 64 };
+    uint64_t large = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128);
+    uint32_t side, subgroups;
+    if (ts_gpu_is_cpu(caps)) {
+        side = 32, subgroups = 1; // a driver compiles the unrolled loop
+        args->rows = 1;
+    } else if (large < ENOUGH_TILES || 8 * caps->matrix_subgroup > caps->max_invocations) {
+        side = 64, subgroups = 4;
+        args->rows = 2;
+    } else {
+        side = 128, subgroups = 8;
+        args->rows = 4;
+    }
+    args->tile_m = args->tile_n = side;
+    args->local_size = subgroups * caps->matrix_subgroup;
+}
+
+void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
+                       struct ts_gemm_cm_args *args)
+{
+    uint32_t a_row = layout == TS_TN ? args->m : args->k;
+    uint32_t b_row = layout == TS_NT ? args->k : args->n;
+    ts_matrix_shape matrix = shape_of(caps, precision);
+    args->shader = precision == TS_PRECISION_BF16 ? GEMM_CM_BF16 : GEMM_CM_F16;
+    args->layout = layout;
+    args->aligned = args->lda % 8 == 0 && args->ldb % 8 == 0 && a_row % 8 == 0 && b_row % 8 == 0;
+    args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
+    args->subgroup_size = caps->matrix_subgroup;
+    args->k_step = 32;
+    choose_tile(caps, args);
+    if (precision == TS_PRECISION_F16) {
+        args->scaled = args->b.dtype == TS_F32 ? 3 : 1;
+    }
+}
+
+// A product with fewer rows or columns than this leaves most of a tile empty.
+static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
+{
+    return m >= 16 && n >= 16 && k >= 16;
+}
+
+void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_layout layout,
+                       uint32_t m, uint32_t n, uint32_t k, ts_view a, ts_view b, ts_view c,
+                       float alpha, bool accumulate)
+{
+    if (rounding->precision == TS_PRECISION_F32 || !is_worth_it(m, n, k)) {
+        ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
+        return;
+    }
+    struct ts_gemm_cm_args args = {
+        .a = a,
+        .b = b,
+        .largest_a = rounding->largest_a,
+        .largest_b = rounding->largest_b,
+        .c = c,
+        .m = m,
+        .n = n,
+        .k = k,
+        .lda = layout == TS_TN ? m : k,
+        .ldb = layout == TS_NT ? k : n,
+        .ldc = n,
+        .alpha = alpha,
+        .accumulate = accumulate,
+    };
+    ts_gemm_cm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), rounding->precision, layout,
+                      &args);
+    if (args.scaled & 1) {
+        ts_absmax(recorder,
+                  &(struct ts_absmax_args){.x = a, .largest = rounding->largest_a, .count = m * k});
+    }
+    if (args.scaled & 2) {
+        ts_absmax(recorder,
+                  &(struct ts_absmax_args){.x = b, .largest = rounding->largest_b, .count = n * k});
+    }
+    ts_gemm_cm(recorder, &args);
+}

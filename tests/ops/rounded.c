@@ -1,0 +1,187 @@
+// Products in 16 bits (ts_matmul_rounded), on devices with matrix units: exact where the operands
+// are exact in 16 bits, right whatever the size of the operands, and never in the way of what is
+// infinite or no number.
+#include "base/memory.h"
+#include "device.h"
+#include "ops/gemm.h"
+
+#include <math.h>
+
+enum { M = 70, N = 72, K = 80 }; // no multiples of any tile
+
+struct product {
+    ts_gpu *gpu;
+    ts_gpu_arena arena;
+    ts_recorder *recorder;
+    ts_rounding rounding;
+    ts_view a, b, c;
+    float *a_values, *b_values, *c_values;
+};
+
+static void open_product(struct product *p, ts_gpu *gpu, ts_precision precision)
+{
+    *p = (struct product){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = 1 << 20}};
+    p->rounding.precision = precision;
+    MUST(ts_recorder_open(gpu, &p->recorder, err));
+    const struct {
+        ts_view *view;
+        uint64_t count;
+    } wishes[] = {{&p->rounding.largest_a, 256},
+                  {&p->rounding.largest_b, 256},
+                  {&p->a, M * K},
+                  {&p->b, N * K},
+                  {&p->c, M * N}};
+    for (size_t i = 0; i < TS_COUNT(wishes); i++) {
+        MUST(ts_gpu_alloc(&p->arena, TS_F32, wishes[i].count, wishes[i].view, err));
+    }
+    p->a_values = calloc(M * K, sizeof(float));
+    p->b_values = calloc(N * K, sizeof(float));
+    p->c_values = calloc(M * N, sizeof(float));
+}
+
+static void close_product(struct product *p)
+{
+    free(p->a_values);
+    free(p->b_values);
+    free(p->c_values);
+    ts_recorder_close(p->recorder);
+    ts_gpu_arena_close(&p->arena);
+}
+
+// Whole numbers of at most 7 bits, exact in f16 and bf16, times a power of two.
+static void fill(float *values, size_t count, float power, uint32_t *state)
+{
+    for (size_t i = 0; i < count; i++) {
+        *state = *state * 1664525u + 1013904223u;
+        values[i] = power * (float)((int32_t)(*state >> 24) - 128);
+    }
+}
+
+static void run(struct product *p, ts_layout layout, float alpha, bool accumulate)
+{
+    MUST(ts_gpu_upload(p->gpu, p->a, p->a_values, M * K * sizeof(float), err));
+    MUST(ts_gpu_upload(p->gpu, p->b, p->b_values, N * K * sizeof(float), err));
+    MUST(ts_gpu_upload(p->gpu, p->c, p->c_values, M * N * sizeof(float), err));
+    ts_matmul_rounded(p->recorder, &p->rounding, layout, M, N, K, p->a, p->b, p->c, alpha,
+                      accumulate);
+    MUST(ts_recorder_run(p->recorder, err));
+}
+
+static double expected(const struct product *p, ts_layout layout, size_t i, size_t j)
+{
+    double sum = 0;
+    for (size_t l = 0; l < K; l++) {
+        double a = p->a_values[layout == TS_TN ? l * M + i : i * K + l];
+        double b = p->b_values[layout == TS_NT ? j * K + l : l * N + j];
+        sum += a * b;
+    }
+    return sum;
+}
+
+static void check(struct product *p, ts_layout layout, float power_a, float power_b, float alpha)
+{
+    uint32_t state = 7;
+    float *have = calloc(M * N, sizeof *have);
+    fill(p->a_values, M * K, power_a, &state);
+    fill(p->b_values, N * K, power_b, &state);
+    fill(p->c_values, M * N, power_a * power_b * 64, &state);
+    run(p, layout, alpha, true);
+    MUST(ts_gpu_download(p->gpu, p->c, have, M * N * sizeof *have, err));
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < M; i++) {
+        for (size_t j = 0; j < N; j++) {
+            double want =
+                (double)alpha * expected(p, layout, i, j) + (double)p->c_values[i * N + j];
+            difference += pow((have[i * N + j] - want) / power_a / power_b, 2);
+            norm += pow(want / power_a / power_b, 2);
+        }
+    }
+    double error = sqrt(difference / norm);
+    cr_expect_leq(error, 3e-7, "%s, layout %d, a in %g, b in %g: off by %.2e",
+                  ts_precision_name(p->rounding.precision), layout, (double)power_a,
+                  (double)power_b, error);
+    free(have);
+}
+
+static void check_infinite(struct product *p)
+{
+    uint32_t state = 7;
+    float have[N];
+    fill(p->a_values, M * K, 1, &state);
+    fill(p->b_values, N * K, 1, &state);
+    p->a_values[3 * K + 5] = INFINITY;
+    p->a_values[4 * K + 5] = NAN;
+    run(p, TS_NT, 1, false);
+    for (size_t i = 2; i < 5; i++) {
+        MUST(ts_gpu_download(p->gpu, ts_view_slice(p->c, i * N, N), have, sizeof have, err));
+        for (size_t j = 0; j < N; j++) {
+            cr_expect_eq(isfinite(have[j]) != 0, i == 2, "row %zu is %g", i, (double)have[j]);
+        }
+    }
+}
+
+static void check_precision(ts_gpu *gpu, ts_precision precision)
+{
+    const float powers[][2] = {{1, 1},
+                               {0x1p-40f, 1},
+                               {0x1p40f, 1},
+                               {1, 0x1p-40f},
+                               {0x1p-60f, 0x1p-60f},
+                               {0x1p50f, 0x1p50f},
+                               {0x1p-115f, 0x1p90f}};
+    struct product p;
+    open_product(&p, gpu, precision);
+    for (ts_layout layout = TS_NT; layout <= TS_TN; layout++) {
+        for (size_t i = 0; i < TS_COUNT(powers); i++) {
+            check(&p, layout, powers[i][0], powers[i][1], 0.5f);
+        }
+    }
+    check_infinite(&p);
+    close_product(&p);
+}
+
+Test(rounded, right_at_any_size)
+{
+    ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    bool any = false;
+    for (ts_precision p = TS_PRECISION_F16; p <= TS_PRECISION_BF16; p++) {
+        if (ts_precision_offered(caps, p)) {
+            any = true;
+            check_precision(gpu, p);
+        }
+    }
+    test_gpu_close(gpu);
+    if (!any) {
+        cr_skip_test("no matrix units");
+    }
+}
+
+Test(rounded, precision_by_name)
+{
+    const ts_matrix_shape shape = {16, 16, 16};
+    const ts_gpu_caps none = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU};
+    const ts_gpu_caps old = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, .matrix_f16 = shape};
+    const ts_gpu_caps new = {
+        .type = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, .matrix_f16 = shape, .matrix_bf16 = shape};
+    const ts_gpu_caps cpu = {.type = VK_PHYSICAL_DEVICE_TYPE_CPU, .matrix_f16 = shape};
+    const struct {
+        const char *name;
+        const ts_gpu_caps *caps;
+        ts_precision precision;
+    } cases[] = {
+        {"auto", &none, TS_PRECISION_F32}, {"auto", &old, TS_PRECISION_F16},
+        {"auto", &new, TS_PRECISION_BF16}, {"auto", &cpu, TS_PRECISION_F32},
+        {"f16", &cpu, TS_PRECISION_F16},   {"bf16", &cpu, TS_PRECISION_F32},
+        {"bf16", &new, TS_PRECISION_BF16}, {"f16", &none, TS_PRECISION_F32},
+        {"f32", &new, TS_PRECISION_F32},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_precision got;
+        MUST(ts_precision_choose(cases[i].name, cases[i].caps, &got, err));
+        cr_expect_eq(got, cases[i].precision, "case %zu: %s", i, ts_precision_name(got));
+    }
+    ts_precision got;
+    ts_error err = {0};
+    cr_assert_eq(ts_precision_choose("fp16", &new, &got, &err), TS_ERR_ARGUMENT);
+}

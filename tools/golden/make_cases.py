@@ -19,7 +19,8 @@ What float64 means here
     The model is loaded in `dt`, moved to `dt` as a whole (which rounds the rotary frequencies to it too) and then widened
     to float64. transformers itself computes three things in float32 whatever the model's type: RMSNorm, the rotary
     angles with their cosines, and the softmax of "eager" attention. So do the cases, unless `--precision exact`
-    puts float64 there too. `--precision float32` computes all in float32: how far PyTorch itself is off.
+    puts float64 there too. The other precisions tell how far PyTorch itself is off: `float32` throughout, and
+    `float16`, `bfloat16` by autocast with weights and adapter in float32.
 """
 import argparse
 import json
@@ -183,7 +184,7 @@ def open_reference(folder, spec, precision):
     if exact:
         modeling_llama.LlamaRMSNorm.forward = rmsnorm_exact
         modeling_llama.LlamaRotaryEmbedding.forward = rotary_exact
-    return model.to(torch.float32 if precision == "float32" else torch.float64)
+    return model.to(torch.float64 if precision in ("transformers", "exact") else torch.float32)
 
 
 def learning_rate(spec, step):
@@ -198,6 +199,7 @@ class Reference:
 
     def __init__(self, folder, spec, batches, adapter, precision):
         self.spec, self.batches = spec, batches
+        self.autocast = getattr(torch, precision) if precision in ("float16", "bfloat16") else None
         self.model = open_reference(folder / "model", spec, precision)
         self.parameters = add_lora(self.model, spec, adapter, next(self.model.parameters()).dtype)
         self.supervised = sum(int((self.labels(i)[:, 1:] != -100).sum()) for i in range(len(spec["micro"])))
@@ -209,7 +211,9 @@ class Reference:
         """Logits [B, T, V] of micro-batch i."""
         ids, lengths = self.batches[f"micro{i}.input_ids"].long(), self.batches[f"micro{i}.lengths"]
         mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
-        return self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+        with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
+            logits = self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+        return logits if self.autocast is None else logits.float()
 
     def accumulate(self):
         """Adds the gradients of a step's loss (sum over supervised tokens / their number) to the adapter's. Returns the loss."""
@@ -306,7 +310,8 @@ def compare(folder, precision):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--precision", choices=["transformers", "exact", "float32"], default="transformers")
+    parser.add_argument("--precision", choices=["transformers", "exact", "float32", "float16", "bfloat16"],
+                        default="transformers")
     parser.add_argument("verb", choices=["make", "compare"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("names", nargs="*")

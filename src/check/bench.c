@@ -23,6 +23,7 @@ struct bench {
     ts_recorder *recorder; // of peaks and products
     ts_gpu_arena arena;
     ts_view a, b, c, probe, from, to;
+    ts_rounding rounding; // of products
     uint32_t iterations;
 };
 
@@ -135,7 +136,8 @@ static ts_status time_product(struct bench *bench, ts_layout layout, uint32_t ro
         TS_TRY(time_peaks(bench, err));
         double started_s = ts_clock_s();
         for (uint32_t i = 0; i < times; i++) {
-            ts_matmul(bench->recorder, layout, rows, n, k, bench->a, bench->b, bench->c, 1, false);
+            ts_matmul_rounded(bench->recorder, &bench->rounding, layout, rows, n, k, bench->a,
+                              bench->b, bench->c, 1, false);
         }
         TS_TRY(ts_recorder_run(bench->recorder, err));
         double seconds = (ts_clock_s() - started_s) / times;
@@ -162,9 +164,12 @@ static ts_status fill(struct bench *bench, ts_error *err)
     } wishes[] = {{&bench->a, TS_F32, activations},
                   {&bench->b, TS_BF16, weights},
                   {&bench->c, TS_F32, activations},
+                  {&bench->rounding.largest_a, TS_F32, 256},
+                  {&bench->rounding.largest_b, TS_F32, 256},
                   {&bench->probe, TS_F32, PROBE_INVOCATIONS},
                   {&bench->from, TS_F32, COPY_BYTES / sizeof(float)},
                   {&bench->to, TS_F32, COPY_BYTES / sizeof(float)}};
+    bench->rounding.precision = bench->params->precision;
     for (size_t i = 0; i < TS_COUNT(wishes); i++) {
         TS_TRY(ts_gpu_alloc(&bench->arena, wishes[i].dtype, wishes[i].count, wishes[i].view, err));
     }
@@ -306,7 +311,8 @@ static ts_status time_passes(struct bench *bench, ts_error *err)
     const ts_model_params model = {.folder = params->folder,
                                    .synthetic =
                                        params->folder == NULL ? &ts_model_config_tinyllama : NULL,
-                                   .positions = most};
+                                   .positions = most,
+                                   .precision = params->precision};
     say(bench, "loading the model");
     TS_TRY(ts_model_open(bench->gpu, &model, &p.model, err));
     TS_TRY(ts_model_add_lora(&p.model, &adapter, 42, err));

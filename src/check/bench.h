@@ -4,14 +4,16 @@
 #define TS_CHECK_BENCH_H
 
 #include "gpu/profile.h"
+#include "ops/gemm.h"
 
 typedef struct ts_bench_params {
     const char *folder;     // a model; NULL: TinyLlama's shape with random weights
     const uint32_t *tokens; // sequence lengths of the whole passes
     size_t token_count;
-    bool products, passes; // which parts to run
-    uint32_t rounds;       // of each timing; the best counts
-    ts_profile *profile;       // where the whole passes' dispatches are timed; may be NULL
+    ts_precision precision; // of products: one that the device offers
+    bool products, passes;  // which parts to run
+    uint32_t rounds;        // of each timing; the best counts
+    ts_profile *profile;    // where the whole passes' dispatches are timed; may be NULL
     void (*progress)(void *user, const char *what);
     void *user;
 } ts_bench_params;

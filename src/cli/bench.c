@@ -17,21 +17,34 @@ static void show_progress(void *user, const char *what)
     }
 }
 
+static void print_row(const char *name, double seconds, double flops, double peak)
+{
+    printf("%-44s %11.2f %9.1f %7.1f%%", name, seconds * 1e3, flops / seconds * 1e-9,
+           100 * flops / seconds / peak);
+}
+
 static void print_table(const ts_gpu_caps *caps, const ts_bench_result *result)
 {
     printf("%s (%s)\n%.1f GFLOP/s of f32 multiply-adds, %.1f GB/s copied (read and written), "
            "the best between the timings\n\n%-44s %11s %9s %8s %9s\n",
            caps->name, caps->driver, result->flops_per_second * 1e-9,
            result->bytes_per_second * 1e-9, "", "ms", "GFLOP/s", "of peak", "tokens/s");
+    double seconds = 0, flops = 0;
     for (size_t i = 0; i < result->count; i++) {
         const ts_bench_row *row = &result->rows[i];
-        double rate = row->flops / row->seconds;
-        printf("%-44s %11.2f %9.1f %7.1f%%", row->name, row->seconds * 1e3, rate * 1e-9,
-               100 * rate / result->flops_per_second);
-        if (row->tokens > 0) {
+        bool product = row->tokens == 0;
+        print_row(row->name, row->seconds, row->flops, result->flops_per_second);
+        if (product) {
+            seconds += row->seconds;
+            flops += row->flops;
+        } else {
             printf(" %9.2f", row->tokens / row->seconds);
         }
         putchar('\n');
+        if (product && (i + 1 == result->count || result->rows[i + 1].tokens > 0)) {
+            print_row("all products", seconds, flops, result->flops_per_second);
+            putchar('\n');
+        }
     }
 }
 
@@ -89,7 +102,7 @@ static int run(int argc, char **argv)
     ts_gpu *gpu = NULL;
     ts_profile profile = {0};
     bool profiling = false;
-    const char *tokens = "128,512", *only = NULL, *synthetic = NULL;
+    const char *tokens = "128,512", *only = NULL, *synthetic = NULL, *precision = "auto";
     uint32_t lengths[8];
     uint64_t rounds = 3;
     bool json = false;
@@ -101,6 +114,7 @@ static int run(int argc, char **argv)
         {"only", NULL, TS_FLAG_TEXT, &only, "PART", "products or passes [both]"},
         {"rounds", NULL, TS_FLAG_UINT, &rounds, "N", "of each timing, the best counts [3]", 1, 100},
         {"profile", NULL, TS_FLAG_SWITCH, &profiling, NULL, "time the passes by shader"},
+        {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "for programs instead of people"},
         {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
@@ -122,6 +136,7 @@ static int run(int argc, char **argv)
     params.products = only == NULL || strcmp(only, "products") == 0;
     params.passes = only == NULL || strcmp(only, "passes") == 0;
     TS_TRY(ts_gpu_open(&device, &gpu, err));
+    TS_TRY(ts_cli_choose_precision(precision, gpu, &params.precision, err));
     if (profiling) {
         TS_TRY(ts_profile_open(gpu, &profile, err));
         params.profile = &profile;

@@ -16,6 +16,13 @@ static void print_device(size_t index, const ts_gpu_caps *caps)
            (double)caps->memory_bytes / 0x1p30, (double)caps->memory_free_bytes / 0x1p30,
            caps->unified_memory ? ", shared with the host" : "", caps->subgroup_size,
            caps->max_invocations, caps->shared_bytes / 1024);
+    const ts_matrix_shape *f16 = &caps->matrix_f16, *bf16 = &caps->matrix_bf16;
+    if (f16->m > 0) {
+        printf("   matrix units for f16, %ux%ux%u\n", f16->m, f16->n, f16->k);
+    }
+    if (bf16->m > 0) {
+        printf("   matrix units for bf16, %ux%ux%u\n", bf16->m, bf16->n, bf16->k);
+    }
     if (caps->unusable != NULL) {
         printf("   cannot be used: %s\n", caps->unusable);
     }

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 12, MAX_NEW_TOKENS = 100000 };
+enum { MAX_SETTINGS = 16, MAX_NEW_TOKENS = 100000 };
 
 #define DEFAULT_DATA "data/eval.json"
 
 struct options {
     const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *template,
-        *title;
+        *title, *precision;
     uint64_t max_new_tokens, png_height;
     bool profile;
     ts_gpu_params device;
@@ -231,6 +231,7 @@ static ts_status open_all(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct options *o = s->options;
     ts_progress loading = {0};
+    ts_precision precision = TS_PRECISION_F32;
     if (o->adapter != NULL) {
         TS_TRY(open_adapter(s, err));
     }
@@ -247,9 +248,11 @@ static ts_status open_all(struct session *s, ts_error *err)
     TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->style,
                              s->config.max_positions, &s->questions, err));
     TS_TRY(ts_gpu_open(&o->device, &s->gpu, err));
+    TS_TRY(ts_cli_choose_precision(o->precision, s->gpu, &precision, err));
     const ts_model_params params = {
         .folder = s->folder.bytes,
         .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
+        .precision = precision,
         .progress = show_loading,
         .user = &loading};
     TS_TRY(ts_model_open(s->gpu, &params, &s->model, err));
@@ -335,6 +338,7 @@ static ts_status describe(struct session *s, ts_error *err)
     TS_TRY(add_setting(s, "Device", caps->name));
     TS_TRY(format(s, &value, err, "%s", caps->driver));
     TS_TRY(add_setting(s, "Driver", value));
+    TS_TRY(add_setting(s, "Products in", ts_precision_name(s->model.rounding.precision)));
     TS_TRY(s->seen != NULL ? format(s, &value, err, "%zu, %zu of them held out", s->prompts.count,
                                     held_out_count(s))
                            : format(s, &value, err, "%zu", s->prompts.count));
@@ -439,7 +443,7 @@ static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    struct options o = {.max_new_tokens = 64};
+    struct options o = {.max_new_tokens = 64, .precision = "auto"};
     struct session session = {.options = &o};
     const ts_flag flags[] = {
         {"model", NULL, TS_FLAG_TEXT, &o.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
@@ -460,6 +464,7 @@ static int run(int argc, char **argv)
         {"chat-template", NULL, TS_FLAG_TEXT, &o.template, "NAME",
          "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
         {"title", NULL, TS_FLAG_TEXT, &o.title, "TEXT", "of the picture [from the model]"},
+        {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},

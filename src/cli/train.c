@@ -183,10 +183,8 @@ static ts_status settle_options(struct options *options, ts_error *err)
     s->max_length = (uint32_t)options->max_length;
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
-    if (strcmp(options->precision, "f32") != 0) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "--precision %s: not implemented, only f32",
-                options->precision);
-    }
+    // A wrong name is told at once; what it means, the device decides.
+    TS_TRY(ts_precision_choose(options->precision, &(ts_gpu_caps){0}, &s->precision, err));
 out:
     return status;
 }
@@ -200,6 +198,7 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
     const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
     TS_TRY(ts_trainer_prepare_output(trainer, err));
     TS_TRY(ts_gpu_open(&options->device, &gpu, err));
+    TS_TRY(ts_cli_choose_precision(options->precision, gpu, &trainer->settings.precision, err));
     if (options->profile) {
         TS_TRY(ts_profile_open(gpu, &profile, err));
         trainer->profile = &profile;
@@ -230,7 +229,7 @@ static int run(int argc, char **argv)
     struct options o = {.settings = ts_train_defaults(),
                         .targets = "q_proj,v_proj",
                         .schedule = "linear",
-                        .precision = "f32"};
+                        .precision = "auto"};
     ts_train_settings *s = &o.settings;
     o.rank = s->rank, o.batch_size = s->batch_size, o.accumulation = s->accumulation,
     o.max_length = s->max_length;
@@ -282,7 +281,7 @@ static int run(int argc, char **argv)
          "what adapter_config.json calls the base [MODEL]"},
         {"chat-template", NULL, TS_FLAG_TEXT, &s->chat_template, "NAME",
          "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
-        {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", "f32 (16-bit modes to come)"},
+        {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "data/adapter.h"
+#include "ops/gemm.h"
 #include "train/optimiser.h"
 
 typedef struct ts_train_settings {
@@ -22,6 +23,7 @@ typedef struct ts_train_settings {
     ts_schedule schedule;
     ts_adamw_params adamw;
     uint64_t seed;
+    ts_precision precision;          // of products: one that the device offers
     uint64_t save_steps, save_limit; // 0: no checkpoints on the way; keep all
     uint64_t logging_steps;
     uint64_t memory_limit; // device bytes to stay below, by recomputation and smaller

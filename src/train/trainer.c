@@ -251,10 +251,13 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     ts_adapter_config adapter = adapter_of(s);
     const ts_model_params params = {.folder = s->model_folder,
                                     .positions = trainer->limits.rows,
+                                    .precision = s->precision,
                                     .progress = callbacks->loading,
                                     .user = callbacks->user};
     const char *base = s->base_model != NULL ? s->base_model : s->model_folder;
     adapter.base_model = (ts_text){.bytes = (char *)(uintptr_t)base, .len = strlen(base)};
+    // Known only with the device; a run that goes on elsewhere must multiply as it began.
+    cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
     ts_recorder_profile(trainer->model.recorder, trainer->profile);

@@ -10,20 +10,31 @@
 
 #define OWN_FOLDER PROJECT_FOLDER "/tests/golden"
 
-static void check_own(const char *name)
+static void check_in(ts_gpu *gpu, const char *name, ts_precision precision)
 {
     char path[512];
     ts_verify_result result;
     snprintf(path, sizeof path, OWN_FOLDER "/%s", name);
-    ts_gpu *gpu = test_gpu_open();
-    MUST(ts_verify(gpu, &(ts_verify_params){.folder = path}, &result, err));
+    MUST(ts_verify(gpu, &(ts_verify_params){.folder = path, .precision = precision}, &result, err));
     for (size_t i = 0; i < result.count; i++) {
         const ts_verify_row *row = &result.rows[i];
         cr_expect(row->tolerance == 0 || row->error <= row->tolerance,
-                  "%s: %s: %.2e, tolerance %.0e", name, row->name, row->error, row->tolerance);
+                  "%s, %s: %s: %.2e, tolerance %.0e", name, ts_precision_name(precision), row->name,
+                  row->error, row->tolerance);
     }
     cr_assert(result.passed);
     cr_assert_geq(result.count, 5);
+}
+
+// In every precision that the device offers.
+static void check_own(const char *name)
+{
+    ts_gpu *gpu = test_gpu_open();
+    for (ts_precision p = TS_PRECISION_F32; p <= TS_PRECISION_BF16; p++) {
+        if (ts_precision_offered(ts_gpu_capabilities(gpu), p)) {
+            check_in(gpu, name, p);
+        }
+    }
     test_gpu_close(gpu);
 }
 

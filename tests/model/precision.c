@@ -1,0 +1,100 @@
+// Gradients in 16 bits against those in f32 on the same device, for losses of any size: what f16
+// cannot hold must neither vanish nor overflow.
+#include "base/memory.h"
+#include "device.h"
+#include "model/pass.h"
+
+#include <math.h>
+
+enum { TOKENS = 48 };
+
+// Sides that are multiples of 16, as real models have, and a vocabulary that is not.
+static const ts_model_config shape = {.hidden = 64,
+                                      .layers = 2,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .head_dim = 16,
+                                      .ffn = 96,
+                                      .vocab = 203,
+                                      .max_positions = TOKENS,
+                                      .rms_eps = 1e-5f,
+                                      .rope_theta = 10000};
+
+// The adapter's gradient of scale * loss, as the caller's array.
+static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)
+{
+    const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
+    const ts_model_params params = {
+        .synthetic = &shape, .positions = TOKENS, .precision = precision};
+    const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    uint32_t ids[TOKENS];
+    uint8_t supervised[TOKENS];
+    double sum;
+    MUST(ts_model_open(gpu, &params, &model, err));
+    MUST(ts_model_add_lora(&model, &adapter, 42, err));
+    *count = model.lora.count;
+    float *values = calloc(*count, sizeof *values), *out = calloc(*count, sizeof *out);
+    for (uint64_t i = 0; i < *count; i++) {
+        values[i] = 0.1f * (float)((int)(i * 7919 % 2003) - 1001) / 1001; // no B that is zero
+    }
+    MUST(ts_gpu_upload(gpu, model.lora.values, values, *count * sizeof *values, err));
+    MUST(ts_pass_open(&model, limits, &pass, err));
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        ids[t] = t * 31 % shape.vocab;
+        supervised[t] = t > 8;
+    }
+    MUST(ts_batch_add(&batch, ids, TOKENS, supervised, err));
+    MUST(ts_pass_gradients(&pass, &batch, scale, 0, &sum, err));
+    cr_expect(isfinite(sum));
+    MUST(ts_gpu_download(gpu, model.lora.grads, out, *count * sizeof *out, err));
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+    free(values);
+    return out;
+}
+
+static void check(ts_gpu *gpu, ts_precision precision, float scale, double tolerance)
+{
+    uint64_t count;
+    float *want = gradients(gpu, TS_PRECISION_F32, scale, &count);
+    float *have = gradients(gpu, precision, scale, &count);
+    double difference = 0, norm = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        cr_assert(isfinite(have[i]), "%s, loss times %g: %g", ts_precision_name(precision),
+                  (double)scale, (double)have[i]);
+        difference += pow(((double)have[i] - (double)want[i]) / scale, 2);
+        norm += pow((double)want[i] / scale, 2);
+    }
+    double error = sqrt(difference / norm);
+    cr_expect_gt(norm, 0);
+    cr_expect_leq(error, tolerance, "%s, loss times %g: gradients off by %.2e",
+                  ts_precision_name(precision), (double)scale, error);
+    cr_expect_gt(error, 0, "%s: nothing was rounded", ts_precision_name(precision));
+    free(want);
+    free(have);
+}
+
+Test(precision, gradients_of_any_size)
+{
+    const float scales[] = {1, 1e-12f, 1e12f, 1e-25f, 1e25f};
+    ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    bool f16 = ts_precision_offered(caps, TS_PRECISION_F16);
+    bool bf16 = ts_precision_offered(caps, TS_PRECISION_BF16);
+    for (size_t i = 0; i < TS_COUNT(scales); i++) {
+        if (f16) {
+            check(gpu, TS_PRECISION_F16, scales[i], 2e-3);
+        }
+        if (bf16) {
+            check(gpu, TS_PRECISION_BF16, scales[i], 2e-2);
+        }
+    }
+    test_gpu_close(gpu);
+    if (!f16 && !bf16) {
+        cr_skip_test("no matrix units");
+    }
+}

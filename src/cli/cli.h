@@ -58,8 +58,7 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 
 // --precision NAME on this device, told to the user where it is not plainly f32.
-ts_status ts_cli_choose_precision(const char *name, const ts_gpu *gpu, ts_precision *out,
-                                  ts_error *err);
+ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *out, ts_error *err);
 #define TS_CLI_PRECISION_HELP "of products: auto, f32, f16 or bf16"
 
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,

@@ -28,6 +28,11 @@ bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision);
 ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
                               ts_error *err);
 
+// Multiplies numbers that are exact in `precision` with the tiles that a model would use and holds
+// the results against the mirror: *error is the largest relative error, at most 1e-6 where all is
+// well. Errors: what the device says when a pipeline cannot be built or run.
+ts_status ts_precision_test(ts_gpu *gpu, ts_precision precision, double *error, ts_error *err);
+
 // How products may be rounded, and for f16 the memory that scaling their operands takes.
 typedef struct ts_rounding {
     ts_precision precision;       // one that the device offers; zeroed: f32

@@ -148,6 +148,9 @@ Test(rounded, right_at_any_size)
     for (ts_precision p = TS_PRECISION_F16; p <= TS_PRECISION_BF16; p++) {
         if (ts_precision_offered(caps, p)) {
             any = true;
+            double error;
+            MUST(ts_precision_test(gpu, p, &error, err));
+            cr_expect_leq(error, 1e-6, "%s: off by %.2e", ts_precision_name(p), error);
             check_precision(gpu, p);
         }
     }

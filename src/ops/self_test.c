@@ -1,0 +1,131 @@
+// Whether matrix units do what they claim. Drivers have offered cooperative matrices that computed
+// nonsense, so before a model is multiplied with them they multiply numbers whose product is known.
+#include "base/memory.h"
+#include "ops/gemm.h"
+#include "ops/ref/ref.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct trial {
+    ts_gpu *gpu;
+    ts_recorder *recorder;
+    ts_gpu_arena arena;
+    ts_rounding rounding;
+    uint32_t m, n, k;
+    ts_view a, b, c;
+    double *a_values, *b_values, *c_values; // the mirror's
+    float *narrow;                          // to and from the device
+    uint16_t *halves;
+};
+
+static ts_status open_trial(struct trial *t, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t a = (size_t)t->m * t->k, b = (size_t)t->n * t->k, c = (size_t)t->m * t->n;
+    TS_TRY(ts_recorder_open(t->gpu, &t->recorder, err));
+    TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, 256, &t->rounding.largest_a, err));
+    TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, 256, &t->rounding.largest_b, err));
+    TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, a, &t->a, err));
+    TS_TRY(ts_gpu_alloc(&t->arena, TS_BF16, b, &t->b, err));
+    TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, c, &t->c, err));
+    TS_TRY(ts_alloc(a, sizeof *t->a_values, &t->a_values, err));
+    TS_TRY(ts_alloc(b, sizeof *t->b_values, &t->b_values, err));
+    TS_TRY(ts_alloc(c, sizeof *t->c_values, &t->c_values, err));
+    TS_TRY(ts_alloc(ts_max_u64(a, c), sizeof *t->narrow, &t->narrow, err));
+    TS_TRY(ts_alloc(b, sizeof *t->halves, &t->halves, err));
+out:
+    return status;
+}
+
+static void close_trial(struct trial *t)
+{
+    ts_recorder_close(t->recorder);
+    ts_gpu_arena_close(&t->arena);
+    free(t->a_values);
+    free(t->b_values);
+    free(t->c_values);
+    free(t->narrow);
+    free(t->halves);
+}
+
+// Whole numbers from -64 to 63, exact in every type; those of a so small that f16 would lose them
+// but for its scale.
+static ts_status fill(struct trial *t, ts_error *err)
+{
+    const double tiny = 0x1p-40;
+    ts_status status = TS_OK;
+    size_t a = (size_t)t->m * t->k, b = (size_t)t->n * t->k;
+    uint32_t state = 1;
+    for (size_t i = 0; i < a; i++) {
+        state = state * 1664525u + 1013904223u;
+        t->a_values[i] = tiny * ((int32_t)(state >> 25) - 64);
+        t->narrow[i] = (float)t->a_values[i];
+    }
+    for (size_t i = 0; i < b; i++) {
+        state = state * 1664525u + 1013904223u;
+        t->b_values[i] = (int32_t)(state >> 25) - 64;
+        t->halves[i] = ts_f32_to_bf16((float)t->b_values[i]);
+    }
+    TS_TRY(ts_gpu_upload(t->gpu, t->a, t->narrow, a * sizeof *t->narrow, err));
+    TS_TRY(ts_gpu_upload(t->gpu, t->b, t->halves, b * sizeof *t->halves, err));
+out:
+    return status;
+}
+
+static ts_status multiply(struct trial *t, ts_layout layout, double *error, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t count = (size_t)t->m * t->n;
+    double difference = 0, norm = 0;
+    ts_matmul_rounded(t->recorder, &t->rounding, layout, t->m, t->n, t->k, t->a, t->b, t->c, 1,
+                      false);
+    TS_TRY(ts_recorder_run(t->recorder, err));
+    TS_TRY(ts_gpu_download(t->gpu, t->c, t->narrow, count * sizeof *t->narrow, err));
+    ts_ref_gemm(&(struct ts_gemm_ref){.a = t->a_values,
+                                      .b = t->b_values,
+                                      .c = t->c_values,
+                                      .m = t->m,
+                                      .n = t->n,
+                                      .k = t->k,
+                                      .lda = t->k,
+                                      .ldb = layout == TS_NT ? t->k : t->n,
+                                      .ldc = t->n,
+                                      .alpha = 1,
+                                      .layout = layout});
+    for (size_t i = 0; i < count; i++) {
+        difference += pow(t->narrow[i] - t->c_values[i], 2);
+        norm += pow(t->c_values[i], 2);
+    }
+    double off = sqrt(difference / norm);
+    *error = off <= *error ? *error : off; // NaN is kept
+out:
+    return status;
+}
+
+ts_status ts_precision_test(ts_gpu *gpu, ts_precision precision, double *error, ts_error *err)
+{
+    // Both tiles that a GPU may be given, over edges and within; a CPU has one.
+    static const uint32_t shapes[][3] = {{72, 88, 80}, {1032, 1024, 48}};
+    size_t count = ts_gpu_is_cpu(ts_gpu_capabilities(gpu)) ? 1 : TS_COUNT(shapes);
+    ts_status status = TS_OK;
+    struct trial t = {0};
+    *error = 0;
+    for (size_t i = 0; i < count; i++) {
+        t = (struct trial){.gpu = gpu,
+                           .arena = {.gpu = gpu, .block_bytes = 1 << 20},
+                           .rounding.precision = precision,
+                           .m = shapes[i][0],
+                           .n = shapes[i][1],
+                           .k = shapes[i][2]};
+        TS_TRY(open_trial(&t, err));
+        TS_TRY(fill(&t, err));
+        TS_TRY(multiply(&t, TS_NT, error, err));
+        TS_TRY(multiply(&t, TS_NN, error, err));
+        close_trial(&t);
+        t = (struct trial){0};
+    }
+out:
+    close_trial(&t);
+    return status;
+}

@@ -14,7 +14,7 @@ typedef struct ts_case {
     double rate;
     ts_dtype dtype; // what the reference's model.to() rounded everything to, rotary frequencies too
     uint64_t steps, warmup;
-    bool all_modules;      // adapts all seven: chaotic on purpose
+    bool all_modules;      // adapts all seven
     ts_batch *micro;       // the micro-batches of every step
     uint32_t (*shapes)[2]; // [B, T] of each as golden pads it
     uint32_t micro_count;

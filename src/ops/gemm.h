@@ -19,12 +19,12 @@ void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, 
 typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
 const char *ts_precision_name(ts_precision precision);
 
-// Whether the device multiplies matrices in that precision faster than in f32.
+// Whether the device has matrix units for that precision; f32 needs none.
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision);
 // What --precision NAME means on this device: f32, f16, bf16, or auto, which is bf16 or f16 where
 // the device has matrix units for it (a CPU has none worth it). A precision that the device does
-// not offer becomes f32, which is more exact and there the fastest; callers say so. A name that is
-// none of these is TS_ERR_ARGUMENT.
+// not offer becomes f32, which is more exact; callers say so. A name that is none of these is
+// TS_ERR_ARGUMENT.
 ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
                               ts_error *err);
 

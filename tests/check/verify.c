@@ -16,21 +16,36 @@ static void need_golden(void)
     }
 }
 
-static void check_case(const char *name)
+static void check_in(ts_gpu *gpu, const char *name, ts_precision precision)
 {
     char path[512];
     ts_verify_result result;
-    need_golden();
     snprintf(path, sizeof path, "%s/%s", GOLDEN_FOLDER, name);
-    ts_gpu *gpu = test_gpu_open();
-    MUST(ts_verify(gpu, &(ts_verify_params){.folder = path}, &result, err));
+    MUST(ts_verify(gpu, &(ts_verify_params){.folder = path, .precision = precision}, &result, err));
     for (size_t i = 0; i < result.count; i++) {
         const ts_verify_row *row = &result.rows[i];
         cr_expect(row->tolerance == 0 || row->error <= row->tolerance,
-                  "%s: %s: %.2e, tolerance %.0e", name, row->name, row->error, row->tolerance);
+                  "%s, %s: %s: %.2e, tolerance %.0e", name, ts_precision_name(precision), row->name,
+                  row->error, row->tolerance);
     }
     cr_assert(result.passed);
     cr_assert_geq(result.count, 5);
+}
+
+// In every precision that the device offers; on a CPU, where matrix units take minutes, the other
+// cases in f32 alone.
+static void check_case(const char *name)
+{
+    need_golden();
+    ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    bool patient = !ts_gpu_is_cpu(caps) || strcmp(name, "all_linear") == 0;
+    check_in(gpu, name, TS_PRECISION_F32);
+    for (ts_precision p = TS_PRECISION_F16; p <= TS_PRECISION_BF16 && patient; p++) {
+        if (ts_precision_offered(caps, p)) {
+            check_in(gpu, name, p);
+        }
+    }
     test_gpu_close(gpu);
 }
 

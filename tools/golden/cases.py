@@ -63,6 +63,7 @@ CASES = {
     "unclipped": dict(max_grad_norm=1e9, betas=[0.8, 0.99], eps=1e-6, steps=10),
     "many_micro": dict(micro=[[[1, 0], [2, 0], [30, 29]], [[5, 5]], [[40, 0], [3, 3]], [[7, 6]]], warmup=5, steps=8),
     "length_257": dict(h=48, nh=3, nkv=1, head_dim=16, micro=[[[257, 100], [1, 0], [2, 1]]], targets=ATTENTION),
+    "length_2000": dict(h=64, nh=2, nkv=1, head_dim=64, V=71, micro=[[[2000, 1000]]], targets=ATTENTION, steps=2),
     "eps_1e-6": dict(rms_norm_eps=1e-6, tied=True, dt="float16", shard_bytes=40000),
     "sharded": dict(dt="bfloat16", shard_bytes=60000, rope_parameters=True, targets=FEED_FORWARD),
     "sharp": dict(targets=ALL, r=5, alpha=16, rs=True, tied=True, theta=500000.0, steps=12, warmup=3, weight_decay=0.01,

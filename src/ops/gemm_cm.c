@@ -44,16 +44,27 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
                         name);
 }
 
+// Shared memory of a square tile: two operands of 16 bits with rows padded by 8, a matrix of sums a
+// subgroup for C's edges, the two largest elements.
+static uint32_t shared_bytes(const struct ts_gemm_cm_args *args, uint32_t side, uint32_t subgroups)
+{
+    uint32_t operand =
+        2 * (uint32_t)ts_max_u64(side * (args->k_step + 8), args->k_step * (side + 8));
+    return 2 * operand + 4 * subgroups * args->matrix_m * args->matrix_n + 8;
+}
+
 // Large tiles read their operands least often, but few of them leave most of a GPU idle.
 static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
     enum { ENOUGH_TILES = 64 };
     uint64_t large = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128);
     uint32_t side, subgroups;
+    bool fits = shared_bytes(args, 128, 8) <= caps->shared_bytes &&
+                8 * caps->matrix_subgroup <= caps->max_invocations;
     if (ts_gpu_is_cpu(caps)) {
         side = 32, subgroups = 1; // a driver compiles the unrolled loop
         args->rows = 1;
-    } else if (large < ENOUGH_TILES || 8 * caps->matrix_subgroup > caps->max_invocations) {
+    } else if (large < ENOUGH_TILES || !fits) {
         side = 64, subgroups = 4;
         args->rows = 2;
     } else {

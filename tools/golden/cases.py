@@ -25,8 +25,8 @@ CASES = {
                       micro=[[[11, 3]], [[2, 0], [7, 6]]], lr=0.001, max_grad_norm=0.1, dt="bfloat16"),
     "tiny_long": dict(h=24, L=1, nh=2, nkv=1, head_dim=20, ffn=29, V=53, r=1, alpha=3, targets=["o_proj", "down_proj"],
                       micro=[[[131, 60], [3, 1]]], max_grad_norm=1e9),
-    "tiny_chaotic": dict(h=24, L=1, nh=2, nkv=2, ffn=16, V=41, r=4, alpha=32, targets=ALL, tied=True, steps=16, lr=0.02, seed=3,
-                         micro=[[[9, 2], [6, 0]], [[7, 3]]]),
+    "tiny_chaotic": dict(h=24, L=1, nh=2, nkv=2, ffn=16, V=41, r=4, alpha=32, targets=ALL, tied=True, steps=16, lr=0.02,
+                         seed=3, micro=[[[9, 2], [6, 0]], [[7, 3]]]),
     # head sizes
     "head_16": dict(h=66, nh=6, nkv=2, head_dim=16, ffn=173, V=997),
     "head_20": dict(h=60, nh=3, nkv=1, head_dim=20, targets=ATTENTION),

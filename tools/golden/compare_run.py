@@ -6,8 +6,9 @@
     compare_run.py START RUN
 
 Nothing of ours is used but files: tokens come from Hugging Face's tokenizers, order from torch.randperm, rates from
-transformers' get_scheduler, the model from transformers, AdamW and clipping from torch. The recipe is RUN/training.json; dropout must
-be 0. D has `text` rows in the zephyr template or `prompt`/`completion` rows.
+transformers' get_scheduler, the model from transformers, AdamW and clipping from torch. The recipe is
+RUN/training.json; dropout must be 0, --logging-steps 1. D has `text` rows in the zephyr template or
+`prompt`/`completion` rows.
 """
 import argparse
 import json
@@ -115,8 +116,8 @@ def main():
     log = [entry for entry in json.loads((args.run / "trainer_state.json").read_text())["log_history"] if "loss" in entry]
     assert len(log) == recipe["steps"], "train with --logging-steps 1"
     for ours, (loss, norm, rate) in zip(log, train(model, list(parameters.values()), rows, recipe)):
-        print(f"step {ours['step']}: loss {loss:.9f}, relative error {abs(ours['loss'] / loss - 1):.1e}; gradient norm {norm:.9f}, "
-              f"{abs(ours['grad_norm'] / norm - 1):.1e}; rate {rate:.9e}, {abs(ours['learning_rate'] - rate):.1e}")
+        print(f"step {ours['step']}: loss {loss:.9f}, relative error {abs(ours['loss'] / loss - 1):.1e}; "
+              f"gradient norm {norm:.9f}, {abs(ours['grad_norm'] / norm - 1):.1e}; rate {rate:.9e}, {abs(ours['learning_rate'] - rate):.1e}")
     final = load_file(args.run / "adapter_model.safetensors")
     changes = [(final[name] - p.detach(), p.detach() - start[name]) for name, p in parameters.items()]
     off, moved = (math.sqrt(sum(pair[i].square().sum().item() for pair in changes)) for i in (0, 1))

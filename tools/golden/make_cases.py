@@ -216,7 +216,7 @@ class Reference:
         return logits if self.autocast is None else logits.float()
 
     def accumulate(self):
-        """Adds the gradients of a step's loss (sum over supervised tokens / their number) to the adapter's. Returns the loss."""
+        """Adds the gradients of a step's loss (sum over supervised tokens / their number). Returns the loss."""
         loss = 0.0
         for i in range(len(self.spec["micro"])):
             logits = self.logits(i)

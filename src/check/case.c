@@ -33,6 +33,36 @@ out:
     return status;
 }
 
+// The key 'autocast' where a case has it: tools/golden/make_cases.py writes it.
+static ts_status read_autocast(const cJSON *json, const char *type, uint64_t steps,
+                               const char *name, ts_autocast_errors *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *errors = ts_json_get(ts_json_get(json, "autocast"), type);
+    const cJSON *losses = ts_json_get(errors, "losses"), *loss;
+    uint64_t step = 0;
+    if (errors == NULL) {
+        goto out;
+    }
+    TS_TRY(ts_json_get_double(errors, "logits", name, &out->logits, err));
+    TS_TRY(ts_json_get_double(errors, "gradients", name, &out->gradients, err));
+    if (!cJSON_IsArray(losses) || (uint64_t)cJSON_GetArraySize(losses) != steps) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'autocast', %s: expected a loss error for each of %llu steps", name, type,
+                (unsigned long long)steps);
+    }
+    TS_TRY(ts_alloc(steps, sizeof *out->losses, &out->losses, err));
+    cJSON_ArrayForEach(loss, losses)
+    {
+        if (!cJSON_IsNumber(loss)) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: key 'autocast', %s: a loss error is no number", name, type);
+        }
+        out->losses[step++] = loss->valuedouble;
+    }
+out:
+    return status;
+}
+
 // A tensor of whole numbers: int32, or int64 as PyTorch has them by default.
 static ts_status find(const ts_case *c, uint32_t micro, const char *what, const ts_tensor **out,
                       ts_error *err)
@@ -121,6 +151,8 @@ ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err)
     TS_TRY(ts_path_join(folder, "case.json", &path, err));
     TS_TRY(ts_json_parse_file(path.bytes, &json, err));
     TS_TRY(read_numbers(json, path.bytes, out, err));
+    TS_TRY(read_autocast(json, "float16", out->steps, path.bytes, &out->autocast_f16, err));
+    TS_TRY(read_autocast(json, "bfloat16", out->steps, path.bytes, &out->autocast_bf16, err));
     out->micro_count = (uint32_t)cJSON_GetArraySize(ts_json_get(json, "micro"));
     if (out->micro_count == 0) {
         TS_FAIL(TS_ERR_FORMAT, "%s: key 'micro': expected a list of micro-batches", path.bytes);
@@ -149,6 +181,8 @@ void ts_case_close(ts_case *c)
     }
     free(c->micro);
     free(c->shapes);
+    free(c->autocast_f16.losses);
+    free(c->autocast_bf16.losses);
     ts_safetensors_close(c->golden);
     ts_text_free(&c->folder);
     ts_text_free(&c->name);

@@ -6,6 +6,13 @@
 #include "model/batch.h"
 #include "train/optimiser.h"
 
+// How far off PyTorch's autocast is on a case: relative errors of the logits, of the worst tensor's
+// gradients, and of the loss of each step. losses NULL: the case does not tell.
+typedef struct ts_autocast_errors {
+    double logits, gradients;
+    double *losses; // [steps]
+} ts_autocast_errors;
+
 // Starts zeroed.
 typedef struct ts_case {
     ts_text folder, name;
@@ -20,6 +27,7 @@ typedef struct ts_case {
     uint32_t micro_count;
     uint64_t supervised; // over all micro-batches
     uint32_t max_rows, max_positions;
+    ts_autocast_errors autocast_f16, autocast_bf16;
 } ts_case;
 
 ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err);

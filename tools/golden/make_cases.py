@@ -2,6 +2,7 @@
 """Makes and recomputes reference cases: a tiny Llama, a LoRA, and what float64 PyTorch says of both.
 
     make_cases.py make FOLDER [NAME ...]    write FOLDER/NAME for the named cases of cases.py (all of them, unless named)
+    make_cases.py annotate CASE ...         write into older cases' case.json what autocast errs by
     make_cases.py compare CASE ...          recompute existing cases from their own files; print how far they are off
 
 `tinysft-vk verify FOLDER/NAME` then holds a device against a case. Needs torch, transformers 5 and safetensors, not PEFT:
@@ -10,7 +11,9 @@ the LoRA below is PEFT's (y = base(x) + scale * B(A(x)), scale alpha / r, or alp
 What a case holds
     model/                  the Llama in Hugging Face's layout, stored in `dt`
     adapter_init/, _final/  the LoRA before and after training as PEFT saves it, F32
-    case.json               the specification (cases.py tells the keys), and the losses and gradient norms in decimal
+    case.json               the specification (cases.py tells the keys), the losses and gradient norms in decimal, and
+                            under `autocast` how far off PyTorch is in 16 bits: by type, the relative errors of the
+                            logits, of the worst tensor's gradients, and of each step's loss
     golden.safetensors      micro{i}.input_ids, .labels [B, T] and .lengths [B] (I32), .logits [B, T, V] (F32) of the initial
                             adapter; grad.KEY (F32), the gradient of the first step's loss by each adapter tensor;
                             losses, grad_norms (before clipping), lrs [steps] (F64)
@@ -258,10 +261,11 @@ def write_json(path, value, **options):
     path.write_text(json.dumps(value, indent=2, **options) + "\n")
 
 
-def case_json(spec, golden, supervised):
+def case_json(spec, golden, supervised, autocast):
     return spec | {
         "initial_loss": golden["losses"][0].item(), "supervised_tokens": supervised,
         "lr_schedule": "linear: lr*s/warmup while s<warmup, else lr*(steps-s)/(steps-warmup), s counted from 0",
+        "autocast": autocast,
     } | {name: golden[name].tolist() for name in DECIMALS_FROM_GOLDEN}
 
 
@@ -277,13 +281,46 @@ def make(folder, spec, precision):
     save_adapter(folder / "adapter_final", spec, final)
     stored = {k: v if v.ndim == 1 else v.float().contiguous() for k, v in golden.items()}
     save_file(stored | batches, folder / "golden.safetensors")
-    write_json(folder / "case.json", case_json(spec, golden, reference.supervised))
+    autocast = {name: autocast_errors(folder, spec, stored | batches, adapter, name) for name in ("float16", "bfloat16")}
+    write_json(folder / "case.json", case_json(spec, golden, reference.supervised, autocast))
     print(f"{folder}: {reference.supervised} supervised tokens, loss {golden['losses'][0]:.4f} to {golden['losses'][-1]:.4f}")
 
+
+def annotate(folder):
+    """Writes `autocast` into the case.json of a case that has none."""
+    spec = json.loads((folder / "case.json").read_text())
+    stored = load_file(folder / "golden.safetensors")
+    adapter = load_file(folder / "adapter_init" / "adapter_model.safetensors")
+    autocast = {name: autocast_errors(folder, spec, stored, adapter, name) for name in ("float16", "bfloat16")}
+    write_json(folder / "case.json", spec | {"autocast": autocast})
+    print(f"{folder}: {autocast}", flush=True)
+
+
+# Errors against the stored results
 
 def relative(have, want):
     """Norm of the difference over the norm."""
     return ((have.double() - want.double()).norm() / want.double().norm().clamp_min(1e-300)).item()
+
+
+def errors_of(golden, stored, spec):
+    """Relative errors of `golden` against a case's `stored` results: logits, the worst gradient, each step's loss [steps]."""
+    real = {i: torch.arange(stored[f"micro{i}.labels"].shape[1])[None] < stored[f"micro{i}.lengths"][:, None]
+            for i in range(len(spec["micro"]))}
+    return {
+        "logits": relative(torch.cat([golden[f"micro{i}.logits"][real[i]] for i in real]),
+                           torch.cat([stored[f"micro{i}.logits"][real[i]] for i in real])),
+        "gradients": max(relative(golden[k], v) for k, v in stored.items() if k.startswith("grad.")),
+        "losses": (golden["losses"] / stored["losses"] - 1).abs().tolist(),
+    }
+
+
+def autocast_errors(folder, spec, stored, adapter, precision):
+    """errors_of PyTorch's autocast to `precision`, to two digits."""
+    golden, _ = Reference(folder, spec, stored, adapter, precision).compute()
+    errors = errors_of(golden, stored, spec)
+    return {name: [float(f"{e:.1e}") for e in error] if isinstance(error, list) else float(f"{error:.1e}")
+            for name, error in errors.items()}
 
 
 def compare(folder, precision):
@@ -292,15 +329,12 @@ def compare(folder, precision):
     stored = load_file(folder / "golden.safetensors")
     adapter = load_file(folder / "adapter_init" / "adapter_model.safetensors")
     golden, final = Reference(folder, spec, stored, adapter, precision).compute()
-    real = {i: torch.arange(stored[f"micro{i}.labels"].shape[1])[None] < stored[f"micro{i}.lengths"][:, None]
-            for i in range(len(spec["micro"]))}
     wanted = load_file(folder / "adapter_final" / "adapter_model.safetensors")
-    errors = {
-        "logits": relative(torch.cat([golden[f"micro{i}.logits"][real[i]] for i in real]),
-                           torch.cat([stored[f"micro{i}.logits"][real[i]] for i in real])),
-        "gradients": max(relative(golden[k], v) for k, v in stored.items() if k.startswith("grad.")),
-        "first loss": abs(golden["losses"][0] / stored["losses"][0] - 1).item(),
-        "losses": (golden["losses"] / stored["losses"] - 1).abs().max().item(),
+    errors = errors_of(golden, stored, spec)
+    losses = errors.pop("losses")
+    errors |= {
+        "first loss": losses[0],
+        "losses": max(losses),
         "gradient norms": (golden["grad_norms"] / stored["grad_norms"] - 1).abs().max().item(),
         "rates": (golden["lrs"] - stored["lrs"]).abs().max().item(),
         "final adapter": max(relative(final[k], v) for k, v in wanted.items()),
@@ -312,7 +346,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", choices=["transformers", "exact", "float32", "float16", "bfloat16"],
                         default="transformers")
-    parser.add_argument("verb", choices=["make", "compare"])
+    parser.add_argument("verb", choices=["make", "annotate", "compare"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
@@ -321,6 +355,9 @@ def main():
     if args.verb == "compare":
         for folder in [args.folder, *map(pathlib.Path, args.names)]:
             compare(folder, args.precision)
+    elif args.verb == "annotate":
+        for folder in [args.folder, *map(pathlib.Path, args.names)]:
+            annotate(folder)
     else:
         for name in args.names or cases.CASES:
             make(args.folder / name, cases.specification(name), args.precision)

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "gpu/gpu.h"
+#include "gpu/pipeline.h"
 #include "gpu/profile.h"
 
 #include <stdio.h>
@@ -44,6 +45,11 @@ void ts_cli_print_profile(const ts_profile *profile)
         const ts_profile_row *row = &profile->rows[i];
         fprintf(stderr, "  %-24s %8llu dispatches %9.3f s %5.1f %%\n", row->shader,
                 (unsigned long long)row->dispatches, row->seconds, 100 * row->seconds / total);
+    }
+    if (profile->gpu != NULL) {
+        ts_pipeline_stats stats = ts_gpu_pipeline_statistics(profile->gpu);
+        fprintf(stderr, "  %u pipelines built in %.3f s on the host; %llu bytes of them cached\n",
+                stats.built, stats.seconds, (unsigned long long)stats.cached_bytes);
     }
 }
 

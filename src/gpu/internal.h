@@ -2,6 +2,7 @@
 #ifndef TS_GPU_INTERNAL_H
 #define TS_GPU_INTERNAL_H
 
+#include "base/text.h"
 #include "gpu/gpu.h"
 #include "gpu/newer.h"
 #include "gpu/pipeline.h"
@@ -24,6 +25,8 @@ struct ts_gpu {
     VkDescriptorSetLayout set_layouts[TS_MAX_BINDINGS + 1];
     VkPipelineLayout pipeline_layouts[TS_MAX_BINDINGS + 1];
     VkPipelineCache pipeline_cache;
+    ts_text cache_folder; // on disk (cache.h); empty: none
+    ts_pipeline_stats pipeline_stats;
     struct ts_pipeline *pipelines; // built so far
     size_t pipeline_count, pipeline_capacity;
 
@@ -48,6 +51,10 @@ struct ts_gpu_features {
 };
 void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps);
 void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out);
+
+// The pipeline cache: from disk as far as what stands there is sound, and back to it if it grew.
+ts_status ts_gpu_cache_open(ts_gpu *gpu, ts_error *err);
+void ts_gpu_cache_close(ts_gpu *gpu);
 
 ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err);
 void ts_gpu_pipelines_close(ts_gpu *gpu);

@@ -1,6 +1,7 @@
 #include "gpu/internal.h"
 
 #include "base/memory.h"
+#include "base/progress.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,7 @@ ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
             gpu->vk.vkCreatePipelineLayout(gpu->device, &layout, NULL, &gpu->pipeline_layouts[n]),
             "vkCreatePipelineLayout", err));
     }
-    const VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    TS_TRY(
-        ts_gpu_check(gpu->vk.vkCreatePipelineCache(gpu->device, &cache, NULL, &gpu->pipeline_cache),
-                     "vkCreatePipelineCache", err));
+    TS_TRY(ts_gpu_cache_open(gpu, err));
 out:
     return status;
 }
@@ -53,7 +51,7 @@ void ts_gpu_pipelines_close(ts_gpu *gpu)
         gpu->vk.vkDestroyPipeline(gpu->device, gpu->pipelines[i].handle, NULL);
     }
     free(gpu->pipelines);
-    gpu->vk.vkDestroyPipelineCache(gpu->device, gpu->pipeline_cache, NULL);
+    ts_gpu_cache_close(gpu);
     for (uint32_t n = 0; n <= TS_MAX_BINDINGS; n++) {
         gpu->vk.vkDestroyPipelineLayout(gpu->device, gpu->pipeline_layouts[n], NULL);
         gpu->vk.vkDestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[n], NULL);
@@ -123,10 +121,18 @@ ts_status ts_gpu_pipeline(ts_gpu *gpu, const ts_pipeline_key *key, const ts_pipe
             return TS_OK;
         }
     }
+    double started_s = ts_clock_s();
     TS_TRY(ts_grow(&gpu->pipelines, &gpu->pipeline_capacity, gpu->pipeline_count + 1,
                    sizeof *gpu->pipelines, err));
     TS_TRY(build(gpu, key, &gpu->pipelines[gpu->pipeline_count], err));
     *out = &gpu->pipelines[gpu->pipeline_count++];
+    gpu->pipeline_stats.built++;
+    gpu->pipeline_stats.seconds += ts_clock_s() - started_s;
 out:
     return status;
+}
+
+ts_pipeline_stats ts_gpu_pipeline_statistics(const ts_gpu *gpu)
+{
+    return gpu->pipeline_stats;
 }

@@ -27,4 +27,12 @@ typedef struct ts_pipeline {
 ts_status ts_gpu_pipeline(ts_gpu *gpu, const ts_pipeline_key *key, const ts_pipeline **out,
                           ts_error *err);
 
+// Since the device was opened. Drivers may leave a part of the work to the first dispatch.
+typedef struct ts_pipeline_stats {
+    uint32_t built;
+    double seconds;        // spent in the driver, building
+    uint64_t cached_bytes; // of the driver's pipeline cache that were found on disk (cache.h)
+} ts_pipeline_stats;
+ts_pipeline_stats ts_gpu_pipeline_statistics(const ts_gpu *gpu);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "check/bench_decode.h"
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -48,7 +49,49 @@ static void print_table(const ts_gpu_caps *caps, const ts_bench_result *result)
     }
 }
 
-static ts_status print_json(const ts_gpu_caps *caps, const ts_bench_result *result, ts_error *err)
+// What the decoding part was asked and what it gave.
+struct decoding {
+    ts_bench_decode_params params;
+    uint32_t sequences[TS_BENCH_DECODE_ROWS];
+    ts_bench_decode_row rows[TS_BENCH_DECODE_ROWS];
+};
+
+static void print_decoding(const ts_bench_result *peaks, const struct decoding *decoding)
+{
+    if (decoding->params.count == 0) {
+        return;
+    }
+    printf("%-44s %11s %9s %8s %9s\n", "decoding, a step", "ms", "GB/s", "of copy", "tokens/s");
+    for (size_t i = 0; i < decoding->params.count; i++) {
+        const ts_bench_decode_row *row = &decoding->rows[i];
+        double rate = (double)row->weight_bytes / row->step_s;
+        char name[64];
+        snprintf(name, sizeof name, "%u at once, %u dispatches", row->sequences, row->dispatches);
+        printf("%-44s %11.2f %9.2f %7.1f%% %9.2f\n", name, row->step_s * 1e3, rate * 1e-9,
+               100 * rate / peaks->bytes_per_second, row->sequences / row->step_s);
+    }
+}
+
+static cJSON *decode_json(const struct decoding *decoding)
+{
+    cJSON *rows = cJSON_CreateArray();
+    for (size_t i = 0; i < decoding->params.count; i++) {
+        const ts_bench_decode_row *row = &decoding->rows[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "sequences", row->sequences);
+        cJSON_AddNumberToObject(item, "prompt_seconds", row->prompt_s);
+        cJSON_AddNumberToObject(item, "step_seconds", row->step_s);
+        cJSON_AddNumberToObject(item, "tokens_per_second", row->sequences / row->step_s);
+        cJSON_AddNumberToObject(item, "weight_bytes", (double)row->weight_bytes);
+        cJSON_AddNumberToObject(item, "flops", row->flops);
+        cJSON_AddNumberToObject(item, "dispatches", row->dispatches);
+        cJSON_AddItemToArray(rows, item);
+    }
+    return rows;
+}
+
+static ts_status print_json(const ts_gpu_caps *caps, const ts_bench_result *result,
+                            const struct decoding *decoding, ts_error *err)
 {
     cJSON *json = cJSON_CreateObject(), *rows = cJSON_CreateArray();
     cJSON_AddStringToObject(json, "device", caps->name);
@@ -65,6 +108,7 @@ static ts_status print_json(const ts_gpu_caps *caps, const ts_bench_result *resu
         cJSON_AddNumberToObject(item, "tokens", row->tokens);
         cJSON_AddItemToArray(rows, item);
     }
+    cJSON_AddItemToObject(json, "decode", decode_json(decoding));
     char *text = cJSON_Print(json);
     cJSON_Delete(json);
     if (text == NULL) {
@@ -75,16 +119,17 @@ static ts_status print_json(const ts_gpu_caps *caps, const ts_bench_result *resu
     return TS_OK;
 }
 
-// "128,512" as numbers.
-static ts_status parse_tokens(const char *list, uint32_t *out, size_t most, size_t *count,
-                              ts_error *err)
+// "128,512" as numbers of at least `least`.
+static ts_status parse_numbers(const char *flag, const char *list, uint32_t least, uint32_t *out,
+                               size_t most, size_t *count, ts_error *err)
 {
     for (*count = 0; *list != '\0' && *count < most; (*count)++) {
         char *end;
         unsigned long value = strtoul(list, &end, 10);
-        if (end == list || (*end != ',' && *end != '\0') || value < 2 || value > 1 << 20) {
+        if (end == list || (*end != ',' && *end != '\0') || value < least || value > 1 << 20) {
             return ts_error_set(err, TS_ERR_ARGUMENT,
-                                "--tokens: expected lengths like 128,512, found '%s'", list);
+                                "--%s: expected numbers like 128,512, at least %u, found '%s'",
+                                flag, least, list);
         }
         out[*count] = (uint32_t)value;
         list = *end == ',' ? end + 1 : end;
@@ -102,16 +147,21 @@ static int run(int argc, char **argv)
     ts_gpu *gpu = NULL;
     ts_profile profile = {0};
     bool profiling = false;
-    const char *tokens = "128,512", *only = NULL, *synthetic = NULL, *precision = "auto";
+    const char *tokens = "128,512", *at_once = "1,32";
+    const char *only = NULL, *synthetic = NULL, *precision = "auto";
     uint32_t lengths[8];
-    uint64_t rounds = 3;
+    uint64_t rounds = 3, prompt = 16, new_tokens = 16;
+    struct decoding decoding = {.params = {.progress = show_progress}};
     bool json = false;
     const ts_flag flags[] = {
         {"model", NULL, TS_FLAG_TEXT, &params.folder, "DIR",
          "a Llama for the whole passes [TinyLlama's shape, random]"},
         {"synthetic", NULL, TS_FLAG_TEXT, &synthetic, "NAME", "tinyllama: needs no model file"},
         {"tokens", NULL, TS_FLAG_TEXT, &tokens, "LIST", "lengths of the passes [128,512]"},
-        {"only", NULL, TS_FLAG_TEXT, &only, "PART", "products or passes [both]"},
+        {"only", NULL, TS_FLAG_TEXT, &only, "PART", "products, passes or decode [all]"},
+        {"sequences", NULL, TS_FLAG_TEXT, &at_once, "LIST", "decoded at once [1,32]"},
+        {"prompt", NULL, TS_FLAG_UINT, &prompt, "N", "tokens before decoding [16]", 1, 1 << 20},
+        {"new-tokens", NULL, TS_FLAG_UINT, &new_tokens, "N", "to decode [16]", 1, 1 << 20},
         {"rounds", NULL, TS_FLAG_UINT, &rounds, "N", "of each timing, the best counts [3]", 1, 100},
         {"profile", NULL, TS_FLAG_SWITCH, &profiling, NULL, "time the passes by shader"},
         {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
@@ -124,9 +174,13 @@ static int run(int argc, char **argv)
         return 0;
     }
     TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    TS_TRY(parse_tokens(tokens, lengths, TS_COUNT(lengths), &params.token_count, err));
-    if (only != NULL && strcmp(only, "products") != 0 && strcmp(only, "passes") != 0) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--only %s: there are products and passes", only);
+    TS_TRY(
+        parse_numbers("tokens", tokens, 2, lengths, TS_COUNT(lengths), &params.token_count, err));
+    TS_TRY(parse_numbers("sequences", at_once, 1, decoding.sequences, TS_COUNT(decoding.sequences),
+                         &decoding.params.count, err));
+    if (only != NULL && strcmp(only, "products") != 0 && strcmp(only, "passes") != 0 &&
+        strcmp(only, "decode") != 0) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--only %s: there are products, passes and decode", only);
     }
     if (synthetic != NULL && strcmp(synthetic, "tinyllama") != 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", synthetic);
@@ -142,11 +196,24 @@ static int run(int argc, char **argv)
         params.profile = &profile;
     }
     TS_TRY(ts_bench(gpu, &params, &result, err));
+    if (only == NULL || strcmp(only, "decode") == 0) {
+        decoding.params.folder = params.folder;
+        decoding.params.precision = params.precision;
+        decoding.params.sequences = decoding.sequences;
+        decoding.params.prompt_tokens = (uint32_t)prompt;
+        decoding.params.new_tokens = (uint32_t)new_tokens;
+        decoding.params.rounds = params.rounds;
+        decoding.params.profile = params.profile;
+        TS_TRY(ts_bench_decode(gpu, &decoding.params, decoding.rows, err));
+    } else {
+        decoding.params.count = 0;
+    }
     show_progress(NULL, "");
     if (json) {
-        TS_TRY(print_json(ts_gpu_capabilities(gpu), &result, err));
+        TS_TRY(print_json(ts_gpu_capabilities(gpu), &result, &decoding, err));
     } else {
         print_table(ts_gpu_capabilities(gpu), &result);
+        print_decoding(&result, &decoding);
     }
     if (profiling) {
         ts_cli_print_profile(&profile);

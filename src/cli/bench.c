@@ -167,6 +167,7 @@ static int run(int argc, char **argv)
         {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "for programs instead of people"},
         {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
+        TS_CLI_MASK_FLAG(&device.masks),
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
     };
     if (ts_flags_ask_help(argc, argv)) {

@@ -16,6 +16,7 @@ typedef enum ts_flag_kind {
     TS_FLAG_UINT,   // --name 3                   uint64_t *
     TS_FLAG_REAL,   // --name 5e-5                double *
     TS_FLAG_OPTION, // --name or --name VALUE     const char **; without a value: `otherwise`
+    TS_FLAG_PARSED, // --name VALUE, any number of times: what `parse` makes of each
 } ts_flag_kind;
 
 typedef struct ts_flag {
@@ -26,7 +27,8 @@ typedef struct ts_flag {
     const char *help;        // "\n" starts another line
     double min, max;         // of a number
     bool required;
-    const char *otherwise; // TS_FLAG_OPTION
+    const char *otherwise;                                            // TS_FLAG_OPTION
+    ts_status (*parse)(const char *text, void *value, ts_error *err); // TS_FLAG_PARSED
 } ts_flag;
 
 typedef struct ts_command {
@@ -56,6 +58,14 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
                                ts_text *folder, ts_error *err);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
+
+// --mask-capability, of every command that opens a device: `masks` is a uint32_t's address.
+#define TS_CLI_MASK_FLAG(masks)                                                                    \
+    {                                                                                              \
+        "mask-capability", "mask-capabilities", TS_FLAG_PARSED, (masks), "NAME[,NAME]",            \
+            "hide an optional feature of the device;\n`tinysft-vk devices` lists them", 0, 0,      \
+            false, NULL, ts_gpu_masks_parse                                                        \
+    }
 
 // --precision NAME on this device, told to the user where it is not plainly f32.
 ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *out, ts_error *err);

@@ -5,6 +5,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// The names that --mask-capability takes, of what the device has or has not.
+static void print_optional(const char *title, const ts_gpu_caps *caps, bool there)
+{
+    size_t count = 0;
+    for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
+        if (ts_gpu_mask_bites(mask, caps) == there) {
+            printf("%s %s", count++ > 0 ? "," : title, mask->name);
+        }
+    }
+    fputs(count > 0 ? "\n" : "", stdout);
+}
+
+// What each of those names hides.
+static void print_masks(void)
+{
+    puts("\n--mask-capability NAME hides");
+    for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
+        printf("  %-22s %s\n", mask->name, mask->hides);
+    }
+}
+
 static void print_device(size_t index, const ts_gpu_caps *caps)
 {
     printf("%zu  %s\n", index, caps->name);
@@ -23,6 +44,8 @@ static void print_device(size_t index, const ts_gpu_caps *caps)
     if (bf16->m > 0) {
         printf("   matrix units for bf16, %ux%ux%u\n", bf16->m, bf16->n, bf16->k);
     }
+    print_optional("   has", caps, true);
+    print_optional("   lacks or hides", caps, false);
     if (caps->unusable != NULL) {
         printf("   cannot be used: %s\n", caps->unusable);
     }
@@ -36,7 +59,9 @@ static int run(int argc, char **argv)
     ts_gpu_list list = {0};
     const ts_flag flags[] = {
         {"device", NULL, TS_FLAG_TEXT, &params.device, "N", "ask which one this would choose"},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+        TS_CLI_MASK_FLAG(&params.masks),
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
+         "say what --mask-capability can hide"},
     };
     if (ts_flags_ask_help(argc, argv)) {
         ts_flags_print_help(&ts_command_devices, flags, TS_COUNT(flags));
@@ -47,6 +72,9 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < list.count; i++) {
         print_device(i, &list.caps[i]);
     }
+    if (ts_cli_verbose) {
+        print_masks();
+    }
     printf("\nchosen: %zu, %s (%s)\n", list.chosen, list.caps[list.chosen].name, list.reason);
 out:
     free(list.caps);
@@ -56,6 +84,6 @@ out:
 const ts_command ts_command_devices = {
     .name = "devices",
     .summary = "list what Vulkan offers here, which would be chosen, and why",
-    .usage = "[--device N]",
+    .usage = "[--device N] [--mask-capability NAME] [--verbose]",
     .run = run,
 };

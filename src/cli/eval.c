@@ -466,6 +466,7 @@ static int run(int argc, char **argv)
         {"title", NULL, TS_FLAG_TEXT, &o.title, "TEXT", "of the picture [from the model]"},
         {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
+        TS_CLI_MASK_FLAG(&o.device.masks),
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},
         {"profile", NULL, TS_FLAG_SWITCH, &o.profile, NULL, "time on the device by shader"},

@@ -112,6 +112,10 @@ static ts_status set_value(const ts_flag *flag, const char *text, ts_error *err)
         *(const char **)flag->value = text;
         return TS_OK;
     }
+    if (flag->kind == TS_FLAG_PARSED) {
+        ts_status status = flag->parse(text, flag->value, err);
+        return status == TS_OK ? TS_OK : ts_error_context(err, "--%s", flag->name);
+    }
     return set_number(flag, text, err);
 }
 
@@ -125,7 +129,7 @@ static ts_status take_flag(const ts_flag *flags, int count, int argc, char **arg
     if (flag == NULL) {
         return unknown_flag(flags, count, argument, err);
     }
-    if (seen[flag - flags]) {
+    if (seen[flag - flags] && flag->kind != TS_FLAG_PARSED) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s is given twice", flag->name);
     }
     seen[flag - flags] = true;

@@ -283,6 +283,7 @@ static int run(int argc, char **argv)
          "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
         {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
+        TS_CLI_MASK_FLAG(&o.device.masks),
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},
         {"max-memory", NULL, TS_FLAG_REAL, &o.max_memory_mib, "MIB",

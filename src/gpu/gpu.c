@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+#define MASKS_VARIABLE "TINYSFT_MASK_CAPABILITIES"
 #define INSTALL_HINT                                                                               \
     "install a driver for your GPU (Debian, Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers` " \
     "for AMD, Intel or a CPU; NVIDIA's own driver brings its own)"
@@ -200,6 +201,10 @@ static void read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
         caps->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
         caps->memory_free_bytes = available_host_bytes(caps->memory_bytes);
     }
+    for (uint32_t i = 0; i < m->memoryTypeCount; i++) {
+        caps->cached_memory |=
+            (m->memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
+    }
     caps->unified_memory = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
                            caps->type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
 }
@@ -317,18 +322,23 @@ static ts_status choose(ts_gpu_list *list, const char *wanted, ts_error *err)
     return matches == 1 ? TS_OK : no_such_device(list, wanted, matches, err);
 }
 
-static ts_status list_devices(VkInstance instance, const char *wanted, VkPhysicalDevice **physical,
-                              ts_gpu_list *out, ts_error *err)
+static ts_status list_devices(VkInstance instance, const ts_gpu_params *params,
+                              VkPhysicalDevice **physical, ts_gpu_list *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint32_t count = 0;
+    uint32_t count = 0, masks = params->masks;
+    const char *variable = getenv(MASKS_VARIABLE);
+    if (variable != NULL && ts_gpu_masks_parse(variable, &masks, err) != TS_OK) {
+        return ts_error_context(err, MASKS_VARIABLE);
+    }
     TS_TRY(list_physical(instance, physical, &count, err));
     TS_TRY(ts_alloc(count, sizeof *out->caps, &out->caps, err));
     out->count = count;
     for (uint32_t i = 0; i < count; i++) {
         read_caps((*physical)[i], &out->caps[i]);
+        ts_gpu_masks_apply(masks, &out->caps[i]);
     }
-    TS_TRY(choose(out, wanted, err));
+    TS_TRY(choose(out, params->device, err));
 out:
     return status;
 }
@@ -341,7 +351,7 @@ ts_status ts_gpu_enumerate(const ts_gpu_params *params, ts_gpu_list *out, ts_err
     bool validating;
     *out = (ts_gpu_list){0};
     TS_TRY(open_instance(params, &instance, &validating, err));
-    TS_TRY(list_devices(instance, params->device, &physical, out, err));
+    TS_TRY(list_devices(instance, params, &physical, out, err));
 out:
     free(physical);
     if (instance != VK_NULL_HANDLE) {
@@ -407,7 +417,7 @@ ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
     if (validating) {
         TS_TRY(open_messenger(gpu, err));
     }
-    TS_TRY(list_devices(gpu->instance, params->device, &physical, &list, err));
+    TS_TRY(list_devices(gpu->instance, params, &physical, &list, err));
     gpu->physical = physical[list.chosen];
     gpu->caps = list.caps[list.chosen];
     if (gpu->caps.unusable != NULL) {
@@ -440,6 +450,8 @@ ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err)
         (*out)->caps = (ts_gpu_caps){.name = "mirror",
                                      .type = VK_PHYSICAL_DEVICE_TYPE_CPU,
                                      .subgroup_size = 8,
+                                     .max_invocations = UINT32_MAX,
+                                     .shared_bytes = UINT32_MAX,
                                      .max_groups = {UINT32_MAX, UINT32_MAX, UINT32_MAX},
                                      .max_binding_bytes = UINT64_MAX,
                                      .max_allocation_bytes = UINT64_MAX,

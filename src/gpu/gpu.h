@@ -32,12 +32,14 @@ typedef struct ts_gpu_caps {
     uint64_t memory_free_bytes; // of it, by VK_EXT_memory_budget; memory_bytes without
     uint32_t view_alignment;    // of a view's offset into a buffer
     bool unified_memory;        // device memory is the host's: map, never stage
+    bool cached_memory;         // what the host writes and reads may be cached
     float timestamp_ns;         // of one tick; 0: no timestamps
     // Products of matrices that a subgroup holds together, of 16-bit operands into f32 sums.
     ts_matrix_shape matrix_f16, matrix_bf16;
     uint32_t matrix_subgroup; // the subgroup size that they need
     bool has_bfloat16;        // shaders may use it, in such matrices too
     const char *unusable;     // why this program cannot use it; NULL: it can
+    uint32_t masks;           // bits of ts_gpu_masks that were hidden
 } ts_gpu_caps;
 
 static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
@@ -62,7 +64,20 @@ typedef struct ts_gpu_params {
     const char *device; // index as ts_gpu_list counts, or part of a name; NULL: best first
     bool validate;      // Khronos validation layer with synchronisation checks; the environment
                         // variable TINYSFT_VALIDATE=1 asks for the same
+    uint32_t masks;     // bits of ts_gpu_masks to hide on every device; the environment variable
+                        // TINYSFT_MASK_CAPABILITIES names more, separated by commas
 } ts_gpu_params;
+
+// An optional feature that can be hidden once it was read.
+typedef struct ts_gpu_mask {
+    const char *name, *hides; // what goes, and what is done instead
+    void (*hide)(ts_gpu_caps *caps);
+} ts_gpu_mask;
+extern const ts_gpu_mask ts_gpu_masks[]; // ends with a NULL name
+
+// Adds the bits of "NAME,NAME,..." to *(uint32_t *)masks. TS_ERR_ARGUMENT lists the names.
+ts_status ts_gpu_masks_parse(const char *names, void *masks, ts_error *err);
+bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps); // there is what it hides
 
 // TS_ERR_DEVICE with what to install when there is no Vulkan loader or driver; TS_ERR_ARGUMENT
 // listing the devices when `device` matches none or several.

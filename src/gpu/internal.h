@@ -56,6 +56,8 @@ void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out
 ts_status ts_gpu_cache_open(ts_gpu *gpu, ts_error *err);
 void ts_gpu_cache_close(ts_gpu *gpu);
 
+void ts_gpu_masks_apply(uint32_t masks, ts_gpu_caps *caps);
+
 ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err);
 void ts_gpu_pipelines_close(ts_gpu *gpu);
 

@@ -40,7 +40,9 @@ static uint32_t choose_type(const ts_gpu *gpu, uint32_t allowed, ts_gpu_place pl
         [TS_PLACE_DEVICE] = {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
                                  (gpu->caps.unified_memory ? host : 0),
                              VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0},
-        [TS_PLACE_HOST] = {host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, host, host},
+        [TS_PLACE_HOST] = {host |
+                               (gpu->caps.cached_memory ? VK_MEMORY_PROPERTY_HOST_CACHED_BIT : 0),
+                           host, host},
     };
     uint32_t type = UINT32_MAX;
     for (size_t i = 0; i < 3 && type == UINT32_MAX; i++) {
@@ -65,6 +67,12 @@ static void close_buffer(ts_gpu *gpu, ts_gpu_buffer *buffer)
         gpu->allocated_bytes -= buffer->bytes;
     }
     free(buffer);
+}
+
+static bool is_coherent(const ts_gpu *gpu, uint32_t type)
+{
+    return (gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) !=
+           0;
 }
 
 static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts_gpu_buffer **out,
@@ -97,7 +105,7 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
     gpu->allocated_bytes += bytes;
     TS_TRY(ts_gpu_check(gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
                         "vkBindBufferMemory", err));
-    if (gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) {
+    if (place == TS_PLACE_HOST || (gpu->caps.unified_memory && is_coherent(gpu, type))) {
         void *mapped;
         TS_TRY(ts_gpu_check(
             gpu->vk.vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped),

@@ -39,8 +39,10 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
         args->aligned =
             args->lda % 4 == 0 && args->ldb % 4 == 0 && a_row % 4 == 0 && b_row % 4 == 0;
         args->shader = GEMM_VEC;
-        args->local_size = 256;
-        args->tile_m = args->tile_n = args->tile_5 = 64;
+        // Where 256 invocations do not fit, 128, each with as many sums, on half a tile.
+        args->local_size = caps->max_invocations >= 256 ? 256 : 128;
+        args->tile_m = 64;
+        args->tile_n = args->tile_5 = args->local_size / 4;
         args->k_step = 16;
         args->rows = args->columns = 4;
     }

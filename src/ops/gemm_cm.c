@@ -61,7 +61,9 @@ static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
     uint32_t side, subgroups;
     bool fits = shared_bytes(args, 128, 8) <= caps->shared_bytes &&
                 8 * caps->matrix_subgroup <= caps->max_invocations;
-    if (ts_gpu_is_cpu(caps)) {
+    bool small =
+        4 * caps->matrix_subgroup > caps->max_invocations; // subgroups of 64, groups of 128
+    if (ts_gpu_is_cpu(caps) || small) {
         side = 32, subgroups = 1; // a driver compiles the unrolled loop
         args->rows = 1;
     } else if (large < ENOUGH_TILES || !fits) {

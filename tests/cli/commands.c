@@ -84,6 +84,12 @@ Test(commands, devices)
     cr_assert_eq(result.code, 0, "%s", result.out);
     check_has(&result, "chosen: ");
     check_has(&result, "Vulkan 1.");
+    RUN(&result, "devices", "--mask-capability", "timestamps", "--mask-capability=matrices,t4");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    check_has(&result, "lacks or hides matrices");
+    RUN(&result, "verify", "CASE", "--mask-capability", "matrices,wings");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--mask-capability: no capability is named 'wings'");
+    check_has(&result, "these can be masked: subgroup-operations,");
     RUN(&result, "devices", "--device", "no such card");
     check_refusal(&result, TS_ERR_ARGUMENT, "--device no such card: no such device; there are:");
 }

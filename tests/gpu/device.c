@@ -3,6 +3,7 @@
 #include "device.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "gpu/internal.h"
 
 #include <string.h>
 
@@ -103,4 +104,58 @@ Test(device, no_driver_says_what_to_install)
     cr_assert_null(strchr(err.message, '\n'));
     cr_assert_eq(ts_gpu_enumerate(&(ts_gpu_params){0}, &list, &err), TS_ERR_DEVICE);
     cr_assert_eq(list.count, 0);
+}
+
+// ---- Masks
+
+static uint32_t mask_of(const char *name)
+{
+    uint32_t masks = 0;
+    MUST(ts_gpu_masks_parse(name, &masks, err));
+    return masks;
+}
+
+Test(mask, hides_what_it_names)
+{
+    for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
+        ts_gpu_list list;
+        MUST(ts_gpu_enumerate(&(ts_gpu_params){.masks = mask_of(mask->name)}, &list, err));
+        cr_assert_not(ts_gpu_mask_bites(mask, &list.caps[0]), "%s is still there", mask->name);
+        cr_assert_eq(list.caps[0].masks, mask_of(mask->name));
+        free(list.caps);
+    }
+}
+
+Test(mask, is_taken_from_the_environment_too)
+{
+    ts_gpu *gpu = NULL;
+    ts_error err = {0};
+    setenv("TINYSFT_MASK_CAPABILITIES", "timestamps,large-bindings", 1);
+    MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .masks = mask_of("wide-grids")}, &gpu, err));
+    cr_assert_eq(ts_gpu_capabilities(gpu)->timestamp_ns, 0);
+    cr_assert_leq(ts_gpu_capabilities(gpu)->max_binding_bytes, 1 << 27);
+    cr_assert_leq(ts_gpu_capabilities(gpu)->max_groups[0], 65535);
+    ts_gpu_close(gpu);
+    setenv("TINYSFT_MASK_CAPABILITIES", "timestamps,wings", 1);
+    cr_assert_eq(ts_gpu_open(&(ts_gpu_params){.device = "0"}, &gpu, &err), TS_ERR_ARGUMENT);
+    cr_assert_not_null(strstr(err.message, "TINYSFT_MASK_CAPABILITIES"), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "'wings'"), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "large-bindings"), "%s", err.message);
+}
+
+// A Tesla T4 as its driver describes it: the largest of its shapes, and a tile that fits.
+Test(mask, of_a_t4_leaves_what_a_t4_has)
+{
+    ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                        .max_invocations = 1024,
+                        .shared_bytes = 96 << 10,
+                        .has_bfloat16 = true,
+                        .matrix_f16 = {16, 16, 16},
+                        .matrix_bf16 = {16, 16, 16},
+                        .matrix_subgroup = 32};
+    ts_gpu_masks_apply(mask_of("t4"), &caps);
+    cr_assert_eq(caps.shared_bytes, 64 << 10);
+    cr_assert_eq(caps.matrix_f16.k, 16);
+    cr_assert_eq(caps.matrix_bf16.m, 0);
+    cr_assert_not(caps.has_bfloat16);
 }

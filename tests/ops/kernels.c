@@ -93,11 +93,29 @@ static uint32_t *field_of(ts_kernel kernel, ts_dispatch *dispatch, const char *n
     return NULL;
 }
 
-// What the device lacks is not tested on it: the matrix units that gemm_cm's shaders need.
+// What the device lacks is not tested on it: the matrix units that gemm_cm's shaders need, the
+// values passed between lanes that those of CPU drivers do.
 static bool can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps)
 {
+    ts_gpu_caps as_cpu = *caps;
+    as_cpu.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
+    if (strstr(ts_kernels[kernel].shaders[shader], "_simd") != NULL) {
+        return ts_gpu_is_simd(&as_cpu);
+    }
     return kernel != TS_KERNEL_gemm_cm ||
            ts_precision_offered(caps, shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16);
+}
+
+// As many invocations as the device runs together, or as a mask leaves it.
+static void assert_fits(ts_kernel kernel, ts_dispatch *dispatch, const ts_gpu_caps *caps)
+{
+    const char *const names[] = {"local_size", "lanes"};
+    for (size_t i = 0; i < TS_COUNT(names); i++) {
+        const uint32_t *invocations = field_of(kernel, dispatch, names[i]);
+        cr_assert(invocations == NULL || *invocations <= caps->max_invocations,
+                  "%s: workgroups of %u, the device has %u", ts_kernels[kernel].name, *invocations,
+                  caps->max_invocations);
+    }
 }
 
 static void settle_gemm_cm(ts_dispatch *d, uint32_t shader, ts_dtype dtype, const ts_gpu_caps *caps,
@@ -365,6 +383,7 @@ static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *
         open_side(&mirror, mirror_gpu);
         ts_dtype dtype = (ts_dtype)(shape % 3);
         draw_shape(kernel, shader, dtype, ts_gpu_capabilities(gpu), &dispatch, &state);
+        assert_fits(kernel, &dispatch, ts_gpu_capabilities(gpu));
         ts_kernel_sizes(kernel, &dispatch, elements, groups);
         fill_buffers(kernel, &dispatch, elements, dtype, &device, &mirror, &state);
         run_side(&device, kernel, shader, &dispatch);

@@ -188,3 +188,40 @@ Test(rounded, precision_by_name)
     ts_error err = {0};
     cr_assert_eq(ts_precision_choose("fp16", &new, &got, &err), TS_ERR_ARGUMENT);
 }
+
+// Shared memory of a tile as the shader declares it, in bytes.
+static uint32_t tile_bytes(ts_layout layout, const struct ts_gemm_cm_args *args)
+{
+    uint32_t a_rows = layout == TS_TN ? args->k_step : args->tile_m;
+    uint32_t a_row8 = (layout == TS_TN ? args->tile_m : args->k_step) / 8;
+    uint32_t b_rows = layout == TS_NT ? args->tile_n : args->k_step;
+    uint32_t b_row8 = (layout == TS_NT ? args->k_step : args->tile_n) / 8;
+    uint32_t subgroups = args->local_size / args->subgroup_size;
+    return 16 * (a_rows * (a_row8 + 1) + b_rows * (b_row8 + 1)) +
+           4 * subgroups * args->matrix_m * args->matrix_n + 8;
+}
+
+// Turing's shapes, AMD's and a CPU driver's, on rich devices and the poorest that Vulkan allows.
+Test(rounded, tiles_fit_the_device)
+{
+    static const ts_matrix_shape shapes[] = {{16, 8, 8}, {16, 16, 16}, {8, 8, 8}, {16, 16, 8}};
+    static const uint32_t shared[] = {16 << 10, 48 << 10, 64 << 10}, subgroups[] = {8, 32, 64};
+    static const uint32_t invocations[] = {128, 256, 1024}, sizes[] = {16, 70, 512, 5632};
+    for (uint32_t i = 0; i < 4 * 3 * 3 * 3 * 4 * 3; i++) {
+        const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                                  .matrix_f16 = shapes[i % 4],
+                                  .shared_bytes = shared[i / 4 % 3],
+                                  .matrix_subgroup = subgroups[i / 12 % 3],
+                                  .max_invocations = invocations[i / 36 % 3]};
+        ts_layout layout = (ts_layout)(i / 432 % 3);
+        uint32_t m = sizes[i / 108 % 4];
+        struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
+        ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args);
+        uint32_t columns = args.local_size / args.subgroup_size / args.rows;
+        cr_assert_leq(args.local_size, caps.max_invocations);
+        cr_assert_leq(tile_bytes(layout, &args), caps.shared_bytes);
+        cr_assert_eq(args.tile_m / args.rows % args.matrix_m, 0);
+        cr_assert_eq(args.tile_n / columns % args.matrix_n, 0);
+        cr_assert_eq(args.k_step % args.matrix_k, 0);
+    }
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Runs the tests that use the device with each of its optional features hidden in turn, then with
+# all of them hidden at once:
+#     tools/test_masks.sh [BUILD_FOLDER [MASK ...]]      (build/release, every mask that bites)
+# Kernels, transfers, passes and golden cases run under each mask; what is as costly and tells no
+# more does not. Prints a line a mask; leaves "PASSED FAILED" over all in BUILD_FOLDER/mask-counts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=build/release
+if (($# > 0)); then
+    folder=$1
+    shift
+fi
+
+# The tests of PROGRAM (a pattern as of shopt -s extglob) that hiding MASK may touch.
+selected() {
+    case $1:$2 in
+    gpu:*) echo '*' ;;
+    ops:timestamps | ops:unified-memory | ops:memory-budget | ops:cached-memory) ;; # the same kernels in the same way
+    ops:*) echo '@(kernels|rounded)/*' ;;
+    model:*) echo '@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))' ;;
+    check:*) echo 'own_cases/tiny_tied' ;;
+    esac
+}
+
+# The names that `devices` says the first device has; the last, t4, is a mixture of the others.
+masks_that_bite() {
+    "$folder/tinysft-vk" devices | sed -n 's/^ *has //p' | head -n 1 | tr -d ','
+}
+
+passed=0 failed=0
+run_under() {
+    local mask=$1 good=0 bad=0 tested passing output program tests
+    for program in gpu ops model check; do
+        tests=$(selected "$program" "$mask")
+        [[ -n $tests ]] || continue
+        output=$(TINYSFT_MASK_CAPABILITIES=$mask "$folder/tests/test_$program" --jobs 2 --ascii \
+            --filter "$tests" 2>&1) || true
+        tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
+        passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
+        if [[ -z $tested || $tested == 0 ]]; then
+            bad=$((bad + 1)) # it crashed before it could count
+        else
+            good=$((good + passing)) bad=$((bad + tested - passing))
+        fi
+        if [[ $tested != "$passing" ]]; then
+            grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
+        fi
+    done
+    echo "without $mask: $good tests passed, $bad failed"
+    passed=$((passed + good)) failed=$((failed + bad))
+}
+
+# What a T4 has left must be chosen and right: golden cases in f16, where the device has its units.
+run_as_t4() {
+    local golden output good=0 bad=0
+    for golden in tests/golden/*/; do
+        if output=$("$folder/tinysft-vk" verify "$golden" --precision f16 --mask-capability t4 \
+            --device 0 2>&1) && grep -q 'products in f16' <<<"$output"; then
+            good=$((good + 1))
+        else
+            bad=$((bad + 1))
+            echo "$output"
+        fi
+    done
+    echo "as a T4, in f16: $good golden cases hold, $bad do not"
+    passed=$((passed + good)) failed=$((failed + bad))
+}
+
+if [[ " $(masks_that_bite) " == *" f16-matrices "* ]]; then
+    run_as_t4
+fi
+if (($# == 0)); then
+    read -ra bite <<<"$(masks_that_bite)"
+    set -- "${bite[@]}" "$(IFS=,; echo "${bite[*]}")"
+fi
+for mask in "$@"; do
+    run_under "$mask"
+done
+echo "$passed $failed" >"$folder/mask-counts"
+((failed == 0))

@@ -121,7 +121,7 @@ Test(mask, hides_what_it_names)
         ts_gpu_list list;
         MUST(ts_gpu_enumerate(&(ts_gpu_params){.masks = mask_of(mask->name)}, &list, err));
         cr_assert_not(ts_gpu_mask_bites(mask, &list.caps[0]), "%s is still there", mask->name);
-        cr_assert_eq(list.caps[0].masks, mask_of(mask->name));
+        cr_assert(list.caps[0].masks & mask_of(mask->name));
         free(list.caps);
     }
 }

@@ -311,6 +311,7 @@ static ts_status time_passes(struct bench *bench, ts_error *err)
     const ts_model_params model = {.folder = params->folder,
                                    .synthetic =
                                        params->folder == NULL ? &ts_model_config_tinyllama : NULL,
+                                   .synthetic_dtype = TS_BF16,
                                    .positions = most,
                                    .precision = params->precision};
     say(bench, "loading the model");

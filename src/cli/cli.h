@@ -71,6 +71,9 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
 ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *out, ts_error *err);
 #define TS_CLI_PRECISION_HELP "of products: auto, f32, f16 or bf16"
 
+// devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.
+ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);
+
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices, ts_command_bench;
 

@@ -57,9 +57,13 @@ static int run(int argc, char **argv)
     ts_error error = {0}, *err = &error;
     ts_gpu_params params = {0};
     ts_gpu_list list = {0};
+    bool pipelines = false, json = false;
     const ts_flag flags[] = {
         {"device", NULL, TS_FLAG_TEXT, &params.device, "N", "ask which one this would choose"},
         TS_CLI_MASK_FLAG(&params.masks),
+        {"pipelines", NULL, TS_FLAG_SWITCH, &pipelines, NULL,
+         "build every pipeline that training would use on it, and\nshow what its compiler tells"},
+        {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "of --pipelines, for programs"},
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
          "say what --mask-capability can hide"},
     };
@@ -68,6 +72,10 @@ static int run(int argc, char **argv)
         return 0;
     }
     TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    if (pipelines) {
+        TS_TRY(ts_cli_print_pipelines(&params, json, err));
+        goto out;
+    }
     TS_TRY(ts_gpu_enumerate(&params, &list, err));
     for (size_t i = 0; i < list.count; i++) {
         print_device(i, &list.caps[i]);
@@ -84,6 +92,6 @@ out:
 const ts_command ts_command_devices = {
     .name = "devices",
     .summary = "list what Vulkan offers here, which would be chosen, and why",
-    .usage = "[--device N] [--mask-capability NAME] [--verbose]",
+    .usage = "[--device N] [--mask-capability NAME] [--pipelines [--json]] [--verbose]",
     .run = run,
 };

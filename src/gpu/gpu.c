@@ -3,24 +3,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 #define MASKS_VARIABLE "TINYSFT_MASK_CAPABILITIES"
 #define INSTALL_HINT                                                                               \
     "install a driver for your GPU (Debian, Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers` " \
     "for AMD, Intel or a CPU; NVIDIA's own driver brings its own)"
-
-static uint64_t validation_messages; // of this process
-
-uint64_t ts_gpu_validation_messages(void)
-{
-    return validation_messages;
-}
 
 ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err)
 {
@@ -62,34 +52,7 @@ const char *ts_gpu_type_name(VkPhysicalDeviceType type)
     }
 }
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL on_validation_message(
-    VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT types,
-    const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
-{
-    (void)severity, (void)types, (void)user;
-    validation_messages++;
-    ts_log(TS_LOG_WARN, "validation: %s", data->pMessage);
-    return VK_FALSE;
-}
-
-static bool layer_is_installed(const char *name)
-{
-    VkLayerProperties layers[64];
-    uint32_t count = TS_COUNT(layers);
-    vkEnumerateInstanceLayerProperties(&count, layers);
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(layers[i].layerName, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool wants_validation(const ts_gpu_params *params)
-{
-    const char *variable = getenv("TINYSFT_VALIDATE");
-    return params->validate || (variable != NULL && strcmp(variable, "1") == 0);
-}
+static const char NO_MEMORY[] = "it reports no memory"; // compared by address
 
 static ts_status open_instance(const ts_gpu_params *params, VkInstance *out, bool *validating,
                                ts_error *err)
@@ -97,29 +60,23 @@ static ts_status open_instance(const ts_gpu_params *params, VkInstance *out, boo
     if (volkInitialize() != VK_SUCCESS) {
         return ts_error_set(err, TS_ERR_DEVICE, "no Vulkan loader (libvulkan.so.1): " INSTALL_HINT);
     }
-    *validating = wants_validation(params);
-    if (*validating && !layer_is_installed(VALIDATION_LAYER)) {
-        return ts_error_set(err, TS_ERR_DEVICE,
-                            "validation was asked for, but the layer " VALIDATION_LAYER
-                            " is not installed (Debian: `apt install vulkan-validationlayers`)");
+    struct ts_gpu_validation validation;
+    ts_status status = ts_gpu_validation_choose(params, &validation, err);
+    *validating = validation.kind != TS_VALIDATE_NO;
+    if (status != TS_OK) {
+        return status;
     }
     const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
                                            .pApplicationName = "tinysft-vk",
                                            .apiVersion = VK_API_VERSION_1_2};
-    const VkValidationFeatureEnableEXT enabled[] = {
-        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
-    const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
-                                              .enabledValidationFeatureCount = TS_COUNT(enabled),
-                                              .pEnabledValidationFeatures = enabled};
-    const char *layers[] = {VALIDATION_LAYER}, *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME};
     const VkInstanceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-        .pNext = *validating ? &features : NULL,
+        .pNext = validation.chain,
         .pApplicationInfo = &application,
-        .enabledLayerCount = *validating ? 1 : 0,
-        .ppEnabledLayerNames = layers,
-        .enabledExtensionCount = *validating ? 1 : 0,
-        .ppEnabledExtensionNames = extensions,
+        .enabledLayerCount = validation.layer_count,
+        .ppEnabledLayerNames = validation.layers,
+        .enabledExtensionCount = validation.extension_count,
+        .ppEnabledExtensionNames = validation.extensions,
     };
     VkResult result = vkCreateInstance(&info, NULL, out);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
@@ -163,52 +120,6 @@ static uint32_t find_queue_family(VkPhysicalDevice physical, float *timestamp_ti
     return UINT32_MAX;
 }
 
-// What Linux says is available without swapping, or `otherwise`.
-static uint64_t available_host_bytes(uint64_t otherwise)
-{
-    unsigned long long kib = 0;
-    char line[128];
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL) {
-        sscanf(line, "MemAvailable: %llu kB", &kib);
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return kib > 0 ? kib * 1024 : otherwise;
-}
-
-static void read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
-{
-    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
-    bool has_budget = ts_gpu_has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-    VkPhysicalDeviceMemoryProperties2 memory = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
-        .pNext = has_budget ? &budget : NULL};
-    vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
-    const VkPhysicalDeviceMemoryProperties *m = &memory.memoryProperties;
-    for (uint32_t i = 0; i < m->memoryHeapCount; i++) {
-        if ((m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) &&
-            m->memoryHeaps[i].size > caps->memory_bytes) {
-            caps->memory_bytes = m->memoryHeaps[i].size;
-            caps->memory_free_bytes = has_budget && budget.heapBudget[i] > budget.heapUsage[i]
-                                          ? budget.heapBudget[i] - budget.heapUsage[i]
-                                          : caps->memory_bytes;
-        }
-    }
-    if (ts_gpu_is_cpu(caps)) { // its heap is a number in the driver; the host's memory is real
-        caps->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-        caps->memory_free_bytes = available_host_bytes(caps->memory_bytes);
-    }
-    for (uint32_t i = 0; i < m->memoryTypeCount; i++) {
-        caps->cached_memory |=
-            (m->memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
-    }
-    caps->unified_memory = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
-                           caps->type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
-}
-
 static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     VkPhysicalDeviceDriverProperties driver = {
@@ -238,13 +149,15 @@ static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
     memcpy(caps->max_groups, p->limits.maxComputeWorkGroupCount, sizeof caps->max_groups);
     snprintf(caps->name, sizeof caps->name, "%s", p->deviceName);
     snprintf(caps->driver, sizeof caps->driver, "%s %s", driver.driverName, driver.driverInfo);
-    read_memory(physical, caps);
+    ts_gpu_read_memory(physical, caps);
     ts_gpu_read_features(physical, caps);
     float ticks = 0;
     if (p->apiVersion < VK_API_VERSION_1_2) {
         caps->unusable = "its driver has no Vulkan 1.2; a newer driver may";
     } else if (find_queue_family(physical, &ticks) == UINT32_MAX) {
         caps->unusable = "it has no queue that computes";
+    } else if (caps->memory_bytes == 0) {
+        caps->unusable = NO_MEMORY;
     }
     caps->timestamp_ns *= ticks;
 }
@@ -292,7 +205,7 @@ static ts_status no_such_device(const ts_gpu_list *list, const char *wanted, siz
                         matches > 1 ? "several devices match" : "no such device", names);
 }
 
-static ts_status choose(ts_gpu_list *list, const char *wanted, ts_error *err)
+ts_status ts_gpu_choose(ts_gpu_list *list, const char *wanted, ts_error *err)
 {
     if (wanted == NULL) {
         list->chosen = 0;
@@ -338,7 +251,7 @@ static ts_status list_devices(VkInstance instance, const ts_gpu_params *params,
         read_caps((*physical)[i], &out->caps[i]);
         ts_gpu_masks_apply(masks, &out->caps[i]);
     }
-    TS_TRY(choose(out, params->device, err));
+    TS_TRY(ts_gpu_choose(out, params->device, err));
 out:
     return status;
 }
@@ -375,6 +288,7 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
                                            .pQueuePriorities = &priority};
     struct ts_gpu_features features;
     ts_gpu_enable_features(&gpu->caps, &features);
+    gpu->has_figures = gpu->rehearsing && ts_gpu_enable_figures(gpu->physical, &features);
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = features.chain,
                                      .queueCreateInfoCount = 1,
@@ -391,20 +305,6 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
     return status;
 }
 
-static ts_status open_messenger(ts_gpu *gpu, ts_error *err)
-{
-    const VkDebugUtilsMessengerCreateInfoEXT info = {
-        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
-                           VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
-        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT |
-                       VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT,
-        .pfnUserCallback = on_validation_message,
-    };
-    return ts_gpu_check(vkCreateDebugUtilsMessengerEXT(gpu->instance, &info, NULL, &gpu->messenger),
-                        "vkCreateDebugUtilsMessengerEXT", err);
-}
-
 ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -415,12 +315,14 @@ ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
     TS_TRY(ts_alloc(1, sizeof *gpu, &gpu, err));
     TS_TRY(open_instance(params, &gpu->instance, &validating, err));
     if (validating) {
-        TS_TRY(open_messenger(gpu, err));
+        TS_TRY(ts_gpu_validation_listen(gpu->instance, &gpu->messenger, err));
     }
     TS_TRY(list_devices(gpu->instance, params, &physical, &list, err));
     gpu->physical = physical[list.chosen];
     gpu->caps = list.caps[list.chosen];
-    if (gpu->caps.unusable != NULL) {
+    gpu->rehearsing = params->rehearse;
+    bool allowed = gpu->rehearsing && gpu->caps.unusable == NO_MEMORY;
+    if (gpu->caps.unusable != NULL && !allowed) {
         TS_FAIL(TS_ERR_DEVICE, "%s cannot be used: %s", gpu->caps.name, gpu->caps.unusable);
     }
     if (ts_gpu_is_cpu(&gpu->caps) && params->device == NULL) {
@@ -465,6 +367,11 @@ ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err)
 bool ts_gpu_is_mirror(const ts_gpu *gpu)
 {
     return gpu->mirror;
+}
+
+bool ts_gpu_is_rehearsing(const ts_gpu *gpu)
+{
+    return gpu->rehearsing;
 }
 
 void ts_gpu_close(ts_gpu *gpu)

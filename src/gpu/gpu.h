@@ -29,7 +29,7 @@ typedef struct ts_gpu_caps {
     uint64_t max_binding_bytes;                 // largest storage-buffer view
     uint64_t max_allocation_bytes;              // largest single allocation
     uint64_t memory_bytes;                      // largest device-local heap
-    uint64_t memory_free_bytes; // of it, by VK_EXT_memory_budget; memory_bytes without
+    uint64_t memory_free_bytes; // of it, by VK_EXT_memory_budget and by the host where it is shared
     uint32_t view_alignment;    // of a view's offset into a buffer
     bool unified_memory;        // device memory is the host's: map, never stage
     bool cached_memory;         // what the host writes and reads may be cached
@@ -60,12 +60,21 @@ typedef struct ts_gpu_list {
     const char *reason; // why that one
 } ts_gpu_list;
 
+// What the Khronos validation layer checks.
+typedef enum ts_validation {
+    TS_VALIDATE_NO,
+    TS_VALIDATE_SYNC, // every call, and that accesses are ordered
+    TS_VALIDATE_GPU,  // what shaders access, by changing them: slow
+} ts_validation;
+
 typedef struct ts_gpu_params {
     const char *device; // index as ts_gpu_list counts, or part of a name; NULL: best first
-    bool validate;      // Khronos validation layer with synchronisation checks; the environment
-                        // variable TINYSFT_VALIDATE=1 asks for the same
+    bool validate;      // TS_VALIDATE_SYNC; the environment variable TINYSFT_VALIDATE asks for the
+                        // same with 1, and for TS_VALIDATE_GPU with gpu
     uint32_t masks;     // bits of ts_gpu_masks to hide on every device; the environment variable
                         // TINYSFT_MASK_CAPABILITIES names more, separated by commas
+    bool rehearse;      // only builds pipelines: memory holds nothing, and what is recorded is not
+                        // run. Needs no working device, only its driver's compiler
 } ts_gpu_params;
 
 // An optional feature that can be hidden once it was read.
@@ -92,6 +101,7 @@ void ts_gpu_close(ts_gpu *gpu); // NULL is fine
 // on it unchanged, in double precision. Never chosen by ts_gpu_open.
 ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err);
 bool ts_gpu_is_mirror(const ts_gpu *gpu);
+bool ts_gpu_is_rehearsing(const ts_gpu *gpu);
 
 const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu);
 

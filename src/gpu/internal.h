@@ -10,7 +10,8 @@
 enum { TS_MAX_BINDINGS = 10 };
 
 struct ts_gpu {
-    bool mirror; // nothing below but caps is set
+    bool mirror;     // nothing below but caps is set
+    bool rehearsing; // pipelines are built; nothing is allocated, recorded or run
     VkInstance instance;
     VkDebugUtilsMessengerEXT messenger;
     VkPhysicalDevice physical;
@@ -29,12 +30,39 @@ struct ts_gpu {
     ts_pipeline_stats pipeline_stats;
     struct ts_pipeline *pipelines; // built so far
     size_t pipeline_count, pipeline_capacity;
+    bool has_figures; // ts_gpu_pipeline_figures has some
 
     uint64_t allocated_bytes; // device memory held now
 };
 
 // Turns a VkResult into a status: "vkAllocateMemory: out of device memory".
 ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err);
+
+// How the instance is told to load the validation layer; must stay where it is until it was told.
+struct ts_gpu_validation {
+    ts_validation kind;
+    const void *chain; // of VkInstanceCreateInfo
+    const char *layers[1], *extensions[2];
+    uint32_t layer_count, extension_count;
+    VkValidationFeaturesEXT features;
+    ts_vk_layer_setting settings[4];
+    ts_vk_layer_settings all;
+};
+// TS_ERR_DEVICE where it is asked for and not installed.
+ts_status ts_gpu_validation_choose(const ts_gpu_params *params, struct ts_gpu_validation *out,
+                                   ts_error *err);
+ts_status ts_gpu_validation_listen(VkInstance instance, VkDebugUtilsMessengerEXT *out,
+                                   ts_error *err);
+
+// Sets list->chosen and list->reason among list->caps, as ts_gpu_enumerate promises.
+ts_status ts_gpu_choose(ts_gpu_list *list, const char *wanted, ts_error *err);
+
+// Memory: what the driver tells (`budget` may be NULL) and what the host has, weighed into `caps`,
+// whose type is set.
+void ts_gpu_weigh_memory(const VkPhysicalDeviceMemoryProperties *memory,
+                         const VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget,
+                         uint64_t host_bytes, uint64_t host_free_bytes, ts_gpu_caps *caps);
+void ts_gpu_read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps);
 
 bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name);
 
@@ -45,12 +73,15 @@ struct ts_gpu_features {
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control;
     ts_vk_matrix_features matrix;
     ts_vk_bfloat16_features bfloat16;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR figures;
     const void *chain; // NULL: none is asked for
-    const char *extensions[3];
+    const char *extensions[4];
     uint32_t extension_count;
 };
 void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps);
 void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out);
+// Adds what ts_gpu_pipeline_figures needs to `features`; false where the driver does not have it.
+bool ts_gpu_enable_figures(VkPhysicalDevice physical, struct ts_gpu_features *features);
 
 // The pipeline cache: from disk as far as what stands there is sound, and back to it if it grew.
 ts_status ts_gpu_cache_open(ts_gpu *gpu, ts_error *err);

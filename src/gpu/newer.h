@@ -1,7 +1,7 @@
 // What Vulkan has learnt since the headers of the oldest distribution we build on (Debian 12 has
-// 1.3.239): cooperative matrices and bfloat16. A program built there must use them all the same
-// where the driver has them, so this declares what the registry (vk.xml) says, under names of our
-// own, and never depends on which headers are installed.
+// 1.3.239): cooperative matrices, bfloat16, settings of layers. A program built there must use them
+// all the same where the driver has them, so this declares what the registry (vk.xml) says, under
+// names of our own, and never depends on which headers are installed.
 #ifndef TS_GPU_NEWER_H
 #define TS_GPU_NEWER_H
 
@@ -9,10 +9,12 @@
 
 #define TS_VK_COOPERATIVE_MATRIX "VK_KHR_cooperative_matrix"
 #define TS_VK_BFLOAT16 "VK_KHR_shader_bfloat16"
+#define TS_VK_LAYER_SETTINGS "VK_EXT_layer_settings"
 
 // VkStructureType: 1000000000 + 1000 * (number of the extension - 1) + place in it
 enum {
     TS_VK_TYPE_BFLOAT16_FEATURES = 1000141000,
+    TS_VK_TYPE_LAYER_SETTINGS = 1000496000,
     TS_VK_TYPE_MATRIX_FEATURES = 1000506000,
     TS_VK_TYPE_MATRIX_PROPERTIES = 1000506001,
 };
@@ -55,5 +57,19 @@ typedef struct ts_vk_bfloat16_features {
     VkBool32 shaderBFloat16DotProduct;
     VkBool32 shaderBFloat16CooperativeMatrix;
 } ts_vk_bfloat16_features;
+
+// VkLayerSettingEXT and VkLayerSettingsCreateInfoEXT
+enum { TS_VK_LAYER_SETTING_BOOL32 = 0 };
+typedef struct ts_vk_layer_setting {
+    const char *layer, *name;
+    uint32_t type, count;
+    const void *values;
+} ts_vk_layer_setting;
+typedef struct ts_vk_layer_settings {
+    VkStructureType sType;
+    const void *pNext;
+    uint32_t count;
+    const ts_vk_layer_setting *settings;
+} ts_vk_layer_settings;
 
 #endif

@@ -90,6 +90,7 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
     bool sized = key->subgroup_size != 0;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = gpu->has_figures ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = sized ? &subgroups : NULL,
                   .flags =

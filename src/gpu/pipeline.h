@@ -35,4 +35,23 @@ typedef struct ts_pipeline_stats {
 } ts_pipeline_stats;
 ts_pipeline_stats ts_gpu_pipeline_statistics(const ts_gpu *gpu);
 
+// What the driver's compiler tells of a pipeline (VK_KHR_pipeline_executable_properties), in its
+// own words: registers, spills, shared memory, an estimate of time.
+typedef struct ts_pipeline_figure {
+    char name[VK_MAX_DESCRIPTION_SIZE];
+    double value;
+} ts_pipeline_figure;
+
+typedef struct ts_pipeline_figures {
+    ts_pipeline_figure items[48];
+    size_t count; // 0: the driver tells nothing
+} ts_pipeline_figures;
+
+// The pipelines built so far, in the order of their first use, and their figures: of a device that
+// was opened to rehearse.
+size_t ts_gpu_pipeline_count(const ts_gpu *gpu);
+const ts_pipeline_key *ts_gpu_pipeline_key(const ts_gpu *gpu, size_t index);
+ts_status ts_gpu_pipeline_figures(ts_gpu *gpu, size_t index, ts_pipeline_figures *out,
+                                  ts_error *err);
+
 #endif

@@ -42,7 +42,7 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
     ts_recorder *recorder = NULL;
     TS_TRY(ts_alloc(1, sizeof *recorder, &recorder, err));
     recorder->gpu = gpu;
-    if (gpu->mirror) {
+    if (gpu->mirror || gpu->rehearsing) {
         goto out;
     }
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
@@ -68,7 +68,7 @@ void ts_recorder_close(ts_recorder *recorder)
         return;
     }
     ts_gpu *gpu = recorder->gpu;
-    if (!gpu->mirror) {
+    if (!gpu->mirror && !gpu->rehearsing) {
         gpu->vk.vkQueueWaitIdle(gpu->queue);
         for (size_t i = 0; i < recorder->pool_count; i++) {
             gpu->vk.vkDestroyDescriptorPool(gpu->device, recorder->set_pools[i], NULL);
@@ -309,6 +309,9 @@ static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch
         }
     }
     TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &pipeline, err));
+    if (gpu->rehearsing) {
+        goto out;
+    }
     TS_TRY(command_buffer(recorder, &commands, err));
     TS_TRY(order(recorder, commands, dispatch->views, dispatch->access, dispatch->view_count, err));
     gpu->vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
@@ -354,7 +357,7 @@ void ts_recorder_copy(ts_recorder *recorder, ts_view from, ts_view to)
         return;
     }
     VkCommandBuffer commands;
-    if (failed(recorder)) {
+    if (failed(recorder) || recorder->gpu->rehearsing) {
         return;
     }
     if (command_buffer(recorder, &commands, &err) != TS_OK ||
@@ -376,7 +379,7 @@ void ts_recorder_zero(ts_recorder *recorder, ts_view view)
         return;
     }
     VkCommandBuffer commands;
-    if (failed(recorder)) {
+    if (failed(recorder) || recorder->gpu->rehearsing) {
         return;
     }
     if (command_buffer(recorder, &commands, &err) != TS_OK ||
@@ -422,6 +425,12 @@ ts_status ts_recorder_run(ts_recorder *recorder, ts_error *err)
     if (failed(recorder)) {
         *err = recorder->failure;
         status = err->code;
+    }
+    if (gpu->rehearsing) {
+        recorder->failure = (ts_error){0};
+        return status;
+    }
+    if (status != TS_OK) {
         gpu->vk.vkQueueWaitIdle(gpu->queue); // what was sent before the failure
     } else {
         status = finish(recorder, err);

@@ -33,27 +33,37 @@ struct loader {
     uint64_t done, total; // bytes
 };
 
-// Random bf16 values of a linear layer's usual size, a piece at a time. Only their spread matters,
-// so the generator is the cheapest that has one.
+// Random values of a linear layer's usual size, a piece at a time. Only their spread matters, so
+// the generator is the cheapest that has one.
 static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_error *err)
 {
     enum { PIECE = 1 << 20 };
     ts_status status = TS_OK;
-    uint16_t *values = NULL;
-    uint64_t count = view.bytes / sizeof *values, state = view.offset + count;
+    union {
+        float *wide;
+        uint16_t *half;
+    } values = {NULL};
+    uint64_t count = view.bytes / ts_dtype_bytes(view.dtype), state = view.offset + count;
+    bool half = view.dtype == TS_BF16 || view.dtype == TS_F16;
     float scale = sqrtf(3.0f / (float)cols) / (1 << 23);
-    TS_TRY(ts_alloc(PIECE, sizeof *values, &values, err));
+    TS_TRY(ts_alloc(PIECE, sizeof *values.wide, &values.wide, err));
     for (uint64_t from = 0; from < count; from += PIECE) {
         uint64_t some = ts_min_u64(PIECE, count - from);
         for (uint64_t i = 0; i < some; i++) {
             state = state * 6364136223846793005u + 1442695040888963407u;
-            values[i] = ts_f32_to_bf16(scale * (float)((int32_t)(state >> 32) >> 8));
+            float value = scale * (float)((int32_t)(state >> 32) >> 8);
+            if (half) {
+                values.half[i] =
+                    view.dtype == TS_BF16 ? ts_f32_to_bf16(value) : ts_f32_to_f16(value);
+            } else {
+                values.wide[i] = value;
+            }
         }
-        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values,
-                             some * sizeof *values, err));
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values.wide,
+                             some * (half ? sizeof *values.half : sizeof *values.wide), err));
     }
 out:
-    free(values);
+    free(values.wide);
     return status;
 }
 
@@ -83,7 +93,7 @@ static ts_status load_weight(struct loader *loader, const char *name, uint32_t r
         if (loader->params->progress != NULL) {
             loader->params->progress(loader->params->user, loader->done, loader->total);
         }
-    } else if (loader->model->gpu != NULL) {
+    } else if (loader->model->gpu != NULL && !ts_gpu_is_rehearsing(loader->model->gpu)) {
         TS_TRY(fill_randomly(loader->model, *out, cols, err));
     }
 out:
@@ -198,7 +208,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
 {
     ts_status status = TS_OK;
     ts_safetensors *file = NULL;
-    struct loader loader = {.model = out, .params = params, .dtype = TS_BF16};
+    struct loader loader = {.model = out, .params = params, .dtype = params->synthetic_dtype};
     *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
     if (params->synthetic != NULL) {
         out->config = *params->synthetic;

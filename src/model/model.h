@@ -51,8 +51,9 @@ typedef void (*ts_model_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct ts_model_params {
     const char *folder;               // config.json and weights as Hugging Face lays them out
-    const ts_model_config *synthetic; // instead of a folder: this shape with random bf16 weights,
+    const ts_model_config *synthetic; // instead of a folder: this shape with random weights,
                                       // for speed and memory, never for quality; NULL: folder
+    ts_dtype synthetic_dtype;         // what those weights are stored as
     uint32_t positions;               // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()

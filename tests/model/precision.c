@@ -24,8 +24,10 @@ static const ts_model_config shape = {.hidden = 64,
 static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)
 {
     const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
-    const ts_model_params params = {
-        .synthetic = &shape, .positions = TOKENS, .precision = precision};
+    const ts_model_params params = {.synthetic = &shape,
+                                    .synthetic_dtype = TS_BF16,
+                                    .positions = TOKENS,
+                                    .precision = precision};
     const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
     ts_model model;
     ts_pass pass;

@@ -22,8 +22,10 @@ static void check_rope(double theta, uint32_t dim, ts_dtype dtype, const double 
                                    .max_positions = POSITIONS,
                                    .rms_eps = 1e-5f,
                                    .rope_theta = theta};
-    const ts_model_params params = {
-        .synthetic = &shape, .positions = POSITIONS, .rope_dtype = dtype};
+    const ts_model_params params = {.synthetic = &shape,
+                                    .synthetic_dtype = TS_BF16,
+                                    .positions = POSITIONS,
+                                    .rope_dtype = dtype};
     size_t bytes = (size_t)POSITIONS * dim * sizeof(float);
     float *table = malloc(bytes);
     ts_model model;

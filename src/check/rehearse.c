@@ -1,0 +1,168 @@
+#include "check/rehearse.h"
+
+#include "base/memory.h"
+#include "model/decode.h"
+#include "ops/kernels.h"
+#include "train/optimiser.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Two layers have all that many have: one below another adapted one, and the lowest.
+enum { LAYERS = 2, MOST_TOKENS = 2048, MOST_SLOTS = 32 };
+
+// One adapter on one model.
+struct rehearsal {
+    ts_model model;
+    ts_batch batch;
+    uint32_t ids[MOST_TOKENS];
+    uint8_t supervised[MOST_TOKENS];
+};
+
+static ts_status step(struct rehearsal *r, uint32_t tokens, bool recompute, ts_error *err)
+{
+    static const ts_adamw_params adamw = {0.9, 0.999, 1e-8, 0, 1};
+    ts_status status = TS_OK;
+    ts_pass pass = {0};
+    ts_optimiser optimiser = {0};
+    double sum, norm;
+    const ts_pass_limits limits = {
+        .rows = tokens, .loss_rows = tokens, .training = true, .recompute = recompute};
+    ts_batch_clear(&r->batch);
+    TS_TRY(ts_batch_add(&r->batch, r->ids, tokens, r->supervised, err));
+    TS_TRY(ts_pass_open(&r->model, limits, &pass, err));
+    TS_TRY(ts_optimiser_open(&r->model, &optimiser, err));
+    TS_TRY(ts_pass_loss(&pass, &r->batch, &sum, err));
+    TS_TRY(ts_pass_gradients(&pass, &r->batch, 1, 0, &sum, err));
+    TS_TRY(ts_optimiser_step(&optimiser, &adamw, 1e-5, 1, &norm, err));
+out:
+    ts_optimiser_close(&optimiser);
+    ts_pass_close(&pass);
+    return status;
+}
+
+static ts_status decode(struct rehearsal *r, uint32_t count, ts_error *err)
+{
+    enum { PROMPT = 48, CAPACITY = 64 };
+    ts_status status = TS_OK;
+    ts_decoder decoder = {0};
+    ts_tokens prompts[MOST_SLOTS];
+    uint32_t slots[MOST_SLOTS], next[MOST_SLOTS];
+    for (uint32_t i = 0; i < count; i++) {
+        prompts[i] = (ts_tokens){.ids = r->ids, .count = PROMPT};
+        slots[i] = i;
+    }
+    const ts_decoder_limits limits = {count, CAPACITY, PROMPT};
+    TS_TRY(ts_decoder_open(&r->model, limits, &decoder, err));
+    TS_TRY(ts_decoder_prompt(&decoder, prompts, count, next, err));
+    TS_TRY(ts_decoder_step(&decoder, slots, next, count, next, err));
+out:
+    ts_decoder_close(&decoder);
+    return status;
+}
+
+static ts_status tune_and_answer(ts_gpu *gpu, ts_precision precision, ts_dtype stored,
+                                 const ts_adapter_config *adapter, ts_error *err)
+{
+    static const uint32_t lengths[] = {12, 100, 128, 512, MOST_TOKENS};
+    ts_status status = TS_OK;
+    struct rehearsal *r = NULL;
+    ts_model_config shape = ts_model_config_tinyllama;
+    shape.layers = LAYERS;
+    TS_TRY(ts_alloc(1, sizeof *r, &r, err));
+    memset(r->supervised, 1, sizeof r->supervised);
+    const ts_model_params params = {.synthetic = &shape,
+                                    .synthetic_dtype = stored,
+                                    .positions = MOST_TOKENS,
+                                    .precision = precision};
+    TS_TRY(ts_model_open(gpu, &params, &r->model, err));
+    TS_TRY(ts_model_add_lora(&r->model, adapter, 42, err));
+    for (size_t i = 0; i < TS_COUNT(lengths); i++) {
+        TS_TRY(step(r, lengths[i], i % 2 == 1, err));
+    }
+    TS_TRY(decode(r, 1, err));
+    TS_TRY(decode(r, MOST_SLOTS, err));
+out:
+    if (r != NULL) {
+        ts_batch_free(&r->batch);
+        ts_model_close(&r->model);
+    }
+    free(r);
+    return status;
+}
+
+ts_status ts_rehearse(ts_gpu *gpu, ts_precision precision, ts_error *err)
+{
+    static const ts_dtype stored[] = {TS_BF16, TS_F16, TS_F32};
+    const ts_adapter_config adapters[] = {
+        {.r = 8, .alpha = 16, .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V)},
+        {.r = 16, .alpha = 16, .dropout = 0.1, .targets = (1u << TS_MODULE_COUNT) - 1}};
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < TS_COUNT(stored); i++) {
+        for (size_t j = 0; j < TS_COUNT(adapters); j++) {
+            TS_TRY(tune_and_answer(gpu, precision, stored[i], &adapters[j], err));
+        }
+    }
+out:
+    return status;
+}
+
+// The row whose shader has this name; NULL: none.
+static const ts_kernel_info *kernel_of(const char *shader)
+{
+    for (size_t i = 0; i < TS_KERNEL_COUNT; i++) {
+        for (const char *const *name = ts_kernels[i].shaders; *name != NULL; name++) {
+            if (strcmp(*name, shader) == 0) {
+                return &ts_kernels[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+ts_status ts_rehearse_label(const ts_pipeline_key *key, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_kernel_info *kernel = kernel_of(key->name);
+    uint32_t constant = 1;
+    TS_TRY(ts_text_format(out, err, "%s", key->name));
+    for (size_t i = 0; kernel != NULL && kernel->buffers[i].name != NULL; i++) {
+        if (kernel->buffers[i].type == TS_BUFFER_WEIGHT) {
+            TS_TRY(ts_text_format(out, err, " %s", ts_dtype_name((ts_dtype)key->constants[0])));
+        }
+    }
+    for (size_t i = 0; kernel != NULL && kernel->fields[i].name != NULL; i++) {
+        if (kernel->fields[i].kind == 'c') {
+            TS_TRY(ts_text_format(out, err, " %s=%u", kernel->fields[i].name,
+                                  key->constants[constant++]));
+        }
+    }
+out:
+    return status;
+}
+
+double ts_rehearse_figure(const ts_pipeline_figures *figures, ts_figure what)
+{
+    // RADV's names, then others' for the same; NULL ends a list. Several that a driver has add up.
+    static const char *const names[TS_FIGURE_COUNT][5] = {
+        [TS_FIGURE_VECTOR_REGISTERS] = {"VGPRs", "Register Count"},
+        [TS_FIGURE_SCALAR_REGISTERS] = {"SGPRs"},
+        [TS_FIGURE_SPILLS] = {"Spilled VGPRs", "Spilled SGPRs", "Spill Count", "Spills"},
+        [TS_FIGURE_SCRATCH_BYTES] = {"Scratch size", "Scratch Memory Size", "Stack Size"},
+        [TS_FIGURE_SHARED_BYTES] = {"LDS size", "Workgroup Memory Size", "Shared Memory Size"},
+        [TS_FIGURE_CODE_BYTES] = {"Code size", "Code Size", "Binary Size"},
+        [TS_FIGURE_WAVES] = {"Subgroups per SIMD"},
+        [TS_FIGURE_LATENCY] = {"Latency"},
+        [TS_FIGURE_INVERSE_THROUGHPUT] = {"Inverse Throughput"},
+    };
+    double sum = NAN;
+    for (const char *const *name = names[what]; *name != NULL; name++) {
+        for (size_t i = 0; i < figures->count; i++) {
+            if (strcmp(figures->items[i].name, *name) == 0) {
+                sum = (isnan(sum) ? 0 : sum) + figures->items[i].value;
+            }
+        }
+    }
+    return sum;
+}

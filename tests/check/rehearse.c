@@ -1,0 +1,44 @@
+// Rehearsals build pipelines and do nothing else: no memory, no work.
+#include "check/rehearse.h"
+#include "base/memory.h"
+#include "device.h"
+#include "gpu/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+Test(rehearse, builds_what_training_and_decoding_use)
+{
+    static const char *const used[] = {
+        "embed BF16", "adamw",  "attention_backward_kv", "attention_decode dim=64",
+        "argmax",     "dropout"};
+    ts_gpu *gpu = NULL;
+    ts_text labels = {0};
+    MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .rehearse = true}, &gpu, err));
+    MUST(ts_rehearse(gpu, TS_PRECISION_F32, err));
+    cr_assert_gt(ts_gpu_pipeline_count(gpu), 30);
+    cr_assert_eq(gpu->allocated_bytes, 0);
+    for (size_t i = 0; i < ts_gpu_pipeline_count(gpu); i++) {
+        ts_pipeline_figures figures;
+        MUST(ts_gpu_pipeline_figures(gpu, i, &figures, err));
+        MUST(ts_rehearse_label(ts_gpu_pipeline_key(gpu, i), &labels, err));
+        MUST(ts_text_format(&labels, err, "\n"));
+    }
+    for (size_t i = 0; i < TS_COUNT(used); i++) {
+        cr_assert_not_null(strstr(labels.bytes, used[i]), "no %s in\n%s", used[i], labels.bytes);
+    }
+    ts_text_free(&labels);
+    test_gpu_close(gpu);
+}
+
+Test(rehearse, finds_figures_under_each_drivers_names)
+{
+    const ts_pipeline_figures radv = {
+        .items = {{"SGPRs", 32}, {"VGPRs", 44}, {"Spilled SGPRs", 2}, {"Spilled VGPRs", 3}},
+        .count = 4};
+    const ts_pipeline_figures other = {.items = {{"Spill Count", 7}}, .count = 1};
+    cr_assert_eq(ts_rehearse_figure(&radv, TS_FIGURE_VECTOR_REGISTERS), 44);
+    cr_assert_eq(ts_rehearse_figure(&radv, TS_FIGURE_SPILLS), 5);
+    cr_assert_eq(ts_rehearse_figure(&other, TS_FIGURE_SPILLS), 7);
+    cr_assert(isnan(ts_rehearse_figure(&other, TS_FIGURE_LATENCY)));
+}

@@ -33,15 +33,15 @@ static void print_plan(const ts_trainer *trainer)
             "%zu examples, %llu tokens, %llu of them bear loss; template %s\n"
             "%llu steps (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
             "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
-            "(up to %u tokens at once%s) = %.1f MiB\n",
+            "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB\n",
             trainer->dataset.count, (unsigned long long)trainer->dataset.token_count,
             (unsigned long long)trainer->dataset.supervised_count,
             ts_chat_style_name(trainer->style), (unsigned long long)trainer->steps,
             (unsigned long long)trainer->batches.steps_per_epoch, s->batch_size, s->accumulation,
             s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
             (double)plan->weights / mib, (double)plan->adapter / mib,
-            (double)plan->activations / mib, trainer->limits.rows,
-            trainer->limits.recompute ? ", recomputing" : "", (double)plan->total / mib);
+            (double)plan->activations / mib, trainer->limits.rows, trainer->limits.recompute,
+            trainer->config.layers, (double)plan->total / mib);
 }
 
 // The plan's limit: what was asked for, or nearly all that the device has free. Without a device

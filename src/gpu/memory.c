@@ -128,6 +128,17 @@ out:
     return status;
 }
 
+// The first block with so much left: what a large tensor left over serves small ones.
+static ts_gpu_buffer *block_with(const ts_gpu_arena *arena, uint64_t bytes)
+{
+    for (size_t i = 0; i < arena->block_count; i++) {
+        if (arena->blocks[i]->bytes - arena->blocks[i]->used >= bytes) {
+            return arena->blocks[i];
+        }
+    }
+    return NULL;
+}
+
 ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
                        ts_error *err)
 {
@@ -143,18 +154,17 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
     uint64_t bytes = ts_align_up(count * size, VIEW_ALIGNMENT);
     *out = (ts_view){.bytes = count * size, .dtype = dtype};
     if (arena->gpu != NULL) {
-        ts_gpu_buffer *last = arena->block_count > 0 ? arena->blocks[arena->block_count - 1] : NULL;
-        if (last == NULL || last->bytes - arena->block_used < bytes) {
+        ts_gpu_buffer *block = block_with(arena, bytes);
+        if (block == NULL) {
             TS_TRY(ts_grow(&arena->blocks, &arena->block_capacity, arena->block_count + 1,
                            sizeof *arena->blocks, err));
             TS_TRY(open_buffer(arena->gpu, arena->place, ts_max_u64(bytes, arena->block_bytes),
-                               &last, err));
-            arena->blocks[arena->block_count++] = last;
-            arena->block_used = 0;
+                               &block, err));
+            arena->blocks[arena->block_count++] = block;
         }
-        out->buffer = last;
-        out->offset = arena->block_used;
-        arena->block_used += bytes;
+        out->buffer = block;
+        out->offset = block->used;
+        block->used += bytes;
     }
     arena->used_bytes += bytes;
 out:

@@ -9,7 +9,7 @@
 typedef struct ts_gpu_buffer {
     VkBuffer handle;
     VkDeviceMemory memory;
-    uint64_t bytes;
+    uint64_t bytes, used;  // used: given out as views
     unsigned char *mapped; // the host's address of it, or NULL where the host cannot reach it
 } ts_gpu_buffer;
 
@@ -37,7 +37,6 @@ typedef struct ts_gpu_arena {
     uint64_t block_bytes; // size of new buffers; larger tensors get a buffer of their own
     ts_gpu_buffer **blocks;
     size_t block_count, block_capacity;
-    uint64_t block_used; // bytes of the last block given out
     uint64_t used_bytes; // sum over all views, aligned
 } ts_gpu_arena;
 

@@ -1,10 +1,16 @@
 // The way back through the layers: forward.c read from bottom to top. What the forward pass did
-// not keep and is cheap to make again (norms' outputs, swiglu's) is made again.
+// not keep and is cheap to make again (norms' outputs, swiglu's) is made again, where the pair of
+// the linear layer that it goes into needs it for its gradients.
 #include "model/internal.h"
 
 #include "ops/attention.h"
 
 #include <math.h>
+
+enum {
+    QKV = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) | TS_MODULE_BIT(TS_MODULE_V),
+    GATE_UP = TS_MODULE_BIT(TS_MODULE_GATE) | TS_MODULE_BIT(TS_MODULE_UP),
+};
 
 static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows,
                             ts_view x, ts_view dy, ts_view dx, bool accumulate)
@@ -56,18 +62,23 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
     ts_view weight = model->layers[layer].post_norm;
 
-    if (pass->limits.recompute) {
+    bool recompute = layer < pass->limits.recompute;
+    if (recompute || ts_pass_adapts(pass, GATE_UP)) {
         norm_again(pass, rows, state->mid, weight, state->rstd2);
+    }
+    if (recompute) {
         linear_again(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate);
         linear_again(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up);
     }
-    ts_swiglu(recorder, &(struct ts_swiglu_args){
-                            .gate = state->gate, .up = state->up, .y = pass->wide, .count = count});
+    if (ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN))) {
+        ts_swiglu(recorder,
+                  &(struct ts_swiglu_args){
+                      .gate = state->gate, .up = state->up, .y = pass->wide, .count = count});
+    }
     linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->wide, pass->dx, pass->dwide, false);
     ts_swiglu_backward(
         recorder, &(struct ts_swiglu_backward_args){
                       .gate = state->gate, .up = state->up, .dy = pass->dwide, .count = count});
-    norm_again(pass, rows, state->mid, weight, state->rstd2);
     linear_backward(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate, dnorm, false);
     linear_backward(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up, dnorm, true);
     if (onward) {
@@ -139,7 +150,9 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
     attention_kernels_backward(pass, layer, rows);
     ts_pass_rope(pass, rows, config->heads, -1, pass->dq);
     ts_pass_rope(pass, rows, config->kv_heads, -1, pass->dk);
-    norm_again(pass, rows, state->x, weight, state->rstd1);
+    if (ts_pass_adapts(pass, QKV)) {
+        norm_again(pass, rows, state->x, weight, state->rstd1);
+    }
     linear_backward(pass, layer, TS_MODULE_Q, rows, pass->norm, pass->dq, dnorm, false);
     linear_backward(pass, layer, TS_MODULE_K, rows, pass->norm, pass->dk, dnorm, true);
     linear_backward(pass, layer, TS_MODULE_V, rows, pass->norm, pass->dv, dnorm, true);
@@ -151,9 +164,7 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
 // Nothing below the lowest adapted layer runs: in layer 0 the way ends at its linear layers.
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows)
 {
-    const uint32_t in_attention = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) |
-                                  TS_MODULE_BIT(TS_MODULE_V) | TS_MODULE_BIT(TS_MODULE_O);
-    bool attention_adapted = pass->model->lora.config.targets & in_attention;
+    bool attention_adapted = ts_pass_adapts(pass, QKV | TS_MODULE_BIT(TS_MODULE_O));
     for (uint32_t layer = pass->model->config.layers; layer-- > 0;) {
         bool below = layer > 0;
         mlp_backward(pass, layer, rows, below || attention_adapted);

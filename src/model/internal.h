@@ -24,6 +24,12 @@ void ts_linear_forward(const struct ts_linear *linear, ts_view x, ts_view y);
 void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
                         bool accumulate);
 
+// Whether any of `modules` (TS_MODULE_BITs) has a LoRA pair.
+static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
+{
+    return pass->model->has_lora && (pass->model->lora.config.targets & modules) != 0;
+}
+
 // The halves of a pass, on rows that were uploaded already.
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows);

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { LOGIT_CHUNK_BYTES = 32 << 20, ACTIVATION_BLOCK_BYTES = 64 << 20 };
+enum { LOGIT_CHUNK_BYTES = 16 << 20, ACTIVATION_BLOCK_BYTES = 64 << 20 };
 
 // ---- Memory
 
@@ -26,11 +26,49 @@ static ts_status grant(ts_gpu_arena *arena, ts_dtype dtype, const struct wish *w
     return status;
 }
 
-static ts_status place_layer(ts_pass *pass, ts_layer_state *state, ts_error *err)
+// Views that are in use at one time, as far as other lists of them are concerned.
+struct phase {
+    struct wish wishes[6]; // ends with a NULL view; a count of 0 asks for nothing
+};
+
+// Cuts `memory` into the phase's views, or with no memory yet only tells how many floats that
+// takes.
+static uint64_t lay_out(ts_view memory, const struct phase *phase)
+{
+    enum { ALIGNMENT = 64 }; // in floats: that of ts_gpu_alloc
+    uint64_t at = 0;
+    for (const struct wish *wish = phase->wishes; wish->view != NULL; wish++) {
+        if (memory.bytes > 0) {
+            *wish->view = ts_view_slice(memory, at, wish->count);
+        }
+        at += ts_align_up(wish->count, ALIGNMENT);
+    }
+    return at;
+}
+
+// The phases come one after the other, so they all get the same memory.
+static ts_status grant_in_turn(ts_gpu_arena *arena, const struct phase *phases, size_t count,
+                               ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_view memory = {0};
+    uint64_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        most = ts_max_u64(most, lay_out(memory, &phases[i]));
+    }
+    TS_TRY(ts_gpu_alloc(arena, TS_F32, most, &memory, err));
+    for (size_t i = 0; i < count; i++) {
+        lay_out(memory, &phases[i]);
+    }
+out:
+    return status;
+}
+
+static ts_status place_layer(ts_pass *pass, uint32_t layer, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_model_config *c = &pass->model->config;
-    const ts_adapter_config *adapter = &pass->model->lora.config;
+    ts_layer_state *state = &pass->layers[layer];
     uint64_t n = pass->limits.rows, q = ts_config_q_size(c), kv = ts_config_kv_size(c);
     const struct wish wishes[] = {
         {&state->x, n * c->hidden}, {&state->mid, n * c->hidden}, {&state->rstd1, n},
@@ -38,34 +76,65 @@ static ts_status place_layer(ts_pass *pass, ts_layer_state *state, ts_error *err
         {&state->v, n * kv},        {&state->o, n * q},           {&state->lse, n * c->heads},
         {&state->gate, n * c->ffn}, {&state->up, n * c->ffn}, // last, for they may be shared
     };
-    bool shares = pass->limits.recompute && state != pass->layers;
+    bool shares = layer < pass->limits.recompute;
     TS_TRY(grant(&pass->device, TS_F32, wishes, TS_COUNT(wishes) - (shares ? 2 : 0), err));
     if (shares) {
-        state->gate = pass->layers[0].gate;
-        state->up = pass->layers[0].up;
+        state->gate = pass->layers[pass->limits.recompute].gate;
+        state->up = pass->layers[pass->limits.recompute].up;
     }
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-        if (pass->model->has_lora && (adapter->targets & TS_MODULE_BIT(module))) {
-            TS_TRY(ts_gpu_alloc(&pass->device, TS_F32, n * adapter->r, &state->t[module], err));
+        if (ts_pass_adapts(pass, TS_MODULE_BIT(module))) {
+            TS_TRY(ts_gpu_alloc(&pass->device, TS_F32, n * pass->model->lora.config.r,
+                                &state->t[module], err));
         }
     }
 out:
     return status;
 }
 
+// From the last layer to the first: those that recompute share what the one above them keeps.
 static ts_status place_layers(ts_pass *pass, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t layers = pass->model->config.layers;
+    assert(pass->limits.recompute < layers);
     TS_TRY(ts_alloc(layers, sizeof *pass->layers, &pass->layers, err));
-    for (uint32_t layer = 0; layer < layers; layer++) {
-        if (layer == 0 || pass->limits.training) {
-            TS_TRY(place_layer(pass, &pass->layers[layer], err));
+    for (uint32_t layer = layers; layer-- > 0;) {
+        if (layer + 1 == layers || pass->limits.training) {
+            TS_TRY(place_layer(pass, layer, err));
         } else {
-            pass->layers[layer] = pass->layers[0];
+            pass->layers[layer] = pass->layers[layers - 1];
         }
     }
 out:
+    return status;
+}
+
+// What lives only while one block of a layer, or the loss, is at work.
+static ts_status place_scratch(ts_pass *pass, ts_error *err)
+{
+    const ts_model_config *c = &pass->model->config;
+    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
+    uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
+    bool training = pass->limits.training,
+         both = training && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
+    // Chunks of a multiple of 64 rows, so that a chunk's slice of any view starts aligned.
+    uint64_t chunk = LOGIT_CHUNK_BYTES / sizeof(float) / c->vocab / 64 * 64;
+    pass->logit_rows = (uint32_t)ts_min_u64(m, ts_max_u64(64, chunk));
+    // The way back through an MLP needs swiglu's output only for the gradient of down's own pair.
+    const struct phase phases[] = {
+        {{{&pass->wide, n * c->ffn}, {both ? &pass->dwide : NULL, n * c->ffn}}},
+        {{{training && !both ? &pass->dwide : NULL, n * c->ffn}}},
+        {{{&pass->picked, m * c->hidden}, {&pass->logits, pass->logit_rows * (uint64_t)c->vocab}}},
+        {{{&pass->picked, m * c->hidden}, {&pass->dinput, m * c->hidden}}},
+        {{{training ? &pass->dout : NULL, n * ts_max_u64(q, c->hidden)},
+          {&pass->dq, n * q},
+          {&pass->dk, n * kv},
+          {&pass->dv, n * kv},
+          {&pass->delta, n * c->heads}}},
+    };
+    ts_status status = grant_in_turn(&pass->device, phases, TS_COUNT(phases), err);
+    pass->dnorm = pass->dout; // attention's kernels have read dout when a norm's gradient begins
     return status;
 }
 
@@ -73,19 +142,15 @@ static ts_status place_gradients(ts_pass *pass, ts_error *err)
 {
     const ts_model_config *c = &pass->model->config;
     const ts_adapter_config *adapter = &pass->model->lora.config;
-    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
-    uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
-    uint64_t widest = ts_max_u64(c->ffn, ts_max_u64(q, c->hidden));
+    uint64_t n = pass->limits.rows;
+    uint64_t widest = ts_max_u64(c->ffn, ts_max_u64(ts_config_q_size(c), c->hidden));
     const struct wish wishes[] = {
-        {&pass->dx, n * c->hidden},   {&pass->dnorm, n * c->hidden},
-        {&pass->dwide, n * c->ffn},   {&pass->dq, n * q},
-        {&pass->dk, n * kv},          {&pass->dv, n * kv},
-        {&pass->dout, n * q},         {&pass->delta, n * c->heads},
-        {&pass->dt, n * adapter->r},  {&pass->dpicked, m * c->hidden},
+        {&pass->dt, n * adapter->r},
         {&pass->dropped, n * widest}, // last, for it is left out where nothing is dropped
     };
-    size_t count = TS_COUNT(wishes) - (adapter->dropout > 0 ? 0 : 1);
-    return grant(&pass->device, TS_F32, wishes, count, err);
+    pass->dx = pass->x;                // the loss has read the stream when its gradient begins
+    pass->dpicked = pass->picked_norm; // and a chunk of it is read when its logits are there
+    return grant(&pass->device, TS_F32, wishes, adapter->dropout > 0 ? 2 : 1, err);
 }
 
 static ts_status place(ts_pass *pass, ts_error *err)
@@ -93,24 +158,19 @@ static ts_status place(ts_pass *pass, ts_error *err)
     ts_status status = TS_OK;
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
-    // Chunks of a multiple of 64 rows, so that a chunk's slice of any view starts aligned.
-    uint64_t chunk = LOGIT_CHUNK_BYTES / sizeof(float) / c->vocab / 64 * 64;
-    pass->logit_rows = (uint32_t)ts_min_u64(m, ts_max_u64(64, chunk));
     const struct wish indices[] = {{&pass->ids, n},  {&pass->position, n}, {&pass->first, n},
                                    {&pass->last, n}, {&pass->end, n},      {&pass->loss_row, m},
                                    {&pass->label, m}};
     const struct wish work[] = {
         {&pass->x, n * c->hidden},
-        {&pass->norm, n * c->hidden},
-        {&pass->wide, n * c->ffn},
-        {&pass->picked, m * c->hidden},
-        {&pass->picked_norm, m * c->hidden},
+        {&pass->norm, ts_max_u64(n, m) * c->hidden},
         {&pass->picked_rstd, m},
-        {&pass->logits, (uint64_t)pass->logit_rows * c->vocab},
     };
     TS_TRY(grant(&pass->host, TS_U32, indices, TS_COUNT(indices), err));
     TS_TRY(ts_gpu_alloc(&pass->host, TS_F32, m, &pass->loss, err));
     TS_TRY(grant(&pass->device, TS_F32, work, TS_COUNT(work), err));
+    pass->picked_norm = pass->norm; // no layer's norm is needed any more
+    TS_TRY(place_scratch(pass, err));
     TS_TRY(place_layers(pass, err));
     if (pass->limits.training) {
         TS_TRY(place_gradients(pass, err));
@@ -251,8 +311,7 @@ static void loss_rows_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden;
     uint64_t count = (uint64_t)loss_rows * hidden;
-    // The norm's output has been used: its buffer takes the gradient of the norm's input.
-    ts_view dinput = ts_view_slice(pass->picked_norm, 0, count);
+    ts_view dinput = ts_view_slice(pass->dinput, 0, count);
     ts_recorder_zero(model->recorder, dinput);
     ts_rmsnorm_backward(model->recorder,
                         &(struct ts_rmsnorm_backward_args){.x = pass->picked,

@@ -11,7 +11,8 @@
 typedef struct ts_pass_limits {
     uint32_t rows, loss_rows;
     bool training;
-    bool recompute; // make gate and up again on the way back instead of keeping them
+    uint32_t recompute; // so many of the layers, all but the last at most, make gate and up again
+                        // on the way back instead of keeping them
 } ts_pass_limits;
 
 // What the backward pass needs of one layer.
@@ -20,7 +21,7 @@ typedef struct ts_layer_state {
     ts_view rstd1, rstd2;       // [N] of the two norms
     ts_view q, k, v, o;         // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated
     ts_view lse;                // [N, heads]
-    ts_view gate, up;           // [N, F]; the same for all layers where they are recomputed
+    ts_view gate, up;           // [N, F]; shared by layers 0 .. limits.recompute
     ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
 } ts_layer_state;
 
@@ -40,21 +41,23 @@ typedef struct ts_pass {
     ts_view ids, position, first, last, end; // [N] INDEX
     ts_view loss_row, label;                 // [M] INDEX; ts_pass_next answers in label
     ts_view loss;                            // [M]
-    ts_layer_state *layers;               // training: one a layer; otherwise all are the same one
-    ts_view x;                            // [N, H] the residual stream out of the last layer
-    ts_view norm;                         // [N, H] a norm's output
-    ts_view wide, dwide;                  // [N, F] swiglu's output and its gradient
-    ts_view dropped;                      // [N, max(F, Q, H)] a LoRA input after dropout
-    ts_view dx, dnorm;                    // [N, H] gradients of the stream and of a norm's output
-    ts_view dq, dk, dv, dout;             // [N, Q], [N, KV], [N, KV], [N, Q]
-    ts_view delta;                        // [N, heads]
-    ts_view dt;                           // [N, R]
-    ts_view picked, picked_norm, dpicked; // [M, H] rows that bear loss
-    ts_view picked_rstd;                  // [M]
-    ts_view logits;                       // [chunk, V]
-    uint32_t logit_rows;                  // rows of a chunk
-    float *host_loss;                     // [M]
-    uint64_t dropout_seed;                // changes with every micro-batch
+    ts_layer_state *layers; // training: one a layer; otherwise all are the same one
+    // Views of one phase share memory with those of another, and a gradient with what it is the
+    // gradient of, where that has been read (pass.c places them).
+    ts_view x, dx;                // [N, H] the residual stream out of the last layer
+    ts_view norm, dnorm;          // [N, H] a norm's output
+    ts_view wide, dwide;          // [N, F] swiglu's output
+    ts_view dropped;              // [N, max(F, Q, H)] a LoRA input after dropout
+    ts_view dq, dk, dv, dout;     // [N, Q], [N, KV], [N, KV], [N, Q]
+    ts_view delta;                // [N, heads]
+    ts_view dt;                   // [N, R]
+    ts_view picked, dinput;       // [M, H] rows of x that bear loss
+    ts_view picked_norm, dpicked; // [M, H] the final norm of them
+    ts_view picked_rstd;          // [M]
+    ts_view logits;               // [chunk, V]
+    uint32_t logit_rows;          // rows of a chunk
+    float *host_loss;             // [M]
+    uint64_t dropout_seed;        // changes with every micro-batch
 } ts_pass;
 
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);

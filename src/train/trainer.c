@@ -70,6 +70,30 @@ out:
     return status;
 }
 
+// Recomputes in as few layers as fit the limit; in all but the last if even that does not do.
+static ts_status plan_recomputation(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double mib = 0;
+    for (uint32_t layers = 0; layers < trainer->config.layers; layers++) {
+        trainer->limits.recompute = layers;
+        TS_TRY(measure_plan(trainer, dtype, err));
+        if (layers == 0) {
+            mib = (double)trainer->plan.total / (1 << 20);
+        }
+        if (trainer->plan.fits) {
+            break;
+        }
+    }
+    if (trainer->plan.fits && trainer->limits.recompute > 0) {
+        ts_log(TS_LOG_INFO,
+               "%.1f MiB would not fit: recomputing gate and up in %u of %u layers on the way back",
+               mib, trainer->limits.recompute, trainer->config.layers);
+    }
+out:
+    return status;
+}
+
 // Until it fits: recomputation, which costs time, then smaller micro-batches, which cost more.
 static ts_status make_plan(ts_trainer *trainer, ts_error *err)
 {
@@ -77,23 +101,14 @@ static ts_status make_plan(ts_trainer *trainer, ts_error *err)
     ts_dtype dtype = TS_F32;
     TS_TRY(stored_dtype(trainer->settings.model_folder, &dtype, err));
     for (;;) {
-        bool recompute = trainer->limits.recompute;
         trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
-        trainer->limits.recompute = recompute;
-        TS_TRY(measure_plan(trainer, dtype, err));
-        if (trainer->plan.fits || (recompute && trainer->batches.micro_size == 1)) {
+        TS_TRY(plan_recomputation(trainer, dtype, err));
+        if (trainer->plan.fits || trainer->batches.micro_size == 1) {
             return TS_OK;
         }
-        double mib = (double)trainer->plan.total / (1 << 20);
-        if (!recompute) {
-            trainer->limits.recompute = true;
-            ts_log(TS_LOG_INFO, "%.1f MiB would not fit: recomputing gate and up on the way back",
-                   mib);
-        } else {
-            trainer->batches.micro_size = (trainer->batches.micro_size + 1) / 2;
-            ts_log(TS_LOG_INFO, "%.1f MiB would not fit: micro-batches of %u", mib,
-                   trainer->batches.micro_size);
-        }
+        trainer->batches.micro_size = (trainer->batches.micro_size + 1) / 2;
+        ts_log(TS_LOG_INFO, "%.1f MiB would not fit: micro-batches of %u",
+               (double)trainer->plan.total / (1 << 20), trainer->batches.micro_size);
     }
 out:
     return status;

@@ -212,6 +212,44 @@ Test(passes, plans_count_what_is_taken)
     test_gpu_close(gpu);
 }
 
+// The same adapter's gradients, with gate and up recomputed in so many layers.
+static void recompute_in(ts_gpu *gpu, const tiny_llama *tiny, uint32_t layers, double *out)
+{
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    double sum;
+    const ts_pass_limits limits = {
+        .rows = TINY_ROWS, .loss_rows = TINY_ROWS, .training = true, .recompute = layers};
+    tiny_open(gpu, tiny, &model);
+    MUST(ts_pass_open(&model, limits, &pass, err));
+    tiny_pack(&batch);
+    ts_recorder_zero(model.recorder, model.lora.grads);
+    MUST(ts_pass_gradients(&pass, &batch, 1, 5, &sum, err));
+    read_view(gpu, model.lora.grads, model.lora.count, out);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+}
+
+Test(passes, recomputing_changes_no_bit)
+{
+    const tiny_llama tinies[] = {
+        plain,
+        {.adapter = {.r = 2, .alpha = 1, .dropout = 0.5, .targets = TS_MODULE_BIT(TS_MODULE_UP)}}};
+    enum { MOST = 4096 };
+    static double kept[MOST], again[MOST];
+    struct place places[2];
+    open_places(places);
+    for (size_t i = 0; i < 2 * TS_COUNT(tinies); i++) {
+        recompute_in(places[i % 2].gpu, &tinies[i / 2], 0, kept);
+        recompute_in(places[i % 2].gpu, &tinies[i / 2], TINY_LAYERS - 1, again);
+        cr_assert_arr_eq(again, kept, sizeof kept);
+        cr_assert_neq(kept[0], 0);
+    }
+    close_places(places);
+}
+
 Test(passes, foreign_tokens_are_refused)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -253,6 +253,7 @@ static ts_status open_all(struct session *s, ts_error *err)
         .folder = s->folder.bytes,
         .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
         .precision = precision,
+        .embedding_in_file = ts_gpu_capabilities(s->gpu)->unified_memory,
         .progress = show_loading,
         .user = &loading};
     TS_TRY(ts_model_open(s->gpu, &params, &s->model, err));

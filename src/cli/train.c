@@ -29,11 +29,12 @@ static void print_plan(const ts_trainer *trainer)
     const ts_train_plan *plan = &trainer->plan;
     const ts_train_settings *s = &trainer->settings;
     const double mib = 1 << 20;
+    bool in_file = trainer->embedding_in_file && !trainer->config.tied;
     fprintf(stderr,
             "%zu examples, %llu tokens, %llu of them bear loss; template %s\n"
             "%llu steps (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
             "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
-            "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB\n",
+            "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
             trainer->dataset.count, (unsigned long long)trainer->dataset.token_count,
             (unsigned long long)trainer->dataset.supervised_count,
             ts_chat_style_name(trainer->style), (unsigned long long)trainer->steps,
@@ -41,7 +42,8 @@ static void print_plan(const ts_trainer *trainer)
             s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
             (double)plan->weights / mib, (double)plan->adapter / mib,
             (double)plan->activations / mib, trainer->limits.rows, trainer->limits.recompute,
-            trainer->config.layers, (double)plan->total / mib);
+            trainer->config.layers, (double)plan->total / mib,
+            in_file ? "; the embedding stays in its file" : "");
 }
 
 // The plan's limit: what was asked for, or nearly all that the device has free. Without a device
@@ -55,6 +57,7 @@ static ts_status choose_limit(struct options *options, ts_error *err)
         fprintf(stderr, "device: %s, %.1f MiB free\n", caps->name,
                 (double)caps->memory_free_bytes / (1 << 20));
         options->settings.memory_limit = caps->memory_free_bytes / 100 * 95;
+        options->settings.shared_memory = caps->unified_memory;
     } else if (options->dry_run) {
         fprintf(stderr, "device: none: %s\n", err->message);
         status = TS_OK;

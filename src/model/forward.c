@@ -163,12 +163,14 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
 {
     ts_model *model = pass->model;
     const ts_model_config *config = &model->config;
-    ts_embed(model->recorder, &(struct ts_embed_args){.ids = pass->ids,
-                                                      .table = model->embedding,
-                                                      .y = pass->layers[0].x,
-                                                      .rows = rows,
-                                                      .cols = config->hidden,
-                                                      .vocab = config->vocab});
+    bool in_file = model->embedding_in_file;
+    ts_embed(model->recorder,
+             &(struct ts_embed_args){.ids = pass->ids,
+                                     .table = in_file ? pass->table : model->embedding,
+                                     .y = pass->layers[0].x,
+                                     .rows = rows,
+                                     .cols = config->hidden,
+                                     .vocab = in_file ? pass->limits.rows : config->vocab});
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         bool is_last = layer + 1 == config->layers;
         attention_block(pass, layer, rows, training);

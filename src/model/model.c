@@ -30,6 +30,7 @@ struct loader {
     const ts_safetensors *file; // NULL: a plan or a synthetic model, all stored as `dtype`
     ts_dtype dtype;
     const ts_model_params *params;
+    bool embedding_in_file;
     uint64_t done, total; // bytes
 };
 
@@ -67,25 +68,36 @@ out:
     return status;
 }
 
-// Finds, places and uploads one weight of shape [rows, cols], or [cols] with rows = 0.
-static ts_status load_weight(struct loader *loader, const char *name, uint32_t rows, uint32_t cols,
-                             ts_view *out, ts_error *err)
+// Finds one weight of shape [rows, cols], or [cols] with rows = 0; NULL where there is no file.
+static ts_status find_weight(const struct loader *loader, const char *name, uint32_t rows,
+                             uint32_t cols, const ts_tensor **out, ts_error *err)
 {
     ts_status status = TS_OK;
     const uint64_t matrix[] = {rows, cols}, vector[] = {cols};
-    uint64_t count = (uint64_t)(rows > 0 ? rows : 1) * cols;
-    const ts_tensor *tensor = NULL;
-    ts_dtype dtype = loader->dtype;
+    *out = NULL;
     if (loader->file != NULL) {
         TS_TRY(ts_safetensors_expect(loader->file, name, rows > 0 ? 2 : 1,
-                                     rows > 0 ? matrix : vector, &tensor, err));
-        dtype = tensor->dtype;
+                                     rows > 0 ? matrix : vector, out, err));
+        ts_dtype dtype = (*out)->dtype;
         if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
             TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; weights may be F32, F16 or BF16", name,
                     ts_dtype_name(dtype));
         }
     }
-    TS_TRY(ts_gpu_alloc(&loader->model->weights, dtype, count, out, err));
+out:
+    return status;
+}
+
+// Finds, places and uploads it.
+static ts_status load_weight(struct loader *loader, const char *name, uint32_t rows, uint32_t cols,
+                             ts_view *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint64_t count = (uint64_t)(rows > 0 ? rows : 1) * cols;
+    const ts_tensor *tensor = NULL;
+    TS_TRY(find_weight(loader, name, rows, cols, &tensor, err));
+    TS_TRY(ts_gpu_alloc(&loader->model->weights, tensor != NULL ? tensor->dtype : loader->dtype,
+                        count, out, err));
     if (tensor != NULL) {
         TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
         ts_safetensors_release(loader->file, tensor); // the host never holds a second copy
@@ -125,8 +137,19 @@ static ts_status load_weights(struct loader *loader, ts_error *err)
     ts_status status = TS_OK;
     ts_model *model = loader->model;
     const ts_model_config *config = &model->config;
-    TS_TRY(load_weight(loader, "model.embed_tokens.weight", config->vocab, config->hidden,
-                       &model->embedding, err));
+    const char *embedding = "model.embed_tokens.weight";
+    model->embedding_in_file = loader->embedding_in_file && !config->tied;
+    if (model->embedding_in_file) {
+        const ts_tensor **rows = &model->embedding_rows;
+        TS_TRY(find_weight(loader, embedding, config->vocab, config->hidden, rows, err));
+        if (*rows != NULL) {
+            model->embedding_dtype = (*rows)->dtype;
+            loader->total -= (*rows)->len;
+        }
+    } else {
+        TS_TRY(
+            load_weight(loader, embedding, config->vocab, config->hidden, &model->embedding, err));
+    }
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         TS_TRY(load_layer(loader, layer, err));
     }
@@ -214,6 +237,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
         out->config = *params->synthetic;
     } else {
         TS_TRY(open_files(&loader, &file, err));
+        loader.embedding_in_file = params->embedding_in_file;
         out->weights.block_bytes =
             ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
     }
@@ -223,7 +247,11 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     TS_TRY(make_rounding(out, params->precision, err));
     TS_TRY(ts_recorder_open(gpu, &out->recorder, err));
 out:
-    ts_safetensors_close(file);
+    if (out->embedding_rows != NULL) {
+        out->file = file; // to be closed with the model
+    } else {
+        ts_safetensors_close(file);
+    }
     if (status != TS_OK) {
         ts_model_close(out);
     }
@@ -232,6 +260,7 @@ out:
 
 void ts_model_close(ts_model *model)
 {
+    ts_safetensors_close(model->file);
     ts_recorder_close(model->recorder);
     ts_gpu_arena_close(&model->weights);
     ts_gpu_arena_close(&model->adapter);
@@ -241,12 +270,13 @@ void ts_model_close(ts_model *model)
 }
 
 ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t positions,
-                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
-                        uint64_t *adapter_bytes, ts_error *err)
+                        bool embedding_in_file, const ts_adapter_config *adapter,
+                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model model = {.config = *config};
-    struct loader loader = {.model = &model, .dtype = dtype};
+    struct loader loader = {
+        .model = &model, .dtype = dtype, .embedding_in_file = embedding_in_file};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));

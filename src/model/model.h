@@ -35,12 +35,16 @@ typedef struct ts_model {
     ts_recorder *recorder;
     ts_model_config config;
     ts_gpu_arena weights, adapter;
-    ts_view embedding;    // [vocab, hidden]
+    ts_view embedding;    // [vocab, hidden]; no view where it stays in its file
     ts_view final_norm;   // [hidden]
     ts_view lm_head;      // [vocab, hidden]; the embedding where tied
     ts_view rope;         // [max positions, head_dim / 2, 2] cosines and sines
     ts_rounding rounding; // of products with the base's weights; the adapter's are in f32
     ts_layer_weights *layers;
+    bool embedding_in_file; // then batches bring their rows of it
+    ts_dtype embedding_dtype;
+    ts_safetensors *file;            // NULL unless the embedding stays in it
+    const ts_tensor *embedding_rows; // [vocab, hidden] there
     ts_lora lora;
     bool has_lora;
     bool lora_enabled; // the adapter may be switched off: the base model
@@ -58,6 +62,8 @@ typedef struct ts_model_params {
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
     ts_precision precision;     // of products: one that the device offers
+    bool embedding_in_file;     // an embedding that is not tied to lm_head stays in its file, and
+                                // batches bring the rows they need: no work, and less memory
     ts_model_progress progress; // may be NULL
     void *user;
 } ts_model_params;
@@ -101,7 +107,7 @@ static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_
 
 // Device bytes of weights and adapter, from the shapes alone.
 ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t positions,
-                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
-                        uint64_t *adapter_bytes, ts_error *err);
+                        bool embedding_in_file, const ts_adapter_config *adapter,
+                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err);
 
 #endif

@@ -168,6 +168,10 @@ static ts_status place(ts_pass *pass, ts_error *err)
     };
     TS_TRY(grant(&pass->host, TS_U32, indices, TS_COUNT(indices), err));
     TS_TRY(ts_gpu_alloc(&pass->host, TS_F32, m, &pass->loss, err));
+    if (pass->model->embedding_in_file) {
+        TS_TRY(ts_gpu_alloc(&pass->host, pass->model->embedding_dtype, n * c->hidden, &pass->table,
+                            err));
+    }
     TS_TRY(grant(&pass->device, TS_F32, work, TS_COUNT(work), err));
     pass->picked_norm = pass->norm; // no layer's norm is needed any more
     TS_TRY(place_scratch(pass, err));
@@ -207,10 +211,14 @@ void ts_pass_close(ts_pass *pass)
     *pass = (ts_pass){0};
 }
 
-ts_status ts_pass_plan(const ts_model_config *config, const ts_adapter_config *adapter,
-                       ts_pass_limits limits, uint64_t *bytes, ts_error *err)
+ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
+                       const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
+                       ts_error *err)
 {
-    ts_model model = {.config = *config, .has_lora = adapter != NULL};
+    ts_model model = {.config = *config,
+                      .has_lora = adapter != NULL,
+                      .embedding_in_file = embedding_in_file && !config->tied,
+                      .embedding_dtype = dtype};
     if (adapter != NULL) {
         model.lora.config = *adapter;
     }
@@ -222,6 +230,25 @@ ts_status ts_pass_plan(const ts_model_config *config, const ts_adapter_config *a
 }
 
 // ---- Running
+
+// Brings the batch's rows of an embedding that stays in its file: row i of the pass's own table is
+// that of ids[i].
+static ts_status upload_table(ts_pass *pass, const ts_batch *batch, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_model *model = pass->model;
+    const ts_tensor *rows = model->embedding_rows;
+    uint64_t hidden = model->config.hidden, row_bytes = hidden * ts_dtype_bytes(rows->dtype);
+    for (uint32_t i = 0; i < batch->rows; i++) {
+        const unsigned char *row = (const unsigned char *)rows->bytes + batch->ids[i] * row_bytes;
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->table, i * hidden, hidden), row,
+                             row_bytes, err));
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->ids, i, 1), &i, sizeof i, err));
+    }
+    ts_safetensors_release(model->file, rows); // its pages would gather from batch to batch
+out:
+    return status;
+}
 
 static ts_status upload_batch(ts_pass *pass, const ts_batch *batch, ts_error *err)
 {
@@ -237,7 +264,8 @@ static ts_status upload_batch(ts_pass *pass, const ts_batch *batch, ts_error *er
                     batch->ids[i], pass->model->config.vocab);
         }
     }
-    TS_TRY(ts_gpu_upload(gpu, pass->ids, batch->ids, rows, err));
+    TS_TRY(pass->model->embedding_in_file ? upload_table(pass, batch, err)
+                                          : ts_gpu_upload(gpu, pass->ids, batch->ids, rows, err));
     TS_TRY(ts_gpu_upload(gpu, pass->position, batch->position, rows, err));
     TS_TRY(ts_gpu_upload(gpu, pass->first, batch->first, rows, err));
     TS_TRY(ts_gpu_upload(gpu, pass->last, batch->last, rows, err));

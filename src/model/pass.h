@@ -39,9 +39,10 @@ typedef struct ts_pass {
     const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
     ts_gpu_arena device, host;
     ts_view ids, position, first, last, end; // [N] INDEX
-    ts_view loss_row, label;                 // [M] INDEX; ts_pass_next answers in label
-    ts_view loss;                            // [M]
-    ts_layer_state *layers; // training: one a layer; otherwise all are the same one
+    ts_view table;           // [N, H] the batch's rows of an embedding that stays in its file
+    ts_view loss_row, label; // [M] INDEX; ts_pass_next answers in label
+    ts_view loss;            // [M]
+    ts_layer_state *layers;  // training: one a layer; otherwise all are the same one
     // Views of one phase share memory with those of another, and a gradient with what it is the
     // gradient of, where that has been read (pass.c places them).
     ts_view x, dx;                // [N, H] the residual stream out of the last layer
@@ -62,9 +63,11 @@ typedef struct ts_pass {
 
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);
 void ts_pass_close(ts_pass *pass);
-// Device bytes that ts_pass_open would take for a model of this shape with this adapter.
-ts_status ts_pass_plan(const ts_model_config *config, const ts_adapter_config *adapter,
-                       ts_pass_limits limits, uint64_t *bytes, ts_error *err);
+// Device bytes that ts_pass_open would take for a model of this shape, its weights of that type,
+// with this adapter.
+ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
+                       const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
+                       ts_error *err);
 
 // Mean over nothing: *loss_sum is the sum of the losses (nats) over the batch's M targets.
 ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, ts_error *err);

@@ -28,6 +28,7 @@ typedef struct ts_train_settings {
     uint64_t logging_steps;
     uint64_t memory_limit; // device bytes to stay below, by recomputation and smaller
                            // micro-batches; 0: no limit
+    bool shared_memory;    // the device's memory is the host's: what a file holds need not be there
     const char *resume;    // NULL, "latest", or a checkpoint's folder
     bool overwrite;        // start anew in an output folder that holds a run already
 } ts_train_settings;

@@ -60,9 +60,11 @@ static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err
     ts_train_plan *plan = &trainer->plan;
     const ts_adapter_config adapter = adapter_of(&trainer->settings);
     uint64_t limit = trainer->settings.memory_limit;
-    TS_TRY(ts_model_plan(&trainer->config, dtype, trainer->limits.rows, &adapter, &plan->weights,
-                         &plan->adapter, err));
-    TS_TRY(ts_pass_plan(&trainer->config, &adapter, trainer->limits, &plan->activations, err));
+    bool in_file = trainer->embedding_in_file;
+    TS_TRY(ts_model_plan(&trainer->config, dtype, trainer->limits.rows, in_file, &adapter,
+                         &plan->weights, &plan->adapter, err));
+    TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
+                        &plan->activations, err));
     plan->total = plan->weights + plan->adapter + plan->activations;
     plan->parameters = count_parameters(&trainer->config, &adapter);
     plan->fits = limit == 0 || plan->total <= limit;
@@ -94,12 +96,18 @@ out:
     return status;
 }
 
-// Until it fits: recomputation, which costs time, then smaller micro-batches, which cost more.
+// Until it fits: the embedding left in its file, which costs next to nothing (and nothing where
+// device and host share their memory), recomputation, which costs time, then smaller micro-batches,
+// which cost more.
 static ts_status make_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dtype dtype = TS_F32;
     TS_TRY(stored_dtype(trainer->settings.model_folder, &dtype, err));
+    trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
+    trainer->embedding_in_file = trainer->settings.shared_memory;
+    TS_TRY(measure_plan(trainer, dtype, err));
+    trainer->embedding_in_file |= !trainer->plan.fits;
     for (;;) {
         trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
         TS_TRY(plan_recomputation(trainer, dtype, err));
@@ -267,6 +275,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     const ts_model_params params = {.folder = s->model_folder,
                                     .positions = trainer->limits.rows,
                                     .precision = s->precision,
+                                    .embedding_in_file = trainer->embedding_in_file,
                                     .progress = callbacks->loading,
                                     .user = callbacks->user};
     const char *base = s->base_model != NULL ? s->base_model : s->model_folder;

@@ -23,6 +23,7 @@ typedef struct ts_trainer {
     ts_batches batches;
     uint64_t steps, warmup, first_step; // first_step: where a resumed run goes on
     ts_pass_limits limits;
+    bool embedding_in_file; // see ts_model_params
     ts_train_plan plan;
     cJSON *record;
     ts_model model;

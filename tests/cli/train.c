@@ -247,7 +247,7 @@ Test(train, short_memory_recomputes_to_the_same_bytes, .timeout = 300)
     run_open(&short_of_memory);
     RUN(&result, TRAIN(&roomy));
     cr_assert_eq(result.code, 0, "%s", result.out);
-    RUN(&result, TRAIN(&short_of_memory), "--max-memory", "9.4");
+    RUN(&result, TRAIN(&short_of_memory), "--max-memory", "8.85");
     cr_assert_eq(result.code, 0, "%s", result.out);
     cr_assert_not_null(strstr(result.out, "recomputing gate and up in 2 of 4"), "%s", result.out);
     cr_assert_null(strstr(result.out, "micro-batches"), "%s", result.out);

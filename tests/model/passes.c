@@ -186,10 +186,14 @@ Test(passes, three_ways_to_one_loss)
 Test(passes, plans_count_what_is_taken)
 {
     ts_gpu *gpu = test_gpu_open();
-    const tiny_llama tinies[] = {plain,
-                                 {.tied = true,
-                                  .dtype = TS_BF16,
-                                  .adapter = {.r = 1, .alpha = 1, .dropout = 0.5, .targets = 3}}};
+    const tiny_llama tinies[] = {
+        plain,
+        {.tied = true,
+         .dtype = TS_BF16,
+         .embedding_in_file = true, // asked for in vain
+         .adapter = {.r = 1, .alpha = 1, .dropout = 0.5, .targets = 3}},
+        {.dtype = TS_F16, .embedding_in_file = true, .adapter = {.r = 2, .targets = 64}},
+    };
     for (size_t i = 0; i < TS_COUNT(tinies); i++) {
         for (int training = 0; training < 2; training++) {
             ts_model model;
@@ -197,11 +201,13 @@ Test(passes, plans_count_what_is_taken)
             uint64_t weights, adapter, activations;
             const ts_pass_limits limits = {.rows = 13, .loss_rows = 7, .training = training == 1};
             const ts_adapter_config *config = &tinies[i].adapter;
+            bool in_file = tinies[i].embedding_in_file;
             tiny_open(gpu, &tinies[i], &model);
             MUST(ts_pass_open(&model, limits, &pass, err));
-            MUST(ts_model_plan(&model.config, tinies[i].dtype, TINY_POSITIONS, config, &weights,
-                               &adapter, err));
-            MUST(ts_pass_plan(&model.config, config, limits, &activations, err));
+            MUST(ts_model_plan(&model.config, tinies[i].dtype, TINY_POSITIONS, in_file, config,
+                               &weights, &adapter, err));
+            MUST(ts_pass_plan(&model.config, tinies[i].dtype, in_file, config, limits, &activations,
+                              err));
             cr_assert_eq(weights, model.weights.used_bytes);
             cr_assert_eq(adapter, model.adapter.used_bytes);
             cr_assert_eq(activations, pass.device.used_bytes + pass.host.used_bytes);
@@ -246,6 +252,40 @@ Test(passes, recomputing_changes_no_bit)
         recompute_in(places[i % 2].gpu, &tinies[i / 2], TINY_LAYERS - 1, again);
         cr_assert_arr_eq(again, kept, sizeof kept);
         cr_assert_neq(kept[0], 0);
+    }
+    close_places(places);
+}
+
+static void losses_of(ts_gpu *gpu, const tiny_llama *tiny, double out[TINY_ROWS])
+{
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    double sum;
+    tiny_open(gpu, tiny, &model);
+    MUST(ts_pass_open(&model, (ts_pass_limits){.rows = TINY_ROWS, .loss_rows = TINY_ROWS}, &pass,
+                      err));
+    tiny_pack(&batch);
+    MUST(ts_pass_loss(&pass, &batch, &sum, err));
+    read_view(gpu, pass.loss, batch.loss_rows, out);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+}
+
+Test(passes, embedding_in_its_file_changes_no_bit)
+{
+    struct place places[2];
+    open_places(places);
+    for (ts_dtype dtype = TS_F32; dtype <= TS_BF16; dtype++) {
+        for (int p = 0; p < 2; p++) {
+            double on_device[TINY_ROWS] = {0}, in_file[TINY_ROWS] = {0};
+            losses_of(places[p].gpu, &(tiny_llama){.dtype = dtype}, on_device);
+            losses_of(places[p].gpu, &(tiny_llama){.dtype = dtype, .embedding_in_file = true},
+                      in_file);
+            cr_assert_arr_eq(in_file, on_device, sizeof in_file);
+            cr_assert_neq(in_file[0], 0);
+        }
     }
     close_places(places);
 }

@@ -26,6 +26,7 @@ enum {
 typedef struct tiny_llama {
     bool tied;
     ts_dtype dtype;
+    bool embedding_in_file;
     ts_adapter_config adapter; // r = 0: none
 } tiny_llama;
 
@@ -150,8 +151,10 @@ static inline void tiny_open(ts_gpu *gpu, const tiny_llama *tiny, ts_model *mode
     char folder[] = "/tmp/tinysft-test-XXXXXX";
     cr_assert_not_null(mkdtemp(folder));
     tiny_write(folder, tiny);
-    MUST(ts_model_open(gpu, &(ts_model_params){.folder = folder, .positions = TINY_POSITIONS},
-                       model, err));
+    const ts_model_params params = {.folder = folder,
+                                    .positions = TINY_POSITIONS,
+                                    .embedding_in_file = tiny->embedding_in_file};
+    MUST(ts_model_open(gpu, &params, model, err));
     MUST(ts_folder_remove(folder, err));
     if (tiny->adapter.r > 0) {
         MUST(ts_model_add_lora(model, &tiny->adapter, 42, err));

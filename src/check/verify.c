@@ -50,13 +50,11 @@ static struct tolerances known_autocast(ts_precision precision, const ts_case *c
     return t;
 }
 
-// What autocast errs by at `step` or has before. One loss can be right by luck: the largest error
-// of the first three at least.
-static double autocast_loss_error(const ts_autocast_errors *autocast, uint64_t step, uint64_t steps)
+// The largest of autocast's errors over the first `steps` losses.
+static double autocast_loss_error(const ts_autocast_errors *autocast, uint64_t steps)
 {
     double worst = 0;
-    uint64_t last = ts_min_u64(ts_max_u64(step, 2), steps - 1);
-    for (uint64_t i = 0; i <= last; i++) {
+    for (uint64_t i = 0; i < steps; i++) {
         worst = fmax(worst, autocast->losses[i]);
     }
     return worst;
@@ -71,7 +69,6 @@ struct run {
     ts_verify_result *result;
     ts_precision precision;
     struct tolerances tolerances;
-    const ts_autocast_errors *autocast;  // in 16 bits, where the case tells; else NULL
     float *start;                        // the adapter's flat array before training
     float **logits;                      // per micro-batch, padded as golden pads: [B, T, V]
     double *losses, *grad_norms, *rates; // [steps]
@@ -352,13 +349,6 @@ static double in_allowed(double error, double allowed)
     return allowed > 0 ? error / allowed : error;
 }
 
-static double allowed_loss_error(const struct run *run, uint64_t step)
-{
-    return run->autocast == NULL
-               ? run->tolerances.trajectory
-               : TIMES_AUTOCAST * autocast_loss_error(run->autocast, step, run->c.steps);
-}
-
 // Reports the step that is furthest off, measured by what it is allowed.
 static ts_status check_losses(struct run *run, ts_error *err)
 {
@@ -374,7 +364,7 @@ static ts_status check_losses(struct run *run, ts_error *err)
     for (uint64_t i = 0; i < run->c.steps; i++) {
         double want = ts_dtype_load(golden->dtype, golden->bytes, i);
         errors[i] = fabs(run->losses[i] - want) / fabs(want);
-        allowed[i] = allowed_loss_error(run, i);
+        allowed[i] = run->tolerances.trajectory;
         calm = calm && errors[i] <= allowed[i];
     }
     bool forgiven = !calm && run->precision == TS_PRECISION_F32;
@@ -473,10 +463,13 @@ static void set_tolerances(struct run *run)
         run->precision == TS_PRECISION_F16 ? &c->autocast_f16 : &c->autocast_bf16;
     struct tolerances t = known_autocast(run->precision, c);
     if (autocast->losses != NULL) {
-        run->autocast = autocast;
+        // The first loss alone may be right by luck, the whole trajectory be chaos: the first
+        // three.
         t = (struct tolerances){.logits = autocast->logits,
                                 .gradients = autocast->gradients,
-                                .first_loss = autocast_loss_error(autocast, 0, c->steps)};
+                                .first_loss =
+                                    autocast_loss_error(autocast, ts_min_u64(3, c->steps)),
+                                .trajectory = autocast_loss_error(autocast, c->steps)};
     }
     run->tolerances =
         (struct tolerances){TIMES_AUTOCAST * t.logits, TIMES_AUTOCAST * t.gradients,

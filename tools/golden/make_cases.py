@@ -41,6 +41,7 @@ import cases
 
 PAD, FIRST_TOKEN = 2, 3  # what fills a short row; below FIRST_TOKEN are <unk>, <s>, </s>
 PREFIX = "base_model.model."
+TWIN_NOISE = 1e-6
 DECIMALS_FROM_GOLDEN = ("losses", "grad_norms")
 
 
@@ -316,11 +317,22 @@ def errors_of(golden, stored, spec):
 
 
 def autocast_errors(folder, spec, stored, adapter, precision):
-    """errors_of PyTorch's autocast to `precision`, to two digits."""
-    golden, _ = Reference(folder, spec, stored, adapter, precision).compute()
-    errors = errors_of(golden, stored, spec)
+    """errors_of PyTorch's autocast to `precision`, to two digits: the worst of three runs.
+
+    A loss is one number, which one run may hit by luck: two more start from adapters moved by float32's rounding.
+    """
+    random = torch.Generator().manual_seed(1)
+    worst = None
+    for run in range(3):
+        moved = {k: v * (1 + TWIN_NOISE * (2 * torch.rand(v.shape, generator=random) - 1)) if run else v
+                 for k, v in adapter.items()}
+        golden, _ = Reference(folder, spec, stored, moved, precision).compute()
+        errors = errors_of(golden, stored, spec)
+        worst = worst or errors
+        worst = {"logits": max(worst["logits"], errors["logits"]), "gradients": max(worst["gradients"], errors["gradients"]),
+                 "losses": [max(pair) for pair in zip(worst["losses"], errors["losses"])]}
     return {name: [float(f"{e:.1e}") for e in error] if isinstance(error, list) else float(f"{error:.1e}")
-            for name, error in errors.items()}
+            for name, error in worst.items()}
 
 
 def compare(folder, precision):

@@ -50,24 +50,34 @@ static ts_status append_hex(ts_text *out, const uint8_t uuid[VK_UUID_SIZE], ts_e
     return status;
 }
 
-// "Tesla_T4-10de-1eb8-890d4080-UUID-UUID": name, vendor, device, version of the driver, the UUID
-// of what its pipeline cache holds, and that of the driver.
+// "-" and the first 64 characters of `text`, those that are unfit for a file's name as "_".
+static ts_status append_plain(ts_text *out, const char *text, ts_error *err)
+{
+    enum { LONGEST = 64 };
+    ts_status status = ts_text_append(out, "-", 1, err);
+    for (size_t i = 0; i < LONGEST && text[i] != '\0' && status == TS_OK; i++) {
+        char c = text[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        status = ts_text_append(out, plain || c == '.' ? &c : "_", 1, err);
+    }
+    return status;
+}
+
+// "10de-1eb8-Tesla_T4-NVIDIA_535.104.05-8761c140-UUID-UUID": vendor, device, its name, the driver
+// and its version, the UUID of what its pipeline cache holds, and that of the driver. In words and
+// in numbers, for some drivers leave their version (llvmpipe), some their UUIDs, as they were.
 static ts_status append_name(const ts_gpu *gpu, ts_text *out, ts_error *err)
 {
-    enum { LONGEST_NAME = 64 };
     ts_status status = TS_OK;
     VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id};
     vkGetPhysicalDeviceProperties2(gpu->physical, &properties);
     const VkPhysicalDeviceProperties *p = &properties.properties;
-    TS_TRY(ts_text_append(out, "/", 1, err));
-    for (size_t i = 0; i < LONGEST_NAME && p->deviceName[i] != '\0'; i++) {
-        char c = p->deviceName[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        TS_TRY(ts_text_append(out, plain || (c == '.' && i > 0) ? &c : "_", 1, err));
-    }
-    TS_TRY(ts_text_format(out, err, "-%04x-%04x-%x", p->vendorID, p->deviceID, p->driverVersion));
+    TS_TRY(ts_text_format(out, err, "/%04x-%04x", p->vendorID, p->deviceID));
+    TS_TRY(append_plain(out, p->deviceName, err));
+    TS_TRY(append_plain(out, gpu->caps.driver, err));
+    TS_TRY(ts_text_format(out, err, "-%x", p->driverVersion));
     TS_TRY(append_hex(out, p->pipelineCacheUUID, err));
     TS_TRY(append_hex(out, id.driverUUID, err));
 out:

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +332,8 @@ ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
                "`tinysft-vk devices` lists what there is",
                gpu->caps.name);
     }
+    const char *tune = getenv("TINYSFT_TUNE");
+    gpu->no_tuning = params->no_tuning || (tune != NULL && strcmp(tune, "off") == 0);
     TS_TRY(open_device(gpu, err));
     TS_TRY(ts_gpu_pipelines_open(gpu, err));
 out:
@@ -379,6 +382,11 @@ void ts_gpu_close(ts_gpu *gpu)
     if (gpu == NULL) {
         return;
     }
+    for (size_t i = 0; i < TS_GPU_SLOTS; i++) {
+        if (gpu->attached[i].thing != NULL) {
+            gpu->attached[i].close(gpu->attached[i].thing);
+        }
+    }
     if (gpu->device != VK_NULL_HANDLE) {
         ts_gpu_pipelines_close(gpu);
         gpu->vk.vkDestroyDevice(gpu->device, NULL);
@@ -395,4 +403,21 @@ void ts_gpu_close(ts_gpu *gpu)
 const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu)
 {
     return &gpu->caps;
+}
+
+void ts_gpu_attach(ts_gpu *gpu, uint32_t slot, void *attached, void (*close)(void *attached))
+{
+    assert(slot < TS_GPU_SLOTS && gpu->attached[slot].thing == NULL);
+    gpu->attached[slot].thing = attached;
+    gpu->attached[slot].close = close;
+}
+
+void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot)
+{
+    return gpu->attached[slot].thing;
+}
+
+bool ts_gpu_may_tune(const ts_gpu *gpu)
+{
+    return !gpu->mirror && !gpu->rehearsing && !gpu->no_tuning;
 }

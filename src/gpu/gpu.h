@@ -75,6 +75,7 @@ typedef struct ts_gpu_params {
                         // TINYSFT_MASK_CAPABILITIES names more, separated by commas
     bool rehearse;      // only builds pipelines: memory holds nothing, and what is recorded is not
                         // run. Needs no working device, only its driver's compiler
+    bool no_tuning;     // nothing is chosen by measuring; so does TINYSFT_TUNE=off
 } ts_gpu_params;
 
 // An optional feature that can be hidden once it was read.
@@ -104,6 +105,15 @@ bool ts_gpu_is_mirror(const ts_gpu *gpu);
 bool ts_gpu_is_rehearsing(const ts_gpu *gpu);
 
 const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu);
+
+// What floors above keep with the device, one thing a slot: ts_gpu_close hands each to its `close`
+// before anything else.
+enum { TS_GPU_SLOTS = 2 };
+void ts_gpu_attach(ts_gpu *gpu, uint32_t slot, void *attached, void (*close)(void *attached));
+void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot); // NULL: nothing yet
+
+// Whether choices may be made by measuring on this device (ops/tune.h); on the mirror never.
+bool ts_gpu_may_tune(const ts_gpu *gpu);
 
 // Messages the validation layer has given in this process, devices already closed included.
 uint64_t ts_gpu_validation_messages(void);

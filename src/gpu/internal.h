@@ -32,6 +32,12 @@ struct ts_gpu {
     size_t pipeline_count, pipeline_capacity;
     bool has_figures; // ts_gpu_pipeline_figures has some
 
+    struct {
+        void *thing;
+        void (*close)(void *thing);
+    } attached[TS_GPU_SLOTS];
+    bool no_tuning;
+
     uint64_t allocated_bytes; // device memory held now
 };
 

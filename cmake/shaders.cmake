@@ -45,9 +45,9 @@ endmacro()
 
 foreach(file IN LISTS shader_files)
     get_filename_component(name ${file} NAME_WE)
-    if(name STREQUAL gemm_cm) # tools/compile_shaders.sh knows the same two
-        tinysft_shader_of_new_compilers(gemm_cm_f16 ${file})
-        tinysft_shader_of_new_compilers(gemm_cm_bf16 ${file} -DOPERANDS_BF16)
+    if(name STREQUAL gemm_cm OR name STREQUAL probe_matrix) # tools/compile_shaders.sh knows them
+        tinysft_shader_of_new_compilers(${name}_f16 ${file})
+        tinysft_shader_of_new_compilers(${name}_bf16 ${file} -DOPERANDS_BF16)
     else()
         tinysft_shader(${name} ${file})
     endif()

@@ -12,28 +12,32 @@ cd "$(dirname "$0")/.."
 
 glslc=${GLSLC:-glslc}
 version=$("$glslc" --version | sed -n 1p)
-sources="shaders/gemm_cm.comp shaders/include/weight.glsl"
-# shellcheck disable=SC2086 # the list is words
-hash=$(cat $sources | sha256sum | cut -d' ' -f1)
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-compile() { # NAME FLAGS...
-    local name=$1
-    shift
+# Of a shader and, where it includes it, weight.glsl.
+hash_of() { # SHADER
+    local sources=("shaders/$1.comp")
+    ! grep -q weight.glsl "${sources[0]}" || sources+=(shaders/include/weight.glsl)
+    cat "${sources[@]}" | sha256sum | cut -d' ' -f1
+}
+
+compile() { # NAME SHADER FLAGS...
+    local name=$1 shader=$2
+    shift 2
     {
-        echo "// $name: shaders/gemm_cm.comp compiled by tools/compile_shaders.sh; do not edit."
+        echo "// $name: shaders/$shader.comp compiled by tools/compile_shaders.sh; do not edit."
         echo "// compiler: $version"
-        echo "// sha256 of the sources: $hash"
+        echo "// sha256 of the sources: $(hash_of "$shader")"
         "$glslc" --target-env=vulkan1.2 -O -Werror -I shaders/include "$@" -mfmt=num \
-            shaders/gemm_cm.comp -o - | tr -d ' ' | tr ',' '\n' | sed '/^$/d; s/0x0*\(.\)/0x\1/' |
+            "shaders/$shader.comp" -o - | tr -d ' ' | tr ',' '\n' | sed '/^$/d; s/0x0*\(.\)/0x\1/' |
             awk '{ printf "%s,%s", $0, NR % 10 ? "" : "\n" } END { print "" }'
     } >"$scratch/$name.inc"
 }
 
-check() { # NAME FLAGS...
+check() { # NAME SHADER FLAGS...
     local words=shaders/compiled/$1.inc
-    if ! grep -qx "// sha256 of the sources: $hash" "$words"; then
+    if ! grep -qx "// sha256 of the sources: $(hash_of "$2")" "$words"; then
         echo "$words is older than its sources: run tools/compile_shaders.sh with a new glslc" >&2
         exit 1
     fi
@@ -46,8 +50,10 @@ check() { # NAME FLAGS...
 }
 
 each() {
-    "$1" gemm_cm_f16
-    "$1" gemm_cm_bf16 -DOPERANDS_BF16
+    for shader in gemm_cm probe_matrix; do
+        "$1" ${shader}_f16 $shader
+        "$1" ${shader}_bf16 $shader -DOPERANDS_BF16
+    done
 }
 
 if [[ ${1:-} == --check ]]; then

@@ -1,0 +1,36 @@
+// What the parts of the benchmark (bench*.c) share.
+#ifndef TS_CHECK_BENCH_PARTS_H
+#define TS_CHECK_BENCH_PARTS_H
+
+#include "check/bench.h"
+
+typedef struct ts_bench_run {
+    const ts_bench_params *params;
+    ts_bench_result *result;
+    ts_gpu *gpu;
+    ts_recorder *recorder; // of all but the whole passes
+    ts_gpu_arena arena;    // of the probes
+    ts_view probe, from, to;
+    uint32_t iterations; // of the arithmetic probe
+    uint32_t copy_way;   // which of the copying shaders is the fastest
+} ts_bench_run;
+
+void ts_bench_say(const ts_bench_run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+ts_bench_row *ts_bench_add_row(ts_bench_run *run, ts_bench_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Runs what `record` records once to build pipelines, then as often as params->rounds and
+// params->shortest_s ask: the best time of one of them goes into `row`. The peaks are measured
+// again between the timings.
+ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder, void *user),
+                        void *user, ts_bench_row *row, ts_error *err);
+
+ts_status ts_bench_open_peaks(ts_bench_run *run, ts_error *err);  // all peaks, once
+ts_status ts_bench_again_peaks(ts_bench_run *run, ts_error *err); // multiply-adds and copying
+
+ts_status ts_bench_products(ts_bench_run *run, ts_error *err);
+ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err);
+ts_status ts_bench_passes(ts_bench_run *run, ts_error *err);
+
+#endif

@@ -2,8 +2,9 @@
 # The whole program on one small model: installs what is missing, builds, fine-tunes the base model
 # that comes with the repository on data/dataset.json through Vulkan, holds base against fine-tuned,
 # and leaves evaluation_screenshot.png. Run again, it keeps the earlier adapter under another name.
+# Where a package installed it, it runs the installed program, and leaves all in the current folder.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+home=$(cd "$(dirname "$0")/.." && pwd)
 
 # The program's defaults (3 epochs, rate 5e-5, one example a step) are TinyLlama's. The embedded model
 # has three thousandths of its parameters, so it needs and bears a rate a hundred times higher.
@@ -11,11 +12,15 @@ settings=(--epochs 4 --lr 5e-3 --batch-size 8)
 output=out/demo
 picture=evaluation_screenshot.png
 
-tools/install_packages.sh
-echo "demo: building in build/release"
-cmake --preset release >/dev/null
-cmake --build --preset release --target tinysft-vk -- --quiet
-program=build/release/tinysft-vk
+program=$home/../../bin/tinysft-vk # of PREFIX/share/tinysft-vk
+if [[ ! -x $program ]]; then
+    cd "$home"
+    tools/install_packages.sh
+    echo "demo: building in build/release"
+    cmake --preset release >/dev/null
+    cmake --build --preset release --target tinysft-vk -- --quiet
+    program=build/release/tinysft-vk
+fi
 
 if [[ -e $output ]]; then
     kept=1

@@ -231,6 +231,7 @@ static ts_status open_all(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct options *o = s->options;
     ts_progress loading = {0};
+    ts_text data = {0};
     ts_precision precision = TS_PRECISION_F32;
     if (o->adapter != NULL) {
         TS_TRY(open_adapter(s, err));
@@ -239,11 +240,12 @@ static ts_status open_all(struct session *s, ts_error *err)
     TS_TRY(choose_style(s, err));
     TS_TRY(ts_model_config_read(s->folder.bytes, &s->config, err));
     TS_TRY(ts_tokenizer_open(s->folder.bytes, &s->tokenizer, err));
-    if (o->data == NULL && !ts_file_exists(DEFAULT_DATA)) {
+    TS_TRY(ts_cli_find(o->data != NULL ? o->data : DEFAULT_DATA, &data, err));
+    if (o->data == NULL && !ts_file_exists(data.bytes)) {
         TS_FAIL(TS_ERR_ARGUMENT,
                 "there is no " DEFAULT_DATA " here: --data FILE names the prompts");
     }
-    TS_TRY(ts_prompts_open(o->data != NULL ? o->data : DEFAULT_DATA, &s->prompts, err));
+    TS_TRY(ts_prompts_open(data.bytes, &s->prompts, err));
     TS_TRY(mark_seen(s, err));
     TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->style,
                              s->config.max_positions, &s->questions, err));
@@ -270,6 +272,7 @@ static ts_status open_all(struct session *s, ts_error *err)
         }
     }
 out:
+    ts_text_free(&data);
     return status;
 }
 

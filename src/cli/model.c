@@ -74,15 +74,19 @@ static void show(void *user, const ts_hub_progress *progress)
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
                                ts_text *folder, ts_error *err)
 {
+    ts_status status = TS_OK;
+    ts_text found = {0};
     struct display display = {0};
     const ts_hub_params params = {
         .revision = revision, .no_weights = !weights, .progress = show, .user = &display};
-    if (revision != NULL && ts_folder_exists(model)) {
-        return ts_error_set(err, TS_ERR_ARGUMENT,
-                            "--revision %s: --model %s is a folder and has no revisions", revision,
-                            model);
+    TS_TRY(ts_cli_find(model, &found, err));
+    if (revision != NULL && ts_folder_exists(found.bytes)) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--revision %s: --model %s is a folder and has no revisions",
+                revision, model);
     }
-    ts_status status = ts_hub_resolve(model, &params, folder, err);
+    status = ts_hub_resolve(found.bytes, &params, folder, err);
+out:
     end_bar(&display);
+    ts_text_free(&found);
     return status;
 }

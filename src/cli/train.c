@@ -237,7 +237,7 @@ static int run(int argc, char **argv)
     o.rank = s->rank, o.batch_size = s->batch_size, o.accumulation = s->accumulation,
     o.max_length = s->max_length;
     ts_trainer trainer = {0};
-    ts_text model_folder = {0};
+    ts_text model_folder = {0}, data = {0};
     const double big = 1e9;
     const ts_flag flags[] = {
         {"model", NULL, TS_FLAG_TEXT, &s->model_folder, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
@@ -309,6 +309,8 @@ static int run(int argc, char **argv)
     }
     TS_TRY(ts_cli_resolve_model(s->model_folder, o.revision, true, &model_folder, err));
     s->model_folder = model_folder.bytes;
+    TS_TRY(ts_cli_find(s->data, &data, err));
+    s->data = data.bytes;
     if (!o.show_mask) {
         TS_TRY(choose_limit(&o, err));
     }
@@ -326,6 +328,7 @@ static int run(int argc, char **argv)
 out:
     ts_trainer_close(&trainer);
     ts_text_free(&model_folder);
+    ts_text_free(&data);
     if (status == TS_ERR_STOPPED) {
         ts_cli_fail(err);
         return 128 + ts_signals_pending();

@@ -3,8 +3,8 @@
 
 #include "base/memory.h"
 #include "base/signals.h"
+#include "data/curl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,12 +25,12 @@ enum {
 static ts_status file_url(ts_hub *hub, const char *file, ts_text *out, ts_error *err)
 {
     const char *revision = hub->commit[0] != '\0' ? hub->commit : hub->revision;
-    char *escaped = curl_easy_escape(hub->curl, revision, 0);
+    char *escaped = ts_curl.easy_escape(hub->curl, revision, 0);
     ts_status status = escaped == NULL
                            ? ts_error_set(err, TS_ERR_MEMORY, "out of host memory")
                            : ts_text_format(out, err, "%s/%s/resolve/%s/%s", hub->endpoint.bytes,
                                             hub->model, escaped, file);
-    curl_free(escaped);
+    ts_curl.free(escaped);
     return status;
 }
 

@@ -2,8 +2,8 @@
 
 #include "base/memory.h"
 #include "base/signals.h"
+#include "data/curl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,25 +25,25 @@ enum {
 static bool url_part(CURLU *url, CURLUPart which, unsigned flags, char *out, size_t size)
 {
     char *value = NULL;
-    bool ok = curl_url_get(url, which, &value, flags) == CURLUE_OK && strlen(value) < size;
+    bool ok = ts_curl.url_get(url, which, &value, flags) == CURLUE_OK && strlen(value) < size;
     if (ok) {
         snprintf(out, size, "%s", value);
     }
-    curl_free(value);
+    ts_curl.free(value);
     return ok;
 }
 
 // False: no http or https address, or one with a user's name in it.
 static bool read_origin(const char *text, ts_hub_origin *out)
 {
-    CURLU *url = curl_url();
+    CURLU *url = ts_curl.url();
     bool ok = url != NULL &&
-              curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) == CURLUE_OK &&
+              ts_curl.url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) == CURLUE_OK &&
               url_part(url, CURLUPART_SCHEME, 0, out->scheme, sizeof out->scheme) &&
               url_part(url, CURLUPART_HOST, 0, out->host, sizeof out->host) &&
               url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT, out->port, sizeof out->port) &&
               (strcmp(out->scheme, "https") == 0 || strcmp(out->scheme, "http") == 0);
-    curl_url_cleanup(url);
+    ts_curl.url_cleanup(url);
     return ok;
 }
 
@@ -123,7 +123,7 @@ static bool range_fits(const char *range, uint64_t at, uint64_t size)
 static void begin_body(ts_hub_body *body)
 {
     long code = 0;
-    curl_easy_getinfo(body->hub->curl, CURLINFO_RESPONSE_CODE, &code);
+    ts_curl.easy_getinfo(body->hub->curl, CURLINFO_RESPONSE_CODE, &code);
     body->begun = true;
     body->keep = code == 200 || code == 206;
     if (code == 206 && !range_fits(body->reply->range, body->at, body->size)) {
@@ -193,7 +193,7 @@ static int watch(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_
 
 static ts_status add_header(struct curl_slist **list, const char *line, ts_error *err)
 {
-    struct curl_slist *longer = curl_slist_append(*list, line);
+    struct curl_slist *longer = ts_curl.slist_append(*list, line);
     if (longer == NULL) {
         return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
     }
@@ -224,36 +224,36 @@ static void set_options(ts_hub *hub, const char *url, struct curl_slist *headers
     CURL *curl = hub->curl;
     const char *roots = getenv("CURL_CA_BUNDLE");
     roots = roots != NULL && roots[0] != '\0' ? roots : getenv("SSL_CERT_FILE");
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "tinysft-vk");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+    ts_curl.easy_setopt(curl, CURLOPT_URL, url);
+    ts_curl.easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    ts_curl.easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
+    ts_curl.easy_setopt(curl, CURLOPT_USERAGENT, "tinysft-vk");
+    ts_curl.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    ts_curl.easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    ts_curl.easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    ts_curl.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+    ts_curl.easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    ts_curl.easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
                      hub->params->stall_s > 0 ? (long)hub->params->stall_s : (long)STALL_S);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
+    ts_curl.easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    ts_curl.easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
+    ts_curl.easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    ts_curl.easy_setopt(curl, CURLOPT_HEADERDATA, reply);
     if (roots != NULL && roots[0] != '\0') {
-        curl_easy_setopt(curl, CURLOPT_CAINFO, roots);
+        ts_curl.easy_setopt(curl, CURLOPT_CAINFO, roots);
     }
     if (body == NULL) {
-        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
+        ts_curl.easy_setopt(curl, CURLOPT_NOBODY, 1L);
+        ts_curl.easy_setopt(curl, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
         return;
     }
-    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    ts_curl.easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    ts_curl.easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    ts_curl.easy_setopt(curl, CURLOPT_WRITEDATA, body);
     if (body->at > 0) {
         char range[32];
         snprintf(range, sizeof range, "%llu-", (unsigned long long)body->at);
-        curl_easy_setopt(curl, CURLOPT_RANGE, range);
+        ts_curl.easy_setopt(curl, CURLOPT_RANGE, range);
     }
 }
 
@@ -306,7 +306,7 @@ static ts_status explain(CURLcode code, const ts_hub_body *body, const ts_hub_or
     }
     *again = is_passing(code);
     return ts_error_set(err, TS_ERR_IO, "%s:%s: %s", origin->host, origin->port,
-                        message[0] != '\0' ? printable(message) : curl_easy_strerror(code));
+                        message[0] != '\0' ? printable(message) : ts_curl.easy_strerror(code));
 }
 
 ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_hub_body *body,
@@ -327,8 +327,8 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
     ts_text_free(&reply->redirect);
     *reply = (ts_hub_reply){0};
     set_options(hub, url, headers, reply, body, message);
-    CURLcode code = curl_easy_perform(hub->curl);
-    curl_easy_getinfo(hub->curl, CURLINFO_RESPONSE_CODE, &reply->code);
+    CURLcode code = ts_curl.easy_perform(hub->curl);
+    ts_curl.easy_getinfo(hub->curl, CURLINFO_RESPONSE_CODE, &reply->code);
     hub->answered |= reply->code > 0;
     bool page_cut = code == CURLE_WRITE_ERROR && body != NULL && body->begun && !body->keep;
     if (code != CURLE_OK && !(page_cut && body->status == TS_OK)) {
@@ -336,10 +336,10 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
         goto out;
     }
     curl_off_t wait_s = 0;
-    curl_easy_getinfo(hub->curl, CURLINFO_RETRY_AFTER, &wait_s);
+    ts_curl.easy_getinfo(hub->curl, CURLINFO_RETRY_AFTER, &wait_s);
     reply->wait_s = wait_s < TS_HUB_MAX_WAIT_S ? (long)wait_s : (long)TS_HUB_MAX_WAIT_S;
     reply->redirects = reply->redirects && reply->code / 100 == 3;
-    curl_easy_getinfo(hub->curl, CURLINFO_REDIRECT_URL, &redirect);
+    ts_curl.easy_getinfo(hub->curl, CURLINFO_REDIRECT_URL, &redirect);
     if (reply->redirects && redirect != NULL) {
         TS_TRY(ts_text_format(&reply->redirect, err, "%s", redirect));
     } else if (reply->redirects) {
@@ -350,24 +350,28 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
         TS_FAIL(TS_ERR_IO, "%s answers with status %ld", origin.host, reply->code);
     }
 out:
-    curl_easy_reset(hub->curl); // it must not keep pointers to what ends here; connections stay
-    curl_slist_free_all(headers);
+    ts_curl.easy_reset(hub->curl); // it must not keep pointers to what ends here; connections stay
+    ts_curl.slist_free_all(headers);
     return status;
 }
 
 ts_status ts_hub_connect(ts_hub *hub, ts_error *err)
 {
+    ts_status status = ts_curl_load(err);
+    if (status != TS_OK) {
+        return status;
+    }
     if (!read_origin(hub->endpoint.bytes, &hub->origin) ||
         strpbrk(hub->endpoint.bytes, "?#") != NULL) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "HF_ENDPOINT: expected https://HOST, without a user's name");
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (ts_curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return ts_error_set(err, TS_ERR_MEMORY, "libcurl cannot be started");
     }
-    hub->curl = curl_easy_init();
+    hub->curl = ts_curl.easy_init();
     if (hub->curl == NULL) {
-        curl_global_cleanup();
+        ts_curl.global_cleanup();
         return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
     }
     return TS_OK;
@@ -376,8 +380,8 @@ ts_status ts_hub_connect(ts_hub *hub, ts_error *err)
 void ts_hub_disconnect(ts_hub *hub)
 {
     if (hub->curl != NULL) {
-        curl_easy_cleanup(hub->curl);
-        curl_global_cleanup();
+        ts_curl.easy_cleanup(hub->curl);
+        ts_curl.global_cleanup();
         hub->curl = NULL;
     }
 }

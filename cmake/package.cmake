@@ -1,0 +1,75 @@
+# What is installed, and `cmake --build --preset release --target package`: a .deb, and a .tar.gz
+# that runs from wherever it is unpacked. The program carries its shaders and its typeface inside
+# and finds the rest (the demo's model and data) in ../share/tinysft-vk beside its own folder.
+include(GNUInstallDirs)
+set(share ${CMAKE_INSTALL_DATADIR}/tinysft-vk)
+set(docs ${CMAKE_INSTALL_DATADIR}/doc/tinysft-vk)
+
+# Where the .tar.gz brings a library along; the .deb has none there and takes the system's.
+set_target_properties(tinysft-vk PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/tinysft-vk")
+install(TARGETS tinysft-vk RUNTIME)
+install(DIRECTORY assets/base DESTINATION ${share}/assets)
+install(FILES data/dataset.json data/eval.json DESTINATION ${share}/data)
+install(PROGRAMS tools/demo.sh DESTINATION ${share}/tools)
+install(FILES README.md DESTINATION ${docs})
+install(FILES assets/evaluation_screenshot.png DESTINATION ${docs}/assets)
+
+# The licences of the program and of all that is inside it, as Debian states them.
+file(READ LICENSE copyright)
+foreach(package fonts-dejavu-core libcjson-dev libmd-dev libstb-dev libvulkan-volk-dev)
+    if(EXISTS /usr/share/doc/${package}/copyright)
+        file(READ /usr/share/doc/${package}/copyright text)
+        string(APPEND copyright "\n\n---- Inside the program, from Debian's ${package}:\n\n${text}")
+    endif()
+endforeach()
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/package/copyright CONTENT "${copyright}" @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/package/copyright DESTINATION ${docs})
+
+set(TINYSFT_MAINTAINER "the tinysft-vk founders <tinysft-vk@localhost>" CACHE STRING
+    "Who makes the packages, and an address")
+
+# Debian's policy asks for a changelog; releases are told in the repository.
+string(TIMESTAMP now "%a, %d %b %Y %H:%M:%S +0000" UTC)
+file(WRITE ${PROJECT_BINARY_DIR}/package/changelog
+    "tinysft-vk (${PROJECT_VERSION}) unstable; urgency=medium\n\n  * Packaged by CPack.\n\n"
+    " -- ${TINYSFT_MAINTAINER}  ${now}\n")
+execute_process(COMMAND gzip -9nf ${PROJECT_BINARY_DIR}/package/changelog)
+install(FILES ${PROJECT_BINARY_DIR}/package/changelog.gz DESTINATION ${docs})
+
+if(NOT TINYSFT_SANITIZE)
+    set(manual ${PROJECT_BINARY_DIR}/package/tinysft-vk.1.gz)
+    add_custom_command(OUTPUT ${manual}
+        COMMAND ${PROJECT_SOURCE_DIR}/tools/make_manual.sh $<TARGET_FILE:tinysft-vk> ${manual}
+        DEPENDS tinysft-vk ${PROJECT_SOURCE_DIR}/tools/make_manual.sh VERBATIM)
+    add_custom_target(manual ALL DEPENDS ${manual})
+    install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()
+
+set(CPACK_PACKAGE_NAME tinysft-vk)
+set(CPACK_PACKAGE_VENDOR "the tinysft-vk founders")
+set(CPACK_PACKAGE_CONTACT "${TINYSFT_MAINTAINER}")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+string(TOLOWER "${CMAKE_SYSTEM_NAME}-${CMAKE_SYSTEM_PROCESSOR}" platform)
+set(CPACK_PACKAGE_FILE_NAME tinysft-vk-${PROJECT_VERSION}-${platform})
+set(CPACK_STRIP_FILES ON)
+set(CPACK_VERBATIM_VARIABLES ON)
+set(CPACK_GENERATOR TGZ)
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_libraries.cmake)
+set(CPACK_TINYSFT_CJSON_LIBRARY ${CJSON_LINK_LIBRARIES})
+
+find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
+if(DPKG_SHLIBDEPS)
+    list(APPEND CPACK_GENERATOR DEB)
+    set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+    # shlibdeps names libc and libcjson. The Vulkan loader and libcurl are found at run time;
+    # libcurl4 has another package's name since 64-bit time_t (Debian 13, Ubuntu 24.04).
+    set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+    set(CPACK_DEBIAN_PACKAGE_DEPENDS "libvulkan1, libcurl4t64 | libcurl4")
+    set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "mesa-vulkan-drivers | nvidia-vulkan-icd, ca-certificates")
+    set(CPACK_DEBIAN_PACKAGE_SECTION science)
+    set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+    set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"One program for any GPU that has a Vulkan driver, without CUDA or Python:
+ it tunes a Llama and shows side by side what the tuning changed.")
+endif()
+include(CPack)

@@ -1,0 +1,44 @@
+// What is installed beside the program: the demo's model and data, under the names that they have
+// in the repository.
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/cli.h"
+
+#include <string.h>
+#include <unistd.h>
+
+// PREFIX/share/tinysft-vk/PATH of a program that is PREFIX/bin/tinysft-vk.
+static ts_status installed_path(const char *path, ts_text *out, ts_error *err)
+{
+    char program[4096];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    ts_text_clear(out);
+    if (len <= 0) {
+        return TS_OK;
+    }
+    program[len] = '\0';
+    for (int i = 0; i < 2; i++) { // the file's name, its folder's name
+        char *slash = strrchr(program, '/');
+        if (slash == NULL) {
+            return TS_OK;
+        }
+        *slash = '\0';
+    }
+    return ts_text_format(out, err, "%s/share/tinysft-vk/%s", program, path);
+}
+
+ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (!ts_file_exists(path) && path[0] != '/') {
+        TS_TRY(installed_path(path, out, err));
+        if (out->len > 0 && ts_file_exists(out->bytes)) {
+            ts_log(TS_LOG_DEBUG, "%s is taken from %s", path, out->bytes);
+            return TS_OK;
+        }
+    }
+    ts_text_clear(out);
+    status = ts_text_format(out, err, "%s", path);
+out:
+    return status;
+}

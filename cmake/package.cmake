@@ -11,6 +11,8 @@ install(TARGETS tinysft-vk RUNTIME)
 install(DIRECTORY assets/base DESTINATION ${share}/assets)
 install(FILES data/dataset.json data/eval.json DESTINATION ${share}/data)
 install(PROGRAMS tools/demo.sh DESTINATION ${share}/tools)
+install(DIRECTORY tools/colab DESTINATION ${share}/tools USE_SOURCE_PERMISSIONS)
+install(FILES tools/tinysft_vk_colab.ipynb DESTINATION ${share}/tools)
 install(FILES README.md DESTINATION ${docs})
 install(FILES assets/evaluation_screenshot.png DESTINATION ${docs}/assets)
 

@@ -9,7 +9,7 @@ packages=(
     glslc spirv-tools                              # shaders
     libcjson-dev libstb-dev libmd-dev fonts-dejavu-core # JSON, pictures, SHA-256, typeface
     libcurl4-openssl-dev ca-certificates           # downloads
-    libcriterion-dev vulkan-validationlayers       # tests
+    libcriterion-dev vulkan-validationlayers jq    # tests
 )
 
 if ! command -v dpkg-query >/dev/null; then

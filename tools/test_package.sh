@@ -70,7 +70,15 @@ share/tinysft-vk/assets/base/tokenizer.json
 share/tinysft-vk/assets/base/tokenizer_config.json
 share/tinysft-vk/data/dataset.json
 share/tinysft-vk/data/eval.json
+share/tinysft-vk/tools/colab/common.sh
+share/tinysft-vk/tools/colab/data.sh
+share/tinysft-vk/tools/colab/driver.sh
+share/tinysft-vk/tools/colab/evaluate.sh
+share/tinysft-vk/tools/colab/pack.sh
+share/tinysft-vk/tools/colab/program.sh
+share/tinysft-vk/tools/colab/train.sh
 share/tinysft-vk/tools/demo.sh
+share/tinysft-vk/tools/tinysft_vk_colab.ipynb
 END
 }
 

@@ -51,13 +51,13 @@ extern bool ts_cli_verbose;
 struct ts_profile;
 void ts_cli_print_profile(const struct ts_profile *profile);
 
-// Replaces *out by `path` or, where nothing is there and the program brings a file or folder of that
-// name along (../share/tinysft-vk beside its own folder), by the path of that.
+// Replaces *out by `path` or, where nothing is there and the program brings a file or folder of
+// that name along (../share/tinysft-vk beside its own folder), by the path of that.
 ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err);
 
-// The folder of --model, which is one, or comes with the program, or names a model on the hub (data/hub.h): that is downloaded
-// as far as it is not there, with a bar on standard error; its weights too where `weights`.
-// `revision` may be NULL.
+// The folder of --model, which is one, or comes with the program, or names a model on the hub
+// (data/hub.h): that is downloaded as far as it is not there, with a bar on standard error; its
+// weights too where `weights`. `revision` may be NULL.
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
                                ts_text *folder, ts_error *err);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"

@@ -234,7 +234,7 @@ static void set_options(ts_hub *hub, const char *url, struct curl_slist *headers
     ts_curl.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
     ts_curl.easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     ts_curl.easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
-                     hub->params->stall_s > 0 ? (long)hub->params->stall_s : (long)STALL_S);
+                        hub->params->stall_s > 0 ? (long)hub->params->stall_s : (long)STALL_S);
     ts_curl.easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     ts_curl.easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
     ts_curl.easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Step 2: the program, out of the unpacked release these scripts lie in, or built from the repository.
+# Ends by asking it which device it would take.
+# shellcheck source=tools/colab/common.sh
+source "$(dirname "$0")/common.sh"
+released=$home/../../bin/tinysft-vk # of PREFIX/share/tinysft-vk
+
+if [[ -x $released ]]; then
+    ln -sfn "$released" "$program"
+    install_missing libcurl4 ca-certificates ||
+        say "libcurl4 cannot be installed: TinyLlama cannot be downloaded, a folder as MODEL works"
+else
+    cd "$home"
+    say "installing what the build needs"
+    if ! tools/install_packages.sh >"$work/build.log" 2>&1; then
+        if grep -q 'Unable to locate package glslc' "$work/build.log"; then
+            fail "this image has no glslc, so the program cannot be built here (Ubuntu 22.04 has none)" \
+                "Name a release in the first cell instead: the .tar.gz that" \
+                "'cmake --build --preset release --target package' makes on Debian 12 runs here."
+        fi
+        fail "the packages for the build cannot be installed" "$(tail -n 3 "$work/build.log")"
+    fi
+    say "building"
+    { cmake --preset release -DTINYSFT_TESTS=OFF &&
+        cmake --build --preset release --target tinysft-vk; } >>"$work/build.log" 2>&1 ||
+        fail "the build does not go through; the end of $work/build.log:" \
+            "$(tail -n 15 "$work/build.log")"
+    ln -sfn "$home/build/release/tinysft-vk" "$program"
+fi
+
+devices=$("$program" devices 2>&1) ||
+    fail "the program finds no Vulkan device" "$devices" "Run the cell 'Driver' again."
+say "$devices"
+if command -v nvidia-smi >/dev/null && ! grep -q '^chosen: .*\(NVIDIA\|Tesla\)' <<<"$devices"; then
+    fail "there is a GPU, but Vulkan does not offer it" \
+        "The driver's files may be of another version: see $work/apt.log, or start over with" \
+        "Runtime > Disconnect and delete runtime."
+fi

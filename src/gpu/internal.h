@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "gpu/gpu.h"
 #include "gpu/newer.h"
+#include "gpu/pace.h"
 #include "gpu/pipeline.h"
 
 enum { TS_MAX_BINDINGS = 10 };
@@ -30,6 +31,7 @@ struct ts_gpu {
     ts_pipeline_stats pipeline_stats;
     struct ts_pipeline *pipelines; // built so far
     size_t pipeline_count, pipeline_capacity;
+    ts_pace pace;     // of the pipelines, in their order
     bool has_figures; // ts_gpu_pipeline_figures has some
 
     struct {

@@ -51,6 +51,7 @@ void ts_gpu_pipelines_close(ts_gpu *gpu)
         gpu->vk.vkDestroyPipeline(gpu->device, gpu->pipelines[i].handle, NULL);
     }
     free(gpu->pipelines);
+    ts_pace_free(&gpu->pace);
     ts_gpu_cache_close(gpu);
     for (uint32_t n = 0; n <= TS_MAX_BINDINGS; n++) {
         gpu->vk.vkDestroyPipelineLayout(gpu->device, gpu->pipeline_layouts[n], NULL);
@@ -90,7 +91,8 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
     bool sized = key->subgroup_size != 0;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .flags = gpu->has_figures ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
+        .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT | // a long dispatch goes in pieces
+                 (gpu->has_figures ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0),
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = sized ? &subgroups : NULL,
                   .flags =
@@ -125,6 +127,7 @@ ts_status ts_gpu_pipeline(ts_gpu *gpu, const ts_pipeline_key *key, const ts_pipe
     double started_s = ts_clock_s();
     TS_TRY(ts_grow(&gpu->pipelines, &gpu->pipeline_capacity, gpu->pipeline_count + 1,
                    sizeof *gpu->pipelines, err));
+    TS_TRY(ts_pace_reserve(&gpu->pace, gpu->pipeline_count + 1, err));
     TS_TRY(build(gpu, key, &gpu->pipelines[gpu->pipeline_count], err));
     *out = &gpu->pipelines[gpu->pipeline_count++];
     gpu->pipeline_stats.built++;

@@ -34,25 +34,40 @@ void ts_profile_close(ts_profile *profile)
     *profile = (ts_profile){0};
 }
 
+// The first of the next dispatch's two queries.
+static uint32_t next_query(const ts_profile *profile)
+{
+    return 2 * (uint32_t)(profile->recorded % MOST_DISPATCHES);
+}
+
+static bool has_room(const ts_profile *profile)
+{
+    return profile->recorded - profile->collected < MOST_DISPATCHES;
+}
+
 void ts_profile_before(ts_profile *profile, VkCommandBuffer commands, const char *shader)
 {
-    uint32_t i = profile->used;
-    if (i < MOST_DISPATCHES) {
-        profile->labels[i] = shader;
-        profile->gpu->vk.vkCmdResetQueryPool(commands, profile->queries, 2 * i, 2);
+    uint32_t query = next_query(profile);
+    if (has_room(profile)) {
+        profile->labels[query / 2] = shader;
+        profile->gpu->vk.vkCmdResetQueryPool(commands, profile->queries, query, 2);
         profile->gpu->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
-                                             profile->queries, 2 * i);
+                                             profile->queries, query);
     }
 }
 
 void ts_profile_after(ts_profile *profile, VkCommandBuffer commands)
 {
-    uint32_t i = profile->used;
-    if (i < MOST_DISPATCHES) {
+    if (has_room(profile)) {
         profile->gpu->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
-                                             profile->queries, 2 * i + 1);
-        profile->used++;
+                                             profile->queries, next_query(profile) + 1);
+        profile->recorded++;
     }
+}
+
+void ts_profile_drop(ts_profile *profile)
+{
+    profile->recorded = profile->collected;
 }
 
 static ts_profile_row *row_of(ts_profile *profile, const char *shader)
@@ -73,11 +88,12 @@ static int slowest_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-ts_status ts_profile_collect(ts_profile *profile, ts_error *err)
+ts_status ts_profile_collect(ts_profile *profile, uint64_t recorded, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_gpu *gpu = profile->gpu;
-    for (uint32_t i = 0; i < profile->used; i++) {
+    for (; profile->collected < recorded; profile->collected++) {
+        uint32_t i = (uint32_t)(profile->collected % MOST_DISPATCHES);
         uint64_t ticks[2];
         TS_TRY(ts_gpu_check(gpu->vk.vkGetQueryPoolResults(
                                 gpu->device, profile->queries, 2 * i, 2, sizeof ticks, ticks,
@@ -87,7 +103,6 @@ ts_status ts_profile_collect(ts_profile *profile, ts_error *err)
         row->dispatches++;
         row->seconds += 1e-9 * (double)gpu->caps.timestamp_ns * (double)(ticks[1] - ticks[0]);
     }
-    profile->used = 0;
     qsort(profile->rows, profile->row_count, sizeof *profile->rows, slowest_first);
 out:
     return status;

@@ -14,8 +14,8 @@ typedef struct ts_profile_row {
 typedef struct ts_profile {
     ts_gpu *gpu;
     VkQueryPool queries;
-    const char **labels; // of the dispatches of the present run
-    uint32_t used;       // dispatches of the present run that have timestamps
+    const char **labels;          // a ring, as the queries are
+    uint64_t recorded, collected; // dispatches since it was opened
     ts_profile_row rows[64];
     size_t row_count;
 } ts_profile;
@@ -23,10 +23,13 @@ typedef struct ts_profile {
 ts_status ts_profile_open(ts_gpu *gpu, ts_profile *out, ts_error *err);
 void ts_profile_close(ts_profile *profile);
 
-// Around a dispatch, while recording. Past the pool's size dispatches go unmeasured.
+// Around a dispatch, while recording. Where too many wait to be collected it goes unmeasured.
 void ts_profile_before(ts_profile *profile, VkCommandBuffer commands, const char *shader);
 void ts_profile_after(ts_profile *profile, VkCommandBuffer commands);
-// After the device is done: adds the run's times to the rows, slowest first.
-ts_status ts_profile_collect(ts_profile *profile, ts_error *err);
+// After the device is done with the first `recorded` dispatches: adds their times to the rows,
+// slowest first.
+ts_status ts_profile_collect(ts_profile *profile, uint64_t recorded, ts_error *err);
+// Forgets dispatches that were recorded but never sent.
+void ts_profile_drop(ts_profile *profile);
 
 #endif

@@ -1,15 +1,12 @@
 #include "gpu/recorder.h"
 
 #include "base/memory.h"
-#include "gpu/internal.h"
+#include "gpu/submits.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-// A command buffer is sent off after this many dispatches, so that the device starts while the
-// host records on, and no submission grows long enough for a watchdog.
-enum { DISPATCHES_PER_SUBMIT = 64, SETS_PER_POOL = 256 };
 
 // A range of a buffer that something since the last barrier reads or writes.
 struct touched {
@@ -20,20 +17,11 @@ struct touched {
 
 struct ts_recorder {
     ts_gpu *gpu;
-    VkCommandPool command_pool;
-    VkCommandBuffer *commands; // reused from run to run
-    size_t command_count, command_capacity, command_used;
-    bool recording; // commands[command_used - 1] is open
-    uint32_t dispatches_in_command;
-    VkDescriptorPool *set_pools; // reused from run to run
-    size_t pool_count, pool_capacity, pool_used;
-    uint32_t sets_in_pool;
-    VkFence fence;
+    ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
-    ts_error failure; // the first since the last run; code TS_OK: none
+    ts_error failure; // the first since the last send; code TS_OK: none
     ts_recorder_stats stats;
-    ts_profile *profile; // NULL: not profiling
 };
 
 ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
@@ -42,17 +30,9 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
     ts_recorder *recorder = NULL;
     TS_TRY(ts_alloc(1, sizeof *recorder, &recorder, err));
     recorder->gpu = gpu;
-    if (gpu->mirror || gpu->rehearsing) {
-        goto out;
+    if (!gpu->mirror && !gpu->rehearsing) {
+        TS_TRY(ts_submits_open(gpu, &recorder->submits, err));
     }
-    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                          .queueFamilyIndex = gpu->queue_family};
-    TS_TRY(
-        ts_gpu_check(gpu->vk.vkCreateCommandPool(gpu->device, &pool, NULL, &recorder->command_pool),
-                     "vkCreateCommandPool", err));
-    const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    TS_TRY(ts_gpu_check(gpu->vk.vkCreateFence(gpu->device, &fence, NULL, &recorder->fence),
-                        "vkCreateFence", err));
 out:
     if (status != TS_OK) {
         ts_recorder_close(recorder);
@@ -67,17 +47,7 @@ void ts_recorder_close(ts_recorder *recorder)
     if (recorder == NULL) {
         return;
     }
-    ts_gpu *gpu = recorder->gpu;
-    if (!gpu->mirror && !gpu->rehearsing) {
-        gpu->vk.vkQueueWaitIdle(gpu->queue);
-        for (size_t i = 0; i < recorder->pool_count; i++) {
-            gpu->vk.vkDestroyDescriptorPool(gpu->device, recorder->set_pools[i], NULL);
-        }
-        gpu->vk.vkDestroyCommandPool(gpu->device, recorder->command_pool, NULL);
-        gpu->vk.vkDestroyFence(gpu->device, recorder->fence, NULL);
-    }
-    free(recorder->commands);
-    free(recorder->set_pools);
+    ts_submits_close(&recorder->submits);
     free(recorder->touched);
     free(recorder);
 }
@@ -89,12 +59,22 @@ ts_gpu *ts_recorder_gpu(const ts_recorder *recorder)
 
 ts_recorder_stats ts_recorder_statistics(const ts_recorder *recorder)
 {
-    return recorder->stats;
+    ts_recorder_stats stats = recorder->stats;
+    stats.submits = recorder->submits.sent;
+    stats.busy_s = recorder->submits.busy_s;
+    stats.longest_s = recorder->submits.longest_s;
+    return stats;
 }
 
 void ts_recorder_profile(ts_recorder *recorder, ts_profile *profile)
 {
-    recorder->profile = profile;
+    assert(!recorder->submits.recording && recorder->submits.done == recorder->submits.sent);
+    recorder->submits.profile = profile;
+}
+
+void ts_recorder_limit(ts_recorder *recorder, double seconds)
+{
+    recorder->submits.full_s = seconds;
 }
 
 void ts_recorder_fail(ts_recorder *recorder, const ts_error *error)
@@ -107,101 +87,6 @@ void ts_recorder_fail(ts_recorder *recorder, const ts_error *error)
 static bool failed(const ts_recorder *recorder)
 {
     return recorder->failure.code != TS_OK;
-}
-
-static ts_status allocate_command_buffer(ts_recorder *recorder, ts_error *err)
-{
-    ts_gpu *gpu = recorder->gpu;
-    ts_status status = TS_OK;
-    TS_TRY(ts_grow(&recorder->commands, &recorder->command_capacity, recorder->command_count + 1,
-                   sizeof *recorder->commands, err));
-    const VkCommandBufferAllocateInfo info = {.sType =
-                                                  VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                              .commandPool = recorder->command_pool,
-                                              .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                              .commandBufferCount = 1};
-    TS_TRY(ts_gpu_check(gpu->vk.vkAllocateCommandBuffers(
-                            gpu->device, &info, &recorder->commands[recorder->command_count]),
-                        "vkAllocateCommandBuffers", err));
-    recorder->command_count++;
-out:
-    return status;
-}
-
-// The open command buffer; begins one when none is.
-static ts_status command_buffer(ts_recorder *recorder, VkCommandBuffer *out, ts_error *err)
-{
-    ts_status status = TS_OK;
-    if (!recorder->recording) {
-        if (recorder->command_used == recorder->command_count) {
-            TS_TRY(allocate_command_buffer(recorder, err));
-        }
-        const VkCommandBufferBeginInfo begin = {
-            .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-            .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
-        TS_TRY(ts_gpu_check(recorder->gpu->vk.vkBeginCommandBuffer(
-                                recorder->commands[recorder->command_used], &begin),
-                            "vkBeginCommandBuffer", err));
-        recorder->command_used++;
-        recorder->recording = true;
-        recorder->dispatches_in_command = 0;
-    }
-    *out = recorder->commands[recorder->command_used - 1];
-out:
-    return status;
-}
-
-static ts_status submit(ts_recorder *recorder, VkFence fence, ts_error *err)
-{
-    ts_gpu *gpu = recorder->gpu;
-    ts_status status = TS_OK;
-    VkCommandBuffer commands = recorder->commands[recorder->command_used - 1];
-    recorder->recording = false;
-    TS_TRY(ts_gpu_check(gpu->vk.vkEndCommandBuffer(commands), "vkEndCommandBuffer", err));
-    const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                               .commandBufferCount = 1,
-                               .pCommandBuffers = &commands};
-    TS_TRY(ts_gpu_check(gpu->vk.vkQueueSubmit(gpu->queue, 1, &info, fence), "vkQueueSubmit", err));
-    recorder->stats.submits++;
-out:
-    return status;
-}
-
-static ts_status descriptor_set(ts_recorder *recorder, uint32_t bindings, VkDescriptorSet *out,
-                                ts_error *err)
-{
-    ts_gpu *gpu = recorder->gpu;
-    ts_status status = TS_OK;
-    if (recorder->pool_used == 0 || recorder->sets_in_pool == SETS_PER_POOL) {
-        if (recorder->pool_used == recorder->pool_count) {
-            TS_TRY(ts_grow(&recorder->set_pools, &recorder->pool_capacity, recorder->pool_count + 1,
-                           sizeof *recorder->set_pools, err));
-            const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                               .descriptorCount = SETS_PER_POOL * TS_MAX_BINDINGS};
-            const VkDescriptorPoolCreateInfo info = {
-                .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                .maxSets = SETS_PER_POOL,
-                .poolSizeCount = 1,
-                .pPoolSizes = &size};
-            TS_TRY(ts_gpu_check(
-                gpu->vk.vkCreateDescriptorPool(gpu->device, &info, NULL,
-                                               &recorder->set_pools[recorder->pool_count]),
-                "vkCreateDescriptorPool", err));
-            recorder->pool_count++;
-        }
-        recorder->pool_used++;
-        recorder->sets_in_pool = 0;
-    }
-    const VkDescriptorSetAllocateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-        .descriptorPool = recorder->set_pools[recorder->pool_used - 1],
-        .descriptorSetCount = 1,
-        .pSetLayouts = &gpu->set_layouts[bindings]};
-    TS_TRY(ts_gpu_check(gpu->vk.vkAllocateDescriptorSets(gpu->device, &info, out),
-                        "vkAllocateDescriptorSets", err));
-    recorder->sets_in_pool++;
-out:
-    return status;
 }
 
 static bool conflicts(const ts_recorder *recorder, const ts_view *view, ts_access access)
@@ -261,15 +146,21 @@ out:
     return status;
 }
 
-static ts_status bind_views(ts_recorder *recorder, VkCommandBuffer commands,
-                            const ts_dispatch *dispatch, VkPipelineLayout layout, ts_error *err)
+static ts_status bind_views(ts_gpu *gpu, ts_submit *submit, const ts_dispatch *dispatch,
+                            VkPipelineLayout layout, ts_error *err)
 {
-    ts_gpu *gpu = recorder->gpu;
     ts_status status = TS_OK;
     VkDescriptorSet set;
     VkDescriptorBufferInfo buffers[TS_MAX_BINDINGS];
     VkWriteDescriptorSet writes[TS_MAX_BINDINGS];
-    TS_TRY(descriptor_set(recorder, dispatch->view_count, &set, err));
+    const VkDescriptorSetAllocateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+        .descriptorPool = submit->sets,
+        .descriptorSetCount = 1,
+        .pSetLayouts = &gpu->set_layouts[dispatch->view_count]};
+    TS_TRY(ts_gpu_check(gpu->vk.vkAllocateDescriptorSets(gpu->device, &info, &set),
+                        "vkAllocateDescriptorSets", err));
+    submit->set_count++;
     for (uint32_t i = 0; i < dispatch->view_count; i++) {
         const ts_view *view = &dispatch->views[i];
         if (view->bytes > gpu->caps.max_binding_bytes) {
@@ -290,48 +181,93 @@ static ts_status bind_views(ts_recorder *recorder, VkCommandBuffer commands,
                                            .pBufferInfo = &buffers[i]};
     }
     gpu->vk.vkUpdateDescriptorSets(gpu->device, dispatch->view_count, writes, 0, NULL);
-    gpu->vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &set, 0,
-                                    NULL);
+    gpu->vk.vkCmdBindDescriptorSets(submit->commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1,
+                                    &set, 0, NULL);
 out:
     return status;
 }
 
+// A dispatch whose submit must be found: its pipeline, and that pipeline's number for the pace.
+struct job {
+    const ts_dispatch *dispatch;
+    const ts_pipeline *pipeline;
+    uint32_t number;
+};
+
+// The workgroups [begin, end) of dimension `split`, all of the others.
+static ts_status record_piece(ts_recorder *recorder, const struct job *job, int split,
+                              uint32_t begin, uint32_t end, ts_error *err)
+{
+    ts_gpu *gpu = recorder->gpu;
+    ts_status status = TS_OK;
+    const ts_dispatch *dispatch = job->dispatch;
+    ts_profile *profile = recorder->submits.profile;
+    uint32_t base[3] = {0},
+             count[3] = {dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]};
+    ts_submit *submit;
+    base[split] = begin;
+    count[split] = end - begin;
+    double work = dispatch->work * count[split] / dispatch->groups[split];
+    if (!ts_submits_has_room(&recorder->submits, ts_pace_estimate(&gpu->pace, job->number, work))) {
+        TS_TRY(ts_submits_send(&recorder->submits, err));
+    }
+    TS_TRY(ts_submits_current(&recorder->submits, &submit, err));
+    if (begin == 0) {
+        TS_TRY(order(recorder, submit->commands, dispatch->views, dispatch->access,
+                     dispatch->view_count, err));
+    }
+    gpu->vk.vkCmdBindPipeline(submit->commands, VK_PIPELINE_BIND_POINT_COMPUTE,
+                              job->pipeline->handle);
+    TS_TRY(bind_views(gpu, submit, dispatch, job->pipeline->layout, err));
+    if (dispatch->push_count > 0) {
+        gpu->vk.vkCmdPushConstants(
+            submit->commands, job->pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+            dispatch->push_count * (uint32_t)sizeof(uint32_t), dispatch->push);
+    }
+    if (profile != NULL) {
+        ts_profile_before(profile, submit->commands, dispatch->pipeline.name);
+    }
+    if (count[split] == dispatch->groups[split]) { // the one that all validation layers look at
+        gpu->vk.vkCmdDispatch(submit->commands, count[0], count[1], count[2]);
+    } else {
+        gpu->vk.vkCmdDispatchBase(submit->commands, base[0], base[1], base[2], count[0], count[1],
+                                  count[2]);
+    }
+    if (profile != NULL) {
+        ts_profile_after(profile, submit->commands);
+    }
+    ts_pace_add(&gpu->pace, &submit->tally, job->number, work);
+out:
+    return status;
+}
+
+// Workgroups know nothing of each other, so a dispatch in pieces writes the same bytes. It is split
+// along y where it has any: x may be half of a folded grid (shaders/include/grid.glsl).
 static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch, ts_error *err)
 {
     ts_gpu *gpu = recorder->gpu;
     ts_status status = TS_OK;
-    VkCommandBuffer commands;
-    const ts_pipeline *pipeline;
+    struct job job = {.dispatch = dispatch};
     for (uint32_t i = 0; i < 3; i++) {
         if (dispatch->groups[i] == 0 || dispatch->groups[i] > gpu->caps.max_groups[i]) {
             TS_FAIL(TS_ERR_UNSUPPORTED, "shader %s: %u workgroups in dimension %u, allowed 1 to %u",
                     dispatch->pipeline.name, dispatch->groups[i], i, gpu->caps.max_groups[i]);
         }
     }
-    TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &pipeline, err));
+    TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &job.pipeline, err));
     if (gpu->rehearsing) {
         goto out;
     }
-    TS_TRY(command_buffer(recorder, &commands, err));
-    TS_TRY(order(recorder, commands, dispatch->views, dispatch->access, dispatch->view_count, err));
-    gpu->vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
-    TS_TRY(bind_views(recorder, commands, dispatch, pipeline->layout, err));
-    if (dispatch->push_count > 0) {
-        gpu->vk.vkCmdPushConstants(commands, pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                                   dispatch->push_count * (uint32_t)sizeof(uint32_t),
-                                   dispatch->push);
-    }
-    if (recorder->profile != NULL) {
-        ts_profile_before(recorder->profile, commands, dispatch->pipeline.name);
-    }
-    gpu->vk.vkCmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
-    if (recorder->profile != NULL) {
-        ts_profile_after(recorder->profile, commands);
+    job.number = (uint32_t)(job.pipeline - gpu->pipelines);
+    int split = dispatch->groups[1] > 1 ? 1 : 0;
+    double seconds = ts_pace_estimate(&gpu->pace, job.number, dispatch->work);
+    double wanted = fmin(ceil(seconds / recorder->submits.full_s), dispatch->groups[split]);
+    uint64_t pieces = wanted > 1 ? (uint64_t)wanted : 1, count = dispatch->groups[split];
+    for (uint64_t i = 0; i < pieces; i++) {
+        TS_TRY(record_piece(recorder, &job, split, (uint32_t)(count * i / pieces),
+                            (uint32_t)(count * (i + 1) / pieces), err));
     }
     recorder->stats.dispatches++;
-    if (++recorder->dispatches_in_command == DISPATCHES_PER_SUBMIT) {
-        TS_TRY(submit(recorder, VK_NULL_HANDLE, err));
-    }
 out:
     return status;
 }
@@ -356,19 +292,20 @@ void ts_recorder_copy(ts_recorder *recorder, ts_view from, ts_view to)
         memmove(ts_view_host(to), ts_view_host(from), from.bytes);
         return;
     }
-    VkCommandBuffer commands;
+    ts_submit *submit;
     if (failed(recorder) || recorder->gpu->rehearsing) {
         return;
     }
-    if (command_buffer(recorder, &commands, &err) != TS_OK ||
-        order(recorder, commands, (ts_view[]){from, to}, (ts_access[]){TS_READ, TS_WRITE}, 2,
-              &err) != TS_OK) {
+    if (ts_submits_current(&recorder->submits, &submit, &err) != TS_OK ||
+        order(recorder, submit->commands, (ts_view[]){from, to}, (ts_access[]){TS_READ, TS_WRITE},
+              2, &err) != TS_OK) {
         ts_recorder_fail(recorder, &err);
         return;
     }
     const VkBufferCopy region = {
         .srcOffset = from.offset, .dstOffset = to.offset, .size = from.bytes};
-    recorder->gpu->vk.vkCmdCopyBuffer(commands, from.buffer->handle, to.buffer->handle, 1, &region);
+    recorder->gpu->vk.vkCmdCopyBuffer(submit->commands, from.buffer->handle, to.buffer->handle, 1,
+                                      &region);
 }
 
 void ts_recorder_zero(ts_recorder *recorder, ts_view view)
@@ -378,74 +315,53 @@ void ts_recorder_zero(ts_recorder *recorder, ts_view view)
         memset(ts_view_host(view), 0, view.bytes);
         return;
     }
-    VkCommandBuffer commands;
+    ts_submit *submit;
     if (failed(recorder) || recorder->gpu->rehearsing) {
         return;
     }
-    if (command_buffer(recorder, &commands, &err) != TS_OK ||
-        order(recorder, commands, &view, (ts_access[]){TS_WRITE}, 1, &err) != TS_OK) {
+    if (ts_submits_current(&recorder->submits, &submit, &err) != TS_OK ||
+        order(recorder, submit->commands, &view, (ts_access[]){TS_WRITE}, 1, &err) != TS_OK) {
         ts_recorder_fail(recorder, &err);
         return;
     }
-    recorder->gpu->vk.vkCmdFillBuffer(commands, view.buffer->handle, view.offset,
+    recorder->gpu->vk.vkCmdFillBuffer(submit->commands, view.buffer->handle, view.offset,
                                       ts_align_up(view.bytes, 4), 0);
 }
 
-// Makes what the device wrote visible to the host, sends the last commands and waits.
-static ts_status finish(ts_recorder *recorder, ts_error *err)
+ts_status ts_recorder_send(ts_recorder *recorder, uint64_t *ticket, ts_error *err)
 {
-    ts_gpu *gpu = recorder->gpu;
     ts_status status = TS_OK;
-    VkCommandBuffer commands;
-    TS_TRY(command_buffer(recorder, &commands, err));
-    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                     .srcAccessMask =
-                                         VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-                                     .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    gpu->vk.vkCmdPipelineBarrier(
-        commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-        VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
-    TS_TRY(submit(recorder, recorder->fence, err));
-    TS_TRY(
-        ts_gpu_check(gpu->vk.vkWaitForFences(gpu->device, 1, &recorder->fence, VK_TRUE, UINT64_MAX),
-                     "vkWaitForFences", err));
-    TS_TRY(ts_gpu_check(gpu->vk.vkResetFences(gpu->device, 1, &recorder->fence), "vkResetFences",
-                        err));
-out:
+    if (failed(recorder)) {
+        *err = recorder->failure;
+        status = err->code;
+    } else {
+        status = ts_submits_send(&recorder->submits, err);
+    }
+    if (status != TS_OK) {
+        ts_submits_drop(&recorder->submits);
+        recorder->touched_count = 0;
+        recorder->failure = (ts_error){0};
+    }
+    *ticket = recorder->submits.sent;
+    return status;
+}
+
+ts_status ts_recorder_wait(ts_recorder *recorder, uint64_t ticket, ts_error *err)
+{
+    ts_submits *submits = &recorder->submits;
+    ts_status status = ts_submits_wait(submits, ticket, err);
+    if (status != TS_OK) {
+        ts_submits_drop(submits);
+    }
+    if (submits->done == submits->sent && !submits->recording) {
+        recorder->touched_count = 0; // the host has waited for it all
+    }
     return status;
 }
 
 ts_status ts_recorder_run(ts_recorder *recorder, ts_error *err)
 {
-    ts_gpu *gpu = recorder->gpu;
-    ts_status status = TS_OK;
-    if (gpu->mirror) {
-        return TS_OK;
-    }
-    if (failed(recorder)) {
-        *err = recorder->failure;
-        status = err->code;
-    }
-    if (gpu->rehearsing) {
-        recorder->failure = (ts_error){0};
-        return status;
-    }
-    if (status != TS_OK) {
-        gpu->vk.vkQueueWaitIdle(gpu->queue); // what was sent before the failure
-    } else {
-        status = finish(recorder, err);
-        if (status == TS_OK && recorder->profile != NULL) {
-            status = ts_profile_collect(recorder->profile, err);
-        }
-    }
-    recorder->failure = (ts_error){0};
-    recorder->recording = false;
-    recorder->command_used = 0;
-    recorder->pool_used = 0;
-    recorder->touched_count = 0;
-    for (size_t i = 0; i < recorder->pool_count; i++) {
-        gpu->vk.vkResetDescriptorPool(gpu->device, recorder->set_pools[i], 0);
-    }
-    gpu->vk.vkResetCommandPool(gpu->device, recorder->command_pool, 0);
-    return status;
+    uint64_t ticket;
+    ts_status status = ts_recorder_send(recorder, &ticket, err);
+    return status == TS_OK ? ts_recorder_wait(recorder, ticket, err) : status;
 }

@@ -21,6 +21,7 @@ struct ts_dispatch {
     uint32_t push[32]; // push constants, 4 bytes each
     uint32_t push_count;
     uint32_t groups[3];
+    double work; // multiply-adds, or elements moved: what its time goes by, for one pipeline
     void (*mirror)(const ts_dispatch *dispatch); // the same in C, for the mirror device
 };
 
@@ -35,15 +36,26 @@ void ts_recorder_copy(ts_recorder *recorder, ts_view from, ts_view to); // equal
 void ts_recorder_zero(ts_recorder *recorder, ts_view view);
 void ts_recorder_fail(ts_recorder *recorder, const ts_error *error);
 
-// Sends everything recorded since the last call and waits until the device has done it.
+// Recorded work goes off in submits of bounded length, a dispatch that is too long for one in
+// several pieces (pace.h). ts_recorder_send sends the rest; *ticket is what to wait for until all
+// that was recorded so far is done (UINT64_MAX: all that was sent). Until then the host keeps away
+// from what it touches.
+ts_status ts_recorder_send(ts_recorder *recorder, uint64_t *ticket, ts_error *err);
+ts_status ts_recorder_wait(ts_recorder *recorder, uint64_t ticket, ts_error *err);
+// Both: sends everything and waits until the device has done it.
 ts_status ts_recorder_run(ts_recorder *recorder, ts_error *err);
 
-// From now on every dispatch is timed into `profile` (borrowed; NULL: no longer).
+// How many seconds of estimated work a submit may hold [TS_PACE_FULL_S].
+void ts_recorder_limit(ts_recorder *recorder, double seconds);
+
+// From now on every dispatch is timed into `profile` (borrowed; NULL: no longer). Nothing may be
+// recorded or on its way.
 void ts_recorder_profile(ts_recorder *recorder, ts_profile *profile);
 
 // Totals since the recorder was opened.
 typedef struct ts_recorder_stats {
     uint64_t dispatches, barriers, submits;
+    double busy_s, longest_s; // time of submits on the device, as far as measured: sum, longest one
 } ts_recorder_stats;
 ts_recorder_stats ts_recorder_statistics(const ts_recorder *recorder);
 

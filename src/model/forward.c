@@ -34,7 +34,7 @@ void ts_pass_rope(const ts_pass *pass, uint32_t rows, uint32_t heads, float sign
     uint32_t dim = model->config.head_dim;
     ts_rope(model->recorder, &(struct ts_rope_args){
                                  .x = x,
-                                 .position = pass->position,
+                                 .position = pass->io.position,
                                  .table = model->rope,
                                  .rows = rows,
                                  .heads = heads,
@@ -73,8 +73,8 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
                                           .q = state->q,
                                           .k = cache->k[layer],
                                           .v = cache->v[layer],
-                                          .first = pass->first,
-                                          .last = pass->last,
+                                          .first = pass->io.first,
+                                          .last = pass->io.last,
                                           .o = state->o,
                                           .rows = rows,
                                           .kv_rows = cache->rows,
@@ -91,8 +91,8 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
                                .q = state->q,
                                .k = state->k,
                                .v = state->v,
-                               .first = pass->first,
-                               .last = pass->last,
+                               .first = pass->io.first,
+                               .last = pass->io.last,
                                .o = state->o,
                                .lse = state->lse,
                                .rows = rows,
@@ -165,8 +165,8 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
     const ts_model_config *config = &model->config;
     bool in_file = model->embedding_in_file;
     ts_embed(model->recorder,
-             &(struct ts_embed_args){.ids = pass->ids,
-                                     .table = in_file ? pass->table : model->embedding,
+             &(struct ts_embed_args){.ids = pass->io.ids,
+                                     .table = in_file ? pass->io.table : model->embedding,
                                      .y = pass->layers[0].x,
                                      .rows = rows,
                                      .cols = config->hidden,

@@ -153,31 +153,41 @@ static ts_status place_gradients(ts_pass *pass, ts_error *err)
     return grant(&pass->device, TS_F32, wishes, adapter->dropout > 0 ? 2 : 1, err);
 }
 
+static ts_status place_io(ts_pass *pass, ts_pass_io *io, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
+    const struct wish indices[] = {{&io->ids, n},  {&io->position, n}, {&io->first, n},
+                                   {&io->last, n}, {&io->end, n},      {&io->loss_row, m},
+                                   {&io->label, m}};
+    TS_TRY(grant(&pass->host, TS_U32, indices, TS_COUNT(indices), err));
+    TS_TRY(ts_gpu_alloc(&pass->host, TS_F32, m, &io->loss, err));
+    if (pass->model->embedding_in_file) {
+        TS_TRY(ts_gpu_alloc(&pass->host, pass->model->embedding_dtype,
+                            n * pass->model->config.hidden, &io->table, err));
+    }
+out:
+    return status;
+}
+
 static ts_status place(ts_pass *pass, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
-    const struct wish indices[] = {{&pass->ids, n},  {&pass->position, n}, {&pass->first, n},
-                                   {&pass->last, n}, {&pass->end, n},      {&pass->loss_row, m},
-                                   {&pass->label, m}};
     const struct wish work[] = {
         {&pass->x, n * c->hidden},
         {&pass->norm, ts_max_u64(n, m) * c->hidden},
         {&pass->picked_rstd, m},
     };
-    TS_TRY(grant(&pass->host, TS_U32, indices, TS_COUNT(indices), err));
-    TS_TRY(ts_gpu_alloc(&pass->host, TS_F32, m, &pass->loss, err));
-    if (pass->model->embedding_in_file) {
-        TS_TRY(ts_gpu_alloc(&pass->host, pass->model->embedding_dtype, n * c->hidden, &pass->table,
-                            err));
-    }
+    TS_TRY(place_io(pass, &pass->io, err));
     TS_TRY(grant(&pass->device, TS_F32, work, TS_COUNT(work), err));
     pass->picked_norm = pass->norm; // no layer's norm is needed any more
     TS_TRY(place_scratch(pass, err));
     TS_TRY(place_layers(pass, err));
     if (pass->limits.training) {
         TS_TRY(place_gradients(pass, err));
+        TS_TRY(place_io(pass, &pass->other, err));
     }
 out:
     return status;
@@ -241,9 +251,9 @@ static ts_status upload_table(ts_pass *pass, const ts_batch *batch, ts_error *er
     uint64_t hidden = model->config.hidden, row_bytes = hidden * ts_dtype_bytes(rows->dtype);
     for (uint32_t i = 0; i < batch->rows; i++) {
         const unsigned char *row = (const unsigned char *)rows->bytes + batch->ids[i] * row_bytes;
-        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->table, i * hidden, hidden), row,
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.table, i * hidden, hidden), row,
                              row_bytes, err));
-        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->ids, i, 1), &i, sizeof i, err));
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.ids, i, 1), &i, sizeof i, err));
     }
     ts_safetensors_release(model->file, rows); // its pages would gather from batch to batch
 out:
@@ -264,14 +274,15 @@ static ts_status upload_batch(ts_pass *pass, const ts_batch *batch, ts_error *er
                     batch->ids[i], pass->model->config.vocab);
         }
     }
-    TS_TRY(pass->model->embedding_in_file ? upload_table(pass, batch, err)
-                                          : ts_gpu_upload(gpu, pass->ids, batch->ids, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->position, batch->position, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->first, batch->first, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->last, batch->last, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->end, batch->end, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->loss_row, batch->loss_row, losses, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->label, batch->label, losses, err));
+    TS_TRY(pass->model->embedding_in_file
+               ? upload_table(pass, batch, err)
+               : ts_gpu_upload(gpu, pass->io.ids, batch->ids, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.position, batch->position, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.first, batch->first, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.last, batch->last, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.end, batch->end, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.loss_row, batch->loss_row, losses, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.label, batch->label, losses, err));
 out:
     return status;
 }
@@ -282,7 +293,7 @@ static void pick_rows(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden;
     ts_gather_rows(model->recorder, &(struct ts_gather_rows_args){.x = pass->x,
-                                                                  .index = pass->loss_row,
+                                                                  .index = pass->io.loss_row,
                                                                   .y = pass->picked,
                                                                   .rows = loss_rows,
                                                                   .cols = hidden,
@@ -317,8 +328,8 @@ static void loss_chunks(ts_pass *pass, uint32_t loss_rows, bool gradient, float 
         chunk_logits(pass, from, count);
         ts_cross_entropy(model->recorder, &(struct ts_cross_entropy_args){
                                               .logits = pass->logits,
-                                              .label = ts_view_slice(pass->label, from, count),
-                                              .loss = ts_view_slice(pass->loss, from, count),
+                                              .label = ts_view_slice(pass->io.label, from, count),
+                                              .loss = ts_view_slice(pass->io.loss, from, count),
                                               .rows = count,
                                               .vocab = vocab,
                                               .gradient = gradient,
@@ -351,7 +362,7 @@ static void loss_rows_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
                                                            .cols = hidden});
     ts_recorder_zero(model->recorder, ts_view_slice(pass->dx, 0, (uint64_t)rows * hidden));
     ts_scatter_rows(model->recorder, &(struct ts_scatter_rows_args){.x = dinput,
-                                                                    .index = pass->loss_row,
+                                                                    .index = pass->io.loss_row,
                                                                     .y = pass->dx,
                                                                     .rows = loss_rows,
                                                                     .cols = hidden,
@@ -369,8 +380,8 @@ ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts
     pick_rows(pass, batch->rows, batch->loss_rows);
     loss_chunks(pass, batch->loss_rows, false, 0);
     TS_TRY(ts_recorder_run(pass->model->recorder, err));
-    TS_TRY(ts_gpu_download(pass->model->gpu, pass->loss, losses, batch->loss_rows * sizeof *losses,
-                           err));
+    TS_TRY(ts_gpu_download(pass->model->gpu, pass->io.loss, losses,
+                           batch->loss_rows * sizeof *losses, err));
 out:
     return status;
 }
@@ -391,27 +402,51 @@ ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, t
     return status;
 }
 
+ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
+                                   uint64_t dropout_seed, ts_error *err)
+{
+    ts_status status = TS_OK;
+    assert(pass->limits.training && pass->unread < 2);
+    const ts_pass_io before = pass->io;
+    pass->io = pass->other;
+    pass->other = before;
+    pass->io.loss_rows = batch->loss_rows;
+    if (batch->loss_rows > 0) {
+        pass->dropout_seed = dropout_seed;
+        TS_TRY(upload_batch(pass, batch, err));
+        ts_pass_record_forward(pass, batch->rows, true);
+        pick_rows(pass, batch->rows, batch->loss_rows);
+        loss_chunks(pass, batch->loss_rows, true, gradient_scale);
+        loss_rows_backward(pass, batch->rows, batch->loss_rows);
+        ts_pass_record_backward(pass, batch->rows);
+    }
+out:
+    pass->unread = status == TS_OK ? pass->unread + 1 : 0;
+    return status;
+}
+
+ts_status ts_pass_read_loss(ts_pass *pass, double *loss_sum, ts_error *err)
+{
+    assert(pass->unread > 0);
+    const ts_pass_io *io = pass->unread == 2 ? &pass->other : &pass->io;
+    ts_status status = ts_gpu_download(pass->model->gpu, io->loss, pass->host_loss,
+                                       io->loss_rows * sizeof *pass->host_loss, err);
+    *loss_sum = status == TS_OK ? sum_of(pass->host_loss, io->loss_rows) : 0;
+    pass->unread = status == TS_OK ? pass->unread - 1 : 0;
+    return status;
+}
+
 ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
                             uint64_t dropout_seed, double *loss_sum, ts_error *err)
 {
     ts_status status = TS_OK;
-    assert(pass->limits.training);
+    assert(pass->unread == 0);
     *loss_sum = 0;
-    if (batch->loss_rows == 0) {
-        return TS_OK;
-    }
-    pass->dropout_seed = dropout_seed;
-    TS_TRY(upload_batch(pass, batch, err));
-    ts_pass_record_forward(pass, batch->rows, true);
-    pick_rows(pass, batch->rows, batch->loss_rows);
-    loss_chunks(pass, batch->loss_rows, true, gradient_scale);
-    loss_rows_backward(pass, batch->rows, batch->loss_rows);
-    ts_pass_record_backward(pass, batch->rows);
+    TS_TRY(ts_pass_record_gradients(pass, batch, gradient_scale, dropout_seed, err));
     TS_TRY(ts_recorder_run(pass->model->recorder, err));
-    TS_TRY(ts_gpu_download(pass->model->gpu, pass->loss, pass->host_loss,
-                           batch->loss_rows * sizeof *pass->host_loss, err));
-    *loss_sum = sum_of(pass->host_loss, batch->loss_rows);
+    TS_TRY(ts_pass_read_loss(pass, loss_sum, err));
 out:
+    pass->unread = 0;
     return status;
 }
 
@@ -446,12 +481,12 @@ ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_
         chunk_logits(pass, from, count);
         ts_argmax(model->recorder,
                   &(struct ts_argmax_args){.logits = pass->logits,
-                                           .best = ts_view_slice(pass->label, from, count),
+                                           .best = ts_view_slice(pass->io.label, from, count),
                                            .rows = count,
                                            .vocab = model->config.vocab});
     }
     TS_TRY(ts_recorder_run(model->recorder, err));
-    TS_TRY(ts_gpu_download(model->gpu, pass->label, next, batch->loss_rows * sizeof *next, err));
+    TS_TRY(ts_gpu_download(model->gpu, pass->io.label, next, batch->loss_rows * sizeof *next, err));
 out:
     return status;
 }

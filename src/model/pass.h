@@ -33,16 +33,24 @@ typedef struct ts_kv_cache {
     bool attend;    // batch rows attend to cache rows first .. last, not to each other
 } ts_kv_cache;
 
+// What the host writes for a batch and reads of it.
+typedef struct ts_pass_io {
+    ts_view ids, position, first, last, end; // [N] INDEX
+    ts_view table;           // [N, H] the rows of an embedding that stays in its file
+    ts_view loss_row, label; // [M] INDEX; ts_pass_next answers in label
+    ts_view loss;            // [M]
+    uint32_t loss_rows;      // of the batch
+} ts_pass_io;
+
 typedef struct ts_pass {
     ts_model *model;
     ts_pass_limits limits;
     const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
     ts_gpu_arena device, host;
-    ts_view ids, position, first, last, end; // [N] INDEX
-    ts_view table;           // [N, H] the batch's rows of an embedding that stays in its file
-    ts_view loss_row, label; // [M] INDEX; ts_pass_next answers in label
-    ts_view loss;            // [M]
-    ts_layer_state *layers;  // training: one a layer; otherwise all are the same one
+    ts_pass_io io;          // of the present batch
+    ts_pass_io other;       // training: of the batch before, which may be on the device still
+    uint32_t unread;        // batches recorded whose losses have not been read
+    ts_layer_state *layers; // training: one a layer; otherwise all are the same one
     // Views of one phase share memory with those of another, and a gradient with what it is the
     // gradient of, where that has been read (pass.c places them).
     ts_view x, dx;                // [N, H] the residual stream out of the last layer
@@ -78,6 +86,13 @@ ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts
 // flat gradients. `dropout_seed` picks the masks where the adapter has dropout.
 ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
                             uint64_t dropout_seed, double *loss_sum, ts_error *err);
+
+// The same in two halves, so that the host prepares a batch while the device runs the one before:
+// record, send the recorder's work, and when it is done read the sum of the oldest batch not read.
+// At most two may be unread. After a failure nothing is left to be read.
+ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
+                                   uint64_t dropout_seed, ts_error *err);
+ts_status ts_pass_read_loss(ts_pass *pass, double *loss_sum, ts_error *err);
 
 // Logits of the batch's M loss rows, in order: out[M, V].
 ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_error *err);

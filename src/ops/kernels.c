@@ -170,6 +170,27 @@ static void fold(const ts_gpu *gpu, const uint64_t groups[2], uint32_t out[3])
     out[2] = 1;
 }
 
+// What a dispatch's time goes by: multiply-adds of those that multiply, otherwise elements moved.
+static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint64_t elements[10])
+{
+    const uint32_t *push = dispatch->push;
+    double moved = 0;
+    switch (kernel) {
+    case TS_KERNEL_gemm:
+    case TS_KERNEL_gemm_cm: // m n k
+        return (double)push[0] * push[1] * push[2];
+    case TS_KERNEL_attention:
+    case TS_KERNEL_attention_backward_q:
+    case TS_KERNEL_attention_backward_kv: // a row of q with each of as many rows of k, at most
+        return (double)elements[0] * push[0];
+    default:
+        for (uint32_t i = 0; i < dispatch->view_count; i++) {
+            moved += (double)elements[i];
+        }
+        return moved;
+    }
+}
+
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
                       ts_dispatch *dispatch)
 {
@@ -204,6 +225,7 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
         (void)view;
     }
     fold(ts_recorder_gpu(recorder), groups, dispatch->groups);
+    dispatch->work = work_of(kernel, dispatch, elements);
     dispatch->mirror = functions[kernel].mirror;
     ts_recorder_dispatch(recorder, dispatch);
 }

@@ -49,9 +49,16 @@ double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64
 ts_status ts_optimiser_open(ts_model *model, ts_optimiser *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    *out = (ts_optimiser){.model = model, .arena = {.gpu = model->gpu, .block_bytes = 1 << 12}};
+    *out = (ts_optimiser){
+        .model = model,
+        .arena = {.gpu = model->gpu, .block_bytes = 1 << 12},
+        .host = {.gpu = model->gpu, .place = TS_PLACE_HOST, .block_bytes = 1 << 12},
+    };
     TS_TRY(ts_gpu_alloc(&out->arena, TS_F32, 256, &out->partial, err));
     TS_TRY(ts_gpu_alloc(&out->arena, TS_F32, 2, &out->norm, err));
+    for (size_t i = 0; i < TS_COUNT(out->seen); i++) {
+        TS_TRY(ts_gpu_alloc(&out->host, TS_F32, 2, &out->seen[i], err));
+    }
 out:
     if (status != TS_OK) {
         ts_optimiser_close(out);
@@ -62,16 +69,15 @@ out:
 void ts_optimiser_close(ts_optimiser *optimiser)
 {
     ts_gpu_arena_close(&optimiser->arena);
+    ts_gpu_arena_close(&optimiser->host);
     *optimiser = (ts_optimiser){0};
 }
 
-ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
-                            uint64_t step, double *grad_norm, ts_error *err)
+void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                         uint64_t step)
 {
-    ts_status status = TS_OK;
     ts_model *model = optimiser->model;
     ts_lora *lora = &model->lora;
-    float norm[2];
     double t = (double)step;
     ts_sum_squares(model->recorder, &(struct ts_sum_squares_args){.x = lora->grads,
                                                                   .partial = optimiser->partial,
@@ -97,8 +103,16 @@ ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *para
                                   .root_correction = (float)(1 / sqrt(1 - pow(params->beta2, t))),
                               });
     ts_recorder_zero(model->recorder, lora->grads);
-    TS_TRY(ts_recorder_run(model->recorder, err));
-    TS_TRY(ts_gpu_download(model->gpu, optimiser->norm, norm, sizeof norm, err));
+    ts_recorder_copy(model->recorder, optimiser->norm, optimiser->seen[step % 2]);
+}
+
+ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad_norm,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    float norm[2];
+    TS_TRY(
+        ts_gpu_download(optimiser->model->gpu, optimiser->seen[step % 2], norm, sizeof norm, err));
     *grad_norm = norm[0];
     if (!isfinite(norm[0])) {
         TS_FAIL(TS_ERR_RUN,
@@ -106,6 +120,17 @@ ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *para
                 "(try a lower --lr)",
                 (unsigned long long)step);
     }
+out:
+    return status;
+}
+
+ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                            uint64_t step, double *grad_norm, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_optimiser_record(optimiser, params, rate, step);
+    TS_TRY(ts_recorder_run(optimiser->model->recorder, err));
+    TS_TRY(ts_optimiser_read(optimiser, step, grad_norm, err));
 out:
     return status;
 }

@@ -27,8 +27,9 @@ typedef struct ts_adamw_params {
 // Small device memory of the optimiser: partial sums and the norm. Starts zeroed.
 typedef struct ts_optimiser {
     ts_model *model;
-    ts_gpu_arena arena;
+    ts_gpu_arena arena, host;
     ts_view partial, norm;
+    ts_view seen[2]; // the norms of the last two steps, for the host
 } ts_optimiser;
 
 ts_status ts_optimiser_open(ts_model *model, ts_optimiser *out, ts_error *err);
@@ -38,5 +39,13 @@ void ts_optimiser_close(ts_optimiser *optimiser);
 // from 1 (bias correction). *grad_norm is the norm before clipping.
 ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                             uint64_t step, double *grad_norm, ts_error *err);
+
+// The same in two halves: record, send the recorder's work, and read when it is done, before two
+// more steps are recorded.
+void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                         uint64_t step);
+// TS_ERR_RUN where the norm is not finite.
+ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad_norm,
+                            ts_error *err);
 
 #endif

@@ -204,31 +204,6 @@ static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t 
            (micro + 1) * 0xD1B54A32D192ED03u;
 }
 
-// One optimiser step: *loss is the mean over all supervised tokens of its micro-batches.
-static ts_status train_step(ts_trainer *trainer, uint64_t step, double *loss, double *rate,
-                            double *grad_norm, ts_error *err)
-{
-    ts_status status = TS_OK;
-    uint32_t micro_count;
-    uint64_t supervised;
-    ts_batches_step(&trainer->batches, step, &micro_count, &supervised);
-    *loss = 0;
-    for (uint32_t micro = 0; micro < micro_count; micro++) {
-        double sum;
-        TS_TRY(ts_batches_pack(&trainer->batches, step, micro, &trainer->batch, err));
-        TS_TRY(ts_pass_gradients(&trainer->pass, &trainer->batch, (float)(1.0 / (double)supervised),
-                                 dropout_seed(trainer, step, micro), &sum, err));
-        *loss += sum / (double)supervised;
-        trainer->history.tokens += trainer->batch.rows;
-    }
-    *rate = ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
-                             trainer->warmup, trainer->steps);
-    TS_TRY(ts_optimiser_step(&trainer->optimiser, &trainer->settings.adamw, *rate, step + 1,
-                             grad_norm, err));
-out:
-    return status;
-}
-
 static ts_checkpoint checkpoint_of(ts_trainer *trainer)
 {
     return (ts_checkpoint){
@@ -294,12 +269,31 @@ out:
     return status;
 }
 
-static void report(const ts_trainer *trainer, const ts_train_callbacks *callbacks, double started_s,
-                   uint64_t tokens_before)
+// A micro-batch that is on the device or has left it, its results not read yet.
+struct sent {
+    uint64_t step, ticket, supervised, tokens; // supervised: of the whole step
+    double rate;
+    bool last; // of its step
+};
+
+// The loop works one micro-batch ahead: while the device runs one, the host packs, uploads and
+// records the next, and reads what the one before measured.
+struct loop {
+    ts_trainer *trainer;
+    const ts_train_callbacks *callbacks;
+    double started_s;
+    uint64_t tokens_before;
+    struct sent sent[2]; // oldest first
+    uint32_t sent_count;
+    double loss; // of the step that is being read: the mean over all its supervised tokens
+};
+
+static void report(const struct loop *loop)
 {
+    const ts_trainer *trainer = loop->trainer;
     const ts_history *h = &trainer->history;
     size_t last = h->count - 1;
-    uint64_t every = trainer->settings.logging_steps;
+    uint64_t every = trainer->settings.logging_steps, tokens = h->tokens - loop->tokens_before;
     const ts_train_progress progress = {
         .step = h->count,
         .steps = trainer->steps,
@@ -307,27 +301,101 @@ static void report(const ts_trainer *trainer, const ts_train_callbacks *callback
         .loss = h->loss[last],
         .rate = h->rate[last],
         .grad_norm = h->grad_norm[last],
-        .tokens_per_second = (double)(h->tokens - tokens_before) / (ts_clock_s() - started_s),
+        .tokens_per_second = (double)tokens / (ts_clock_s() - loop->started_s),
         .device_bytes = trainer->plan.total,
         .log = h->count == trainer->steps || (every > 0 && h->count % every == 0),
     };
-    if (callbacks->progress != NULL) {
-        callbacks->progress(callbacks->user, &progress);
+    if (loop->callbacks->progress != NULL) {
+        loop->callbacks->progress(loop->callbacks->user, &progress);
     }
+}
+
+// Waits for the oldest micro-batch and reads its loss; with its step's last one the step is
+// history.
+static ts_status read_oldest(struct loop *loop, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    const struct sent sent = loop->sent[0];
+    double sum, grad_norm;
+    TS_TRY(ts_recorder_wait(trainer->model.recorder, sent.ticket, err));
+    TS_TRY(ts_pass_read_loss(&trainer->pass, &sum, err));
+    loop->sent[0] = loop->sent[1];
+    loop->sent_count--;
+    loop->loss += sum / (double)sent.supervised;
+    trainer->history.tokens += sent.tokens;
+    if (sent.last) {
+        TS_TRY(ts_optimiser_read(&trainer->optimiser, sent.step + 1, &grad_norm, err));
+        TS_TRY(ts_history_push(&trainer->history, loop->loss, sent.rate, grad_norm, err));
+        loop->loss = 0;
+        report(loop);
+    }
+out:
+    return status;
+}
+
+static ts_status read_all(struct loop *loop, ts_error *err)
+{
+    ts_status status = TS_OK;
+    while (loop->sent_count > 0 && status == TS_OK) {
+        status = read_oldest(loop, err);
+    }
+    return status;
+}
+
+// Records and sends micro-batch `micro` of a step, with the last one the optimiser's update too.
+static ts_status send_micro(struct loop *loop, struct sent sent, uint32_t micro, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    TS_TRY(ts_batches_pack(&trainer->batches, sent.step, micro, &trainer->batch, err));
+    if (loop->sent_count == TS_COUNT(loop->sent)) {
+        TS_TRY(read_oldest(loop, err));
+    }
+    TS_TRY(ts_pass_record_gradients(&trainer->pass, &trainer->batch,
+                                    (float)(1.0 / (double)sent.supervised),
+                                    dropout_seed(trainer, sent.step, micro), err));
+    if (sent.last) {
+        ts_optimiser_record(&trainer->optimiser, &trainer->settings.adamw, sent.rate,
+                            sent.step + 1);
+    }
+    sent.tokens = trainer->batch.rows;
+    TS_TRY(ts_recorder_send(trainer->model.recorder, &sent.ticket, err));
+    loop->sent[loop->sent_count++] = sent;
+out:
+    return status;
+}
+
+static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    struct sent sent = {.step = step};
+    uint32_t micro_count;
+    ts_batches_step(&trainer->batches, step, &micro_count, &sent.supervised);
+    sent.rate = ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
+                                 trainer->warmup, trainer->steps);
+    for (uint32_t micro = 0; micro < micro_count; micro++) {
+        sent.last = micro + 1 == micro_count;
+        TS_TRY(send_micro(loop, sent, micro, err));
+    }
+out:
+    return status;
 }
 
 static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err)
 {
     ts_status status = TS_OK;
-    double started_s = ts_clock_s();
-    uint64_t tokens_before = trainer->history.tokens, save_steps = trainer->settings.save_steps;
+    uint64_t save_steps = trainer->settings.save_steps;
+    struct loop loop = {.trainer = trainer,
+                        .callbacks = callbacks,
+                        .started_s = ts_clock_s(),
+                        .tokens_before = trainer->history.tokens};
     for (uint64_t step = trainer->first_step; step < trainer->steps; step++) {
-        double loss, rate, grad_norm;
-        TS_TRY(train_step(trainer, step, &loss, &rate, &grad_norm, err));
-        TS_TRY(ts_history_push(&trainer->history, loss, rate, grad_norm, err));
-        report(trainer, callbacks, started_s, tokens_before);
+        TS_TRY(send_step(&loop, step, err));
         bool stop = ts_signals_pending() != 0 && step + 1 < trainer->steps;
         if (stop || (save_steps > 0 && (step + 1) % save_steps == 0)) {
+            TS_TRY(read_all(&loop, err));
             TS_TRY(save_checkpoint(trainer, err));
         }
         if (stop) {
@@ -338,7 +406,12 @@ static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks,
                     trainer->settings.output_dir, (unsigned long long)step + 1);
         }
     }
+    TS_TRY(read_all(&loop, err));
 out:
+    if (status != TS_OK) { // what is still on the device must be done before its memory goes
+        ts_error ignored = {0};
+        ts_recorder_wait(trainer->model.recorder, UINT64_MAX, &ignored);
+    }
     return status;
 }
 

@@ -166,7 +166,7 @@ Test(recorder, long_runs_keep_their_order)
     ts_recorder_stats stats = ts_recorder_statistics(b.recorder);
     cr_assert_eq(stats.dispatches, 3 * CHAIN);
     cr_assert_eq(stats.barriers, 3 * CHAIN);
-    cr_assert_geq(stats.submits, 3 * (CHAIN / 64));
+    cr_assert_geq(stats.submits, 3 * 3); // 256 dispatches each at most
     close_bench(&b);
 }
 

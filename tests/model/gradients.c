@@ -71,9 +71,9 @@ static void run(struct side *side)
 // The loss as the mirror has it, in double. It takes the training pass, for dropout's sake.
 static double mirror_loss(struct side *side)
 {
-    const double *losses = ts_view_host(side->pass.loss);
     double sum = 0;
     run(side);
+    const double *losses = ts_view_host(side->pass.io.loss);
     for (uint32_t i = 0; i < side->batch.loss_rows; i++) {
         sum += losses[i];
     }

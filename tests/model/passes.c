@@ -52,7 +52,7 @@ static void train_on(ts_model *model, bool packed, double *losses, double *gradi
             continue;
         }
         MUST(ts_pass_gradients(&pass, &batch, 0.5f, 0, &sum, err));
-        read_view(model->gpu, pass.loss, batch.loss_rows, losses);
+        read_view(model->gpu, pass.io.loss, batch.loss_rows, losses);
         losses += batch.loss_rows;
         ts_batch_clear(&batch);
     }

@@ -267,7 +267,7 @@ static void losses_of(ts_gpu *gpu, const tiny_llama *tiny, double out[TINY_ROWS]
                       err));
     tiny_pack(&batch);
     MUST(ts_pass_loss(&pass, &batch, &sum, err));
-    read_view(gpu, pass.loss, batch.loss_rows, out);
+    read_view(gpu, pass.io.loss, batch.loss_rows, out);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
     ts_model_close(&model);

@@ -130,6 +130,7 @@ ts_status ts_bench_decode(ts_gpu *gpu, const ts_bench_decode_params *params,
     const ts_model_params model = {.folder = params->folder,
                                    .synthetic =
                                        params->folder == NULL ? &ts_model_config_tinyllama : NULL,
+                                   .synthetic_dtype = TS_BF16,
                                    .positions = params->prompt_tokens + params->new_tokens,
                                    .precision = params->precision};
     assert(params->count <= TS_BENCH_DECODE_ROWS && params->prompt_tokens > 0);

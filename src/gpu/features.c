@@ -92,6 +92,9 @@ static uint32_t matrix_subgroup(VkPhysicalDevice physical, const ts_gpu_caps *ca
 
 void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
+    VkPhysicalDeviceFeatures oldest;
+    vkGetPhysicalDeviceFeatures(physical, &oldest);
+    caps->has_int64 = oldest.shaderInt64;
     bool has_matrix = ts_gpu_has_extension(physical, TS_VK_COOPERATIVE_MATRIX);
     bool has_control = ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     if (caps->api_version < VK_API_VERSION_1_2 || !has_matrix || !has_control) {

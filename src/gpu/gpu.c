@@ -288,12 +288,14 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
     struct ts_gpu_features features;
+    const VkPhysicalDeviceFeatures core = {.shaderInt64 = gpu->caps.has_int64};
     ts_gpu_enable_features(&gpu->caps, &features);
     gpu->has_figures = gpu->rehearsing && ts_gpu_enable_figures(gpu->physical, &features);
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = features.chain,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
+                                     .pEnabledFeatures = &core,
                                      .enabledExtensionCount = features.extension_count,
                                      .ppEnabledExtensionNames = features.extensions};
     ts_status status = ts_gpu_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device),

@@ -38,6 +38,7 @@ typedef struct ts_gpu_caps {
     ts_matrix_shape matrix_f16, matrix_bf16;
     uint32_t matrix_subgroup; // the subgroup size that they need
     bool has_bfloat16;        // shaders may use it, in such matrices too
+    bool has_int64;           // shaders may use 64-bit integers
     const char *unusable;     // why this program cannot use it; NULL: it can
     uint32_t masks;           // bits of ts_gpu_masks that were hidden
 } ts_gpu_caps;

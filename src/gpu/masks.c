@@ -34,6 +34,11 @@ static void hide_subgroup_size_control(ts_gpu_caps *caps)
     caps->matrix_subgroup = 0;
 }
 
+static void hide_int64(ts_gpu_caps *caps)
+{
+    caps->has_int64 = false;
+}
+
 static void hide_timestamps(ts_gpu_caps *caps)
 {
     caps->timestamp_ns = 0;
@@ -95,6 +100,7 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"bfloat16", "the type bfloat16 and cooperative matrices of it", hide_bfloat16},
     {"subgroup-size-control", "subgroups of a size asked for, and so cooperative matrices",
      hide_subgroup_size_control},
+    {"int64", "64-bit integers, by which CPU drivers load faster", hide_int64},
     {"timestamps", "times on the device; the host's clock or none instead", hide_timestamps},
     {"unified-memory", "device memory that the host reaches; staging buffers instead",
      hide_unified_memory},

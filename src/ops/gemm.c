@@ -1,6 +1,8 @@
 #include "ops/gemm.h"
 
-enum { GEMM_VEC, GEMM_SIMD }; // the shaders of the row, in its order
+#include "base/memory.h"
+
+enum { GEMM_VEC, GEMM_SIMD, GEMV, GEMV_SIMD }; // the shaders of the row, in its order
 
 // Rows of a tile and columns of a lane: tall tiles use each loaded weight more often, but rows that
 // are not there cost as much as those that are. Measured on llvmpipe at TinyLlama's shapes.
@@ -8,36 +10,62 @@ static void choose_simd_tile(struct ts_gemm_args *args)
 {
     bool transposed = args->layout == TS_TN; // whose tiles have a multiple of 4 rows
     if (args->m == 1 && !transposed) {
-        args->tile_m = 1, args->tile_5 = 8;
+        args->tile_m = 1, args->tile_5 = 8; // where gemv_simd does not run
     } else if (args->m <= 8) {
         args->tile_m = 8, args->tile_5 = 16;
     } else if (!args->aligned && args->k < 8) {
         args->tile_m = 8, args->tile_5 = 8;
     } else if (args->n <= 64) {
-        args->tile_m = 64, args->tile_5 = 8;
+        args->tile_m = (uint32_t)ts_min_u64(64, ts_align_up(args->m, 8)), args->tile_5 = 8;
     } else {
-        args->tile_m = 32, args->tile_5 = 16;
+        // What is left in 32s; one or two tiles just high enough.
+        uint32_t tiles = (uint32_t)ts_ceil_div(args->m, 32);
+        uint32_t height = (uint32_t)ts_align_up(ts_ceil_div(args->m, tiles), 8);
+        args->tile_m = tiles <= 2 ? height : 32, args->tile_5 = 16;
     }
+}
+
+// Whether rows of A are whole loads of 4 elements, and those of B of `b_step`.
+static bool is_aligned(const struct ts_gemm_args *args, uint32_t b_step)
+{
+    uint32_t a_row = args->layout == TS_TN ? args->m : args->k;
+    uint32_t b_row = args->layout == TS_NT ? args->k : args->n;
+    return args->lda % 4 == 0 && a_row % 4 == 0 && args->ldb % b_step == 0 && b_row % b_step == 0;
+}
+
+// Few rows: the shaders whose invocations share k, where each of them gets a part of it. On GPUs
+// tiles of 64 rows would be almost empty; on a CPU driver gemm_simd is as fast from 3 rows on.
+static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+{
+    bool simd = ts_gpu_is_simd(caps);
+    uint32_t most_rows = simd ? 2 : 8, local_size = simd ? caps->subgroup_size : 64;
+    if (args->layout != TS_NT || args->m > most_rows || args->k < 8 * local_size ||
+        (simd && !caps->has_int64)) {
+        return false;
+    }
+    args->shader = simd ? GEMV_SIMD : GEMV;
+    args->local_size = local_size;
+    args->tile_m = args->m;
+    args->tile_5 = args->tile_n = !simd ? 4 : args->m == 1 ? 2 * local_size : local_size;
+    return true;
 }
 
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
-    uint32_t a_row = layout == TS_TN ? args->m : args->k;
-    uint32_t b_row = layout == TS_NT ? args->k : args->n;
     args->layout = layout;
+    // Loads of 16 bytes: eight elements of B where they are stored in 16 bits.
+    args->aligned = is_aligned(args, args->b.dtype == TS_F32 ? 4 : 8);
+    if (choose_gemv(caps, args)) {
+        return;
+    }
     if (ts_gpu_is_simd(caps)) {
-        // Loads of B are 16 bytes: eight elements where they are stored in 16 bits.
-        uint32_t b_step = args->b.dtype == TS_F32 ? 4 : 8;
-        args->aligned =
-            args->lda % 4 == 0 && a_row % 4 == 0 && args->ldb % b_step == 0 && b_row % b_step == 0;
         args->shader = GEMM_SIMD;
         args->local_size = caps->subgroup_size;
         args->k_step = 8;
         choose_simd_tile(args);
         args->tile_n = args->tile_5 * args->local_size;
     } else {
-        args->aligned =
-            args->lda % 4 == 0 && args->ldb % 4 == 0 && a_row % 4 == 0 && b_row % 4 == 0;
+        args->aligned = is_aligned(args, 4);
         args->shader = GEMM_VEC;
         // Where 256 invocations do not fit, 128, each with as many sums, on half a tile.
         args->local_size = caps->max_invocations >= 256 ? 256 : 128;

@@ -52,7 +52,7 @@ typedef struct ts_kernel_field {
 
 typedef struct ts_kernel_info {
     const char *name;
-    const char *shaders[4];       // ends with NULL
+    const char *shaders[6];       // ends with NULL
     ts_kernel_buffer buffers[10]; // in the order of the bindings; ends with a NULL name
     ts_kernel_field fields[24];   // ends with a NULL name
     double tolerance;             // relative, in f32

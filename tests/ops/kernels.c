@@ -99,6 +99,9 @@ static bool can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps)
 {
     ts_gpu_caps as_cpu = *caps;
     as_cpu.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
+    if (strcmp(ts_kernels[kernel].shaders[shader], "gemv_simd") == 0) {
+        return ts_gpu_is_simd(&as_cpu) && caps->has_int64;
+    }
     if (strstr(ts_kernels[kernel].shaders[shader], "_simd") != NULL) {
         return ts_gpu_is_simd(&as_cpu);
     }
@@ -162,7 +165,9 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
         *dim = 6;
     }
     ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
-    asked.type = shader == 1 ? VK_PHYSICAL_DEVICE_TYPE_CPU : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    asked.type = strstr(ts_kernels[kernel].shaders[shader], "_simd") != NULL
+                     ? VK_PHYSICAL_DEVICE_TYPE_CPU
+                     : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     if (field_of(kernel, d, "per_lane") != NULL) {
         const ts_attention_choice choice = ts_attention_choose(&asked, *dim, 2 + pick(state, 3));
         *field_of(kernel, d, "lanes") = choice.lanes;
@@ -170,7 +175,13 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
     }
     if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm) {
         uint32_t layout = *field_of(kernel, d, "layout");
-        uint32_t m = d->push[0], n = d->push[1], k = d->push[2], extra = pick(state, 3) * 2;
+        uint32_t extra = pick(state, 3) * 2;
+        if (strstr(ts_kernels[kernel].shaders[shader], "gemv") != NULL) {
+            layout = TS_NT; // few rows, and k long enough to be shared
+            d->push[0] = 1 + d->push[0] % (ts_gpu_is_simd(&asked) ? 2 : 8);
+            d->push[2] += 512;
+        }
+        uint32_t m = d->push[0], n = d->push[1], k = d->push[2];
         uint32_t *c = d->pipeline.constants + 1;
         d->push[3] = (layout == TS_TN ? m : k) + extra;
         d->push[4] = (layout == TS_NT ? k : n) + extra;
@@ -186,7 +197,9 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
                                     .lda = d->push[3],
                                     .ldb = d->push[4],
                                     .ldc = d->push[5]};
+        asked.has_int64 &= shader > 1; // without it one row is gemm_simd's too
         ts_gemm_choose(&asked, layout, &args);
+        cr_assert_eq(args.shader, shader);
         const uint32_t chosen[] = {args.layout, args.aligned, args.local_size,
                                    args.tile_m, args.tile_5,  args.k_step,
                                    args.rows,   args.columns, args.tile_n};

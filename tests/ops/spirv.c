@@ -104,6 +104,9 @@ static bool read_ids(struct module *module, const uint32_t *words, size_t count)
     return true;
 }
 
+// 64-bit words: two scalars of a buffer at once, which other declarations of it name.
+static const char WIDE = 'w';
+
 // The scalar at the bottom of a type: through arrays, vectors and a struct's first member.
 static char scalar_of(const struct module *module, uint32_t type)
 {
@@ -113,7 +116,7 @@ static char scalar_of(const struct module *module, uint32_t type)
         case OP_TYPE_FLOAT:
             return id->words[2] == 32 ? 'f' : '?';
         case OP_TYPE_INT:
-            return id->words[2] != 32 ? '?' : id->words[3] ? 'i' : 'u';
+            return id->words[2] == 64 ? WIDE : id->words[2] != 32 ? '?' : id->words[3] ? 'i' : 'u';
         case OP_TYPE_VECTOR:
         case OP_TYPE_ARRAY:
         case OP_TYPE_RUNTIME_ARRAY:
@@ -138,7 +141,11 @@ static bool add_buffer(const struct module *module, const struct id *variable,
     spirv_binding *binding = &out->bindings[variable->binding];
     binding->writes |= !variable->non_writable && block->non_writable_members < members;
     binding->reads |= !variable->non_readable && block->non_readable_members < members;
-    binding->scalar = binding->declarations == 0 || binding->scalar == scalar ? scalar : '?';
+    if (binding->declarations == 0 || binding->scalar == WIDE) {
+        binding->scalar = scalar;
+    } else if (scalar != WIDE && scalar != binding->scalar) {
+        binding->scalar = '?';
+    }
     binding->declarations++;
     out->in_other_sets |= variable->set != 0;
     return true;

@@ -1,0 +1,122 @@
+#version 450
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "weight.glsl"
+
+// C[m, n] = alpha * A[m, k] B[n, k]^T + (accumulate ? C : 0) for few rows, such as the one of a
+// token, on any GPU: what counts is how fast B goes by.
+//
+// A workgroup owns TILE_M rows and COLUMNS columns of C. Its invocations take turns along k, eight
+// elements each, so that neighbours read neighbouring 16 bytes of 16-bit weights:
+//
+//     k        invocation 0   invocation 1   ...   invocation 0   ...
+//            +--------------+--------------+-----+--------------+---
+//     b row  |      8       |      8       |     |      8       |         COLUMNS of them
+//
+// COLUMNS loads are on their way at once. The sums meet once, at the end, in shared memory, one
+// invocation to a sum, in the order of the invocations: the same input gives the same bits.
+//
+// ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of 16 bytes of B.
+// TILE_M * COLUMNS is at most the local size.
+
+layout(local_size_x_id = 3) in;
+layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
+layout(constant_id = 2) const uint ALIGNED = 0;
+layout(constant_id = 4) const uint TILE_M = 1;
+layout(constant_id = 5) const uint COLUMNS = 4;
+
+const uint INVOCATIONS = gl_WorkGroupSize.x;
+const uint SUMS = TILE_M * COLUMNS;
+const uint STRIDE = INVOCATIONS + 1; // of the sums in shared memory, each in a bank of its own
+
+layout(push_constant) uniform Push {
+    uint m, n, k;
+    uint lda, ldb, ldc; // elements from one row to the next
+    float alpha;
+    uint accumulate;
+} push;
+
+// One buffer, seen as scalars or quads.
+layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
+layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
+layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+
+shared float sums[SUMS * STRIDE];
+
+// Four elements of a row of A or B from `at` on, of which `left` are there; the others are zero.
+vec4 load_a(uint at, uint left)
+{
+    if (ALIGNED != 0)
+        return left > 0 ? a4[at / 4] : vec4(0.0);
+    vec4 quad = vec4(0.0);
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        if (e < left)
+            quad[e] = a1[at + e];
+    return quad;
+}
+
+vec4 load_b(uint at, uint left)
+{
+    vec4 quad = vec4(0.0);
+    if (ALIGNED != 0) { // and B is F32
+        if (left > 0)
+            quad = uintBitsToFloat(b4[at / 4]);
+    } else {
+        [[unroll]] for (uint e = 0; e < 4; e++)
+            if (e < left)
+                quad[e] = weight_value(B_TYPE, b1[weight_word(B_TYPE, at + e)], at + e);
+    }
+    return quad;
+}
+
+void load_b8(uint row, uint k, out vec4 low, out vec4 high)
+{
+    const uint at = row * push.ldb + k;
+    if (ALIGNED != 0 && B_TYPE != WEIGHT_F32) {
+        const uvec4 words = b4[at / 8];
+        low = weight_unpack4(B_TYPE, words.xy);
+        high = weight_unpack4(B_TYPE, words.zw);
+    } else {
+        low = load_b(at, push.k - k);
+        high = load_b(at + 4, push.k - min(push.k, k + 4));
+    }
+}
+
+void main()
+{
+    const uint me = gl_LocalInvocationID.x;
+    const uint row0 = gl_WorkGroupID.y * TILE_M, column0 = gl_WorkGroupID.x * COLUMNS;
+
+    float acc[SUMS];
+    [[unroll]] for (uint i = 0; i < SUMS; i++)
+        acc[i] = 0.0;
+
+    for (uint k = 8 * me; k < push.k; k += 8 * INVOCATIONS) {
+        vec4 low[COLUMNS], high[COLUMNS];
+        [[unroll]] for (uint j = 0; j < COLUMNS; j++)
+            load_b8(min(column0 + j, push.n - 1), k, low[j], high[j]);
+        [[unroll]] for (uint i = 0; i < TILE_M; i++) {
+            const uint at = min(row0 + i, push.m - 1) * push.lda + k;
+            const vec4 x = load_a(at, push.k - k);
+            const vec4 y = load_a(at + 4, push.k - min(push.k, k + 4));
+            [[unroll]] for (uint j = 0; j < COLUMNS; j++)
+                acc[i * COLUMNS + j] += dot(x, low[j]) + dot(y, high[j]);
+        }
+    }
+
+    [[unroll]] for (uint i = 0; i < SUMS; i++)
+        sums[i * STRIDE + me] = acc[i];
+    barrier();
+
+    const uint row = row0 + me / COLUMNS, column = column0 + me % COLUMNS;
+    if (me < SUMS && row < push.m && column < push.n) {
+        float sum = 0.0;
+        for (uint i = 0; i < INVOCATIONS; i++)
+            sum += sums[me * STRIDE + i];
+        const uint at = row * push.ldc + column;
+        c1[at] = push.alpha * sum + (push.accumulate != 0 ? c1[at] : 0.0);
+    }
+}

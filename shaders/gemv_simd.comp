@@ -1,0 +1,138 @@
+#version 450
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#include "weight.glsl"
+
+// C[m, n] = alpha * A[m, k] B[n, k]^T + (accumulate ? C : 0) for few rows, such as the one of a
+// token: what counts is how fast B goes by. For drivers that run shaders on the CPU; gemv.comp is
+// the same for GPUs.
+//
+// A workgroup is one subgroup; it owns TILE_M rows and COLUMNS columns of C, and its lanes take
+// turns along k, eight elements each:
+//
+//     k        lane 0   lane 1   lane 2  ...  lane 0  ...
+//            +--------+--------+--------+---+--------+
+//     b row  |   8    |   8    |   8    |   |   8    |    COLUMNS of them, each a stream of its own
+//
+// The lanes' sums meet at the end, lane by lane in that order: the same input gives the same bits.
+// On llvmpipe a load costs by its components, whatever their width, so eight 16-bit weights come as
+// two 64-bit words. One row of B alone leaves a core waiting for memory; eight at a time, far
+// apart, are as fast as its caches (Mesa 26: 4.0 GB/s and 7.9 GB/s a core).
+//
+// ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of 16 bytes of B.
+// The local size must be the subgroup size and COLUMNS a multiple of it.
+
+layout(local_size_x_id = 3) in;
+layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
+layout(constant_id = 2) const uint ALIGNED = 0;
+layout(constant_id = 4) const uint TILE_M = 1;
+layout(constant_id = 5) const uint COLUMNS = 8;
+
+const uint LANES = gl_WorkGroupSize.x;
+
+layout(push_constant) uniform Push {
+    uint m, n, k;
+    uint lda, ldb, ldc; // elements from one row to the next
+    float alpha;
+    uint accumulate;
+} push;
+
+// One buffer, seen as scalars or 16 bytes at once.
+layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
+layout(std430, set = 0, binding = 0) readonly buffer A4 { u64vec2 a4[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B4 { u64vec2 b4[]; };
+layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+
+uvec4 words(u64vec2 pair)
+{
+    return uvec4(unpack32(pair.x), unpack32(pair.y));
+}
+
+// Eight elements of a row of A from k0 on, zero beyond its end.
+void load_a(uint row, uint k0, out float x[8])
+{
+    const uint start = row * push.lda;
+    [[unroll]] for (uint q = 0; q < 8; q += 4) {
+        vec4 quad;
+        if (ALIGNED != 0) {
+            quad = uintBitsToFloat(words(a4[(start + min(k0 + q, push.k - 4)) / 4]));
+        } else {
+            [[unroll]] for (uint e = 0; e < 4; e++)
+                quad[e] = a1[start + min(k0 + q + e, push.k - 1)];
+        }
+        [[unroll]] for (uint e = 0; e < 4; e++)
+            x[q + e] = k0 + q + e < push.k ? quad[e] : 0.0;
+    }
+}
+
+// Eight elements of a row of B; beyond its end what is there counts nothing.
+void load_b(uint row, uint k0, out float x[8])
+{
+    const uint start = row * push.ldb;
+    vec4 low, high;
+    if (ALIGNED != 0 && B_TYPE != WEIGHT_F32) {
+        const uvec4 eight = words(b4[(start + min(k0, push.k - 8)) / 8]);
+        low = weight_unpack4(B_TYPE, eight.xy);
+        high = weight_unpack4(B_TYPE, eight.zw);
+    } else if (ALIGNED != 0) {
+        low = uintBitsToFloat(words(b4[(start + min(k0, push.k - 4)) / 4]));
+        high = uintBitsToFloat(words(b4[(start + min(k0 + 4, push.k - 4)) / 4]));
+    } else {
+        [[unroll]] for (uint e = 0; e < 4; e++) {
+            const uint at = start + min(k0 + e, push.k - 1);
+            const uint other = start + min(k0 + e + 4, push.k - 1);
+            low[e] = weight_value(B_TYPE, b1[weight_word(B_TYPE, at)], at);
+            high[e] = weight_value(B_TYPE, b1[weight_word(B_TYPE, other)], other);
+        }
+    }
+    [[unroll]] for (uint e = 0; e < 4; e++) {
+        x[e] = low[e];
+        x[e + 4] = high[e];
+    }
+}
+
+void main()
+{
+    const uint lane = gl_SubgroupInvocationID;
+    const uint row0 = gl_WorkGroupID.y * TILE_M, column0 = gl_WorkGroupID.x * COLUMNS;
+
+    float acc[TILE_M * COLUMNS];
+    [[unroll]] for (uint i = 0; i < TILE_M * COLUMNS; i++)
+        acc[i] = 0.0;
+
+    for (uint from = 0; from < push.k; from += 8 * LANES) {
+        const uint k0 = from + 8 * lane;
+        float a[TILE_M][8];
+        [[unroll]] for (uint i = 0; i < TILE_M; i++)
+            load_a(min(row0 + i, push.m - 1), k0, a[i]);
+        [[unroll]] for (uint j = 0; j < COLUMNS; j++) {
+            float b[8];
+            load_b(min(column0 + j, push.n - 1), k0, b);
+            [[unroll]] for (uint i = 0; i < TILE_M; i++)
+                [[unroll]] for (uint e = 0; e < 8; e++)
+                    acc[i * COLUMNS + j] = fma(a[i][e], b[e], acc[i * COLUMNS + j]);
+        }
+    }
+
+    // Each lane keeps every LANES-th column.
+    [[unroll]] for (uint i = 0; i < TILE_M; i++)
+        [[unroll]] for (uint j0 = 0; j0 < COLUMNS; j0 += LANES) {
+            float sum = 0.0;
+            [[unroll]] for (uint j = 0; j < LANES; j++) {
+                float total = 0.0;
+                [[unroll]] for (uint l = 0; l < LANES; l++)
+                    total += subgroupShuffle(acc[i * COLUMNS + j0 + j], l);
+                sum = lane == j ? total : sum;
+            }
+            const uint row = row0 + i, column = column0 + j0 + lane;
+            if (row < push.m && column < push.n) {
+                const uint at = row * push.ldc + column;
+                c1[at] = push.alpha * sum + (push.accumulate != 0 ? c1[at] : 0.0);
+            }
+        }
+}

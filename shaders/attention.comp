@@ -6,12 +6,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x_id = 2) in;
+#ifdef SPLIT
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+#include "split.glsl"
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
-const uint QUADS = DIM / 4;
-const uint LANES = gl_WorkGroupSize.x;
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
@@ -26,14 +27,14 @@ shared uint from, to; // the keys that some row of this workgroup sees
 
 void main()
 {
-    const uint me = gl_LocalInvocationID.x;
+    const uint me = LANE;
     const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
     const uint number = workgroup_index() / kv_heads * LANES + me;
     const uint index = min(number, rows * group - 1); // beyond the end: the last one once more
     const uint row = index / group, head = kv_head * group + index % group;
     const uint my_first = first[row], my_last = last[row];
 
-    if (me == 0) {
+    if (gl_LocalInvocationIndex == 0) {
         from = my_first;
         to = my_last;
     }
@@ -44,31 +45,33 @@ void main()
 
     vec4 query[QUADS], sum[QUADS];
     [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        query[d] = scale * q[(row * heads + head) * QUADS + d];
+        query[d] = scale * q[(row * heads + head) * (DIM / 4) + PART(d)];
         sum[d] = vec4(0);
     }
     float largest = -1e30, total = 0;
     for (uint j = from; j <= to; j++) {
-        const uint key = (j * kv_heads + kv_head) * QUADS;
+        const uint key = (j * kv_heads + kv_head) * (DIM / 4);
         vec4 products = vec4(0);
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            products += query[d] * k[key + d];
+            products += query[d] * k[key + PART(d)];
         }
-        const float score = products.x + products.y + products.z + products.w;
+        const float score = split_sum(products.x + products.y + products.z + products.w);
         const bool sees = j >= my_first && j <= my_last;
         const float raised = sees ? max(largest, score) : largest;
         const float shrink = exp(largest - raised);
         const float weight = sees ? exp(score - raised) : 0.0;
         total = total * shrink + weight;
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            sum[d] = sum[d] * shrink + weight * v[key + d];
+            sum[d] = sum[d] * shrink + weight * v[key + PART(d)];
         }
         largest = raised;
     }
     if (number < rows * group) {
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            o[(row * heads + head) * QUADS + d] = sum[d] / total;
+            o[(row * heads + head) * (DIM / 4) + PART(d)] = sum[d] / total;
         }
-        lse[row * heads + head] = largest + log(total);
+        if (PART(0) == 0) {
+            lse[row * heads + head] = largest + log(total);
+        }
     }
 }

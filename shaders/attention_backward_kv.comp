@@ -4,12 +4,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x_id = 2) in;
+#ifdef SPLIT
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+#include "split.glsl"
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
-const uint QUADS = DIM / 4;
-const uint LANES = gl_WorkGroupSize.x;
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
@@ -26,13 +27,13 @@ shared uint to; // one past the last query that sees some key of this workgroup
 
 void main()
 {
-    const uint me = gl_LocalInvocationID.x;
+    const uint me = LANE;
     const uint kv_head = workgroup_index() % kv_heads;
     const uint first_row = workgroup_index() / kv_heads * LANES, row = first_row + me;
     const uint safe_row = min(row, rows - 1);
     const uint my_end = end[safe_row];
 
-    if (me == 0) {
+    if (gl_LocalInvocationIndex == 0) {
         to = my_end;
     }
     barrier();
@@ -40,37 +41,37 @@ void main()
     barrier();
 
     vec4 key[QUADS], value[QUADS], key_sum[QUADS], value_sum[QUADS];
-    const uint mine = (safe_row * kv_heads + kv_head) * QUADS;
+    const uint mine = (safe_row * kv_heads + kv_head) * (DIM / 4);
     [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        key[d] = scale * k[mine + d];
-        value[d] = v[mine + d];
+        key[d] = scale * k[mine + PART(d)];
+        value[d] = v[mine + PART(d)];
         key_sum[d] = vec4(0);
         value_sum[d] = vec4(0);
     }
     const uint group = heads / kv_heads;
     for (uint i = first_row; i < to; i++) {
         for (uint head = kv_head * group; head < (kv_head + 1) * group; head++) {
-            const uint query = (i * heads + head) * QUADS;
+            const uint query = (i * heads + head) * (DIM / 4);
             vec4 scores = vec4(0), weights = vec4(0);
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                scores += key[d] * q[query + d];
-                weights += value[d] * dout[query + d];
+                scores += key[d] * q[query + PART(d)];
+                weights += value[d] * dout[query + PART(d)];
             }
-            const float score = scores.x + scores.y + scores.z + scores.w;
-            const float dp = weights.x + weights.y + weights.z + weights.w;
+            const float score = split_sum(scores.x + scores.y + scores.z + scores.w);
+            const float dp = split_sum(weights.x + weights.y + weights.z + weights.w);
             const bool seen = i >= row && i < my_end;
             const float p = seen ? exp(score - lse[i * heads + head]) : 0.0;
             const float ds = p * (dp - delta[i * heads + head]) * scale;
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                value_sum[d] += p * dout[query + d];
-                key_sum[d] += ds * q[query + d];
+                value_sum[d] += p * dout[query + PART(d)];
+                key_sum[d] += ds * q[query + PART(d)];
             }
         }
     }
     if (row < rows) {
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            dk[mine + d] = key_sum[d];
-            dv[mine + d] = value_sum[d];
+            dk[mine + PART(d)] = key_sum[d];
+            dv[mine + PART(d)] = value_sum[d];
         }
     }
 }

@@ -3,12 +3,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x_id = 2) in;
+#ifdef SPLIT
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+#include "split.glsl"
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
-const uint QUADS = DIM / 4;
-const uint LANES = gl_WorkGroupSize.x;
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
@@ -24,14 +25,14 @@ shared uint from, to; // the keys that some row of this workgroup sees
 
 void main()
 {
-    const uint me = gl_LocalInvocationID.x;
+    const uint me = LANE;
     const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
     const uint number = workgroup_index() / kv_heads * LANES + me;
     const uint index = min(number, rows * group - 1); // beyond the end: the last one once more
     const uint row = index / group, head = kv_head * group + index % group;
     const uint my_first = first[row];
 
-    if (me == 0) {
+    if (gl_LocalInvocationIndex == 0) {
         from = my_first;
         to = row;
     }
@@ -41,31 +42,31 @@ void main()
     barrier();
 
     vec4 query[QUADS], grad[QUADS], sum[QUADS];
-    const uint mine = (row * heads + head) * QUADS;
+    const uint mine = (row * heads + head) * (DIM / 4);
     [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        query[d] = scale * q[mine + d];
-        grad[d] = dout[mine + d];
+        query[d] = scale * q[mine + PART(d)];
+        grad[d] = dout[mine + PART(d)];
         sum[d] = vec4(0);
     }
     const float my_lse = lse[row * heads + head], my_delta = delta[row * heads + head];
     for (uint j = from; j <= to; j++) {
-        const uint key = (j * kv_heads + kv_head) * QUADS;
+        const uint key = (j * kv_heads + kv_head) * (DIM / 4);
         vec4 scores = vec4(0), weights = vec4(0);
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            scores += query[d] * k[key + d];
-            weights += grad[d] * v[key + d];
+            scores += query[d] * k[key + PART(d)];
+            weights += grad[d] * v[key + PART(d)];
         }
-        const float score = scores.x + scores.y + scores.z + scores.w;
-        const float dp = weights.x + weights.y + weights.z + weights.w;
+        const float score = split_sum(scores.x + scores.y + scores.z + scores.w);
+        const float dp = split_sum(weights.x + weights.y + weights.z + weights.w);
         const bool sees = j >= my_first && j <= row;
         const float ds = sees ? exp(score - my_lse) * (dp - my_delta) * scale : 0.0;
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            sum[d] += ds * k[key + d];
+            sum[d] += ds * k[key + PART(d)];
         }
     }
     if (number < rows * group) {
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            dq[mine + d] = sum[d];
+            dq[mine + PART(d)] = sum[d];
         }
     }
 }

@@ -105,6 +105,10 @@ static bool can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps)
     if (strstr(ts_kernels[kernel].shaders[shader], "_simd") != NULL) {
         return ts_gpu_is_simd(&as_cpu);
     }
+    if (strstr(ts_kernels[kernel].shaders[shader], "_split") != NULL) {
+        return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&
+               caps->subgroup_size >= 4;
+    }
     return kernel != TS_KERNEL_gemm_cm ||
            ts_precision_offered(caps, shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16);
 }
@@ -169,6 +173,11 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
                      ? VK_PHYSICAL_DEVICE_TYPE_CPU
                      : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     if (field_of(kernel, d, "per_lane") != NULL) {
+        if (shader == 0) {
+            asked.subgroup_operations = 0;
+        } else if (shader == 2) {
+            *dim = (*dim + 15) / 16 * 16;
+        }
         const ts_attention_choice choice = ts_attention_choose(&asked, *dim, 2 + pick(state, 3));
         *field_of(kernel, d, "lanes") = choice.lanes;
         *field_of(kernel, d, "per_lane") = choice.per_lane;

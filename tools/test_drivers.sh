@@ -1,18 +1,55 @@
 #!/usr/bin/env bash
-# Runs the tests that use the device on every Vulkan driver that can be had without its hardware:
-#     tools/test_drivers.sh [llvmpipe] [swiftshader]      (both, unless named)
-# llvmpipe, Mesa's driver for CPUs, and SwiftShader, the poorest device there is (subgroups of 4, 256
-# invocations, no 16-bit storage), taken out of Debian's package chromium-common without installing it.
-# Prints a line a driver; leaves "PASSED FAILED" over all in build/release/driver-counts.
+# Runs the tests that use the device on every Vulkan driver that can be had without its hardware, and
+# asks AMD's compiler (RADV, which needs no AMD hardware for that) to build every pipeline:
+#     tools/test_drivers.sh [--root NAME=FOLDER]... [DRIVER]...
+#     tools/test_drivers.sh --make-root SUITE FOLDER
+# DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
+# A root is another Debian in a folder, with its own drivers, loader and validation layer (trixie has
+# Mesa 25, testing has Mesa 26 with cooperative matrices); the programs built here run inside. Roots
+# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (debootstrap, 1 GB).
+# Roots need root's rights. What is not there is skipped, and said.
+#
+# Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
+# over all in build/release/driver-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folder=build/release
 programs=(gpu ops model check)
+families=(polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200)
+declare -A roots=()
+passed=0 failed=0
+export TINYSFT_CACHE_DIR=off
 
-tools/install_packages.sh
-cmake --preset release >/dev/null
-cmake --build --preset release -- --quiet
+# inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here where ROOT is empty. The
+# folder above is there too (../shared has reference cases). The mounts are of a namespace of their
+# own, so that none outlives it.
+inside() {
+    local root=$1 above=${PWD%/*}
+    shift
+    if [[ -z $root ]]; then
+        "$@"
+        return
+    fi
+    mkdir -p "$root$above"
+    unshare --mount --propagation private bash -c '
+        for part in /dev /proc /sys "$1"; do mount --rbind "$part" "$0$part"; done
+        exec chroot "$0" sh -c '\''cd "$1" && shift && exec "$@"'\'' sh "$PWD" "${@:2}"' \
+        "$root" "$above" "$@"
+}
+
+make_root() {
+    command -v debootstrap >/dev/null || {
+        echo "test_drivers: --make-root needs the package debootstrap" >&2
+        exit 1
+    }
+    debootstrap --variant=minbase "$1" "$2"
+    cp /etc/resolv.conf "$2/etc/resolv.conf"
+    cp /etc/apt/apt.conf.d/* "$2/etc/apt/apt.conf.d/" 2>/dev/null || true
+    inside "$2" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        mesa-vulkan-drivers vulkan-validationlayers libvulkan1 libcriterion-dev libcjson1 libmd0 \
+        libcurl4
+}
 
 # The folder that holds SwiftShader's library and its ICD file; downloaded once.
 swiftshader() {
@@ -25,16 +62,23 @@ swiftshader() {
     echo "$unpacked/usr/lib/chromium/vk_swiftshader_icd.json"
 }
 
-passed=0 failed=0
-run_on() {
-    local name=$1 icd=$2 good=0 bad=0 tested passing output
+# count NAME GOOD BAD WHAT: a driver's line.
+count() {
+    echo "$1: $2 $4 passed, $3 failed"
+    passed=$((passed + $2)) failed=$((failed + $3))
+}
+
+# run_programs NAME ROOT ICD: the tests, each program as far as it comes.
+run_programs() {
+    local name=$1 root=$2 icd=$3 good=0 bad=0 tested passing output program
     for program in "${programs[@]}"; do
-        output=$(VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd "$folder/tests/test_$program" \
-            --jobs 2 --ascii 2>&1) || true
+        output=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
+            "$folder/tests/test_$program" --jobs 2 --ascii 2>&1) || true
         tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
         passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
         if [[ -z $tested || $tested == 0 ]]; then
             bad=$((bad + 1)) # it crashed before it could count
+            tail -n 3 <<<"$output"
         else
             good=$((good + passing)) bad=$((bad + tested - passing))
         fi
@@ -42,26 +86,137 @@ run_on() {
             grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
         fi
     done
-    echo "$name: $good tests passed, $bad failed"
-    passed=$((passed + good)) failed=$((failed + bad))
+    count "$name" "$good" "$bad" "tests"
 }
 
-(($# > 0)) || set -- llvmpipe swiftshader
-for driver in "$@"; do
-    case $driver in
-    llvmpipe) run_on "$driver" /usr/share/vulkan/icd.d/lvp_icd.x86_64.json ;;
-    swiftshader)
-        if icd=$(swiftshader); then
-            run_on "$driver" "$icd"
-        else
-            echo "$driver: skipped, the package chromium-common cannot be downloaded here"
+# The validation layer's word on the programs of the lowest floors: every call and hazard, then with
+# GPU-assisted checks where the layer's version has them for buffers bound one by one (1.3.275).
+# A test fails where the layer says anything.
+run_validated() {
+    local name=$1 root=$2 icd=$3 manifest version kind output tested passing
+    manifest=$(find "$root/usr/share/vulkan/explicit_layer.d" -name '*khronos_validation*' 2>/dev/null |
+        head -n 1)
+    if [[ -z $manifest ]]; then
+        echo "$name, validated: skipped, there is no validation layer"
+        return
+    fi
+    version=$(sed -n 's/.*"api_version": "\([0-9.]*\)".*/\1/p' "$manifest" | head -n 1)
+    for kind in 1 gpu; do
+        if [[ $kind == gpu && $(printf '%s\n' 1.3.275 "$version" | sort -V | head -n 1) != 1.3.275 ]]; then
+            echo "$name, GPU-assisted: skipped, layer $version does not look at such buffers"
+            continue
         fi
-        ;;
+        output=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
+            TINYSFT_VALIDATE=$kind "$folder/tests/test_gpu" --jobs 2 --ascii 2>&1) || true
+        tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
+        passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
+        [[ -n $tested && $tested == "$passing" ]] || grep -E '^\[(FAIL|----)' <<<"$output" | head || true
+        count "$name, validation layer $version, ${kind/#1/core and synchronisation}" \
+            "${passing:-0}" "$((${tested:-1} - ${passing:-0}))" "tests"
+    done
+}
+
+# Every pipeline of every AMD family that this RADV knows. A family fails where one cannot be built or
+# keeps registers in memory; of the others the one with the least occupancy is named.
+run_radv() {
+    local name=$1 root=$2 icd=$3 family table spilling
+    mkdir -p "$folder/pipelines"
+    for family in "${families[@]}"; do
+        table=$folder/pipelines/${name//\//-}-$family.txt
+        if ! inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
+            RADV_FORCE_FAMILY="$family" "$folder/tinysft-vk" devices --pipelines >"$table" 2>&1; then
+            if grep -q 'RADV_FORCE_FAMILY.*removed' "$table"; then
+                echo "$name: skipped, this Mesa has no null hardware any more"
+                return
+            elif grep -q 'Unknown family' "$table"; then
+                echo "$name $family: skipped, this Mesa does not know it"
+            else
+                tail -n 3 "$table"
+                count "$name $family" 0 1 families
+            fi
+            continue
+        fi
+        spilling=$(awk '/pipelines built, / { print $4 }' "$table")
+        awk -v name="$name $family" '
+            /pipelines built/ { print name ": " $0 "; fewest waves: " least " (" which ")" }
+            $7 ~ /^[0-9]+$/ && $1 ~ /^[0-9]+$/ && (least == "" || $7 + 0 < least) {
+                least = $7 + 0
+                which = $10 " with " $1 " VGPRs and " $5 " bytes shared"
+            }' "$table"
+        if [[ $spilling == 0 ]]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    done
+}
+
+# The file that names the driver LIBRARY (lvp, radeon) in ROOT, as seen inside it; nothing: none.
+icd_of() {
+    local root=$1 found
+    found=$(find "$root/usr/share/vulkan/icd.d" -name "$2_icd*.json" 2>/dev/null | head -n 1)
+    echo "${found#"$root"}"
+}
+
+run_driver() {
+    local driver=$1 root='' kind=${1##*/} icd
+    if [[ $driver == */* ]]; then
+        root=${roots[${driver%%/*}]:-}
+        if [[ -z $root || ! -d $root/usr ]]; then
+            echo "$driver: skipped, there is no root ${driver%%/*} (--root ${driver%%/*}=FOLDER)"
+            return
+        elif ((EUID != 0)); then
+            echo "$driver: skipped, only root may enter $root"
+            return
+        fi
+    fi
+    case $kind in
+    swiftshader) icd=$(swiftshader) || icd= ;;
+    llvmpipe) icd=$(icd_of "$root" lvp) ;;
+    radv) icd=$(icd_of "$root" radeon) ;;
     *)
-        echo "test_drivers: no driver is named '$driver' (llvmpipe, swiftshader)" >&2
+        echo "test_drivers: no driver is named '$driver' (llvmpipe, swiftshader, radv, ROOT/...)" >&2
         exit 2
         ;;
     esac
+    if [[ -z $icd ]]; then
+        echo "$driver: skipped, it is not installed and cannot be downloaded"
+    elif [[ $kind == radv ]]; then
+        run_radv "$driver" "$root" "$icd"
+    else
+        run_programs "$driver" "$root" "$icd"
+        [[ -z $root ]] || run_validated "$driver" "$root" "$icd"
+    fi
+}
+
+drivers=()
+read -r -a given <<<"${TINYSFT_ROOTS:-}"
+while (($# > 0)); do
+    case $1 in
+    --make-root)
+        (($# == 3)) || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
+        make_root "$2" "$3"
+        exit
+        ;;
+    --root)
+        given+=("${2:?--root NAME=FOLDER}")
+        shift
+        ;;
+    *) drivers+=("$1") ;;
+    esac
+    shift
+done
+for pair in "${given[@]}"; do
+    roots[${pair%%=*}]=${pair#*=}
+done
+if ((${#drivers[@]} == 0)); then
+    drivers=(llvmpipe swiftshader radv)
+    for name in "${!roots[@]}"; do
+        drivers+=("$name/llvmpipe" "$name/radv")
+    done
+fi
+
+tools/install_packages.sh
+cmake --preset release >/dev/null
+cmake --build --preset release -- --quiet
+for driver in "${drivers[@]}"; do
+    run_driver "$driver"
 done
 echo "$passed $failed" >"$folder/driver-counts"
 ((failed == 0))

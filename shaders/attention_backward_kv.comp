@@ -4,6 +4,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
 #ifdef SPLIT
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
@@ -37,7 +38,7 @@ void main()
         to = my_end;
     }
     barrier();
-    atomicMax(to, my_end);
+    atomicMax(to, my_end, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
     barrier();
 
     vec4 key[QUADS], value[QUADS], key_sum[QUADS], value_sum[QUADS];

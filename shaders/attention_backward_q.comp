@@ -3,6 +3,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
 #ifdef SPLIT
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
@@ -37,8 +38,8 @@ void main()
         to = row;
     }
     barrier();
-    atomicMin(from, my_first);
-    atomicMax(to, row);
+    atomicMin(from, my_first, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
+    atomicMax(to, row, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
     barrier();
 
     vec4 query[QUADS], grad[QUADS], sum[QUADS];

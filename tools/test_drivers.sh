@@ -68,12 +68,14 @@ count() {
     passed=$((passed + $2)) failed=$((failed + $3))
 }
 
-# run_programs NAME ROOT ICD: the tests, each program as far as it comes.
+# run_programs NAME ROOT ICD VALIDATE PROGRAM...: the tests, each program as far as it comes; VALIDATE
+# as TINYSFT_VALIDATE: with 1 or gpu a test fails where the validation layer says anything.
 run_programs() {
-    local name=$1 root=$2 icd=$3 good=0 bad=0 tested passing output program
-    for program in "${programs[@]}"; do
+    local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 tested passing output program
+    shift 4
+    for program in "$@"; do
         output=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-            "$folder/tests/test_$program" --jobs 2 --ascii 2>&1) || true
+            TINYSFT_VALIDATE="$validate" "$folder/tests/test_$program" --jobs 2 --ascii 2>&1) || true
         tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
         passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
         if [[ -z $tested || $tested == 0 ]]; then
@@ -86,34 +88,27 @@ run_programs() {
             grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
         fi
     done
-    count "$name" "$good" "$bad" "tests"
+    count "$name" "$good" "$bad" tests
 }
 
-# The validation layer's word on the programs of the lowest floors: every call and hazard, then with
-# GPU-assisted checks where the layer's version has them for buffers bound one by one (1.3.275).
-# A test fails where the layer says anything.
+# The same under a root's validation layer: every call and hazard, then, on the programs of the lower
+# floors, GPU-assisted checks of what shaders access, where the layer's version makes them for
+# buffers bound one by one (1.3.275).
 run_validated() {
-    local name=$1 root=$2 icd=$3 manifest version kind output tested passing
-    manifest=$(find "$root/usr/share/vulkan/explicit_layer.d" -name '*khronos_validation*' 2>/dev/null |
+    local name=$1 root=$2 icd=$3 manifest version
+    manifest=$(find "$root/usr/share/vulkan/explicit_layer.d" -name '*hronos_validation*' 2>/dev/null |
         head -n 1)
     if [[ -z $manifest ]]; then
         echo "$name, validated: skipped, there is no validation layer"
         return
     fi
     version=$(sed -n 's/.*"api_version": "\([0-9.]*\)".*/\1/p' "$manifest" | head -n 1)
-    for kind in 1 gpu; do
-        if [[ $kind == gpu && $(printf '%s\n' 1.3.275 "$version" | sort -V | head -n 1) != 1.3.275 ]]; then
-            echo "$name, GPU-assisted: skipped, layer $version does not look at such buffers"
-            continue
-        fi
-        output=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-            TINYSFT_VALIDATE=$kind "$folder/tests/test_gpu" --jobs 2 --ascii 2>&1) || true
-        tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
-        passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
-        [[ -n $tested && $tested == "$passing" ]] || grep -E '^\[(FAIL|----)' <<<"$output" | head || true
-        count "$name, validation layer $version, ${kind/#1/core and synchronisation}" \
-            "${passing:-0}" "$((${tested:-1} - ${passing:-0}))" "tests"
-    done
+    run_programs "$name, validation layer $version" "$root" "$icd" 1 "${programs[@]}"
+    if [[ $(printf '%s\n' 1.3.275 "$version" | sort -V | head -n 1) == 1.3.275 ]]; then
+        run_programs "$name, GPU-assisted" "$root" "$icd" gpu gpu ops
+    else
+        echo "$name, GPU-assisted: skipped, layer $version does not look at such buffers"
+    fi
 }
 
 # Every pipeline of every AMD family that this RADV knows. A family fails where one cannot be built or
@@ -180,7 +175,7 @@ run_driver() {
     elif [[ $kind == radv ]]; then
         run_radv "$driver" "$root" "$icd"
     else
-        run_programs "$driver" "$root" "$icd"
+        run_programs "$driver" "$root" "$icd" 0 "${programs[@]}"
         [[ -z $root ]] || run_validated "$driver" "$root" "$icd"
     fi
 }

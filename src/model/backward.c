@@ -141,15 +141,13 @@ static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t r
 static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
 {
     ts_model *model = pass->model;
-    const ts_model_config *config = &model->config;
     ts_layer_state *state = &pass->layers[layer];
     const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
     ts_view weight = model->layers[layer].input_norm;
 
     linear_backward(pass, layer, TS_MODULE_O, rows, state->o, pass->dx, pass->dout, false);
     attention_kernels_backward(pass, layer, rows);
-    ts_pass_rope(pass, rows, config->heads, -1, pass->dq);
-    ts_pass_rope(pass, rows, config->kv_heads, -1, pass->dk);
+    ts_pass_rope(pass, rows, -1, pass->dq, pass->dk);
     if (ts_pass_adapts(pass, QKV)) {
         norm_again(pass, rows, state->x, weight, state->rstd1);
     }

@@ -28,16 +28,18 @@ static void linear(ts_pass *pass, uint32_t layer, ts_module module, uint32_t row
     ts_linear_forward(&args, x, y);
 }
 
-void ts_pass_rope(const ts_pass *pass, uint32_t rows, uint32_t heads, float sign, ts_view x)
+void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k)
 {
     const ts_model *model = pass->model;
     uint32_t dim = model->config.head_dim;
     ts_rope(model->recorder, &(struct ts_rope_args){
-                                 .x = x,
+                                 .q = q,
+                                 .k = k,
                                  .position = pass->io.position,
                                  .table = model->rope,
                                  .rows = rows,
-                                 .heads = heads,
+                                 .heads = model->config.heads,
+                                 .kv_heads = model->config.kv_heads,
                                  .dim = dim,
                                  .positions = (uint32_t)(model->rope.bytes /
                                                          ts_dtype_bytes(model->rope.dtype) / dim),
@@ -107,56 +109,61 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
                            });
 }
 
-// mid = x + o_proj(attention(norm(x)))
-static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training)
+// x += block, the residual stream past a block, and pass->norm = norm(x); the first norm of all has
+// no block before it.
+static void norm(ts_pass *pass, uint32_t rows, ts_view x, const ts_view *block, ts_view weight,
+                 ts_view rstd)
 {
-    ts_model *model = pass->model;
-    const ts_model_config *config = &model->config;
+    const ts_model_config *config = &pass->model->config;
+    ts_recorder *recorder = pass->model->recorder;
+    if (block == NULL) {
+        ts_rmsnorm(recorder, &(struct ts_rmsnorm_args){.x = x,
+                                                       .weight = weight,
+                                                       .y = pass->norm,
+                                                       .rstd = rstd,
+                                                       .rows = rows,
+                                                       .cols = config->hidden,
+                                                       .eps = config->rms_eps});
+    } else {
+        ts_add_rmsnorm(recorder, &(struct ts_add_rmsnorm_args){.y = x,
+                                                               .x = *block,
+                                                               .weight = weight,
+                                                               .norm = pass->norm,
+                                                               .rstd = rstd,
+                                                               .rows = rows,
+                                                               .cols = config->hidden,
+                                                               .eps = config->rms_eps});
+    }
+}
+
+// mid = o_proj(attention(norm(x))), to which x is added on the way into the MLP; x itself lacks
+// `below`, the stream that goes by the block below.
+static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training,
+                            const ts_view *below)
+{
     ts_layer_state *state = &pass->layers[layer];
-    ts_rmsnorm(model->recorder, &(struct ts_rmsnorm_args){
-                                    .x = state->x,
-                                    .weight = model->layers[layer].input_norm,
-                                    .y = pass->norm,
-                                    .rstd = state->rstd1,
-                                    .rows = rows,
-                                    .cols = config->hidden,
-                                    .eps = config->rms_eps,
-                                });
+    norm(pass, rows, state->x, below, pass->model->layers[layer].input_norm, state->rstd1);
     linear(pass, layer, TS_MODULE_Q, rows, training, pass->norm, state->q);
     linear(pass, layer, TS_MODULE_K, rows, training, pass->norm, state->k);
     linear(pass, layer, TS_MODULE_V, rows, training, pass->norm, state->v);
-    ts_pass_rope(pass, rows, config->heads, 1, state->q);
-    ts_pass_rope(pass, rows, config->kv_heads, 1, state->k);
+    ts_pass_rope(pass, rows, 1, state->q, state->k);
     attend(pass, layer, rows);
     linear(pass, layer, TS_MODULE_O, rows, training, state->o, state->mid);
-    ts_add(model->recorder,
-           &(struct ts_add_args){.y = state->mid, .x = state->x, .count = rows * config->hidden});
 }
 
-// next = mid + down_proj(swiglu(norm(mid)))
+// next = down_proj(swiglu(norm(mid))), to which mid is added on the way into the next block
 static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training, ts_view next)
 {
     ts_model *model = pass->model;
-    const ts_model_config *config = &model->config;
     ts_layer_state *state = &pass->layers[layer];
-    ts_rmsnorm(model->recorder, &(struct ts_rmsnorm_args){
-                                    .x = state->mid,
-                                    .weight = model->layers[layer].post_norm,
-                                    .y = pass->norm,
-                                    .rstd = state->rstd2,
-                                    .rows = rows,
-                                    .cols = config->hidden,
-                                    .eps = config->rms_eps,
-                                });
+    norm(pass, rows, state->mid, &state->x, model->layers[layer].post_norm, state->rstd2);
     linear(pass, layer, TS_MODULE_GATE, rows, training, pass->norm, state->gate);
     linear(pass, layer, TS_MODULE_UP, rows, training, pass->norm, state->up);
     ts_swiglu(model->recorder, &(struct ts_swiglu_args){.gate = state->gate,
                                                         .up = state->up,
                                                         .y = pass->wide,
-                                                        .count = rows * config->ffn});
+                                                        .count = rows * model->config.ffn});
     linear(pass, layer, TS_MODULE_DOWN, rows, training, pass->wide, next);
-    ts_add(model->recorder,
-           &(struct ts_add_args){.y = next, .x = state->mid, .count = rows * config->hidden});
 }
 
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
@@ -173,7 +180,11 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
                                      .vocab = in_file ? pass->limits.rows : config->vocab});
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         bool is_last = layer + 1 == config->layers;
-        attention_block(pass, layer, rows, training);
+        attention_block(pass, layer, rows, training,
+                        layer > 0 ? &pass->layers[layer - 1].mid : NULL);
         mlp_block(pass, layer, rows, training, is_last ? pass->x : pass->layers[layer + 1].x);
     }
+    ts_add(model->recorder, &(struct ts_add_args){.y = pass->x,
+                                                  .x = pass->layers[config->layers - 1].mid,
+                                                  .count = rows * config->hidden});
 }

@@ -33,8 +33,9 @@ static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
 // The halves of a pass, on rows that were uploaded already.
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
-// Turns the heads of x [rows, heads, head_dim] by their rows' positions; sign -1 turns back.
-void ts_pass_rope(const ts_pass *pass, uint32_t rows, uint32_t heads, float sign, ts_view x);
+// Turns the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
+// positions; sign -1 turns back.
+void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k);
 struct ts_linear ts_pass_linear(const ts_pass *pass, uint32_t layer, ts_module module,
                                 uint32_t rows, bool training);
 

@@ -110,17 +110,20 @@ Test(gradients, rmsnorm)
 enum { HEADS = 2, DIM = 6, POSITIONS = 5 };
 
 struct rope_case {
-    double x[ROWS * HEADS * DIM], w[ROWS * HEADS * DIM], table[POSITIONS * DIM];
+    // two heads of queries and one of keys
+    double x[ROWS * (HEADS + 1) * DIM], w[ROWS * (HEADS + 1) * DIM], table[POSITIONS * DIM];
     uint32_t position[ROWS];
 };
 
 static void rotate(const struct rope_case *c, double *x, double sign)
 {
-    ts_ref_rope(&(struct ts_rope_ref){.x = x,
+    ts_ref_rope(&(struct ts_rope_ref){.q = x,
+                                      .k = x + ROWS * HEADS * DIM,
                                       .position = c->position,
                                       .table = c->table,
                                       .rows = ROWS,
                                       .heads = HEADS,
+                                      .kv_heads = 1,
                                       .dim = DIM,
                                       .positions = POSITIONS,
                                       .sign = sign});
@@ -129,7 +132,7 @@ static void rotate(const struct rope_case *c, double *x, double sign)
 static double rope_loss(void *user)
 {
     struct rope_case *c = user;
-    double y[ROWS * HEADS * DIM];
+    double y[ROWS * (HEADS + 1) * DIM];
     memcpy(y, c->x, sizeof y);
     rotate(c, y, 1);
     return dot(c->w, y, TS_COUNT(y));
@@ -138,7 +141,7 @@ static double rope_loss(void *user)
 Test(gradients, rope)
 {
     struct rope_case c = {.position = {0, 4, 2}};
-    double dx[ROWS * HEADS * DIM];
+    double dx[ROWS * (HEADS + 1) * DIM];
     fill(c.x, TS_COUNT(c.x));
     fill(c.w, TS_COUNT(c.w));
     for (int p = 0; p < POSITIONS; p++) {

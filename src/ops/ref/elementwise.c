@@ -28,6 +28,18 @@ void ts_ref_rmsnorm(const struct ts_rmsnorm_ref *a)
     }
 }
 
+void ts_ref_add_rmsnorm(const struct ts_add_rmsnorm_ref *a)
+{
+    ts_ref_add(&(struct ts_add_ref){.y = a->y, .x = a->x, .count = a->rows * a->cols});
+    ts_ref_rmsnorm(&(struct ts_rmsnorm_ref){.x = a->y,
+                                            .weight = a->weight,
+                                            .y = a->norm,
+                                            .rstd = a->rstd,
+                                            .rows = a->rows,
+                                            .cols = a->cols,
+                                            .eps = a->eps});
+}
+
 void ts_ref_rmsnorm_again(const struct ts_rmsnorm_again_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
@@ -51,12 +63,12 @@ void ts_ref_rmsnorm_backward(const struct ts_rmsnorm_backward_ref *a)
     }
 }
 
-void ts_ref_rope(const struct ts_rope_ref *a)
+static void turn_heads(const struct ts_rope_ref *a, double *heads, size_t count)
 {
     size_t pairs = a->dim / 2;
     for (size_t t = 0; t < a->rows; t++) {
-        for (size_t head = 0; head < a->heads; head++) {
-            double *x = a->x + (t * a->heads + head) * a->dim;
+        for (size_t head = 0; head < count; head++) {
+            double *x = heads + (t * count + head) * a->dim;
             for (size_t i = 0; i < pairs; i++) {
                 const double *angle = a->table + (a->position[t] * pairs + i) * 2;
                 double c = angle[0], s = a->sign * angle[1], low = x[i], high = x[i + pairs];
@@ -65,6 +77,12 @@ void ts_ref_rope(const struct ts_rope_ref *a)
             }
         }
     }
+}
+
+void ts_ref_rope(const struct ts_rope_ref *a)
+{
+    turn_heads(a, a->q, a->heads);
+    turn_heads(a, a->k, a->kv_heads);
 }
 
 static double sigmoid(double x)

@@ -91,6 +91,7 @@ static int run(int argc, char **argv)
         {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "for programs instead of people"},
         {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
         TS_CLI_MASK_FLAG(&device.masks),
+        TS_CLI_NO_TUNE_FLAG(&device.no_tuning),
         {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
     };
     if (ts_flags_ask_help(argc, argv)) {

@@ -71,6 +71,14 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
             false, NULL, ts_gpu_masks_parse                                                        \
     }
 
+// --no-tune, of every command that multiplies matrices: `off` is a bool's address.
+#define TS_CLI_NO_TUNE_FLAG(off)                                                                   \
+    {                                                                                              \
+        "no-tune", NULL, TS_FLAG_SWITCH, (off), NULL,                                              \
+            "take products' tiles by rule, not by measuring\nat first use; so does "               \
+            "TINYSFT_TUNE=off"                                                                     \
+    }
+
 // --precision NAME on this device, told to the user where it is not plainly f32.
 ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *out, ts_error *err);
 #define TS_CLI_PRECISION_HELP "of products: auto, f32, f16 or bf16"

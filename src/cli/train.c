@@ -287,6 +287,7 @@ static int run(int argc, char **argv)
         {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
         {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
         TS_CLI_MASK_FLAG(&o.device.masks),
+        TS_CLI_NO_TUNE_FLAG(&o.device.no_tuning),
         {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
          "run under the Vulkan validation layer"},
         {"max-memory", NULL, TS_FLAG_REAL, &o.max_memory_mib, "MIB",

@@ -36,6 +36,7 @@ static int run(int argc, char **argv)
         {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [f32]"},
         {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
         TS_CLI_MASK_FLAG(&device.masks),
+        TS_CLI_NO_TUNE_FLAG(&device.no_tuning),
         {"dump", NULL, TS_FLAG_TEXT, &params.dump, "FILE",
          "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
          "lrs, final.KEY"},

@@ -1,8 +1,18 @@
 #include "ops/gemm.h"
 
 #include "base/memory.h"
+#include "ops/tune.h"
 
 enum { GEMM_VEC, GEMM_SIMD, GEMV, GEMV_SIMD }; // the shaders of the row, in its order
+
+// Whether 64 rows a tile beat 32: they take 1.72 times as long (measured on llvmpipe), and a driver
+// needs seconds to compile them, which only a large weight pays back.
+static bool is_worth_tall_tiles(const struct ts_gemm_args *args)
+{
+    enum { LARGE_WEIGHT = 1 << 20 };
+    return args->layout != TS_TN && (uint64_t)args->n * args->k >= LARGE_WEIGHT &&
+           172 * ts_ceil_div(args->m, 64) < 100 * ts_ceil_div(args->m, 32);
+}
 
 // Rows of a tile and columns of a lane: tall tiles use each loaded weight more often, but rows that
 // are not there cost as much as those that are. Measured on llvmpipe at TinyLlama's shapes.
@@ -17,6 +27,8 @@ static void choose_simd_tile(struct ts_gemm_args *args)
         args->tile_m = 8, args->tile_5 = 8;
     } else if (args->n <= 64) {
         args->tile_m = (uint32_t)ts_min_u64(64, ts_align_up(args->m, 8)), args->tile_5 = 8;
+    } else if (is_worth_tall_tiles(args)) {
+        args->tile_m = 64, args->tile_5 = 16;
     } else {
         // What is left in 32s; one or two tiles just high enough.
         uint32_t tiles = (uint32_t)ts_ceil_div(args->m, 32);
@@ -93,5 +105,6 @@ void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, 
         .accumulate = accumulate,
     };
     ts_gemm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), layout, &args);
+    ts_tune_gemm(recorder, &args);
     ts_gemm(recorder, &args);
 }

@@ -1,6 +1,7 @@
 // Products on matrix units: when, with which tiles, and how operands come to their scale.
 #include "base/memory.h"
 #include "ops/gemm.h"
+#include "ops/tune.h"
 
 #include <string.h>
 
@@ -126,6 +127,10 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_la
     };
     ts_gemm_cm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), rounding->precision, layout,
                       &args);
+    if (!ts_tune_gemm_cm(recorder, &args)) {
+        ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
+        return;
+    }
     if (args.scaled & 1) {
         ts_absmax(recorder,
                   &(struct ts_absmax_args){.x = a, .largest = rounding->largest_a, .count = m * k});

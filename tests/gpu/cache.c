@@ -198,6 +198,7 @@ Test(cache, places_in_their_order)
         {NULL, NULL, NULL, NULL},
     };
     static const char *const names[] = {"TINYSFT_CACHE_DIR", "XDG_CACHE_HOME", "HOME"};
+    setenv("MESA_SHADER_CACHE_DISABLE", "true", 1); // it would make these folders
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         const char *values[] = {cases[i].own, cases[i].xdg, cases[i].home};
         for (size_t j = 0; j < TS_COUNT(values); j++) {

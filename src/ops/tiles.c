@@ -1,0 +1,150 @@
+// What tiles there are; tune.c finds the fastest.
+#include "base/memory.h"
+#include "ops/gemm.h"
+#include "ops/tune.h"
+
+#include <stdio.h>
+
+void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE_NAME_BYTES])
+{
+    uint32_t rows = tile->rows, columns = 1;
+    switch (tile->family) {
+    case TS_FAMILY_SIMD:
+        snprintf(out, TS_TILE_NAME_BYTES, "simd %ux%u", tile->m, tile->n);
+        return;
+    case TS_FAMILY_VEC:
+        columns = tile->m * tile->n / (tile->local_size * rows);
+        break;
+    case TS_FAMILY_CM:
+        columns = tile->local_size / caps->matrix_subgroup / rows;
+        break;
+    }
+    snprintf(out, TS_TILE_NAME_BYTES, "%s %ux%u/%ux%u", tile->family == TS_FAMILY_CM ? "cm" : "vec",
+             tile->m, tile->n, rows, columns);
+}
+
+static bool same_tile(const ts_tile *a, const ts_tile *b)
+{
+    return a->family == b->family && a->m == b->m && a->n == b->n && a->rows == b->rows &&
+           a->local_size == b->local_size;
+}
+
+// Adds a tile that is not there yet.
+static uint32_t add(ts_tile *tiles, uint32_t count, ts_tile tile)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (same_tile(&tiles[i], &tile)) {
+            return count;
+        }
+    }
+    if (count < TS_TILES) {
+        tiles[count++] = tile;
+    }
+    return count;
+}
+
+// Shared memory of gemm_vec: both tiles k-major, rows padded by 16 bytes.
+static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, const ts_tile *tile)
+{
+    uint32_t shared = args->k_step * (tile->m + tile->n + 8) * 4;
+    return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes;
+}
+
+static uint32_t simd_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
+{
+    // Rows, columns of a lane. A tile of fewer rows wastes less where m is no multiple.
+    static const uint32_t shapes[][2] = {{64, 16}, {32, 16}, {24, 16}, {16, 16}, {8, 16}};
+    uint32_t count = 1;
+    for (size_t i = 0; i < TS_COUNT(shapes); i++) {
+        if (shapes[i][0] <= ts_align_up(args->m, shapes[i][0] > 32 ? 32 : 8)) {
+            count = add(out, count,
+                        (ts_tile){.family = TS_FAMILY_SIMD,
+                                  .m = shapes[i][0],
+                                  .n = shapes[i][1] * caps->subgroup_size,
+                                  .local_size = caps->subgroup_size});
+        }
+    }
+    return count;
+}
+
+static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
+{
+    static const ts_tile tiles[] = {
+        {TS_FAMILY_VEC, .m = 128, .n = 128, .rows = 8, .local_size = 256}, // 8 x 8 an invocation
+        {TS_FAMILY_VEC, .m = 128, .n = 64, .rows = 8, .local_size = 256},  // 8 x 4
+        {TS_FAMILY_VEC, .m = 64, .n = 64, .rows = 8, .local_size = 128},   // 8 x 4
+        {TS_FAMILY_VEC, .m = 32, .n = 64, .rows = 4, .local_size = 128},   // 4 x 4
+        {TS_FAMILY_VEC, .m = 32, .n = 32, .rows = 4, .local_size = 64},    // 4 x 4
+    };
+    uint32_t count = 1;
+    for (size_t i = 0; i < TS_COUNT(tiles); i++) {
+        if (vec_fits(caps, args, &tiles[i]) && tiles[i].m <= ts_align_up(args->m, 32)) {
+            count = add(out, count, tiles[i]);
+        }
+    }
+    return count;
+}
+
+uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
+                            ts_tile out[TS_TILES])
+{
+    bool simd = args->shader == TS_FAMILY_SIMD;
+    out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
+                       .m = args->tile_m,
+                       .n = args->tile_n,
+                       .rows = args->rows,
+                       .local_size = args->local_size};
+    return simd ? simd_tiles(caps, args, out) : vec_tiles(caps, args, out);
+}
+
+void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
+{
+    args->local_size = tile->local_size;
+    args->tile_m = tile->m;
+    args->tile_n = tile->n;
+    if (tile->family == TS_FAMILY_SIMD) {
+        args->tile_5 = tile->n / tile->local_size; // columns of a lane
+    } else {
+        args->tile_5 = tile->n;
+        args->rows = tile->rows;
+        args->columns = tile->m * tile->n / (tile->local_size * tile->rows);
+    }
+}
+
+// Shared memory of gemm_cm: two operands of 16 bits with rows padded by 8, a matrix of sums a
+// subgroup for c's edges, the two largest elements.
+static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
+                    const ts_tile *tile, uint32_t subgroups)
+{
+    uint32_t step = args->k_step;
+    uint64_t a = ts_max_u64(tile->m * (step + 8), step * (tile->m + 8));
+    uint64_t b = ts_max_u64(tile->n * (step + 8), step * (tile->n + 8));
+    uint64_t shared = 2 * (a + b) + 4 * subgroups * args->matrix_m * args->matrix_n + 8;
+    return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes;
+}
+
+uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
+                               ts_tile out[TS_TILES])
+{
+    // Tile, subgroups, rows of them. A CPU driver compiles the unrolled loop: small ones alone.
+    static const uint32_t shapes[][4] = {
+        {128, 128, 8, 4}, {64, 128, 8, 2}, {128, 64, 8, 4}, {64, 64, 4, 2}, {32, 64, 2, 1}};
+    uint32_t count = 1;
+    out[0] = (ts_tile){TS_FAMILY_CM, args->tile_m, args->tile_n, args->rows, args->local_size};
+    for (size_t i = 0; i < TS_COUNT(shapes) && !ts_gpu_is_cpu(caps); i++) {
+        ts_tile tile = {TS_FAMILY_CM, shapes[i][0], shapes[i][1], shapes[i][3],
+                        shapes[i][2] * caps->matrix_subgroup};
+        if (cm_fits(caps, args, &tile, shapes[i][2]) && tile.m <= ts_align_up(args->m, 64)) {
+            count = add(out, count, tile);
+        }
+    }
+    return count;
+}
+
+void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args)
+{
+    args->local_size = tile->local_size;
+    args->tile_m = tile->m;
+    args->tile_n = tile->n;
+    args->rows = tile->rows;
+}

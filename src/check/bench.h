@@ -10,6 +10,7 @@ typedef struct ts_bench_params {
     const char *folder;     // a model; NULL: TinyLlama's shape with random weights
     const uint32_t *tokens; // sequence lengths of the whole passes, ascending
     size_t token_count;
+    uint32_t batch;                 // sequences of a pass; 0 is 1
     ts_precision precision;         // of products: one that the device offers
     bool products, kernels, passes; // which parts to run
     uint32_t rounds;                // of each timing, the best counts; passes: and one more

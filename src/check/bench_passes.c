@@ -27,8 +27,8 @@ static void close_passes(struct passes *p)
     ts_batch_free(&p->batch);
 }
 
-// One sequence of `tokens` random tokens of which each bears loss.
-static ts_status fill_batch(struct passes *p, uint32_t tokens, ts_error *err)
+// Sequences of `tokens` random tokens each, all of which bear loss.
+static ts_status fill_batch(struct passes *p, uint32_t sequences, uint32_t tokens, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t *ids = NULL;
@@ -40,7 +40,9 @@ static ts_status fill_batch(struct passes *p, uint32_t tokens, ts_error *err)
         ids[i] = i * 7919u % p->model.config.vocab;
         supervised[i] = 1;
     }
-    TS_TRY(ts_batch_add(&p->batch, ids, tokens, supervised, err));
+    for (uint32_t i = 0; i < sequences; i++) {
+        TS_TRY(ts_batch_add(&p->batch, ids, tokens, supervised, err));
+    }
 out:
     free(ids);
     free(supervised);
@@ -49,10 +51,11 @@ out:
 
 // The least that must be done. Multiply-adds count two; attention is its causal half, backward two
 // and a half times its forward. The base's weights get no gradient.
-static void count_work(const ts_model *model, double tokens, ts_bench_row *forward,
-                       ts_bench_row *step)
+static void count_work(const ts_model *model, double sequences, double length,
+                       ts_bench_row *forward, ts_bench_row *step)
 {
     const ts_model_config *c = &model->config;
+    double tokens = sequences * length;
     double weights = (double)c->vocab * c->hidden, bytes = (double)model->lm_head.bytes;
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
         uint32_t out, in;
@@ -67,7 +70,7 @@ static void count_work(const ts_model *model, double tokens, ts_bench_row *forwa
     double back = 8.0 * c->hidden + 2 * turned + 8.0 * c->ffn;
     *forward = (ts_bench_row){.kind = TS_BENCH_PASS,
                               .product_flops = 2 * tokens * weights,
-                              .flops = 2 * tokens * tokens * ts_config_q_size(c) * c->layers,
+                              .flops = 2 * tokens * length * ts_config_q_size(c) * c->layers,
                               .weight_bytes = bytes,
                               .bytes = 4 * tokens * (there * c->layers + c->vocab),
                               .tokens = (uint32_t)tokens};
@@ -79,7 +82,7 @@ static void count_work(const ts_model *model, double tokens, ts_bench_row *forwa
 }
 
 // Forward and a step, once each.
-static ts_status run_once(struct passes *p, uint32_t tokens, uint32_t number, ts_bench_row *forward,
+static ts_status run_once(struct passes *p, uint32_t number, ts_bench_row *forward,
                           ts_bench_row *step, ts_error *err)
 {
     static const ts_adamw_params adamw = {0.9, 0.999, 1e-8, 0, 1};
@@ -87,7 +90,7 @@ static ts_status run_once(struct passes *p, uint32_t tokens, uint32_t number, ts
     double sum, norm, started_s = ts_clock_s();
     TS_TRY(ts_pass_loss(&p->pass, &p->batch, &sum, err));
     double middle_s = ts_clock_s();
-    TS_TRY(ts_pass_gradients(&p->pass, &p->batch, 1.0f / (float)tokens, 0, &sum, err));
+    TS_TRY(ts_pass_gradients(&p->pass, &p->batch, 1.0f / (float)forward->tokens, 0, &sum, err));
     TS_TRY(ts_optimiser_step(&p->optimiser, &adamw, 1e-5, number, &norm, err));
     forward->seconds = fmin(forward->seconds, middle_s - started_s);
     step->seconds = fmin(step->seconds, ts_clock_s() - middle_s);
@@ -99,13 +102,18 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
 {
     ts_status status = TS_OK;
     const ts_bench_params *params = run->params;
+    uint32_t sequences = (uint32_t)ts_max_u64(1, params->batch), all = sequences * tokens;
+    char length[32] = "";
     ts_bench_row work[2];
-    count_work(&p->model, tokens, &work[0], &work[1]);
+    if (sequences > 1) {
+        snprintf(length, sizeof length, "%u x ", sequences);
+    }
+    count_work(&p->model, sequences, tokens, &work[0], &work[1]);
     double predicted_s = p->pace * ts_bench_flops(&work[1]), started_s = ts_clock_s();
     ts_bench_row *rows[2];
     for (int i = 0; i < 2; i++) {
-        rows[i] = ts_bench_add_row(run, TS_BENCH_PASS, "%s, %u tokens",
-                                   i == 0 ? "forward" : "training step", tokens);
+        rows[i] = ts_bench_add_row(run, TS_BENCH_PASS, "%s, %s%u tokens",
+                                   i == 0 ? "forward" : "training step", length, tokens);
         snprintf(work[i].name, sizeof work[i].name, "%s", rows[i]->name);
         *rows[i] = work[i];
         rows[i]->seconds = INFINITY;
@@ -117,10 +125,10 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
     if (rows[1]->left_out) {
         return TS_OK;
     }
-    TS_TRY(fill_batch(p, tokens, err));
+    TS_TRY(fill_batch(p, sequences, tokens, err));
     TS_TRY(ts_pass_open(&p->model,
-                        (ts_pass_limits){.rows = tokens, .loss_rows = tokens, .training = true},
-                        &p->pass, err));
+                        (ts_pass_limits){.rows = all, .loss_rows = all, .training = true}, &p->pass,
+                        err));
     // The first round builds pipelines, so it is not the best; but it counts where it is the only
     // one.
     for (uint32_t round = 0; round <= params->rounds; round++) {
@@ -129,7 +137,7 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
         }
         ts_bench_say(run, "a pass over %u tokens, round %u of %u", tokens, round, params->rounds);
         TS_TRY(ts_bench_again_peaks(run, err));
-        TS_TRY(run_once(p, tokens, round + 1, rows[0], rows[1], err));
+        TS_TRY(run_once(p, round + 1, rows[0], rows[1], err));
     }
     p->pace = rows[1]->seconds / ts_bench_flops(rows[1]);
 out:

@@ -69,7 +69,7 @@ static int run(int argc, char **argv)
     const char *tokens = NULL, *at_once = "1,32", *model = NULL;
     const char *only = NULL, *synthetic = NULL, *precision = "auto";
     uint32_t lengths[8];
-    uint64_t rounds = 3, prompt = 16, new_tokens = 16;
+    uint64_t rounds = 3, batch = 1, prompt = 16, new_tokens = 16;
     ts_bench_decode_params decode = {.progress = show_progress};
     ts_bench_decode_row decoded[TS_BENCH_DECODE_ROWS];
     uint32_t sequences[TS_BENCH_DECODE_ROWS];
@@ -80,6 +80,7 @@ static int run(int argc, char **argv)
         {"synthetic", NULL, TS_FLAG_TEXT, &synthetic, "NAME", "tinyllama: needs no model file"},
         {"tokens", NULL, TS_FLAG_TEXT, &tokens, "LIST",
          "lengths of the passes\n[128,512,2048, as far as a step takes less than a minute]"},
+        {"batch", NULL, TS_FLAG_UINT, &batch, "N", "sequences of a pass [1]", 1, 1 << 10},
         {"only", NULL, TS_FLAG_TEXT, &only, "PART",
          "peaks, products, kernels, passes or decode [all]"},
         {"sequences", NULL, TS_FLAG_TEXT, &at_once, "LIST", "decoded at once [1,32]"},
@@ -108,6 +109,7 @@ static int run(int argc, char **argv)
         TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", synthetic);
     }
     params.tokens = lengths;
+    params.batch = (uint32_t)batch;
     params.pass_limit_s = tokens != NULL ? INFINITY : 60;
     params.rounds = (uint32_t)rounds;
     if (model != NULL) {

@@ -201,7 +201,7 @@ static ts_status answer(struct session *s, const char *label, bool adapter, ts_a
                                      .user = &display};
     s->model.lora_enabled = adapter;
     ts_progress_begin(&display.bar, stderr, label,
-                      s->prompts.count * (s->options->max_new_tokens + 1));
+                      s->prompts.count * (s->options->max_new_tokens + 2));
     ts_status status = ts_answers_make(&s->model, &s->questions, &params, out, err);
     ts_progress_end(&display.bar);
     return status;

@@ -149,8 +149,8 @@ struct answering {
     ts_tokens *tokens; // [count] the answers
     ts_decoder decoder;
     uint32_t *slots, *ids, *next; // [slots of the decoder]
-    uint64_t done, total;         // each answer is max_new_tokens of work, its loss one more
-    size_t complete;              // answers
+    uint64_t done, total; // a prompt is one of work, its answer max_new_tokens, the loss one
+    size_t complete;      // answers
 };
 
 static void tell(const struct answering *a)
@@ -158,6 +158,13 @@ static void tell(const struct answering *a)
     if (a->params->progress != NULL) {
         a->params->progress(a->params->user, a->done, a->total, a->complete);
     }
+}
+
+static void count_prompts(void *user, uint32_t count)
+{
+    struct answering *a = user;
+    a->done += count;
+    tell(a);
 }
 
 // The largest groups that fit. Where the estimate was too bold, memory itself says so.
@@ -176,6 +183,8 @@ static ts_status open_decoder(struct answering *a, ts_error *err)
         *err = (ts_error){0};
     }
     TS_TRY(status);
+    a->decoder.prompted = count_prompts;
+    a->decoder.user = a;
     TS_TRY(ts_alloc(limits.slots, sizeof *a->slots, &a->slots, err));
     TS_TRY(ts_alloc(limits.slots, sizeof *a->ids, &a->ids, err));
     TS_TRY(ts_alloc(limits.slots, sizeof *a->next, &a->next, err));
@@ -312,7 +321,7 @@ ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
 {
     ts_status status = TS_OK;
     struct answering a = {.model = model, .questions = questions, .params = params, .out = out};
-    a.total = questions->count * ((uint64_t)params->max_new_tokens + 1);
+    a.total = questions->count * ((uint64_t)params->max_new_tokens + 2);
     *out = (ts_answers){.count = questions->count};
     TS_TRY(ts_alloc(out->count, sizeof *out->responses, &out->responses, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->texts, &out->texts, err));

@@ -128,6 +128,9 @@ ts_status ts_decoder_prompt(ts_decoder *decoder, const ts_tokens *prompts, uint3
                     decoder->batch.rows + prompts[slot + 1].count > decoder->pass.limits.rows;
         if (full) {
             TS_TRY(run(decoder, false, next + done, err));
+            if (decoder->prompted != NULL) {
+                decoder->prompted(decoder->user, slot + 1 - done);
+            }
             done = slot + 1;
         }
     }

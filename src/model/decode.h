@@ -23,6 +23,9 @@ typedef struct ts_decoder {
     uint32_t *lengths;    // [slots] tokens in the cache
     uint32_t *cache_rows; // [N] the host's copy of cache.row
     ts_batch batch;
+    // Called, where it is set, after each pass of ts_decoder_prompt: so many more prompts are in.
+    void (*prompted)(void *user, uint32_t count);
+    void *user;
 } ts_decoder;
 
 ts_status ts_decoder_open(ts_model *model, ts_decoder_limits limits, ts_decoder *out,

@@ -138,6 +138,39 @@ Test(generate, an_adapter_counts_only_when_on)
     close_setup(&s);
 }
 
+struct telling {
+    uint64_t first, last, total;
+    size_t complete;
+};
+
+static void hear(void *user, uint64_t done, uint64_t total, size_t complete)
+{
+    struct telling *telling = user;
+    cr_expect_geq(done, telling->last);
+    telling->first = telling->last == 0 ? done : telling->first;
+    telling->last = done;
+    telling->total = total;
+    telling->complete = complete;
+}
+
+// Progress is told from the first prompts on and ends with all work done.
+Test(generate, progress_goes_from_prompts_to_losses)
+{
+    struct setup s;
+    struct telling telling = {0};
+    ts_answers answers;
+    open_setup(&s);
+    MUST(ts_answers_make(
+        &s.model, &s.questions,
+        &(ts_answer_params){.max_new_tokens = 4, .progress = hear, .user = &telling}, &answers,
+        err));
+    cr_assert_eq(telling.first, PROMPTS); // one pass takes them all
+    cr_assert_eq(telling.last, telling.total);
+    cr_assert_eq(telling.complete, PROMPTS);
+    ts_answers_free(&answers);
+    close_setup(&s);
+}
+
 // The loss is over the reference and its end token, by itself as in company.
 Test(generate, losses_are_the_references)
 {

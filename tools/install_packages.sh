@@ -3,10 +3,14 @@
 # so a second run changes nothing. The other scripts here call it first.
 set -euo pipefail
 
+shader_compiler=glslc
+if grep -qs '^VERSION_ID="22.04"' /etc/os-release; then # Ubuntu 22.04 has none: tools/glslc.sh
+    shader_compiler=glslang-tools
+fi
 packages=(
     build-essential cmake ninja-build pkgconf      # the build
     libvulkan-dev libvulkan-volk-dev mesa-vulkan-drivers # Vulkan, and a driver for GPU or CPU
-    glslc spirv-tools                              # shaders
+    "$shader_compiler" spirv-tools                 # shaders
     libcjson-dev libstb-dev libmd-dev fonts-dejavu-core # JSON, pictures, SHA-256, typeface
     libcurl4-openssl-dev ca-certificates           # downloads
     libcriterion-dev vulkan-validationlayers jq    # tests

@@ -214,13 +214,14 @@ release_is_used_as_it_is() {
     expect 1 'there is a GPU, but Vulkan does not offer it' step program.sh
 }
 
-missing_glslc_is_told() {
+failing_build_is_told() {
     make_release
     rm "$scratch/machine/release/bin/tinysft-vk"
-    printf '#!/bin/bash\necho "E: Unable to locate package glslc"; exit 100\n' \
-        >"$home/tools/install_packages.sh"
+    printf '#!/bin/bash\necho "E: no space left"; exit 100\n' >"$home/tools/install_packages.sh"
     chmod +x "$home/tools/install_packages.sh"
-    expect 1 'no glslc' step program.sh
+    expect 1 'E: no space left' step program.sh
+    printf '#!/bin/bash\n' >"$home/tools/install_packages.sh"
+    expect 1 'build does not go through' step program.sh # there is nothing that cmake could build
 }
 
 steps_say_what_comes_first() {
@@ -302,7 +303,7 @@ make_fakes
 for name in fitting_version_is_installed_once other_patch_level_is_refused \
     no_gpu_says_how_to_get_one gpu_is_used_even_with_cpu_ticked broken_dpkg_leads_to_private_files \
     egl_stands_in_where_x_is_lacking dead_network_is_told release_is_used_as_it_is \
-    missing_glslc_is_told steps_say_what_comes_first interrupted_training_goes_on \
+    failing_build_is_told steps_say_what_comes_first interrupted_training_goes_on \
     all_steps_with_the_real_program notebook_is_sound fetch_cell_takes_either; do
     check "$name"
 done

@@ -50,6 +50,9 @@ extern bool ts_cli_verbose;
 // What --profile shows: time on the device by shader, slowest first.
 struct ts_profile;
 void ts_cli_print_profile(const struct ts_profile *profile);
+// And how it was cut into submits; with --verbose too.
+struct ts_recorder;
+void ts_cli_print_submits(const struct ts_recorder *recorder);
 
 // Replaces *out by `path` or, where nothing is there and the program brings a file or folder of
 // that name along (../share/tinysft-vk beside its own folder), by the path of that.

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "gpu/gpu.h"
 #include "gpu/pipeline.h"
-#include "gpu/profile.h"
+#include "gpu/recorder.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +51,15 @@ void ts_cli_print_profile(const ts_profile *profile)
         fprintf(stderr, "  %u pipelines built in %.3f s on the host; %llu bytes of them cached\n",
                 stats.built, stats.seconds, (unsigned long long)stats.cached_bytes);
     }
+}
+
+void ts_cli_print_submits(const ts_recorder *recorder)
+{
+    const ts_recorder_stats stats = ts_recorder_statistics(recorder);
+    fprintf(stderr,
+            "  %llu dispatches in %llu submits, %.3f s on the device, the longest %.1f ms\n",
+            (unsigned long long)stats.dispatches, (unsigned long long)stats.submits, stats.busy_s,
+            1e3 * stats.longest_s);
 }
 
 static void print_help(FILE *stream)

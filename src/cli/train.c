@@ -213,6 +213,9 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
     }
     TS_TRY(status);
     ts_cli_print_profile(&profile);
+    if (options->profile || ts_cli_verbose) {
+        ts_cli_print_submits(trainer->model.recorder);
+    }
     TS_TRY(write_curve(trainer, err));
     fprintf(stderr,
             "%s: adapter_model.safetensors, adapter_config.json, README.md, "

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MANY_TOUCHED = 256 }; // more than a model's pass touches between two barriers
+
 // A range of a buffer that something since the last barrier reads or writes.
 struct touched {
     VkBuffer buffer;
@@ -32,6 +34,8 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
     recorder->gpu = gpu;
     if (!gpu->mirror && !gpu->rehearsing) {
         TS_TRY(ts_submits_open(gpu, &recorder->submits, err));
+        TS_TRY(ts_grow(&recorder->touched, &recorder->touched_capacity, MANY_TOUCHED,
+                       sizeof *recorder->touched, err));
     }
 out:
     if (status != TS_OK) {

@@ -46,6 +46,12 @@ static ts_status grow_loss_rows(ts_batch *batch, uint32_t more, ts_error *err)
                 err);
 }
 
+ts_status ts_batch_reserve(ts_batch *batch, uint32_t rows, ts_error *err)
+{
+    ts_status status = grow_rows(batch, rows, err);
+    return status == TS_OK ? grow_loss_rows(batch, rows, err) : status;
+}
+
 ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
                        const uint8_t *supervised, ts_error *err)
 {

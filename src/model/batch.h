@@ -20,6 +20,9 @@ typedef struct ts_batch {
 void ts_batch_clear(ts_batch *batch);
 void ts_batch_free(ts_batch *batch);
 
+// Makes room for `rows` rows, whatever of them bears loss.
+ts_status ts_batch_reserve(ts_batch *batch, uint32_t rows, ts_error *err);
+
 // Appends a sequence. supervised[t] (may be NULL: none) says that ids[t] is a target, predicted
 // from row t - 1.
 ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,

@@ -5,17 +5,25 @@
 #include <math.h>
 #include <stdlib.h>
 
-ts_status ts_history_push(ts_history *history, double loss, double rate, double grad_norm,
-                          ts_error *err)
+ts_status ts_history_reserve(ts_history *history, size_t steps, ts_error *err)
 {
     ts_status status = TS_OK;
     double **arrays[] = {&history->loss, &history->rate, &history->grad_norm};
     size_t capacity = history->capacity;
     for (size_t i = 0; i < TS_COUNT(arrays); i++) {
         capacity = history->capacity;
-        TS_TRY(ts_grow(arrays[i], &capacity, history->count + 1, sizeof(double), err));
+        TS_TRY(ts_grow(arrays[i], &capacity, steps, sizeof(double), err));
     }
     history->capacity = capacity;
+out:
+    return status;
+}
+
+ts_status ts_history_push(ts_history *history, double loss, double rate, double grad_norm,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_history_reserve(history, history->count + 1, err));
     history->loss[history->count] = loss;
     history->rate[history->count] = rate;
     history->grad_norm[history->count] = grad_norm;

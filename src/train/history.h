@@ -12,6 +12,8 @@ typedef struct ts_history {
     uint64_t tokens; // seen so far
 } ts_history;
 
+// Makes room for `steps` entries.
+ts_status ts_history_reserve(ts_history *history, size_t steps, ts_error *err);
 ts_status ts_history_push(ts_history *history, double loss, double rate, double grad_norm,
                           ts_error *err);
 void ts_history_free(ts_history *history);

@@ -197,6 +197,8 @@ out:
 
 // ---- Running
 
+enum { MANY_STEPS = 1 << 20 }; // more than that grow as they come
+
 // Another mask for every micro-batch of the run, the same after a resume.
 static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
 {
@@ -262,6 +264,9 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     ts_recorder_profile(trainer->model.recorder, trainer->profile);
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
     TS_TRY(ts_optimiser_open(&trainer->model, &trainer->optimiser, err));
+    // So that no step allocates.
+    TS_TRY(ts_batch_reserve(&trainer->batch, trainer->limits.rows, err));
+    TS_TRY(ts_history_reserve(&trainer->history, ts_min_u64(trainer->steps, MANY_STEPS), err));
     if (s->resume != NULL) {
         TS_TRY(resume(trainer, err));
     }

@@ -2,7 +2,7 @@
 // runs longer than one submission, and failures that wait to be told.
 #include "base/memory.h"
 #include "device.h"
-#include "ops/kernels.h"
+#include "ops/gemm.h"
 
 enum { COUNT = 300, VIEWS = 4 };
 
@@ -212,5 +212,65 @@ Test(recorder, too_many_workgroups_are_refused)
                          &(ts_dispatch){.pipeline = {.name = "any"}, .groups = {1, UINT32_MAX, 1}});
     cr_assert_eq(ts_recorder_run(b.recorder, &told), TS_ERR_UNSUPPORTED);
     cr_assert_not_null(strstr(told.message, "shader any: 4294967295 workgroups in dimension 1"));
+    close_bench(&b);
+}
+
+// With next to no time allowed every dispatch goes in pieces, a workgroup each in the end, and the
+// bytes are the same.
+Test(recorder, pieces_make_the_whole)
+{
+    enum { M = 100, N = 150, K = 40 };
+    struct bench b;
+    ts_view a, w, c[2];
+    static float values[2][M * N], have[2][M * N];
+    open_bench(&b);
+    for (int i = 0; i < M * N; i++) {
+        values[0][i] = (float)(i % 17) - 8;
+        values[1][i] = (float)(i % 23) / 8;
+    }
+    MUST(ts_gpu_alloc(&b.arena, TS_F32, M * K, &a, err));
+    MUST(ts_gpu_alloc(&b.arena, TS_F32, N * K, &w, err));
+    MUST(ts_gpu_upload(b.gpu, a, values[0], M * K * sizeof(float), err));
+    MUST(ts_gpu_upload(b.gpu, w, values[1], N * K * sizeof(float), err));
+    uint64_t submits = 0;
+    for (int i = 0; i < 2; i++) {
+        MUST(ts_gpu_alloc(&b.arena, TS_F32, M * N, &c[i], err));
+        ts_recorder_limit(b.recorder, i == 0 ? 10 : 1e-12);
+        submits = ts_recorder_statistics(b.recorder).submits;
+        ts_matmul(b.recorder, TS_NT, M, N, K, a, w, c[i], 1, false);
+        add(&b, ts_view_slice(c[i], 0, 64 * K), ts_view_slice(a, 0, 64 * K)); // one dimension
+        MUST(ts_recorder_run(b.recorder, err));
+        submits = ts_recorder_statistics(b.recorder).submits - submits;
+        cr_assert(i == 0 ? submits <= 2 : submits > 4, "%d submits", (int)submits);
+        MUST(ts_gpu_download(b.gpu, c[i], have[i], sizeof have[i], err));
+    }
+    cr_assert_arr_eq(have[0], have[1], sizeof have[0]);
+    close_bench(&b);
+}
+
+// Work that is sent but not waited for, more than the ring holds, comes out in order; a ticket says
+// when a result may be read.
+Test(recorder, the_host_works_ahead)
+{
+    enum { AHEAD = 20 };
+    struct bench b;
+    uint64_t tickets[AHEAD];
+    open_bench(&b);
+    ts_recorder_zero(b.recorder, b.views[1]);
+    for (int i = 0; i < AHEAD; i++) {
+        add(&b, b.views[1], b.views[2]);
+        MUST(ts_recorder_send(b.recorder, &tickets[i], err));
+        cr_assert(i == 0 || tickets[i] > tickets[i - 1]);
+    }
+    uint64_t nothing_new;
+    MUST(ts_recorder_send(b.recorder, &nothing_new, err));
+    cr_assert_eq(nothing_new, tickets[AHEAD - 1]);
+    MUST(ts_recorder_wait(b.recorder, tickets[0], err));
+    MUST(ts_recorder_wait(b.recorder, nothing_new, err));
+    cr_assert_eq(element(&b, 1, 7), AHEAD * 2007.0f);
+    cr_assert_eq(barriers(&b), AHEAD); // one before each addition, across submits too
+    ts_recorder_stats stats = ts_recorder_statistics(b.recorder);
+    cr_assert_eq(stats.submits, AHEAD);
+    cr_assert(stats.busy_s > 0 && stats.longest_s > 0 && stats.longest_s <= stats.busy_s);
     close_bench(&b);
 }

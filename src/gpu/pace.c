@@ -11,9 +11,11 @@
 #define CAREFUL_RATE 1e-10
 #define SMALLEST_RATE 1e-15
 
-// One submit changes a rate by no more than this factor: its time may hold what will not come
-// again, such as a driver compiling.
-#define LARGEST_STEP 32
+// One submit changes rates by no more than these factors: its time may hold what will not come
+// again, such as a driver compiling, and a rate that falls fast on one good time would let the next
+// submit grow too long.
+#define LARGEST_RISE 32
+#define LARGEST_FALL 2
 
 ts_status ts_pace_reserve(ts_pace *pace, size_t pipelines, ts_error *err)
 {
@@ -65,7 +67,7 @@ void ts_pace_learn(ts_pace *pace, const ts_tally *tally, double seconds)
     if (!(expected > 0)) {
         return;
     }
-    double ratio = clamp(seconds / expected, 1.0 / LARGEST_STEP, LARGEST_STEP);
+    double ratio = clamp(seconds / expected, 1.0 / LARGEST_FALL, LARGEST_RISE);
     for (uint32_t i = 0; i < tally->count; i++) {
         double *rate = &pace->rates[tally->shares[i].pipeline];
         double before = *rate > 0 ? *rate : CAREFUL_RATE;

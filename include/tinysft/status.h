@@ -14,6 +14,8 @@ typedef enum ts_status {
     TS_ERR_MEMORY = 6,      // out of host or device memory
     TS_ERR_DEVICE = 7,      // no usable Vulkan device, or the driver failed
     TS_ERR_STOPPED = 8,     // SIGINT or SIGTERM asked for a stop; what was running is saved
+    TS_ERR_LOST = 9,        // the device was lost while it worked: a hang, a reset, unplugged
+    TS_ERR_SHADER = 10,     // the driver could not build a shader that has no substitute
 } ts_status;
 
 // The story of one failure. The caller owns it, zero-initialised; messages gain context on the

@@ -22,8 +22,10 @@ ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err)
         return ts_error_set(err, TS_ERR_MEMORY, "%s: out of host memory", what);
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
         return ts_error_set(err, TS_ERR_MEMORY, "%s: out of device memory", what);
+    case VK_ERROR_MEMORY_MAP_FAILED:
+        return ts_error_set(err, TS_ERR_MEMORY, "%s: the host has no room to map it", what);
     case VK_ERROR_DEVICE_LOST:
-        return ts_error_set(err, TS_ERR_DEVICE,
+        return ts_error_set(err, TS_ERR_LOST,
                             "%s: the driver reports the device as lost (a hang or a reset)", what);
     default:
         return ts_error_set(err, TS_ERR_DEVICE, "%s: failed with VkResult %d", what, result);
@@ -422,4 +424,25 @@ void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot)
 bool ts_gpu_may_tune(const ts_gpu *gpu)
 {
     return !gpu->mirror && !gpu->rehearsing && !gpu->no_tuning;
+}
+
+bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader)
+{
+    for (size_t i = 0; i < TS_COUNT(caps->left_out) && caps->left_out[i] != NULL; i++) {
+        if (strcmp(caps->left_out[i], shader) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void ts_gpu_leave_out(ts_gpu *gpu, const char *shader)
+{
+    size_t i = 0;
+    while (i < TS_COUNT(gpu->caps.left_out) && gpu->caps.left_out[i] != NULL) {
+        i++;
+    }
+    if (i < TS_COUNT(gpu->caps.left_out) && !ts_gpu_leaves_out(&gpu->caps, shader)) {
+        gpu->caps.left_out[i] = shader;
+    }
 }

@@ -41,6 +41,7 @@ typedef struct ts_gpu_caps {
     bool has_int64;           // shaders may use 64-bit integers
     const char *unusable;     // why this program cannot use it; NULL: it can
     uint32_t masks;           // bits of ts_gpu_masks that were hidden
+    const char *left_out[16]; // shaders that another does the work of (below); then NULL
 } ts_gpu_caps;
 
 static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
@@ -115,6 +116,11 @@ void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot); // NULL: nothing yet
 
 // Whether choices may be made by measuring on this device (ops/tune.h); on the mirror never.
 bool ts_gpu_may_tune(const ts_gpu *gpu);
+
+// Shaders that this device cannot build, gets wrong or is slow with are left out from then on: what
+// chooses among variants takes another. `shader` must live as long as the program.
+void ts_gpu_leave_out(ts_gpu *gpu, const char *shader);
+bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader);
 
 // Messages the validation layer has given in this process, devices already closed included.
 uint64_t ts_gpu_validation_messages(void);

@@ -1,5 +1,6 @@
 #include "gpu/memory.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "gpu/internal.h"
 
@@ -112,15 +113,23 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
     TS_TRY(ts_gpu_check(gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
                         "vkBindBufferMemory", err));
     if (place == TS_PLACE_HOST || (gpu->caps.unified_memory && is_coherent(gpu, type))) {
-        void *mapped;
-        TS_TRY(ts_gpu_check(
+        void *mapped = NULL;
+        status = ts_gpu_check(
             gpu->vk.vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped),
-            "vkMapMemory", err));
+            "vkMapMemory", err);
         buffer->mapped = mapped;
+        if (place == TS_PLACE_DEVICE && status == TS_ERR_MEMORY) {
+            status = TS_OK; // it is staged instead
+        }
     }
 out:
     if (status != TS_OK) {
-        ts_error_context(err, "device memory, %.1f MiB", (double)bytes / (1 << 20));
+        const double mib = 1 << 20;
+        ts_error_context(err,
+                         "device memory: %.1f MiB asked for, %.1f MiB held already, %.1f MiB were "
+                         "free when the run began",
+                         (double)bytes / mib, (double)gpu->allocated_bytes / mib,
+                         (double)gpu->caps.memory_free_bytes / mib);
         close_buffer(gpu, buffer);
         buffer = NULL;
     }
@@ -137,6 +146,19 @@ static ts_gpu_buffer *block_with(const ts_gpu_arena *arena, uint64_t bytes)
         }
     }
     return NULL;
+}
+
+// A block for at least `bytes`; where there is no memory for a whole one, for half, and so on.
+static ts_status open_block(ts_gpu_arena *arena, uint64_t bytes, ts_gpu_buffer **out, ts_error *err)
+{
+    uint64_t size = ts_max_u64(bytes, arena->block_bytes);
+    ts_status status = open_buffer(arena->gpu, arena->place, size, out, err);
+    while (status == TS_ERR_MEMORY && size > bytes) {
+        size = ts_max_u64(bytes, ts_align_up(size / 2, VIEW_ALIGNMENT));
+        ts_log(TS_LOG_DEBUG, "%s; trying %.1f MiB", err->message, (double)size / (1 << 20));
+        status = open_buffer(arena->gpu, arena->place, size, out, err);
+    }
+    return status;
 }
 
 ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
@@ -158,8 +180,7 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
         if (block == NULL) {
             TS_TRY(ts_grow(&arena->blocks, &arena->block_capacity, arena->block_count + 1,
                            sizeof *arena->blocks, err));
-            TS_TRY(open_buffer(arena->gpu, arena->place, ts_max_u64(bytes, arena->block_bytes),
-                               &block, err));
+            TS_TRY(open_block(arena, bytes, &block, err));
             arena->blocks[arena->block_count++] = block;
         }
         out->buffer = block;

@@ -108,6 +108,9 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
                         "vkCreateComputePipelines", err));
 out:
     gpu->vk.vkDestroyShaderModule(gpu->device, module, NULL);
+    if (status == TS_ERR_DEVICE) { // not for want of memory
+        status = err->code = TS_ERR_SHADER;
+    }
     if (status != TS_OK) {
         ts_error_context(err, "shader %s", key->name);
     }

@@ -1,5 +1,6 @@
 #include "gpu/recorder.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "gpu/submits.h"
 
@@ -22,7 +23,8 @@ struct ts_recorder {
     ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
-    ts_error failure; // the first since the last send; code TS_OK: none
+    ts_error failure;          // the first since the last send; code TS_OK: none
+    const char *failed_shader; // of that failure, where it is a shader's
     ts_recorder_stats stats;
 };
 
@@ -86,6 +88,17 @@ void ts_recorder_fail(ts_recorder *recorder, const ts_error *error)
     if (recorder->failure.code == TS_OK) {
         recorder->failure = *error;
     }
+}
+
+bool ts_recorder_leaves_out(ts_recorder *recorder, const char *shader)
+{
+    if (recorder->failure.code != TS_ERR_SHADER || strcmp(recorder->failed_shader, shader) != 0) {
+        return false;
+    }
+    ts_log(TS_LOG_WARN, "%s; another shader does its work from now on", recorder->failure.message);
+    ts_gpu_leave_out(recorder->gpu, recorder->failed_shader); // the row's name, not the caller's
+    recorder->failure = (ts_error){0};
+    return true;
 }
 
 static bool failed(const ts_recorder *recorder)
@@ -258,6 +271,7 @@ static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch
                     dispatch->pipeline.name, dispatch->groups[i], i, gpu->caps.max_groups[i]);
         }
     }
+    recorder->failed_shader = dispatch->pipeline.name;
     TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &job.pipeline, err));
     if (gpu->rehearsing) {
         goto out;

@@ -36,6 +36,10 @@ void ts_recorder_copy(ts_recorder *recorder, ts_view from, ts_view to); // equal
 void ts_recorder_zero(ts_recorder *recorder, ts_view view);
 void ts_recorder_fail(ts_recorder *recorder, const ts_error *error);
 
+// For who has another way: true if what failed is that `shader` could not be built. The failure
+// is taken back, the shader left out from now on (ts_gpu_leave_out), and the log told.
+bool ts_recorder_leaves_out(ts_recorder *recorder, const char *shader);
+
 // Recorded work goes off in submits of bounded length, a dispatch that is too long for one in
 // several pieces (pace.h). ts_recorder_send sends the rest; *ticket is what to wait for until all
 // that was recorded so far is done (UINT64_MAX: all that was sent). Until then the host keeps away

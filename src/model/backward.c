@@ -86,56 +86,82 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     }
 }
 
-static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
+// pass->dq from pass->dout and pass->delta
+static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_model_config *config = &pass->model->config;
     ts_recorder *recorder = pass->model->recorder;
     ts_layer_state *state = &pass->layers[layer];
-    float scale = 1 / sqrtf((float)config->head_dim);
-    const ts_gpu_caps *caps = ts_gpu_capabilities(pass->model->gpu);
-    const ts_attention_choice for_q = ts_attention_choose(caps, config->head_dim, 3);
-    const ts_attention_choice for_kv = ts_attention_choose(caps, config->head_dim, 4);
-    ts_attention_delta(recorder, &(struct ts_attention_delta_args){.o = state->o,
-                                                                   .dout = pass->dout,
-                                                                   .delta = pass->delta,
-                                                                   .rows = rows,
-                                                                   .heads = config->heads,
-                                                                   .dim = config->head_dim});
-    ts_attention_backward_q(recorder,
-                            &(struct ts_attention_backward_q_args){.q = state->q,
-                                                                   .k = state->k,
-                                                                   .v = state->v,
-                                                                   .dout = pass->dout,
-                                                                   .lse = state->lse,
-                                                                   .delta = pass->delta,
-                                                                   .first = pass->io.first,
-                                                                   .dq = pass->dq,
-                                                                   .rows = rows,
-                                                                   .heads = config->heads,
-                                                                   .kv_heads = config->kv_heads,
-                                                                   .scale = scale,
-                                                                   .dim = config->head_dim,
-                                                                   .lanes = for_q.lanes,
-                                                                   .per_lane = for_q.per_lane,
-                                                                   .shader = for_q.shader});
-    ts_attention_backward_kv(recorder,
-                             &(struct ts_attention_backward_kv_args){.q = state->q,
-                                                                     .k = state->k,
-                                                                     .v = state->v,
-                                                                     .dout = pass->dout,
-                                                                     .lse = state->lse,
-                                                                     .delta = pass->delta,
-                                                                     .end = pass->io.end,
-                                                                     .dk = pass->dk,
-                                                                     .dv = pass->dv,
-                                                                     .rows = rows,
-                                                                     .heads = config->heads,
-                                                                     .kv_heads = config->kv_heads,
-                                                                     .scale = scale,
-                                                                     .dim = config->head_dim,
-                                                                     .lanes = for_kv.lanes,
-                                                                     .per_lane = for_kv.per_lane,
-                                                                     .shader = for_kv.shader});
+    struct ts_attention_backward_q_args args = {
+        .q = state->q,
+        .k = state->k,
+        .v = state->v,
+        .dout = pass->dout,
+        .lse = state->lse,
+        .delta = pass->delta,
+        .first = pass->io.first,
+        .dq = pass->dq,
+        .rows = rows,
+        .heads = config->heads,
+        .kv_heads = config->kv_heads,
+        .scale = 1 / sqrtf((float)config->head_dim),
+        .dim = config->head_dim,
+    };
+    do {
+        const ts_attention_choice choice = ts_attention_choose(
+            ts_gpu_capabilities(pass->model->gpu), TS_KERNEL_attention_backward_q, args.dim);
+        args.lanes = choice.lanes, args.per_lane = choice.per_lane, args.shader = choice.shader;
+        ts_attention_backward_q(recorder, &args);
+    } while (args.shader != 0 &&
+             ts_recorder_leaves_out(
+                 recorder, ts_kernels[TS_KERNEL_attention_backward_q].shaders[args.shader]));
+}
+
+// pass->dk and dv, likewise
+static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
+{
+    const ts_model_config *config = &pass->model->config;
+    ts_recorder *recorder = pass->model->recorder;
+    ts_layer_state *state = &pass->layers[layer];
+    struct ts_attention_backward_kv_args args = {
+        .q = state->q,
+        .k = state->k,
+        .v = state->v,
+        .dout = pass->dout,
+        .lse = state->lse,
+        .delta = pass->delta,
+        .end = pass->io.end,
+        .dk = pass->dk,
+        .dv = pass->dv,
+        .rows = rows,
+        .heads = config->heads,
+        .kv_heads = config->kv_heads,
+        .scale = 1 / sqrtf((float)config->head_dim),
+        .dim = config->head_dim,
+    };
+    do {
+        const ts_attention_choice choice = ts_attention_choose(
+            ts_gpu_capabilities(pass->model->gpu), TS_KERNEL_attention_backward_kv, args.dim);
+        args.lanes = choice.lanes, args.per_lane = choice.per_lane, args.shader = choice.shader;
+        ts_attention_backward_kv(recorder, &args);
+    } while (args.shader != 0 &&
+             ts_recorder_leaves_out(
+                 recorder, ts_kernels[TS_KERNEL_attention_backward_kv].shaders[args.shader]));
+}
+
+static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
+{
+    const ts_model_config *config = &pass->model->config;
+    ts_layer_state *state = &pass->layers[layer];
+    ts_attention_delta(pass->model->recorder,
+                       &(struct ts_attention_delta_args){.o = state->o,
+                                                         .dout = pass->dout,
+                                                         .delta = pass->delta,
+                                                         .rows = rows,
+                                                         .heads = config->heads,
+                                                         .dim = config->head_dim});
+    queries_backward(pass, layer, rows);
+    keys_backward(pass, layer, rows);
 }
 
 static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)

@@ -87,26 +87,29 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
                                       });
         return;
     }
-    const ts_attention_choice choice =
-        ts_attention_choose(ts_gpu_capabilities(pass->model->gpu), config->head_dim, 2);
-    ts_attention(recorder, &(struct ts_attention_args){
-                               .q = state->q,
-                               .k = state->k,
-                               .v = state->v,
-                               .first = pass->io.first,
-                               .last = pass->io.last,
-                               .o = state->o,
-                               .lse = state->lse,
-                               .rows = rows,
-                               .kv_rows = rows,
-                               .heads = config->heads,
-                               .kv_heads = config->kv_heads,
-                               .scale = scale,
-                               .dim = config->head_dim,
-                               .lanes = choice.lanes,
-                               .per_lane = choice.per_lane,
-                               .shader = choice.shader,
-                           });
+    struct ts_attention_args args = {
+        .q = state->q,
+        .k = state->k,
+        .v = state->v,
+        .first = pass->io.first,
+        .last = pass->io.last,
+        .o = state->o,
+        .lse = state->lse,
+        .rows = rows,
+        .kv_rows = rows,
+        .heads = config->heads,
+        .kv_heads = config->kv_heads,
+        .scale = scale,
+        .dim = config->head_dim,
+    };
+    do {
+        const ts_attention_choice choice = ts_attention_choose(
+            ts_gpu_capabilities(pass->model->gpu), TS_KERNEL_attention, config->head_dim);
+        args.lanes = choice.lanes, args.per_lane = choice.per_lane, args.shader = choice.shader;
+        ts_attention(recorder, &args);
+    } while (
+        args.shader != 0 &&
+        ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_attention].shaders[args.shader]));
 }
 
 // x += block, the residual stream past a block, and pass->norm = norm(x); the first norm of all has

@@ -78,7 +78,9 @@ ts_status ts_lora_place(ts_model *model, ts_error *err)
     TS_TRY(for_each_pair(model, count_pair, NULL, err));
     ts_view *flats[] = {&lora->values, &lora->grads, &lora->first_moment, &lora->second_moment};
     for (size_t i = 0; i < TS_COUNT(flats); i++) {
-        TS_TRY(ts_gpu_alloc(&model->adapter, TS_F32, lora->count, flats[i], err));
+        if (ts_gpu_alloc(&model->adapter, TS_F32, lora->count, flats[i], err) != TS_OK) {
+            return ts_error_context(err, "adapter of rank %u", lora->config.r);
+        }
     }
     TS_TRY(for_each_pair(model, slice_pair, &at, err));
 out:

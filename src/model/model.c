@@ -96,8 +96,10 @@ static ts_status load_weight(struct loader *loader, const char *name, uint32_t r
     uint64_t count = (uint64_t)(rows > 0 ? rows : 1) * cols;
     const ts_tensor *tensor = NULL;
     TS_TRY(find_weight(loader, name, rows, cols, &tensor, err));
-    TS_TRY(ts_gpu_alloc(&loader->model->weights, tensor != NULL ? tensor->dtype : loader->dtype,
-                        count, out, err));
+    if (ts_gpu_alloc(&loader->model->weights, tensor != NULL ? tensor->dtype : loader->dtype, count,
+                     out, err) != TS_OK) {
+        return ts_error_context(err, "weight %s", name);
+    }
     if (tensor != NULL) {
         TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
         ts_safetensors_release(loader->file, tensor); // the host never holds a second copy

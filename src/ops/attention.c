@@ -17,12 +17,21 @@ static bool can_split(const ts_gpu_caps *caps, uint32_t dim)
            caps->subgroup_size >= SPLIT && dim % (4 * SPLIT) == 0;
 }
 
-ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, uint32_t dim, uint32_t arrays)
+// How many vectors of head size an invocation keeps for each of its rows.
+static uint32_t arrays_of(ts_kernel kernel)
 {
-    if (!ts_gpu_is_simd(caps) && can_split(caps, dim)) {
+    return kernel == TS_KERNEL_attention ? 2 : kernel == TS_KERNEL_attention_backward_q ? 3 : 4;
+}
+
+ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim)
+{
+    const char *const *shaders = ts_kernels[kernel].shaders;
+    uint32_t arrays = arrays_of(kernel);
+    bool simd = ts_gpu_is_simd(caps) && !ts_gpu_leaves_out(caps, shaders[ATTENTION_SIMD]);
+    if (!simd && can_split(caps, dim) && !ts_gpu_leaves_out(caps, shaders[ATTENTION_SPLIT])) {
         return (ts_attention_choice){.shader = ATTENTION_SPLIT, .lanes = 64 / SPLIT, .per_lane = 1};
     }
-    if (!ts_gpu_is_simd(caps)) {
+    if (!simd) {
         return (ts_attention_choice){.shader = ATTENTION, .lanes = 64, .per_lane = 1};
     }
     uint64_t fitting = ts_max_u64(1, LANE_FLOATS / ((uint64_t)dim * arrays));

@@ -10,8 +10,7 @@ typedef struct ts_attention_choice {
     uint32_t shader, lanes, per_lane;
 } ts_attention_choice;
 
-// `arrays`: how many vectors of head size an invocation keeps for each of its rows (2 forward,
-// 3 for dq, 4 for dk and dv).
-ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, uint32_t dim, uint32_t arrays);
+// `kernel`: one of those three. `dim`: the heads' size.
+ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim);
 
 #endif

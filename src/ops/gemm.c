@@ -52,7 +52,7 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     bool simd = ts_gpu_is_simd(caps);
     uint32_t most_rows = simd ? 2 : 8, local_size = simd ? caps->subgroup_size : 64;
     if (args->layout != TS_NT || args->m > most_rows || args->k < 8 * local_size ||
-        (simd && !caps->has_int64)) {
+        (simd && !caps->has_int64) || ts_gpu_leaves_out(caps, simd ? "gemv_simd" : "gemv")) {
         return false;
     }
     args->shader = simd ? GEMV_SIMD : GEMV;
@@ -70,7 +70,7 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     if (choose_gemv(caps, args)) {
         return;
     }
-    if (ts_gpu_is_simd(caps)) {
+    if (ts_gpu_is_simd(caps) && !ts_gpu_leaves_out(caps, "gemm_simd")) {
         args->shader = GEMM_SIMD;
         args->local_size = caps->subgroup_size;
         args->k_step = 8;
@@ -104,7 +104,15 @@ void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, 
         .alpha = alpha,
         .accumulate = accumulate,
     };
-    ts_gemm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), layout, &args);
-    ts_tune_gemm(recorder, &args);
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    ts_gemm_choose(caps, layout, &args);
+    if (caps->left_out[0] == NULL) { // what was measured does not know of it
+        ts_tune_gemm(recorder, &args);
+    }
     ts_gemm(recorder, &args);
+    while (args.shader != GEMM_VEC &&
+           ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm].shaders[args.shader])) {
+        ts_gemm_choose(caps, layout, &args);
+        ts_gemm(recorder, &args);
+    }
 }

@@ -15,9 +15,14 @@ const char *ts_precision_name(ts_precision precision)
 
 static ts_matrix_shape shape_of(const ts_gpu_caps *caps, ts_precision precision)
 {
-    return precision == TS_PRECISION_F16    ? caps->matrix_f16
-           : precision == TS_PRECISION_BF16 ? caps->matrix_bf16
-                                            : (ts_matrix_shape){0};
+    const ts_matrix_shape none = {0};
+    if (precision == TS_PRECISION_F16) {
+        return ts_gpu_leaves_out(caps, "gemm_cm_f16") ? none : caps->matrix_f16;
+    }
+    if (precision == TS_PRECISION_BF16) {
+        return ts_gpu_leaves_out(caps, "gemm_cm_bf16") ? none : caps->matrix_bf16;
+    }
+    return none;
 }
 
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision)
@@ -106,7 +111,8 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_la
                        uint32_t m, uint32_t n, uint32_t k, ts_view a, ts_view b, ts_view c,
                        float alpha, bool accumulate)
 {
-    if (rounding->precision == TS_PRECISION_F32 || !is_worth_it(m, n, k)) {
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(m, n, k)) {
         ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
         return;
     }
@@ -125,8 +131,7 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_la
         .alpha = alpha,
         .accumulate = accumulate,
     };
-    ts_gemm_cm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), rounding->precision, layout,
-                      &args);
+    ts_gemm_cm_choose(caps, rounding->precision, layout, &args);
     if (!ts_tune_gemm_cm(recorder, &args)) {
         ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
         return;
@@ -140,4 +145,7 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_la
                   &(struct ts_absmax_args){.x = b, .largest = rounding->largest_b, .count = n * k});
     }
     ts_gemm_cm(recorder, &args);
+    if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader])) {
+        ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
+    }
 }

@@ -178,7 +178,7 @@ static void settle(ts_kernel kernel, ts_dispatch *d, uint32_t shader, ts_dtype d
         } else if (shader == 2) {
             *dim = (*dim + 15) / 16 * 16;
         }
-        const ts_attention_choice choice = ts_attention_choose(&asked, *dim, 2 + pick(state, 3));
+        const ts_attention_choice choice = ts_attention_choose(&asked, kernel, *dim);
         *field_of(kernel, d, "lanes") = choice.lanes;
         *field_of(kernel, d, "per_lane") = choice.per_lane;
     }

@@ -46,14 +46,11 @@ static const struct {
     {"root_correction", 1},
 };
 
-// Vectors of head size that an invocation of an attention kernel keeps for a row of its own; 0: no
-// such kernel.
-static uint32_t attention_arrays(ts_kernel kernel)
+// Those whose tile ts_attention_choose decides.
+static bool is_attention(ts_kernel kernel)
 {
-    return kernel == TS_KERNEL_attention               ? 2
-           : kernel == TS_KERNEL_attention_backward_q  ? 3
-           : kernel == TS_KERNEL_attention_backward_kv ? 4
-                                                       : 0;
+    return kernel == TS_KERNEL_attention || kernel == TS_KERNEL_attention_backward_q ||
+           kernel == TS_KERNEL_attention_backward_kv;
 }
 
 static bool find_whole(ts_kernel kernel, const char *name, uint32_t *out)
@@ -89,9 +86,9 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
 {
     const ts_kernel_info *info = &ts_kernels[kernel];
     const ts_attention_choice choice =
-        ts_attention_choose(caps, 64, (uint32_t)ts_max_u64(1, attention_arrays(kernel)));
+        ts_attention_choose(caps, is_attention(kernel) ? kernel : TS_KERNEL_attention, 64);
     uint32_t *push = out->push, *constant = out->pipeline.constants + 1;
-    *shader = attention_arrays(kernel) != 0 ? choice.shader : 0;
+    *shader = is_attention(kernel) ? choice.shader : 0;
     if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm) {
         return ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: timed by ts_matmul", info->name);
     }
@@ -99,7 +96,7 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
         uint32_t *place = f->kind == 'c' ? constant++ : push++;
         bool found =
             f->kind == 'f' ? find_factor(f->name, place) : find_whole(kernel, f->name, place);
-        if (!found && attention_arrays(kernel) != 0 && f->kind == 'c') {
+        if (!found && is_attention(kernel) && f->kind == 'c') {
             *place = strcmp(f->name, "lanes") == 0 ? choice.lanes : choice.per_lane;
             found = true;
         }

@@ -7,6 +7,7 @@
 #include "base/signals.h"
 #include "cli/cli.h"
 #include "eval/plot.h"
+#include "train/checkpoint.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -192,6 +193,33 @@ out:
     return status;
 }
 
+// What a user may do about a device that failed on the way, after the error itself.
+static void advise(const struct options *options, ts_status status)
+{
+    ts_text found = {0};
+    ts_error ignored = {0};
+    ts_train_settings settings = options->settings;
+    settings.resume = "latest";
+    if (status == TS_ERR_MEMORY) {
+        fprintf(stderr,
+                "less memory is needed with a smaller --max-length, --batch-size or --rank, "
+                "or planned for with --max-memory MIB; --device takes another device\n");
+    } else if (status == TS_ERR_LOST) {
+        fprintf(stderr,
+                "the run can go on after a lost device; where it happens again, look at the "
+                "system's log (`dmesg`), try a newer driver, or another --device\n");
+    } else if (status == TS_ERR_SHADER) {
+        fprintf(stderr, "a newer driver may build it, or another --device; --mask-capability hides "
+                        "what the driver gets wrong (`tinysft-vk devices --verbose`)\n");
+    } else {
+        return;
+    }
+    if (ts_checkpoint_find(&settings, &found, &ignored) == TS_OK && found.len > 0) {
+        fprintf(stderr, "%s is saved; go on from it with --resume-from-checkpoint\n", found.bytes);
+    }
+    ts_text_free(&found);
+}
+
 static ts_status train(const struct options *options, ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -225,6 +253,7 @@ out:
     ts_trainer_close(trainer); // its device memory goes before the device
     ts_profile_close(&profile);
     ts_gpu_close(gpu);
+    advise(options, status);
     return status;
 }
 

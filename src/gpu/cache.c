@@ -220,8 +220,9 @@ out:
 static ts_status make_file(const ts_gpu *gpu, size_t len, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    struct header header = {.magic = MAGIC, .version = VERSION};
+    struct header header = {.version = VERSION};
     char sha256[65], *bytes = NULL;
+    memcpy(header.magic, MAGIC, sizeof header.magic);
     TS_TRY(ts_alloc(len, 1, &bytes, err));
     TS_TRY(
         ts_gpu_check(gpu->vk.vkGetPipelineCacheData(gpu->device, gpu->pipeline_cache, &len, bytes),

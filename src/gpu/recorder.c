@@ -229,10 +229,9 @@ static ts_status record_piece(ts_recorder *recorder, const struct job *job, int 
         TS_TRY(ts_submits_send(&recorder->submits, err));
     }
     TS_TRY(ts_submits_current(&recorder->submits, &submit, err));
-    if (begin == 0) {
-        TS_TRY(order(recorder, submit->commands, dispatch->views, dispatch->access,
-                     dispatch->view_count, err));
-    }
+    // Pieces of one dispatch write different elements, but validation sees the same views.
+    TS_TRY(order(recorder, submit->commands, dispatch->views, dispatch->access,
+                 dispatch->view_count, err));
     gpu->vk.vkCmdBindPipeline(submit->commands, VK_PIPELINE_BIND_POINT_COMPUTE,
                               job->pipeline->handle);
     TS_TRY(bind_views(gpu, submit, dispatch, job->pipeline->layout, err));

@@ -1,0 +1,206 @@
+#include "ops/trial.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t pick(uint32_t *state, uint32_t below)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (uint32_t)((uint64_t)(*state >> 4) * below >> 28);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+// Sequences end to end over `rows`: first row, last row and end of each row's sequence.
+static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint64_t kv_rows,
+                           bool whole)
+{
+    uint64_t shift = kv_rows > rows ? kv_rows - rows : 0; // as in a cache: keys lie further on
+    uint32_t fixed = 12345 + (uint32_t)rows;              // the same cuts for every buffer
+    for (uint64_t begin = 0; begin < rows;) {
+        uint64_t end = whole ? rows : ts_min_u64(begin + 1 + pick(&fixed, 70), rows);
+        for (uint64_t t = begin; t < end; t++) {
+            out[t] = (uint32_t)(same(name, "first")  ? begin + (kv_rows ? shift : 0)
+                                : same(name, "last") ? t + shift
+                                                     : end);
+        }
+        begin = end;
+    }
+}
+
+// Any keys of the cache for each row: nothing is shared, nothing need be in order.
+static void fill_ranges(const char *name, uint32_t *out, uint64_t rows, uint32_t kv_rows)
+{
+    uint32_t fixed = 12345 + (uint32_t)rows; // the same ranges for both buffers
+    for (uint64_t t = 0; t < rows; t++) {
+        uint32_t first = pick(&fixed, kv_rows), last = first + pick(&fixed, kv_rows - first);
+        out[t] = same(name, "first") ? first : last;
+    }
+}
+
+static void fill_index(ts_trial *trial, const char *name, uint32_t *out, uint64_t count)
+{
+    const struct {
+        const char *buffer, *limit;
+    } limits[] = {
+        {"ids", "vocab"}, {"label", "vocab"}, {"position", "positions"}, {"index", "source_rows"}};
+    if (same(name, "first") || same(name, "last") || same(name, "end")) {
+        const uint32_t *kv_rows = ts_trial_field(trial, "kv_rows");
+        if (trial->kernel == TS_KERNEL_attention_decode) {
+            fill_ranges(name, out, count, *kv_rows);
+        } else {
+            fill_sequences(name, out, count, kv_rows != NULL ? *kv_rows : 0, trial->one_sequence);
+        }
+        return;
+    }
+    if (trial->kernel == TS_KERNEL_scatter_rows) {
+        for (uint64_t i = 0; i < count; i++) {
+            out[i] = (uint32_t)(count - 1 - i); // distinct
+        }
+        return;
+    }
+    for (size_t l = 0; l < TS_COUNT(limits); l++) {
+        const uint32_t *limit = ts_trial_field(trial, limits[l].limit);
+        if (same(limits[l].buffer, name) && limit != NULL) {
+            for (uint64_t i = 0; i < count; i++) {
+                out[i] = pick(&trial->random, *limit);
+            }
+        }
+    }
+}
+
+static void fill_floats(const char *name, float *out, uint64_t count, uint32_t *state)
+{
+    bool positive = same(name, "rstd") || same(name, "v") || same(name, "lse") ||
+                    same(name, "partial") || same(name, "norm");
+    for (uint64_t i = 0; i < count; i++) {
+        float u = (float)pick(state, 1 << 20) / (1 << 19) - 1;
+        out[i] = positive ? 0.5f + fabsf(u) : u;
+        if (same(name, "largest_a") || same(name, "largest_b")) {
+            out[i] = 1; // no element is larger
+        }
+    }
+}
+
+static ts_dtype type_of(const ts_trial *trial, const ts_kernel_buffer *buffer)
+{
+    return buffer->type == TS_BUFFER_INDEX    ? TS_U32
+           : buffer->type == TS_BUFFER_WEIGHT ? trial->stored
+                                              : TS_F32;
+}
+
+// `trial` is a copy: it draws on.
+static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, uint64_t count,
+                             ts_gpu *gpu, ts_view view, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_dtype type = type_of(trial, buffer);
+    float *values = NULL;
+    uint16_t *halves = NULL;
+    const void *bytes;
+    TS_TRY(ts_alloc(count, sizeof *values, &values, err));
+    TS_TRY(ts_alloc(count, sizeof *halves, &halves, err));
+    bytes = values;
+    if (type == TS_U32) {
+        fill_index(trial, buffer->name, (uint32_t *)values, count);
+    } else {
+        fill_floats(buffer->name, values, count, &trial->random);
+    }
+    if (type == TS_F16 || type == TS_BF16) {
+        for (uint64_t i = 0; i < count; i++) {
+            halves[i] = type == TS_F16 ? ts_f32_to_f16(values[i]) : ts_f32_to_bf16(values[i]);
+        }
+        bytes = halves;
+    }
+    TS_TRY(ts_gpu_upload(gpu, view, bytes, count * ts_dtype_bytes(type), err));
+out:
+    free(values);
+    free(halves);
+    return status;
+}
+
+ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_kernel_buffer *buffers = ts_kernels[trial->kernel].buffers;
+    ts_trial drawing = *trial;
+    uint64_t elements[10] = {0}, groups[2];
+    *side = (ts_trial_side){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = 1 << 20}};
+    ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups);
+    TS_TRY(ts_recorder_open(gpu, &side->recorder, err));
+    for (uint32_t b = 0; buffers[b].name != NULL; b++) {
+        TS_TRY(ts_gpu_alloc(&side->arena, type_of(trial, &buffers[b]), elements[b], &side->views[b],
+                            err));
+        TS_TRY(fill_buffer(&drawing, &buffers[b], elements[b], gpu, side->views[b], err));
+    }
+out:
+    return status;
+}
+
+void ts_trial_close(ts_trial_side *side)
+{
+    ts_recorder_close(side->recorder);
+    ts_gpu_arena_close(&side->arena);
+    *side = (ts_trial_side){0};
+}
+
+ts_status ts_trial_run(const ts_trial *trial, ts_trial_side *side, uint32_t times, ts_error *err)
+{
+    for (uint32_t i = 0; i < times; i++) {
+        ts_dispatch dispatch = trial->dispatch; // recording fills in more of it
+        memcpy(dispatch.views, side->views, sizeof dispatch.views);
+        ts_kernel_record(side->recorder, trial->kernel, trial->shader, &dispatch);
+    }
+    return ts_recorder_run(side->recorder, err);
+}
+
+// Bit patterns of whole numbers, doubles of the mirror.
+static double relative_error(const ts_kernel_buffer *buffer, const float *got, const void *expected,
+                             uint64_t count)
+{
+    double difference = 0, norm = 0;
+    bool index = buffer->type == TS_BUFFER_INDEX;
+    for (uint64_t i = 0; i < count; i++) {
+        double want = index ? ((const uint32_t *)expected)[i] : ((const double *)expected)[i];
+        double have = index ? ((const uint32_t *)got)[i] : got[i];
+        difference += (have - want) * (have - want);
+        norm += want * want;
+    }
+    return sqrt(difference) / (norm > 0 ? sqrt(norm) : 1);
+}
+
+ts_status ts_trial_compare(const ts_trial *trial, const ts_trial_side *device,
+                           const ts_trial_side *mirror, double *error, const char **buffer,
+                           ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_kernel_info *info = &ts_kernels[trial->kernel];
+    uint64_t elements[10] = {0}, groups[2];
+    float *got = NULL;
+    *error = -1;
+    ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups);
+    for (uint32_t b = 0; info->buffers[b].name != NULL; b++) {
+        if (!(info->buffers[b].access & TS_WRITE)) {
+            continue;
+        }
+        TS_TRY(ts_alloc(elements[b], sizeof *got, &got, err));
+        TS_TRY(ts_gpu_download(device->gpu, device->views[b], got, elements[b] * sizeof *got, err));
+        double off =
+            relative_error(&info->buffers[b], got, ts_view_host(mirror->views[b]), elements[b]);
+        free(got);
+        got = NULL;
+        if (!isnan(*error) && !(off <= *error)) { // NaN is kept
+            *error = off;
+            *buffer = info->buffers[b].name;
+        }
+    }
+out:
+    free(got);
+    return status;
+}

@@ -1,0 +1,245 @@
+// Awkward shapes.
+#include "ops/trial.h"
+
+#include "base/memory.h"
+#include "ops/attention.h"
+
+#include <assert.h>
+#include <string.h>
+
+static uint32_t pick(uint32_t *state, uint32_t below)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (uint32_t)((uint64_t)(*state >> 4) * below >> 28);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+// A value for the U32 scalar or constant called `name`.
+static uint32_t scalar_value(const char *name, uint32_t *state)
+{
+    static const struct {
+        const char *name;
+        uint32_t values[8];
+    } lists[] = {
+        {"rows", {1, 2, 3, 17, 63, 65, 100, 129}},
+        {"cols", {1, 3, 64, 65, 127, 129, 500, 1003}},
+        {"vocab", {2, 5, 127, 129, 320, 1003, 2048, 4099}},
+        {"count", {1, 2, 255, 256, 257, 1003, 4096, 70001}},
+        {"heads", {1, 2, 3, 4, 4, 6, 8, 12}},
+        {"dim", {16, 16, 20, 32, 64, 64, 96, 128}},
+        {"m", {1, 2, 5, 31, 33, 64, 65, 130}},
+        {"n", {1, 3, 8, 31, 64, 65, 172, 257}},
+        {"k", {1, 2, 5, 8, 16, 43, 64, 259}},
+        {"source_rows", {1, 2, 3, 7, 64, 65, 200, 300}},
+        {"positions", {1, 2, 3, 7, 64, 65, 200, 300}},
+        {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
+        {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
+        {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
+        {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
+        {"stream", {0, 1, 2, 3, 4, 5, 6, 7}},
+        {"drop", {0, 1, 0x10000000, 0x80000000, 0x19999999, 0x40000000, 0xF0000000, 0xFFFFFFFF}},
+    };
+    for (size_t i = 0; i < TS_COUNT(lists); i++) {
+        if (same(lists[i].name, name)) {
+            return lists[i].values[pick(state, 8)];
+        }
+    }
+    return 0; // a scalar that others decide (below)
+}
+
+static float float_value(const char *name, uint32_t *state)
+{
+    if (same(name, "sign")) {
+        return pick(state, 2) ? 1 : -1;
+    }
+    if (same(name, "eps")) {
+        return 1e-5f;
+    }
+    if (same(name, "max_norm")) {
+        return (float)pick(state, 3) * 10;
+    }
+    if (same(name, "beta1") || same(name, "beta2")) {
+        return 0.9f;
+    }
+    if (same(name, "rest1") || same(name, "rest2")) {
+        return 0.1f;
+    }
+    if (same(name, "step") || same(name, "decay")) {
+        return 0.01f;
+    }
+    return 0.5f;
+}
+
+uint32_t *ts_trial_field(ts_trial *trial, const char *name)
+{
+    uint32_t *push = trial->dispatch.push, *constant = trial->dispatch.pipeline.constants + 1;
+    for (const ts_kernel_field *f = ts_kernels[trial->kernel].fields; f->name != NULL; f++) {
+        uint32_t *place = f->kind == 'c' ? constant++ : push++;
+        if (same(f->name, name)) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
+static const char *shader_of(const ts_trial *trial)
+{
+    return ts_kernels[trial->kernel].shaders[trial->shader];
+}
+
+bool ts_trial_can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps)
+{
+    const char *name = ts_kernels[kernel].shaders[shader];
+    ts_gpu_caps as_cpu = *caps;
+    as_cpu.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
+    if (same(name, "gemv_simd")) {
+        return ts_gpu_is_simd(&as_cpu) && caps->has_int64;
+    }
+    if (strstr(name, "_simd") != NULL) {
+        return ts_gpu_is_simd(&as_cpu);
+    }
+    if (strstr(name, "_split") != NULL) {
+        return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&
+               caps->subgroup_size >= 4;
+    }
+    return kernel != TS_KERNEL_gemm_cm ||
+           ts_precision_offered(caps, shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16);
+}
+
+double ts_trial_tolerance(ts_kernel kernel, uint32_t shader)
+{
+    const double tolerance = ts_kernels[kernel].tolerance;
+    // bf16 has three bits less than f16
+    return kernel == TS_KERNEL_gemm_cm && shader == 1 ? 8 * tolerance : tolerance;
+}
+
+static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
+{
+    const uint32_t *push = trial->dispatch.push;
+    struct ts_gemm_cm_args args = {.b.dtype = trial->stored,
+                                   .m = push[0],
+                                   .n = push[1],
+                                   .k = push[2],
+                                   .lda = push[3],
+                                   .ldb = push[4],
+                                   .ldc = push[5]};
+    ts_gemm_cm_choose(caps, trial->shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16, layout,
+                      &args);
+    const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
+                               args.tile_n,   args.k_step,   args.rows,          args.matrix_m,
+                               args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled};
+    memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
+}
+
+void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
+{
+    const uint32_t *push = trial->dispatch.push;
+    if (trial->kernel == TS_KERNEL_gemm_cm) {
+        choose_gemm_cm(caps, layout, trial);
+        return;
+    }
+    struct ts_gemm_args args = {.b.dtype = trial->stored,
+                                .m = push[0],
+                                .n = push[1],
+                                .k = push[2],
+                                .lda = push[3],
+                                .ldb = push[4],
+                                .ldc = push[5]};
+    ts_gemm_choose(caps, layout, &args);
+    const uint32_t chosen[] = {args.layout, args.aligned, args.local_size, args.tile_m, args.tile_5,
+                               args.k_step, args.rows,    args.columns,    args.tile_n};
+    memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
+    trial->shader = args.shader;
+}
+
+// Strides and layout of a product of the family under test.
+static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
+{
+    uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
+    uint32_t extra = pick(state, 3) * 2, shader = trial->shader;
+    if (strstr(shader_of(trial), "gemv") != NULL) {
+        layout = TS_NT; // few rows, and k long enough to be shared
+        push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
+        push[2] += 512;
+    }
+    push[3] = (layout == TS_TN ? push[0] : push[2]) + extra;
+    push[4] = (layout == TS_NT ? push[2] : push[1]) + extra;
+    push[5] = push[1] + extra;
+    asked->has_int64 &= shader > 1; // without it one row is gemm_simd's too
+    ts_trial_choose(asked, (ts_layout)layout, trial);
+    assert(trial->shader == shader);
+    (void)shader;
+}
+
+static void settle_attention(ts_gpu_caps *asked, ts_trial *trial)
+{
+    uint32_t *dim = ts_trial_field(trial, "dim");
+    if (trial->shader == 0) {
+        asked->subgroup_operations = 0;
+    } else if (trial->shader == 2) {
+        *dim = (*dim + 15) / 16 * 16;
+    }
+    const ts_attention_choice choice = ts_attention_choose(asked, trial->kernel, *dim);
+    *ts_trial_field(trial, "lanes") = choice.lanes;
+    *ts_trial_field(trial, "per_lane") = choice.per_lane;
+}
+
+// Scalars that depend on others: how heads divide, strides, tiles.
+static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
+{
+    const ts_kernel kernel = trial->kernel;
+    uint32_t *kv_heads = ts_trial_field(trial, "kv_heads"), *rows = ts_trial_field(trial, "rows");
+    uint32_t *kv_rows = ts_trial_field(trial, "kv_rows"), *dim = ts_trial_field(trial, "dim");
+    uint32_t *target_rows = ts_trial_field(trial, "target_rows");
+    if (kv_heads != NULL) {
+        uint32_t heads = *ts_trial_field(trial, "heads");
+        do {
+            *kv_heads = 1 + pick(state, heads);
+        } while (heads % *kv_heads != 0);
+    }
+    if (kv_rows != NULL) {
+        // A cache is longer than one chunk of attention_decode, and much longer than the rows.
+        *kv_rows = *rows + pick(state, kernel == TS_KERNEL_attention_decode ? 700 : 40);
+    }
+    if (kernel == TS_KERNEL_attention_decode && *dim == 16) {
+        *dim = 256; // the widest head: an invocation for every quad
+    }
+    if (target_rows != NULL) {
+        *target_rows = *rows + pick(state, 40);
+    }
+    if (dim != NULL && kernel == TS_KERNEL_rope && pick(state, 2)) {
+        *dim = 6;
+    }
+    ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
+    memset(asked.left_out, 0, sizeof asked.left_out);
+    if (kernel != TS_KERNEL_gemm_cm) {
+        asked.type = strstr(shader_of(trial), "_simd") != NULL
+                         ? VK_PHYSICAL_DEVICE_TYPE_CPU
+                         : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    }
+    if (ts_trial_field(trial, "per_lane") != NULL) {
+        settle_attention(&asked, trial);
+    }
+    if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm) {
+        settle_product(&asked, trial, state);
+    }
+}
+
+void ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial)
+{
+    uint32_t *push = trial->dispatch.push, *constant = trial->dispatch.pipeline.constants + 1;
+    for (const ts_kernel_field *f = ts_kernels[trial->kernel].fields; f->name != NULL; f++) {
+        if (f->kind == 'f') {
+            float value = float_value(f->name, &trial->random);
+            memcpy(push++, &value, sizeof value);
+        } else {
+            *(f->kind == 'c' ? constant++ : push++) = scalar_value(f->name, &trial->random);
+        }
+    }
+    settle(caps, trial, &trial->random);
+}

@@ -116,7 +116,7 @@ static int run(int argc, char **argv)
         TS_TRY(ts_cli_resolve_model(model, NULL, true, &folder, err));
         params.folder = folder.bytes;
     }
-    TS_TRY(ts_gpu_open(&device, &gpu, err));
+    TS_TRY(ts_cli_open_device(&device, &gpu, err));
     TS_TRY(ts_cli_choose_precision(precision, gpu, &params.precision, err));
     if (profiling) {
         TS_TRY(ts_profile_open(gpu, &profile, err));

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 // One flag of a subcommand. Flags are written --kebab-case; --snake_case is accepted too.
 typedef enum ts_flag_kind {
@@ -82,6 +83,12 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
             "TINYSFT_TUNE=off"                                                                     \
     }
 
+// The device to work with: opened, and without what doctor found wanting. To be closed whether or
+// not it succeeded.
+ts_status ts_cli_open_device(const ts_gpu_params *params, ts_gpu **out, ts_error *err);
+// What `devices` shows of one.
+void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps);
+
 // --precision NAME on this device, told to the user where it is not plainly f32.
 ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *out, ts_error *err);
 #define TS_CLI_PRECISION_HELP "of products: auto, f32, f16 or bf16"
@@ -90,6 +97,6 @@ ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *o
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);
 
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
-    ts_command_devices, ts_command_bench;
+    ts_command_devices, ts_command_doctor, ts_command_bench;
 
 #endif

@@ -6,15 +6,15 @@
 #include <stdlib.h>
 
 // The names that --mask-capability takes, of what the device has or has not.
-static void print_optional(const char *title, const ts_gpu_caps *caps, bool there)
+static void print_optional(FILE *stream, const char *title, const ts_gpu_caps *caps, bool there)
 {
     size_t count = 0;
     for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
         if (ts_gpu_mask_bites(mask, caps) == there) {
-            printf("%s %s", count++ > 0 ? "," : title, mask->name);
+            fprintf(stream, "%s %s", count++ > 0 ? "," : title, mask->name);
         }
     }
-    fputs(count > 0 ? "\n" : "", stdout);
+    fputs(count > 0 ? "\n" : "", stream);
 }
 
 // What each of those names hides.
@@ -26,28 +26,29 @@ static void print_masks(void)
     }
 }
 
-static void print_device(size_t index, const ts_gpu_caps *caps)
+void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps)
 {
-    printf("%zu  %s\n", index, caps->name);
-    printf("   %s, Vulkan %u.%u, driver %s\n", ts_gpu_type_name(caps->type),
-           VK_API_VERSION_MAJOR(caps->api_version), VK_API_VERSION_MINOR(caps->api_version),
-           caps->driver);
-    printf("   %.1f GiB of memory, %.1f GiB free%s; subgroups of %u, workgroups up to %u, "
-           "%u KiB shared\n",
-           (double)caps->memory_bytes / 0x1p30, (double)caps->memory_free_bytes / 0x1p30,
-           caps->unified_memory ? ", shared with the host" : "", caps->subgroup_size,
-           caps->max_invocations, caps->shared_bytes / 1024);
+    fprintf(stream, "%zu  %s\n", index, caps->name);
+    fprintf(stream, "   %s, Vulkan %u.%u, driver %s\n", ts_gpu_type_name(caps->type),
+            VK_API_VERSION_MAJOR(caps->api_version), VK_API_VERSION_MINOR(caps->api_version),
+            caps->driver);
+    fprintf(stream,
+            "   %.1f GiB of memory, %.1f GiB free%s; subgroups of %u, workgroups up to %u, "
+            "%u KiB shared\n",
+            (double)caps->memory_bytes / 0x1p30, (double)caps->memory_free_bytes / 0x1p30,
+            caps->unified_memory ? ", shared with the host" : "", caps->subgroup_size,
+            caps->max_invocations, caps->shared_bytes / 1024);
     const ts_matrix_shape *f16 = &caps->matrix_f16, *bf16 = &caps->matrix_bf16;
     if (f16->m > 0) {
-        printf("   matrix units for f16, %ux%ux%u\n", f16->m, f16->n, f16->k);
+        fprintf(stream, "   matrix units for f16, %ux%ux%u\n", f16->m, f16->n, f16->k);
     }
     if (bf16->m > 0) {
-        printf("   matrix units for bf16, %ux%ux%u\n", bf16->m, bf16->n, bf16->k);
+        fprintf(stream, "   matrix units for bf16, %ux%ux%u\n", bf16->m, bf16->n, bf16->k);
     }
-    print_optional("   has", caps, true);
-    print_optional("   lacks or hides", caps, false);
+    print_optional(stream, "   has", caps, true);
+    print_optional(stream, "   lacks or hides", caps, false);
     if (caps->unusable != NULL) {
-        printf("   cannot be used: %s\n", caps->unusable);
+        fprintf(stream, "   cannot be used: %s\n", caps->unusable);
     }
 }
 
@@ -78,7 +79,7 @@ static int run(int argc, char **argv)
     }
     TS_TRY(ts_gpu_enumerate(&params, &list, err));
     for (size_t i = 0; i < list.count; i++) {
-        print_device(i, &list.caps[i]);
+        ts_cli_print_device(stdout, i, &list.caps[i]);
     }
     if (ts_cli_verbose) {
         print_masks();

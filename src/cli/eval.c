@@ -249,7 +249,7 @@ static ts_status open_all(struct session *s, ts_error *err)
     TS_TRY(mark_seen(s, err));
     TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->style,
                              s->config.max_positions, &s->questions, err));
-    TS_TRY(ts_gpu_open(&o->device, &s->gpu, err));
+    TS_TRY(ts_cli_open_device(&o->device, &s->gpu, err));
     TS_TRY(ts_cli_choose_precision(o->precision, s->gpu, &precision, err));
     const ts_model_params params = {
         .folder = s->folder.bytes,

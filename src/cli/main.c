@@ -13,8 +13,8 @@
 bool ts_cli_verbose;
 
 static const ts_command *const commands[] = {
-    &ts_command_train,    &ts_command_eval,    &ts_command_verify,
-    &ts_command_tokenize, &ts_command_devices, &ts_command_bench,
+    &ts_command_train,   &ts_command_eval,   &ts_command_verify, &ts_command_tokenize,
+    &ts_command_devices, &ts_command_doctor, &ts_command_bench,
 };
 
 static void print_log(void *user, ts_log_level level, const char *message)

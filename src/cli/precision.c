@@ -1,8 +1,17 @@
-// --precision: what the operands of the base's products are rounded to.
+// Opening a device to work with, and --precision: what the operands of the base's products are
+// rounded to.
 #include "cli/cli.h"
+
+#include "ops/choices.h"
 
 #include <stdio.h>
 #include <string.h>
+
+ts_status ts_cli_open_device(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
+{
+    ts_status status = ts_gpu_open(params, out, err);
+    return status == TS_OK ? ts_choices_apply(*out, err) : status;
+}
 
 // Matrix units that fail their test are not used: slower is better than wrong.
 static void distrust(ts_gpu *gpu, ts_precision *precision)

@@ -228,7 +228,7 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
     ts_profile profile = {0};
     const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
     TS_TRY(ts_trainer_prepare_output(trainer, err));
-    TS_TRY(ts_gpu_open(&options->device, &gpu, err));
+    TS_TRY(ts_cli_open_device(&options->device, &gpu, err));
     TS_TRY(ts_cli_choose_precision(options->precision, gpu, &trainer->settings.precision, err));
     if (options->profile) {
         TS_TRY(ts_profile_open(gpu, &profile, err));

@@ -50,7 +50,7 @@ static int run(int argc, char **argv)
     if (params.folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "verify needs the folder of a case: tinysft-vk verify CASE");
     }
-    TS_TRY(ts_gpu_open(&device, &gpu, err));
+    TS_TRY(ts_cli_open_device(&device, &gpu, err));
     TS_TRY(ts_cli_choose_precision(precision, gpu, &params.precision, err));
     TS_TRY(ts_verify(gpu, &params, &result, err));
     print_result(&params, ts_gpu_capabilities(gpu), &result);

@@ -324,3 +324,14 @@ void ts_choices_judge(ts_gpu *gpu, const char *shader, ts_verdict verdict)
         write_file(gpu, all);
     }
 }
+
+void ts_choices_forget_verdicts(ts_gpu *gpu)
+{
+    struct choices *all = choices_of(gpu);
+    for (size_t i = 0; all != NULL && i < all->verdict_count; i++) {
+        all->verdicts[i].verdict = TS_VERDICT_NONE;
+    }
+    if (all != NULL) {
+        write_file(gpu, all);
+    }
+}

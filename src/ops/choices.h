@@ -41,5 +41,10 @@ static inline bool ts_verdict_leaves_out(ts_verdict verdict)
 }
 // Remembers a verdict, on disk too; TS_VERDICT_NONE forgets it.
 void ts_choices_judge(ts_gpu *gpu, const char *shader, ts_verdict verdict);
+void ts_choices_forget_verdicts(ts_gpu *gpu); // all of them
+
+// For who opens a device to work with it: leaves out what is SLOW or BROKEN, with a warning each.
+// TS_ERR_SHADER where a shader is BROKEN that the device would use and nothing can replace.
+ts_status ts_choices_apply(ts_gpu *gpu, ts_error *err);
 
 #endif

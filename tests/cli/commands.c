@@ -26,7 +26,8 @@ static void check_refusal(const program_result *result, int code, const char *pa
 
 Test(commands, help_and_version)
 {
-    static const char *const commands[] = {"train", "eval", "verify", "tokenize", "devices"};
+    static const char *const commands[] = {"train",    "eval",    "verify",
+                                           "tokenize", "devices", "doctor"};
     program_result result;
     RUN(&result, "--version");
     cr_assert_eq(result.code, 0);

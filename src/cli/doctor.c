@@ -1,0 +1,226 @@
+// doctor: what Vulkan is here, what is missing, and whether every shader does what it should.
+#include "check/doctor.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "check/drivers.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+// A report goes to strangers: of paths only the last part.
+static const char *shown(const char *path, bool report)
+{
+    return report ? ts_path_name(path) : path;
+}
+
+static void print_drivers(FILE *stream, const ts_drivers *drivers, bool report)
+{
+    const uint32_t version = drivers->loader_version;
+    if (version != 0) {
+        fprintf(stream, "Vulkan loader %u.%u.%u\n", VK_API_VERSION_MAJOR(version),
+                VK_API_VERSION_MINOR(version), VK_API_VERSION_PATCH(version));
+    } else {
+        fprintf(stream, "no Vulkan loader\n");
+    }
+    for (size_t i = 0; i < drivers->file_count; i++) {
+        const ts_driver_file *file = &drivers->files[i];
+        fprintf(stream, "driver %s: %s", shown(file->path, report), shown(file->library, report));
+        if (file->problem[0] == '\0') {
+            fprintf(stream, ", which loads\n");
+        } else {
+            fprintf(stream, ", which does not load%s%s\n", report ? "" : ": ",
+                    report ? "" : file->problem);
+        }
+    }
+    for (size_t i = 0; i < drivers->node_count; i++) {
+        fprintf(stream, "render node %s, vendor %04x%s\n", drivers->nodes[i].name,
+                drivers->nodes[i].vendor, drivers->nodes[i].may_open ? "" : ", not allowed");
+    }
+    for (size_t i = 0; i < drivers->list.count; i++) {
+        ts_cli_print_device(stream, i, &drivers->list.caps[i]);
+    }
+    if (drivers->list_problem[0] != '\0') {
+        fprintf(stream, "%s\n", drivers->list_problem);
+    }
+}
+
+static void print_head(FILE *stream)
+{
+    fprintf(stream, "%-28s %-6s %9s %9s  %9s  %s\n", "shader", "", "error", "allowed", "time",
+            "against");
+}
+
+static void print_row(void *user, const ts_doctor_row *row)
+{
+    FILE *stream = user;
+    fprintf(stream, "%-28s %-6s %9.1e %9.1e", row->shader, ts_verdict_name(row->verdict),
+            row->error, row->tolerance);
+    if (row->fallback != NULL) {
+        fprintf(stream, "  %6.2f ms  %.2f ms of %s", 1e3 * row->seconds,
+                1e3 * row->fallback_seconds, row->fallback);
+    }
+    fprintf(stream, "%s%s\n", row->problem[0] != '\0' ? "  " : "", row->problem);
+    fflush(stream);
+}
+
+static void print_end(FILE *stream, const ts_doctor_result *result)
+{
+    fprintf(stream, "%zu shaders: %zu PASS, %zu SLOW, %zu BROKEN\n", result->count,
+            result->count - result->slow - result->broken, result->slow, result->broken);
+    if (result->lost) {
+        fprintf(stream, "the device was lost: shaders after the last one were not checked\n");
+    }
+    if (!result->kept) {
+        fprintf(stream, "there is no cache folder, so that training cannot heed this\n");
+    } else if (result->slow + result->broken > 0) {
+        fprintf(stream, "training leaves out what is SLOW or BROKEN from now on\n");
+    }
+}
+
+static void print_system(FILE *stream)
+{
+    struct utsname name;
+    ts_text release = {0};
+    fprintf(stream, "tinysft-vk " TINYSFT_VERSION "\n");
+    if (uname(&name) == 0) {
+        fprintf(stream, "%s %s %s\n", name.sysname, name.release, name.machine);
+    }
+    if (ts_file_read("/etc/os-release", 1 << 16, &release, NULL) == TS_OK && release.len > 0) {
+        const char *pretty = strstr(release.bytes, "PRETTY_NAME=");
+        if (pretty != NULL) {
+            pretty += strlen("PRETTY_NAME=");
+            fprintf(stream, "%.*s\n", (int)strcspn(pretty, "\n"), pretty);
+        }
+    }
+    ts_text_free(&release);
+}
+
+// Markdown, to paste into an issue. `result` may be NULL: there was no device to judge.
+static ts_status write_report(const char *path, const ts_drivers *drivers, const char *advice,
+                              const ts_doctor_result *result, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char *bytes = NULL;
+    size_t len = 0;
+    FILE *stream = open_memstream(&bytes, &len);
+    if (stream == NULL) {
+        return ts_error_set(err, TS_ERR_MEMORY, "no memory for the report");
+    }
+    fprintf(stream, "### tinysft-vk doctor\n\n```\n");
+    print_system(stream);
+    print_drivers(stream, drivers, true);
+    fprintf(stream, "%s```\n", advice);
+    if (result != NULL) {
+        fprintf(stream, "\nchecked: %s\n\n```\n", drivers->list.caps[drivers->list.chosen].name);
+        print_head(stream);
+        for (size_t i = 0; i < result->count; i++) {
+            print_row(stream, &result->rows[i]);
+        }
+        print_end(stream, result);
+        fprintf(stream, "```\n");
+    }
+    if (fclose(stream) != 0) {
+        TS_FAIL(TS_ERR_MEMORY, "no memory for the report");
+    }
+    if (strcmp(path, "-") == 0) {
+        fputs(bytes, stdout);
+    } else {
+        TS_TRY(ts_file_write(path, bytes, len, err));
+        fprintf(stderr, "%s: to paste into an issue\n", path);
+    }
+out:
+    free(bytes);
+    return status;
+}
+
+static ts_status forget(const ts_gpu_params *params, ts_error *err)
+{
+    ts_gpu *gpu = NULL;
+    ts_status status = ts_gpu_open(params, &gpu, err);
+    if (status == TS_OK) {
+        ts_choices_forget_verdicts(gpu);
+        printf("%s: no shader is left out any more\n", ts_gpu_capabilities(gpu)->name);
+    }
+    ts_gpu_close(gpu);
+    return status;
+}
+
+static ts_status examine(const ts_gpu_params *params, const char *report, ts_doctor_result *result,
+                         ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_drivers drivers = {0};
+    ts_gpu *gpu = NULL;
+    ts_text advice = {0};
+    FILE *stream = report != NULL ? stderr : stdout; // where it is watched
+    const ts_doctor_params doctor = {.tell = print_row, .user = stream};
+    TS_TRY(ts_drivers_find("", params, &drivers, err));
+    TS_TRY(ts_drivers_advise(&drivers, &advice, err));
+    const char *missing = advice.len > 0 ? advice.bytes : "";
+    print_drivers(stream, &drivers, false);
+    fprintf(stream, "%s\n", missing);
+    if ((status = ts_gpu_open(params, &gpu, err)) == TS_OK) {
+        fprintf(stream, "checking %s\n", ts_gpu_capabilities(gpu)->name);
+        print_head(stream);
+        TS_TRY(ts_doctor_check(gpu, &doctor, result, err));
+        print_end(stream, result);
+    }
+    if (report != NULL) {
+        ts_error ignored = {0};
+        ts_status written = write_report(report, &drivers, missing, gpu != NULL ? result : NULL,
+                                         status == TS_OK ? err : &ignored);
+        status = status == TS_OK ? written : status;
+    }
+out:
+    ts_gpu_close(gpu);
+    ts_text_free(&advice);
+    ts_drivers_close(&drivers);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    ts_gpu_params params = {0};
+    ts_doctor_result result = {0};
+    const char *report = NULL;
+    bool forgets = false;
+    const ts_flag flags[] = {
+        {"device", NULL, TS_FLAG_TEXT, &params.device, "N", "number or part of the name"},
+        TS_CLI_MASK_FLAG(&params.masks),
+        {"report", NULL, TS_FLAG_OPTION, &report, "FILE",
+         "write what was found as Markdown to paste into an issue,\nwithout paths or names of "
+         "yours [standard output]",
+         .otherwise = "-"},
+        {"forget", NULL, TS_FLAG_SWITCH, &forgets, NULL,
+         "check nothing, and use again what was left out"},
+        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    };
+    if (ts_flags_ask_help(argc, argv)) {
+        ts_flags_print_help(&ts_command_doctor, flags, TS_COUNT(flags));
+        puts("\nPASS: right, and not slower than the general shader. SLOW: right. BROKEN: wrong, "
+             "or it\ncannot be built; the exit code is 1 then. Training leaves out both from then "
+             "on and says so.");
+        return 0;
+    }
+    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
+    TS_TRY(forgets ? forget(&params, err) : examine(&params, report, &result, err));
+out:
+    if (status != TS_OK) {
+        return ts_cli_fail(err);
+    }
+    return result.broken > 0 ? TS_ERR_RUN : 0;
+}
+
+const ts_command ts_command_doctor = {
+    .name = "doctor",
+    .summary = "find out what is missing or wrong: drivers, then every shader",
+    .usage = "[--device N] [--report [FILE]] [--forget]",
+    .run = run,
+};

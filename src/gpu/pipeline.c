@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PUSH_BYTES = 128 }; // every Vulkan device has this much
+enum { PUSH_BYTES = 128 };     // every Vulkan device has this much
+enum { MANY_PIPELINES = 128 }; // more than a run uses: its steps grow no array
 
 ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
 {
@@ -40,6 +41,9 @@ ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
             gpu->vk.vkCreatePipelineLayout(gpu->device, &layout, NULL, &gpu->pipeline_layouts[n]),
             "vkCreatePipelineLayout", err));
     }
+    TS_TRY(ts_grow(&gpu->pipelines, &gpu->pipeline_capacity, MANY_PIPELINES, sizeof *gpu->pipelines,
+                   err));
+    TS_TRY(ts_pace_reserve(&gpu->pace, MANY_PIPELINES, err));
     TS_TRY(ts_gpu_cache_open(gpu, err));
 out:
     return status;

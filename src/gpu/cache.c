@@ -211,6 +211,11 @@ ts_status ts_gpu_cache_open(ts_gpu *gpu, ts_error *err)
     }
     TS_TRY(ts_gpu_check(result, "vkCreatePipelineCache", err));
     gpu->pipeline_stats.cached_bytes = info.initialDataSize;
+    if (info.initialDataSize > 0 &&
+        gpu->vk.vkGetPipelineCacheData(gpu->device, gpu->pipeline_cache, &gpu->cache_len_at_open,
+                                       NULL) != VK_SUCCESS) {
+        gpu->cache_len_at_open = 0;
+    }
 out:
     ts_text_free(&file);
     return status;
@@ -237,7 +242,8 @@ out:
     return status;
 }
 
-// Writes the file if the driver has more to say than when it was read.
+// Writes the file if the driver has more to say than once it had read it: which need not be the
+// file's size, for SwiftShader puts another header before whatever it is given.
 static void write_file(const ts_gpu *gpu)
 {
     ts_error err = {0};
@@ -245,7 +251,7 @@ static void write_file(const ts_gpu *gpu)
     size_t len = 0;
     if (gpu->vk.vkGetPipelineCacheData(gpu->device, gpu->pipeline_cache, &len, NULL) !=
             VK_SUCCESS ||
-        len <= gpu->pipeline_stats.cached_bytes || len > MOST_BYTES - sizeof(struct header)) {
+        len <= gpu->cache_len_at_open || len > MOST_BYTES - sizeof(struct header)) {
         return;
     }
     if (make_file(gpu, len, &file, &err) == TS_OK) {

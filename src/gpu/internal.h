@@ -27,7 +27,8 @@ struct ts_gpu {
     VkDescriptorSetLayout set_layouts[TS_MAX_BINDINGS + 1];
     VkPipelineLayout pipeline_layouts[TS_MAX_BINDINGS + 1];
     VkPipelineCache pipeline_cache;
-    ts_text cache_folder; // on disk (cache.h); empty: none
+    size_t cache_len_at_open; // in bytes, as the driver told when it had read the file; 0: no file
+    ts_text cache_folder;     // on disk (cache.h); empty: none
     ts_pipeline_stats pipeline_stats;
     struct ts_pipeline *pipelines; // built so far
     size_t pipeline_count, pipeline_capacity;

@@ -13,6 +13,7 @@ typedef struct ts_bench_params {
     uint32_t batch;                 // sequences of a pass; 0 is 1
     ts_precision precision;         // of products: one that the device offers
     bool products, kernels, passes; // which parts to run
+    const char *kernel_names;       // with commas between them: only these; NULL: all
     uint32_t rounds;                // of each timing, the best counts; passes: and one more
     double shortest_s;              // of a timing: what is quicker is repeated
     double pass_limit_s;            // a longer step is left out, shorter ones have fewer rounds

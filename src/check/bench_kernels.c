@@ -197,24 +197,42 @@ out:
     return status;
 }
 
+// Whether `name` stands in `list`, whose names have commas between them. No list has all.
+static bool is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = list; at != NULL; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        if (strcspn(at, ",") == length && strncmp(at, name, length) == 0) {
+            return true;
+        }
+    }
+    return list == NULL;
+}
+
 ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
 {
     ts_status status = TS_OK;
+    const char *list = run->params->kernel_names;
+    const size_t before = run->result->count;
     struct thin thin[] = {
         {TS_NT, 512, 8, 2048, false, "t = x A^T"},
         {TS_NT, 512, 2048, 8, true, "y += t B^T"},
         {TS_TN, 2048, 8, 512, true, "dB += dy^T t"},
         {TS_TN, 8, 2048, 512, true, "dA += dt^T x"},
     };
-    for (size_t i = 0; i < TS_COUNT(thin); i++) {
+    for (size_t i = 0; i < TS_COUNT(thin) && is_listed(list, "gemm"); i++) {
         ts_bench_say(run, "gemm, %s", thin[i].name);
         TS_TRY(time_thin(run, &thin[i], err));
     }
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
-        if (kernel != TS_KERNEL_gemm && kernel != TS_KERNEL_gemm_cm) { // which are the products
+        bool product = kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm;
+        if (!product && is_listed(list, ts_kernels[kernel].name)) {
             ts_bench_say(run, "%s", ts_kernels[kernel].name);
             TS_TRY(time_kernel(run, (ts_kernel)kernel, err));
         }
+    }
+    if (run->result->count == before) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--kernel %s: no such kernel (see the names without it)", list);
     }
 out:
     return status;

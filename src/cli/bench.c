@@ -83,6 +83,8 @@ static int run(int argc, char **argv)
         {"batch", NULL, TS_FLAG_UINT, &batch, "N", "sequences of a pass [1]", 1, 1 << 10},
         {"only", NULL, TS_FLAG_TEXT, &only, "PART",
          "peaks, products, kernels, passes or decode [all]"},
+        {"kernel", NULL, TS_FLAG_TEXT, &params.kernel_names, "LIST",
+         "only these kernels: rmsnorm,rope"},
         {"sequences", NULL, TS_FLAG_TEXT, &at_once, "LIST", "decoded at once [1,32]"},
         {"prompt", NULL, TS_FLAG_UINT, &prompt, "N", "tokens before decoding [16]", 1, 1 << 20},
         {"new-tokens", NULL, TS_FLAG_UINT, &new_tokens, "N", "to decode [16]", 1, 1 << 20},
@@ -104,6 +106,7 @@ static int run(int argc, char **argv)
                          TS_COUNT(lengths), &params.token_count, err));
     TS_TRY(
         parse_numbers("sequences", at_once, 1, sequences, TS_COUNT(sequences), &decode.count, err));
+    only = only == NULL && params.kernel_names != NULL ? "kernels" : only;
     TS_TRY(choose_parts(only, &params, &decode, err));
     if (synthetic != NULL && strcmp(synthetic, "tinyllama") != 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", synthetic);

@@ -19,7 +19,8 @@ static const struct {
     {"vocab", 32000},        {"kv_rows", TOKENS},   {"source_rows", TOKENS},
     {"target_rows", TOKENS}, {"positions", TOKENS}, {"gradient", 1},
     {"accumulate", 0},       {"seed_low", 42},      {"seed_high", 0},
-    {"stream", 0},           {"drop", 0x19999999},
+    {"stream", 0},           {"drop", 0x19999999},  {"quads", 0},
+    {"workers", 0}, // which the registry sets
 };
 
 static const struct {

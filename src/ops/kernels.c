@@ -17,6 +17,7 @@
 #define U32(name) {'u', #name},
 #define F32(name) {'f', #name},
 #define CONSTANT(name) {'c', #name},
+#define FOLLOWS(name, value) {'c', #name},
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, groups, TOLERANCE)                        \
     [TS_KERNEL_##kernel] = {.name = #kernel,                                                       \
                             .shaders = {FILES NULL},                                               \
@@ -34,6 +35,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #undef U32
 #undef F32
 #undef CONSTANT
+#undef FOLLOWS
 
 // ---- Sizes: the rows' expressions over their own scalars, in 64 bits
 
@@ -47,12 +49,13 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #define CONSTANT(name)                                                                             \
     const uint64_t name = *constant++;                                                             \
     (void)name;
+#define FOLLOWS(name, value) *constant++ = (value);
 #define CEIL_DIV(a, b) ts_ceil_div((a), (b))
 #define GROUPS(x, y)                                                                               \
     groups[0] = (x);                                                                               \
     groups[1] = (y);
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
-    static void sizes_of_##kernel(const uint32_t *push, const uint32_t *constant, uint64_t *out,   \
+    static void sizes_of_##kernel(const uint32_t *push, uint32_t *constant, uint64_t *out,         \
                                   uint64_t groups[2])                                              \
     {                                                                                              \
         SCALARS CONSTANTS VIEWS GRID(void) push;                                                   \
@@ -66,6 +69,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #undef U32
 #undef F32
 #undef CONSTANT
+#undef FOLLOWS
 
 // ---- Mirrors: a dispatch turned into arrays of double
 
@@ -107,6 +111,7 @@ static double float_of(uint32_t bits)
 #define U32(name) ref.name = *push++;
 #define F32(name) ref.name = float_of(*push++);
 #define CONSTANT(name) ref.name = *constant++;
+#define FOLLOWS(name, value) constant++;
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
     static void mirror_##kernel(const ts_dispatch *dispatch)                                       \
     {                                                                                              \
@@ -128,10 +133,10 @@ static double float_of(uint32_t bits)
 #undef U32
 #undef F32
 #undef CONSTANT
+#undef FOLLOWS
 
 static const struct {
-    void (*sizes)(const uint32_t *push, const uint32_t *constant, uint64_t *out,
-                  uint64_t groups[2]);
+    void (*sizes)(const uint32_t *push, uint32_t *constant, uint64_t *out, uint64_t groups[2]);
     void (*mirror)(const ts_dispatch *dispatch);
 } functions[TS_KERNEL_COUNT] = {
 #define KERNEL(kernel, ...) {sizes_of_##kernel, mirror_##kernel},
@@ -139,7 +144,7 @@ static const struct {
 #undef KERNEL
 };
 
-void ts_kernel_sizes(ts_kernel kernel, const ts_dispatch *dispatch, uint64_t elements[10],
+void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[10],
                      uint64_t groups[2])
 {
     functions[kernel].sizes(dispatch->push, dispatch->pipeline.constants + 1, elements, groups);
@@ -191,6 +196,13 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     }
 }
 
+// A workgroup's size where only a row's sum depends on it. A driver that runs a subgroup as one CPU
+// vector pays for every step of a sum across subgroups, and gains nothing by having more of them.
+static uint32_t workers_of(const ts_gpu_caps *caps)
+{
+    return ts_gpu_is_simd(caps) ? caps->subgroup_size : 128;
+}
+
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
                       ts_dispatch *dispatch)
 {
@@ -209,6 +221,11 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
     for (const ts_kernel_field *field = info->fields; field->name != NULL; field++) {
         if (field->kind == 'c' && strcmp(field->name, "subgroup_size") == 0) {
             dispatch->pipeline.subgroup_size = dispatch->pipeline.constants[constants];
+        }
+        if (field->kind == 'c' && strcmp(field->name, "workers") == 0 &&
+            dispatch->pipeline.constants[constants] == 0) {
+            dispatch->pipeline.constants[constants] =
+                workers_of(ts_gpu_capabilities(ts_recorder_gpu(recorder)));
         }
         *(field->kind == 'c' ? &constants : &dispatch->push_count) += 1;
     }
@@ -243,6 +260,7 @@ static uint32_t bits_of(float value)
 #define U32(name) *push++ = args->name;
 #define F32(name) *push++ = bits_of(args->name);
 #define CONSTANT(name) *constant++ = args->name;
+#define FOLLOWS(name, value) constant++;
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
     void ts_##kernel(ts_recorder *recorder, const struct ts_##kernel##_args *args)                 \
     {                                                                                              \

@@ -22,6 +22,7 @@ typedef enum ts_kernel {
 #define U32(name) uint32_t name;
 #define F32(name) float name;
 #define CONSTANT(name) uint32_t name;
+#define FOLLOWS(name, value)
 #define KERNEL(name, shaders, buffers, scalars, constants, groups, tolerance)                      \
     struct ts_##name##_args {                                                                      \
         buffers scalars constants uint32_t shader;                                                 \
@@ -35,6 +36,7 @@ typedef enum ts_kernel {
 #undef U32
 #undef F32
 #undef CONSTANT
+#undef FOLLOWS
 
 // What a kernel's row says, for those who go through all of them (tests, benchmarks, doctor).
 typedef enum ts_buffer_type { TS_BUFFER_F32, TS_BUFFER_WEIGHT, TS_BUFFER_INDEX } ts_buffer_type;
@@ -61,8 +63,8 @@ typedef struct ts_kernel_info {
 extern const ts_kernel_info ts_kernels[TS_KERNEL_COUNT];
 
 // What the row of `kernel` makes of the scalars and constants set in `dispatch`: how many elements
-// each buffer must hold, and how many workgroups run.
-void ts_kernel_sizes(ts_kernel kernel, const ts_dispatch *dispatch, uint64_t elements[10],
+// each buffer must hold, and how many workgroups run. Sets the constants that follow from others.
+void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[10],
                      uint64_t groups[2]);
 
 // Records `kernel` from an untyped dispatch (views, push constants, constants[1..] set): what the

@@ -153,7 +153,7 @@ Test(reflect, the_reader_refuses_what_is_no_spirv)
     cr_assert(spirv_read(words, count, &interface));
     cr_assert_eq(interface.push_count, 1);
     cr_assert_eq(interface.push[0], 'u');
-    cr_assert_eq(interface.bindings[1].declarations, 1);
+    cr_assert_eq(interface.bindings[1].declarations, 2); // single floats and quads of them
     cr_assert(interface.bindings[1].reads && !interface.bindings[1].writes);
     cr_assert_not(spirv_read(words, 6, &interface)); // cut in the middle of an instruction
     words[5] = 0;                                    // an instruction of no length

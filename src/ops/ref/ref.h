@@ -16,6 +16,7 @@
 #define U32(name) uint32_t name;
 #define F32(name) double name;
 #define CONSTANT(name) uint32_t name;
+#define FOLLOWS(name, value)
 #define KERNEL(name, shaders, buffers, scalars, constants, groups, tolerance)                      \
     struct ts_##name##_ref {                                                                       \
         buffers scalars constants                                                                  \
@@ -29,5 +30,6 @@
 #undef U32
 #undef F32
 #undef CONSTANT
+#undef FOLLOWS
 
 #endif

@@ -132,7 +132,7 @@ ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side,
     ts_trial drawing = *trial;
     uint64_t elements[10] = {0}, groups[2];
     *side = (ts_trial_side){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = 1 << 20}};
-    ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups);
+    ts_kernel_sizes(trial->kernel, &drawing.dispatch, elements, groups);
     TS_TRY(ts_recorder_open(gpu, &side->recorder, err));
     for (uint32_t b = 0; buffers[b].name != NULL; b++) {
         TS_TRY(ts_gpu_alloc(&side->arena, type_of(trial, &buffers[b]), elements[b], &side->views[b],
@@ -184,7 +184,8 @@ ts_status ts_trial_compare(const ts_trial *trial, const ts_trial_side *device,
     uint64_t elements[10] = {0}, groups[2];
     float *got = NULL;
     *error = -1;
-    ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups);
+    ts_dispatch shape = trial->dispatch;
+    ts_kernel_sizes(trial->kernel, &shape, elements, groups);
     for (uint32_t b = 0; info->buffers[b].name != NULL; b++) {
         if (!(info->buffers[b].access & TS_WRITE)) {
             continue;

@@ -42,7 +42,7 @@ ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *o
         distrust(gpu, out);
     } else if (status == TS_OK && strcmp(name, "auto") != 0 && strcmp(name, "f32") != 0) {
         fprintf(stderr,
-                "precision: f32: %s has no matrix units for %s and multiplies in f32 whatever is "
+                "precision: f32: %s uses no matrix units for %s and multiplies in f32 whatever is "
                 "asked, which is more exact\n",
                 caps->name, name);
     }

@@ -105,13 +105,13 @@ void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, 
         .accumulate = accumulate,
     };
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    const char *const *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
     ts_gemm_choose(caps, layout, &args);
-    if (caps->left_out[0] == NULL) { // what was measured does not know of it
+    if (!ts_gpu_leaves_out(caps, shaders[GEMM_SIMD])) { // what was measured does not know of it
         ts_tune_gemm(recorder, &args);
     }
     ts_gemm(recorder, &args);
-    while (args.shader != GEMM_VEC &&
-           ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm].shaders[args.shader])) {
+    while (args.shader != GEMM_VEC && ts_recorder_leaves_out(recorder, shaders[args.shader])) {
         ts_gemm_choose(caps, layout, &args);
         ts_gemm(recorder, &args);
     }

@@ -153,8 +153,8 @@ check_device() {
 check_case() { # FOLDER PRECISION
     local out=$scratch/verify what="golden case ${1##*/} in $2"
     if "$program" verify "$1" --precision "$2" "${device[@]}" >"$out" 2>&1; then
-        if [[ $2 != f32 ]] && grep -q '^precision: f32:.*has no matrix units' "$out"; then
-            check SKIPPED "$what" "the device has no matrix units for it"
+        if [[ $2 != f32 ]] && grep -q '^precision: f32:.*uses no matrix units' "$out"; then
+            check SKIPPED "$what" "the device uses no matrix units for it"
         elif grep -q '^precision: f32:' "$out"; then
             check FAIL "$what" "$(grep '^precision: f32:' "$out")"
         else
@@ -249,7 +249,7 @@ check_passes() {
 }
 
 check_peft() { # BATCH TOKENS LEAST
-    local what="PyTorch + PEFT, batch $1 of $2 tokens" code=0 theirs ours row
+    local what="PyTorch + PEFT, batch $1 of $2 tokens" code=0 theirs ours row why
     row="training step, $2 tokens"
     (($1 == 1)) || row="training step, $1 x $2 tokens"
     if $rehearse; then
@@ -259,7 +259,8 @@ check_peft() { # BATCH TOKENS LEAST
     "$python" tools/peers/peft_step.py --tokens "$2" --batch "$1" >"$scratch/peft" \
         2>"$scratch/log" || code=$?
     if ((code != 0)); then
-        check SKIPPED "$what" "$(tail -n 1 "$scratch/log")"
+        why=$(tail -n 1 "$scratch/log")
+        check SKIPPED "$what" "${why:-Python with torch, transformers and peft is not installed}"
         return
     fi
     bench "$scratch/ours" --only passes --batch "$1" --tokens "$2" || return

@@ -271,6 +271,8 @@ Test(recorder, the_host_works_ahead)
     cr_assert_eq(barriers(&b), AHEAD); // one before each addition, across submits too
     ts_recorder_stats stats = ts_recorder_statistics(b.recorder);
     cr_assert_eq(stats.submits, AHEAD);
-    cr_assert(stats.busy_s > 0 && stats.longest_s > 0 && stats.longest_s <= stats.busy_s);
+    // Without timestamps a submit's time is known only where the host waited for its end.
+    bool has_clock = ts_gpu_capabilities(b.gpu)->timestamp_ns > 0;
+    cr_assert(stats.longest_s <= stats.busy_s && (stats.longest_s > 0 || !has_clock));
     close_bench(&b);
 }

@@ -85,6 +85,14 @@ static double stretch(const char *shader, double seconds)
     return strcmp(shader, slow) == 0 ? 1000 * seconds : seconds;
 }
 
+// The machine's other work must not make a verdict.
+static double even(const char *shader, double seconds)
+{
+    (void)shader;
+    (void)seconds;
+    return 1;
+}
+
 static const ts_doctor_row *row_of(const ts_doctor_result *result, const char *shader)
 {
     for (size_t i = 0; i < result->count; i++) {
@@ -138,7 +146,7 @@ Test(doctor, what_is_wrong_is_left_out_until_it_is_right_again)
     test_gpu_close(gpu);
 
     gpu = test_gpu_open(); // a driver without the bug
-    MUST(ts_doctor_check(gpu, &(ts_doctor_params){0}, &result, err));
+    MUST(ts_doctor_check(gpu, &(ts_doctor_params){.retime = even}, &result, err));
     cr_assert_eq(result.broken, 0);
     for (size_t i = 0; i < result.count; i++) {
         const ts_doctor_row *row = &result.rows[i];

@@ -90,7 +90,6 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
 static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_model_config *config = &pass->model->config;
-    ts_recorder *recorder = pass->model->recorder;
     ts_layer_state *state = &pass->layers[layer];
     struct ts_attention_backward_q_args args = {
         .q = state->q,
@@ -107,21 +106,13 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = 1 / sqrtf((float)config->head_dim),
         .dim = config->head_dim,
     };
-    do {
-        const ts_attention_choice choice = ts_attention_choose(
-            ts_gpu_capabilities(pass->model->gpu), TS_KERNEL_attention_backward_q, args.dim);
-        args.lanes = choice.lanes, args.per_lane = choice.per_lane, args.shader = choice.shader;
-        ts_attention_backward_q(recorder, &args);
-    } while (args.shader != 0 &&
-             ts_recorder_leaves_out(
-                 recorder, ts_kernels[TS_KERNEL_attention_backward_q].shaders[args.shader]));
+    ts_attend_backward_q(pass->model->recorder, &args);
 }
 
 // pass->dk and dv, likewise
 static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_model_config *config = &pass->model->config;
-    ts_recorder *recorder = pass->model->recorder;
     ts_layer_state *state = &pass->layers[layer];
     struct ts_attention_backward_kv_args args = {
         .q = state->q,
@@ -139,14 +130,7 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = 1 / sqrtf((float)config->head_dim),
         .dim = config->head_dim,
     };
-    do {
-        const ts_attention_choice choice = ts_attention_choose(
-            ts_gpu_capabilities(pass->model->gpu), TS_KERNEL_attention_backward_kv, args.dim);
-        args.lanes = choice.lanes, args.per_lane = choice.per_lane, args.shader = choice.shader;
-        ts_attention_backward_kv(recorder, &args);
-    } while (args.shader != 0 &&
-             ts_recorder_leaves_out(
-                 recorder, ts_kernels[TS_KERNEL_attention_backward_kv].shaders[args.shader]));
+    ts_attend_backward_kv(pass->model->recorder, &args);
 }
 
 static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t rows)

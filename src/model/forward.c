@@ -102,14 +102,7 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = scale,
         .dim = config->head_dim,
     };
-    do {
-        const ts_attention_choice choice = ts_attention_choose(
-            ts_gpu_capabilities(pass->model->gpu), TS_KERNEL_attention, config->head_dim);
-        args.lanes = choice.lanes, args.per_lane = choice.per_lane, args.shader = choice.shader;
-        ts_attention(recorder, &args);
-    } while (
-        args.shader != 0 &&
-        ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_attention].shaders[args.shader]));
+    ts_attend(recorder, &args);
 }
 
 // x += block, the residual stream past a block, and pass->norm = norm(x); the first norm of all has

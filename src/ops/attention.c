@@ -39,3 +39,35 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
                                  .lanes = caps->subgroup_size,
                                  .per_lane = (uint32_t)ts_min_u64(fitting, MOST_PER_LANE)};
 }
+
+// The three kernels' arguments have these fields in common, at places of their own.
+#define RECORD(kernel, recorder, args)                                                             \
+    do {                                                                                           \
+        const ts_attention_choice choice = ts_attention_choose(                                    \
+            ts_gpu_capabilities(ts_recorder_gpu(recorder)), TS_KERNEL_##kernel, (args)->dim);      \
+        (args)->shader = choice.shader;                                                            \
+        (args)->lanes = choice.lanes;                                                              \
+        (args)->per_lane = choice.per_lane;                                                        \
+        ts_##kernel(recorder, args);                                                               \
+    } while (gives_way(recorder, TS_KERNEL_##kernel, (args)->shader))
+
+// Whether the shader could not be built and the next choice will be another.
+static bool gives_way(ts_recorder *recorder, ts_kernel kernel, uint32_t shader)
+{
+    return shader != 0 && ts_recorder_leaves_out(recorder, ts_kernels[kernel].shaders[shader]);
+}
+
+void ts_attend(ts_recorder *recorder, struct ts_attention_args *args)
+{
+    RECORD(attention, recorder, args);
+}
+
+void ts_attend_backward_q(ts_recorder *recorder, struct ts_attention_backward_q_args *args)
+{
+    RECORD(attention_backward_q, recorder, args);
+}
+
+void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args)
+{
+    RECORD(attention_backward_kv, recorder, args);
+}

@@ -1,4 +1,4 @@
-// Which attention shader, and its tile, for a device.
+// Attention: one call a kernel, the shader and its tile chosen for the device.
 #ifndef TS_OPS_ATTENTION_H
 #define TS_OPS_ATTENTION_H
 
@@ -12,5 +12,11 @@ typedef struct ts_attention_choice {
 
 // `kernel`: one of those three. `dim`: the heads' size.
 ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim);
+
+// Record the kernels of these names (kernels.def): all of `args` is set but shader, lanes and
+// per_lane, which are chosen here. A shader that the driver cannot build gives way to another.
+void ts_attend(ts_recorder *recorder, struct ts_attention_args *args);
+void ts_attend_backward_q(ts_recorder *recorder, struct ts_attention_backward_q_args *args);
+void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args);
 
 #endif

@@ -204,9 +204,11 @@ static int run(int argc, char **argv)
     };
     if (ts_flags_ask_help(argc, argv)) {
         ts_flags_print_help(&ts_command_doctor, flags, TS_COUNT(flags));
-        puts("\nPASS: right, and not slower than the general shader. SLOW: right. BROKEN: wrong, "
-             "or it\ncannot be built; the exit code is 1 then. Training leaves out both from then "
-             "on and says so.");
+        puts(
+            "\nPASS: right, and not clearly slower than the general shader. SLOW: right, but it "
+            "takes "
+            "half\nas long again or more. BROKEN: wrong, or it cannot be built; the exit code is 1 "
+            "then.\nTraining leaves out what is SLOW or BROKEN from then on and says so.");
         return 0;
     }
     TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));

@@ -149,12 +149,14 @@ out:
     ts_profile_close(&profile);
     ts_gpu_close(gpu);
     ts_text_free(&folder);
-    return status == TS_OK ? 0 : ts_cli_fail(err);
+    return status == TS_OK ? 0 : ts_cli_fail(&ts_command_bench, err);
 }
 
 const ts_command ts_command_bench = {
     .name = "bench",
     .summary = "measure this device: its peaks, and what part of them is reached",
     .usage = "[flags]",
+    .needs_less = "smaller --tokens, --batch or --sequences need less memory, and --only leaves "
+                  "parts out; or take another --device",
     .run = run,
 };

@@ -34,6 +34,7 @@ typedef struct ts_flag {
 
 typedef struct ts_command {
     const char *name, *summary, *usage;
+    const char *needs_less; // how it gets along with less memory; NULL: it hardly needs any
     int (*run)(int argc, char **argv);
 } ts_command;
 
@@ -44,8 +45,11 @@ ts_status ts_flags_parse(const ts_flag *flags, int count, int argc, char **argv,
 void ts_flags_print_help(const ts_command *command, const ts_flag *flags, int count);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
-// Prints "tinysft-vk: MESSAGE" (and where it arose, with --verbose) and returns the exit code.
-int ts_cli_fail(const ts_error *err);
+// Prints "tinysft-vk: MESSAGE" (and where it arose, with --verbose), then what the user may do
+// about it, and returns the exit code.
+int ts_cli_fail(const ts_command *command, const ts_error *err);
+// Prints what a user of this command may do where memory, the device or a shader failed.
+void ts_cli_advise(const ts_command *command, ts_status status);
 extern bool ts_cli_verbose;
 
 // What --profile shows: time on the device by shader, slowest first.

@@ -87,7 +87,7 @@ static int run(int argc, char **argv)
     printf("\nchosen: %zu, %s (%s)\n", list.chosen, list.caps[list.chosen].name, list.reason);
 out:
     free(list.caps);
-    return status == TS_OK ? 0 : ts_cli_fail(err);
+    return status == TS_OK ? 0 : ts_cli_fail(&ts_command_devices, err);
 }
 
 const ts_command ts_command_devices = {

@@ -215,7 +215,11 @@ static int run(int argc, char **argv)
     TS_TRY(forgets ? forget(&params, err) : examine(&params, report, &result, err));
 out:
     if (status != TS_OK) {
-        return ts_cli_fail(err);
+        return ts_cli_fail(&ts_command_doctor, err);
+    }
+    if (result.lost) {
+        ts_cli_advise(&ts_command_doctor, TS_ERR_LOST);
+        return TS_ERR_LOST;
     }
     return result.broken > 0 ? TS_ERR_RUN : 0;
 }
@@ -224,5 +228,7 @@ const ts_command ts_command_doctor = {
     .name = "doctor",
     .summary = "find out what is missing or wrong: drivers, then every shader",
     .usage = "[--device N] [--report [FILE]] [--forget]",
+    .needs_less = "shaders are tried at the sizes of a model: close what else uses the device's "
+                  "memory, or take another --device",
     .run = run,
 };

@@ -495,12 +495,14 @@ static int run(int argc, char **argv)
     TS_TRY(report(&session, err));
 out:
     close_session(&session);
-    return status == TS_OK ? 0 : ts_cli_fail(err);
+    return status == TS_OK ? 0 : ts_cli_fail(&ts_command_eval, err);
 }
 
 const ts_command ts_command_eval = {
     .name = "eval",
     .summary = "show side by side what an adapter changed",
     .usage = "--model MODEL [--adapter OUT] [--png FILE] [flags]",
+    .needs_less = "a smaller --max-new-tokens or shorter prompts in --data need less memory; or "
+                  "take another --device",
     .run = run,
 };

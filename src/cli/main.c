@@ -26,15 +26,6 @@ static void print_log(void *user, ts_log_level level, const char *message)
     fprintf(stderr, "%s%s\n", level == TS_LOG_WARN ? "warning: " : "", message);
 }
 
-int ts_cli_fail(const ts_error *err)
-{
-    fprintf(stderr, "tinysft-vk: %s\n", err->message);
-    if (ts_cli_verbose && err->file != NULL) {
-        fprintf(stderr, "  at %s:%d\n", err->file, err->line);
-    }
-    return (int)err->code;
-}
-
 void ts_cli_print_profile(const ts_profile *profile)
 {
     double total = 0;

@@ -74,7 +74,7 @@ out:
     free(line);
     ts_text_free(&folder);
     ts_tokenizer_close(tokenizer);
-    return status == TS_OK ? 0 : ts_cli_fail(err);
+    return status == TS_OK ? 0 : ts_cli_fail(&ts_command_tokenize, err);
 }
 
 const ts_command ts_command_tokenize = {

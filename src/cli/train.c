@@ -23,6 +23,7 @@ struct options {
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
+    bool began; // and checkpoints are this run's
 };
 
 static void print_plan(const ts_trainer *trainer)
@@ -77,8 +78,7 @@ static ts_status check_fit(const ts_trainer *trainer, ts_error *err)
     }
     return ts_error_set(err, TS_ERR_MEMORY,
                         "the run needs %.1f MiB even one example at a time and recomputing, the "
-                        "limit is %.1f MiB: a smaller --max-length or --rank needs less, "
-                        "--max-memory sets another limit",
+                        "limit is %.1f MiB",
                         (double)trainer->plan.total / (1 << 20),
                         (double)trainer->settings.memory_limit / (1 << 20));
 }
@@ -193,34 +193,20 @@ out:
     return status;
 }
 
-// What a user may do about a device that failed on the way, after the error itself.
-static void advise(const struct options *options, ts_status status)
+// Tells from what a run can go on that did not come to its end.
+static void tell_checkpoint(const struct options *options)
 {
     ts_text found = {0};
     ts_error ignored = {0};
     ts_train_settings settings = options->settings;
     settings.resume = "latest";
-    if (status == TS_ERR_MEMORY) {
-        fprintf(stderr,
-                "less memory is needed with a smaller --max-length, --batch-size or --rank, "
-                "or planned for with --max-memory MIB; --device takes another device\n");
-    } else if (status == TS_ERR_LOST) {
-        fprintf(stderr,
-                "the run can go on after a lost device; where it happens again, look at the "
-                "system's log (`dmesg`), try a newer driver, or another --device\n");
-    } else if (status == TS_ERR_SHADER) {
-        fprintf(stderr, "a newer driver may build it, or another --device; --mask-capability hides "
-                        "what the driver gets wrong (`tinysft-vk devices --verbose`)\n");
-    } else {
-        return;
-    }
     if (ts_checkpoint_find(&settings, &found, &ignored) == TS_OK && found.len > 0) {
         fprintf(stderr, "%s is saved; go on from it with --resume-from-checkpoint\n", found.bytes);
     }
     ts_text_free(&found);
 }
 
-static ts_status train(const struct options *options, ts_trainer *trainer, ts_error *err)
+static ts_status train(struct options *options, ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_gpu *gpu = NULL;
@@ -228,6 +214,7 @@ static ts_status train(const struct options *options, ts_trainer *trainer, ts_er
     ts_profile profile = {0};
     const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
     TS_TRY(ts_trainer_prepare_output(trainer, err));
+    options->began = true;
     TS_TRY(ts_cli_open_device(&options->device, &gpu, err));
     TS_TRY(ts_cli_choose_precision(options->precision, gpu, &trainer->settings.precision, err));
     if (options->profile) {
@@ -253,7 +240,6 @@ out:
     ts_trainer_close(trainer); // its device memory goes before the device
     ts_profile_close(&profile);
     ts_gpu_close(gpu);
-    advise(options, status);
     return status;
 }
 
@@ -362,16 +348,21 @@ out:
     ts_trainer_close(&trainer);
     ts_text_free(&model_folder);
     ts_text_free(&data);
-    if (status == TS_ERR_STOPPED) {
-        ts_cli_fail(err);
-        return 128 + ts_signals_pending();
+    if (status == TS_OK) {
+        return 0;
     }
-    return status == TS_OK ? 0 : ts_cli_fail(err);
+    int code = ts_cli_fail(&ts_command_train, err);
+    if (o.began && status != TS_ERR_STOPPED) { // which tells it itself
+        tell_checkpoint(&o);
+    }
+    return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;
 }
 
 const ts_command ts_command_train = {
     .name = "train",
     .summary = "fine-tune a Llama with LoRA",
     .usage = "--model MODEL --data FILE --output-dir OUT [flags]",
+    .needs_less = "a smaller --max-length, --batch-size or --rank needs less memory, --max-memory "
+                  "MIB sets the limit; or take another --device",
     .run = run,
 };

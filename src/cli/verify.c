@@ -57,7 +57,7 @@ static int run(int argc, char **argv)
 out:
     ts_gpu_close(gpu);
     if (status != TS_OK) {
-        return ts_cli_fail(err);
+        return ts_cli_fail(&ts_command_verify, err);
     }
     return result.passed ? 0 : TS_ERR_RUN;
 }
@@ -66,5 +66,7 @@ const ts_command ts_command_verify = {
     .name = "verify",
     .summary = "hold this device against a reference case",
     .usage = "CASE [--precision P] [--device N] [--dump FILE]",
+    .needs_less = "a case is as large as it is: close what else uses the device's memory, or take "
+                  "another --device",
     .run = run,
 };

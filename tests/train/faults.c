@@ -233,8 +233,7 @@ static void sweep(call which, bool once, ts_status expected, const char *words)
     struct end whole;
     uint32_t failed = 0, another_way = 0, resumed = 0;
     untouched(which, &whole);
-    uint32_t stride = which == BUILD ? 3 : 1; // every run compiles anew
-    for (uint32_t n = 1;; n += stride) {
+    for (uint32_t n = 1;; n++) {
         ts_error err = {0};
         double losses[3];
         start_anew();
@@ -307,4 +306,10 @@ Test(faults, lost_from_the_nth_wait_on)
 Test(faults, one_shader_is_not_built)
 {
     sweep(BUILD, true, TS_ERR_SHADER, "shader ");
+}
+
+// Its substitutes neither.
+Test(faults, no_shader_is_built_from_the_nth_on)
+{
+    sweep(BUILD, false, TS_ERR_SHADER, "shader ");
 }

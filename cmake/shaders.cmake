@@ -53,7 +53,7 @@ foreach(file IN LISTS shader_files)
     endif()
     file(STRINGS ${file} splits REGEX "ifdef SPLIT") # shaders/include/split.glsl
     if(splits)
-        tinysft_shader(${name}_split ${file} -DSPLIT=4)
+        tinysft_shader(${name}_split ${file} -DSPLIT=8)
     endif()
 endforeach()
 string(APPEND shader_code "\nconst struct ts_shader ts_shader_table[] = {\n${shader_rows}    {0},\n};\n")

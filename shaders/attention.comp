@@ -1,8 +1,8 @@
 // Causal attention with an online softmax (Milakov, Gimelshein 2018; Dao et al. 2022): one
-// invocation holds one query row of one head with its output in registers and walks the keys.
-// The queries of one key head are numbered row by row, row * group + head within the group (group:
-// the heads that share the key). A workgroup takes LANES neighbours, so all of its invocations read
-// the same key at the same time; each ignores keys outside its own first .. last.
+// invocation holds PER_LANE query rows of one head with their outputs in registers and walks the
+// keys. The queries of one key head are numbered row by row, row * group + head within the group
+// (group: the heads that share the key). A workgroup takes LANES * PER_LANE neighbours, so all of its
+// invocations read the same key at the same time; each ignores keys outside its own first .. last.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -14,6 +14,7 @@
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
+layout(constant_id = 3) const uint PER_LANE = 1; // query rows of an invocation
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
@@ -28,51 +29,71 @@ shared uint from, to; // the keys that some row of this workgroup sees
 
 void main()
 {
-    const uint me = LANE;
     const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
-    const uint number = workgroup_index() / kv_heads * LANES + me;
-    const uint index = min(number, rows * group - 1); // beyond the end: the last one once more
-    const uint row = index / group, head = kv_head * group + index % group;
-    const uint my_first = first[row], my_last = last[row];
+    const uint begin = workgroup_index() / kv_heads * LANES * PER_LANE + LANE;
 
+    uint place[PER_LANE], my_first[PER_LANE], my_last[PER_LANE]; // place: row * heads + head
+    uint first_key = 0xFFFFFFFFu, last_key = 0;
+    [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+        const uint index = min(begin + r * LANES, rows * group - 1); // beyond: the last once more
+        place[r] = index / group * heads + kv_head * group + index % group;
+        my_first[r] = first[index / group];
+        my_last[r] = last[index / group];
+        first_key = min(first_key, my_first[r]);
+        last_key = max(last_key, my_last[r]);
+    }
     if (gl_LocalInvocationIndex == 0) {
-        from = my_first;
-        to = my_last;
+        from = first_key;
+        to = last_key;
     }
     barrier();
-    atomicMin(from, my_first, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
-    atomicMax(to, my_last, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
+    atomicMin(from, first_key, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
+    atomicMax(to, last_key, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
     barrier();
 
-    vec4 query[QUADS], sum[QUADS];
-    [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        query[d] = scale * q[(row * heads + head) * (DIM / 4) + PART(d)];
-        sum[d] = vec4(0);
+    vec4 query[PER_LANE * QUADS], sum[PER_LANE * QUADS];
+    float largest[PER_LANE], total[PER_LANE];
+    [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+        largest[r] = -1e30;
+        total[r] = 0;
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            query[r * QUADS + d] = scale * q[place[r] * (DIM / 4) + PART(d)];
+            sum[r * QUADS + d] = vec4(0);
+        }
     }
-    float largest = -1e30, total = 0;
-    for (uint j = from; j <= to; j++) {
+    const uint end = to; // read once
+    for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
-        vec4 products = vec4(0);
+        vec4 keys[QUADS], values[QUADS];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            products += query[d] * k[key + PART(d)];
+            keys[d] = k[key + PART(d)];
+            values[d] = v[key + PART(d)];
         }
-        const float score = split_sum(products.x + products.y + products.z + products.w);
-        const bool sees = j >= my_first && j <= my_last;
-        const float raised = sees ? max(largest, score) : largest;
-        const float shrink = exp(largest - raised);
-        const float weight = sees ? exp(score - raised) : 0.0;
-        total = total * shrink + weight;
-        [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            sum[d] = sum[d] * shrink + weight * v[key + PART(d)];
+        [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+            vec4 products = vec4(0);
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                products += query[r * QUADS + d] * keys[d];
+            }
+            const float score = split_sum(products.x + products.y + products.z + products.w);
+            const bool sees = j >= my_first[r] && j <= my_last[r];
+            const float raised = sees ? max(largest[r], score) : largest[r];
+            const float shrink = exp(largest[r] - raised);
+            const float weight = sees ? exp(score - raised) : 0.0;
+            total[r] = total[r] * shrink + weight;
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                sum[r * QUADS + d] = sum[r * QUADS + d] * shrink + weight * values[d];
+            }
+            largest[r] = raised;
         }
-        largest = raised;
     }
-    if (number < rows * group) {
-        [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            o[(row * heads + head) * (DIM / 4) + PART(d)] = sum[d] / total;
-        }
-        if (PART(0) == 0) {
-            lse[row * heads + head] = largest + log(total);
+    [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+        if (begin + r * LANES < rows * group) {
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                o[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d] / total[r];
+            }
+            if (PART(0) == 0) {
+                lse[place[r]] = largest[r] + log(total[r]);
+            }
         }
     }
 }

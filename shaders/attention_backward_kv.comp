@@ -49,8 +49,8 @@ void main()
         key_sum[d] = vec4(0);
         value_sum[d] = vec4(0);
     }
-    const uint group = heads / kv_heads;
-    for (uint i = first_row; i < to; i++) {
+    const uint group = heads / kv_heads, behind = to; // read once
+    for (uint i = first_row; i < behind; i++) {
         for (uint head = kv_head * group; head < (kv_head + 1) * group; head++) {
             const uint query = (i * heads + head) * (DIM / 4);
             vec4 scores = vec4(0), weights = vec4(0);

@@ -1,5 +1,5 @@
-// dq = scale * sum over keys of p (dout.v - delta) k, p = exp(scale q.k - lse): one invocation a
-// query row and head, numbered and walking the keys as in attention.comp.
+// dq = scale * sum over keys of p (dout.v - delta) k, p = exp(scale q.k - lse): one invocation
+// holds PER_LANE query rows of one head, numbered and walking the keys as in attention.comp.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -11,6 +11,7 @@
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
+layout(constant_id = 3) const uint PER_LANE = 1; // query rows of an invocation
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
@@ -26,48 +27,67 @@ shared uint from, to; // the keys that some row of this workgroup sees
 
 void main()
 {
-    const uint me = LANE;
     const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
-    const uint number = workgroup_index() / kv_heads * LANES + me;
-    const uint index = min(number, rows * group - 1); // beyond the end: the last one once more
-    const uint row = index / group, head = kv_head * group + index % group;
-    const uint my_first = first[row];
+    const uint begin = workgroup_index() / kv_heads * LANES * PER_LANE + LANE;
 
+    uint place[PER_LANE], my_row[PER_LANE], my_first[PER_LANE];
+    uint first_key = 0xFFFFFFFFu, last_key = 0;
+    [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+        const uint index = min(begin + r * LANES, rows * group - 1); // beyond: the last once more
+        place[r] = index / group * heads + kv_head * group + index % group;
+        my_row[r] = index / group;
+        my_first[r] = first[my_row[r]];
+        first_key = min(first_key, my_first[r]);
+        last_key = max(last_key, my_row[r]);
+    }
     if (gl_LocalInvocationIndex == 0) {
-        from = my_first;
-        to = row;
+        from = first_key;
+        to = last_key;
     }
     barrier();
-    atomicMin(from, my_first, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
-    atomicMax(to, row, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
+    atomicMin(from, first_key, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
+    atomicMax(to, last_key, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
     barrier();
 
-    vec4 query[QUADS], grad[QUADS], sum[QUADS];
-    const uint mine = (row * heads + head) * (DIM / 4);
-    [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        query[d] = scale * q[mine + PART(d)];
-        grad[d] = dout[mine + PART(d)];
-        sum[d] = vec4(0);
+    vec4 query[PER_LANE * QUADS], grad[PER_LANE * QUADS], sum[PER_LANE * QUADS];
+    float my_lse[PER_LANE], my_delta[PER_LANE];
+    [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+        my_lse[r] = lse[place[r]];
+        my_delta[r] = delta[place[r]];
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            query[r * QUADS + d] = scale * q[place[r] * (DIM / 4) + PART(d)];
+            grad[r * QUADS + d] = dout[place[r] * (DIM / 4) + PART(d)];
+            sum[r * QUADS + d] = vec4(0);
+        }
     }
-    const float my_lse = lse[row * heads + head], my_delta = delta[row * heads + head];
-    for (uint j = from; j <= to; j++) {
+    const uint end = to; // read once
+    for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
-        vec4 scores = vec4(0), weights = vec4(0);
+        vec4 keys[QUADS], values[QUADS];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            scores += query[d] * k[key + PART(d)];
-            weights += grad[d] * v[key + PART(d)];
+            keys[d] = k[key + PART(d)];
+            values[d] = v[key + PART(d)];
         }
-        const float score = split_sum(scores.x + scores.y + scores.z + scores.w);
-        const float dp = split_sum(weights.x + weights.y + weights.z + weights.w);
-        const bool sees = j >= my_first && j <= row;
-        const float ds = sees ? exp(score - my_lse) * (dp - my_delta) * scale : 0.0;
-        [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            sum[d] += ds * k[key + PART(d)];
+        [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+            vec4 scores = vec4(0), weights = vec4(0);
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                scores += query[r * QUADS + d] * keys[d];
+                weights += grad[r * QUADS + d] * values[d];
+            }
+            const float score = split_sum(scores.x + scores.y + scores.z + scores.w);
+            const float dp = split_sum(weights.x + weights.y + weights.z + weights.w);
+            const bool sees = j >= my_first[r] && j <= my_row[r];
+            const float ds = sees ? exp(score - my_lse[r]) * (dp - my_delta[r]) * scale : 0.0;
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                sum[r * QUADS + d] += ds * keys[d];
+            }
         }
     }
-    if (number < rows * group) {
-        [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            dq[mine + PART(d)] = sum[d];
+    [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+        if (begin + r * LANES < rows * group) {
+            [[unroll]] for (uint d = 0; d < QUADS; d++) {
+                dq[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d];
+            }
         }
     }
 }

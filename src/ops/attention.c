@@ -7,14 +7,16 @@
 enum { LANE_FLOATS = 512, MOST_PER_LANE = 4 };
 
 enum { ATTENTION, ATTENTION_SIMD, ATTENTION_SPLIT }; // the shaders of the rows, in their order
-enum { SPLIT = 4 };                                  // invocations a row, as the shader is built
 
 // Whole vectors in one invocation's registers leave room for one subgroup at a time (RADV: 140, 208
 // and, spilling, 256 of Polaris's 256 registers), and a short batch has too few rows to fill a GPU.
+// Shared by 8 they leave room for three, and for two rows each, which then share what is loaded: a
+// GPU's first cache feeds fewer loads than its adders could use. Keys are fewer than queries, by the
+// heads that share one, so that theirs stay single.
 static bool can_split(const ts_gpu_caps *caps, uint32_t dim)
 {
     return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&
-           caps->subgroup_size >= SPLIT && dim % (4 * SPLIT) == 0;
+           caps->subgroup_size >= TS_ATTENTION_SPLIT && dim % (4 * TS_ATTENTION_SPLIT) == 0;
 }
 
 // How many vectors of head size an invocation keeps for each of its rows.
@@ -29,7 +31,9 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
     uint32_t arrays = arrays_of(kernel);
     bool simd = ts_gpu_is_simd(caps) && !ts_gpu_leaves_out(caps, shaders[ATTENTION_SIMD]);
     if (!simd && can_split(caps, dim) && !ts_gpu_leaves_out(caps, shaders[ATTENTION_SPLIT])) {
-        return (ts_attention_choice){.shader = ATTENTION_SPLIT, .lanes = 64 / SPLIT, .per_lane = 1};
+        return (ts_attention_choice){.shader = ATTENTION_SPLIT,
+                                     .lanes = 64 / TS_ATTENTION_SPLIT,
+                                     .per_lane = kernel == TS_KERNEL_attention_backward_kv ? 1 : 2};
     }
     if (!simd) {
         return (ts_attention_choice){.shader = ATTENTION, .lanes = 64, .per_lane = 1};

@@ -4,6 +4,8 @@
 
 #include "ops/kernels.h"
 
+enum { TS_ATTENTION_SPLIT = 8 }; // invocations a row of the shaders *_split (cmake/shaders.cmake)
+
 // For the fields of the same names in the arguments of attention, attention_backward_q and
 // attention_backward_kv.
 typedef struct ts_attention_choice {

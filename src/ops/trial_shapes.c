@@ -106,7 +106,7 @@ bool ts_trial_can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps
     }
     if (strstr(name, "_split") != NULL) {
         return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&
-               caps->subgroup_size >= 4;
+               caps->subgroup_size >= TS_ATTENTION_SPLIT;
     }
     return kernel != TS_KERNEL_gemm_cm ||
            ts_precision_offered(caps, shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16);
@@ -183,7 +183,7 @@ static void settle_attention(ts_gpu_caps *asked, ts_trial *trial)
     if (trial->shader == 0) {
         asked->subgroup_operations = 0;
     } else if (trial->shader == 2) {
-        *dim = (*dim + 15) / 16 * 16;
+        *dim = (*dim + 31) / 32 * 32;
     }
     const ts_attention_choice choice = ts_attention_choose(asked, trial->kernel, *dim);
     *ts_trial_field(trial, "lanes") = choice.lanes;

@@ -11,8 +11,8 @@
 
 #include "weight.glsl"
 
-// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0) on matrix units (cooperative matrices):
-// operands rounded to 16 bits, sums in f32.
+// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0) on matrix units (cooperative
+// matrices): A and B rounded to 16 bits, sums in f32.
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
 //
@@ -44,10 +44,16 @@
 // two that takes its largest element to 2^14 .. 2^15, and the sums are multiplied back. The largest
 // elements of 256 parts come from `absmax`. bf16 has the range of f32 and needs none of it.
 //
+// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b of extra_k columns and rows, dense, f32,
+// laid out as A and B are: a LoRA pair's. It is not rounded, and so not for the matrix units: when the
+// tiles have served, they take EXTRA_STEP columns of extra_a and rows of extra_b at a time, a row or
+// column of C a line, as quads along k; each invocation multiplies lines for its elements of a
+// matrix, and the matrix is added to the sums by way of shared memory.
+//
 // ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
 // Every subgroup must be full and of SUBGROUP_SIZE. TILE_M is a multiple of 8 and of ROWS *
-// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K.
+// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K, at least 24 with EXTRA.
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
@@ -63,6 +69,7 @@ layout(constant_id = 9) const uint MATRIX_N = 16;
 layout(constant_id = 10) const uint MATRIX_K = 16;
 layout(constant_id = 11) const uint SUBGROUP_SIZE = 32;
 layout(constant_id = 12) const uint SCALED = 0;
+layout(constant_id = 13) const uint EXTRA = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -101,6 +108,8 @@ layout(push_constant) uniform Push {
     uint lda, ldb, ldc; // elements from one row to the next
     float alpha;
     uint accumulate;
+    uint extra_k;
+    float extra_scale;
 } push;
 
 // One buffer, seen as scalars or quads.
@@ -111,6 +120,8 @@ layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
 layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 4) buffer C1 { float c1[]; };
+layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
+layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
 
 shared uvec4 tile_a[A_ROWS * A_STRIDE8];
 shared uvec4 tile_b[B_ROWS * B_STRIDE8];
@@ -267,6 +278,52 @@ void find_scales(out float scale_a, out float scale_b)
     }
 }
 
+const uint EXTRA_STEP = 8;
+const uint EXTRA_STRIDE = EXTRA_STEP / 4 + 1; // quads from one line to the next: odd, for the banks
+
+// EXTRA_STEP elements of a row of extra_a, from k0 on; zero beyond it.
+void stage_extra_a(uint line, uint row, uint k0)
+{
+    [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++) {
+        vec4 quad = vec4(0.0);
+        [[unroll]] for (uint i = 0; i < 4; i++)
+            if (row < push.m && k0 + 4 * q + i < push.extra_k)
+                quad[i] = push.extra_scale * extra_a[row * push.extra_k + k0 + 4 * q + i];
+        tile_a[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
+    }
+}
+
+// Of what a column of C meets in extra_b.
+void stage_extra_b(uint line, uint column, uint k0)
+{
+    [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++) {
+        vec4 quad = vec4(0.0);
+        [[unroll]] for (uint i = 0; i < 4; i++) {
+            const uint k = k0 + 4 * q + i;
+            if (column < push.n && k < push.extra_k)
+                quad[i] = extra_b[LAYOUT == NT ? column * push.extra_k + k : k * push.n + column];
+        }
+        tile_b[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
+    }
+}
+
+// A subgroup's matrix of E, as far as the staged lines go, into its part of `edge`.
+void multiply_extra(uint row, uint column)
+{
+    const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
+    [[unroll]] for (uint e0 = 0; e0 < MATRIX_M * MATRIX_N; e0 += SUBGROUP_SIZE) {
+        const uint e = e0 + gl_SubgroupInvocationID;
+        const uint left = (row + e / MATRIX_N) * EXTRA_STRIDE;
+        const uint right = (column + e % MATRIX_N) * EXTRA_STRIDE;
+        float sum = 0.0;
+        if (MATRIX_M * MATRIX_N % SUBGROUP_SIZE == 0 || e < MATRIX_M * MATRIX_N) {
+            [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++)
+                sum += dot(uintBitsToFloat(tile_a[left + q]), uintBitsToFloat(tile_b[right + q]));
+            edge[mine + e] = sum;
+        }
+    }
+}
+
 // The inverse of a power of two between 2^-126 and 2^126.
 float inverse(float power)
 {
@@ -339,15 +396,38 @@ void main()
         }
     }
 
+    // Two factors one after the other: their product may lie beyond f32.
     const float back_a = inverse(scale_a), back_b = inverse(scale_b);
+    [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
+        sums[i] = sums[i] * back_a * back_b;
+
+    if (EXTRA != 0)
+        for (uint k0 = 0; k0 < push.extra_k; k0 += EXTRA_STEP) {
+            barrier(); // nobody reads the tiles any more
+            for (uint line = self; line < TILE_M; line += INVOCATIONS)
+                stage_extra_a(line, row0 + line, k0);
+            for (uint line = self; line < TILE_N; line += INVOCATIONS)
+                stage_extra_b(line, column0 + line, k0);
+            barrier(); // the lines are whole
+            [[unroll]] for (uint i = 0; i < DOWN; i++)
+                [[unroll]] for (uint j = 0; j < ACROSS; j++) {
+                    multiply_extra(part_row + i * MATRIX_M, part_column + j * MATRIX_N);
+                    barrier();
+                    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> e;
+                    coopMatLoad(e, edge, gl_SubgroupID * MATRIX_M * MATRIX_N, MATRIX_N,
+                                gl_CooperativeMatrixLayoutRowMajor);
+                    sums[i * ACROSS + j] += e;
+                    barrier();
+                }
+        }
+
     const bool whole = row0 + TILE_M <= push.m && column0 + TILE_N <= push.n && push.ldc % 4 == 0;
     [[unroll]] for (uint i = 0; i < DOWN; i++)
         [[unroll]] for (uint j = 0; j < ACROSS; j++) {
             const uint row = row0 + part_row + i * MATRIX_M;
             const uint column = column0 + part_column + j * MATRIX_N;
-            // Two factors one after the other: their product may lie beyond f32.
             coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sum =
-                sums[i * ACROSS + j] * back_a * back_b * push.alpha;
+                sums[i * ACROSS + j] * push.alpha;
             if (whole) {
                 if (push.accumulate != 0) {
                     coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;

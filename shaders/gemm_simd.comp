@@ -6,7 +6,7 @@
 
 #include "weight.glsl"
 
-// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0), in f32, for drivers that run shaders on
+// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for drivers that run shaders on
 // the CPU (llvmpipe, SwiftShader).
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
@@ -43,6 +43,10 @@
 // touches one word in every cache line of one row of the next step: the lines, all on their way at
 // once, are there when they are needed (half as fast again on a 2048 x 5632 weight).
 //
+// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b of extra_k columns and rows, dense, f32,
+// laid out as A and B are: a LoRA pair's. It has few k, which go into the sums one at a time, by
+// code an eighth as long as that of a step.
+//
 // The tile leaves row by row through row 0, the others moving up meanwhile. It looks wasteful and
 // is not (K is long); storing each sum where it lies makes a driver compile for ten seconds.
 //
@@ -60,6 +64,7 @@ layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 32;
 layout(constant_id = 5) const uint COLUMNS = 16;
 layout(constant_id = 6) const uint K_STEP = 8;
+layout(constant_id = 10) const uint EXTRA = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -77,6 +82,8 @@ layout(push_constant) uniform Push {
     uint lda, ldb, ldc; // elements from one row to the next
     float alpha;
     uint accumulate;
+    uint extra_k;
+    float extra_scale;
 } push;
 
 // One buffer, seen as scalars, pairs of words or quads.
@@ -87,6 +94,8 @@ layout(std430, set = 0, binding = 1) readonly buffer B2 { uvec2 b2[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
+layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
+layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
 // Four elements of a row of A, clamped to its `columns`.
 vec4 load_a(uint row, uint column, uint columns)
@@ -226,6 +235,25 @@ void main()
                     acc[i * COLUMNS + j] = fma(x, b[j * K_STEP + s], acc[i * COLUMNS + j]);
             }
     }
+
+    if (EXTRA != 0)
+        for (uint k = 0; k < push.extra_k; k++) {
+            float a[M_BLOCKS];
+            float b[COLUMNS];
+            [[unroll]] for (uint i = 0; i < M_BLOCKS; i++) {
+                const uint row = min(row0 + i * LANES + lane, push.m - 1);
+                a[i] = push.extra_scale * extra_a[row * push.extra_k + k];
+            }
+            [[unroll]] for (uint j = 0; j < COLUMNS; j++) {
+                const uint column = min(column0 + j, push.n - 1);
+                b[j] = extra_b[LAYOUT == NT ? column * push.extra_k + k : k * push.n + column];
+            }
+            [[unroll]] for (uint i = 0; i < TILE_M; i++) {
+                const float x = subgroupShuffle(a[i / LANES], i % LANES);
+                [[unroll]] for (uint j = 0; j < COLUMNS; j++)
+                    acc[i * COLUMNS + j] = fma(x, b[j], acc[i * COLUMNS + j]);
+            }
+        }
 
     if (push.k == 0) // never, but no compiler can know, and so the touching remains
         acc[0] = float(touched);

@@ -4,7 +4,7 @@
 
 #include "weight.glsl"
 
-// C[m, n] = alpha * opA(A) opB(B) + (accumulate ? C : 0), in f32, for any GPU.
+// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for any GPU.
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
 //
@@ -30,6 +30,10 @@
 // A quad of four consecutive elements is the unit of every load: one vector load if ALIGNED, four
 // guarded ones if not. Outside of A and B everything is zero.
 //
+// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b of extra_k columns and rows, dense, f32,
+// laid out as A and B are. Its steps follow those of k, in the same loop; E is a LoRA pair's, whose k
+// is a hundredth of the layer's.
+//
 // ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
 // The local size must be (TILE_M / ROWS) * (TILE_N / COLUMNS), ROWS and COLUMNS multiples of 4.
@@ -44,6 +48,7 @@ layout(constant_id = 5) const uint TILE_N = 64;
 layout(constant_id = 6) const uint K_STEP = 16;
 layout(constant_id = 7) const uint ROWS = 4;
 layout(constant_id = 8) const uint COLUMNS = 4;
+layout(constant_id = 10) const uint EXTRA = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -65,6 +70,8 @@ layout(push_constant) uniform Push {
     uint lda, ldb, ldc; // elements from one row to the next
     float alpha;
     uint accumulate;
+    uint extra_k;
+    float extra_scale;
 } push;
 
 // One buffer, seen as scalars, pairs of words or quads.
@@ -75,6 +82,8 @@ layout(std430, set = 0, binding = 1) readonly buffer B2 { uvec2 b2[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
+layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
+layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
 shared vec4 tile_a[K_STEP * A_STRIDE4];
 shared vec4 tile_b[K_STEP * B_STRIDE4];
@@ -117,20 +126,55 @@ vec4 b_quad(uint row, uint column, uint rows, uint columns)
     return quad;
 }
 
+// The same of the extra pair.
+vec4 extra_a_quad(uint row, uint k)
+{
+    vec4 quad = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < 4; i++)
+        if (row < push.m && k + i < push.extra_k)
+            quad[i] = push.extra_scale * extra_a[row * push.extra_k + k + i];
+    return quad;
+}
+
+vec4 extra_b_quad(uint row, uint column, uint rows, uint columns)
+{
+    vec4 quad = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < 4; i++)
+        if (row < rows && column + i < columns)
+            quad[i] = extra_b[row * columns + column + i];
+    return quad;
+}
+
+// Where the extra pair's steps begin.
+uint extra_k0()
+{
+    return (push.k + K_STEP - 1) / K_STEP * K_STEP;
+}
+
 // Quads are numbered so that neighbouring invocations read neighbouring addresses: along k where
 // rows run along k, along m or n elsewhere.
 vec4 fetch_a(uint quad, uint row0, uint k0)
 {
     if (LAYOUT == TN)
         return a_quad(k0 + quad / (TILE_M / 4), row0 + quad % (TILE_M / 4) * 4, push.k, push.m);
-    return a_quad(row0 + quad / (K_STEP / 4), k0 + quad % (K_STEP / 4) * 4, push.m, push.k);
+    const uint row = row0 + quad / (K_STEP / 4), k = k0 + quad % (K_STEP / 4) * 4;
+    if (EXTRA != 0 && k0 >= push.k)
+        return extra_a_quad(row, k - extra_k0());
+    return a_quad(row, k, push.m, push.k);
 }
 
 vec4 fetch_b(uint quad, uint column0, uint k0)
 {
-    if (LAYOUT == NT)
-        return b_quad(column0 + quad / (K_STEP / 4), k0 + quad % (K_STEP / 4) * 4, push.n, push.k);
-    return b_quad(k0 + quad / (TILE_N / 4), column0 + quad % (TILE_N / 4) * 4, push.k, push.n);
+    if (LAYOUT == NT) {
+        const uint row = column0 + quad / (K_STEP / 4), k = k0 + quad % (K_STEP / 4) * 4;
+        if (EXTRA != 0 && k0 >= push.k)
+            return extra_b_quad(row, k - extra_k0(), push.n, push.extra_k);
+        return b_quad(row, k, push.n, push.k);
+    }
+    const uint k = k0 + quad / (TILE_N / 4), column = column0 + quad % (TILE_N / 4) * 4;
+    if (EXTRA != 0 && k0 >= push.k)
+        return extra_b_quad(k - extra_k0(), column, push.extra_k, push.n);
+    return b_quad(k, column, push.k, push.n);
 }
 
 void stage_a(uint quad, vec4 value)
@@ -191,7 +235,8 @@ void main()
     [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
         next_b[i] = fetch_b(i * INVOCATIONS + self, column0, 0);
 
-    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+    const uint end = EXTRA != 0 ? extra_k0() + push.extra_k : push.k;
+    for (uint k0 = 0; k0 < end; k0 += K_STEP) {
         barrier(); // nobody reads the tiles any more
         [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
             if (A_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_QUADS)
@@ -201,7 +246,7 @@ void main()
                 stage_b(i * INVOCATIONS + self, next_b[i]);
         barrier(); // the tiles are whole
 
-        if (k0 + K_STEP < push.k) {
+        if (k0 + K_STEP < end) {
             [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
                 next_a[i] = fetch_a(i * INVOCATIONS + self, row0, k0 + K_STEP);
             [[unroll]] for (uint i = 0; i < B_FETCHES; i++)

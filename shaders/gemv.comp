@@ -4,7 +4,7 @@
 
 #include "weight.glsl"
 
-// C[m, n] = alpha * A[m, k] B[n, k]^T + (accumulate ? C : 0) for few rows, such as the one of a
+// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the one of a
 // token, on any GPU: what counts is how fast B goes by.
 //
 // A workgroup owns TILE_M rows and COLUMNS columns of C. Its invocations take turns along k, eight
@@ -17,6 +17,9 @@
 // COLUMNS loads are on their way at once. The sums meet once, at the end, in shared memory, one
 // invocation to a sum, in the order of the invocations: the same input gives the same bits.
 //
+// With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T, whose few k each
+// element of C walks alone.
+//
 // ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of 16 bytes of B.
 // TILE_M * COLUMNS is at most the local size.
 
@@ -25,6 +28,7 @@ layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 1;
 layout(constant_id = 5) const uint COLUMNS = 4;
+layout(constant_id = 10) const uint EXTRA = 0;
 
 const uint INVOCATIONS = gl_WorkGroupSize.x;
 const uint SUMS = TILE_M * COLUMNS;
@@ -35,6 +39,8 @@ layout(push_constant) uniform Push {
     uint lda, ldb, ldc; // elements from one row to the next
     float alpha;
     uint accumulate;
+    uint extra_k;
+    float extra_scale;
 } push;
 
 // One buffer, seen as scalars or quads.
@@ -43,6 +49,8 @@ layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
+layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
 shared float sums[SUMS * STRIDE];
 
@@ -85,6 +93,16 @@ void load_b8(uint row, uint k, out vec4 low, out vec4 high)
     }
 }
 
+// The extra pair's share of an element of C.
+float extra(uint row, uint column)
+{
+    float sum = 0.0;
+    if (EXTRA != 0)
+        for (uint k = 0; k < push.extra_k; k++)
+            sum += extra_a[row * push.extra_k + k] * extra_b[column * push.extra_k + k];
+    return push.extra_scale * sum;
+}
+
 void main()
 {
     const uint me = gl_LocalInvocationID.x;
@@ -116,6 +134,7 @@ void main()
         float sum = 0.0;
         for (uint i = 0; i < INVOCATIONS; i++)
             sum += sums[me * STRIDE + i];
+        sum += extra(row, column);
         const uint at = row * push.ldc + column;
         c1[at] = push.alpha * sum + (push.accumulate != 0 ? c1[at] : 0.0);
     }

@@ -7,7 +7,7 @@
 
 #include "weight.glsl"
 
-// C[m, n] = alpha * A[m, k] B[n, k]^T + (accumulate ? C : 0) for few rows, such as the one of a
+// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the one of a
 // token: what counts is how fast B goes by. For drivers that run shaders on the CPU; gemv.comp is
 // the same for GPUs.
 //
@@ -23,6 +23,9 @@
 // two 64-bit words. One row of B alone leaves a core waiting for memory; eight at a time, far
 // apart, are as fast as its caches (Mesa 26: 4.0 GB/s and 7.9 GB/s a core).
 //
+// With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T, whose few k each
+// element of C walks alone.
+//
 // ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of 16 bytes of B.
 // The local size must be the subgroup size and COLUMNS a multiple of it.
 
@@ -31,6 +34,7 @@ layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 1;
 layout(constant_id = 5) const uint COLUMNS = 8;
+layout(constant_id = 10) const uint EXTRA = 0;
 
 const uint LANES = gl_WorkGroupSize.x;
 
@@ -39,6 +43,8 @@ layout(push_constant) uniform Push {
     uint lda, ldb, ldc; // elements from one row to the next
     float alpha;
     uint accumulate;
+    uint extra_k;
+    float extra_scale;
 } push;
 
 // One buffer, seen as scalars or 16 bytes at once.
@@ -47,6 +53,8 @@ layout(std430, set = 0, binding = 0) readonly buffer A4 { u64vec2 a4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B4 { u64vec2 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
+layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
 uvec4 words(u64vec2 pair)
 {
@@ -96,6 +104,16 @@ void load_b(uint row, uint k0, out float x[8])
     }
 }
 
+// The extra pair's share of an element of C.
+float extra(uint row, uint column)
+{
+    float sum = 0.0;
+    if (EXTRA != 0)
+        for (uint k = 0; k < push.extra_k; k++)
+            sum += extra_a[row * push.extra_k + k] * extra_b[column * push.extra_k + k];
+    return push.extra_scale * sum;
+}
+
 void main()
 {
     const uint lane = gl_SubgroupInvocationID;
@@ -131,6 +149,7 @@ void main()
             }
             const uint row = row0 + i, column = column0 + j0 + lane;
             if (row < push.m && column < push.n) {
+                sum += extra(row, column);
                 const uint at = row * push.ldc + column;
                 c1[at] = push.alpha * sum + (push.accumulate != 0 ? c1[at] : 0.0);
             }

@@ -159,38 +159,34 @@ out:
     return status;
 }
 
-// ---- LoRA's own products, thin and always in f32
+// ---- LoRA's products of their own, thin and always in f32
 
 struct thin {
-    ts_layout layout;
-    uint32_t m, n, k;
-    bool accumulate;
+    ts_product product;
     const char *name;
-    ts_view a, b, c;
 };
 
 static void record_thin(ts_recorder *recorder, void *user)
 {
-    const struct thin *t = user;
-    ts_matmul(recorder, t->layout, t->m, t->n, t->k, t->a, t->b, t->c, 1, t->accumulate);
+    ts_matmul(recorder, &((const struct thin *)user)->product);
 }
 
 static ts_status time_thin(ts_bench_run *run, struct thin *thin, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_gpu_arena arena = {.gpu = run->gpu, .block_bytes = 1 << 20};
-    const uint64_t a = (uint64_t)thin->m * thin->k, b = (uint64_t)thin->k * thin->n;
-    const uint64_t c = (uint64_t)thin->m * thin->n;
-    TS_TRY(ts_gpu_alloc(&arena, TS_F32, a, &thin->a, err));
-    TS_TRY(ts_gpu_alloc(&arena, TS_F32, b, &thin->b, err));
-    TS_TRY(ts_gpu_alloc(&arena, TS_F32, c, &thin->c, err));
-    ts_recorder_copy(run->recorder, ts_view_slice(run->from, 0, a), thin->a);
-    ts_recorder_copy(run->recorder, ts_view_slice(run->from, 0, b), thin->b);
-    ts_recorder_zero(run->recorder, thin->c);
+    ts_product *p = &thin->product;
+    const uint64_t a = (uint64_t)p->m * p->k, b = (uint64_t)p->k * p->n, c = (uint64_t)p->m * p->n;
+    TS_TRY(ts_gpu_alloc(&arena, TS_F32, a, &p->a, err));
+    TS_TRY(ts_gpu_alloc(&arena, TS_F32, b, &p->b, err));
+    TS_TRY(ts_gpu_alloc(&arena, TS_F32, c, &p->c, err));
+    ts_recorder_copy(run->recorder, ts_view_slice(run->from, 0, a), p->a);
+    ts_recorder_copy(run->recorder, ts_view_slice(run->from, 0, b), p->b);
+    ts_recorder_zero(run->recorder, p->c);
     TS_TRY(ts_recorder_run(run->recorder, err));
     ts_bench_row *row = ts_bench_add_row(run, TS_BENCH_KERNEL, "gemm, %s", thin->name);
-    row->flops = 2.0 * thin->m * thin->n * thin->k;
-    row->bytes = 4.0 * (double)(a + b + (thin->accumulate ? 2 : 1) * c);
+    row->flops = 2.0 * p->m * p->n * p->k;
+    row->bytes = 4.0 * (double)(a + b + (p->accumulate ? 2 : 1) * c);
     TS_TRY(ts_bench_time(run, record_thin, thin, row, err));
 out:
     ts_gpu_arena_close(&arena);
@@ -215,10 +211,10 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
     const char *list = run->params->kernel_names;
     const size_t before = run->result->count;
     struct thin thin[] = {
-        {TS_NT, 512, 8, 2048, false, "t = x A^T"},
-        {TS_NT, 512, 2048, 8, true, "y += t B^T"},
-        {TS_TN, 2048, 8, 512, true, "dB += dy^T t"},
-        {TS_TN, 8, 2048, 512, true, "dA += dt^T x"},
+        {{TS_NT, 512, 8, 2048, .alpha = 1}, "t = x A^T"},
+        {{TS_NN, 512, 8, 2048, .alpha = 1}, "dt = dy B"},
+        {{TS_TN, 2048, 8, 512, .alpha = 1, .accumulate = true}, "dB += dy^T t"},
+        {{TS_TN, 8, 2048, 512, .alpha = 1, .accumulate = true}, "dA += dt^T x"},
     };
     for (size_t i = 0; i < TS_COUNT(thin) && is_listed(list, "gemm"); i++) {
         ts_bench_say(run, "gemm, %s", thin[i].name);

@@ -8,17 +8,14 @@
 enum { MOST_ROWS = 512, WIDEST = 5632, HIDDEN = 2048 };
 
 struct product {
-    ts_layout layout;
-    uint32_t m, n, k;
-    ts_view a, b, c;
+    ts_product with;
     ts_rounding rounding;
 };
 
 static void record(ts_recorder *recorder, void *user)
 {
     const struct product *p = user;
-    ts_matmul_rounded(recorder, &p->rounding, p->layout, p->m, p->n, p->k, p->a, p->b, p->c, 1,
-                      false);
+    ts_matmul_rounded(recorder, &p->rounding, &p->with);
 }
 
 static ts_status fill(ts_bench_run *run, ts_gpu_arena *arena, struct product *product,
@@ -29,9 +26,9 @@ static ts_status fill(ts_bench_run *run, ts_gpu_arena *arena, struct product *pr
     float *values = NULL;
     uint16_t *halves = NULL;
     product->rounding.precision = run->params->precision;
-    TS_TRY(ts_gpu_alloc(arena, TS_F32, activations, &product->a, err));
-    TS_TRY(ts_gpu_alloc(arena, TS_BF16, weights, &product->b, err));
-    TS_TRY(ts_gpu_alloc(arena, TS_F32, activations, &product->c, err));
+    TS_TRY(ts_gpu_alloc(arena, TS_F32, activations, &product->with.a, err));
+    TS_TRY(ts_gpu_alloc(arena, TS_BF16, weights, &product->with.b, err));
+    TS_TRY(ts_gpu_alloc(arena, TS_F32, activations, &product->with.c, err));
     TS_TRY(ts_gpu_alloc(arena, TS_F32, 256, &product->rounding.largest_a, err));
     TS_TRY(ts_gpu_alloc(arena, TS_F32, 256, &product->rounding.largest_b, err));
     TS_TRY(ts_alloc(activations, sizeof *values, &values, err));
@@ -42,8 +39,8 @@ static ts_status fill(ts_bench_run *run, ts_gpu_arena *arena, struct product *pr
     for (size_t i = 0; i < weights; i++) {
         halves[i] = ts_f32_to_bf16(values[i % activations]);
     }
-    TS_TRY(ts_gpu_upload(run->gpu, product->a, values, product->a.bytes, err));
-    TS_TRY(ts_gpu_upload(run->gpu, product->b, halves, product->b.bytes, err));
+    TS_TRY(ts_gpu_upload(run->gpu, product->with.a, values, product->with.a.bytes, err));
+    TS_TRY(ts_gpu_upload(run->gpu, product->with.b, halves, product->with.b.bytes, err));
 out:
     free(values);
     free(halves);
@@ -54,12 +51,13 @@ out:
 static ts_status time_product(ts_bench_run *run, struct product *p, uint32_t rows, uint32_t out,
                               uint32_t in, ts_error *err)
 {
-    p->m = rows;
-    p->n = p->layout == TS_NT ? out : in;
-    p->k = p->layout == TS_NT ? in : out;
-    ts_bench_row *row = ts_bench_add_row(run, TS_BENCH_PRODUCT, "%s %4u x %5u x %5u",
-                                         p->layout == TS_NT ? "y = x W^T  (NT)" : "dx = dy W  (NN)",
-                                         rows, p->n, p->k);
+    p->with.m = rows;
+    p->with.n = p->with.layout == TS_NT ? out : in;
+    p->with.k = p->with.layout == TS_NT ? in : out;
+    ts_bench_row *row =
+        ts_bench_add_row(run, TS_BENCH_PRODUCT, "%s %4u x %5u x %5u",
+                         p->with.layout == TS_NT ? "y = x W^T  (NT)" : "dx = dy W  (NN)", rows,
+                         p->with.n, p->with.k);
     row->product_flops = 2.0 * rows * out * in;
     row->bytes = 2.0 * out * in + 4.0 * rows * ((double)out + in);
     return ts_bench_time(run, record, p, row, err);
@@ -72,9 +70,9 @@ ts_status ts_bench_products(ts_bench_run *run, ts_error *err)
     static const uint32_t rows[] = {128, 512};
     ts_status status = TS_OK;
     ts_gpu_arena arena = {.gpu = run->gpu, .block_bytes = 1 << 20};
-    struct product product = {0};
+    struct product product = {.with.alpha = 1};
     TS_TRY(fill(run, &arena, &product, err));
-    for (product.layout = TS_NT; product.layout <= TS_NN; product.layout++) {
+    for (product.with.layout = TS_NT; product.with.layout <= TS_NN; product.with.layout++) {
         for (size_t r = 0; r < TS_COUNT(rows); r++) {
             for (size_t w = 0; w < TS_COUNT(weights); w++) {
                 ts_bench_say(run, "matrix products %zu of 16", run->result->count + 1);

@@ -1,6 +1,7 @@
 // A linear layer with its LoRA pair, forward and backward. The base weight is frozen: its own
 // gradient is never formed. Products with it are rounded as the model says; the pair's own, a
-// hundredth of the work, are in f32.
+// hundredth of the work, are in f32. Where the pair's product goes into what the weight's makes
+// (y, dx) both are one dispatch, so that y and dx are written once.
 #include "model/internal.h"
 
 #include "ops/gemm.h"
@@ -30,48 +31,108 @@ void ts_linear_forward(const struct ts_linear *linear, ts_view x, ts_view y)
     const ts_lora_pair *pair = ts_lora_pair_of(model, linear->layer, linear->module);
     uint32_t rows = linear->rows, r = model->lora.config.r, out, in;
     ts_module_shape(&model->config, linear->module, &out, &in);
-    ts_view weight = model->layers[linear->layer].linear[linear->module];
-    ts_matmul_rounded(recorder, &model->rounding, TS_NT, rows, out, in, x, weight, y, 1, false);
-    if (pair == NULL || !model->lora_enabled) {
-        return;
+    ts_product whole = {.layout = TS_NT,
+                        .m = rows,
+                        .n = out,
+                        .k = in,
+                        .a = x,
+                        .b = model->layers[linear->layer].linear[linear->module],
+                        .c = y,
+                        .alpha = 1};
+    if (pair != NULL && model->lora_enabled) {
+        if (linear->dropout > 0) {
+            drop(linear, x, linear->dropped, in, false);
+            x = linear->dropped;
+        }
+        ts_matmul(recorder, &(ts_product){.layout = TS_NT,
+                                          .m = rows,
+                                          .n = r,
+                                          .k = in,
+                                          .a = x,
+                                          .b = pair->a,
+                                          .c = linear->t,
+                                          .alpha = 1});
+        whole.extra = (ts_product_extra){linear->t, pair->b, r, model->lora.scale};
     }
-    if (linear->dropout > 0) {
-        drop(linear, x, linear->dropped, in, false);
-        x = linear->dropped;
-    }
-    ts_matmul(recorder, TS_NT, rows, r, in, x, pair->a, linear->t, 1, false);
-    ts_matmul(recorder, TS_NT, rows, out, r, linear->t, pair->b, y, model->lora.scale, true);
+    ts_matmul_rounded(recorder, &model->rounding, &whole);
+}
+
+// Adds to the pair's gradients from dropout(x), t and dy, and leaves dt[rows, R] = scale dy B.
+static void pair_backward(const struct ts_linear *linear, const ts_lora_pair *pair, ts_view x,
+                          ts_view dy, uint32_t out, uint32_t in)
+{
+    const ts_lora *lora = &linear->model->lora;
+    ts_recorder *recorder = linear->model->recorder;
+    ts_product product = {.layout = TS_NN,
+                          .m = linear->rows,
+                          .n = lora->config.r,
+                          .k = out,
+                          .a = dy,
+                          .b = pair->b,
+                          .c = linear->dt,
+                          .alpha = lora->scale};
+    ts_matmul(recorder, &product);
+    product = (ts_product){.layout = TS_TN,
+                           .m = out,
+                           .n = lora->config.r,
+                           .k = linear->rows,
+                           .a = dy,
+                           .b = linear->t,
+                           .c = pair->b_grad,
+                           .alpha = lora->scale,
+                           .accumulate = true};
+    ts_matmul(recorder, &product);
+    product = (ts_product){.layout = TS_TN,
+                           .m = lora->config.r,
+                           .n = in,
+                           .k = linear->rows,
+                           .a = linear->dt,
+                           .b = x,
+                           .c = pair->a_grad,
+                           .alpha = 1,
+                           .accumulate = true};
+    ts_matmul(recorder, &product);
 }
 
 void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
                         bool accumulate)
 {
     ts_model *model = linear->model;
-    ts_recorder *recorder = model->recorder;
     const ts_lora_pair *pair = ts_lora_pair_of(model, linear->layer, linear->module);
     uint32_t rows = linear->rows, r = model->lora.config.r, out, in;
     ts_module_shape(&model->config, linear->module, &out, &in);
-    ts_view weight = model->layers[linear->layer].linear[linear->module];
-    bool onward = dx.buffer != NULL;
+    bool onward = dx.buffer != NULL, masked = linear->dropout > 0;
+    ts_product whole = {.layout = TS_NN,
+                        .m = rows,
+                        .n = in,
+                        .k = out,
+                        .a = dy,
+                        .b = model->layers[linear->layer].linear[linear->module],
+                        .c = dx,
+                        .alpha = 1,
+                        .accumulate = accumulate};
+    if (pair != NULL) {
+        if (masked) {
+            drop(linear, x, linear->dropped, in, false);
+            x = linear->dropped;
+        }
+        pair_backward(linear, pair, x, dy, out, in);
+        if (!masked) {
+            whole.extra = (ts_product_extra){linear->dt, pair->a, r, 1};
+        }
+    }
     if (onward) {
-        ts_matmul_rounded(recorder, &model->rounding, TS_NN, rows, in, out, dy, weight, dx, 1,
-                          accumulate);
+        ts_matmul_rounded(model->recorder, &model->rounding, &whole);
     }
-    if (pair == NULL) {
-        return;
-    }
-    if (linear->dropout > 0) {
-        drop(linear, x, linear->dropped, in, false);
-        x = linear->dropped;
-    }
-    float scale = model->lora.scale;
-    ts_matmul(recorder, TS_NN, rows, r, out, dy, pair->b, linear->dt, scale, false);
-    ts_matmul(recorder, TS_TN, out, r, rows, dy, linear->t, pair->b_grad, scale, true);
-    ts_matmul(recorder, TS_TN, r, in, rows, linear->dt, x, pair->a_grad, 1, true);
-    if (onward && linear->dropout > 0) {
-        ts_matmul(recorder, TS_NN, rows, in, r, linear->dt, pair->a, linear->dropped, 1, false);
+    if (onward && pair != NULL && masked) { // dt A on its way back through the mask
+        ts_matmul(model->recorder, &(ts_product){.layout = TS_NN,
+                                                 .m = rows,
+                                                 .n = in,
+                                                 .k = r,
+                                                 .a = linear->dt,
+                                                 .b = pair->a,
+                                                 .c = linear->dropped,
+                                                 .alpha = 1});
         drop(linear, linear->dropped, dx, in, true);
-    } else if (onward) {
-        ts_matmul(recorder, TS_NN, rows, in, r, linear->dt, pair->a, dx, 1, true);
     }
 }

@@ -313,8 +313,15 @@ static void chunk_logits(ts_pass *pass, uint32_t from, uint32_t count)
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden;
     ts_view x = ts_view_slice(pass->picked_norm, (uint64_t)from * hidden, (uint64_t)count * hidden);
-    ts_matmul_rounded(model->recorder, &model->rounding, TS_NT, count, model->config.vocab, hidden,
-                      x, model->lm_head, pass->logits, 1, false);
+    ts_matmul_rounded(model->recorder, &model->rounding,
+                      &(ts_product){.layout = TS_NT,
+                                    .m = count,
+                                    .n = model->config.vocab,
+                                    .k = hidden,
+                                    .a = x,
+                                    .b = model->lm_head,
+                                    .c = pass->logits,
+                                    .alpha = 1});
 }
 
 // Losses of all loss rows, chunk by chunk; with `gradient` also dpicked, the gradient of
@@ -338,8 +345,15 @@ static void loss_chunks(ts_pass *pass, uint32_t loss_rows, bool gradient, float 
         if (gradient) {
             ts_view dpicked =
                 ts_view_slice(pass->dpicked, (uint64_t)from * hidden, (uint64_t)count * hidden);
-            ts_matmul_rounded(model->recorder, &model->rounding, TS_NN, count, hidden, vocab,
-                              pass->logits, model->lm_head, dpicked, 1, false);
+            ts_matmul_rounded(model->recorder, &model->rounding,
+                              &(ts_product){.layout = TS_NN,
+                                            .m = count,
+                                            .n = hidden,
+                                            .k = vocab,
+                                            .a = pass->logits,
+                                            .b = model->lm_head,
+                                            .c = dpicked,
+                                            .alpha = 1});
         }
     }
 }

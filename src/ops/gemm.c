@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "ops/tune.h"
 
+#include <assert.h>
+
 enum { GEMM_VEC, GEMM_SIMD, GEMV, GEMV_SIMD }; // the shaders of the row, in its order
 
 // Whether 64 rows a tile beat 32: they take 1.72 times as long (measured on llvmpipe), and a driver
@@ -88,31 +90,37 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     }
 }
 
-void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, uint32_t k,
-               ts_view a, ts_view b, ts_view c, float alpha, bool accumulate)
+void ts_matmul(ts_recorder *recorder, const ts_product *p)
 {
+    bool extra = p->extra.k > 0;
+    assert(!extra || p->layout != TS_TN);
     struct ts_gemm_args args = {
-        .a = a,
-        .b = b,
-        .c = c,
-        .m = m,
-        .n = n,
-        .k = k,
-        .lda = layout == TS_TN ? m : k,
-        .ldb = layout == TS_NT ? k : n,
-        .ldc = n,
-        .alpha = alpha,
-        .accumulate = accumulate,
+        .a = p->a,
+        .b = p->b,
+        .c = p->c,
+        .extra_a = extra ? p->extra.a : p->a,
+        .extra_b = extra ? p->extra.b : p->a,
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .lda = p->layout == TS_TN ? p->m : p->k,
+        .ldb = p->layout == TS_NT ? p->k : p->n,
+        .ldc = p->n,
+        .alpha = p->alpha,
+        .accumulate = p->accumulate,
+        .extra_k = p->extra.k,
+        .extra_scale = p->extra.scale,
+        .extra = extra,
     };
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     const char *const *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
-    ts_gemm_choose(caps, layout, &args);
+    ts_gemm_choose(caps, p->layout, &args);
     if (!ts_gpu_leaves_out(caps, shaders[GEMM_SIMD])) { // what was measured does not know of it
         ts_tune_gemm(recorder, &args);
     }
     ts_gemm(recorder, &args);
     while (args.shader != GEMM_VEC && ts_recorder_leaves_out(recorder, shaders[args.shader])) {
-        ts_gemm_choose(caps, layout, &args);
+        ts_gemm_choose(caps, p->layout, &args);
         ts_gemm(recorder, &args);
     }
 }

@@ -10,10 +10,26 @@ typedef enum ts_layout {
     TS_TN, // c[m, n] = a[k, m]^T b[k, n]: a LoRA matrix's gradient
 } ts_layout;
 
-// c = alpha * (a times b) + (accumulate ? c : 0), all densely packed rows. b may be stored in 16
-// bits; a and c are F32.
-void ts_matmul(ts_recorder *recorder, ts_layout layout, uint32_t m, uint32_t n, uint32_t k,
-               ts_view a, ts_view b, ts_view c, float alpha, bool accumulate);
+// A further pair of operands whose product goes into the same sums: a LoRA pair's share of its
+// layer. Both are F32, laid out as the product's own (NT or NN), with k of their own.
+typedef struct ts_product_extra {
+    ts_view a, b;
+    uint32_t k; // 0: there is none
+    float scale;
+} ts_product_extra;
+
+// c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0), all densely packed
+// rows. b may be stored in 16 bits; a and c are F32.
+typedef struct ts_product {
+    ts_layout layout;
+    uint32_t m, n, k;
+    ts_view a, b, c;
+    float alpha;
+    bool accumulate;
+    ts_product_extra extra;
+} ts_product;
+
+void ts_matmul(ts_recorder *recorder, const ts_product *product);
 
 // What the operands of a product are rounded to; the sums are f32 always.
 typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
@@ -39,11 +55,11 @@ typedef struct ts_rounding {
     ts_view largest_a, largest_b; // [256] F32, used by one product after another
 } ts_rounding;
 
-// ts_matmul with operands rounded as `rounding` says, where the product is large enough to gain by
-// it. Operands of any size keep f16's accuracy: each in f32 is scaled by its own largest element.
-void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_layout layout,
-                       uint32_t m, uint32_t n, uint32_t k, ts_view a, ts_view b, ts_view c,
-                       float alpha, bool accumulate);
+// ts_matmul with a and b rounded as `rounding` says, where the product is large enough to gain by
+// it; the extra pair is not. Operands of any size keep f16's accuracy: each in f32 is scaled by its
+// own largest element.
+void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding,
+                       const ts_product *product);
 
 // The choice itself: fills shader and constants of `args`, whose scalars and b are set.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);

@@ -3,6 +3,7 @@
 #include "ops/gemm.h"
 #include "ops/tune.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { GEMM_CM_F16, GEMM_CM_BF16 }; // the shaders of the row, in its order
@@ -107,45 +108,50 @@ static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
     return m >= 16 && n >= 16 && k >= 16;
 }
 
-void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, ts_layout layout,
-                       uint32_t m, uint32_t n, uint32_t k, ts_view a, ts_view b, ts_view c,
-                       float alpha, bool accumulate)
+void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
-    if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(m, n, k)) {
-        ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
+    bool extra = p->extra.k > 0;
+    assert(!extra || p->layout != TS_TN);
+    if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(p->m, p->n, p->k)) {
+        ts_matmul(recorder, p);
         return;
     }
     struct ts_gemm_cm_args args = {
-        .a = a,
-        .b = b,
+        .a = p->a,
+        .b = p->b,
         .largest_a = rounding->largest_a,
         .largest_b = rounding->largest_b,
-        .c = c,
-        .m = m,
-        .n = n,
-        .k = k,
-        .lda = layout == TS_TN ? m : k,
-        .ldb = layout == TS_NT ? k : n,
-        .ldc = n,
-        .alpha = alpha,
-        .accumulate = accumulate,
+        .c = p->c,
+        .extra_a = extra ? p->extra.a : p->a,
+        .extra_b = extra ? p->extra.b : p->a,
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .lda = p->layout == TS_TN ? p->m : p->k,
+        .ldb = p->layout == TS_NT ? p->k : p->n,
+        .ldc = p->n,
+        .alpha = p->alpha,
+        .accumulate = p->accumulate,
+        .extra_k = p->extra.k,
+        .extra_scale = p->extra.scale,
+        .extra = extra,
     };
-    ts_gemm_cm_choose(caps, rounding->precision, layout, &args);
+    ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args);
     if (!ts_tune_gemm_cm(recorder, &args)) {
-        ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
+        ts_matmul(recorder, p);
         return;
     }
     if (args.scaled & 1) {
-        ts_absmax(recorder,
-                  &(struct ts_absmax_args){.x = a, .largest = rounding->largest_a, .count = m * k});
+        ts_absmax(recorder, &(struct ts_absmax_args){
+                                .x = p->a, .largest = rounding->largest_a, .count = p->m * p->k});
     }
     if (args.scaled & 2) {
-        ts_absmax(recorder,
-                  &(struct ts_absmax_args){.x = b, .largest = rounding->largest_b, .count = n * k});
+        ts_absmax(recorder, &(struct ts_absmax_args){
+                                .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
     }
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader])) {
-        ts_matmul(recorder, layout, m, n, k, a, b, c, alpha, accumulate);
+        ts_matmul(recorder, p);
     }
 }

@@ -182,8 +182,8 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     double moved = 0;
     switch (kernel) {
     case TS_KERNEL_gemm:
-    case TS_KERNEL_gemm_cm: // m n k
-        return (double)push[0] * push[1] * push[2];
+    case TS_KERNEL_gemm_cm: // m n (k + extra_k)
+        return (double)push[0] * push[1] * ((double)push[2] + push[8]);
     case TS_KERNEL_attention:
     case TS_KERNEL_attention_backward_q:
     case TS_KERNEL_attention_backward_kv: // a row of q with each of as many rows of k, at most

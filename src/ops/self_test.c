@@ -78,8 +78,15 @@ static ts_status multiply(struct trial *t, ts_layout layout, double *error, ts_e
     ts_status status = TS_OK;
     size_t count = (size_t)t->m * t->n;
     double difference = 0, norm = 0;
-    ts_matmul_rounded(t->recorder, &t->rounding, layout, t->m, t->n, t->k, t->a, t->b, t->c, 1,
-                      false);
+    ts_matmul_rounded(t->recorder, &t->rounding,
+                      &(ts_product){.layout = layout,
+                                    .m = t->m,
+                                    .n = t->n,
+                                    .k = t->k,
+                                    .a = t->a,
+                                    .b = t->b,
+                                    .c = t->c,
+                                    .alpha = 1});
     TS_TRY(ts_recorder_run(t->recorder, err));
     TS_TRY(ts_gpu_download(t->gpu, t->c, t->narrow, count * sizeof *t->narrow, err));
     ts_ref_gemm(&(struct ts_gemm_ref){.a = t->a_values,

@@ -34,6 +34,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"m", {1, 2, 5, 31, 33, 64, 65, 130}},
         {"n", {1, 3, 8, 31, 64, 65, 172, 257}},
         {"k", {1, 2, 5, 8, 16, 43, 64, 259}},
+        {"extra_k", {1, 7, 8, 64, 0, 0, 3, 16}},
         {"source_rows", {1, 2, 3, 7, 64, 65, 200, 300}},
         {"positions", {1, 2, 3, 7, 64, 65, 200, 300}},
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
@@ -128,12 +129,14 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                    .k = push[2],
                                    .lda = push[3],
                                    .ldb = push[4],
-                                   .ldc = push[5]};
+                                   .ldc = push[5],
+                                   .extra = push[8] > 0};
     ts_gemm_cm_choose(caps, trial->shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16, layout,
                       &args);
     const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
                                args.tile_n,   args.k_step,   args.rows,          args.matrix_m,
-                               args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled};
+                               args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled,
+                               args.extra};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
 }
 
@@ -150,10 +153,11 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
                                 .k = push[2],
                                 .lda = push[3],
                                 .ldb = push[4],
-                                .ldc = push[5]};
+                                .ldc = push[5],
+                                .extra = push[8] > 0};
     ts_gemm_choose(caps, layout, &args);
     const uint32_t chosen[] = {args.layout, args.aligned, args.local_size, args.tile_m, args.tile_5,
-                               args.k_step, args.rows,    args.columns,    args.tile_n};
+                               args.k_step, args.rows,    args.columns,    args.tile_n, args.extra};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
     trial->shader = args.shader;
 }
@@ -162,15 +166,16 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
 static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
-    uint32_t extra = pick(state, 3) * 2, shader = trial->shader;
+    uint32_t gap = pick(state, 3) * 2, shader = trial->shader;
     if (strstr(shader_of(trial), "gemv") != NULL) {
         layout = TS_NT; // few rows, and k long enough to be shared
         push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
         push[2] += 512;
     }
-    push[3] = (layout == TS_TN ? push[0] : push[2]) + extra;
-    push[4] = (layout == TS_NT ? push[2] : push[1]) + extra;
-    push[5] = push[1] + extra;
+    push[3] = (layout == TS_TN ? push[0] : push[2]) + gap;
+    push[4] = (layout == TS_NT ? push[2] : push[1]) + gap;
+    push[5] = push[1] + gap;
+    push[8] *= layout != TS_TN;     // which takes no extra pair
     asked->has_int64 &= shader > 1; // without it one row is gemm_simd's too
     ts_trial_choose(asked, (ts_layout)layout, trial);
     assert(trial->shader == shader);

@@ -142,12 +142,13 @@ static void record(struct trial *t, const ts_tile *tile)
     struct ts_gemm_args gemm = t->subject->gemm;
     struct ts_gemm_cm_args cm = t->subject->cm;
     if (tile->family != TS_FAMILY_CM) {
-        gemm.a = t->a, gemm.c = t->c;
+        gemm.a = gemm.extra_a = gemm.extra_b = t->a, gemm.c = t->c;
         ts_tile_set(tile, &gemm);
         ts_gemm(t->recorder, &gemm);
         return;
     }
-    cm.a = t->a, cm.c = t->c, cm.largest_a = cm.largest_b = t->largest;
+    cm.a = cm.extra_a = cm.extra_b = t->a, cm.c = t->c;
+    cm.largest_a = cm.largest_b = t->largest;
     ts_tile_set_cm(tile, &cm);
     if (cm.scaled & 1) {
         ts_absmax(t->recorder,
@@ -428,6 +429,7 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.gemm = dense(caps, &subject.product, args->b);
         subject.cm = *args;
         subject.cm.m = subject.product.rows;
+        subject.cm.extra = subject.cm.extra_k = 0; // a hundredth of the work, and the same tiles
         ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm);
         known = settle(gpu, settled, &subject);
     }

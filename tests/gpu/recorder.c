@@ -237,7 +237,15 @@ Test(recorder, pieces_make_the_whole)
         MUST(ts_gpu_alloc(&b.arena, TS_F32, M * N, &c[i], err));
         ts_recorder_limit(b.recorder, i == 0 ? 10 : 1e-12);
         submits = ts_recorder_statistics(b.recorder).submits;
-        ts_matmul(b.recorder, TS_NT, M, N, K, a, w, c[i], 1, false);
+        ts_matmul(b.recorder, &(ts_product){.layout = TS_NT,
+                                            .m = M,
+                                            .n = N,
+                                            .k = K,
+                                            .a = a,
+                                            .b = w,
+                                            .c = c[i],
+                                            .alpha = 1,
+                                            .extra = {w, a, 8, 0.5f}});
         add(&b, ts_view_slice(c[i], 0, 64 * K), ts_view_slice(a, 0, 64 * K)); // one dimension
         MUST(ts_recorder_run(b.recorder, err));
         submits = ts_recorder_statistics(b.recorder).submits - submits;

@@ -89,6 +89,55 @@ Test(adjoints, gemm_accumulates_and_keeps_strides)
     cr_assert_arr_eq(c, expected, sizeof c);
 }
 
+// With a pair beside the weight: y = x W^T + s t B^T forward is NT, dx = dy W + s dt A is NN.
+Test(adjoints, gemm_with_an_extra_pair)
+{
+    enum { R = 2 };
+    double x[M * IN], weight[OUT * IN], t[M * R], b[OUT * R], y[M * OUT], dy[M * OUT];
+    double joined[M * (IN + R)], wide[OUT * (IN + R)], expected[M * OUT], dx[M * IN], a[R * IN];
+    fill(x, TS_COUNT(x));
+    fill(weight, TS_COUNT(weight));
+    fill(t, TS_COUNT(t));
+    fill(b, TS_COUNT(b));
+    fill(dy, TS_COUNT(dy));
+    fill(a, TS_COUNT(a));
+    for (size_t i = 0; i < M + OUT; i++) { // [x | 3 t] [W | B]^T
+        double *row = i < M ? &joined[i * (IN + R)] : &wide[(i - M) * (IN + R)];
+        for (size_t l = 0; l < IN + R; l++) {
+            row[l] = i < M ? (l < IN ? x[i * IN + l] : 3 * t[i * R + l - IN])
+                           : (l < IN ? weight[(i - M) * IN + l] : b[(i - M) * R + l - IN]);
+        }
+    }
+    struct ts_gemm_ref args = {.a = x,
+                               .b = weight,
+                               .c = y,
+                               .extra_a = t,
+                               .extra_b = b,
+                               .m = M,
+                               .n = OUT,
+                               .k = IN,
+                               .lda = IN,
+                               .ldb = IN,
+                               .ldc = OUT,
+                               .alpha = 0.5,
+                               .extra_k = R,
+                               .extra_scale = 3,
+                               .extra = 1};
+    ts_ref_gemm(&args);
+    product(0, M, OUT, IN + R, joined, wide, expected);
+    for (size_t i = 0; i < M * OUT; i++) {
+        check_equal("an element", y[i], expected[i]);
+    }
+    args.a = dy, args.c = dx, args.extra_b = a, args.layout = 1;
+    args.n = args.ldb = args.ldc = IN, args.k = args.lda = OUT;
+    ts_ref_gemm(&args);
+    double by_hand = 3 * (t[4] * a[1] + t[5] * a[IN + 1]);
+    for (size_t l = 0; l < OUT; l++) {
+        by_hand += dy[2 * OUT + l] * weight[l * IN + 1];
+    }
+    check_equal("dx[2][1]", dx[2 * IN + 1], 0.5 * by_hand);
+}
+
 // ---- Rows: embedding and gathering pick, scattering puts back
 
 enum { ROWS = 3, COLS = 2, SOURCE = 5 };

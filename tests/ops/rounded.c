@@ -7,15 +7,16 @@
 
 #include <math.h>
 
-enum { M = 70, N = 72, K = 80 }; // no multiples of any tile
+enum { M = 70, N = 72, K = 80, R = 11 }; // no multiples of any tile
+static const float EXTRA_SCALE = 1.5f;
 
 struct product {
     ts_gpu *gpu;
     ts_gpu_arena arena;
     ts_recorder *recorder;
     ts_rounding rounding;
-    ts_view a, b, c;
-    float *a_values, *b_values, *c_values;
+    ts_view a, b, c, extra_a, extra_b;
+    float *a_values, *b_values, *c_values, *extra_a_values, *extra_b_values;
 };
 
 static void open_product(struct product *p, ts_gpu *gpu, ts_precision precision)
@@ -30,13 +31,17 @@ static void open_product(struct product *p, ts_gpu *gpu, ts_precision precision)
                   {&p->rounding.largest_b, 256},
                   {&p->a, M * K},
                   {&p->b, N * K},
-                  {&p->c, M * N}};
+                  {&p->c, M * N},
+                  {&p->extra_a, M * R},
+                  {&p->extra_b, N * R}};
     for (size_t i = 0; i < TS_COUNT(wishes); i++) {
         MUST(ts_gpu_alloc(&p->arena, TS_F32, wishes[i].count, wishes[i].view, err));
     }
     p->a_values = calloc(M * K, sizeof(float));
     p->b_values = calloc(N * K, sizeof(float));
     p->c_values = calloc(M * N, sizeof(float));
+    p->extra_a_values = calloc(M * R, sizeof(float));
+    p->extra_b_values = calloc(N * R, sizeof(float));
 }
 
 static void close_product(struct product *p)
@@ -44,6 +49,8 @@ static void close_product(struct product *p)
     free(p->a_values);
     free(p->b_values);
     free(p->c_values);
+    free(p->extra_a_values);
+    free(p->extra_b_values);
     ts_recorder_close(p->recorder);
     ts_gpu_arena_close(&p->arena);
 }
@@ -62,8 +69,21 @@ static void run(struct product *p, ts_layout layout, float alpha, bool accumulat
     MUST(ts_gpu_upload(p->gpu, p->a, p->a_values, M * K * sizeof(float), err));
     MUST(ts_gpu_upload(p->gpu, p->b, p->b_values, N * K * sizeof(float), err));
     MUST(ts_gpu_upload(p->gpu, p->c, p->c_values, M * N * sizeof(float), err));
-    ts_matmul_rounded(p->recorder, &p->rounding, layout, M, N, K, p->a, p->b, p->c, alpha,
-                      accumulate);
+    MUST(ts_gpu_upload(p->gpu, p->extra_a, p->extra_a_values, M * R * sizeof(float), err));
+    MUST(ts_gpu_upload(p->gpu, p->extra_b, p->extra_b_values, N * R * sizeof(float), err));
+    ts_product product = {.layout = layout,
+                          .m = M,
+                          .n = N,
+                          .k = K,
+                          .a = p->a,
+                          .b = p->b,
+                          .c = p->c,
+                          .alpha = alpha,
+                          .accumulate = accumulate};
+    if (layout != TS_TN) {
+        product.extra = (ts_product_extra){p->extra_a, p->extra_b, R, EXTRA_SCALE};
+    }
+    ts_matmul_rounded(p->recorder, &p->rounding, &product);
     MUST(ts_recorder_run(p->recorder, err));
 }
 
@@ -75,7 +95,24 @@ static double expected(const struct product *p, ts_layout layout, size_t i, size
         double b = p->b_values[layout == TS_NT ? j * K + l : l * N + j];
         sum += a * b;
     }
+    for (size_t l = 0; l < R && layout != TS_TN; l++) {
+        double b = p->extra_b_values[layout == TS_NT ? j * R + l : l * N + j];
+        sum += (double)EXTRA_SCALE * p->extra_a_values[i * R + l] * b;
+    }
     return sum;
+}
+
+// The extra pair has more bits than the matrix units take.
+static void fill_extra(struct product *p, float power, uint32_t *state)
+{
+    for (size_t i = 0; i < M * R; i++) {
+        *state = *state * 1664525u + 1013904223u;
+        p->extra_a_values[i] = power * 0x1p-20f * (float)(int32_t)*state;
+    }
+    for (size_t i = 0; i < N * R; i++) {
+        *state = *state * 1664525u + 1013904223u;
+        p->extra_b_values[i] = 0x1p-31f * (float)(int32_t)*state;
+    }
 }
 
 static void check(struct product *p, ts_layout layout, float power_a, float power_b, float alpha)
@@ -85,6 +122,7 @@ static void check(struct product *p, ts_layout layout, float power_a, float powe
     fill(p->a_values, M * K, power_a, &state);
     fill(p->b_values, N * K, power_b, &state);
     fill(p->c_values, M * N, power_a * power_b * 64, &state);
+    fill_extra(p, power_a * power_b, &state);
     run(p, layout, alpha, true);
     MUST(ts_gpu_download(p->gpu, p->c, have, M * N * sizeof *have, err));
     double difference = 0, norm = 0;

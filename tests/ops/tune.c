@@ -77,6 +77,8 @@ static struct ts_gemm_args gemm_args(const struct place *p, ts_layout layout, co
     return (struct ts_gemm_args){.a = p->a,
                                  .b = p->b,
                                  .c = p->c,
+                                 .extra_a = p->a,
+                                 .extra_b = p->a,
                                  .m = shape[0],
                                  .n = shape[1],
                                  .k = shape[2],
@@ -84,7 +86,10 @@ static struct ts_gemm_args gemm_args(const struct place *p, ts_layout layout, co
                                  .ldb = layout == TS_NT ? shape[2] : shape[1],
                                  .ldc = shape[1],
                                  .alpha = 0.7f,
-                                 .accumulate = true};
+                                 .accumulate = true,
+                                 .extra_k = 9,
+                                 .extra_scale = 0.3f,
+                                 .extra = true};
 }
 
 // All tiles for `caps` hold against the rule's, bit by bit.
@@ -149,6 +154,8 @@ static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision
                                    .c = p->c,
                                    .largest_a = p->rounding.largest_a,
                                    .largest_b = p->rounding.largest_b,
+                                   .extra_a = p->a,
+                                   .extra_b = p->a,
                                    .m = same.m,
                                    .n = same.n,
                                    .k = same.k,
@@ -156,7 +163,10 @@ static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision
                                    .ldb = same.ldb,
                                    .ldc = same.ldc,
                                    .alpha = 0.7f,
-                                   .accumulate = true};
+                                   .accumulate = true,
+                                   .extra_k = same.extra_k,
+                                   .extra_scale = same.extra_scale,
+                                   .extra = true};
     uint32_t bytes = shape[0] * shape[1] * (uint32_t)sizeof(float);
     ts_gemm_cm_choose(caps, precision, layout, &args);
     ts_gemm_cm(p->recorder, &args);
@@ -213,7 +223,15 @@ static float *multiply_large(ts_gpu *gpu, ts_tune_stats *stats)
     struct place p;
     open_place(&p, gpu, TS_BF16, N * K);
     for (int again = 0; again < 2; again++) {
-        ts_matmul(p.recorder, TS_NT, ROWS, N, K, p.a, p.b, p.c, 1, false);
+        ts_matmul(p.recorder, &(ts_product){.layout = TS_NT,
+                                            .m = ROWS,
+                                            .n = N,
+                                            .k = K,
+                                            .a = p.a,
+                                            .b = p.b,
+                                            .c = p.c,
+                                            .alpha = 1,
+                                            .extra = {p.a, p.a, 8, 2}});
     }
     float *c = result_of(&p, before, ROWS * N);
     *stats = ts_tune_statistics(gpu);

@@ -4,6 +4,16 @@
 
 #include <math.h>
 
+static double extra_of(const struct ts_gemm_ref *a, size_t i, size_t j)
+{
+    double sum = 0;
+    for (size_t l = 0; l < a->extra_k; l++) {
+        size_t right = a->layout == 0 ? j * a->extra_k + l : l * a->n + j;
+        sum += a->extra_a[i * a->extra_k + l] * a->extra_b[right];
+    }
+    return a->extra_scale * sum;
+}
+
 void ts_ref_gemm(const struct ts_gemm_ref *a)
 {
     for (size_t i = 0; i < a->m; i++) {
@@ -15,6 +25,7 @@ void ts_ref_gemm(const struct ts_gemm_ref *a)
                 sum += left * right;
             }
             double *c = &a->c[i * a->ldc + j];
+            sum += a->extra ? extra_of(a, i, j) : 0;
             *c = a->alpha * sum + (a->accumulate ? *c : 0);
         }
     }
@@ -36,6 +47,8 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
     ts_ref_gemm(&(struct ts_gemm_ref){.a = a->a,
                                       .b = a->b,
                                       .c = a->c,
+                                      .extra_a = a->extra_a,
+                                      .extra_b = a->extra_b,
                                       .m = a->m,
                                       .n = a->n,
                                       .k = a->k,
@@ -44,5 +57,8 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                       .ldc = a->ldc,
                                       .alpha = a->alpha,
                                       .accumulate = a->accumulate,
-                                      .layout = a->layout});
+                                      .extra_k = a->extra_k,
+                                      .extra_scale = a->extra_scale,
+                                      .layout = a->layout,
+                                      .extra = a->extra});
 }

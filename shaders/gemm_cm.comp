@@ -311,16 +311,14 @@ void stage_extra_b(uint line, uint column, uint k0)
 void multiply_extra(uint row, uint column)
 {
     const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
-    [[unroll]] for (uint e0 = 0; e0 < MATRIX_M * MATRIX_N; e0 += SUBGROUP_SIZE) {
-        const uint e = e0 + gl_SubgroupInvocationID;
+    // Not unrolled: it stands in the program once for each of a subgroup's matrices.
+    for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
         const uint left = (row + e / MATRIX_N) * EXTRA_STRIDE;
         const uint right = (column + e % MATRIX_N) * EXTRA_STRIDE;
         float sum = 0.0;
-        if (MATRIX_M * MATRIX_N % SUBGROUP_SIZE == 0 || e < MATRIX_M * MATRIX_N) {
-            [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++)
-                sum += dot(uintBitsToFloat(tile_a[left + q]), uintBitsToFloat(tile_b[right + q]));
-            edge[mine + e] = sum;
-        }
+        [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++)
+            sum += dot(uintBitsToFloat(tile_a[left + q]), uintBitsToFloat(tile_b[right + q]));
+        edge[mine + e] = sum;
     }
 }
 

@@ -11,8 +11,8 @@ enum { ATTENTION, ATTENTION_SIMD, ATTENTION_SPLIT }; // the shaders of the rows,
 // Whole vectors in one invocation's registers leave room for one subgroup at a time (RADV: 140, 208
 // and, spilling, 256 of Polaris's 256 registers), and a short batch has too few rows to fill a GPU.
 // Shared by 8 they leave room for three, and for two rows each, which then share what is loaded: a
-// GPU's first cache feeds fewer loads than its adders could use. Keys are fewer than queries, by the
-// heads that share one, so that theirs stay single.
+// GPU's first cache feeds fewer loads than its adders could use. Keys are fewer than queries, by
+// the heads that share one, so that theirs stay single.
 static bool can_split(const ts_gpu_caps *caps, uint32_t dim)
 {
     return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&

@@ -5,6 +5,7 @@
 // (Milakov, Gimelshein 2018). The parts meet once, at the end, so that barriers are few.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #define WORKERS 64
 layout(local_size_x = WORKERS) in;
 #include "grid.glsl"
@@ -13,6 +14,7 @@ layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;         // at most WORKERS
 const uint PARTS = WORKERS / QUADS; // invocations that share one quad of the output
 const uint CHUNK = 4 * WORKERS;
+const uint KEYS = 4; // that an invocation loads values of at once
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
@@ -55,11 +57,23 @@ void main()
             scores[j] = products.x + products.y + products.z + products.w;
         }
         barrier();
-        for (uint j = part; j < count && part < PARTS; j += PARTS) {
-            const float raised = max(largest, scores[j]);
-            const float shrink = exp(largest - raised), weight = exp(scores[j] - raised);
-            total = total * shrink + weight;
-            sum = sum * shrink + weight * v[((from + j) * kv_heads + kv_head) * QUADS + quad];
+        for (uint j = part; j < count && part < PARTS; j += KEYS * PARTS) {
+            vec4 values[KEYS];
+            float weights[KEYS], raised = largest;
+            [[unroll]] for (uint b = 0; b < KEYS; b++) {
+                const uint key = min(j + b * PARTS, count - 1);
+                values[b] = v[((from + key) * kv_heads + kv_head) * QUADS + quad];
+                weights[b] = j + b * PARTS < count ? scores[key] : -2e30;
+                raised = max(raised, weights[b]);
+            }
+            const float shrink = exp(largest - raised);
+            total *= shrink;
+            sum *= shrink;
+            [[unroll]] for (uint b = 0; b < KEYS; b++) {
+                const float weight = exp(weights[b] - raised);
+                total += weight;
+                sum += weight * values[b];
+            }
             largest = raised;
         }
     }

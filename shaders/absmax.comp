@@ -1,27 +1,32 @@
-// largest[g] = max |x| over the g-th of 256 equal pieces, 0 of an empty one: one workgroup a piece.
-// What an operand of a 16-bit product is scaled by (gemm_cm.comp). NaN may be missed: the product
-// will show it.
+// largest[g] = max |x| over the g-th of 256 pieces, 0 of an empty one: one workgroup a piece. What an
+// operand of a 16-bit product is scaled by (gemm_cm.comp). NaN may be missed: the product will show it.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#define WORKERS 128
-layout(local_size_x = WORKERS) in;
+layout(local_size_x_id = 2) in;
+#define WORKERS gl_WorkGroupSize.x
 #include "grid.glsl"
+#include "quad.glsl"
 #include "reduce.glsl"
 
-layout(binding = 0) readonly buffer X { float x[]; };              // [count]
+layout(constant_id = 1) const uint QUADS = 0; // 1: count is a multiple of 4
+layout(binding = 0) readonly buffer X1 { float x1[]; }; // [count]
+layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
 layout(binding = 1) writeonly buffer Largest { float largest[]; }; // [256]
 layout(push_constant) uniform Scalars { uint count; };
 
 void main()
 {
     const uint piece = workgroup_index(), me = gl_LocalInvocationID.x;
-    const uint width = (count + 255) / 256;
+    const uint width = (count + 1023) / 1024 * 4; // whole quads
     const uint end = min((piece + 1) * width, count);
-    float most = 0;
-    for (uint i = piece * width + me; i < end; i += WORKERS) {
-        most = max(most, abs(x[i]));
+    float mine = 0;
+    for (uint i = piece * width + 4 * me; i < end; i += 4 * WORKERS) {
+        LOAD_QUAD(value, x, i, end - i)
+        value = abs(value);
+        mine = max(mine, max(max(value.x, value.y), max(value.z, value.w)));
     }
-    most = workgroup_max(most);
+    const float most = workgroup_max(mine);
     if (me == 0) {
         largest[piece] = most;
     }

@@ -1,16 +1,23 @@
 // One AdamW step on a flat array of parameters, in PyTorch's order of operations: one invocation
-// a parameter. norm[1] is the clipping factor. rest = 1 - beta comes from the host: in f32 the
+// a quad. norm[1] is the clipping factor. rest = 1 - beta comes from the host: in f32 the
 // subtraction here would lose four digits of 1 - 0.999.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
 #include "grid.glsl"
+#include "quad.glsl"
 
-layout(binding = 0) buffer P { float p[]; };
-layout(binding = 1) buffer M { float m[]; };
-layout(binding = 2) buffer V { float v[]; };
-layout(binding = 3) readonly buffer G { float g[]; };
-layout(binding = 4) readonly buffer Norm { float norm[]; };
+layout(constant_id = 1) const uint QUADS = 0;  // 1: count is a multiple of 4
+layout(binding = 0) buffer P1 { float p1[]; }; // [count], as are the others but norm
+layout(binding = 0) buffer P4 { vec4 p4[]; };
+layout(binding = 1) buffer M1 { float m1[]; };
+layout(binding = 1) buffer M4 { vec4 m4[]; };
+layout(binding = 2) buffer V1 { float v1[]; };
+layout(binding = 2) buffer V4 { vec4 v4[]; };
+layout(binding = 3) readonly buffer G1 { float g1[]; };
+layout(binding = 3) readonly buffer G4 { vec4 g4[]; };
+layout(binding = 4) readonly buffer Norm { float norm[]; }; // [2]
 layout(push_constant) uniform Scalars
 {
     uint count;
@@ -19,12 +26,20 @@ layout(push_constant) uniform Scalars
 
 void main()
 {
-    const uint i = invocation_index();
-    if (i >= count) {
+    const uint at = 4 * invocation_index(), left = count - at;
+    const float factor = norm[1];
+    if (at >= count) {
         return;
     }
-    const float gradient = g[i] * norm[1];
-    m[i] = beta1 * m[i] + rest1 * gradient;
-    v[i] = beta2 * v[i] + rest2 * gradient * gradient;
-    p[i] = p[i] * (1.0 - decay) - step * m[i] / (sqrt(v[i]) * root_correction + eps);
+    LOAD_QUAD(parameter, p, at, left)
+    LOAD_QUAD(mean, m, at, left)
+    LOAD_QUAD(variance, v, at, left)
+    LOAD_QUAD(gradient, g, at, left)
+    gradient *= factor;
+    mean = beta1 * mean + rest1 * gradient;
+    variance = beta2 * variance + rest2 * gradient * gradient;
+    parameter = parameter * (1.0 - decay) - step * mean / (sqrt(variance) * root_correction + eps);
+    STORE_QUAD(p, at, left, parameter)
+    STORE_QUAD(m, at, left, mean)
+    STORE_QUAD(v, at, left, variance)
 }

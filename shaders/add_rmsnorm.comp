@@ -2,15 +2,11 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x_id = 2) in;
-#define WORKERS gl_WorkGroupSize.x
-#include "grid.glsl"
-#include "reduce.glsl"
-#include "quad.glsl"
-#include "weight.glsl"
-
 layout(constant_id = 0) const uint STORED = 0; // the type of the weights
-layout(constant_id = 1) const uint QUADS = 0;  // 1: cols is a multiple of 4
+#include "row.glsl"
+#include "reduce.glsl"
+#include "weight_quad.glsl"
+
 layout(binding = 0) buffer Y1 { float y1[]; }; // [rows, cols]
 layout(binding = 0) buffer Y4 { vec4 y4[]; };
 layout(binding = 1) readonly buffer X1 { float x1[]; }; // [rows, cols]
@@ -21,31 +17,30 @@ layout(binding = 3) writeonly buffer Norm1 { float norm1[]; }; // [rows, cols]
 layout(binding = 3) writeonly buffer Norm4 { vec4 norm4[]; };
 layout(binding = 4) writeonly buffer Rstd { float rstd[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, cols; float eps; };
-#include "norm_weight.glsl"
 
 void main()
 {
-    const uint row = workgroup_index(), me = gl_LocalInvocationID.x;
-    if (row >= rows) {
+    const uint row = workgroup_index(), begin = row * COLS;
+    if (FOLDED != 0 && row >= rows) {
         return; // the whole workgroup leaves together
     }
+    vec4 held[EACH];
     float squares = 0;
-    for (uint c = 4 * me; c < cols; c += 4 * WORKERS) {
-        const uint at = row * cols + c, left = cols - c;
-        LOAD_QUAD(sum, y, at, left)
-        LOAD_QUAD(value, x, at, left)
+    FOR_QUADS(j, c) {
+        LOAD_QUAD(sum, y, begin + c, COLS - c)
+        LOAD_QUAD(value, x, begin + c, COLS - c)
         sum += value;
-        STORE_QUAD(y, at, left, sum)
+        STORE_QUAD(y, begin + c, COLS - c, sum)
+        held[j] = sum;
         squares += dot(sum, sum);
     }
-    const float r = 1.0 / sqrt(workgroup_sum(squares) / float(cols) + eps);
-    for (uint c = 4 * me; c < cols; c += 4 * WORKERS) {
-        const uint at = row * cols + c, left = cols - c;
-        LOAD_QUAD(value, y, at, left) // which this invocation wrote
-        value *= r * norm_weights(c, cols);
-        STORE_QUAD(norm, at, left, value)
+    const float r = 1.0 / sqrt(workgroup_sum(squares) / float(COLS) + eps);
+    FOR_QUADS(j, c) {
+        LOAD_WEIGHTS(w, weight, c, COLS - c)
+        const vec4 value = held[j] * (r * w);
+        STORE_QUAD(norm, begin + c, COLS - c, value)
     }
-    if (me == 0) {
+    if (gl_LocalInvocationID.x == 0) {
         rstd[row] = r;
     }
 }

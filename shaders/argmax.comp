@@ -1,12 +1,16 @@
 // best[t] = the first index of the largest logit of row t: one workgroup a row.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#define WORKERS 128
-layout(local_size_x = WORKERS) in;
+layout(local_size_x_id = 2) in;
+#define WORKERS gl_WorkGroupSize.x
 #include "grid.glsl"
+#include "quad.glsl"
 
-layout(binding = 0) readonly buffer Logits { float logits[]; };  // [rows, vocab]
-layout(binding = 1) writeonly buffer Best { uint best[]; };      // [rows]
+layout(constant_id = 1) const uint QUADS = 0; // 1: vocab is a multiple of 4
+layout(binding = 0) readonly buffer Logits1 { float logits1[]; }; // [rows, vocab]
+layout(binding = 0) readonly buffer Logits4 { vec4 logits4[]; };
+layout(binding = 1) writeonly buffer Best { uint best[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, vocab; };
 
 shared float values[WORKERS];
@@ -16,14 +20,17 @@ void main()
 {
     const uint row = workgroup_index(), me = gl_LocalInvocationID.x;
     if (row >= rows) {
-        return;
+        return; // the whole workgroup leaves together
     }
     float largest = -1e38;
     uint at = vocab;
-    for (uint c = me; c < vocab; c += WORKERS) {
-        if (logits[row * vocab + c] > largest) {
-            largest = logits[row * vocab + c];
-            at = c;
+    for (uint c = 4 * me; c < vocab; c += 4 * WORKERS) {
+        const uint left = vocab - c;
+        LOAD_QUAD(x, logits, row * vocab + c, left)
+        [[unroll]] for (uint e = 0; e < 4; e++) {
+            const bool larger = x[e] > largest && (QUADS != 0 || e < left);
+            largest = larger ? x[e] : largest;
+            at = larger ? c + e : at;
         }
     }
     values[me] = largest;

@@ -1,13 +1,18 @@
-// y = (accumulate ? y : 0) + x * mask * scale, the mask from Philox: one invocation four elements,
-// which share one block of random words.
+// y = (accumulate ? y : 0) + x * mask * scale, the mask from Philox: one invocation a quad, which
+// shares one block of random words.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
 #include "grid.glsl"
 #include "philox.glsl"
+#include "quad.glsl"
 
-layout(binding = 0) readonly buffer X { float x[]; };
-layout(binding = 1) buffer Y { float y[]; };
+layout(constant_id = 1) const uint QUADS = 0; // 1: count is a multiple of 4
+layout(binding = 0) readonly buffer X1 { float x1[]; }; // [count]
+layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
+layout(binding = 1) buffer Y1 { float y1[]; }; // [count]
+layout(binding = 1) buffer Y4 { vec4 y4[]; };
 layout(push_constant) uniform Scalars
 {
     uint count, seed_low, seed_high, stream, drop;
@@ -17,13 +22,16 @@ layout(push_constant) uniform Scalars
 
 void main()
 {
-    const uint block = invocation_index();
-    const uvec4 words = philox(uvec4(block, 0, stream, 0), uvec2(seed_low, seed_high));
-    for (uint j = 0; j < 4; j++) {
-        const uint i = block * 4 + j;
-        if (i < count) {
-            const float kept = words[j] >= drop ? x[i] * scale : 0.0;
-            y[i] = accumulate != 0 ? y[i] + kept : kept;
-        }
+    const uint quad = invocation_index(), at = 4 * quad, left = count - at;
+    if (at >= count) {
+        return;
     }
+    const uvec4 words = philox(uvec4(quad, 0, stream, 0), uvec2(seed_low, seed_high));
+    LOAD_QUAD(value, x, at, left)
+    value = mix(vec4(0.0), value * scale, greaterThanEqual(words, uvec4(drop)));
+    if (accumulate != 0) {
+        LOAD_QUAD(before, y, at, left)
+        value += before;
+    }
+    STORE_QUAD(y, at, left, value)
 }

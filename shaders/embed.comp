@@ -1,22 +1,27 @@
-// y[T, H] = table[ids[T]]: one invocation an element.
+// y[T, H] = table[ids[T]]: one workgroup a row.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x = 128) in;
-#include "grid.glsl"
-#include "weight.glsl"
-
 layout(constant_id = 0) const uint STORED = 0; // the type of the weights
-layout(binding = 0) readonly buffer Ids { uint ids[]; };       // [rows]
-layout(binding = 1) readonly buffer Table { uint table[]; };   // [vocab, cols], stored
-layout(binding = 2) writeonly buffer Y { float y[]; };         // [rows, cols]
+#include "row.glsl"
+#include "weight_quad.glsl"
+
+layout(binding = 0) readonly buffer Ids { uint ids[]; };           // [rows]
+layout(binding = 1) readonly buffer Table1 { uint table1[]; };     // [vocab, cols], stored
+layout(binding = 1) readonly buffer Table2 { uvec2 table2[]; };
+layout(binding = 2) writeonly buffer Y1 { float y1[]; }; // [rows, cols]
+layout(binding = 2) writeonly buffer Y4 { vec4 y4[]; };
 layout(push_constant) uniform Scalars { uint rows, cols, vocab; };
 
 void main()
 {
-    const uint i = invocation_index();
-    if (i >= rows * cols) {
-        return;
+    const uint row = workgroup_index();
+    if (FOLDED != 0 && row >= rows) {
+        return; // the whole workgroup leaves together
     }
-    const uint element = ids[i / cols] * cols + i % cols;
-    y[i] = weight_value(STORED, table[weight_word(STORED, element)], element);
+    const uint from = ids[row] * COLS, to = row * COLS;
+    FOR_QUADS(j, c) {
+        LOAD_WEIGHTS(value, table, from + c, COLS - c)
+        STORE_QUAD(y, to + c, COLS - c, value)
+    }
 }

@@ -1,18 +1,25 @@
-// y[t] = x[index[t]]: one invocation an element.
+// y[t] = x[index[t]]: one workgroup a row.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x = 128) in;
-#include "grid.glsl"
+#include "row.glsl"
 
-layout(binding = 0) readonly buffer X { float x[]; };         // [source_rows, cols]
-layout(binding = 1) readonly buffer Index { uint index[]; };  // [rows]
-layout(binding = 2) writeonly buffer Y { float y[]; };        // [rows, cols]
+layout(binding = 0) readonly buffer X1 { float x1[]; }; // [source_rows, cols]
+layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
+layout(binding = 1) readonly buffer Index { uint index[]; }; // [rows]
+layout(binding = 2) writeonly buffer Y1 { float y1[]; }; // [rows, cols]
+layout(binding = 2) writeonly buffer Y4 { vec4 y4[]; };
 layout(push_constant) uniform Scalars { uint rows, cols, source_rows; };
 
 void main()
 {
-    const uint i = invocation_index();
-    if (i < rows * cols) {
-        y[i] = x[index[i / cols] * cols + i % cols];
+    const uint row = workgroup_index();
+    if (FOLDED != 0 && row >= rows) {
+        return; // the whole workgroup leaves together
+    }
+    const uint from = index[row] * COLS, to = row * COLS;
+    FOR_QUADS(j, c) {
+        LOAD_QUAD(value, x, from + c, COLS - c)
+        STORE_QUAD(y, to + c, COLS - c, value)
     }
 }

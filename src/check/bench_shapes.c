@@ -20,7 +20,7 @@ static const struct {
     {"target_rows", TOKENS}, {"positions", TOKENS}, {"gradient", 1},
     {"accumulate", 0},       {"seed_low", 42},      {"seed_high", 0},
     {"stream", 0},           {"drop", 0x19999999},  {"quads", 0},
-    {"workers", 0}, // which the registry sets
+    {"width", 0},           {"half_dim", 0},        {"folded", 0},        {"workers", 0}, // which the registry sets
 };
 
 static const struct {

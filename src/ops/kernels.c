@@ -197,10 +197,11 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
 }
 
 // A workgroup's size where only a row's sum depends on it. A driver that runs a subgroup as one CPU
-// vector pays for every step of a sum across subgroups, and gains nothing by having more of them.
+// vector pays for each subgroup that a sum goes across, but with too few of them a row needs more
+// quads an invocation than LLVM unrolls in good time (64 of them: a second).
 static uint32_t workers_of(const ts_gpu_caps *caps)
 {
-    return ts_gpu_is_simd(caps) ? caps->subgroup_size : 128;
+    return ts_gpu_is_simd(caps) ? 64 : 128;
 }
 
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,

@@ -36,7 +36,7 @@ void ts_ref_argmax(const struct ts_argmax_ref *a)
 
 void ts_ref_sum_squares(const struct ts_sum_squares_ref *a)
 {
-    size_t width = (a->count + 255u) / 256;
+    size_t width = ((size_t)a->count + 1023) / 1024 * 4;
     for (size_t piece = 0; piece < 256; piece++) {
         a->partial[piece] = 0;
         for (size_t i = piece * width; i < (piece + 1) * width && i < a->count; i++) {

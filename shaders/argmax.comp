@@ -8,6 +8,7 @@ layout(local_size_x_id = 2) in;
 #include "quad.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0; // 1: vocab is a multiple of 4
+layout(constant_id = 3) const uint FOLDED = 0; // 1: there may be more workgroups than rows
 layout(binding = 0) readonly buffer Logits1 { float logits1[]; }; // [rows, vocab]
 layout(binding = 0) readonly buffer Logits4 { vec4 logits4[]; };
 layout(binding = 1) writeonly buffer Best { uint best[]; }; // [rows]
@@ -19,7 +20,7 @@ shared uint indices[WORKERS];
 void main()
 {
     const uint row = workgroup_index(), me = gl_LocalInvocationID.x;
-    if (row >= rows) {
+    if (FOLDED != 0 && row >= rows) {
         return; // the whole workgroup leaves together
     }
     float largest = -1e38;
@@ -35,18 +36,13 @@ void main()
     }
     values[me] = largest;
     indices[me] = at;
-    for (uint half_width = WORKERS / 2; half_width > 0; half_width /= 2) {
-        barrier();
-        if (me < half_width) {
-            const uint other = me + half_width;
-            if (values[other] > values[me] ||
-                (values[other] == values[me] && indices[other] < indices[me])) {
-                values[me] = values[other];
-                indices[me] = indices[other];
-            }
-        }
+    barrier();
+    [[unroll]] for (uint i = 0; i < WORKERS; i++) {
+        const bool better = values[i] > largest || (values[i] == largest && indices[i] < at);
+        largest = better ? values[i] : largest;
+        at = better ? indices[i] : at;
     }
     if (me == 0) {
-        best[row] = min(indices[0], vocab - 1);
+        best[row] = min(at, vocab - 1);
     }
 }

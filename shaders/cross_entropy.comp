@@ -10,52 +10,69 @@ layout(local_size_x_id = 2) in;
 #include "reduce.glsl"
 #include "quad.glsl"
 
-layout(constant_id = 1) const uint QUADS = 0;  // 1: vocab is a multiple of 4
+layout(constant_id = 1) const uint QUADS = 0;  // 1: vocab is a multiple of 8
+layout(constant_id = 3) const uint FOLDED = 0; // 1: there may be more workgroups than rows
 layout(binding = 0) buffer Logits1 { float logits1[]; }; // [rows, vocab]
 layout(binding = 0) buffer Logits4 { vec4 logits4[]; };
-layout(binding = 1) readonly buffer Label { uint label[]; };  // [rows]
-layout(binding = 2) writeonly buffer Loss { float loss[]; };  // [rows]
+layout(binding = 1) readonly buffer Label { uint label[]; }; // [rows]
+layout(binding = 2) writeonly buffer Loss { float loss[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, vocab, gradient; float gradient_scale; };
 
-// Which elements of a quad belong to the row.
-bvec4 inside(uint left)
+// A quad of which only the first `left` elements belong to the row: the others do not count.
+vec4 inside(vec4 x, uint left)
 {
-    return lessThan(uvec4(0, 1, 2, 3), uvec4(left));
+    return mix(vec4(-1e30), x, lessThan(uvec4(0, 1, 2, 3), uvec4(left)));
+}
+
+float largest_of(vec4 x)
+{
+    return max(max(x.x, x.y), max(x.z, x.w));
+}
+
+// gradient_scale * (softmax - one-hot) of the quad from column c on.
+vec4 gradient_of(vec4 x, uint c, float largest, float factor, uint target)
+{
+    const bvec4 is_target = equal(c + uvec4(0, 1, 2, 3), uvec4(target));
+    return factor * exp(x - largest) - mix(vec4(0.0), vec4(gradient_scale), is_target);
 }
 
 void main()
 {
-    const uint row = workgroup_index(), me = gl_LocalInvocationID.x;
-    if (row >= rows) {
+    const uint row = workgroup_index(), me = gl_LocalInvocationID.x, begin = row * vocab;
+    if (FOLDED != 0 && row >= rows) {
         return; // the whole workgroup leaves together
     }
     const uint target = label[row];
-    float mine = -1e30, sum = 0, chosen = 0;
-    for (uint c = 4 * me; c < vocab; c += 4 * WORKERS) {
-        const uint left = vocab - c;
-        LOAD_QUAD(x, logits, row * vocab + c, left)
-        x = mix(vec4(-1e30), x, inside(left));
-        const float most = max(max(max(x.x, x.y), max(x.z, x.w)), mine);
-        const vec4 powers = exp(x - most);
-        sum = sum * exp(mine - most) + dot(powers, vec4(1.0));
+    const float chosen = logits1[begin + target];
+    float mine = -1e30, sum = 0;
+    for (uint c = 8 * me; c < vocab; c += 8 * WORKERS) {
+        const uint left = vocab - c, behind = max(left, 4) - 4;
+        LOAD_QUAD(x, logits, begin + c, left)
+        LOAD_QUAD(z, logits, begin + c + 4, behind)
+        if (QUADS == 0) {
+            x = inside(x, left);
+            z = inside(z, behind);
+        }
+        const float most = max(largest_of(max(x, z)), mine);
+        sum = sum * exp(mine - most) + dot(exp(x - most) + exp(z - most), vec4(1.0));
         mine = most;
-        chosen += dot(mix(vec4(0.0), x, equal(c + uvec4(0, 1, 2, 3), uvec4(target))), vec4(1.0));
     }
     const float largest = workgroup_max(mine);
     const float total = workgroup_sum(sum * exp(mine - largest));
-    chosen = workgroup_sum(chosen); // one invocation met it
     if (me == 0) {
         loss[row] = largest + log(total) - chosen;
     }
     if (gradient == 0) {
         return;
     }
-    for (uint c = 4 * me; c < vocab; c += 4 * WORKERS) {
-        const uint left = vocab - c;
-        LOAD_QUAD(x, logits, row * vocab + c, left)
-        x = exp(x - largest) / total;
-        x -= mix(vec4(0.0), vec4(1.0), equal(c + uvec4(0, 1, 2, 3), uvec4(target)));
-        x *= gradient_scale;
-        STORE_QUAD(logits, row * vocab + c, left, x)
+    const float factor = gradient_scale / total;
+    for (uint c = 8 * me; c < vocab; c += 8 * WORKERS) {
+        const uint left = vocab - c, behind = max(left, 4) - 4;
+        LOAD_QUAD(x, logits, begin + c, left)
+        LOAD_QUAD(z, logits, begin + c + 4, behind)
+        x = gradient_of(x, c, largest, factor, target);
+        z = gradient_of(z, c + 4, largest, factor, target);
+        STORE_QUAD(logits, begin + c, left, x)
+        STORE_QUAD(logits, begin + c + 4, behind, z)
     }
 }

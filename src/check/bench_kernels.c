@@ -119,8 +119,9 @@ static void count_work(const struct timed *timed, const uint64_t *elements, ts_b
     for (uint32_t b = 0; info->buffers[b].name != NULL; b++) {
         ts_access access = info->buffers[b].access;
         uint32_t times = access == TS_READ_WRITE ? 2 : 1;
-        if (timed->kernel == TS_KERNEL_scatter_rows) {
-            times = 1; // what it does not write it leaves alone
+        if (timed->kernel == TS_KERNEL_scatter_rows || field(timed, "accumulate") == 0) {
+            times =
+                1; // what it does not write it leaves alone; what it does not add to is not read
         }
         row->bytes += times * touched(timed, &info->buffers[b], elements[b]) *
                       (double)ts_dtype_bytes(timed->dispatch.views[b].dtype);

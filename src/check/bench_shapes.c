@@ -14,13 +14,30 @@ static const struct {
     const char *name;
     uint32_t value;
 } usual[] = {
-    {"rows", TOKENS},        {"cols", HIDDEN},      {"count", TOKENS *HIDDEN},
-    {"heads", 32},           {"kv_heads", 4},       {"dim", 64},
-    {"vocab", 32000},        {"kv_rows", TOKENS},   {"source_rows", TOKENS},
-    {"target_rows", TOKENS}, {"positions", TOKENS}, {"gradient", 1},
-    {"accumulate", 0},       {"seed_low", 42},      {"seed_high", 0},
-    {"stream", 0},           {"drop", 0x19999999},  {"quads", 0},
-    {"width", 0},           {"half_dim", 0},        {"folded", 0},        {"workers", 0}, // which the registry sets
+    {"rows", TOKENS},
+    {"cols", HIDDEN},
+    {"count", TOKENS *HIDDEN},
+    {"heads", 32},
+    {"kv_heads", 4},
+    {"dim", 64},
+    {"vocab", 32000},
+    {"kv_rows", TOKENS},
+    {"source_rows", TOKENS},
+    {"target_rows", TOKENS},
+    {"positions", TOKENS},
+    {"gradient", 1},
+    {"accumulate", 0},
+    {"seed_low", 42},
+    {"seed_high", 0},
+    {"stream", 0},
+    {"drop", 0x19999999},
+    {"quads", 0},
+    {"width", 0},
+    {"octets", 0},
+    {"holders", 0},
+    {"half_dim", 0},
+    {"folded", 0},
+    {"workers", 0}, // which the registry sets
 };
 
 static const struct {

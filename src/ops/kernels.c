@@ -197,11 +197,15 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
 }
 
 // A workgroup's size where only a row's sum depends on it. A driver that runs a subgroup as one CPU
-// vector pays for each subgroup that a sum goes across, but with too few of them a row needs more
-// quads an invocation than LLVM unrolls in good time (64 of them: a second).
-static uint32_t workers_of(const ts_gpu_caps *caps)
+// vector runs one after the other: those that walk a long row had better be alone and walk it in
+// one go. Those that hold a short one are a few: LLVM takes a second to unroll 64 quads an
+// invocation.
+static void set_workgroup(const ts_gpu_caps *caps, const char *name, uint32_t *size)
 {
-    return ts_gpu_is_simd(caps) ? 64 : 128;
+    bool walk = strcmp(name, "workers") == 0, hold = strcmp(name, "holders") == 0;
+    if ((walk || hold) && *size == 0) {
+        *size = !ts_gpu_is_simd(caps) ? 128 : hold ? 64 : caps->subgroup_size;
+    }
 }
 
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
@@ -223,10 +227,9 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
         if (field->kind == 'c' && strcmp(field->name, "subgroup_size") == 0) {
             dispatch->pipeline.subgroup_size = dispatch->pipeline.constants[constants];
         }
-        if (field->kind == 'c' && strcmp(field->name, "workers") == 0 &&
-            dispatch->pipeline.constants[constants] == 0) {
-            dispatch->pipeline.constants[constants] =
-                workers_of(ts_gpu_capabilities(ts_recorder_gpu(recorder)));
+        if (field->kind == 'c') {
+            set_workgroup(ts_gpu_capabilities(ts_recorder_gpu(recorder)), field->name,
+                          &dispatch->pipeline.constants[constants]);
         }
         *(field->kind == 'c' ? &constants : &dispatch->push_count) += 1;
     }

@@ -41,6 +41,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
         {"workers", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: as suits the device
+        {"holders", {0, 0, 0, 64, 64, 128, 128, 0}},
         {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
         {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
         {"stream", {0, 1, 2, 3, 4, 5, 6, 7}},

@@ -70,3 +70,40 @@ ParameterizedTest(int *kernel, kernels, against_mirror)
     ts_gpu_close(mirror);
     test_gpu_close(gpu);
 }
+
+static void set_field(ts_trial *trial, const char *name, uint32_t value)
+{
+    uint32_t *place = ts_trial_field(trial, name);
+    if (place != NULL) {
+        *place = value;
+    }
+}
+
+// More rows than a device must allow workgroups in one dimension: the grid is folded, and the
+// workgroups that come over it keep away.
+Test(kernels, rows_beyond_a_grid)
+{
+    enum { ROWS = 65537 };
+    ts_gpu *gpu = test_gpu_open(), *mirror = NULL;
+    uint32_t tested = 0;
+    MUST(ts_gpu_open_mirror(&mirror, err));
+    for (int k = 0; k < TS_KERNEL_COUNT; k++) {
+        ts_trial trial = {.kernel = (ts_kernel)k, .random = 7};
+        if (ts_trial_field(&trial, "folded") == NULL) {
+            continue;
+        }
+        ts_trial_draw(ts_gpu_capabilities(gpu), &trial);
+        set_field(&trial, "rows", ROWS);
+        set_field(&trial, "target_rows", ROWS);
+        set_field(&trial, "cols", 5);
+        set_field(&trial, "vocab", 5);
+        set_field(&trial, "heads", 1);
+        set_field(&trial, "kv_heads", 1);
+        set_field(&trial, "dim", 6);
+        test_shape(&trial, ROWS, gpu, mirror);
+        tested++;
+    }
+    cr_assert_gt(tested, 0);
+    ts_gpu_close(mirror);
+    test_gpu_close(gpu);
+}

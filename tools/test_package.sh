@@ -5,7 +5,8 @@
 #   tools/test_package.sh --root DIR ...      and in other systems' root folders, which stay as they
 #                                             are: each is covered by an overlay that is thrown away
 #   tools/test_package.sh --suite NAME ...    and in roots that debootstrap makes in build/roots
-#                                             (bookworm, trixie, jammy: Ubuntu's need its keyring)
+#                                             (bookworm, trixie, jammy: Ubuntu's need its keyring,
+#                                             or UBUNTU_KEYRING=FILE)
 #
 # In a root the .tar.gz must run with nothing installed, and the .deb with what apt finds for it.
 # Roots need root (chroot, mounts) and a network. BUILD names another build folder. Prints a line a
@@ -291,14 +292,22 @@ run_in() {
 
 # The root folder of a Debian or Ubuntu release, made on first use.
 suite_root() {
-    local suite=$1 root=$PWD/build/roots/$1 components=main
+    local suite=$1 root=$PWD/build/roots/$1 options=(--components=main) keyring
     case $suite in
-    jammy | noble | questing) components=main,universe ;;
+    jammy | noble | questing)
+        keyring=${UBUNTU_KEYRING:-/usr/share/keyrings/ubuntu-archive-keyring.gpg}
+        if [[ ! -f $keyring ]]; then
+            echo "$keyring is not here: Debian 13's package ubuntu-keyring has it" \
+                "(UBUNTU_KEYRING names another place)" >&2
+            return 1
+        fi
+        options=("--components=main,universe" "--keyring=$keyring")
+        ;;
     esac
     if [[ ! -e $root/.made ]]; then
         rm -rf "$root"
         mkdir -p "$root"
-        debootstrap --variant=minbase --force-check-gpg --components="$components" "$suite" \
+        debootstrap --variant=minbase --force-check-gpg "${options[@]}" "$suite" \
             "$root" >"$root.log" 2>&1 || { tail -n 3 "$root.log" >&2; return 1; }
         touch "$root/.made"
     fi

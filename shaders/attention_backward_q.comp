@@ -1,5 +1,6 @@
-// dq = scale * sum over keys of p (dout.v - delta) k, p = exp(scale q.k - lse): one invocation
-// holds PER_LANE query rows of one head, numbered and walking the keys as in attention.comp.
+// delta = dout.o, which attention_backward_kv takes too, and dq = scale * sum over keys of
+// p (dout.v - delta) k with p = exp(scale q.k - lse): one invocation holds PER_LANE query rows of one
+// head, numbered and walking the keys as in attention.comp.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -18,9 +19,10 @@ layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_head
 layout(binding = 2) readonly buffer V { vec4 v[]; };           // [rows, kv_heads, dim]
 layout(binding = 3) readonly buffer Dout { vec4 dout[]; };     // [rows, heads, dim]
 layout(binding = 4) readonly buffer Lse { float lse[]; };      // [rows, heads]
-layout(binding = 5) readonly buffer Delta { float delta[]; };  // [rows, heads]
+layout(binding = 5) readonly buffer O { vec4 o[]; };           // [rows, heads, dim]
 layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
 layout(binding = 7) writeonly buffer Dq { vec4 dq[]; };        // [rows, heads, dim]
+layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
 shared uint from, to; // the keys that some row of this workgroup sees
@@ -53,12 +55,14 @@ void main()
     float my_lse[PER_LANE], my_delta[PER_LANE];
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         my_lse[r] = lse[place[r]];
-        my_delta[r] = delta[place[r]];
+        vec4 products = vec4(0);
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             query[r * QUADS + d] = scale * q[place[r] * (DIM / 4) + PART(d)];
             grad[r * QUADS + d] = dout[place[r] * (DIM / 4) + PART(d)];
+            products += grad[r * QUADS + d] * o[place[r] * (DIM / 4) + PART(d)];
             sum[r * QUADS + d] = vec4(0);
         }
+        my_delta[r] = split_sum(products.x + products.y + products.z + products.w);
     }
     const uint end = to; // read once
     for (uint j = from; j <= end; j++) {
@@ -85,6 +89,9 @@ void main()
     }
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         if (begin + r * LANES < rows * group) {
+            if (PART(0) == 0) {
+                delta[place[r]] = my_delta[r];
+            }
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
                 dq[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d];
             }

@@ -21,9 +21,10 @@ layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_head
 layout(binding = 2) readonly buffer V { vec4 v[]; };           // [rows, kv_heads, dim]
 layout(binding = 3) readonly buffer Dout { vec4 dout[]; };     // [rows, heads, dim]
 layout(binding = 4) readonly buffer Lse { float lse[]; };      // [rows, heads]
-layout(binding = 5) readonly buffer Delta { float delta[]; };  // [rows, heads]
+layout(binding = 5) readonly buffer O { vec4 o[]; };           // [rows, heads, dim]
 layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
 layout(binding = 7) writeonly buffer Dq { vec4 dq[]; };        // [rows, heads, dim]
+layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
 void main()
@@ -42,12 +43,13 @@ void main()
         my_row[r] = index / group;
         my_first[r] = first[my_row[r]];
         my_lse[r] = lse[place[r]];
-        my_delta[r] = delta[place[r]];
+        my_delta[r] = 0;
         from = min(from, my_first[r]);
         to = max(to, my_row[r]);
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             query[r * QUADS + d] = scale * q[place[r] * QUADS + d];
             grad[r * QUADS + d] = dout[place[r] * QUADS + d];
+            my_delta[r] += dot(grad[r * QUADS + d], o[place[r] * QUADS + d]);
             sum[r * QUADS + d] = vec4(0);
         }
     }
@@ -86,6 +88,7 @@ void main()
     }
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         if (begin + r * LANES < rows * group) {
+            delta[place[r]] = my_delta[r];
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
                 dq[place[r] * QUADS + d] = sum[r * QUADS + d];
             }

@@ -86,7 +86,7 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     }
 }
 
-// pass->dq from pass->dout and pass->delta
+// pass->dq and pass->delta from pass->dout
 static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_model_config *config = &pass->model->config;
@@ -97,9 +97,10 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .v = state->v,
         .dout = pass->dout,
         .lse = state->lse,
-        .delta = pass->delta,
+        .o = state->o,
         .first = pass->io.first,
         .dq = pass->dq,
+        .delta = pass->delta,
         .rows = rows,
         .heads = config->heads,
         .kv_heads = config->kv_heads,
@@ -109,7 +110,7 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     ts_attend_backward_q(pass->model->recorder, &args);
 }
 
-// pass->dk and dv, likewise
+// pass->dk and dv from pass->dout and pass->delta
 static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_model_config *config = &pass->model->config;
@@ -133,21 +134,6 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     ts_attend_backward_kv(pass->model->recorder, &args);
 }
 
-static void attention_kernels_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
-{
-    const ts_model_config *config = &pass->model->config;
-    ts_layer_state *state = &pass->layers[layer];
-    ts_attention_delta(pass->model->recorder,
-                       &(struct ts_attention_delta_args){.o = state->o,
-                                                         .dout = pass->dout,
-                                                         .delta = pass->delta,
-                                                         .rows = rows,
-                                                         .heads = config->heads,
-                                                         .dim = config->head_dim});
-    queries_backward(pass, layer, rows);
-    keys_backward(pass, layer, rows);
-}
-
 static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
 {
     ts_model *model = pass->model;
@@ -156,7 +142,8 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
     ts_view weight = model->layers[layer].input_norm;
 
     linear_backward(pass, layer, TS_MODULE_O, rows, state->o, pass->dx, pass->dout, false);
-    attention_kernels_backward(pass, layer, rows);
+    queries_backward(pass, layer, rows);
+    keys_backward(pass, layer, rows);
     ts_pass_rope(pass, rows, -1, pass->dq, pass->dk);
     if (ts_pass_adapts(pass, QKV)) {
         norm_again(pass, rows, state->x, weight, state->rstd1);

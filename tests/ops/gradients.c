@@ -187,16 +187,15 @@ static double attention_loss(void *user)
 
 static void attention_backward(struct attention_case *c)
 {
-    ts_ref_attention_delta(&(struct ts_attention_delta_ref){
-        .o = c->o, .dout = c->w, .delta = c->delta, .rows = T, .heads = Q_HEADS, .dim = D});
     ts_ref_attention_backward_q(&(struct ts_attention_backward_q_ref){.q = c->q,
                                                                       .k = c->k,
                                                                       .v = c->v,
                                                                       .dout = c->w,
                                                                       .lse = c->lse,
-                                                                      .delta = c->delta,
+                                                                      .o = c->o,
                                                                       .first = c->first,
                                                                       .dq = c->dq,
+                                                                      .delta = c->delta,
                                                                       .rows = T,
                                                                       .heads = Q_HEADS,
                                                                       .kv_heads = KV_HEADS,

@@ -61,19 +61,13 @@ void ts_ref_attention_decode(const struct ts_attention_decode_ref *a)
     }
 }
 
-void ts_ref_attention_delta(const struct ts_attention_delta_ref *a)
-{
-    for (size_t i = 0; i < (size_t)a->rows * a->heads; i++) {
-        a->delta[i] = dot(a->o + i * a->dim, a->dout + i * a->dim, a->dim);
-    }
-}
-
 void ts_ref_attention_backward_q(const struct ts_attention_backward_q_ref *a)
 {
     size_t group = a->heads / a->kv_heads, dim = a->dim;
     for (size_t t = 0; t < a->rows; t++) {
         for (size_t head = 0; head < a->heads; head++) {
             size_t i = t * a->heads + head;
+            a->delta[i] = dot(a->o + i * dim, a->dout + i * dim, dim);
             for (size_t d = 0; d < dim; d++) {
                 a->dq[i * dim + d] = 0;
             }

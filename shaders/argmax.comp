@@ -36,13 +36,18 @@ void main()
     }
     values[me] = largest;
     indices[me] = at;
-    barrier();
-    [[unroll]] for (uint i = 0; i < WORKERS; i++) {
-        const bool better = values[i] > largest || (values[i] == largest && indices[i] < at);
-        largest = better ? values[i] : largest;
-        at = better ? indices[i] : at;
+    for (uint half_width = WORKERS / 2; half_width > 0; half_width /= 2) {
+        barrier();
+        if (me < half_width) {
+            const uint other = me + half_width;
+            if (values[other] > values[me] ||
+                (values[other] == values[me] && indices[other] < indices[me])) {
+                values[me] = values[other];
+                indices[me] = indices[other];
+            }
+        }
     }
     if (me == 0) {
-        best[row] = min(at, vocab - 1);
+        best[row] = min(indices[0], vocab - 1);
     }
 }

@@ -38,6 +38,9 @@ ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder,
     ts_status status = TS_OK;
     double shortest_s = run->params->shortest_s;
     uint32_t times = 1;
+    ts_bench_result *peaks = run->result;
+    const double flops = peaks->flops_per_second, bytes = peaks->bytes_per_second;
+    peaks->flops_per_second = peaks->bytes_per_second = 0; // until then: of this row alone
     row->seconds = INFINITY;
     for (uint32_t round = 0; round <= run->params->rounds; round++) {
         TS_TRY(ts_bench_again_peaks(run, err));
@@ -53,6 +56,10 @@ ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder,
         times = seconds < shortest_s ? (uint32_t)ceil(shortest_s / seconds) : 1;
     }
 out:
+    row->flops_per_second = peaks->flops_per_second;
+    row->bytes_per_second = peaks->bytes_per_second;
+    peaks->flops_per_second = fmax(flops, peaks->flops_per_second);
+    peaks->bytes_per_second = fmax(bytes, peaks->bytes_per_second);
     return status;
 }
 
@@ -61,14 +68,26 @@ double ts_bench_flops(const ts_bench_row *row)
     return row->product_flops + row->flops;
 }
 
+static double bytes_peak(const ts_bench_result *result, const ts_bench_row *row)
+{
+    return row->bytes_per_second > 0 ? row->bytes_per_second : result->bytes_per_second;
+}
+
+double ts_bench_bytes_s(const ts_bench_result *result, const ts_bench_row *row)
+{
+    return row->bytes / bytes_peak(result, row);
+}
+
 double ts_bench_floor_s(const ts_bench_result *result, const ts_bench_row *row)
 {
-    double product_peak = result->matrix_flops_per_second > 0 ? result->matrix_flops_per_second
-                                                              : result->flops_per_second;
+    double flops_peak =
+        row->flops_per_second > 0 ? row->flops_per_second : result->flops_per_second;
+    double product_peak =
+        result->matrix_flops_per_second > 0 ? result->matrix_flops_per_second : flops_peak;
     double products_s = row->product_flops / product_peak;
-    double others_s = row->flops / result->flops_per_second;
-    double bytes_s = row->bytes / result->bytes_per_second;
-    double weights_s = row->weight_bytes / result->bytes_per_second;
+    double others_s = row->flops / flops_peak;
+    double bytes_s = ts_bench_bytes_s(result, row);
+    double weights_s = row->weight_bytes / bytes_peak(result, row);
     return row->kind == TS_BENCH_PASS ? fmax(products_s, weights_s) + others_s + bytes_s
                                       : fmax(products_s + others_s, bytes_s);
 }

@@ -35,6 +35,8 @@ typedef struct ts_bench_row {
     double bytes;         // of every other operand, read or written once each
     uint32_t tokens;      // of a pass
     bool left_out;        // a pass that would have taken too long
+    // The best that the probes reached between this row's own timings; 0: it was not timed.
+    double flops_per_second, bytes_per_second;
 } ts_bench_row;
 
 typedef struct ts_bench_result {
@@ -51,11 +53,13 @@ typedef struct ts_bench_result {
 
 ts_status ts_bench(ts_gpu *gpu, const ts_bench_params *params, ts_bench_result *out, ts_error *err);
 
-// The shortest that a row's run could take at the measured peaks. Of a product or kernel the longer
-// of arithmetic and memory; of a pass the sum over its operations: products (weights read once, or
-// multiplied with), attention, and all operands of norms, rotations, activations and additions
-// read and written once.
+// The shortest that a row's run could take at the peaks measured beside it. Of a product or kernel
+// the longer of arithmetic and memory; of a pass the sum over its operations: products (weights
+// read once, or multiplied with), attention, and all operands of norms, rotations, activations and
+// additions read and written once.
 double ts_bench_floor_s(const ts_bench_result *result, const ts_bench_row *row);
+// Of that what its bytes alone would take.
+double ts_bench_bytes_s(const ts_bench_result *result, const ts_bench_row *row);
 double ts_bench_flops(const ts_bench_row *row); // all of them
 
 // The shape at which `kernel` is timed: scalars and constants of `out`, and which shader. For gemm

@@ -62,7 +62,7 @@ static void print_kernels(const ts_bench_result *result)
         printf("%-36s %11.3f %9.2f %8.2f %8.1f%%  %s\n", row->name, row->seconds * 1e3,
                ts_bench_flops(row) / row->seconds * 1e-9, row->bytes / row->seconds * 1e-9,
                100 * floor_s / row->seconds,
-               floor_s > row->bytes / result->bytes_per_second ? "arithmetic" : "memory");
+               floor_s > ts_bench_bytes_s(result, row) ? "arithmetic" : "memory");
     }
 }
 

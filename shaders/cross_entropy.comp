@@ -43,7 +43,6 @@ void main()
         return; // the whole workgroup leaves together
     }
     const uint target = label[row];
-    const float chosen = logits1[begin + target];
     float mine = -1e30, sum = 0;
     for (uint c = 8 * me; c < vocab; c += 8 * WORKERS) {
         const uint left = vocab - c, behind = max(left, 4) - 4;
@@ -59,8 +58,8 @@ void main()
     }
     const float largest = workgroup_max(mine);
     const float total = workgroup_sum(sum * exp(mine - largest));
-    if (me == 0) {
-        loss[row] = largest + log(total) - chosen;
+    if (me == target / 8 % WORKERS) { // who alone will write over the label's logit
+        loss[row] = largest + log(total) - logits1[begin + target];
     }
     if (gradient == 0) {
         return;

@@ -50,6 +50,8 @@ void main()
         barrier(); // the query is there; the last chunk's scores are used
         for (uint j = me; j < count; j += WORKERS) {
             const uint key = ((from + j) * kv_heads + kv_head) * QUADS;
+            // RADV takes up to 120 registers to have all of a key on its way at once, where that leaves
+            // eight waves; on Polaris it takes 48 and has five.
             vec4 products = vec4(0);
             for (uint d = 0; d < QUADS; d++) {
                 products += query[d] * k[key + d];

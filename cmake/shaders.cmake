@@ -51,6 +51,10 @@ foreach(file IN LISTS shader_files)
     else()
         tinysft_shader(${name} ${file})
     endif()
+    file(STRINGS ${file} widens REGEX "ifdef WIDE") # loads of 64-bit words
+    if(widens)
+        tinysft_shader(${name}_wide ${file} -DWIDE)
+    endif()
     file(STRINGS ${file} splits REGEX "ifdef SPLIT") # shaders/include/split.glsl
     if(splits)
         tinysft_shader(${name}_split ${file} -DSPLIT=8)

@@ -5,8 +5,6 @@
 
 #include <assert.h>
 
-enum { GEMM_VEC, GEMM_SIMD, GEMV, GEMV_SIMD }; // the shaders of the row, in its order
-
 // Whether 64 rows a tile beat 32: they take 1.72 times as long (measured on llvmpipe), and a driver
 // needs seconds to compile them, which only a large weight pays back.
 static bool is_worth_tall_tiles(const struct ts_gemm_args *args)
@@ -57,7 +55,7 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
         (simd && !caps->has_int64) || ts_gpu_leaves_out(caps, simd ? "gemv_simd" : "gemv")) {
         return false;
     }
-    args->shader = simd ? GEMV_SIMD : GEMV;
+    args->shader = simd ? TS_GEMV_SIMD : TS_GEMV;
     args->local_size = local_size;
     args->tile_m = args->m;
     args->tile_5 = args->tile_n = !simd ? 4 : args->m == 1 ? 2 * local_size : local_size;
@@ -72,15 +70,16 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     if (choose_gemv(caps, args)) {
         return;
     }
-    if (ts_gpu_is_simd(caps) && !ts_gpu_leaves_out(caps, "gemm_simd")) {
-        args->shader = GEMM_SIMD;
+    bool wide = caps->has_int64 && !ts_gpu_leaves_out(caps, "gemm_simd_wide");
+    if (ts_gpu_is_simd(caps) && (wide || !ts_gpu_leaves_out(caps, "gemm_simd"))) {
+        args->shader = wide ? TS_GEMM_SIMD_WIDE : TS_GEMM_SIMD;
         args->local_size = caps->subgroup_size;
         args->k_step = 8;
         choose_simd_tile(args);
         args->tile_n = args->tile_5 * args->local_size;
     } else {
         args->aligned = is_aligned(args, 4);
-        args->shader = GEMM_VEC;
+        args->shader = TS_GEMM_VEC;
         // Where 256 invocations do not fit, 128, each with as many sums, on half a tile.
         args->local_size = caps->max_invocations >= 256 ? 256 : 128;
         args->tile_m = 64;
@@ -115,11 +114,11 @@ void ts_matmul(ts_recorder *recorder, const ts_product *p)
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     const char *const *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
     ts_gemm_choose(caps, p->layout, &args);
-    if (!ts_gpu_leaves_out(caps, shaders[GEMM_SIMD])) { // what was measured does not know of it
+    if (!ts_gpu_leaves_out(caps, shaders[TS_GEMM_SIMD])) { // what was measured does not know of it
         ts_tune_gemm(recorder, &args);
     }
     ts_gemm(recorder, &args);
-    while (args.shader != GEMM_VEC && ts_recorder_leaves_out(recorder, shaders[args.shader])) {
+    while (args.shader != TS_GEMM_VEC && ts_recorder_leaves_out(recorder, shaders[args.shader])) {
         ts_gemm_choose(caps, p->layout, &args);
         ts_gemm(recorder, &args);
     }

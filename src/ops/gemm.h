@@ -61,6 +61,9 @@ typedef struct ts_rounding {
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding,
                        const ts_product *product);
 
+// The shaders of the kernel `gemm`, in its order.
+enum { TS_GEMM_VEC, TS_GEMM_SIMD, TS_GEMM_SIMD_WIDE, TS_GEMV, TS_GEMV_SIMD };
+
 // The choice itself: fills shader and constants of `args`, whose scalars and b are set.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
 void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,

@@ -100,7 +100,7 @@ bool ts_trial_can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps
     const char *name = ts_kernels[kernel].shaders[shader];
     ts_gpu_caps as_cpu = *caps;
     as_cpu.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
-    if (same(name, "gemv_simd")) {
+    if (same(name, "gemm_simd_wide") || same(name, "gemv_simd")) {
         return ts_gpu_is_simd(&as_cpu) && caps->has_int64;
     }
     if (strstr(name, "_simd") != NULL) {
@@ -168,7 +168,8 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
     uint32_t gap = pick(state, 3) * 2, shader = trial->shader;
-    if (strstr(shader_of(trial), "gemv") != NULL) {
+    bool few = strstr(shader_of(trial), "gemv") != NULL;
+    if (few) {
         layout = TS_NT; // few rows, and k long enough to be shared
         push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
         push[2] += 512;
@@ -176,8 +177,13 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     push[3] = (layout == TS_TN ? push[0] : push[2]) + gap;
     push[4] = (layout == TS_NT ? push[2] : push[1]) + gap;
     push[5] = push[1] + gap;
-    push[8] *= layout != TS_TN;     // which takes no extra pair
-    asked->has_int64 &= shader > 1; // without it one row is gemm_simd's too
+    push[8] *= layout != TS_TN; // which takes no extra pair
+    if (!few) {                 // one row is the others' too
+        asked->left_out[0] = "gemv", asked->left_out[1] = "gemv_simd";
+    }
+    if (shader == TS_GEMM_SIMD) {
+        asked->left_out[2] = "gemm_simd_wide";
+    }
     ts_trial_choose(asked, (ts_layout)layout, trial);
     assert(trial->shader == shader);
     (void)shader;

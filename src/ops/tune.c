@@ -390,7 +390,7 @@ void ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args)
 {
     ts_gpu *gpu = ts_recorder_gpu(recorder);
     struct settled *settled;
-    if (args->shader > TS_FAMILY_SIMD || !is_worth_it(gpu, args->layout, args->n, args->k) ||
+    if (args->shader > TS_GEMM_SIMD_WIDE || !is_worth_it(gpu, args->layout, args->n, args->k) ||
         (settled = settled_of(gpu)) == NULL) {
         return;
     }

@@ -11,7 +11,7 @@
 
 enum { TS_TILES = 8 };
 
-// The first two number gemm's shaders that have tiles.
+// Shaders whose tiles are alike.
 typedef enum ts_family { TS_FAMILY_VEC, TS_FAMILY_SIMD, TS_FAMILY_CM } ts_family;
 
 // A shader for matrix products and its tile.

@@ -10,7 +10,7 @@ void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE
     uint32_t rows = tile->rows, columns = 1;
     switch (tile->family) {
     case TS_FAMILY_SIMD:
-        snprintf(out, TS_TILE_NAME_BYTES, "simd %ux%u", tile->m, tile->n);
+        snprintf(out, TS_TILE_NAME_BYTES, "simd %ux%ux%u", tile->m, tile->n, tile->k);
         return;
     case TS_FAMILY_VEC:
         columns = tile->m * tile->n / (tile->local_size * rows);
@@ -25,8 +25,8 @@ void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE
 
 static bool same_tile(const ts_tile *a, const ts_tile *b)
 {
-    return a->family == b->family && a->m == b->m && a->n == b->n && a->rows == b->rows &&
-           a->local_size == b->local_size;
+    return a->family == b->family && a->m == b->m && a->n == b->n && a->k == b->k &&
+           a->rows == b->rows && a->local_size == b->local_size;
 }
 
 // Adds a tile that is not there yet.
@@ -52,8 +52,10 @@ static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, c
 
 static uint32_t simd_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
 {
-    // Rows, columns of a lane. A tile of fewer rows wastes less where m is no multiple.
-    static const uint32_t shapes[][2] = {{64, 16}, {32, 16}, {24, 16}, {16, 16}, {8, 16}};
+    // Rows, columns of a lane, step of k. A tile of fewer rows wastes less where m is no multiple;
+    // a longer step gains 9 % on Mesa 26 and loses 6 % on Mesa 22.3.
+    static const uint32_t shapes[][3] = {{64, 16, 8}, {32, 16, 16}, {32, 16, 8},
+                                         {24, 16, 8}, {16, 16, 8},  {8, 16, 8}};
     uint32_t count = 1;
     for (size_t i = 0; i < TS_COUNT(shapes); i++) {
         if (shapes[i][0] <= ts_align_up(args->m, shapes[i][0] > 32 ? 32 : 8)) {
@@ -61,6 +63,7 @@ static uint32_t simd_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *a
                         (ts_tile){.family = TS_FAMILY_SIMD,
                                   .m = shapes[i][0],
                                   .n = shapes[i][1] * caps->subgroup_size,
+                                  .k = shapes[i][2],
                                   .local_size = caps->subgroup_size});
         }
     }
@@ -92,6 +95,7 @@ uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *
     out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
                        .m = args->tile_m,
                        .n = args->tile_n,
+                       .k = simd ? args->k_step : 0,
                        .rows = args->rows,
                        .local_size = args->local_size};
     return simd ? simd_tiles(caps, args, out) : vec_tiles(caps, args, out);
@@ -104,6 +108,7 @@ void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
     args->tile_n = tile->n;
     if (tile->family == TS_FAMILY_SIMD) {
         args->tile_5 = tile->n / tile->local_size; // columns of a lane
+        args->k_step = tile->k;
     } else {
         args->tile_5 = tile->n;
         args->rows = tile->rows;
@@ -130,10 +135,17 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
     static const uint32_t shapes[][4] = {
         {128, 128, 8, 4}, {64, 128, 8, 2}, {128, 64, 8, 4}, {64, 64, 4, 2}, {32, 64, 2, 1}};
     uint32_t count = 1;
-    out[0] = (ts_tile){TS_FAMILY_CM, args->tile_m, args->tile_n, args->rows, args->local_size};
+    out[0] = (ts_tile){.family = TS_FAMILY_CM,
+                       .m = args->tile_m,
+                       .n = args->tile_n,
+                       .rows = args->rows,
+                       .local_size = args->local_size};
     for (size_t i = 0; i < TS_COUNT(shapes) && !ts_gpu_is_cpu(caps); i++) {
-        ts_tile tile = {TS_FAMILY_CM, shapes[i][0], shapes[i][1], shapes[i][3],
-                        shapes[i][2] * caps->matrix_subgroup};
+        ts_tile tile = {.family = TS_FAMILY_CM,
+                        .m = shapes[i][0],
+                        .n = shapes[i][1],
+                        .rows = shapes[i][3],
+                        .local_size = shapes[i][2] * caps->matrix_subgroup};
         if (cm_fits(caps, args, &tile, shapes[i][2]) && tile.m <= ts_align_up(args->m, 64)) {
             count = add(out, count, tile);
         }

@@ -18,11 +18,12 @@ typedef enum ts_family { TS_FAMILY_VEC, TS_FAMILY_SIMD, TS_FAMILY_CM } ts_family
 typedef struct ts_tile {
     ts_family family;
     uint32_t m, n;       // of c, a workgroup's part
+    uint32_t k;          // that a step of the loop takes (SIMD; the others have one each)
     uint32_t rows;       // of c, an invocation's (VEC); of subgroups in the workgroup (CM)
     uint32_t local_size; // invocations
 } ts_tile;
 
-// "simd 32x128", "vec 128x64/8x4", "cm 64x64/2x2": tile / parts that it is shared out in.
+// "simd 32x128x8", "vec 128x64/8x4", "cm 64x64/2x2": tile and step / parts that it is shared out in.
 enum { TS_TILE_NAME_BYTES = 32 };
 void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE_NAME_BYTES]);
 

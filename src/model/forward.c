@@ -65,44 +65,31 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
     const ts_model_config *config = &pass->model->config;
     const ts_layer_state *state = &pass->layers[layer];
     const ts_kv_cache *cache = pass->cache;
-    float scale = 1 / sqrtf((float)config->head_dim);
-    if (cache != NULL) {
-        scatter(pass, rows, state->k, cache->k[layer]);
-        scatter(pass, rows, state->v, cache->v[layer]);
-    }
-    if (cache != NULL && cache->attend) {
-        ts_attention_decode(recorder, &(struct ts_attention_decode_args){
-                                          .q = state->q,
-                                          .k = cache->k[layer],
-                                          .v = cache->v[layer],
-                                          .first = pass->io.first,
-                                          .last = pass->io.last,
-                                          .o = state->o,
-                                          .rows = rows,
-                                          .kv_rows = cache->rows,
-                                          .heads = config->heads,
-                                          .kv_heads = config->kv_heads,
-                                          .scale = scale,
-                                          .dim = config->head_dim,
-                                      });
-        return;
-    }
+    bool cached = cache != NULL && cache->attend;
     struct ts_attention_args args = {
         .q = state->q,
-        .k = state->k,
-        .v = state->v,
+        .k = cached ? cache->k[layer] : state->k,
+        .v = cached ? cache->v[layer] : state->v,
         .first = pass->io.first,
         .last = pass->io.last,
         .o = state->o,
         .lse = state->lse,
         .rows = rows,
-        .kv_rows = rows,
+        .kv_rows = cached ? cache->rows : rows,
         .heads = config->heads,
         .kv_heads = config->kv_heads,
-        .scale = scale,
+        .scale = 1 / sqrtf((float)config->head_dim),
         .dim = config->head_dim,
     };
-    ts_attend(recorder, &args);
+    if (cache != NULL) {
+        scatter(pass, rows, state->k, cache->k[layer]);
+        scatter(pass, rows, state->v, cache->v[layer]);
+    }
+    if (cached) {
+        ts_attend_cached(recorder, &args);
+    } else {
+        ts_attend(recorder, &args);
+    }
 }
 
 // x += block, the residual stream past a block, and pass->norm = norm(x); the first norm of all has

@@ -66,6 +66,38 @@ void ts_attend(ts_recorder *recorder, struct ts_attention_args *args)
     RECORD(attention, recorder, args);
 }
 
+void ts_attend_cached(ts_recorder *recorder, struct ts_attention_args *args)
+{
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    ts_attention_choice choice = ts_attention_choose(caps, TS_KERNEL_attention, args->dim);
+    // A row's heads that share their keys fill whole workgroups of attention_simd, which then take
+    // an eighth of attention_decode's time: no barriers, and each key is loaded once.
+    while (choice.shader == ATTENTION_SIMD && args->heads / args->kv_heads % choice.lanes == 0) {
+        args->shader = ATTENTION_SIMD;
+        args->lanes = choice.lanes;
+        args->per_lane = 1;
+        ts_attention(recorder, args);
+        if (!gives_way(recorder, TS_KERNEL_attention, ATTENTION_SIMD)) {
+            return;
+        }
+        choice = ts_attention_choose(caps, TS_KERNEL_attention, args->dim);
+    }
+    ts_attention_decode(recorder, &(struct ts_attention_decode_args){
+                                      .q = args->q,
+                                      .k = args->k,
+                                      .v = args->v,
+                                      .first = args->first,
+                                      .last = args->last,
+                                      .o = args->o,
+                                      .rows = args->rows,
+                                      .kv_rows = args->kv_rows,
+                                      .heads = args->heads,
+                                      .kv_heads = args->kv_heads,
+                                      .scale = args->scale,
+                                      .dim = args->dim,
+                                  });
+}
+
 void ts_attend_backward_q(ts_recorder *recorder, struct ts_attention_backward_q_args *args)
 {
     RECORD(attention_backward_q, recorder, args);

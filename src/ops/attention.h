@@ -18,6 +18,9 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
 // Record the kernels of these names (kernels.def): all of `args` is set but shader, lanes and
 // per_lane, which are chosen here. A shader that the driver cannot build gives way to another.
 void ts_attend(ts_recorder *recorder, struct ts_attention_args *args);
+// `attention` of rows that share no keys: each is the newest token of a sequence in a cache. The
+// same arguments; lse is scratch.
+void ts_attend_cached(ts_recorder *recorder, struct ts_attention_args *args);
 void ts_attend_backward_q(ts_recorder *recorder, struct ts_attention_backward_q_args *args);
 void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args);
 

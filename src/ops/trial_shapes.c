@@ -154,9 +154,9 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
                                 .k = push[2],
                                 .lda = push[3],
                                 .ldb = push[4],
-                                .ldc = push[5],
-                                .extra = push[8] > 0};
+                                .ldc = push[5]};
     ts_gemm_choose(caps, layout, &args);
+    args.extra = push[8] > 0; // trials without a pair have no memory for one
     const uint32_t chosen[] = {args.layout, args.aligned, args.local_size, args.tile_m, args.tile_5,
                                args.k_step, args.rows,    args.columns,    args.tile_n, args.extra};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);

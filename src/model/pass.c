@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { LOGIT_CHUNK_BYTES = 16 << 20, ACTIVATION_BLOCK_BYTES = 64 << 20 };
+enum { ACTIVATION_BLOCK_BYTES = 64 << 20 };
 
 // ---- Memory
 
@@ -118,9 +118,10 @@ static ts_status place_scratch(ts_pass *pass, ts_error *err)
     uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
     bool training = pass->limits.training,
          both = training && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
-    // Chunks of a multiple of 64 rows, so that a chunk's slice of any view starts aligned.
-    uint64_t chunk = LOGIT_CHUNK_BYTES / sizeof(float) / c->vocab / 64 * 64;
-    pass->logit_rows = (uint32_t)ts_min_u64(m, ts_max_u64(64, chunk));
+    // As many rows of logits as fit where an MLP's values lie at other times: a multiple of 64, so
+    // that a chunk's slice of any view starts aligned.
+    uint64_t place = n * c->ffn - ts_min_u64(n * c->ffn, m * c->hidden);
+    pass->logit_rows = (uint32_t)ts_min_u64(m, ts_max_u64(64, place / c->vocab / 64 * 64));
     // The way back through an MLP needs swiglu's output only for the gradient of down's own pair.
     const struct phase phases[] = {
         {{{&pass->wide, n * c->ffn}, {both ? &pass->dwide : NULL, n * c->ffn}}},

@@ -18,11 +18,12 @@ uint64_t ts_gpu_validation_messages(void)
 }
 
 // GPU-assisted validation tells which of its own checks (of rays, of meshes) it leaves out because
-// the device has no such thing.
+// the device has no such thing, and that a shader of many loads is slow with its checks in it.
 static bool is_about_itself(const char *id)
 {
     return strcmp(id, "WARNING-Setting-Limit-Adjusted") == 0 ||
-           strcmp(id, "WARNING-GPU-Assisted-Validation") == 0;
+           strcmp(id, "WARNING-GPU-Assisted-Validation") == 0 ||
+           strcmp(id, "GPUAV-Compile-time-general-buffer") == 0;
 }
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,

@@ -1,5 +1,5 @@
-// y = (accumulate ? y : 0) + x * mask * scale, the mask from Philox: one invocation a quad, which
-// shares one block of random words.
+// y = (accumulate ? y : 0) + x * mask * scale, the mask from Philox: one invocation two quads, the
+// first by the low halves of one block of random words, the second by the high ones.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -8,7 +8,7 @@ layout(local_size_x = 128) in;
 #include "philox.glsl"
 #include "quad.glsl"
 
-layout(constant_id = 1) const uint QUADS = 0; // 1: count is a multiple of 4
+layout(constant_id = 1) const uint QUADS = 0; // 1: count is a multiple of 8
 layout(binding = 0) readonly buffer X1 { float x1[]; }; // [count]
 layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
 layout(binding = 1) buffer Y1 { float y1[]; }; // [count]
@@ -20,18 +20,24 @@ layout(push_constant) uniform Scalars
     uint accumulate;
 };
 
-void main()
+void drop_quad(uvec4 halves, uint at, uint left)
 {
-    const uint quad = invocation_index(), at = 4 * quad, left = count - at;
-    if (at >= count) {
-        return;
-    }
-    const uvec4 words = philox(uvec4(quad, 0, stream, 0), uvec2(seed_low, seed_high));
     LOAD_QUAD(value, x, at, left)
-    value = mix(vec4(0.0), value * scale, greaterThanEqual(words, uvec4(drop)));
+    value = mix(vec4(0.0), value * scale, greaterThanEqual(halves, uvec4(drop)));
     if (accumulate != 0) {
         LOAD_QUAD(before, y, at, left)
         value += before;
     }
     STORE_QUAD(y, at, left, value)
+}
+
+void main()
+{
+    const uint octet = invocation_index(), at = 8 * octet, left = count - at;
+    if (at >= count) {
+        return;
+    }
+    const uvec4 words = philox(uvec4(octet, 0, stream, 0), uvec2(seed_low, seed_high));
+    drop_quad(words & 0xFFFFu, at, left);
+    drop_quad(words >> 16, at + 4, max(left, 4) - 4);
 }

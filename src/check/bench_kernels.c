@@ -11,7 +11,7 @@
 static const double operations[TS_KERNEL_COUNT] = {
     [TS_KERNEL_rmsnorm] = 4,    [TS_KERNEL_rmsnorm_backward] = 8, [TS_KERNEL_rope] = 3,
     [TS_KERNEL_swiglu] = 4,     [TS_KERNEL_swiglu_backward] = 9,  [TS_KERNEL_cross_entropy] = 6,
-    [TS_KERNEL_dropout] = 25,   [TS_KERNEL_adamw] = 14,           [TS_KERNEL_add_rmsnorm] = 5,
+    [TS_KERNEL_dropout] = 14,   [TS_KERNEL_adamw] = 14,           [TS_KERNEL_add_rmsnorm] = 5,
     [TS_KERNEL_sum_squares] = 2};
 
 // Products of [rows, dim] and [keys, dim] that attention makes, each over the causal half.

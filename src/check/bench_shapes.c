@@ -30,7 +30,7 @@ static const struct {
     {"seed_low", 42},
     {"seed_high", 0},
     {"stream", 0},
-    {"drop", 0x19999999},
+    {"drop", 0x1999},
     {"quads", 0},
     {"width", 0},
     {"octets", 0},

@@ -4,12 +4,15 @@
 // (y, dx) both are one dispatch, so that y and dx are written once.
 #include "model/internal.h"
 
+#include "base/memory.h"
 #include "ops/gemm.h"
 
-// y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module.
+// y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module and
+// the rate one of 65536.
 static void drop(const struct ts_linear *linear, ts_view x, ts_view y, uint32_t cols,
                  bool accumulate)
 {
+    uint32_t rate = (uint32_t)ts_min_u64((uint64_t)(linear->dropout * 0x1p16f + 0.5f), 0xFFFF);
     ts_dropout(linear->model->recorder,
                &(struct ts_dropout_args){
                    .x = x,
@@ -18,8 +21,8 @@ static void drop(const struct ts_linear *linear, ts_view x, ts_view y, uint32_t 
                    .seed_low = (uint32_t)linear->dropout_seed,
                    .seed_high = (uint32_t)(linear->dropout_seed >> 32),
                    .stream = linear->layer * TS_MODULE_COUNT + linear->module,
-                   .drop = (uint32_t)((double)linear->dropout * 0x1p32),
-                   .scale = 1 / (1 - linear->dropout),
+                   .drop = rate,
+                   .scale = 0x1p16f / (float)(0x10000 - rate),
                    .accumulate = accumulate,
                });
 }

@@ -45,7 +45,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
         {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
         {"stream", {0, 1, 2, 3, 4, 5, 6, 7}},
-        {"drop", {0, 1, 0x10000000, 0x80000000, 0x19999999, 0x40000000, 0xF0000000, 0xFFFFFFFF}},
+        {"drop", {0, 1, 0x1000, 0x8000, 0x1999, 0x4000, 0xF000, 0xFFFF}},
     };
     for (size_t i = 0; i < TS_COUNT(lists); i++) {
         if (same(lists[i].name, name)) {

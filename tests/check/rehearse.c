@@ -14,8 +14,8 @@ Test(rehearse, builds_what_training_and_decoding_use)
     MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .rehearse = true}, &gpu, err));
     const char *const decoding =
         ts_gpu_is_simd(ts_gpu_capabilities(gpu)) ? "per_lane=1\n" : "attention_decode dim=64";
-    const char *const used[] = {"embed BF16", "adamw",  "attention_backward_kv", decoding,
-                                "argmax",     "dropout"};
+    const char *const used[] = {"embed BF16", "adamw",  "attention_backward_kv",
+                                decoding,     "argmax", "dropout"};
     MUST(ts_rehearse(gpu, TS_PRECISION_F32, err));
     cr_assert_gt(ts_gpu_pipeline_count(gpu), 30);
     cr_assert_eq(gpu->allocated_bytes, 0);

@@ -194,7 +194,7 @@ static void drop(const double *x, double *y, uint32_t stream, uint32_t accumulat
                                             .seed_low = 7,
                                             .seed_high = 1,
                                             .stream = stream,
-                                            .drop = 0x40000000, // a quarter
+                                            .drop = 0x4000, // a quarter
                                             .scale = 4.0 / 3,
                                             .accumulate = accumulate});
 }

@@ -134,11 +134,12 @@ void ts_ref_scatter_rows(const struct ts_scatter_rows_ref *a)
 void ts_ref_dropout(const struct ts_dropout_ref *a)
 {
     const uint32_t key[2] = {a->seed_low, a->seed_high};
-    for (uint32_t block = 0; block < (a->count + 3) / 4; block++) {
+    for (uint32_t block = 0; block < (a->count + 7) / 8; block++) {
         uint32_t words[4];
         ts_philox((uint32_t[4]){block, 0, a->stream, 0}, key, words);
-        for (uint32_t i = block * 4; i < block * 4 + 4 && i < a->count; i++) {
-            double kept = words[i % 4] >= a->drop ? a->x[i] * a->scale : 0;
+        for (uint32_t i = block * 8; i < block * 8 + 8 && i < a->count; i++) {
+            uint32_t half = i % 8 < 4 ? words[i % 4] & 0xFFFF : words[i % 4] >> 16;
+            double kept = half >= a->drop ? a->x[i] * a->scale : 0;
             a->y[i] = (a->accumulate ? a->y[i] : 0) + kept;
         }
     }

@@ -92,9 +92,8 @@ run_programs() {
 }
 
 # run_validated NAME ROOT ICD PROGRAM...: the same under the validation layer of ROOT or, where that is
-# empty, of this system: every call and hazard, then, on the programs of the lower floors,
-# GPU-assisted checks of what shaders access, where the layer's version makes them for buffers bound
-# one by one (1.3.275).
+# empty, of this system: every call and hazard, then, in a third run, GPU-assisted checks of what
+# shaders access, where the layer's version makes them for buffers bound one by one (1.3.275).
 run_validated() {
     local name=$1 root=$2 icd=$3 manifest version
     shift 3
@@ -108,7 +107,7 @@ run_validated() {
     run_programs "$name, validation layer $version" "$root" "$icd" 1 "$@"
     [[ -n $root ]] || return 0 # nobody has tried the rest with SwiftShader
     if [[ $(printf '%s\n' 1.3.275 "$version" | sort -V | head -n 1) == 1.3.275 ]]; then
-        run_programs "$name, GPU-assisted" "$root" "$icd" gpu gpu ops
+        run_programs "$name, GPU-assisted" "$root" "$icd" gpu "$@"
     else
         echo "$name, GPU-assisted: skipped, layer $version does not look at such buffers"
     fi

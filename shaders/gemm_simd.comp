@@ -58,12 +58,13 @@
 // laid out as A and B are: a LoRA pair's. It has few k, which go into the sums one at a time, by
 // code an eighth as long as that of a step.
 //
-// The tile leaves row by row through row 0, the others moving up meanwhile. It looks wasteful and
-// is not (K is long); storing each sum where it lies makes a driver compile for ten seconds.
+// The tile leaves four rows at a time through its first four, the others moving up meanwhile. It
+// looks wasteful and is not; storing each sum where it lies makes a driver compile for ten seconds.
 //
 // ALIGNED promises that lda and the rows of A are multiples of 4 elements, ldb and the rows of B
 // multiples of 16 bytes (4 f32, 8 f16 or bf16). A row is k long for A[m, k] and B[n, k], m long
-// for A[k, m], n long for B[k, n].
+// for A[k, m], n long for B[k, n]. QUADS promises the same as lda of ldc and n: a condition on the
+// push constants would not do, for such a driver walks through both of its branches.
 // The local size must be the subgroup size, COLUMNS and K_STEP multiples of 8, and for TN TILE_M a
 // multiple of 4. Any other TILE_M is allowed: 1 suits decoding.
 // The sum over k runs in one fixed order: the same input gives the same bits.
@@ -76,6 +77,7 @@ layout(constant_id = 4) const uint TILE_M = 32;
 layout(constant_id = 5) const uint COLUMNS = 16;
 layout(constant_id = 6) const uint K_STEP = 8;
 layout(constant_id = 10) const uint EXTRA = 0;
+layout(constant_id = 11) const uint QUADS = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -86,6 +88,7 @@ const uint K_QUADS = K_STEP / 4;
 const uint M_BLOCKS = (TILE_M + LANES - 1) / LANES;          // of A[m, k]: a lane has one row each
 const uint M_SPANS = (TILE_M + 4 * LANES - 1) / (4 * LANES); // of A[k, m]: a lane has four each
 const uint TILE_N = LANES * COLUMNS;
+const uint STORED = TILE_M % 4 == 0 ? 4 : 1; // rows that leave at once
 const uint A_QUADS = LAYOUT == TN ? K_STEP * M_SPANS : M_BLOCKS * K_QUADS;
 
 layout(push_constant) uniform Push {
@@ -104,7 +107,7 @@ layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B2 { PAIR b2[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B4 { QUAD b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
-layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
+layout(std430, set = 0, binding = 2) buffer C4 { FLOATS c4[]; };
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
@@ -123,9 +126,16 @@ vec4 floats(FLOATS quad)
 {
     return uintBitsToFloat(words(quad));
 }
+
+FLOATS packed(vec4 quad)
+{
+    const uvec4 words = floatBitsToUint(quad);
+    return FLOATS(pack64(words.xy), pack64(words.zw));
+}
 #else
 #define words(loaded) loaded
 #define floats(loaded) loaded
+#define packed(quad) quad
 #endif
 
 // Four elements of a row of A, clamped to its `columns`.
@@ -175,11 +185,11 @@ void store(uint row, uint column, vec4 sum)
 {
     const uint at = row * push.ldc + column;
     sum *= push.alpha;
-    if (((push.n | push.ldc) & 3) == 0) {
+    if (QUADS != 0) {
         if (column < push.n) {
             if (push.accumulate != 0)
-                sum += c4[at / 4];
-            c4[at / 4] = sum;
+                sum += floats(c4[at / 4]);
+            c4[at / 4] = packed(sum);
         }
     } else {
         [[unroll]] for (uint i = 0; i < 4; i++)
@@ -291,10 +301,15 @@ void main()
         acc[0] = float(touched);
 
     const uint rows = min(TILE_M, push.m - row0);
-    for (uint i = 0; i < rows; i++) {
-        [[unroll]] for (uint j = 0; j < COLUMNS; j += 4)
-            store(row0 + i, column0 + j, vec4(acc[j], acc[j + 1], acc[j + 2], acc[j + 3]));
-        [[unroll]] for (uint next = COLUMNS; next < TILE_M * COLUMNS; next++)
-            acc[next - COLUMNS] = acc[next];
+    for (uint i = 0; i < rows; i += STORED) {
+        [[unroll]] for (uint r = 0; r < STORED; r++)
+            if (i + r < rows)
+                [[unroll]] for (uint j = 0; j < COLUMNS; j += 4) {
+                    const uint at = r * COLUMNS + j;
+                    store(row0 + i + r, column0 + j,
+                          vec4(acc[at], acc[at + 1], acc[at + 2], acc[at + 3]));
+                }
+        [[unroll]] for (uint next = STORED * COLUMNS; next < TILE_M * COLUMNS; next++)
+            acc[next - STORED * COLUMNS] = acc[next];
     }
 }

@@ -8,7 +8,7 @@
 #include "ops/gemm.h"
 
 // y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module and
-// the rate one of 65536.
+// the rate a multiple of 2^-16.
 static void drop(const struct ts_linear *linear, ts_view x, ts_view y, uint32_t cols,
                  bool accumulate)
 {

@@ -71,8 +71,8 @@ void ts_attend_cached(ts_recorder *recorder, struct ts_attention_args *args)
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_attention_choice choice = ts_attention_choose(caps, TS_KERNEL_attention, args->dim);
     // A row's heads that share their keys fill whole workgroups of attention_simd, which then take
-    // an eighth of attention_decode's time: no barriers, and each key is loaded once.
-    while (choice.shader == ATTENTION_SIMD && args->heads / args->kv_heads % choice.lanes == 0) {
+    // under a third of attention_decode's time: no barriers, and each key is loaded once.
+    if (choice.shader == ATTENTION_SIMD && args->heads / args->kv_heads % choice.lanes == 0) {
         args->shader = ATTENTION_SIMD;
         args->lanes = choice.lanes;
         args->per_lane = 1;
@@ -80,7 +80,6 @@ void ts_attend_cached(ts_recorder *recorder, struct ts_attention_args *args)
         if (!gives_way(recorder, TS_KERNEL_attention, ATTENTION_SIMD)) {
             return;
         }
-        choice = ts_attention_choose(caps, TS_KERNEL_attention, args->dim);
     }
     ts_attention_decode(recorder, &(struct ts_attention_decode_args){
                                       .q = args->q,

@@ -7,8 +7,8 @@
 #include "base/memory.h"
 #include "ops/gemm.h"
 
-// y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module and
-// the rate a multiple of 2^-16.
+// y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module
+// and the rate a multiple of 2^-16.
 static void drop(const struct ts_linear *linear, ts_view x, ts_view y, uint32_t cols,
                  bool accumulate)
 {

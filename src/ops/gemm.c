@@ -27,7 +27,8 @@ static void choose_simd_tile(struct ts_gemm_args *args)
     } else if (!args->aligned && args->k < 8) {
         args->tile_m = 8, args->tile_5 = 8;
     } else if (args->n <= 64) {
-        args->tile_m = (uint32_t)ts_min_u64(32, ts_align_up(args->m, 8)), args->tile_5 = 8;
+        uint32_t highest = transposed ? 64 : 32; // TN loads B anew for every tile
+        args->tile_m = (uint32_t)ts_min_u64(highest, ts_align_up(args->m, 8)), args->tile_5 = 8;
     } else if (is_worth_tall_tiles(args)) {
         args->tile_m = 64, args->tile_5 = 16;
     } else {

@@ -6,8 +6,8 @@
 # DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
 # A root is another Debian in a folder, with its own drivers, loader and validation layer (trixie has
 # Mesa 25, testing has Mesa 26 with cooperative matrices); the programs built here run inside. Roots
-# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (debootstrap, 1 GB).
-# Roots need root's rights. What is not there is skipped, and said.
+# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one where there is none yet
+# (debootstrap, 1 GB). Roots need root's rights. What is not there is skipped, and said.
 #
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
@@ -38,17 +38,27 @@ inside() {
         "$root" "$above" "$@"
 }
 
+# make_root SUITE FOLDER: whole or not at all.
 make_root() {
-    command -v debootstrap >/dev/null || {
-        echo "test_drivers: --make-root needs the package debootstrap" >&2
+    local part=$2.part
+    if [[ -d $2 ]]; then
+        echo "test_drivers: $2 is there already"
+        return
+    elif ((EUID != 0)); then
+        echo "test_drivers: only root can make a root" >&2
         exit 1
-    }
-    debootstrap --variant=minbase "$1" "$2"
-    cp /etc/resolv.conf "$2/etc/resolv.conf"
-    cp /etc/apt/apt.conf.d/* "$2/etc/apt/apt.conf.d/" 2>/dev/null || true
-    inside "$2" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+    fi
+    command -v debootstrap >/dev/null || apt-get install -q -y --no-install-recommends debootstrap
+    rm -rf --one-file-system "$part"
+    mkdir -p "$part"
+    debootstrap --variant=minbase "$1" "$part"
+    cp /etc/resolv.conf "$part/etc/resolv.conf"
+    cp /etc/apt/apt.conf.d/* "$part/etc/apt/apt.conf.d/" 2>/dev/null || true
+    inside "$part" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
         mesa-vulkan-drivers vulkan-validationlayers libvulkan1 libcriterion-dev libcjson1 libmd0 \
         libcurl4
+    inside "$part" apt-get clean
+    mv "$part" "$2"
 }
 
 # The folder that holds SwiftShader's library and its ICD file; downloaded once.
@@ -92,8 +102,9 @@ run_programs() {
 }
 
 # run_validated NAME ROOT ICD PROGRAM...: the same under the validation layer of ROOT or, where that is
-# empty, of this system: every call and hazard, then, in a third run, GPU-assisted checks of what
+# empty, of this system: every call and hazard, then, in a second run, GPU-assisted checks of what
 # shaders access, where the layer's version makes them for buffers bound one by one (1.3.275).
+# Returns 1 where there is no layer.
 run_validated() {
     local name=$1 root=$2 icd=$3 manifest version
     shift 3
@@ -101,7 +112,7 @@ run_validated() {
         head -n 1)
     if [[ -z $manifest ]]; then
         echo "$name, validated: skipped, there is no validation layer"
-        return
+        return 1
     fi
     version=$(sed -n 's/.*"api_version": "\([0-9.]*\)".*/\1/p' "$manifest" | head -n 1)
     run_programs "$name, validation layer $version" "$root" "$icd" 1 "$@"
@@ -161,6 +172,9 @@ run_driver() {
         elif ((EUID != 0)); then
             echo "$driver: skipped, only root may enter $root"
             return
+        elif ! inside "$root" true; then
+            echo "$driver: skipped, $root cannot be entered here (by unshare, mount and chroot)"
+            return
         fi
     fi
     case $kind in
@@ -176,12 +190,13 @@ run_driver() {
         echo "$driver: skipped, it is not installed and cannot be downloaded"
     elif [[ $kind == radv ]]; then
         run_radv "$driver" "$root" "$icd"
+    elif [[ -n $root ]]; then
+        run_validated "$driver" "$root" "$icd" "${programs[@]}" ||
+            run_programs "$driver" "$root" "$icd" 0 "${programs[@]}"
     else
-        run_programs "$driver" "$root" "$icd" 0 "${programs[@]}"
-        if [[ -n $root ]]; then
-            run_validated "$driver" "$root" "$icd" "${programs[@]}"
-        elif [[ $kind == swiftshader ]]; then # all takes minutes; llvmpipe has a preset of its own
-            run_validated "$driver" "" "$icd" gpu ops
+        run_programs "$driver" "" "$icd" 0 "${programs[@]}"
+        if [[ $kind == swiftshader ]]; then # all takes minutes; llvmpipe has a preset of its own
+            run_validated "$driver" "" "$icd" gpu ops || true
         fi
     fi
 }

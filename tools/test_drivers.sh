@@ -6,8 +6,8 @@
 # DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
 # A root is another Debian in a folder, with its own drivers, loader and validation layer (trixie has
 # Mesa 25, testing has Mesa 26 with cooperative matrices); the programs built here run inside. Roots
-# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one where there is none yet
-# (debootstrap, 1 GB). Roots need root's rights. What is not there is skipped, and said.
+# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 1 GB).
+# Roots need root's rights. What is not there is skipped, and said.
 #
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
@@ -36,29 +36,6 @@ inside() {
         for part in /dev /proc /sys "$1"; do mount --rbind "$part" "$0$part"; done
         exec chroot "$0" sh -c '\''cd "$1" && shift && exec "$@"'\'' sh "$PWD" "${@:2}"' \
         "$root" "$above" "$@"
-}
-
-# make_root SUITE FOLDER: whole or not at all.
-make_root() {
-    local part=$2.part
-    if [[ -d $2 ]]; then
-        echo "test_drivers: $2 is there already"
-        return
-    elif ((EUID != 0)); then
-        echo "test_drivers: only root can make a root" >&2
-        exit 1
-    fi
-    command -v debootstrap >/dev/null || apt-get install -q -y --no-install-recommends debootstrap
-    rm -rf --one-file-system "$part"
-    mkdir -p "$part"
-    debootstrap --variant=minbase "$1" "$part"
-    cp /etc/resolv.conf "$part/etc/resolv.conf"
-    cp /etc/apt/apt.conf.d/* "$part/etc/apt/apt.conf.d/" 2>/dev/null || true
-    inside "$part" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-        mesa-vulkan-drivers vulkan-validationlayers libvulkan1 libcriterion-dev libcjson1 libmd0 \
-        libcurl4
-    inside "$part" apt-get clean
-    mv "$part" "$2"
 }
 
 # The folder that holds SwiftShader's library and its ICD file; downloaded once.
@@ -207,8 +184,8 @@ while (($# > 0)); do
     case $1 in
     --make-root)
         (($# == 3)) || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
-        make_root "$2" "$3"
-        exit
+        exec tools/make_root.sh "$2" "$3" mesa-vulkan-drivers vulkan-validationlayers libvulkan1 \
+            libcriterion-dev libcjson1 libmd0 libcurl4
         ;;
     --root)
         given+=("${2:?--root NAME=FOLDER}")

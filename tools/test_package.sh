@@ -4,9 +4,8 @@
 #   tools/test_package.sh                     on this machine, in a bare environment
 #   tools/test_package.sh --root DIR ...      and in other systems' root folders, which stay as they
 #                                             are: each is covered by an overlay that is thrown away
-#   tools/test_package.sh --suite NAME ...    and in roots that debootstrap makes in build/roots
-#                                             (bookworm, trixie, jammy: Ubuntu's need its keyring,
-#                                             or UBUNTU_KEYRING=FILE)
+#   tools/test_package.sh --suite NAME ...    and in roots that tools/make_root.sh makes in
+#                                             build/roots (bookworm, trixie, jammy)
 #
 # In a root the .tar.gz must run with nothing installed, and the .deb with what apt finds for it.
 # Roots need root (chroot, mounts) and a network. BUILD names another build folder. Prints a line a
@@ -290,30 +289,6 @@ run_in() {
     passed=$((passed + good)) failed=$((failed + bad))
 }
 
-# The root folder of a Debian or Ubuntu release, made on first use.
-suite_root() {
-    local suite=$1 root=$PWD/build/roots/$1 options=(--components=main) keyring
-    case $suite in
-    jammy | noble | questing)
-        keyring=${UBUNTU_KEYRING:-/usr/share/keyrings/ubuntu-archive-keyring.gpg}
-        if [[ ! -f $keyring ]]; then
-            echo "$keyring is not here: Debian 13's package ubuntu-keyring has it" \
-                "(UBUNTU_KEYRING names another place)" >&2
-            return 1
-        fi
-        options=("--components=main,universe" "--keyring=$keyring")
-        ;;
-    esac
-    if [[ ! -e $root/.made ]]; then
-        rm -rf "$root"
-        mkdir -p "$root"
-        debootstrap --variant=minbase --force-check-gpg "${options[@]}" "$suite" \
-            "$root" >"$root.log" 2>&1 || { tail -n 3 "$root.log" >&2; return 1; }
-        touch "$root/.made"
-    fi
-    echo "$root"
-}
-
 # ---- All of it
 
 rm -f "$build"/*.deb "$build"/tinysft-vk-*.tar.gz "$build/package-counts"
@@ -343,12 +318,18 @@ for wanted in ${roots[@]+"${roots[@]}"}; do
     if ((EUID != 0)); then
         echo "FAILED  $root: only root can enter it"
         failed=$((failed + 1))
-    elif [[ $wanted != suite=* ]] || root=$(suite_root "$root"); then
-        run_in "$root"
-    else
-        echo "FAILED  $wanted: debootstrap cannot make it"
-        failed=$((failed + 1))
+        continue
+    elif [[ $wanted == suite=* ]]; then
+        log=$build/root.log
+        if ! tools/make_root.sh "$root" "build/roots/$root" >"$log" 2>&1; then
+            echo "FAILED  $wanted: it cannot be made:"
+            tail -n 3 "$log"
+            failed=$((failed + 1))
+            continue
+        fi
+        root=$PWD/build/roots/$root
     fi
+    run_in "$root"
 done
 
 echo "$passed $failed" >"$build/package-counts"

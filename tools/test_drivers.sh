@@ -6,17 +6,21 @@
 # DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
 # A root is another Debian in a folder, with its own drivers, loader and validation layer (trixie has
 # Mesa 25, testing has Mesa 26 with cooperative matrices); the programs built here run inside. Roots
-# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 1 GB).
-# Roots need root's rights. What is not there is skipped, and said; --quick leaves out GPU-assisted
-# validation, for which LLVM compiles many times as long.
+# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 0.6 GB).
+# Roots need root's rights. What is not there is skipped, and said.
+#
+# The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
+# it and its loader along. Two runs a driver: every call and hazard, then GPU-assisted checks of what
+# shaders access, which --quick leaves out. Where the package cannot be downloaded they run once, without
+# it.
 #
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source tools/device_tests.sh
 
 folder=build/release
-programs=(gpu ops model check)
 families=(polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200)
 declare -A roots=()
 passed=0 failed=0 quick=0
@@ -39,15 +43,32 @@ inside() {
         "$root" "$above" "$@"
 }
 
-# The folder that holds SwiftShader's library and its ICD file; downloaded once.
-swiftshader() {
-    local unpacked=$PWD/build/swiftshader
-    if [[ ! -e $unpacked/usr/lib/chromium/vk_swiftshader_icd.json ]]; then
-        mkdir -p "$unpacked"
-        (cd "$unpacked" && apt-get download -q chromium-common >/dev/null 2>&1 &&
-            dpkg-deb --extract chromium-common_*.deb . && rm chromium-common_*.deb) || return 1
+# The folder that holds what Debian's Chromium brings along, downloaded once: SwiftShader and its ICD
+# file; Khronos' loader and, in layers/, validation layer, which need nothing but libc.
+chromium() {
+    local folder=$PWD/build/chromium part=$PWD/build/chromium.part from=./usr/lib/chromium
+    if [[ ! -e $folder ]]; then
+        rm -rf "$part"
+        mkdir -p "$part/layers"
+        (
+            cd "$part"
+            apt-get download -q chromium-common >/dev/null 2>&1 &&
+                dpkg-deb --fsys-tarfile chromium-common_*.deb | tar --extract --strip-components=4 \
+                    "$from"/{vk_swiftshader_icd.json,libvk_swiftshader.so} \
+                    "$from"/{libvulkan.so.1,libVkLayer_khronos_validation.so} &&
+                rm chromium-common_*.deb
+        ) || return 1
+        cat >"$part/layers/validation.json" <<'JSON'
+{"file_format_version": "1.2.0",
+ "layer": {"name": "VK_LAYER_KHRONOS_validation", "type": "GLOBAL", "description": "Chromium's",
+           "library_path": "../libVkLayer_khronos_validation.so",
+           "api_version": "1.4.0", "implementation_version": "1",
+           "instance_extensions": [{"name": "VK_EXT_debug_utils", "spec_version": "1"},
+                                   {"name": "VK_EXT_layer_settings", "spec_version": "2"}]}}
+JSON
+        mv "$part" "$folder"
     fi
-    echo "$unpacked/usr/lib/chromium/vk_swiftshader_icd.json"
+    echo "$folder"
 }
 
 # count NAME GOOD BAD WHAT: a driver's line.
@@ -56,52 +77,33 @@ count() {
     passed=$((passed + $2)) failed=$((failed + $3))
 }
 
-# run_programs NAME ROOT ICD VALIDATE PROGRAM...: the tests, each program as far as it comes; VALIDATE
-# as TINYSFT_VALIDATE: with 1 or gpu a test fails where the validation layer says anything.
-run_programs() {
-    local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 tested passing output program
-    shift 4
-    for program in "$@"; do
-        output=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-            TINYSFT_VALIDATE="$validate" "$folder/tests/test_$program" --jobs 2 --ascii 2>&1) || true
-        tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
-        passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
-        if [[ -z $tested || $tested == 0 ]]; then
-            bad=$((bad + 1)) # it crashed before it could count
-            tail -n 3 <<<"$output"
-        else
-            good=$((good + passing)) bad=$((bad + tested - passing))
-        fi
-        if [[ $tested != "$passing" ]]; then
-            grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
-        fi
+# run_tests NAME ROOT ICD VALIDATE TESTS...; VALIDATE as TINYSFT_VALIDATE: with 1 or gpu a test fails
+# where the validation layer says anything.
+run_tests() {
+    local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 newest tests
+    local surroundings=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd" "TINYSFT_VALIDATE=$validate")
+    if [[ $validate != 0 ]]; then
+        newest=$(chromium)
+        surroundings+=("LD_LIBRARY_PATH=$newest" "VK_LAYER_PATH=$newest/layers")
+    fi
+    for tests in "${@:5}"; do
+        tally "$tests" inside "$root" env "${surroundings[@]}"
     done
     count "$name" "$good" "$bad" tests
 }
 
-# run_validated NAME ROOT ICD PROGRAM...: the same under the validation layer of ROOT or, where that is
-# empty, of this system: every call and hazard, then, in a second run, GPU-assisted checks of what
-# shaders access, by layers whose code for that LLVM compiles in time (1.4.363; with 1.4.309 it takes
-# minutes a shader, and before 1.3.275 they do not look at buffers bound one by one).
-# Returns 1 where there is no layer.
-run_validated() {
-    local name=$1 root=$2 icd=$3 manifest version
-    shift 3
-    manifest=$(find "$root/usr/share/vulkan/explicit_layer.d" -name '*hronos_validation*' 2>/dev/null |
-        head -n 1)
-    if [[ -z $manifest ]]; then
-        echo "$name, validated: skipped, there is no validation layer"
-        return 1
-    fi
-    version=$(sed -n 's/.*"api_version": "\([0-9.]*\)".*/\1/p' "$manifest" | head -n 1)
-    run_programs "$name, validation layer $version" "$root" "$icd" 1 "$@"
-    [[ -n $root ]] || return 0 # nobody has tried the rest with SwiftShader
-    if ((quick)); then
-        echo "$name, GPU-assisted: left out"
-    elif [[ $(printf '%s\n' 1.4.363 "$version" | sort -V | head -n 1) == 1.4.363 ]]; then
-        run_programs "$name, GPU-assisted" "$root" "$icd" gpu "$@"
+# assist NAME ROOT ICD: GPU-assisted validation. The code that it adds to every access takes older
+# compilers minutes a shader, and gigabytes for the long unrolled ones that are for CPU drivers (which ask
+# for subgroup operations): there each kernel meets a few shapes, in its other shader.
+assist() {
+    local name=$1 root=$2 icd=$3 version
+    version=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
+        "$folder/tinysft-vk" devices | sed -n 's/.*llvmpipe Mesa \([0-9]*\).*/\1/p')
+    if ((${version:-0} >= 26)); then
+        run_tests "$name, GPU-assisted validation" "$root" "$icd" gpu "${all_tests[@]}"
     else
-        echo "$name, GPU-assisted: skipped, layer $version is too old for it"
+        TINYSFT_MASK_CAPABILITIES=subgroup-operations TINYSFT_SHAPES=6 \
+            run_tests "$name, GPU-assisted validation" "$root" "$icd" gpu gpu 'ops:kernels/*'
     fi
 }
 
@@ -159,7 +161,7 @@ run_driver() {
         fi
     fi
     case $kind in
-    swiftshader) icd=$(swiftshader) || icd= ;;
+    swiftshader) icd=$(chromium) && icd+=/vk_swiftshader_icd.json || icd= ;;
     llvmpipe) icd=$(icd_of "$root" lvp) ;;
     radv) icd=$(icd_of "$root" radeon) ;;
     *)
@@ -171,14 +173,12 @@ run_driver() {
         echo "$driver: skipped, it is not installed and cannot be downloaded"
     elif [[ $kind == radv ]]; then
         run_radv "$driver" "$root" "$icd"
-    elif [[ -n $root ]]; then
-        run_validated "$driver" "$root" "$icd" "${programs[@]}" ||
-            run_programs "$driver" "$root" "$icd" 0 "${programs[@]}"
+    elif ! chromium >/dev/null; then
+        run_tests "$driver, without validation, whose layer cannot be downloaded" "$root" "$icd" 0 \
+            "${all_tests[@]}"
     else
-        run_programs "$driver" "" "$icd" 0 "${programs[@]}"
-        if [[ $kind == swiftshader ]]; then # all takes minutes; llvmpipe has a preset of its own
-            run_validated "$driver" "" "$icd" gpu ops || true
-        fi
+        run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]}"
+        ((quick)) || assist "$driver" "$root" "$icd"
     fi
 }
 
@@ -188,7 +188,7 @@ while (($# > 0)); do
     case $1 in
     --make-root)
         (($# == 3)) || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
-        exec tools/make_root.sh "$2" "$3" mesa-vulkan-drivers vulkan-validationlayers libvulkan1 \
+        exec tools/make_root.sh "$2" "$3" mesa-vulkan-drivers libvulkan1 \
             libcriterion-dev libcjson1 libmd0 libcurl4
         ;;
     --quick) quick=1 ;;

@@ -1,28 +1,23 @@
 #!/usr/bin/env bash
 # Runs the tests that use the device with each of its optional features hidden in turn, then with
 # all of them hidden at once:
-#     tools/test_masks.sh [BUILD_FOLDER [MASK ...]]      (build/release, every mask that bites)
-# Kernels, transfers, passes and golden cases run under each mask; what is as costly and tells no
-# more does not. Prints a line a mask; leaves "PASSED FAILED" over all in BUILD_FOLDER/mask-counts.
+#     tools/test_masks.sh [--quick] [BUILD_FOLDER [MASK ...]]   (build/release, every mask that bites)
+# With --quick kernels, transfers, passes and golden cases run under each mask; what is as costly and
+# tells no more does not. Prints a line a mask; leaves "PASSED FAILED" over all in
+# BUILD_FOLDER/mask-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source tools/device_tests.sh
 
-folder=build/release
+quick=0 selected=("${all_tests[@]}") folder=build/release
+if [[ ${1:-} == --quick ]]; then
+    quick=1 selected=("${few_tests[@]}")
+    shift
+fi
 if (($# > 0)); then
     folder=$1
     shift
 fi
-
-# The tests of PROGRAM (a pattern as of shopt -s extglob) that hiding MASK may touch.
-selected() {
-    case $1:$2 in
-    gpu:*) echo '*' ;;
-    ops:timestamps | ops:unified-memory | ops:memory-budget | ops:cached-memory) ;; # the same kernels in the same way
-    ops:*) echo '@(kernels|rounded)/*' ;;
-    model:*) echo '@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))' ;;
-    check:*) echo 'own_cases/tiny_tied' ;;
-    esac
-}
 
 # The names that `devices` says the first device has; the last, t4, is a mixture of the others.
 masks_that_bite() {
@@ -31,22 +26,12 @@ masks_that_bite() {
 
 passed=0 failed=0
 run_under() {
-    local mask=$1 good=0 bad=0 tested passing output program tests
-    for program in gpu ops model check; do
-        tests=$(selected "$program" "$mask")
-        [[ -n $tests ]] || continue
-        output=$(TINYSFT_MASK_CAPABILITIES=$mask "$folder/tests/test_$program" --jobs 2 --ascii \
-            --filter "$tests" 2>&1) || true
-        tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
-        passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
-        if [[ -z $tested || $tested == 0 ]]; then
-            bad=$((bad + 1)) # it crashed before it could count
-        else
-            good=$((good + passing)) bad=$((bad + tested - passing))
-        fi
-        if [[ $tested != "$passing" ]]; then
-            grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
-        fi
+    local mask=$1 good=0 bad=0 tests
+    for tests in "${selected[@]}"; do
+        case $quick:$tests:$mask in # the same kernels in the same way
+        1:ops:*:timestamps | 1:ops:*:unified-memory | 1:ops:*:memory-budget | 1:ops:*:cached-memory) ;;
+        *) tally "$tests" env TINYSFT_MASK_CAPABILITIES="$mask" ;;
+        esac
     done
     echo "without $mask: $good tests passed, $bad failed"
     passed=$((passed + good)) failed=$((failed + bad))

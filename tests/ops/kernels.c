@@ -1,5 +1,6 @@
 // Every kernel of the registry, every shader of its row, against its double mirror, over shapes
-// that are awkward (trial.h).
+// that are awkward (trial.h): SHAPES of each, or as many as TINYSFT_SHAPES says, for a driver that
+// compiles for minutes.
 #include "device.h"
 #include "ops/trial.h"
 
@@ -36,10 +37,18 @@ static void test_shape(const ts_trial *trial, int shape, ts_gpu *gpu, ts_gpu *mi
     ts_trial_close(&mirror);
 }
 
+static int shapes_to_test(void)
+{
+    const char *fewer = getenv("TINYSFT_SHAPES");
+    return fewer != NULL ? atoi(fewer) : SHAPES;
+}
+
 static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *mirror)
 {
     uint32_t random = 1000u * (uint32_t)kernel + shader;
-    for (int shape = 0; shape < SHAPES; shape++) {
+    const int shapes = shapes_to_test();
+    cr_assert_gt(shapes, 0, "TINYSFT_SHAPES is not a number");
+    for (int shape = 0; shape < shapes; shape++) {
         ts_trial trial = {
             .kernel = kernel, .shader = shader, .stored = (ts_dtype)(shape % 3), .random = random};
         ts_trial_draw(ts_gpu_capabilities(gpu), &trial);

@@ -1,0 +1,30 @@
+# What tools/test_drivers.sh and tools/test_masks.sh share, to be sourced: the tests that use the device,
+# as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), and how they are run and counted.
+
+all_tests=(gpu ops model check)
+few_tests=( # each kernel, transfer and pass, and a golden case
+    gpu
+    'ops:@(kernels|rounded)/*'
+    'model:@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))'
+    'check:own_cases/tiny_tied'
+)
+
+# tally TESTS COMMAND...: runs TESTS of the build in $folder by COMMAND, adds to the caller's variables
+# good and bad, and prints what failed.
+tally() {
+    local tests=$1 pattern='*' output tested passing
+    shift
+    [[ $tests != *:* ]] || pattern=${tests#*:}
+    output=$("$@" "$folder/tests/test_${tests%%:*}" --filter "$pattern" --jobs 2 --ascii 2>&1) || true
+    tested=$(sed -n 's/.*Tested: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
+    passing=$(sed -n 's/.*Passing: \([0-9]*\).*/\1/p' <<<"$output" | tail -n 1)
+    if [[ -z $tested || $tested == 0 ]]; then
+        bad=$((bad + 1)) # it crashed before it could count
+        tail -n 3 <<<"$output"
+    else
+        good=$((good + passing)) bad=$((bad + tested - passing))
+    fi
+    if [[ $tested != "$passing" ]]; then
+        grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
+    fi
+}

@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 
 tools/install_packages.sh
 cmake --preset release >/dev/null
-cmake --build --preset release --target tinysft-vk -- --quiet
+cmake --build --preset release --target tinysft-vk
 build/release/tinysft-vk bench "$@"

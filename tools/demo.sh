@@ -18,7 +18,7 @@ if [[ ! -x $program ]]; then
     tools/install_packages.sh
     echo "demo: building in build/release"
     cmake --preset release >/dev/null
-    cmake --build --preset release --target tinysft-vk -- --quiet
+    cmake --build --preset release --target tinysft-vk
     program=build/release/tinysft-vk
 fi
 

@@ -13,7 +13,7 @@ rm -f "$folder/test-counts" "$folder"/report.*
 tools/install_packages.sh
 echo "$preset: configuring and building in $folder"
 cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset" -- --quiet
+cmake --build --preset "$preset"
 
 echo "$preset: running the tests"
 code=0

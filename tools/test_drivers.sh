@@ -212,7 +212,7 @@ fi
 
 tools/install_packages.sh
 cmake --preset release >/dev/null
-cmake --build --preset release -- --quiet
+cmake --build --preset release
 for driver in "${drivers[@]}"; do
     run_driver "$driver"
 done

@@ -4,9 +4,9 @@
 #     tools/test_drivers.sh [--quick] [--root NAME=FOLDER]... [DRIVER]...
 #     tools/test_drivers.sh --make-root SUITE FOLDER
 # DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
-# A root is another Debian in a folder, with its own drivers, loader and validation layer (trixie has
-# Mesa 25, testing has Mesa 26 with cooperative matrices); the programs built here run inside. Roots
-# may also be given as TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 0.6 GB).
+# A root is another Debian in a folder, with its own drivers (trixie has Mesa 25, testing has Mesa 26
+# with cooperative matrices); the programs built here run inside. Roots may also be given as
+# TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 0.6 GB).
 # Roots need root's rights. What is not there is skipped, and said.
 #
 # The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
@@ -45,7 +45,8 @@ inside() {
 }
 
 # The folder that holds what Debian's Chromium brings along, downloaded once: SwiftShader and its ICD
-# file; Khronos' loader and, in layers/, validation layer, which need nothing but libc.
+# file; Khronos' loader and, in layers/, validation layer, which need nothing but libc. (The package has
+# no manifest for the layer, and the loader wants a version in it.)
 chromium() {
     local folder=$PWD/build/chromium part=$PWD/build/chromium.part from=./usr/lib/chromium
     if [[ ! -e $folder ]]; then
@@ -93,13 +94,13 @@ run_tests() {
     count "$name" "$good" "$bad" tests
 }
 
-# assist NAME ROOT ICD: GPU-assisted validation. The code that it adds to every access takes older
+# run_assisted NAME ROOT ICD: GPU-assisted validation. The code that it adds to every access takes older
 # compilers minutes a shader, and gigabytes for the long unrolled ones that are for CPU drivers (which ask
 # for subgroup operations): there each kernel meets a few shapes, in its other shader.
-assist() {
+run_assisted() {
     local name=$1 root=$2 icd=$3 version
     version=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-        "$folder/tinysft-vk" devices | sed -n 's/.*llvmpipe Mesa \([0-9]*\).*/\1/p')
+        "$folder/tinysft-vk" devices | sed -n 's/.*llvmpipe Mesa \([0-9]*\).*/\1/p') || true
     if ((${version:-0} >= 26)); then
         run_tests "$name, GPU-assisted validation" "$root" "$icd" gpu "${all_tests[@]}"
     else
@@ -180,7 +181,7 @@ run_driver() {
             "${selected[@]}"
     else
         run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${selected[@]}"
-        ((quick)) || assist "$driver" "$root" "$icd"
+        ((quick)) || run_assisted "$driver" "$root" "$icd"
     fi
 }
 

@@ -8,7 +8,7 @@ if grep -qs '^VERSION_ID="22.04"' /etc/os-release; then # Ubuntu 22.04 has none:
     shader_compiler=glslang-tools
 fi
 packages=(
-    build-essential cmake ninja-build pkgconf      # the build
+    build-essential cmake ninja-build pkgconf file # the build and its package
     libvulkan-dev libvulkan-volk-dev mesa-vulkan-drivers # Vulkan, and a driver for GPU or CPU
     "$shader_compiler" spirv-tools                 # shaders
     libcjson-dev libstb-dev libmd-dev fonts-dejavu-core # JSON, pictures, SHA-256, typeface

@@ -82,7 +82,7 @@ count() {
 # run_tests NAME ROOT ICD VALIDATE TESTS...; VALIDATE as TINYSFT_VALIDATE: with 1 or gpu a test fails
 # where the validation layer says anything.
 run_tests() {
-    local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 newest tests
+    local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 started=$SECONDS newest tests
     local surroundings=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd" "TINYSFT_VALIDATE=$validate")
     if [[ $validate != 0 ]]; then
         newest=$(chromium)
@@ -91,7 +91,7 @@ run_tests() {
     for tests in "${@:5}"; do
         tally "$tests" inside "$root" env "${surroundings[@]}"
     done
-    count "$name" "$good" "$bad" tests
+    count "$name, $((SECONDS - started)) s" "$good" "$bad" tests
 }
 
 # run_assisted NAME ROOT ICD: GPU-assisted validation. The code that it adds to every access takes older

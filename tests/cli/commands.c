@@ -13,14 +13,20 @@ static void check_has(const program_result *result, const char *part)
     cr_assert_not_null(strstr(result->out, part), "no \"%s\" in:\n%s", part, result->out);
 }
 
-// One line that starts with the program's name, and the exit code of such mistakes.
+// One line that starts with the program's name, and the exit code of such mistakes. (Mesa up to
+// 22.0 says on opening what its llvmpipe is not.)
 static void check_refusal(const program_result *result, int code, const char *part)
 {
+    static const char mesa[] = "WARNING: lavapipe is not a conformant";
+    const char *said = result->out;
+    if (strncmp(said, mesa, strlen(mesa)) == 0 && strchr(said, '\n') != NULL) {
+        said = strchr(said, '\n') + 1;
+    }
     cr_assert_eq(result->code, code, "exit code %d, expected %d: %s", result->code, code,
                  result->out);
-    cr_assert_eq(strncmp(result->out, "tinysft-vk: ", 12), 0, "%s", result->out);
-    cr_assert_eq(strchr(result->out, '\n'), result->out + strlen(result->out) - 1,
-                 "more than one line:\n%s", result->out);
+    cr_assert_eq(strncmp(said, "tinysft-vk: ", 12), 0, "%s", result->out);
+    cr_assert_eq(strchr(said, '\n'), said + strlen(said) - 1, "more than one line:\n%s",
+                 result->out);
     check_has(result, part);
 }
 

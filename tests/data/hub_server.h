@@ -125,18 +125,24 @@ static inline void hub_hash(const hub_file *file, char out[TS_DIGEST_TEXT_BYTES]
 
 // ---- The server's own process
 
+// Each piece is counted before it leaves: whoever has the last one may read the count at once.
 static inline void hub_send(int peer, const char *bytes, size_t len, hub_asked *asked)
 {
+    enum { PIECE_BYTES = 4096 };
     while (len > 0) {
-        ssize_t sent = send(peer, bytes, len, MSG_NOSIGNAL);
-        if (sent <= 0) {
-            _exit(0); // the client has left
-        }
-        bytes += sent;
-        len -= (size_t)sent;
+        size_t piece = len < PIECE_BYTES ? len : PIECE_BYTES;
         if (asked != NULL) {
-            asked->sent += (size_t)sent;
+            asked->sent += piece;
         }
+        for (size_t done = 0; done < piece;) {
+            ssize_t sent = send(peer, bytes + done, piece - done, MSG_NOSIGNAL);
+            if (sent <= 0) {
+                _exit(0); // the client has left
+            }
+            done += (size_t)sent;
+        }
+        bytes += piece;
+        len -= piece;
     }
 }
 

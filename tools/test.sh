@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test:   tools/test.sh [PRESET]
 # PRESET is release (unless given), debug, asan or validation: see CMakePresets.json. Builds in
-# build/PRESET, leaves "PASSED FAILED" in build/PRESET/test-counts, and exits 1 when a test fails,
-# or when none ran.
+# build/PRESET (validation: in build/release, whose tests of the device it runs under the validation
+# layer), leaves "PASSED FAILED" in test-counts there, and exits 1 when a test fails, or when none ran.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 preset=${1:-release}
-folder=build/$preset
+built=${preset/validation/release}
+folder=build/$built
 rm -f "$folder/test-counts" "$folder"/report.*
 
 tools/install_packages.sh
 echo "$preset: configuring and building in $folder"
-cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset"
+cmake --preset "$built" >/dev/null
+cmake --build --preset "$built"
 
 echo "$preset: running the tests"
 code=0

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that use the device on every Vulkan driver that can be had without its hardware, and
 # asks AMD's compiler (RADV, which needs no AMD hardware for that) to build every pipeline:
-#     tools/test_drivers.sh [--quick] [--root NAME=FOLDER]... [DRIVER]...
+#     tools/test_drivers.sh [--root NAME=FOLDER]... [DRIVER]...
 #     tools/test_drivers.sh --make-root SUITE FOLDER
 # DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
 # A root is another Debian in a folder, with its own drivers (trixie has Mesa 25, testing has Mesa 26
@@ -11,8 +11,7 @@
 #
 # The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
 # it and its loader along. Two runs a driver: every call and hazard, then GPU-assisted checks of what
-# shaders access. Where the package cannot be downloaded they run once, without it. With --quick few of
-# the tests run, and the second run is left out.
+# shaders access. Where the package cannot be downloaded they run once, without it.
 #
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
@@ -23,8 +22,7 @@ source tools/device_tests.sh
 folder=build/release
 families=(polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200)
 declare -A roots=()
-selected=("${all_tests[@]}")
-passed=0 failed=0 quick=0
+passed=0 failed=0
 export TINYSFT_CACHE_DIR=off
 
 # inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here where ROOT is empty. The
@@ -178,10 +176,10 @@ run_driver() {
         run_radv "$driver" "$root" "$icd"
     elif ! chromium >/dev/null; then
         run_tests "$driver, without validation, whose layer cannot be downloaded" "$root" "$icd" 0 \
-            "${selected[@]}"
+            "${all_tests[@]}"
     else
-        run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${selected[@]}"
-        ((quick)) || run_assisted "$driver" "$root" "$icd"
+        run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]}"
+        run_assisted "$driver" "$root" "$icd"
     fi
 }
 
@@ -194,7 +192,6 @@ while (($# > 0)); do
         exec tools/make_root.sh "$2" "$3" mesa-vulkan-drivers libvulkan1 \
             libcriterion-dev libcjson1 libmd0 libcurl4
         ;;
-    --quick) quick=1 selected=("${few_tests[@]}") ;;
     --root)
         given+=("${2:?--root NAME=FOLDER}")
         shift

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that use the device on every Vulkan driver that can be had without its hardware, and
 # asks AMD's compiler (RADV, which needs no AMD hardware for that) to build every pipeline:
-#     tools/test_drivers.sh [--root NAME=FOLDER]... [DRIVER]...
+#     tools/test_drivers.sh [--quick] [--root NAME=FOLDER]... [DRIVER]...
 #     tools/test_drivers.sh --make-root SUITE FOLDER
 # DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
 # A root is another Debian in a folder, with its own drivers (trixie has Mesa 25, testing has Mesa 26
@@ -10,8 +10,9 @@
 # Roots need root's rights. What is not there is skipped, and said.
 #
 # The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
-# it and its loader along. Two runs a driver: every call and hazard, then GPU-assisted checks of what
-# shaders access. Where the package cannot be downloaded they run once, without it.
+# it and its loader along. Two runs a driver: every call and hazard, then, unless with --quick,
+# GPU-assisted checks of what shaders access. Where the package cannot be downloaded they run once,
+# without it.
 #
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
@@ -22,7 +23,7 @@ source tools/device_tests.sh
 folder=build/release
 families=(polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200)
 declare -A roots=()
-passed=0 failed=0
+passed=0 failed=0 quick=0
 export TINYSFT_CACHE_DIR=off
 
 # inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here where ROOT is empty. The
@@ -179,7 +180,7 @@ run_driver() {
             "${all_tests[@]}"
     else
         run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]}"
-        run_assisted "$driver" "$root" "$icd"
+        ((quick)) || run_assisted "$driver" "$root" "$icd"
     fi
 }
 
@@ -192,6 +193,7 @@ while (($# > 0)); do
         exec tools/make_root.sh "$2" "$3" mesa-vulkan-drivers libvulkan1 \
             libcriterion-dev libcjson1 libmd0 libcurl4
         ;;
+    --quick) quick=1 ;;
     --root)
         given+=("${2:?--root NAME=FOLDER}")
         shift

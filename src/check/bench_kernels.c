@@ -216,8 +216,7 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
         TS_TRY(time_thin(run, &thin[i], err));
     }
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
-        bool product = kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm;
-        if (!product && is_listed(list, ts_kernels[kernel].name)) {
+        if (!ts_bench_is_product((ts_kernel)kernel) && is_listed(list, ts_kernels[kernel].name)) {
             ts_bench_say(run, "%s", ts_kernels[kernel].name);
             TS_TRY(time_kernel(run, (ts_kernel)kernel, err));
         }

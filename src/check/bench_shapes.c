@@ -71,6 +71,12 @@ static bool is_attention(ts_kernel kernel)
            kernel == TS_KERNEL_attention_backward_kv;
 }
 
+bool ts_bench_is_product(ts_kernel kernel)
+{
+    return kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||
+           kernel == TS_KERNEL_gemm_packed;
+}
+
 static bool find_whole(ts_kernel kernel, const char *name, uint32_t *out)
 {
     for (size_t i = 0; i < TS_COUNT(special); i++) {
@@ -107,7 +113,7 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
         ts_attention_choose(caps, is_attention(kernel) ? kernel : TS_KERNEL_attention, 64);
     uint32_t *push = out->push, *constant = out->pipeline.constants + 1;
     *shader = is_attention(kernel) ? choice.shader : 0;
-    if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm) {
+    if (ts_bench_is_product(kernel)) {
         return ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: timed by ts_matmul", info->name);
     }
     for (const ts_kernel_field *f = info->fields; f->name != NULL; f++) {

@@ -71,7 +71,7 @@ static ts_status shape_typical(const struct role *role, const ts_gpu_caps *caps,
     ts_status status = TS_OK;
     *out =
         (ts_trial){.kernel = role->kernel, .stored = TS_BF16, .one_sequence = true, .random = 4711};
-    if (role->kernel == TS_KERNEL_gemm || role->kernel == TS_KERNEL_gemm_cm) {
+    if (ts_bench_is_product(role->kernel)) {
         shape_product(role, caps, tokens, out);
         return TS_OK;
     }
@@ -102,7 +102,7 @@ static ts_status find_fallback(const struct role *role, ts_gpu *gpu, const char 
     while (caps.left_out[count] != NULL) {
         count++;
     }
-    other.kernel = role->kernel == TS_KERNEL_gemm_cm ? TS_KERNEL_gemm : role->kernel;
+    other.kernel = ts_bench_is_product(role->kernel) ? TS_KERNEL_gemm : role->kernel;
     caps.left_out[count++] = shader;
     for (uint32_t i = 1; is_attention(role->kernel) && i < 3; i++) { // the general one is the first
         caps.left_out[count++] = ts_kernels[role->kernel].shaders[i];
@@ -140,7 +140,7 @@ static ts_status check_right(const struct doctor *d, const ts_trial *typical, do
                              ts_error *err)
 {
     ts_status status = TS_OK;
-    bool product = typical->kernel == TS_KERNEL_gemm || typical->kernel == TS_KERNEL_gemm_cm;
+    bool product = ts_bench_is_product(typical->kernel);
     uint32_t random = 7919u * (uint32_t)typical->kernel + typical->shader;
     *error = 0;
     for (int i = 0; i < (product ? AWKWARD_PRODUCTS : AWKWARD_SHAPES); i++) {
@@ -212,7 +212,8 @@ out:
     return status;
 }
 
-// Of a shader that is right: times it against another that is too.
+// Of a shader that is right: times it against another that is too. gemm_packed is not timed here:
+// it is taken for those products alone that measuring (tune.h) finds it faster for.
 static ts_status check_time(const struct doctor *d, const struct role *role, ts_doctor_row *row,
                             ts_error *err)
 {
@@ -221,9 +222,11 @@ static ts_status check_time(const struct doctor *d, const struct role *role, ts_
     const uint32_t tokens = ts_gpu_is_cpu(caps) ? TOKENS : USUAL_TOKENS;
     struct timed one = {0}, other = {0};
     ts_trial typical;
-    bool found;
+    bool found = false;
     double error = 0;
-    TS_TRY(find_fallback(role, d->gpu, row->shader, tokens, &other.trial, &found, err));
+    if (role->kernel != TS_KERNEL_gemm_packed) {
+        TS_TRY(find_fallback(role, d->gpu, row->shader, tokens, &other.trial, &found, err));
+    }
     if (!found) {
         goto out;
     }
@@ -308,7 +311,8 @@ static ts_status judge_role(const struct doctor *d, const struct role *role, ts_
         if (d->params->tell != NULL) {
             d->params->tell(d->params->user, row);
         }
-        if (!ts_verdict_leaves_out(row->verdict) || role->kernel == TS_KERNEL_gemm_cm) {
+        if (!ts_verdict_leaves_out(row->verdict) || role->kernel == TS_KERNEL_gemm_cm ||
+            role->kernel == TS_KERNEL_gemm_packed) {
             break;
         }
         ts_gpu_leave_out(d->gpu, row->shader);
@@ -317,11 +321,25 @@ out:
     return status;
 }
 
+// Of the kernels that not every device has a use for.
+static bool is_of_use(const struct doctor *d, ts_kernel kernel)
+{
+    switch (kernel) {
+    case TS_KERNEL_gemm_cm: // has roles of its own
+        return false;
+    case TS_KERNEL_pack_rows:
+    case TS_KERNEL_gemm_packed:
+        return ts_trial_can_run(TS_KERNEL_gemm_packed, 0, ts_gpu_capabilities(d->gpu));
+    default:
+        return true;
+    }
+}
+
 static ts_status judge_all(const struct doctor *d, ts_error *err)
 {
     ts_status status = TS_OK;
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
-        if (kernel != TS_KERNEL_gemm_cm) {
+        if (is_of_use(d, (ts_kernel)kernel)) {
             TS_TRY(judge_role(d, &(struct role){.kernel = (ts_kernel)kernel}, err));
         }
     }

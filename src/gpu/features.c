@@ -1,5 +1,6 @@
 // The optional features that are used where a device has them: cooperative matrices with f16 or
-// bf16 operands, and subgroups of a size that is asked for. A device without any works too.
+// bf16 operands, subgroups of a size that is asked for, addresses of buffers. A device without any
+// works too.
 #include "gpu/internal.h"
 
 #include "base/memory.h"
@@ -90,11 +91,25 @@ static uint32_t matrix_subgroup(VkPhysicalDevice physical, const ts_gpu_caps *ca
     return properties.properties.vendorID == INTEL ? sizes.minSubgroupSize : caps->subgroup_size;
 }
 
+static bool reads_by_address(VkPhysicalDevice physical, const ts_gpu_caps *caps)
+{
+    VkPhysicalDeviceVulkan12Features core = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &core};
+    if (caps->api_version < VK_API_VERSION_1_2) {
+        return false;
+    }
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    return core.bufferDeviceAddress;
+}
+
 void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     VkPhysicalDeviceFeatures oldest;
     vkGetPhysicalDeviceFeatures(physical, &oldest);
     caps->has_int64 = oldest.shaderInt64;
+    caps->has_addresses = ts_gpu_is_cpu(caps) && reads_by_address(physical, caps);
     bool has_matrix = ts_gpu_has_extension(physical, TS_VK_COOPERATIVE_MATRIX);
     bool has_control = ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     if (caps->api_version < VK_API_VERSION_1_2 || !has_matrix || !has_control) {
@@ -126,8 +141,12 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
 
 void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out)
 {
-    *out = (struct ts_gpu_features){0};
-    if (caps->matrix_f16.m == 0 && caps->matrix_bf16.m == 0) {
+    bool matrices = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
+    *out = (struct ts_gpu_features){
+        .core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                 .bufferDeviceAddress = caps->has_addresses}};
+    out->chain = matrices || caps->has_addresses ? &out->core : NULL;
+    if (!matrices) {
         return;
     }
     out->bfloat16 =
@@ -142,12 +161,9 @@ void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out
         .pNext = &out->matrix,
         .subgroupSizeControl = true,
         .computeFullSubgroups = true};
-    out->core = (VkPhysicalDeviceVulkan12Features){
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-        .pNext = &out->control,
-        .shaderFloat16 = true,
-        .vulkanMemoryModel = true};
-    out->chain = &out->core;
+    out->core.pNext = &out->control;
+    out->core.shaderFloat16 = true;
+    out->core.vulkanMemoryModel = true;
     out->extensions[out->extension_count++] = TS_VK_COOPERATIVE_MATRIX;
     out->extensions[out->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
     if (caps->has_bfloat16) {

@@ -39,6 +39,7 @@ typedef struct ts_gpu_caps {
     uint32_t matrix_subgroup; // the subgroup size that they need
     bool has_bfloat16;        // shaders may use it, in such matrices too
     bool has_int64;           // shaders may use 64-bit integers
+    bool has_addresses;       // shaders may read buffers by address; asked of CPU drivers alone
     const char *unusable;     // why this program cannot use it; NULL: it can
     uint32_t masks;           // bits of ts_gpu_masks that were hidden
     const char *left_out[16]; // shaders that another does the work of (below); then NULL

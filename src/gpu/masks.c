@@ -39,6 +39,11 @@ static void hide_int64(ts_gpu_caps *caps)
     caps->has_int64 = false;
 }
 
+static void hide_addresses(ts_gpu_caps *caps)
+{
+    caps->has_addresses = false;
+}
+
 static void hide_timestamps(ts_gpu_caps *caps)
 {
     caps->timestamp_ns = 0;
@@ -101,6 +106,7 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"subgroup-size-control", "subgroups of a size asked for, and so cooperative matrices",
      hide_subgroup_size_control},
     {"int64", "64-bit integers, by which CPU drivers load faster", hide_int64},
+    {"addresses", "addresses of buffers, by which CPU drivers load fastest", hide_addresses},
     {"timestamps", "times on the device; the host's clock or none instead", hide_timestamps},
     {"unified-memory", "device memory that the host reaches; staging buffers instead",
      hide_unified_memory},

@@ -22,6 +22,11 @@ ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count)
                      .dtype = view.dtype};
 }
 
+uint64_t ts_view_address(ts_view view)
+{
+    return view.buffer->address == 0 ? 0 : view.buffer->address + view.offset;
+}
+
 // The first memory type of `allowed` that has all of `flags`, or UINT32_MAX.
 static uint32_t find_type(const ts_gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags flags)
 {
@@ -81,6 +86,7 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
 {
     ts_status status = TS_OK;
     ts_gpu_buffer *buffer = NULL;
+    bool addressed = gpu->caps.has_addresses && place == TS_PLACE_DEVICE;
     TS_TRY(ts_alloc(1, sizeof *buffer, &buffer, err));
     if (gpu->mirror || gpu->rehearsing) {
         buffer->bytes = bytes;
@@ -89,11 +95,12 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
         }
         goto out;
     }
-    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                     .size = bytes,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-                                              VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                              VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    const VkBufferCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+        .size = bytes,
+        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                 VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                 (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0)};
     TS_TRY(ts_gpu_check(gpu->vk.vkCreateBuffer(gpu->device, &info, NULL, &buffer->handle),
                         "vkCreateBuffer", err));
     VkMemoryRequirements needs;
@@ -103,7 +110,10 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
         TS_FAIL(TS_ERR_DEVICE, "the driver offers no kind of memory for buffers%s",
                 place == TS_PLACE_HOST ? " that the host reaches" : "");
     }
+    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                             .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     const VkMemoryAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                             .pNext = addressed ? &flags : NULL,
                                              .allocationSize = needs.size,
                                              .memoryTypeIndex = type};
     TS_TRY(ts_gpu_check(gpu->vk.vkAllocateMemory(gpu->device, &allocation, NULL, &buffer->memory),
@@ -112,6 +122,11 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
     gpu->allocated_bytes += bytes;
     TS_TRY(ts_gpu_check(gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
                         "vkBindBufferMemory", err));
+    if (addressed) {
+        const VkBufferDeviceAddressInfo of = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                                              .buffer = buffer->handle};
+        buffer->address = gpu->vk.vkGetBufferDeviceAddress(gpu->device, &of);
+    }
     if (place == TS_PLACE_HOST || (gpu->caps.unified_memory && is_coherent(gpu, type))) {
         void *mapped = NULL;
         status = ts_gpu_check(

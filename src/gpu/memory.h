@@ -10,6 +10,7 @@ typedef struct ts_gpu_buffer {
     VkBuffer handle;
     VkDeviceMemory memory;
     uint64_t bytes, used;  // used: given out as views
+    uint64_t address;      // to shaders; 0 where the device is not asked for addresses
     unsigned char *mapped; // the host's address of it, or NULL where the host cannot reach it
 } ts_gpu_buffer;
 
@@ -19,6 +20,9 @@ typedef struct ts_view {
     uint64_t offset, bytes;
     ts_dtype dtype; // how the elements are stored
 } ts_view;
+
+// A view's address to shaders; 0 where the device is not asked for addresses (caps.has_addresses).
+uint64_t ts_view_address(ts_view view);
 
 // The elements [first, first + count) of a view as a view; first's byte offset must keep to the
 // device's view_alignment.

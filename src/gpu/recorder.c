@@ -20,6 +20,8 @@ struct touched {
 
 struct ts_recorder {
     ts_gpu *gpu;
+    ts_gpu_arena arena; // scratch alone
+    ts_view scratch;    // of it; none until somebody asks
     ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
@@ -34,6 +36,7 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
     ts_recorder *recorder = NULL;
     TS_TRY(ts_alloc(1, sizeof *recorder, &recorder, err));
     recorder->gpu = gpu;
+    recorder->arena = (ts_gpu_arena){.gpu = gpu, .block_bytes = TS_SCRATCH_BYTES};
     if (!gpu->mirror && !gpu->rehearsing) {
         TS_TRY(ts_submits_open(gpu, &recorder->submits, err));
         TS_TRY(ts_grow(&recorder->touched, &recorder->touched_capacity, MANY_TOUCHED,
@@ -54,8 +57,20 @@ void ts_recorder_close(ts_recorder *recorder)
         return;
     }
     ts_submits_close(&recorder->submits);
+    ts_gpu_arena_close(&recorder->arena);
     free(recorder->touched);
     free(recorder);
+}
+
+ts_view ts_recorder_scratch(ts_recorder *recorder)
+{
+    ts_error err = {0};
+    if (recorder->scratch.buffer == NULL &&
+        ts_gpu_alloc(&recorder->arena, TS_F32, TS_SCRATCH_BYTES / sizeof(float), &recorder->scratch,
+                     &err) != TS_OK) {
+        recorder->scratch = (ts_view){0};
+    }
+    return recorder->scratch;
 }
 
 ts_gpu *ts_recorder_gpu(const ts_recorder *recorder)

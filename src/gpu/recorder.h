@@ -29,6 +29,12 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err);
 void ts_recorder_close(ts_recorder *recorder); // waits for what is in flight; NULL is fine
 ts_gpu *ts_recorder_gpu(const ts_recorder *recorder);
 
+// Memory that what is recorded next may use until something else asks for it: F32, TS_SCRATCH_BYTES
+// of it, the same each time, so nobody's content stays. NULL buffer: there is none, for memory is
+// short.
+#define TS_SCRATCH_BYTES (4 << 20)
+ts_view ts_recorder_scratch(ts_recorder *recorder);
+
 // Recording never fails on the spot: the first failure is kept, the rest is skipped, and
 // ts_recorder_run tells it. So a model's forward pass reads as a list of operations.
 void ts_recorder_dispatch(ts_recorder *recorder, const ts_dispatch *dispatch);

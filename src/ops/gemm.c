@@ -94,6 +94,19 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     }
 }
 
+// By gemm_packed. false: nothing was recorded.
+static bool multiply_packed(ts_recorder *recorder, const struct ts_gemm_args *args)
+{
+    const ts_view scratch = ts_recorder_scratch(recorder);
+    if (scratch.buffer == NULL ||
+        !ts_gemm_packed_fits(ts_gpu_capabilities(ts_recorder_gpu(recorder)), args)) {
+        return false;
+    }
+    ts_gemm_packed_run(recorder, args, scratch);
+    return !ts_recorder_leaves_out(recorder, "pack_rows") &&
+           !ts_recorder_leaves_out(recorder, "gemm_packed");
+}
+
 void ts_matmul(ts_recorder *recorder, const ts_product *p)
 {
     bool extra = p->extra.k > 0;
@@ -119,8 +132,9 @@ void ts_matmul(ts_recorder *recorder, const ts_product *p)
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     const char *const *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
     ts_gemm_choose(caps, p->layout, &args);
-    if (!ts_gpu_leaves_out(caps, shaders[TS_GEMM_SIMD])) { // what was measured does not know of it
-        ts_tune_gemm(recorder, &args);
+    if (!ts_gpu_leaves_out(caps, shaders[TS_GEMM_SIMD]) && // what was measured does not know of it
+        !ts_tune_gemm(recorder, &args) && multiply_packed(recorder, &args)) {
+        return;
     }
     ts_gemm(recorder, &args);
     while (args.shader != TS_GEMM_VEC && ts_recorder_leaves_out(recorder, shaders[args.shader])) {

@@ -16,6 +16,7 @@
 #define UPDATE(type, name, elements) {#name, TS_BUFFER_##type, TS_READ_WRITE},
 #define U32(name) {'u', #name},
 #define F32(name) {'f', #name},
+#define ADDRESS(buffer) {'l', #buffer}, {'h', #buffer},
 #define CONSTANT(name) {'c', #name},
 #define FOLLOWS(name, value) {'c', #name},
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, groups, TOLERANCE)                        \
@@ -34,6 +35,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #undef UPDATE
 #undef U32
 #undef F32
+#undef ADDRESS
 #undef CONSTANT
 #undef FOLLOWS
 
@@ -46,6 +48,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
     const uint64_t name = *push++;                                                                 \
     (void)name;
 #define F32(name) push++;
+#define ADDRESS(buffer) push += 2;
 #define CONSTANT(name)                                                                             \
     const uint64_t name = *constant++;                                                             \
     (void)name;
@@ -68,6 +71,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #undef UPDATE
 #undef U32
 #undef F32
+#undef ADDRESS
 #undef CONSTANT
 #undef FOLLOWS
 
@@ -110,6 +114,7 @@ static double float_of(uint32_t bits)
 #define UPDATE(type, name, elements) WRITE(type, name, elements)
 #define U32(name) ref.name = *push++;
 #define F32(name) ref.name = float_of(*push++);
+#define ADDRESS(buffer) push += 2;
 #define CONSTANT(name) ref.name = *constant++;
 #define FOLLOWS(name, value) constant++;
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
@@ -132,6 +137,7 @@ static double float_of(uint32_t bits)
 #undef UPDATE
 #undef U32
 #undef F32
+#undef ADDRESS
 #undef CONSTANT
 #undef FOLLOWS
 
@@ -182,7 +188,8 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     double moved = 0;
     switch (kernel) {
     case TS_KERNEL_gemm:
-    case TS_KERNEL_gemm_cm: // m n (k + extra_k)
+    case TS_KERNEL_gemm_cm:
+    case TS_KERNEL_gemm_packed: // m n (k + extra_k)
         return (double)push[0] * push[1] * ((double)push[2] + push[8]);
     case TS_KERNEL_attention:
     case TS_KERNEL_attention_backward_q:
@@ -208,6 +215,16 @@ static void set_workgroup(const ts_gpu_caps *caps, const char *name, uint32_t *s
     }
 }
 
+static uint64_t address_of(const ts_kernel_info *info, const ts_dispatch *dispatch,
+                           const char *buffer)
+{
+    uint32_t i = 0;
+    while (strcmp(info->buffers[i].name, buffer) != 0) {
+        i++;
+    }
+    return ts_view_address(dispatch->views[i]);
+}
+
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
                       ts_dispatch *dispatch)
 {
@@ -230,6 +247,11 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
         if (field->kind == 'c') {
             set_workgroup(ts_gpu_capabilities(ts_recorder_gpu(recorder)), field->name,
                           &dispatch->pipeline.constants[constants]);
+        }
+        if (field->kind == 'l' || field->kind == 'h') {
+            uint64_t address = address_of(info, dispatch, field->name);
+            dispatch->push[dispatch->push_count] =
+                (uint32_t)(field->kind == 'l' ? address : address >> 32);
         }
         *(field->kind == 'c' ? &constants : &dispatch->push_count) += 1;
     }
@@ -263,6 +285,7 @@ static uint32_t bits_of(float value)
 #define UPDATE(type, name, elements) *view++ = args->name;
 #define U32(name) *push++ = args->name;
 #define F32(name) *push++ = bits_of(args->name);
+#define ADDRESS(buffer) push += 2; // ts_kernel_record knows it
 #define CONSTANT(name) *constant++ = args->name;
 #define FOLLOWS(name, value) constant++;
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \

@@ -21,6 +21,7 @@ typedef enum ts_kernel {
 #define UPDATE(type, name, elements) ts_view name;
 #define U32(name) uint32_t name;
 #define F32(name) float name;
+#define ADDRESS(buffer)
 #define CONSTANT(name) uint32_t name;
 #define FOLLOWS(name, value)
 #define KERNEL(name, shaders, buffers, scalars, constants, groups, tolerance)                      \
@@ -35,6 +36,7 @@ typedef enum ts_kernel {
 #undef UPDATE
 #undef U32
 #undef F32
+#undef ADDRESS
 #undef CONSTANT
 #undef FOLLOWS
 
@@ -48,8 +50,10 @@ typedef struct ts_kernel_buffer {
 } ts_kernel_buffer;
 
 typedef struct ts_kernel_field {
-    char kind; // 'u' U32, 'f' F32: push constants in order; 'c': specialisation constants 1, 2, ...
-    const char *name;
+    // 'u' U32, 'f' F32, 'l' and 'h' the lower and the higher word of ADDRESS: push constants in
+    // order; 'c': specialisation constants 1, 2, ...
+    char kind;
+    const char *name; // of an address: of its buffer
 } ts_kernel_field;
 
 typedef struct ts_kernel_info {

@@ -12,6 +12,9 @@ void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE
     case TS_FAMILY_SIMD:
         snprintf(out, TS_TILE_NAME_BYTES, "simd %ux%ux%u", tile->m, tile->n, tile->k);
         return;
+    case TS_FAMILY_PACKED:
+        snprintf(out, TS_TILE_NAME_BYTES, "packed %ux%ux%u", tile->m, tile->n, tile->k);
+        return;
     case TS_FAMILY_VEC:
         columns = tile->m * tile->n / (tile->local_size * rows);
         break;
@@ -92,13 +95,23 @@ uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *
                             ts_tile out[TS_TILES])
 {
     bool simd = args->shader != TS_GEMM_VEC;
+    uint32_t count;
     out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
                        .m = args->tile_m,
                        .n = args->tile_n,
                        .k = simd ? args->k_step : 0,
                        .rows = args->rows,
                        .local_size = args->local_size};
-    return simd ? simd_tiles(caps, args, out) : vec_tiles(caps, args, out);
+    count = simd ? simd_tiles(caps, args, out) : vec_tiles(caps, args, out);
+    if (simd && ts_gemm_packed_fits(caps, args)) {
+        count = add(out, count,
+                    (ts_tile){.family = TS_FAMILY_PACKED,
+                              .m = 16,
+                              .n = caps->subgroup_size,
+                              .k = 16,
+                              .local_size = caps->subgroup_size});
+    }
+    return count;
 }
 
 void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)

@@ -110,6 +110,9 @@ bool ts_trial_can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps
         return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&
                caps->subgroup_size >= TS_ATTENTION_SPLIT;
     }
+    if (kernel == TS_KERNEL_gemm_packed) {
+        return ts_gpu_is_simd(&as_cpu) && caps->has_int64 && caps->has_addresses;
+    }
     return kernel != TS_KERNEL_gemm_cm ||
            ts_precision_offered(caps, shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16);
 }
@@ -148,6 +151,11 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
         choose_gemm_cm(caps, layout, trial);
         return;
     }
+    if (trial->kernel == TS_KERNEL_gemm_packed) {
+        *ts_trial_field(trial, "layout") = layout;
+        *ts_trial_field(trial, "local_size") = caps->subgroup_size;
+        return;
+    }
     struct ts_gemm_args args = {.b.dtype = trial->stored,
                                 .m = push[0],
                                 .n = push[1],
@@ -173,6 +181,12 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         layout = TS_NT; // few rows, and k long enough to be shared
         push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
         push[2] += 512;
+    }
+    if (trial->kernel == TS_KERNEL_gemm_packed) {
+        layout %= TS_TN;
+        push[1] = (uint32_t)ts_align_up(push[1], asked->subgroup_size);
+        push[2] += 15;
+        gap += layout == TS_NT && push[2] % 2; // whole words of two weights
     }
     push[3] = (layout == TS_TN ? push[0] : push[2]) + gap;
     push[4] = (layout == TS_NT ? push[2] : push[1]) + gap;
@@ -238,7 +252,8 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     if (ts_trial_field(trial, "per_lane") != NULL) {
         settle_attention(&asked, trial);
     }
-    if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm) {
+    if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||
+        kernel == TS_KERNEL_gemm_packed) {
         settle_product(&asked, trial, state);
     }
 }

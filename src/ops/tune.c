@@ -141,6 +141,11 @@ static void record(struct trial *t, const ts_tile *tile)
 {
     struct ts_gemm_args gemm = t->subject->gemm;
     struct ts_gemm_cm_args cm = t->subject->cm;
+    if (tile->family == TS_FAMILY_PACKED) {
+        gemm.a = gemm.extra_a = gemm.extra_b = t->a, gemm.c = t->c;
+        ts_gemm_packed_run(t->recorder, &gemm, ts_recorder_scratch(t->recorder));
+        return;
+    }
     if (tile->family != TS_FAMILY_CM) {
         gemm.a = gemm.extra_a = gemm.extra_b = t->a, gemm.c = t->c;
         ts_tile_set(tile, &gemm);
@@ -213,27 +218,33 @@ out:
 static double predict(const struct known *known, uint32_t i, uint32_t m)
 {
     const ts_tile *tile = &known->tiles[i];
-    if (tile->family != TS_FAMILY_SIMD) {
+    if (tile->family != TS_FAMILY_SIMD && tile->family != TS_FAMILY_PACKED) {
         return known->seconds[i];
     }
     return known->seconds[i] * (double)ts_ceil_div(m, tile->m) /
            (double)ts_ceil_div(known->product.rows, tile->m);
 }
 
+static bool same_bits(const ts_tile *one, const ts_tile *other)
+{
+    return one->family == other->family ||
+           (one->family == TS_FAMILY_SIMD && other->family == TS_FAMILY_PACKED);
+}
+
 static uint32_t choose(const struct known *known, uint32_t m)
 {
     uint32_t best = 0;
-    ts_family family = known->tiles[0].family;
-    for (uint32_t i = 1; i < known->count; i++) { // among tiles of the rule's shader
-        if (known->tiles[i].family == family && predict(known, i, m) < predict(known, best, m)) {
+    const ts_tile *rule = &known->tiles[0];
+    for (uint32_t i = 1; i < known->count; i++) { // among those that change no bit
+        if (same_bits(rule, &known->tiles[i]) && predict(known, i, m) < predict(known, best, m)) {
             best = i;
         }
     }
     if (predict(known, best, m) * AT_ALL > predict(known, 0, m)) {
         best = 0;
     }
-    for (uint32_t i = 1; i < known->count; i++) { // then of another's
-        if (known->tiles[i].family != family &&
+    for (uint32_t i = 1; i < known->count; i++) { // then among the others
+        if (!same_bits(rule, &known->tiles[i]) &&
             predict(known, i, m) * CLEARLY < predict(known, best, m)) {
             best = i;
         }
@@ -386,13 +397,13 @@ static struct ts_gemm_args dense(const ts_gpu_caps *caps, const struct product *
     return args;
 }
 
-void ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args)
+bool ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args)
 {
     ts_gpu *gpu = ts_recorder_gpu(recorder);
     struct settled *settled;
     if (args->shader > TS_GEMM_SIMD_WIDE || !is_worth_it(gpu, args->layout, args->n, args->k) ||
         (settled = settled_of(gpu)) == NULL) {
-        return;
+        return true;
     }
     struct subject subject = {.product = {.layout = args->layout,
                                           .stored = args->b.dtype,
@@ -404,9 +415,11 @@ void ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args)
         subject.gemm = dense(ts_gpu_capabilities(gpu), &subject.product, args->b);
         known = settle(gpu, settled, &subject);
     }
-    if (known != NULL && known->count > 1) {
-        ts_tile_set(&known->tiles[choose(known, args->m)], args);
+    const ts_tile *tile = known != NULL ? &known->tiles[choose(known, args->m)] : NULL;
+    if (tile != NULL && tile->family != TS_FAMILY_PACKED) {
+        ts_tile_set(tile, args);
     }
+    return tile == NULL || tile->family != TS_FAMILY_PACKED;
 }
 
 bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)

@@ -7,10 +7,12 @@
 
 #include <string.h>
 
-// Whether another shader can do the work: all of a row's but the first, and matrix units.
+// Whether another shader can do the work: all of a row's but the first, and of the rows whose work
+// `gemm` can do.
 static bool has_substitute(ts_kernel kernel, uint32_t shader)
 {
-    return shader > 0 || kernel == TS_KERNEL_gemm_cm;
+    return shader > 0 || kernel == TS_KERNEL_gemm_cm || kernel == TS_KERNEL_gemm_packed ||
+           kernel == TS_KERNEL_pack_rows;
 }
 
 // Whether the first shader of the row is what this device would use, the rest as it is left out.
@@ -51,7 +53,7 @@ ts_status ts_choices_apply(ts_gpu *gpu, ts_error *err)
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
         const char *first = ts_kernels[kernel].shaders[0];
         leave_out(gpu, (ts_kernel)kernel);
-        if (kernel != TS_KERNEL_gemm_cm && uses_general(caps, (ts_kernel)kernel) &&
+        if (!has_substitute((ts_kernel)kernel, 0) && uses_general(caps, (ts_kernel)kernel) &&
             ts_choices_verdict(gpu, first) == TS_VERDICT_BROKEN) {
             return ts_error_set(err, TS_ERR_SHADER,
                                 "%s (%s) gets shader %s wrong, which nothing can replace: "

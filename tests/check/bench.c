@@ -27,7 +27,7 @@ Test(bench, every_kernel_has_a_shape)
         uint64_t elements[10] = {0}, groups[2] = {0};
         ts_status status =
             ts_bench_shape((ts_kernel)k, ts_gpu_capabilities(gpu), &dispatch, &shader, &err);
-        if (k == TS_KERNEL_gemm || k == TS_KERNEL_gemm_cm) {
+        if (ts_bench_is_product((ts_kernel)k)) {
             cr_expect_eq(status, TS_ERR_UNSUPPORTED);
             continue;
         }
@@ -51,7 +51,7 @@ Test(bench, times_every_kernel_and_counts_its_work)
     cr_assert(result->flops_per_second > 0 && result->bytes_per_second > 0);
     cr_assert(result->copy_bytes_per_second > 0 && result->fill_bytes_per_second > 0);
     for (int k = 0; k < TS_KERNEL_COUNT; k++) {
-        if (k == TS_KERNEL_gemm || k == TS_KERNEL_gemm_cm) {
+        if (ts_bench_is_product((ts_kernel)k)) {
             continue;
         }
         const ts_bench_row *row = find_row(result, ts_kernels[k].name);

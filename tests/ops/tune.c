@@ -58,9 +58,9 @@ static void close_place(struct place *p)
 static const struct {
     ts_dtype stored;
     ts_layout layout;
-    uint32_t shapes[3][3]; // m, n, k
-} cases[] = {{TS_BF16, TS_NT, {{70, 72, 80}, {3, 264, 8}, {130, 40, 136}}},
-             {TS_F32, TS_NN, {{65, 137, 129}, {1, 1, 1}, {33, 5, 7}}}};
+    uint32_t shapes[4][3]; // m, n, k
+} cases[] = {{TS_BF16, TS_NT, {{70, 72, 80}, {3, 264, 8}, {130, 40, 136}, {17, 24, 40}}},
+             {TS_F32, TS_NN, {{65, 137, 129}, {1, 1, 1}, {33, 5, 7}, {33, 24, 39}}}};
 
 // Runs a product and returns its c, which starts out as `before`.
 static float *result_of(struct place *p, const float *before, uint32_t count)
@@ -92,10 +92,11 @@ static struct ts_gemm_args gemm_args(const struct place *p, ts_layout layout, co
                                  .extra = true};
 }
 
-// All tiles for `caps` hold against the rule's, bit by bit.
-static void check_gemm(struct place *p, const ts_gpu_caps *caps, ts_layout layout,
-                       const uint32_t *shape, const float *before)
+// All tiles for `caps` hold against the rule's, bit by bit. Returns how many of them were packed.
+static uint32_t check_gemm(struct place *p, const ts_gpu_caps *caps, ts_layout layout,
+                           const uint32_t *shape, const float *before)
 {
+    uint32_t packed = 0;
     ts_tile tiles[TS_TILES];
     char name[TS_TILE_NAME_BYTES];
     struct ts_gemm_args args = gemm_args(p, layout, shape);
@@ -109,14 +110,20 @@ static void check_gemm(struct place *p, const ts_gpu_caps *caps, ts_layout layou
     cr_assert_geq(count, 3);
     for (uint32_t i = 0; i < count; i++) {
         ts_tile_name(&tiles[i], caps, name);
-        ts_tile_set(&tiles[i], &args);
-        ts_gemm(p->recorder, &args);
+        if (tiles[i].family == TS_FAMILY_PACKED) {
+            ts_gemm_packed_run(p->recorder, &args, ts_recorder_scratch(p->recorder));
+            packed++;
+        } else {
+            ts_tile_set(&tiles[i], &args);
+            ts_gemm(p->recorder, &args);
+        }
         float *other = result_of(p, before, shape[0] * shape[1]);
         cr_expect_eq(memcmp(first, other, bytes), 0, "%s: layout %d, %u x %u x %u", name, layout,
                      shape[0], shape[1], shape[2]);
         free(other);
     }
     free(first);
+    return packed;
 }
 
 Test(tune, tiles_change_no_bit, .timeout = 600)
@@ -126,6 +133,7 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
     size_t families = ts_gpu_is_simd(&caps[0]) ? 2 : 1;
     caps[1].type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU; // a CPU driver runs a GPU's shader too
     static float before[1 << 16];
+    uint32_t packed = 0;
     for (size_t i = 0; i < TS_COUNT(before); i++) {
         before[i] = (float)i / 3;
     }
@@ -135,11 +143,14 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
         MUST(ts_gpu_upload(gpu, p.c, before, sizeof before, err));
         for (size_t s = 0; s < TS_COUNT(cases[c].shapes); s++) {
             for (size_t f = 0; f < families; f++) {
-                check_gemm(&p, &caps[f], cases[c].layout, cases[c].shapes[s], before);
+                packed += check_gemm(&p, &caps[f], cases[c].layout, cases[c].shapes[s], before);
             }
         }
         close_place(&p);
     }
+    bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64;
+    cr_assert_eq(packed,
+                 offered ? 4 : 0); // of the shapes whose n is whole subgroups and k 16 or more
     test_gpu_close(gpu);
 }
 
@@ -305,7 +316,9 @@ Test(tune, believes_what_is_remembered, .timeout = 120)
         ts_choices_keep(gpu, &choice);
         uint32_t before = ts_gpu_pipeline_statistics(gpu).built;
         float *other = multiply_large(gpu, &stats);
-        cr_assert_eq(ts_gpu_pipeline_statistics(gpu).built, before + 1, "one tile, none measured");
+        uint32_t pipelines = strncmp(choice.candidates[i].name, "packed", 6) == 0 ? 2 : 1;
+        cr_assert_eq(ts_gpu_pipeline_statistics(gpu).built, before + pipelines,
+                     "one tile, none measured");
         cr_assert_eq(stats.products, 0);
         cr_assert_eq(memcmp(first, other, 40 * 1024 * sizeof(float)), 0, "%s",
                      choice.candidates[i].name);

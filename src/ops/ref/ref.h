@@ -15,6 +15,7 @@
 #define UPDATE(type, name, elements) REF_##type *name;
 #define U32(name) uint32_t name;
 #define F32(name) double name;
+#define ADDRESS(buffer)
 #define CONSTANT(name) uint32_t name;
 #define FOLLOWS(name, value)
 #define KERNEL(name, shaders, buffers, scalars, constants, groups, tolerance)                      \
@@ -29,6 +30,7 @@
 #undef UPDATE
 #undef U32
 #undef F32
+#undef ADDRESS
 #undef CONSTANT
 #undef FOLLOWS
 

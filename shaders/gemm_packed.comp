@@ -1,0 +1,152 @@
+#version 450
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+
+#include "weight.glsl"
+
+// C[m, n] = alpha * (A B + E) + (accumulate ? C : 0), in f32, NT or NN as in gemm_simd.comp, for CPU
+// drivers that load by an address that all lanes share as a CPU would: llvmpipe since Mesa 25. There
+// such a load is one instruction, or none, for a multiplication takes its operand from memory; what
+// gemm_simd gathers lane by lane costs a hundred times as much.
+//
+// A workgroup is one subgroup, each lane has one column of C and 16 sums:
+//
+//                         lane 0  lane 1  lane 2 ...
+//                       +-------+-------+-------+
+//                   b   |       |       |       |  16 of k, each lane's own put together from loads
+//                       |       |       |       |  that all lanes share
+//         16 of k       +-------+-------+-------+
+//       +---------+     +-------+-------+-------+
+//    a  | 16 rows |     | sums  |       |       |  16 rows: they stay in registers
+//       +---------+     +-------+-------+-------+
+//
+// A comes packed by pack_rows, tile by tile of 16 rows, column after column: so it streams. Rows of A
+// as they were lie whole pages apart, all of them in one set of the cache (half as fast at k = 2048).
+// The loop is 5 KB of code, a sixteenth of gemm_simd's, and compiles in a tenth of the time.
+//
+// The driver goes through a loop's body once more after its last round, with all lanes off, and lets
+// shared loads happen: so addresses stay within. What is left of k when 16 go in no more comes
+// through the bindings, which check.
+//
+// k runs upwards, one term after the other, as in gemm_simd, whose bits these are.
+//
+// The local size must be the subgroup size and divide n; k is 16 or more; with 16-bit weights ldb
+// must be even.
+
+layout(local_size_x_id = 2) in;
+layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
+layout(constant_id = 1) const uint LAYOUT = 0;
+
+const uint NT = 0;
+const uint LANES = gl_WorkGroupSize.x;
+const uint ROWS = 16;
+const uint K_STEP = 16;
+
+layout(push_constant) uniform Push {
+    uint m, n, k;
+    uint lda, ldb, ldc; // columns of a tile of A; elements from one row to the next
+    float alpha;
+    uint accumulate;
+    uint extra_k;
+    float extra_scale;
+    uint a_low, a_high, b_low, b_high;
+} push;
+
+layout(std430, set = 0, binding = 0) readonly buffer A { float a1[]; };
+layout(std430, set = 0, binding = 1) readonly buffer B { uint b1[]; };
+layout(std430, set = 0, binding = 2) buffer C { float c1[]; };
+layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
+layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
+
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Words { uint at[]; };
+
+const uint B_BYTES = B_TYPE == WEIGHT_F32 ? 4 : 2;
+
+// Gives each lane l its own word: word `index` from `place_of` on, expressions that may name l. All
+// lanes load all of them; that a lane takes one is known to the compiler, who inserts it there.
+#define WORD_OF_LANE(out, place_of, index)                                                         \
+    uint out = 0;                                                                                  \
+    [[unroll]] for (uint l = 0; l < LANES; l++)                                                    \
+    {                                                                                              \
+        const uint shared_word = Words(place_of).at[index];                                        \
+        out = lane == l ? shared_word : out;                                                       \
+    }
+
+void main()
+{
+    const uint lane = gl_SubgroupInvocationID;
+    const uint row0 = gl_WorkGroupID.y * ROWS;
+    const uint column0 = gl_WorkGroupID.x * LANES, column = column0 + lane;
+    const uint tile = gl_WorkGroupID.y * push.lda * ROWS; // where this one's A begins
+    const uint k_end = push.k - push.k % K_STEP;
+    const uint64_t a = pack64(uvec2(push.a_low, push.a_high)) + uint64_t(tile) * 4;
+    const uint64_t b_all = pack64(uvec2(push.b_low, push.b_high));
+
+    uint64_t b_row[LANES]; // NT: of this lane's column
+    if (LAYOUT == NT)
+        [[unroll]] for (uint l = 0; l < LANES; l++)
+            b_row[l] = b_all + uint64_t(column0 + l) * push.ldb * B_BYTES;
+
+    float acc[ROWS];
+    [[unroll]] for (uint i = 0; i < ROWS; i++)
+        acc[i] = 0.0;
+
+    for (uint from = 0; from < k_end; from += K_STEP) {
+        const uint k0 = min(from, k_end - K_STEP);
+        float b[K_STEP];
+        if (LAYOUT == NT && B_TYPE == WEIGHT_F32) {
+            [[unroll]] for (uint s = 0; s < K_STEP; s++) {
+                WORD_OF_LANE(word, b_row[l] + uint64_t(k0 * B_BYTES), s)
+                b[s] = uintBitsToFloat(word);
+            }
+        } else if (LAYOUT == NT) {
+            [[unroll]] for (uint s = 0; s < K_STEP; s += 2) {
+                WORD_OF_LANE(word, b_row[l] + uint64_t(k0 * B_BYTES), s / 2)
+                const vec2 pair = weight_unpack2(B_TYPE, word);
+                b[s] = pair.x;
+                b[s + 1] = pair.y;
+            }
+        } else {
+            [[unroll]] for (uint s = 0; s < K_STEP; s++) {
+                const uint64_t row =
+                    b_all + (uint64_t(k0 + s) * push.ldb + uint64_t(column0)) * B_BYTES;
+                WORD_OF_LANE(word, row, B_TYPE == WEIGHT_F32 ? l : l / 2)
+                b[s] = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(word)
+                                            : weight_unpack1(B_TYPE, word, lane);
+            }
+        }
+        [[unroll]] for (uint s = 0; s < K_STEP; s++)
+            [[unroll]] for (uint i = 0; i < ROWS; i++) {
+                const float x = Floats(a + uint64_t(k0 * ROWS * 4)).at[s * ROWS + i];
+                acc[i] = fma(x, b[s], acc[i]);
+            }
+    }
+
+    for (uint k = k_end; k < push.k; k++) {
+        const uint at = LAYOUT == NT ? column * push.ldb + k : k * push.ldb + column;
+        const float b = weight_value(B_TYPE, b1[weight_word(B_TYPE, at)], at);
+        [[unroll]] for (uint i = 0; i < ROWS; i++)
+            acc[i] = fma(a1[tile + k * ROWS + i], b, acc[i]);
+    }
+
+    for (uint k = 0; k < push.extra_k; k++) {
+        const float b = extra_b[LAYOUT == NT ? column * push.extra_k + k : k * push.n + column];
+        [[unroll]] for (uint i = 0; i < ROWS; i++) {
+            const uint row = min(row0 + i, push.m - 1);
+            acc[i] = fma(push.extra_scale * extra_a[row * push.extra_k + k], b, acc[i]);
+        }
+    }
+
+    [[unroll]] for (uint i = 0; i < ROWS; i++)
+        if (row0 + i < push.m) {
+            const uint at = (row0 + i) * push.ldc + column;
+            float sum = acc[i] * push.alpha;
+            if (push.accumulate != 0)
+                sum += c1[at];
+            c1[at] = sum;
+        }
+}

@@ -32,7 +32,7 @@ ts_gpu *ts_recorder_gpu(const ts_recorder *recorder);
 // Memory that what is recorded next may use until something else asks for it: F32, TS_SCRATCH_BYTES
 // of it, the same each time, so nobody's content stays. NULL buffer: there is none, for memory is
 // short.
-#define TS_SCRATCH_BYTES (4 << 20)
+#define TS_SCRATCH_BYTES (2 << 20)
 ts_view ts_recorder_scratch(ts_recorder *recorder);
 
 // Recording never fails on the spot: the first failure is kept, the rest is skipped, and

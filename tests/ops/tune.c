@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "device.h"
 #include "gpu/cache.h"
+#include "gpu/internal.h"
 #include "ops/choices.h"
 #include "ops/gemm.h"
 
@@ -327,4 +328,51 @@ Test(tune, believes_what_is_remembered, .timeout = 120)
     }
     free(first);
     MUST(ts_folder_remove(root, err));
+}
+
+static PFN_vkCreateComputePipelines really_build;
+static uint32_t builds;
+
+static VkResult VKAPI_CALL refuse_the_second(VkDevice device, VkPipelineCache cache, uint32_t count,
+                                             const VkComputePipelineCreateInfo *infos,
+                                             const VkAllocationCallbacks *allocator,
+                                             VkPipeline *out)
+{
+    return ++builds == 2 ? VK_ERROR_UNKNOWN
+                         : really_build(device, cache, count, infos, allocator, out);
+}
+
+// Where gemm_packed is chosen and the driver cannot build it, gemm_simd does its work to the same
+// bits.
+Test(tune, packed_gives_way, .timeout = 120)
+{
+    char root[64];
+    ts_tune_stats stats;
+    bool any = false;
+    make_root(root);
+    ts_gpu *gpu = test_gpu_open();
+    float *first = multiply_large(gpu, &stats);
+    ts_choice choice = *ts_choices_find(gpu, "f32 NT, b in BF16, 64 rows, n 1024, k 1024");
+    test_gpu_close(gpu);
+    for (uint32_t i = 0; i < choice.count; i++) {
+        bool packed = strncmp(choice.candidates[i].name, "packed", 6) == 0;
+        choice.candidates[i].seconds = packed ? 1e-6 : 1;
+        any |= packed;
+    }
+    if (any) {
+        gpu = test_gpu_open();
+        ts_choices_keep(gpu, &choice);
+        really_build = gpu->vk.vkCreateComputePipelines;
+        gpu->vk.vkCreateComputePipelines = refuse_the_second; // pack_rows is the first
+        float *other = multiply_large(gpu, &stats);
+        cr_assert(ts_gpu_leaves_out(ts_gpu_capabilities(gpu), "gemm_packed"));
+        cr_assert_eq(memcmp(first, other, 40 * 1024 * sizeof(float)), 0);
+        free(other);
+        test_gpu_close(gpu);
+    }
+    free(first);
+    MUST(ts_folder_remove(root, err));
+    if (!any) {
+        cr_skip_test("this device has no use for gemm_packed");
+    }
 }

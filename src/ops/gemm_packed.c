@@ -20,6 +20,7 @@ bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *arg
            !ts_gpu_leaves_out(caps, "gemm_packed") && !ts_gpu_leaves_out(caps, "pack_rows") &&
            args->layout != TS_TN && args->k >= TILE && args->lda == args->k &&
            rows_of_scratch(args->k) > 0 && args->n % caps->subgroup_size == 0 &&
+           args->n / caps->subgroup_size <= caps->max_groups[1] &&
            (args->b.dtype == TS_F32 || args->ldb % 2 == 0);
 }
 

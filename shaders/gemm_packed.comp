@@ -8,9 +8,9 @@
 #include "weight.glsl"
 
 // C[m, n] = alpha * (A B + E) + (accumulate ? C : 0), in f32, NT or NN as in gemm_simd.comp, for CPU
-// drivers that load by an address that all lanes share as a CPU would: llvmpipe since Mesa 25. There
-// such a load is one instruction, or none, for a multiplication takes its operand from memory; what
-// gemm_simd gathers lane by lane costs a hundred times as much.
+// drivers that load by an address that all lanes share as a CPU would: Mesa 26's llvmpipe does, Mesa
+// 22.3's does not. There such a load is one instruction, or none where a multiplication takes its
+// operand from memory; one that gathers lane by lane, as gemm_simd's do, takes dozens of cycles.
 //
 // A workgroup is one subgroup, each lane has one column of C and 16 sums:
 //

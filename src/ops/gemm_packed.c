@@ -10,8 +10,7 @@ enum { TILE = 16 }; // rows of a that pack_rows puts together, and least columns
 // Rows that scratch holds packed.
 static uint32_t rows_of_scratch(uint32_t k)
 {
-    uint64_t rows = TS_SCRATCH_BYTES / sizeof(float) / k / TILE * TILE;
-    return (uint32_t)ts_min_u64(rows, UINT32_MAX / TILE * TILE);
+    return TS_SCRATCH_BYTES / sizeof(float) / k / TILE * TILE;
 }
 
 bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args)

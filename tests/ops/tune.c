@@ -149,7 +149,8 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
         }
         close_place(&p);
     }
-    bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64;
+    bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64 &&
+                   caps[0].api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
     cr_assert_eq(packed,
                  offered ? 4 : 0); // of the shapes whose n is whole subgroups and k 16 or more
     test_gpu_close(gpu);

@@ -24,9 +24,9 @@
 //       +---------+     +-------+-------+-------+
 //
 // A comes packed by pack_rows, tile by tile of 16 rows, column after column: so it streams. Rows of A
-// as they were lie whole pages apart, all of them in one set of the cache (half as fast at k = 2048).
+// as they were lie whole pages apart, all of them in one set of the cache (less than half as fast).
 // Tiles of the same columns follow each other, so that B comes from memory once. The loop is 5 KB of
-// code, a sixteenth of gemm_simd's, and compiles in a tenth of the time.
+// code, a sixteenth of gemm_simd's.
 //
 // The driver goes through a loop's body once more after its last round, with all lanes off, and lets
 // shared loads happen: so addresses stay within. What is left of k when 16 go in no more comes

@@ -65,8 +65,8 @@ double ts_bench_flops(const ts_bench_row *row); // all of them
 // Those that multiply matrices, whose shapes ts_matmul chooses for.
 bool ts_bench_is_product(ts_kernel kernel);
 // The shape at which `kernel` is timed: scalars and constants of `out`, and which shader. For
-// products TS_ERR_UNSUPPORTED. A scalar that has no value in the
-// tables is TS_ERR_ARGUMENT: give it one in bench_shapes.c.
+// products TS_ERR_UNSUPPORTED. A scalar that has no value in the tables is TS_ERR_ARGUMENT: give it
+// one in bench_shapes.c.
 ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch *out,
                          uint32_t *shader, ts_error *err);
 

@@ -97,9 +97,11 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
 // By gemm_packed. false: nothing was recorded.
 static bool multiply_packed(ts_recorder *recorder, const struct ts_gemm_args *args)
 {
+    if (!ts_gemm_packed_fits(ts_gpu_capabilities(ts_recorder_gpu(recorder)), args)) {
+        return false;
+    }
     const ts_view scratch = ts_recorder_scratch(recorder);
-    if (scratch.buffer == NULL ||
-        !ts_gemm_packed_fits(ts_gpu_capabilities(ts_recorder_gpu(recorder)), args)) {
+    if (scratch.buffer == NULL) {
         return false;
     }
     ts_gemm_packed_run(recorder, args, scratch);

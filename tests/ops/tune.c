@@ -151,8 +151,8 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
     }
     bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64 &&
                    caps[0].api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
-    cr_assert_eq(packed,
-                 offered ? 4 : 0); // of the shapes whose n is whole subgroups and k 16 or more
+    // Of the shapes whose n is whole subgroups and whose k is 16 or more.
+    cr_assert_eq(packed, offered ? 4 : 0);
     test_gpu_close(gpu);
 }
 
@@ -299,16 +299,26 @@ Test(tune, measures_once_and_remembers, .timeout = 120)
     MUST(ts_folder_remove(root, err));
 }
 
+// Has the large product measured, into a root of its own: what was found, and the values.
+static float *measure_large(char root[64], ts_choice *found)
+{
+    ts_tune_stats stats;
+    make_root(root);
+    ts_gpu *gpu = test_gpu_open();
+    float *values = multiply_large(gpu, &stats);
+    *found = *ts_choices_find(gpu, "f32 NT, b in BF16, 64 rows, n 1024, k 1024");
+    test_gpu_close(gpu);
+    return values;
+}
+
 // What is remembered decides: whichever tile is said to be the fastest, it runs and no bit changes.
 Test(tune, believes_what_is_remembered, .timeout = 120)
 {
     char root[64];
     ts_tune_stats stats;
-    make_root(root);
-    ts_gpu *gpu = test_gpu_open();
-    float *first = multiply_large(gpu, &stats);
-    ts_choice choice = *ts_choices_find(gpu, "f32 NT, b in BF16, 64 rows, n 1024, k 1024");
-    test_gpu_close(gpu);
+    ts_gpu *gpu;
+    ts_choice choice;
+    float *first = measure_large(root, &choice);
     for (uint32_t i = 0; i < choice.count; i++) {
         gpu = test_gpu_open();
         for (uint32_t j = 0; j < choice.count; j++) {
@@ -350,11 +360,9 @@ Test(tune, packed_gives_way, .timeout = 120)
     char root[64];
     ts_tune_stats stats;
     bool any = false;
-    make_root(root);
-    ts_gpu *gpu = test_gpu_open();
-    float *first = multiply_large(gpu, &stats);
-    ts_choice choice = *ts_choices_find(gpu, "f32 NT, b in BF16, 64 rows, n 1024, k 1024");
-    test_gpu_close(gpu);
+    ts_gpu *gpu;
+    ts_choice choice;
+    float *first = measure_large(root, &choice);
     for (uint32_t i = 0; i < choice.count; i++) {
         bool packed = strncmp(choice.candidates[i].name, "packed", 6) == 0;
         choice.candidates[i].seconds = packed ? 1e-6 : 1;

@@ -10,9 +10,9 @@
 # Roots need root's rights. What is not there is skipped, and said.
 #
 # The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
-# it and its loader along. Two runs a driver: every call and hazard, then, unless with --quick,
-# GPU-assisted checks of what shaders access. Where the package cannot be downloaded they run once,
-# without it.
+# it and its loader along. Two runs a driver: every call and hazard, then GPU-assisted checks of what
+# shaders access. Where the package cannot be downloaded they run once, without it. With --quick they
+# run once, each kernel in a third of its shapes, and `bench`, which times what others test, does not.
 #
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
@@ -193,7 +193,10 @@ while (($# > 0)); do
         exec tools/make_root.sh "$2" "$3" mesa-vulkan-drivers libvulkan1 \
             libcriterion-dev libcjson1 libmd0 libcurl4
         ;;
-    --quick) quick=1 ;;
+    --quick)
+        quick=1 all_tests=(gpu ops model 'check:!(bench*)/*')
+        export TINYSFT_SHAPES=8
+        ;;
     --root)
         given+=("${2:?--root NAME=FOLDER}")
         shift

@@ -1,6 +1,7 @@
-// y[tile][c][r] = x[16 tile + r, c], zero beyond x's rows: one invocation four rows of a column.
-// Neighbours take neighbouring columns, so that what they read lies together.
+// y[tile][c][r] = x[16 tile + r, c], zero beyond x's rows: one invocation a column of a tile, which it
+// writes whole. Neighbours take neighbouring columns, so that what they read lies together too.
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
 #include "grid.glsl"
@@ -11,13 +12,16 @@ layout(push_constant) uniform Scalars { uint rows, cols; };
 
 void main()
 {
-    const uint index = invocation_index(), column = index % cols;
-    const uint quad = index / cols, row = 4 * quad; // quad % 4 of its tile
-    vec4 value;
-    if (quad >= (rows + 15) / 16 * 4) {
+    const uint index = invocation_index(), column = index % cols, tile = index / cols;
+    if (tile >= (rows + 15) / 16) {
         return;
     }
-    for (uint e = 0; e < 4; e++)
-        value[e] = row + e < rows ? x[min(row + e, rows - 1) * cols + column] : 0.0;
-    y4[(quad / 4 * cols + column) * 4 + quad % 4] = value;
+    [[unroll]] for (uint quad = 0; quad < 4; quad++) {
+        vec4 value;
+        [[unroll]] for (uint e = 0; e < 4; e++) {
+            const uint row = 16 * tile + 4 * quad + e;
+            value[e] = row < rows ? x[min(row, rows - 1) * cols + column] : 0.0;
+        }
+        y4[4 * index + quad] = value;
+    }
 }

@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "check/bench.h"
 #include "gpu/cache.h"
+#include "ops/gemm.h"
 #include "ops/trial.h"
 
 #include <assert.h>
@@ -329,7 +330,7 @@ static bool is_of_use(const struct doctor *d, ts_kernel kernel)
         return false;
     case TS_KERNEL_pack_rows:
     case TS_KERNEL_gemm_packed:
-        return ts_trial_can_run(TS_KERNEL_gemm_packed, 0, ts_gpu_capabilities(d->gpu));
+        return ts_gemm_packed_suits(ts_gpu_capabilities(d->gpu));
     default:
         return true;
     }

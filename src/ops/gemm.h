@@ -70,8 +70,9 @@ void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
                        struct ts_gemm_cm_args *args);
 
 // The other way to run `args` (ts_gemm_choose's, of dense a): by the kernels pack_rows and
-// gemm_packed, to the same bits as gemm_simd's. Whether the device and the product suit it; it
-// needs scratch (ts_recorder_scratch).
+// gemm_packed, to the same bits as gemm_simd's. Whether the device suits it, and whether it and the
+// product do; it needs scratch (ts_recorder_scratch).
+bool ts_gemm_packed_suits(const ts_gpu_caps *caps);
 bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args);
 void ts_gemm_packed_run(ts_recorder *recorder, const struct ts_gemm_args *args, ts_view scratch);
 

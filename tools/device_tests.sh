@@ -2,6 +2,7 @@
 # as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), and how they are run and counted.
 
 all_tests=(gpu ops model check)
+untimed_tests=(gpu ops model 'check:!(bench*)/*')
 few_tests=( # each kernel, transfer and pass, and a golden case
     gpu
     'ops:@(kernels|rounded)/*'

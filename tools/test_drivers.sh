@@ -194,7 +194,7 @@ while (($# > 0)); do
             libcriterion-dev libcjson1 libmd0 libcurl4
         ;;
     --quick)
-        quick=1 all_tests=(gpu ops model 'check:!(bench*)/*')
+        quick=1 all_tests=("${untimed_tests[@]}")
         export TINYSFT_SHAPES=8
         ;;
     --root)

@@ -1,5 +1,5 @@
-// A row of COLS floats is a workgroup's, of which each invocation holds EACH quads, every WORKERS-th:
-// what is read once stays in registers. Includes grid.glsl and quad.glsl, and declares the
+// A row of COLS floats is a workgroup's, of which each invocation holds EACH quads: what is read once
+// stays in registers. Includes grid.glsl and quad.glsl, and declares the
 // workgroup's size.
 //
 // A row's length is a specialisation constant, so that there is no branch where a row is whole: a
@@ -20,13 +20,14 @@ const uint QUADS = COLS % 4 == 0 ? 1 : 0;
 #include "grid.glsl"
 #include "quad.glsl"
 
-// The statement behind it, for each of this invocation's quads: the j-th, from column c on. Eight
+// The statement behind it, for each of this invocation's quads: the j-th, from column c on. ABREAST
 // neighbours walk side by side through a stretch of their own, 128 bytes a step: a CPU's caches fetch
-// ahead of that, and a GPU still reads whole lines.
+// ahead of that, and a GPU still reads whole lines. WORKERS is a multiple of ABREAST.
+const uint ABREAST = 8;
 #define FOR_QUADS(j, c)                                                                            \
-    [[unroll]] for (uint j = 0, c = 4 * (gl_LocalInvocationID.x / 8 * EACH * 8 +                   \
-                                         gl_LocalInvocationID.x % 8);                              \
-                    j < EACH; j++, c += 4 * 8)                                                     \
+    [[unroll]] for (uint j = 0, me = gl_LocalInvocationID.x,                                       \
+                    c = 4 * (me / ABREAST * ABREAST * EACH + me % ABREAST);                        \
+                    j < EACH; j++, c += 4 * ABREAST)                                               \
         if (WHOLE || c < COLS)
 
 #endif

@@ -104,7 +104,8 @@ Test(train, killed_at_any_moment_ends_the_same, .timeout = 600)
     program_result result;
     int kills = 0, inside = 0, ends = 0;
     unsigned seed = 12345;
-    if (getenv("TINYSFT_VALIDATE") != NULL) {
+    const char *validate = getenv("TINYSFT_VALIDATE");
+    if (validate != NULL && strcmp(validate, "0") != 0) {
         cr_skip_test("the validation layer hears nothing new, and each start takes it a second");
     }
     run_open(&never);

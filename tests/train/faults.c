@@ -230,8 +230,10 @@ static void check_resumed(const struct end *whole)
 // validation layer) TINYSFT_FAULT_STRIDE says that every so-manyth call is enough.
 static uint32_t stride_of(call which)
 {
-    const char *stride = getenv("TINYSFT_FAULT_STRIDE");
-    return which == BUILD && stride != NULL && atoi(stride) > 0 ? (uint32_t)atoi(stride) : 1;
+    const char *variable = getenv("TINYSFT_FAULT_STRIDE");
+    const int stride = variable != NULL ? atoi(variable) : 1;
+    cr_assert_gt(stride, 0, "TINYSFT_FAULT_STRIDE is not a number");
+    return which == BUILD ? (uint32_t)stride : 1;
 }
 
 // n = 1, 2, 3, ... until a run passes untouched. Runs that fail must fail as `expected`, with

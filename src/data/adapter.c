@@ -310,6 +310,38 @@ void ts_adapter_key(uint32_t layer, ts_module module, char side, char out[TS_ADA
              modules[module].path, side);
 }
 
+// How the adapter is loaded and asked a question.
+static ts_status write_use(const char *base, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err,
+                          "\n## Use\n\n```python\nfrom peft import PeftModel\n"
+                          "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+                          "base = "));
+    TS_TRY(ts_json_quote(out, base, err));
+    TS_TRY(ts_text_format(
+        out, err,
+        "\ntokenizer = AutoTokenizer.from_pretrained(base)\n"
+        "model = AutoModelForCausalLM.from_pretrained(base)\n"
+        "model = PeftModel.from_pretrained(model, \"path/to/this/folder\")\n\n"
+        "turns = [{\"role\": \"user\", \"content\": \"Your question?\"}]\n"
+        "inputs = tokenizer.apply_chat_template(turns, add_generation_prompt=True,\n"
+        "                                       return_tensors=\"pt\", return_dict=True)\n"
+        "answer = model.generate(**inputs, max_new_tokens=64, do_sample=False)\n"
+        "print(tokenizer.decode(answer[0, inputs[\"input_ids\"].shape[1]:], "
+        "skip_special_tokens=True))\n"
+        "```\n\nOr without Python: `tinysft-vk eval --model BASE --adapter path/to/this/folder "
+        "--prompt \"Your question?\"`.\n\n"
+        "## Files\n\n"
+        "`adapter_model.safetensors` and `adapter_config.json` are the adapter. `training.json` "
+        "says what was trained on what (every setting, the data's name and hash, the chat "
+        "template): a resumed run is held against it, and the evaluation learns from it which "
+        "prompts training saw. `trainer_state.json` holds loss, learning rate and gradient norm by "
+        "step, `training_curve.png` draws them.\n"));
+out:
+    return status;
+}
+
 ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *summary, ts_text *out,
                                 ts_error *err)
 {
@@ -339,14 +371,7 @@ ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *sum
     }
     TS_TRY(ts_text_format(out, err, " |\n%s%s%s", summary != NULL ? "\n" : "",
                           summary != NULL ? summary : "", summary != NULL ? "\n" : ""));
-    TS_TRY(ts_text_format(out, err,
-                          "\n## Use\n\n```python\nfrom peft import PeftModel\n"
-                          "from transformers import AutoModelForCausalLM\n\n"
-                          "model = AutoModelForCausalLM.from_pretrained("));
-    TS_TRY(ts_json_quote(out, base, err));
-    TS_TRY(ts_text_format(out, err,
-                          ")\nmodel = PeftModel.from_pretrained(model, \"path/to/this/folder\")\n"
-                          "```\n"));
+    TS_TRY(write_use(base, out, err));
 out:
     return status;
 }

@@ -263,6 +263,9 @@ Test(adapter, card)
                  text.bytes);
     cr_expect_not_null(strstr(text.bytes, "q_proj, v_proj"));
     cr_expect_not_null(strstr(text.bytes, "Trained on *x*."));
+    cr_expect_not_null(strstr(text.bytes, "base = \"org/name\"\ntokenizer = AutoTokenizer."));
+    cr_expect_not_null(strstr(text.bytes, "model.generate("), "it says how to ask");
+    cr_expect_not_null(strstr(text.bytes, "`training.json`"), "and what each file is");
     ts_text_free(&text);
     ts_adapter_config_free(&config);
 }

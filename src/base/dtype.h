@@ -26,6 +26,10 @@ float ts_bf16_to_f32(uint16_t bits);
 uint16_t ts_f32_to_f16(float value);  // to nearest, ties to even
 uint16_t ts_f32_to_bf16(float value); // to nearest, ties to even
 
+// How many of `count` elements are NaN or infinite, and the index of the first; 0 for whole numbers.
+uint64_t ts_dtype_count_not_finite(ts_dtype dtype, const void *array, uint64_t count,
+                                   uint64_t *first);
+
 // Element `index` of an array of F32, F16, BF16 or F64.
 double ts_dtype_load(ts_dtype dtype, const void *array, size_t index);
 

@@ -83,10 +83,95 @@ out:
     return status;
 }
 
+// A mapped file, held open so that it can be asked whether it is still the same.
+struct ts_map_file {
+    struct ts_map_file *next; // of all that are mapped
+    const unsigned char *bytes;
+    uint64_t len;
+    struct timespec written;
+    int fd;
+    char path[];
+};
+
+// Only the program's own thread opens and closes mappings; a signal handler may walk the list at
+// any moment, so each change of it is one store.
+static struct ts_map_file *volatile mapped;
+
+static ts_status note_mapping(const char *path, int fd, const struct stat *info, ts_map *map,
+                              ts_error *err)
+{
+    struct ts_map_file *file = NULL;
+    ts_status status = ts_alloc(1, sizeof *file + strlen(path) + 1, &file, err);
+    if (status == TS_OK) {
+        file->bytes = map->bytes;
+        file->len = map->len;
+        file->written = info->st_mtim;
+        file->fd = fd;
+        memcpy(file->path, path, strlen(path) + 1);
+        file->next = mapped;
+        mapped = map->file = file;
+    }
+    return status;
+}
+
+static void forget_mapping(struct ts_map_file *file)
+{
+    struct ts_map_file *before = mapped;
+    if (before == file) {
+        mapped = file->next;
+    } else {
+        while (before->next != file) {
+            before = before->next;
+        }
+        before->next = file->next;
+    }
+    close(file->fd);
+    free(file);
+}
+
+ts_status ts_map_check(const ts_map *map, ts_error *err)
+{
+    const struct ts_map_file *file = map->file;
+    struct stat info;
+    if (file == NULL) {
+        return TS_OK; // an empty file
+    }
+    if (fstat(file->fd, &info) != 0) {
+        return io_error(file->path, "read its size", err);
+    }
+    if ((uint64_t)info.st_size != file->len) {
+        return ts_error_set(err, TS_ERR_IO,
+                            "%s: %llu bytes when it was opened, %lld now: somebody writes to it "
+                            "while it is in use; start again when it is whole",
+                            file->path, (unsigned long long)file->len, (long long)info.st_size);
+    }
+    if (info.st_mtim.tv_sec != file->written.tv_sec ||
+        info.st_mtim.tv_nsec != file->written.tv_nsec) {
+        return ts_error_set(err, TS_ERR_IO,
+                            "%s: written to since it was opened, while it is in use; start again "
+                            "when it is whole",
+                            file->path);
+    }
+    return TS_OK;
+}
+
+const char *ts_map_path_of(const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+    for (const struct ts_map_file *file = mapped; file != NULL; file = file->next) {
+        uintptr_t begin = (uintptr_t)file->bytes;
+        if (at >= begin && at - begin < file->len) {
+            return file->path;
+        }
+    }
+    return NULL;
+}
+
 ts_status ts_map_open(const char *path, ts_map *out, ts_error *err)
 {
     ts_status status = TS_OK;
     struct stat info;
+    *out = (ts_map){0};
     int fd = open_retrying(path, O_RDONLY);
     if (fd < 0) {
         return io_error(path, "open", err);
@@ -98,22 +183,29 @@ ts_status ts_map_open(const char *path, ts_map *out, ts_error *err)
     if (!S_ISREG(info.st_mode)) {
         TS_FAIL(TS_ERR_IO, "%s: not a regular file", path);
     }
-    *out = (ts_map){0};
     if (info.st_size > 0) { // mmap refuses a length of 0; an empty map stays zeroed
         void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (bytes == MAP_FAILED) {
             status = io_error(path, "map", err);
             goto out;
         }
-        *out = (ts_map){bytes, (uint64_t)info.st_size};
+        *out = (ts_map){.bytes = bytes, .len = (uint64_t)info.st_size};
+        if ((status = note_mapping(path, fd, &info, out, err)) != TS_OK) {
+            ts_map_close(out);
+        }
     }
 out:
-    close(fd);
+    if (status != TS_OK || out->file == NULL) {
+        close(fd);
+    }
     return status;
 }
 
 void ts_map_close(ts_map *map)
 {
+    if (map->file != NULL) {
+        forget_mapping(map->file);
+    }
     if (map->len > 0) {
         munmap((void *)map->bytes, map->len);
     }

@@ -12,9 +12,17 @@ ts_status ts_file_read(const char *path, uint64_t max_bytes, ts_text *out, ts_er
 typedef struct ts_map {
     const unsigned char *bytes;
     uint64_t len;
+    struct ts_map_file *file; // what it was when it was mapped
 } ts_map;
 ts_status ts_map_open(const char *path, ts_map *out, ts_error *err);
 void ts_map_close(ts_map *map);
+// TS_ERR_IO where somebody has written to the mapped file, or cut it short, since it was mapped: a
+// mapping shows what the file holds now. A file that was replaced by another of its name is fine,
+// the mapping still shows the old one. Costs one fstat.
+ts_status ts_map_check(const ts_map *map, ts_error *err);
+// The path of the mapping that `address` lies in, or NULL. For a SIGBUS handler: reading past the
+// new end of a file that was cut short raises that signal. Takes no lock and allocates nothing.
+const char *ts_map_path_of(const void *address);
 // Says that bytes[0..len) of the mapping are not needed for now: their pages leave memory.
 void ts_map_release(const ts_map *map, const void *bytes, uint64_t len);
 

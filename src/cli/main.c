@@ -1,11 +1,13 @@
 // tinysft-vk: fine-tunes a Llama with LoRA in Vulkan compute shaders, and shows what it changed.
 #include "cli/cli.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "gpu/gpu.h"
 #include "gpu/pipeline.h"
 #include "gpu/recorder.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,9 +78,41 @@ static int run_command(int argc, char **argv)
     return TS_ERR_ARGUMENT;
 }
 
+static void say(const char *text)
+{
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
+        return; // nobody listens, and there is nothing else to do about it
+    }
+}
+
+// A mapped file that is cut short while it is in use, or whose disk fails, raises SIGBUS where it
+// is read next. Only what is allowed in a signal handler happens here.
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+    (void)number, (void)context;
+    const char *path = ts_map_path_of(info->si_addr);
+    if (path == NULL) {
+        return; // another fault: SA_RESETHAND makes it end the program as ever
+    }
+    say("\ntinysft-vk: ");
+    say(path);
+    say(": cannot be read any more: it was cut short while it was in use, or its disk failed; "
+        "start again when it is whole\n");
+    _exit(TS_ERR_IO);
+}
+
+static void watch_mappings(void)
+{
+    struct sigaction action = {.sa_sigaction = on_bus_error,
+                               .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND)};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
 int main(int argc, char **argv)
 {
     ts_log_set_sink(print_log, NULL);
+    watch_mappings();
     if (argc < 2) {
         print_help(stderr);
         return TS_ERR_ARGUMENT;

@@ -12,8 +12,11 @@ enum {
     HEADER_LENGTH_BYTES = 8,
     MAX_HEADER_BYTES = 100000000, // as the reference implementation
     MAX_SHARDS = 4096,
-    DATA_ALIGNMENT = 8,
 };
+
+typedef struct ts_absent {
+    const char *name, *shard;
+} ts_absent;
 
 struct ts_safetensors {
     ts_arena arena; // names, and copies of tensors that lie misaligned
@@ -22,6 +25,8 @@ struct ts_safetensors {
     size_t count, capacity;
     ts_map *maps; // one a shard
     size_t map_count, map_capacity;
+    ts_absent *absent; // what the index names and its shards do not hold
+    size_t absent_count, absent_capacity;
 };
 
 // A file that is being read: its tensors are file->tensors[first..].
@@ -362,6 +367,21 @@ out:
     return status;
 }
 
+// The index names a tensor that its shard lacks. That matters only where somebody needs it.
+static ts_status note_absent(ts_safetensors *file, const cJSON *entry, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char *name, *shard;
+    TS_TRY(ts_arena_copy_text(&file->arena, entry->string, strlen(entry->string), &name, err));
+    TS_TRY(ts_arena_copy_text(&file->arena, entry->valuestring, strlen(entry->valuestring), &shard,
+                              err));
+    TS_TRY(ts_grow(&file->absent, &file->absent_capacity, file->absent_count + 1,
+                   sizeof *file->absent, err));
+    file->absent[file->absent_count++] = (ts_absent){name, shard};
+out:
+    return status;
+}
+
 static ts_status add_shards(ts_safetensors *file, const char *folder, const char *index_path,
                             ts_error *err)
 {
@@ -380,8 +400,7 @@ static ts_status add_shards(ts_safetensors *file, const char *folder, const char
     TS_TRY(sort_by_name(file, err));
     for (const cJSON *entry = weights->child; entry != NULL; entry = entry->next) {
         if (ts_safetensors_find(file, entry->string) == NULL) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: tensor '%s' is not in %s", index_path, entry->string,
-                    entry->valuestring);
+            TS_TRY(note_absent(file, entry, err));
         }
     }
 out:
@@ -428,6 +447,7 @@ void ts_safetensors_close(ts_safetensors *file)
     }
     free(file->maps);
     free(file->tensors);
+    free(file->absent);
     ts_arena_free(&file->arena);
     free(file);
 }
@@ -469,6 +489,67 @@ void ts_safetensors_release(const ts_safetensors *file, const ts_tensor *tensor)
     }
 }
 
+// The shard that should hold the tensor by the index, or NULL.
+static const char *absent_from(const ts_safetensors *file, const char *name)
+{
+    for (size_t i = 0; i < file->absent_count; i++) {
+        if (strcmp(file->absent[i].name, name) == 0) {
+            return file->absent[i].shard;
+        }
+    }
+    return NULL;
+}
+
+size_t ts_safetensors_absent(const ts_safetensors *file, const char **first)
+{
+    *first = file->absent_count > 0 ? file->absent[0].name : NULL;
+    return file->absent_count;
+}
+
+static bool holds(const ts_map *map, const ts_tensor *tensor)
+{
+    uintptr_t begin = (uintptr_t)map->bytes, at = (uintptr_t)tensor->bytes;
+    return at >= begin && at - begin < map->len;
+}
+
+ts_status ts_safetensors_check_unchanged(const ts_safetensors *file, const ts_tensor *tensor,
+                                         ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < file->map_count && status == TS_OK; i++) {
+        if (tensor == NULL || holds(&file->maps[i], tensor)) {
+            status = ts_map_check(&file->maps[i], err);
+        }
+    }
+    return status;
+}
+
+static void print_place(const ts_tensor *tensor, uint64_t element, char *out, size_t size)
+{
+    uint64_t place[TS_TENSOR_MAX_RANK];
+    for (uint32_t i = tensor->rank; i-- > 0; element /= tensor->shape[i]) {
+        place[i] = element % tensor->shape[i];
+    }
+    print_shape(tensor->rank, place, out, size);
+}
+
+ts_status ts_safetensors_check_finite(const ts_safetensors *file, const ts_tensor *tensor,
+                                      ts_error *err)
+{
+    char place[256];
+    uint64_t count = tensor->len / ts_dtype_bytes(tensor->dtype), first;
+    uint64_t bad = ts_dtype_count_not_finite(tensor->dtype, tensor->bytes, count, &first);
+    if (bad == 0) {
+        return TS_OK;
+    }
+    print_place(tensor, first, place, sizeof place);
+    return ts_error_set(err, TS_ERR_FORMAT,
+                        "%s: tensor '%s': %llu of its %llu values are NaN or infinite, the first "
+                        "at %s: the file is damaged, or what made it diverged",
+                        file->path, tensor->name, (unsigned long long)bad,
+                        (unsigned long long)count, place);
+}
+
 ts_status ts_safetensors_expect(const ts_safetensors *file, const char *name, uint32_t rank,
                                 const uint64_t *shape, const ts_tensor **out, ts_error *err)
 {
@@ -476,8 +557,10 @@ ts_status ts_safetensors_expect(const ts_safetensors *file, const char *name, ui
     const ts_tensor *tensor = ts_safetensors_find(file, name);
     print_shape(rank, shape, expected, sizeof expected);
     if (tensor == NULL) {
-        return ts_error_set(err, TS_ERR_FORMAT, "%s: tensor '%s' %s is missing", file->path, name,
-                            expected);
+        const char *shard = absent_from(file, name);
+        return ts_error_set(err, TS_ERR_FORMAT, "%s: tensor '%s' %s is missing%s%s", file->path,
+                            name, expected, shard != NULL ? "; by the index it should be in " : "",
+                            shard != NULL ? shard : "");
     }
     if (tensor->rank != rank || memcmp(tensor->shape, shape, rank * sizeof *shape) != 0) {
         print_shape(tensor->rank, tensor->shape, found, sizeof found);
@@ -486,60 +569,4 @@ ts_status ts_safetensors_expect(const ts_safetensors *file, const char *name, ui
     }
     *out = tensor;
     return TS_OK;
-}
-
-static ts_status append_entry(const ts_tensor *tensor, uint64_t *offset, ts_text *header,
-                              ts_error *err)
-{
-    ts_status status = TS_OK;
-    TS_TRY(ts_text_append(header, ",", 1, err));
-    TS_TRY(ts_json_quote(header, tensor->name, err));
-    TS_TRY(ts_text_format(header, err, ":{\"dtype\":\"%s\",\"shape\":[",
-                          ts_dtype_name(tensor->dtype)));
-    for (uint32_t i = 0; i < tensor->rank; i++) {
-        TS_TRY(ts_text_format(header, err, "%s%llu", i > 0 ? "," : "",
-                              (unsigned long long)tensor->shape[i]));
-    }
-    TS_TRY(ts_text_format(header, err, "],\"data_offsets\":[%llu,%llu]}",
-                          (unsigned long long)*offset, (unsigned long long)*offset + tensor->len));
-    *offset += tensor->len;
-out:
-    return status;
-}
-
-ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_text *out,
-                                   ts_error *err)
-{
-    static const size_t sizes[] = {8, 4, 2, 1}; // widest elements first keeps all of them aligned
-    ts_status status = TS_OK;
-    ts_text header = {0};
-    uint64_t offset = 0;
-    TS_TRY(ts_text_format(&header, err, "{\"__metadata__\":{\"format\":\"pt\"}"));
-    for (size_t pass = 0; pass < TS_COUNT(sizes); pass++) {
-        for (size_t i = 0; i < count; i++) {
-            if (ts_dtype_bytes(tensors[i].dtype) == sizes[pass]) {
-                TS_TRY(append_entry(&tensors[i], &offset, &header, err));
-            }
-        }
-    }
-    TS_TRY(ts_text_append(&header, "}", 1, err));
-    while (header.len % DATA_ALIGNMENT != 0) {
-        TS_TRY(ts_text_append(&header, " ", 1, err));
-    }
-    char length[HEADER_LENGTH_BYTES];
-    for (size_t i = 0; i < sizeof length; i++) {
-        length[i] = (char)(header.len >> 8 * i);
-    }
-    TS_TRY(ts_text_append(out, length, sizeof length, err));
-    TS_TRY(ts_text_append(out, header.bytes, header.len, err));
-    for (size_t pass = 0; pass < TS_COUNT(sizes); pass++) {
-        for (size_t i = 0; i < count; i++) {
-            if (ts_dtype_bytes(tensors[i].dtype) == sizes[pass]) {
-                TS_TRY(ts_text_append(out, tensors[i].bytes, tensors[i].len, err));
-            }
-        }
-    }
-out:
-    ts_text_free(&header);
-    return status;
 }

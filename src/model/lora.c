@@ -226,6 +226,7 @@ static ts_status read_side(ts_model *model, const struct upload *upload, const c
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; adapters may be F32, F16 or BF16", name,
                 ts_dtype_name(tensor->dtype));
     }
+    TS_TRY(ts_safetensors_check_finite(upload->file, tensor, err));
     for (uint64_t i = 0; i < shape[0] * shape[1]; i++) {
         upload->values[offset + i] = (float)ts_dtype_load(tensor->dtype, tensor->bytes, i);
     }

@@ -101,6 +101,7 @@ static ts_status load_weight(struct loader *loader, const char *name, uint32_t r
         return ts_error_context(err, "weight %s", name);
     }
     if (tensor != NULL) {
+        TS_TRY(ts_safetensors_check_finite(loader->file, tensor, err));
         TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
         ts_safetensors_release(loader->file, tensor); // the host never holds a second copy
         loader->done += tensor->len;
@@ -145,6 +146,7 @@ static ts_status load_weights(struct loader *loader, ts_error *err)
         const ts_tensor **rows = &model->embedding_rows;
         TS_TRY(find_weight(loader, embedding, config->vocab, config->hidden, rows, err));
         if (*rows != NULL) {
+            TS_TRY(ts_safetensors_check_finite(loader->file, *rows, err));
             model->embedding_dtype = (*rows)->dtype;
             loader->total -= (*rows)->len;
         }
@@ -245,6 +247,9 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     }
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
     TS_TRY(load_weights(&loader, err));
+    if (file != NULL) { // or what was uploaded is half of one file and half of another
+        TS_TRY(ts_safetensors_check_unchanged(file, NULL, err));
+    }
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     TS_TRY(make_rounding(out, params->precision, err));
     TS_TRY(ts_recorder_open(gpu, &out->recorder, err));

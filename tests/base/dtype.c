@@ -96,3 +96,34 @@ Test(dtype, names_and_loads)
     cr_expect_eq(ts_dtype_load(TS_F32, floats, 1), -3);
     cr_expect_eq(ts_dtype_load(TS_F64, doubles, 1), 7);
 }
+
+Test(dtype, finds_what_is_not_finite)
+{
+    enum { COUNT = 1000 };
+    static float f[COUNT];
+    static double d[COUNT];
+    static uint16_t h[COUNT], b[COUNT];
+    uint64_t first;
+    for (int i = 0; i < COUNT; i++) { // the largest, and subnormal ones, are fine
+        f[i] = i % 2 ? 3.4028235e38f : 1e-45f;
+        d[i] = i % 2 ? -1.7e308 : 5e-324;
+        h[i] = i % 2 ? 0x7BFF : 0x8001;
+        b[i] = i % 2 ? 0xFF7F : 0x0001;
+    }
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F32, f, COUNT, &first), 0);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F64, d, COUNT, &first), 0);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F16, h, COUNT, &first), 0);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_BF16, b, COUNT, &first), 0);
+    f[999] = -INFINITY, f[998] = NAN, d[5] = NAN;
+    h[7] = 0x7C00, h[9] = 0xFE00, h[11] = 0x7C01, b[0] = 0xFF80;
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F32, f, COUNT, &first), 2);
+    cr_expect_eq(first, 998);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F64, d, COUNT, &first), 1);
+    cr_expect_eq(first, 5);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F16, h, COUNT, &first), 3);
+    cr_expect_eq(first, 7);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_BF16, b, COUNT, &first), 1);
+    cr_expect_eq(first, 0);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_U8, "\377\377", 2, &first), 0);
+    cr_expect_eq(ts_dtype_count_not_finite(TS_F32, NULL, 0, &first), 0);
+}

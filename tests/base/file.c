@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -252,4 +253,36 @@ Test(file, sha256)
     ts_sha256_hex(million, 1000000, hex);
     cr_expect_str_eq(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
     free(million);
+}
+
+Test(file, a_mapping_tells_when_its_file_changes)
+{
+    ts_error err = {0};
+    ts_map map = {0}, other = {0};
+    char *folder = make_folder();
+    const char *path = in_folder(folder, "m"), *newer = in_folder(folder, "n");
+    cr_assert_eq(ts_file_write_plain(path, "abcdef", 6, &err), TS_OK);
+    cr_assert_eq(ts_map_open(path, &map, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(ts_map_check(&map, &err), TS_OK);
+    cr_expect_str_eq(ts_map_path_of(map.bytes + 5), path);
+    cr_expect_null(ts_map_path_of(map.bytes + 6));
+    cr_assert_eq(ts_file_write_plain(newer, "ABCDEF", 6, &err), TS_OK);
+    cr_assert_eq(ts_map_open(newer, &other, &err), TS_OK);
+    cr_expect_str_eq(ts_map_path_of(other.bytes), newer);
+    cr_assert_eq(rename(newer, path), 0); // the mapping still holds the old file
+    cr_expect_eq(ts_map_check(&map, &err), TS_OK);
+    ts_map_close(&map);
+    cr_expect_str_eq(ts_map_path_of(other.bytes), newer, "one was closed, the other stays");
+
+    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}}; // as if written to
+    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    cr_expect_eq(ts_map_check(&other, &err), TS_ERR_IO);
+    cr_expect(strstr(err.message, "written to since it was opened"), "%s", err.message);
+    err = (ts_error){0};
+    cr_assert_eq(truncate(path, 3), 0);
+    cr_expect_eq(ts_map_check(&other, &err), TS_ERR_IO);
+    cr_expect(strstr(err.message, "6 bytes when it was opened, 3 now"), "%s", err.message);
+    ts_map_close(&other);
+    cr_expect_eq(ts_map_check(&other, &err), TS_OK);
+    remove_folder(folder);
 }

@@ -1,0 +1,102 @@
+// Writing a safetensors file, and the fingerprint of one that was read.
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "data/safetensors.h"
+
+#include <string.h>
+
+enum {
+    HEADER_LENGTH_BYTES = 8,
+    DATA_ALIGNMENT = 8,
+    SAMPLE_PIECES = 16,
+    SAMPLE_PIECE_BYTES = 16 << 10,
+};
+
+static ts_status append_entry(const ts_tensor *tensor, uint64_t *offset, ts_text *header,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_append(header, ",", 1, err));
+    TS_TRY(ts_json_quote(header, tensor->name, err));
+    TS_TRY(ts_text_format(header, err, ":{\"dtype\":\"%s\",\"shape\":[",
+                          ts_dtype_name(tensor->dtype)));
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        TS_TRY(ts_text_format(header, err, "%s%llu", i > 0 ? "," : "",
+                              (unsigned long long)tensor->shape[i]));
+    }
+    TS_TRY(ts_text_format(header, err, "],\"data_offsets\":[%llu,%llu]}",
+                          (unsigned long long)*offset, (unsigned long long)*offset + tensor->len));
+    *offset += tensor->len;
+out:
+    return status;
+}
+
+ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_text *out,
+                                   ts_error *err)
+{
+    static const size_t sizes[] = {8, 4, 2, 1}; // widest elements first keeps all of them aligned
+    ts_status status = TS_OK;
+    ts_text header = {0};
+    uint64_t offset = 0;
+    TS_TRY(ts_text_format(&header, err, "{\"__metadata__\":{\"format\":\"pt\"}"));
+    for (size_t pass = 0; pass < TS_COUNT(sizes); pass++) {
+        for (size_t i = 0; i < count; i++) {
+            if (ts_dtype_bytes(tensors[i].dtype) == sizes[pass]) {
+                TS_TRY(append_entry(&tensors[i], &offset, &header, err));
+            }
+        }
+    }
+    TS_TRY(ts_text_append(&header, "}", 1, err));
+    while (header.len % DATA_ALIGNMENT != 0) {
+        TS_TRY(ts_text_append(&header, " ", 1, err));
+    }
+    char length[HEADER_LENGTH_BYTES];
+    for (size_t i = 0; i < sizeof length; i++) {
+        length[i] = (char)(header.len >> 8 * i);
+    }
+    TS_TRY(ts_text_append(out, length, sizeof length, err));
+    TS_TRY(ts_text_append(out, header.bytes, header.len, err));
+    for (size_t pass = 0; pass < TS_COUNT(sizes); pass++) {
+        for (size_t i = 0; i < count; i++) {
+            if (ts_dtype_bytes(tensors[i].dtype) == sizes[pass]) {
+                TS_TRY(ts_text_append(out, tensors[i].bytes, tensors[i].len, err));
+            }
+        }
+    }
+out:
+    ts_text_free(&header);
+    return status;
+}
+
+// Whole where it is small; otherwise its first and last bytes and pieces between, evenly spread.
+static void add_sample(ts_digest *digest, const ts_tensor *tensor)
+{
+    const unsigned char *bytes = tensor->bytes;
+    if (tensor->len <= SAMPLE_PIECES * SAMPLE_PIECE_BYTES) {
+        ts_digest_add(digest, bytes, tensor->len);
+        return;
+    }
+    uint64_t last = tensor->len - SAMPLE_PIECE_BYTES;
+    for (uint64_t i = 0; i < SAMPLE_PIECES; i++) {
+        uint64_t at = last / (SAMPLE_PIECES - 1) * i;
+        ts_digest_add(digest, bytes + (i + 1 < SAMPLE_PIECES ? at : last), SAMPLE_PIECE_BYTES);
+    }
+}
+
+void ts_safetensors_fingerprint(const ts_safetensors *file, char out[65])
+{
+    ts_digest digest;
+    ts_digest_begin_sha256(&digest);
+    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
+        const ts_tensor *tensor = ts_safetensors_at(file, i);
+        const char *dtype = ts_dtype_name(tensor->dtype);
+        ts_digest_add(&digest, tensor->name, strlen(tensor->name) + 1);
+        ts_digest_add(&digest, dtype, strlen(dtype) + 1);
+        ts_digest_add(&digest, &tensor->rank, sizeof tensor->rank);
+        ts_digest_add(&digest, tensor->shape, tensor->rank * sizeof *tensor->shape);
+        add_sample(&digest, tensor);
+        ts_safetensors_release(file, tensor);
+    }
+    ts_digest_end(&digest, out);
+}

@@ -1,3 +1,4 @@
+#include "base/nearest.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -40,45 +41,16 @@ static const ts_flag *find_flag(const ts_flag *flags, int count, const char *tex
     return NULL;
 }
 
-// Levenshtein distance, for "did you mean".
-static int distance(const char *a, const char *b)
-{
-    enum { LONGEST = 64 };
-    int row[LONGEST + 1], len = (int)strlen(b);
-    if (len > LONGEST) {
-        return LONGEST;
-    }
-    for (int j = 0; j <= len; j++) {
-        row[j] = j;
-    }
-    for (int i = 1; a[i - 1] != '\0'; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= len; j++) {
-            int above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            row[j] = best;
-            diagonal = above;
-        }
-    }
-    return row[len];
-}
-
 static ts_status unknown_flag(const ts_flag *flags, int count, const char *argument, ts_error *err)
 {
-    const char *nearest = NULL;
-    int best = 4; // further away is no typing error
+    ts_nearest search = ts_nearest_begin(argument + 2, strcspn(argument + 2, "="));
     for (int i = 0; i < count; i++) {
-        int d = distance(argument + 2, flags[i].name);
-        if (d < best) {
-            best = d;
-            nearest = flags[i].name;
-        }
+        ts_nearest_offer(&search, flags[i].name);
+        ts_nearest_offer(&search, flags[i].alias);
     }
-    if (nearest != NULL) {
+    if (search.name != NULL) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "unknown flag %s; did you mean --%s?", argument,
-                            nearest);
+                            search.name);
     }
     return ts_error_set(err, TS_ERR_ARGUMENT, "unknown flag %s; --help lists the flags", argument);
 }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 
 #include <assert.h>
 #include <math.h>
@@ -49,6 +50,16 @@ static uint32_t module_bits(const char *name, size_t len)
     return 0;
 }
 
+static const char *nearest_module(const char *name, size_t len)
+{
+    ts_nearest search = ts_nearest_begin(name, len);
+    ts_nearest_offer(&search, "all-linear");
+    for (unsigned i = 0; i < TS_MODULE_COUNT; i++) {
+        ts_nearest_offer(&search, modules[i].name);
+    }
+    return search.name;
+}
+
 ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err)
 {
     uint32_t all = 0;
@@ -56,9 +67,12 @@ ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err)
         size_t len = strcspn(at, ", ");
         uint32_t bits = module_bits(at, len);
         if (len > 0 && bits == 0) {
+            const char *nearest = nearest_module(at, len);
             return ts_error_set(err, TS_ERR_ARGUMENT,
-                                "module '%.*s' is none of " KNOWN_MODULES " and all-linear",
-                                (int)ts_min_u64(len, 40), at);
+                                "module '%.*s' is none of " KNOWN_MODULES " and all-linear%s%s%s",
+                                (int)ts_min_u64(len, 40), at,
+                                nearest != NULL ? "; did you mean " : "",
+                                nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
         }
         all |= bits;
         at += len;

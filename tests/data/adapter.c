@@ -198,6 +198,8 @@ Test(adapter, modules_from_a_list)
     cr_expect_eq(targets, TS_MODULES_ALL);
     cr_expect_eq(ts_modules_parse("q_proj,x_proj", &targets, &err), TS_ERR_ARGUMENT);
     cr_expect_not_null(strstr(err.message, "'x_proj' is none of q_proj"));
+    cr_expect_eq(ts_modules_parse("v_proj,qproj", &targets, &err), TS_ERR_ARGUMENT);
+    cr_expect_not_null(strstr(err.message, "did you mean q_proj?"), "%s", err.message);
     cr_expect_eq(ts_modules_parse("", &targets, &err), TS_ERR_ARGUMENT);
     cr_expect_eq(targets, TS_MODULES_ALL, "unchanged on failure");
 }

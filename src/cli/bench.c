@@ -55,73 +55,77 @@ static ts_status choose_parts(const char *only, ts_bench_params *params,
     return TS_OK;
 }
 
+static struct {
+    const char *model, *synthetic, *tokens, *only, *kernels, *at_once, *precision;
+    uint64_t batch, prompt, new_tokens, rounds;
+    bool profiling, json;
+    ts_gpu_params device;
+} asked = {.at_once = "1,32",
+           .precision = "auto",
+           .batch = 1,
+           .prompt = 16,
+           .new_tokens = 16,
+           .rounds = 3};
+
+static const ts_flag flags[] = {
+    {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL",
+     TS_CLI_MODEL_HELP ",\nfor the whole passes and decoding [TinyLlama's shape, random]"},
+    {"synthetic", NULL, TS_FLAG_TEXT, &asked.synthetic, "NAME", "tinyllama: needs no model file"},
+    {"tokens", NULL, TS_FLAG_TEXT, &asked.tokens, "LIST",
+     "lengths of the passes\n[128,512,2048, as far as a step takes less than a minute]"},
+    {"batch", NULL, TS_FLAG_UINT, &asked.batch, "N", "sequences of a pass [1]", 1, 1 << 10},
+    {"only", NULL, TS_FLAG_TEXT, &asked.only, "PART",
+     "peaks, products, kernels, passes or decode [all]"},
+    {"kernel", NULL, TS_FLAG_TEXT, &asked.kernels, "LIST", "only these kernels: rmsnorm,rope"},
+    {"sequences", NULL, TS_FLAG_TEXT, &asked.at_once, "LIST", "decoded at once [1,32]"},
+    {"prompt", NULL, TS_FLAG_UINT, &asked.prompt, "N", "tokens before decoding [16]", 1, 1 << 20},
+    {"new-tokens", NULL, TS_FLAG_UINT, &asked.new_tokens, "N", "to decode [16]", 1, 1 << 20},
+    {"rounds", NULL, TS_FLAG_UINT, &asked.rounds, "N", "of each timing, the best counts [3]", 1,
+     100},
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profiling, NULL, "time the passes by shader"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
+    {"json", NULL, TS_FLAG_SWITCH, &asked.json, NULL, "for programs instead of people"},
+    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
+    TS_CLI_MASK_FLAG(&asked.device.masks),
+    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    ts_gpu_params device = {0};
     ts_bench_params params = {.progress = show_progress, .shortest_s = 0.15};
     ts_text folder = {0};
     ts_bench_result result;
     ts_gpu *gpu = NULL;
     ts_profile profile = {0};
-    bool profiling = false;
-    const char *tokens = NULL, *at_once = "1,32", *model = NULL;
-    const char *only = NULL, *synthetic = NULL, *precision = "auto";
     uint32_t lengths[8];
-    uint64_t rounds = 3, batch = 1, prompt = 16, new_tokens = 16;
     ts_bench_decode_params decode = {.progress = show_progress};
     ts_bench_decode_row decoded[TS_BENCH_DECODE_ROWS];
     uint32_t sequences[TS_BENCH_DECODE_ROWS];
-    bool json = false;
-    const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &model, "MODEL",
-         TS_CLI_MODEL_HELP ",\nfor the whole passes and decoding [TinyLlama's shape, random]"},
-        {"synthetic", NULL, TS_FLAG_TEXT, &synthetic, "NAME", "tinyllama: needs no model file"},
-        {"tokens", NULL, TS_FLAG_TEXT, &tokens, "LIST",
-         "lengths of the passes\n[128,512,2048, as far as a step takes less than a minute]"},
-        {"batch", NULL, TS_FLAG_UINT, &batch, "N", "sequences of a pass [1]", 1, 1 << 10},
-        {"only", NULL, TS_FLAG_TEXT, &only, "PART",
-         "peaks, products, kernels, passes or decode [all]"},
-        {"kernel", NULL, TS_FLAG_TEXT, &params.kernel_names, "LIST",
-         "only these kernels: rmsnorm,rope"},
-        {"sequences", NULL, TS_FLAG_TEXT, &at_once, "LIST", "decoded at once [1,32]"},
-        {"prompt", NULL, TS_FLAG_UINT, &prompt, "N", "tokens before decoding [16]", 1, 1 << 20},
-        {"new-tokens", NULL, TS_FLAG_UINT, &new_tokens, "N", "to decode [16]", 1, 1 << 20},
-        {"rounds", NULL, TS_FLAG_UINT, &rounds, "N", "of each timing, the best counts [3]", 1, 100},
-        {"profile", NULL, TS_FLAG_SWITCH, &profiling, NULL, "time the passes by shader"},
-        {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
-        {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "for programs instead of people"},
-        {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
-        TS_CLI_MASK_FLAG(&device.masks),
-        TS_CLI_NO_TUNE_FLAG(&device.no_tuning),
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_bench, flags, TS_COUNT(flags));
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    TS_TRY(parse_numbers("tokens", tokens != NULL ? tokens : "128,512,2048", 2, lengths,
+    TS_TRY(ts_flags_parse(&ts_command_bench, argc, argv, err));
+    TS_TRY(parse_numbers("tokens", asked.tokens != NULL ? asked.tokens : "128,512,2048", 2, lengths,
                          TS_COUNT(lengths), &params.token_count, err));
-    TS_TRY(
-        parse_numbers("sequences", at_once, 1, sequences, TS_COUNT(sequences), &decode.count, err));
-    only = only == NULL && params.kernel_names != NULL ? "kernels" : only;
-    TS_TRY(choose_parts(only, &params, &decode, err));
-    if (synthetic != NULL && strcmp(synthetic, "tinyllama") != 0) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", synthetic);
+    TS_TRY(parse_numbers("sequences", asked.at_once, 1, sequences, TS_COUNT(sequences),
+                         &decode.count, err));
+    params.kernel_names = asked.kernels;
+    bool kernels = asked.only == NULL && asked.kernels != NULL;
+    TS_TRY(choose_parts(kernels ? "kernels" : asked.only, &params, &decode, err));
+    if (asked.synthetic != NULL && strcmp(asked.synthetic, "tinyllama") != 0) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", asked.synthetic);
     }
     params.tokens = lengths;
-    params.batch = (uint32_t)batch;
-    params.pass_limit_s = tokens != NULL ? INFINITY : 60;
-    params.rounds = (uint32_t)rounds;
-    if (model != NULL) {
-        TS_TRY(ts_cli_resolve_model(model, NULL, true, &folder, err));
+    params.batch = (uint32_t)asked.batch;
+    params.pass_limit_s = asked.tokens != NULL ? INFINITY : 60;
+    params.rounds = (uint32_t)asked.rounds;
+    if (asked.model != NULL) {
+        TS_TRY(ts_cli_resolve_model(asked.model, NULL, true, &folder, err));
         params.folder = folder.bytes;
     }
-    TS_TRY(ts_cli_open_device(&device, &gpu, err));
-    TS_TRY(ts_cli_choose_precision(precision, gpu, &params.precision, err));
-    if (profiling) {
+    TS_TRY(ts_cli_open_device(&asked.device, &gpu, err));
+    TS_TRY(ts_cli_choose_precision(asked.precision, gpu, &params.precision, err));
+    if (asked.profiling) {
         TS_TRY(ts_profile_open(gpu, &profile, err));
         params.profile = &profile;
     }
@@ -129,20 +133,20 @@ static int run(int argc, char **argv)
     decode.folder = params.folder;
     decode.precision = params.precision;
     decode.sequences = sequences;
-    decode.prompt_tokens = (uint32_t)prompt;
-    decode.new_tokens = (uint32_t)new_tokens;
+    decode.prompt_tokens = (uint32_t)asked.prompt;
+    decode.new_tokens = (uint32_t)asked.new_tokens;
     decode.rounds = params.rounds;
     decode.profile = params.profile;
     if (decode.count > 0) {
         TS_TRY(ts_bench_decode(gpu, &decode, decoded, err));
     }
     show_progress(NULL, "");
-    if (json) {
+    if (asked.json) {
         TS_TRY(ts_bench_print_json(ts_gpu_capabilities(gpu), &result, decoded, decode.count, err));
     } else {
         ts_bench_print(ts_gpu_capabilities(gpu), &result, decoded, decode.count);
     }
-    if (profiling) {
+    if (asked.profiling) {
         ts_cli_print_profile(&profile);
     }
 out:
@@ -158,5 +162,7 @@ const ts_command ts_command_bench = {
     .usage = "[flags]",
     .needs_less = "smaller --tokens, --batch or --sequences need less memory, and --only leaves "
                   "parts out; or take another --device",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

@@ -34,15 +34,20 @@ typedef struct ts_flag {
 
 typedef struct ts_command {
     const char *name, *summary, *usage;
+    const char *notes;      // what its help says below the flags; NULL: nothing
     const char *needs_less; // how it gets along with less memory; NULL: it hardly needs any
+    const ts_flag *flags;
+    int flag_count;
+    const char *argument;   // what the help calls an argument that is no flag: "CASE"
+    const char **arguments; // [most_arguments] where they go, NULL where there are fewer
+    int most_arguments;
     int (*run)(int argc, char **argv);
 } ts_command;
 
-// Parses argv[0..argc) into the flags' values; `positional` (may be NULL: none) takes at most one
-// argument that is no flag. TS_ERR_ARGUMENT names what is wrong and the nearest flag there is.
-ts_status ts_flags_parse(const ts_flag *flags, int count, int argc, char **argv,
-                         const char **positional, ts_error *err);
-void ts_flags_print_help(const ts_command *command, const ts_flag *flags, int count);
+// Parses argv[0..argc) into the values of the command's flags and its arguments. TS_ERR_ARGUMENT
+// names what is wrong and the nearest flag there is.
+ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err);
+void ts_flags_print_help(const ts_command *command);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
 // Prints "tinysft-vk: MESSAGE" (and where it arose, with --verbose), then what the user may do

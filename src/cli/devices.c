@@ -52,32 +52,31 @@ void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps)
     }
 }
 
+static struct {
+    ts_gpu_params params;
+    bool pipelines, json;
+} asked;
+
+static const ts_flag flags[] = {
+    {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "ask which one this would choose"},
+    TS_CLI_MASK_FLAG(&asked.params.masks),
+    {"pipelines", NULL, TS_FLAG_SWITCH, &asked.pipelines, NULL,
+     "build every pipeline that training would use on it, and\nshow what its compiler tells"},
+    {"json", NULL, TS_FLAG_SWITCH, &asked.json, NULL, "of --pipelines, for programs"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say what --mask-capability can hide"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    ts_gpu_params params = {0};
     ts_gpu_list list = {0};
-    bool pipelines = false, json = false;
-    const ts_flag flags[] = {
-        {"device", NULL, TS_FLAG_TEXT, &params.device, "N", "ask which one this would choose"},
-        TS_CLI_MASK_FLAG(&params.masks),
-        {"pipelines", NULL, TS_FLAG_SWITCH, &pipelines, NULL,
-         "build every pipeline that training would use on it, and\nshow what its compiler tells"},
-        {"json", NULL, TS_FLAG_SWITCH, &json, NULL, "of --pipelines, for programs"},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
-         "say what --mask-capability can hide"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_devices, flags, TS_COUNT(flags));
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    if (pipelines) {
-        TS_TRY(ts_cli_print_pipelines(&params, json, err));
+    TS_TRY(ts_flags_parse(&ts_command_devices, argc, argv, err));
+    if (asked.pipelines) {
+        TS_TRY(ts_cli_print_pipelines(&asked.params, asked.json, err));
         goto out;
     }
-    TS_TRY(ts_gpu_enumerate(&params, &list, err));
+    TS_TRY(ts_gpu_enumerate(&asked.params, &list, err));
     for (size_t i = 0; i < list.count; i++) {
         ts_cli_print_device(stdout, i, &list.caps[i]);
     }
@@ -94,5 +93,7 @@ const ts_command ts_command_devices = {
     .name = "devices",
     .summary = "list what Vulkan offers here, which would be chosen, and why",
     .usage = "[--device N] [--mask-capability NAME] [--pipelines [--json]] [--verbose]",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

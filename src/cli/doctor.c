@@ -183,36 +183,32 @@ out:
     return status;
 }
 
+static struct {
+    ts_gpu_params params;
+    const char *report;
+    bool forgets;
+} asked;
+
+static const ts_flag flags[] = {
+    {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "number or part of the name"},
+    TS_CLI_MASK_FLAG(&asked.params.masks),
+    {"report", NULL, TS_FLAG_OPTION, &asked.report, "FILE",
+     "write what was found as Markdown to paste into an issue,\nwithout paths or names of "
+     "yours [standard output]",
+     .otherwise = "-"},
+    {"forget", NULL, TS_FLAG_SWITCH, &asked.forgets, NULL,
+     "check nothing, and use again what was left out"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    ts_gpu_params params = {0};
     ts_doctor_result result = {0};
-    const char *report = NULL;
-    bool forgets = false;
-    const ts_flag flags[] = {
-        {"device", NULL, TS_FLAG_TEXT, &params.device, "N", "number or part of the name"},
-        TS_CLI_MASK_FLAG(&params.masks),
-        {"report", NULL, TS_FLAG_OPTION, &report, "FILE",
-         "write what was found as Markdown to paste into an issue,\nwithout paths or names of "
-         "yours [standard output]",
-         .otherwise = "-"},
-        {"forget", NULL, TS_FLAG_SWITCH, &forgets, NULL,
-         "check nothing, and use again what was left out"},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_doctor, flags, TS_COUNT(flags));
-        puts(
-            "\nPASS: right, and not clearly slower than the general shader. SLOW: right, but it "
-            "takes "
-            "half\nas long again or more. BROKEN: wrong, or it cannot be built; the exit code is 1 "
-            "then.\nTraining leaves out what is SLOW or BROKEN from then on and says so.");
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    TS_TRY(forgets ? forget(&params, err) : examine(&params, report, &result, err));
+    TS_TRY(ts_flags_parse(&ts_command_doctor, argc, argv, err));
+    TS_TRY(asked.forgets ? forget(&asked.params, err)
+                         : examine(&asked.params, asked.report, &result, err));
 out:
     if (status != TS_OK) {
         return ts_cli_fail(&ts_command_doctor, err);
@@ -227,8 +223,14 @@ out:
 const ts_command ts_command_doctor = {
     .name = "doctor",
     .summary = "find out what is missing or wrong: drivers, then every shader",
+    .notes =
+        "PASS: right, and not clearly slower than the general shader. SLOW: right, but it takes\n"
+        "half as long again or more. BROKEN: wrong, or it cannot be built; the exit code is 1\n"
+        "then. Training leaves out what is SLOW or BROKEN from then on and says so.",
     .usage = "[--device N] [--report [FILE]] [--forget]",
     .needs_less = "shaders are tried at the sizes of a model: close what else uses the device's "
                   "memory, or take another --device",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

@@ -443,52 +443,51 @@ static void close_session(struct session *s)
     ts_arena_free(&s->arena);
 }
 
+static struct options asked = {.max_new_tokens = 64, .precision = "auto"};
+
+static const ts_flag flags[] = {
+    {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
+    {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
+    {"adapter", NULL, TS_FLAG_TEXT, &asked.adapter, "OUT",
+     "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
+    {"data", NULL, TS_FLAG_TEXT, &asked.data, "FILE", "the prompts [" DEFAULT_DATA "]"},
+    {"train-data", NULL, TS_FLAG_TEXT, &asked.train_data, "FILE",
+     "what the adapter was trained on, to tell prompts that\ntraining saw [as OUT says]"},
+    {"output-dir", NULL, TS_FLAG_TEXT, &asked.output_dir, "DIR",
+     "where the reports go [OUT, or here]"},
+    {"png", NULL, TS_FLAG_TEXT, &asked.png, "FILE",
+     "the picture [evaluation_screenshot.png in that folder]"},
+    {"png-height", NULL, TS_FLAG_UINT, &asked.png_height, "N",
+     "of the picture in pixels, at most [12000]", 1000, 12000},
+    {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N", "of an answer [64]", 1,
+     MAX_NEW_TOKENS},
+    {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME",
+     "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
+    {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the picture [from the model]"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
+    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
+    TS_CLI_MASK_FLAG(&asked.device.masks),
+    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
+    {"validate", NULL, TS_FLAG_SWITCH, &asked.device.validate, NULL,
+     "run under the Vulkan validation layer"},
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    struct options o = {.max_new_tokens = 64, .precision = "auto"};
-    struct session session = {.options = &o};
-    const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &o.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
-        {"revision", NULL, TS_FLAG_TEXT, &o.revision, "NAME", TS_CLI_REVISION_HELP},
-        {"adapter", NULL, TS_FLAG_TEXT, &o.adapter, "OUT",
-         "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
-        {"data", NULL, TS_FLAG_TEXT, &o.data, "FILE", "the prompts [" DEFAULT_DATA "]"},
-        {"train-data", NULL, TS_FLAG_TEXT, &o.train_data, "FILE",
-         "what the adapter was trained on, to tell prompts that\ntraining saw [as OUT says]"},
-        {"output-dir", NULL, TS_FLAG_TEXT, &o.output_dir, "DIR",
-         "where the reports go [OUT, or here]"},
-        {"png", NULL, TS_FLAG_TEXT, &o.png, "FILE",
-         "the picture [evaluation_screenshot.png in that folder]"},
-        {"png-height", NULL, TS_FLAG_UINT, &o.png_height, "N",
-         "of the picture in pixels, at most [12000]", 1000, 12000},
-        {"max-new-tokens", NULL, TS_FLAG_UINT, &o.max_new_tokens, "N", "of an answer [64]", 1,
-         MAX_NEW_TOKENS},
-        {"chat-template", NULL, TS_FLAG_TEXT, &o.template, "NAME",
-         "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
-        {"title", NULL, TS_FLAG_TEXT, &o.title, "TEXT", "of the picture [from the model]"},
-        {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
-        {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
-        TS_CLI_MASK_FLAG(&o.device.masks),
-        TS_CLI_NO_TUNE_FLAG(&o.device.no_tuning),
-        {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
-         "run under the Vulkan validation layer"},
-        {"profile", NULL, TS_FLAG_SWITCH, &o.profile, NULL, "time on the device by shader"},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_eval, flags, TS_COUNT(flags));
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    if (o.output_dir == NULL) {
-        o.output_dir = o.adapter != NULL ? o.adapter : ".";
+    struct options *o = &asked;
+    struct session session = {.options = o};
+    TS_TRY(ts_flags_parse(&ts_command_eval, argc, argv, err));
+    if (o->output_dir == NULL) {
+        o->output_dir = o->adapter != NULL ? o->adapter : ".";
     }
     TS_TRY(open_all(&session, err));
     TS_TRY(prepare_output(&session, err));
     TS_TRY(answer(&session, "base", false, &session.base, err));
-    if (o.adapter != NULL) {
+    if (o->adapter != NULL) {
         TS_TRY(answer(&session, "fine-tuned", true, &session.tuned, err));
     }
     ts_cli_print_profile(&session.profile);
@@ -504,5 +503,7 @@ const ts_command ts_command_eval = {
     .usage = "--model MODEL [--adapter OUT] [--png FILE] [flags]",
     .needs_less = "a smaller --max-new-tokens or shorter prompts in --data need less memory; or "
                   "take another --device",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

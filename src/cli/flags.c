@@ -127,19 +127,20 @@ static ts_status take_flag(const ts_flag *flags, int count, int argc, char **arg
     return set_value(flag, argv[(*at)++], err);
 }
 
-ts_status ts_flags_parse(const ts_flag *flags, int count, int argc, char **argv,
-                         const char **positional, ts_error *err)
+ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err)
 {
     enum { MOST = 64 };
     bool seen[MOST] = {false};
+    const ts_flag *flags = command->flags;
+    int count = command->flag_count, arguments = 0;
     for (int at = 0; at < argc;) {
         if (strncmp(argv[at], "--", 2) == 0) {
             ts_status status = take_flag(flags, count, argc, argv, &at, seen, err);
             if (status != TS_OK) {
                 return status;
             }
-        } else if (positional != NULL && *positional == NULL) {
-            *positional = argv[at++];
+        } else if (arguments < command->most_arguments) {
+            command->arguments[arguments++] = argv[at++];
         } else {
             return ts_error_set(err, TS_ERR_ARGUMENT, "unexpected argument '%s'", argv[at]);
         }
@@ -153,12 +154,12 @@ ts_status ts_flags_parse(const ts_flag *flags, int count, int argc, char **argv,
     return TS_OK;
 }
 
-void ts_flags_print_help(const ts_command *command, const ts_flag *flags, int count)
+void ts_flags_print_help(const ts_command *command)
 {
     enum { COLUMN = 34 };
     printf("tinysft-vk %s %s\n\n%s\n\n", command->name, command->usage, command->summary);
-    for (int i = 0; i < count; i++) {
-        const ts_flag *flag = &flags[i];
+    for (int i = 0; i < command->flag_count; i++) {
+        const ts_flag *flag = &command->flags[i];
         char left[128];
         snprintf(left, sizeof left, "  --%s%s%s", flag->name, flag->placeholder ? " " : "",
                  flag->placeholder ? flag->placeholder : "");
@@ -177,5 +178,8 @@ void ts_flags_print_help(const ts_command *command, const ts_flag *flags, int co
             printf(" (also --%s)", flag->alias);
         }
         putchar('\n');
+    }
+    if (command->notes != NULL) {
+        printf("\n%s\n", command->notes);
     }
 }

@@ -70,6 +70,10 @@ static int run_command(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(argv[1], commands[i]->name) == 0) {
+            if (ts_flags_ask_help(argc - 2, argv + 2)) {
+                ts_flags_print_help(commands[i]);
+                return 0;
+            }
             return commands[i]->run(argc - 2, argv + 2);
         }
     }

@@ -41,27 +41,27 @@ out:
     return status;
 }
 
+static struct {
+    const char *model, *revision;
+} asked;
+
+static const ts_flag flags[] = {
+    {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
+    {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    const char *model = NULL, *revision = NULL;
     ts_text folder = {0};
     ts_tokenizer *tokenizer = NULL;
     char *line = NULL;
     size_t capacity = 0;
     ssize_t len;
-    const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
-        {"revision", NULL, TS_FLAG_TEXT, &revision, "NAME", TS_CLI_REVISION_HELP},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_tokenize, flags, TS_COUNT(flags));
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    TS_TRY(ts_cli_resolve_model(model, revision, false, &folder, err));
+    TS_TRY(ts_flags_parse(&ts_command_tokenize, argc, argv, err));
+    TS_TRY(ts_cli_resolve_model(asked.model, asked.revision, false, &folder, err));
     TS_TRY(ts_tokenizer_open(folder.bytes, &tokenizer, err));
     for (unsigned long number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
         char name[64];
@@ -81,5 +81,7 @@ const ts_command ts_command_tokenize = {
     .name = "tokenize",
     .summary = "turn JSON lines {\"text\"} into {\"ids\", \"decoded\"}",
     .usage = "--model MODEL < LINES",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

@@ -162,6 +162,8 @@ static void show_progress(void *user, const ts_train_progress *p)
 
 // ---- The command
 
+#define BIG 1e9
+
 static ts_status write_curve(const ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -243,107 +245,108 @@ out:
     return status;
 }
 
+static struct options asked = {
+    .targets = "q_proj,v_proj", .schedule = "linear", .precision = "auto"};
+
+static const ts_flag flags[] = {
+    {"model", NULL, TS_FLAG_TEXT, &asked.settings.model_folder, "MODEL", TS_CLI_MODEL_HELP, 0, 0,
+     true},
+    {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
+    {"data", NULL, TS_FLAG_TEXT, &asked.settings.data, "FILE", "JSON or JSON lines", 0, 0, true},
+    {"output-dir", NULL, TS_FLAG_TEXT, &asked.settings.output_dir, "OUT", "where the adapter goes",
+     0, 0, true},
+    {"epochs", "num-train-epochs", TS_FLAG_REAL, &asked.settings.epochs, "N", "[3]", 0, 1e6},
+    {"max-steps", NULL, TS_FLAG_UINT, &asked.settings.max_steps, "N", "instead of epochs", 0, BIG},
+    {"lr", "learning-rate", TS_FLAG_REAL, &asked.settings.learning_rate, "X", "peak [5e-5]", 0,
+     100},
+    {"lr-scheduler-type", "schedule", TS_FLAG_TEXT, &asked.schedule, "NAME",
+     "linear, cosine or constant [linear]"},
+    {"warmup-steps", NULL, TS_FLAG_UINT, &asked.settings.warmup_steps, "N", "[0]", 0, BIG},
+    {"warmup-ratio", NULL, TS_FLAG_REAL, &asked.settings.warmup_ratio, "X", "of all steps [0]", 0,
+     1},
+    {"batch-size", "per-device-train-batch-size", TS_FLAG_UINT, &asked.batch_size, "N",
+     "examples at once [1]", 1, 65536},
+    {"grad-accum", "gradient-accumulation-steps", TS_FLAG_UINT, &asked.accumulation, "N",
+     "batches a step [1]", 1, 65536},
+    {"max-length", "max-seq-length", TS_FLAG_UINT, &asked.max_length, "N",
+     "longer rows are cut, with a warning [2048]", 2, 1 << 20},
+    {"rank", "lora-r", TS_FLAG_UINT, &asked.rank, "N", "[8]", 1, TS_ADAPTER_MAX_RANK},
+    {"alpha", "lora-alpha", TS_FLAG_REAL, &asked.settings.alpha, "X", "[16]", 0, 1e6},
+    {"lora-dropout", "dropout", TS_FLAG_REAL, &asked.settings.dropout, "X", "[0]", 0, 0.999},
+    {"target-modules", NULL, TS_FLAG_TEXT, &asked.targets, "LIST",
+     "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj\nor all-linear [q_proj,v_proj]"},
+    {"use-rslora", "rslora", TS_FLAG_SWITCH, &asked.settings.use_rslora, NULL,
+     "scale by alpha / sqrt(rank)"},
+    {"weight-decay", NULL, TS_FLAG_REAL, &asked.settings.adamw.weight_decay, "X", "[0]", 0, 100},
+    {"max-grad-norm", NULL, TS_FLAG_REAL, &asked.settings.adamw.max_grad_norm, "X",
+     "0: no clipping [1]", 0, 1e9},
+    {"adam-beta1", NULL, TS_FLAG_REAL, &asked.settings.adamw.beta1, "X", "[0.9]", 0, 0.9999999},
+    {"adam-beta2", NULL, TS_FLAG_REAL, &asked.settings.adamw.beta2, "X", "[0.999]", 0, 0.9999999},
+    {"adam-epsilon", NULL, TS_FLAG_REAL, &asked.settings.adamw.eps, "X", "[1e-8]", 0, 1},
+    {"seed", NULL, TS_FLAG_UINT, &asked.settings.seed, "N", "[42]", 0, 0x1p53},
+    {"save-steps", NULL, TS_FLAG_UINT, &asked.settings.save_steps, "N",
+     "a checkpoint every N steps", 0, BIG},
+    {"save-total-limit", NULL, TS_FLAG_UINT, &asked.settings.save_limit, "N", "keep the newest N",
+     0, BIG},
+    {"logging-steps", NULL, TS_FLAG_UINT, &asked.settings.logging_steps, "N", "[10]", 0, BIG},
+    {"resume-from-checkpoint", "resume", TS_FLAG_OPTION, &asked.settings.resume, "[PATH]",
+     "go on from a checkpoint, or from the latest", 0, 0, false, "latest"},
+    {"overwrite-output-dir", NULL, TS_FLAG_SWITCH, &asked.settings.overwrite, NULL,
+     "replace the run that OUT holds"},
+    {"base-model-name", NULL, TS_FLAG_TEXT, &asked.settings.base_model, "NAME",
+     "what adapter_config.json calls the base [MODEL]"},
+    {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
+     "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
+    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
+    TS_CLI_MASK_FLAG(&asked.device.masks),
+    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
+    {"validate", NULL, TS_FLAG_SWITCH, &asked.device.validate, NULL,
+     "run under the Vulkan validation layer"},
+    {"max-memory", NULL, TS_FLAG_REAL, &asked.max_memory_mib, "MIB",
+     "device memory to stay below [what is free]", 1, BIG},
+    {"dry-run", NULL, TS_FLAG_SWITCH, &asked.dry_run, NULL, "plan and memory; nothing is run"},
+    {"show-mask", NULL, TS_FLAG_SWITCH, &asked.show_mask, NULL,
+     "show what bears loss; nothing is "
+     "run"},
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    struct options o = {.settings = ts_train_defaults(),
-                        .targets = "q_proj,v_proj",
-                        .schedule = "linear",
-                        .precision = "auto"};
-    ts_train_settings *s = &o.settings;
-    o.rank = s->rank, o.batch_size = s->batch_size, o.accumulation = s->accumulation,
-    o.max_length = s->max_length;
+    struct options *o = &asked;
+    ts_train_settings *s = &o->settings;
+    *s = ts_train_defaults();
+    o->rank = s->rank, o->batch_size = s->batch_size, o->accumulation = s->accumulation;
+    o->max_length = s->max_length;
     ts_trainer trainer = {0};
     ts_text model_folder = {0}, data = {0};
-    const double big = 1e9;
-    const ts_flag flags[] = {
-        {"model", NULL, TS_FLAG_TEXT, &s->model_folder, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
-        {"revision", NULL, TS_FLAG_TEXT, &o.revision, "NAME", TS_CLI_REVISION_HELP},
-        {"data", NULL, TS_FLAG_TEXT, &s->data, "FILE", "JSON or JSON lines", 0, 0, true},
-        {"output-dir", NULL, TS_FLAG_TEXT, &s->output_dir, "OUT", "where the adapter goes", 0, 0,
-         true},
-        {"epochs", "num-train-epochs", TS_FLAG_REAL, &s->epochs, "N", "[3]", 0, 1e6},
-        {"max-steps", NULL, TS_FLAG_UINT, &s->max_steps, "N", "instead of epochs", 0, big},
-        {"lr", "learning-rate", TS_FLAG_REAL, &s->learning_rate, "X", "peak [5e-5]", 0, 100},
-        {"lr-scheduler-type", "schedule", TS_FLAG_TEXT, &o.schedule, "NAME",
-         "linear, cosine or constant [linear]"},
-        {"warmup-steps", NULL, TS_FLAG_UINT, &s->warmup_steps, "N", "[0]", 0, big},
-        {"warmup-ratio", NULL, TS_FLAG_REAL, &s->warmup_ratio, "X", "of all steps [0]", 0, 1},
-        {"batch-size", "per-device-train-batch-size", TS_FLAG_UINT, &o.batch_size, "N",
-         "examples at once [1]", 1, 65536},
-        {"grad-accum", "gradient-accumulation-steps", TS_FLAG_UINT, &o.accumulation, "N",
-         "batches a step [1]", 1, 65536},
-        {"max-length", "max-seq-length", TS_FLAG_UINT, &o.max_length, "N",
-         "longer rows are cut, with a warning [2048]", 2, 1 << 20},
-        {"rank", "lora-r", TS_FLAG_UINT, &o.rank, "N", "[8]", 1, TS_ADAPTER_MAX_RANK},
-        {"alpha", "lora-alpha", TS_FLAG_REAL, &s->alpha, "X", "[16]", 0, 1e6},
-        {"lora-dropout", "dropout", TS_FLAG_REAL, &s->dropout, "X", "[0]", 0, 0.999},
-        {"target-modules", NULL, TS_FLAG_TEXT, &o.targets, "LIST",
-         "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj\nor all-linear [q_proj,v_proj]"},
-        {"use-rslora", "rslora", TS_FLAG_SWITCH, &s->use_rslora, NULL,
-         "scale by alpha / sqrt(rank)"},
-        {"weight-decay", NULL, TS_FLAG_REAL, &s->adamw.weight_decay, "X", "[0]", 0, 100},
-        {"max-grad-norm", NULL, TS_FLAG_REAL, &s->adamw.max_grad_norm, "X", "0: no clipping [1]", 0,
-         1e9},
-        {"adam-beta1", NULL, TS_FLAG_REAL, &s->adamw.beta1, "X", "[0.9]", 0, 0.9999999},
-        {"adam-beta2", NULL, TS_FLAG_REAL, &s->adamw.beta2, "X", "[0.999]", 0, 0.9999999},
-        {"adam-epsilon", NULL, TS_FLAG_REAL, &s->adamw.eps, "X", "[1e-8]", 0, 1},
-        {"seed", NULL, TS_FLAG_UINT, &s->seed, "N", "[42]", 0, 0x1p53},
-        {"save-steps", NULL, TS_FLAG_UINT, &s->save_steps, "N", "a checkpoint every N steps", 0,
-         big},
-        {"save-total-limit", NULL, TS_FLAG_UINT, &s->save_limit, "N", "keep the newest N", 0, big},
-        {"logging-steps", NULL, TS_FLAG_UINT, &s->logging_steps, "N", "[10]", 0, big},
-        {"resume-from-checkpoint", "resume", TS_FLAG_OPTION, &s->resume, "[PATH]",
-         "go on from a checkpoint, or from the latest", 0, 0, false, "latest"},
-        {"overwrite-output-dir", NULL, TS_FLAG_SWITCH, &s->overwrite, NULL,
-         "replace the run that OUT holds"},
-        {"base-model-name", NULL, TS_FLAG_TEXT, &s->base_model, "NAME",
-         "what adapter_config.json calls the base [MODEL]"},
-        {"chat-template", NULL, TS_FLAG_TEXT, &s->chat_template, "NAME",
-         "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
-        {"precision", NULL, TS_FLAG_TEXT, &o.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
-        {"device", NULL, TS_FLAG_TEXT, &o.device.device, "N", "number or part of the name"},
-        TS_CLI_MASK_FLAG(&o.device.masks),
-        TS_CLI_NO_TUNE_FLAG(&o.device.no_tuning),
-        {"validate", NULL, TS_FLAG_SWITCH, &o.device.validate, NULL,
-         "run under the Vulkan validation layer"},
-        {"max-memory", NULL, TS_FLAG_REAL, &o.max_memory_mib, "MIB",
-         "device memory to stay below [what is free]", 1, big},
-        {"dry-run", NULL, TS_FLAG_SWITCH, &o.dry_run, NULL, "plan and memory; nothing is run"},
-        {"show-mask", NULL, TS_FLAG_SWITCH, &o.show_mask, NULL,
-         "show what bears loss; nothing is "
-         "run"},
-        {"profile", NULL, TS_FLAG_SWITCH, &o.profile, NULL, "time on the device by shader"},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_train, flags, TS_COUNT(flags));
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, NULL, err));
-    TS_TRY(settle_options(&o, err));
+    TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
+    TS_TRY(settle_options(o, err));
     if (s->base_model == NULL) {
         s->base_model = s->model_folder; // the name that was given, not where its download lies
     }
-    TS_TRY(ts_cli_resolve_model(s->model_folder, o.revision, true, &model_folder, err));
+    TS_TRY(ts_cli_resolve_model(s->model_folder, o->revision, true, &model_folder, err));
     s->model_folder = model_folder.bytes;
     TS_TRY(ts_cli_find(s->data, &data, err));
     s->data = data.bytes;
-    if (!o.show_mask) {
-        TS_TRY(choose_limit(&o, err));
+    if (!o->show_mask) {
+        TS_TRY(choose_limit(o, err));
     }
     TS_TRY(ts_trainer_open(s, &trainer, err));
-    if (o.show_mask) {
+    if (o->show_mask) {
         TS_TRY(show_mask(&trainer, err));
         goto out;
     }
     print_plan(&trainer);
     TS_TRY(check_fit(&trainer, err));
-    if (o.dry_run) {
+    if (o->dry_run) {
         goto out;
     }
-    status = train(&o, &trainer, err);
+    status = train(o, &trainer, err);
 out:
     ts_trainer_close(&trainer);
     ts_text_free(&model_folder);
@@ -352,8 +355,8 @@ out:
         return 0;
     }
     int code = ts_cli_fail(&ts_command_train, err);
-    if (o.began && status != TS_ERR_STOPPED) { // which tells it itself
-        tell_checkpoint(&o);
+    if (o->began && status != TS_ERR_STOPPED) { // which tells it itself
+        tell_checkpoint(o);
     }
     return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;
 }
@@ -364,5 +367,7 @@ const ts_command ts_command_train = {
     .usage = "--model MODEL --data FILE --output-dir OUT [flags]",
     .needs_less = "a smaller --max-length, --batch-size or --rank needs less memory, --max-memory "
                   "MIB sets the limit; or take another --device",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

@@ -23,35 +23,37 @@ static void print_result(const ts_verify_params *params, const ts_gpu_caps *caps
     puts(result->passed ? "all within tolerance" : "NOT within tolerance");
 }
 
+static struct {
+    const char *precision, *dump, *folder[1];
+    ts_gpu_params device;
+} asked = {.precision = "f32"};
+
+static const ts_flag flags[] = {
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [f32]"},
+    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
+    TS_CLI_MASK_FLAG(&asked.device.masks),
+    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
+    {"dump", NULL, TS_FLAG_TEXT, &asked.dump, "FILE",
+     "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
+     "lrs, final.KEY"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+};
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
     ts_verify_params params = {0};
-    ts_gpu_params device = {0};
     ts_verify_result result = {0};
     ts_gpu *gpu = NULL;
-    const char *precision = "f32";
-    const ts_flag flags[] = {
-        {"precision", NULL, TS_FLAG_TEXT, &precision, "P", TS_CLI_PRECISION_HELP " [f32]"},
-        {"device", NULL, TS_FLAG_TEXT, &device.device, "N", "number or part of the name"},
-        TS_CLI_MASK_FLAG(&device.masks),
-        TS_CLI_NO_TUNE_FLAG(&device.no_tuning),
-        {"dump", NULL, TS_FLAG_TEXT, &params.dump, "FILE",
-         "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
-         "lrs, final.KEY"},
-        {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
-    };
-    if (ts_flags_ask_help(argc, argv)) {
-        ts_flags_print_help(&ts_command_verify, flags, TS_COUNT(flags));
-        return 0;
-    }
-    TS_TRY(ts_flags_parse(flags, TS_COUNT(flags), argc, argv, &params.folder, err));
+    TS_TRY(ts_flags_parse(&ts_command_verify, argc, argv, err));
+    params.folder = asked.folder[0];
+    params.dump = asked.dump;
     if (params.folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "verify needs the folder of a case: tinysft-vk verify CASE");
     }
-    TS_TRY(ts_cli_open_device(&device, &gpu, err));
-    TS_TRY(ts_cli_choose_precision(precision, gpu, &params.precision, err));
+    TS_TRY(ts_cli_open_device(&asked.device, &gpu, err));
+    TS_TRY(ts_cli_choose_precision(asked.precision, gpu, &params.precision, err));
     TS_TRY(ts_verify(gpu, &params, &result, err));
     print_result(&params, ts_gpu_capabilities(gpu), &result);
 out:
@@ -68,5 +70,10 @@ const ts_command ts_command_verify = {
     .usage = "CASE [--precision P] [--device N] [--dump FILE]",
     .needs_less = "a case is as large as it is: close what else uses the device's memory, or take "
                   "another --device",
+    .arguments = asked.folder,
+    .most_arguments = 1,
+    .argument = "CASE",
+    .flags = flags,
+    .flag_count = TS_COUNT(flags),
     .run = run,
 };

@@ -18,8 +18,8 @@ typedef enum ts_dtype {
 } ts_dtype;
 
 size_t ts_dtype_bytes(ts_dtype dtype);
-const char *ts_dtype_name(ts_dtype dtype);               // as safetensors spells it: "BF16"
-bool ts_dtype_parse(const char *name, ts_dtype *out);    // false: a name we do not read
+const char *ts_dtype_name(ts_dtype dtype);            // as safetensors spells it: "BF16"
+bool ts_dtype_parse(const char *name, ts_dtype *out); // false: a name we do not read
 
 float ts_f16_to_f32(uint16_t bits);
 float ts_bf16_to_f32(uint16_t bits);

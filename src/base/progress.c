@@ -1,10 +1,16 @@
 #include "base/progress.h"
 
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
+#include "base/terminal.h"
 
-enum { BAR_CELLS = 24, REDRAWS_PER_SECOND = 10 };
+#include <string.h>
+#include <time.h>
+
+// A bar has LEAST_CELLS where the terminal is at least ROOMY columns wide, at most MOST_CELLS, and
+// what the words leave free in between.
+enum { MOST_CELLS = 24, LEAST_CELLS = 10, ROOMY = 60, REDRAWS_PER_SECOND = 10, MAX_TEXT = 512 };
+
+// Where a bar stands on the last line at present; NULL: nowhere.
+static FILE *drawn_on;
 
 double ts_clock_s(void)
 {
@@ -19,8 +25,20 @@ void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, u
                               .label = label,
                               .total = total,
                               .started_s = ts_clock_s(),
-                              .terminal = isatty(fileno(stream)) == 1};
+                              .terminal = ts_terminal_takes_escapes(stream),
+                              .colour = ts_terminal_takes_colour(stream)};
 }
+
+void ts_progress_clear(void)
+{
+    if (drawn_on != NULL) {
+        fputs("\r\033[K", drawn_on);
+        fflush(drawn_on);
+        drawn_on = NULL;
+    }
+}
+
+// ---- What is said
 
 static void format_duration(double seconds, char *out, size_t size)
 {
@@ -32,56 +50,169 @@ static void format_duration(double seconds, char *out, size_t size)
     }
 }
 
-static int terminal_columns(FILE *stream)
+static void format_count(const ts_progress *progress, uint64_t done, char *out, size_t size)
 {
-    struct winsize window;
-    return ioctl(fileno(stream), TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                                : 80;
+    bool large = progress->total >= 10 * (UINT64_C(1) << 30);
+    const double unit = large ? 0x1p30 : 0x1p20;
+    if (progress->count != NULL) {
+        snprintf(out, size, "%s", progress->count);
+    } else if (progress->bytes) {
+        snprintf(out, size, "%.1f/%.1f %s", (double)done / unit, (double)progress->total / unit,
+                 large ? "GiB" : "MiB");
+    } else {
+        snprintf(out, size, "%llu/%llu", (unsigned long long)done,
+                 (unsigned long long)progress->total);
+    }
+}
+
+// "left 0:20", when it is done "took 1:40"; nothing while the pace is not known.
+static void format_time(const ts_progress *progress, uint64_t done, double now, char *out,
+                        size_t size)
+{
+    double elapsed = now - progress->started_s;
+    char duration[32];
+    out[0] = '\0';
+    if (done >= progress->total) {
+        format_duration(elapsed, duration, sizeof duration);
+        snprintf(out, size, "took %s", duration);
+    } else if (done > progress->first) {
+        double pace = elapsed / (double)(done - progress->first);
+        format_duration(pace * (double)(progress->total - done), duration, sizeof duration);
+        snprintf(out, size, "left %s", duration);
+    }
+}
+
+static int text_width(const char *text)
+{
+    return ts_terminal_width(text, strlen(text));
+}
+
+// Appends "  PART" where it fits into `columns`.
+static bool add_part(char text[MAX_TEXT], int columns, const char *part, size_t len)
+{
+    size_t at = strlen(text);
+    char added[MAX_TEXT];
+    snprintf(added, sizeof added, "  %.*s", (int)len, part);
+    if (len == 0 || text_width(text) + text_width(added) > columns) {
+        return len == 0;
+    }
+    snprintf(text + at, MAX_TEXT - at, "%s", added);
+    return true;
+}
+
+// "12/40  loss 1.2345  left 0:20  ...": as many of the parts as fit, in their order; the time comes
+// behind the first.
+static void format_parts(const char *count, const char *detail, const char *time, int columns,
+                         char text[MAX_TEXT])
+{
+    snprintf(text, MAX_TEXT, "%s", count);
+    for (int i = 0;; i++) {
+        const char *end = strstr(detail, "  ");
+        size_t len = end != NULL ? (size_t)(end - detail) : strlen(detail);
+        if (!add_part(text, columns, detail, len) ||
+            (i == 0 && !add_part(text, columns, time, strlen(time))) || detail[len] == '\0') {
+            break;
+        }
+        detail += len + 2;
+    }
+}
+
+// The label's end where all of it does not fit: the names of files differ there.
+static const char *shorten(const char *label, int columns, char out[MAX_TEXT])
+{
+    int len = (int)strlen(label);
+    if (len <= columns) {
+        return label;
+    }
+    const char *end = columns > 3 ? label + len - (columns - 3) : label + len;
+    while ((*end & 0xC0) == 0x80) { // not inside a character
+        end++;
+    }
+    snprintf(out, MAX_TEXT, "...%s", end);
+    return out;
+}
+
+// ---- Drawing
+
+static void draw_bar(const ts_progress *progress, uint64_t done, int cells)
+{
+    double part = progress->total > 0 ? (double)done / (double)progress->total : 0;
+    int filled = (int)(part * cells);
+    fputc(' ', progress->stream);
+    fputs(progress->colour ? "\033[36m" : "", progress->stream);
+    for (int i = 0; i < cells; i++) {
+        fputs(i < filled ? "█" : "░", progress->stream);
+    }
+    fputs(progress->colour ? "\033[0m" : "", progress->stream);
+}
+
+// What the terminal shows is erased first: more than a line where it has become narrower since.
+static void erase(ts_progress *progress, int columns)
+{
+    int rows = drawn_on != NULL ? (progress->drawn_columns - 1) / columns : 0;
+    if (rows > 0) {
+        fprintf(progress->stream, "\033[%dA", rows);
+    }
+    fputs(rows > 0 ? "\r\033[J" : "\r", progress->stream);
+}
+
+static void draw(ts_progress *progress, uint64_t done, const char *detail, const char *time,
+                 bool line)
+{
+    char count[64], text[MAX_TEXT], shortened[MAX_TEXT];
+    int columns = ts_terminal_columns(progress->stream), room = columns - 1; // the last one wraps
+    format_count(progress, done, count, sizeof count);
+    int counted = text_width(count) + (time[0] != '\0' ? text_width(time) + 2 : 0) + 1;
+    const char *label = shorten(progress->label, room - counted, shortened);
+    int used = text_width(label) + 1;
+    erase(progress, columns);
+    if (line) {
+        format_parts(count, detail, time, room - used, text);
+        fprintf(progress->stream, "%s %.*s\033[K\n", label, room, text);
+    }
+    int least = room >= ROOMY ? LEAST_CELLS + 1 : 0;
+    format_parts(count, detail, time, room - used - least, text);
+    int cells = room - used - text_width(text) - 1;
+    cells = cells > MOST_CELLS ? MOST_CELLS : cells;
+    fputs(label, progress->stream);
+    if (cells >= LEAST_CELLS / 2) {
+        draw_bar(progress, done, cells);
+        used += cells + 1;
+    }
+    fprintf(progress->stream, " %.*s\033[K", room, text);
+    fflush(progress->stream);
+    progress->drawn_columns = used + text_width(text);
+    drawn_on = progress->stream;
 }
 
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line)
 {
-    double now = ts_clock_s(), elapsed = now - progress->started_s;
-    double pace = done > progress->first ? elapsed / (double)(done - progress->first) : 0;
-    double left = pace * (double)(progress->total - done);
-    char left_text[32], text[512];
-    format_duration(left, left_text, sizeof left_text);
+    double now = ts_clock_s();
+    char count[64], time[48], text[MAX_TEXT];
+    bool last = done >= progress->total;
+    format_time(progress, done, now, time, sizeof time);
     if (!progress->terminal) {
         if (line) {
-            fprintf(progress->stream, "%s %llu/%llu  %s  left %s\n", progress->label,
-                    (unsigned long long)done, (unsigned long long)progress->total, detail,
-                    left_text);
+            format_count(progress, done, count, sizeof count);
+            int columns = ts_terminal_columns(progress->stream); // a dumb one
+            columns = columns > 0 ? columns - text_width(progress->label) - 1 : MAX_TEXT;
+            format_parts(count, detail, time, columns, text);
+            fprintf(progress->stream, "%s %s\n", progress->label, text);
             fflush(progress->stream);
         }
         return;
     }
-    if (done < progress->total && now - progress->drawn_s < 1.0 / REDRAWS_PER_SECOND) {
-        return;
+    if (line || last || now - progress->drawn_s >= 1.0 / REDRAWS_PER_SECOND) {
+        progress->drawn_s = now;
+        draw(progress, done, detail, time, line && !last); // the bar itself stays as the last line
     }
-    progress->drawn_s = now;
-    char bar[BAR_CELLS * 3 + 1];
-    size_t filled = progress->total > 0 ? (size_t)(BAR_CELLS * done / progress->total) : 0, at = 0;
-    for (size_t i = 0; i < BAR_CELLS; i++) {
-        at += (size_t)snprintf(bar + at, sizeof bar - at, "%s", i < filled ? "█" : "░");
-    }
-    int len = snprintf(text, sizeof text, "%llu/%llu  %s  left %s", (unsigned long long)done,
-                       (unsigned long long)progress->total, detail, left_text);
-    int columns = terminal_columns(progress->stream) - BAR_CELLS - 4;
-    for (const char *c = progress->label; *c != '\0'; c++) {
-        columns--;
-    }
-    fprintf(progress->stream, "\r%s %s %.*s\033[K", progress->label, bar,
-            columns < 0     ? 0
-            : len < columns ? len
-                            : columns,
-            text);
-    fflush(progress->stream);
 }
 
 void ts_progress_end(ts_progress *progress)
 {
-    if (progress->terminal && progress->drawn_s > 0) {
-        fputc('\n', progress->stream);
-        fflush(progress->stream);
+    if (drawn_on != NULL && drawn_on == progress->stream) {
+        fputc('\n', drawn_on);
+        fflush(drawn_on);
+        drawn_on = NULL;
     }
 }

@@ -9,18 +9,26 @@
 typedef struct ts_progress {
     FILE *stream;
     const char *label;
+    const char *count;         // shown instead of "done/total"; NULL: that
     uint64_t total, first;     // first: done before the clock started (a resumed run)
+    bool bytes;                // done and total are bytes: "1.5/6.2 MiB"
     double started_s, drawn_s; // monotonic seconds
-    bool terminal;             // stream is a terminal: draw a bar
+    int drawn_columns;         // of what stands on the terminal's last line
+    bool terminal, colour;     // stream can draw a bar in place; and in colour
 } ts_progress;
 
 double ts_clock_s(void); // monotonic seconds
 
 void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, uint64_t total);
-// Shows done / total with the time left and `detail` (may be ""). On a terminal redraws at most
-// ten times a second; elsewhere prints a line only where `line` is true.
+// Shows done / total with the time left and `detail`: parts with two spaces between them, the most
+// important one first (may be ""). A terminal that is too narrow for all of them gets the first
+// ones, whole. On a terminal a bar is redrawn at most ten times a second, and where `line` is true
+// the same stays as a line above it; elsewhere a line is printed only where `line` is true.
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line);
 // Leaves the terminal on a fresh line.
 void ts_progress_end(ts_progress *progress);
+// Takes a bar that stands on the terminal away, so that something else can be printed there. The
+// next update draws it again.
+void ts_progress_clear(void);
 
 #endif

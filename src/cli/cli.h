@@ -50,6 +50,17 @@ ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_er
 void ts_flags_print_help(const ts_command *command);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
+// Prints sentences: on a terminal they break between words, and a bar that stands there is taken
+// away first. `indent` is that of the lines after a break.
+void ts_cli_print(FILE *stream, int indent, const char *text);
+void ts_cli_say(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// "1 example", "2 examples": what stands behind the word.
+static inline const char *ts_cli_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 // Prints "tinysft-vk: MESSAGE" (and where it arose, with --verbose), then what the user may do
 // about it, and returns the exit code.
 int ts_cli_fail(const ts_command *command, const ts_error *err);
@@ -73,6 +84,8 @@ ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err);
 // weights too where `weights`. `revision` may be NULL.
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
                                ts_text *folder, ts_error *err);
+// A bar on standard error while weights are loaded: `bar` is a ts_progress that starts zeroed.
+void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/signals.h"
 #include "cli/cli.h"
 #include "data/dataset.h"
 #include "eval/generate.h"
@@ -170,26 +171,25 @@ out:
 
 // ---- Running
 
+enum { LINE_SECONDS = 10 }; // between lines where there is no terminal to draw a bar on
+
 struct display {
     ts_progress bar;
-    size_t prompts;
+    size_t prompts, complete; // complete: answers
+    double line_s;
 };
 
 static void show_progress(void *user, uint64_t done, uint64_t total, size_t complete)
 {
     struct display *display = user;
-    char detail[64];
-    snprintf(detail, sizeof detail, "%zu of %zu answers", complete, display->prompts);
-    ts_progress_update(&display->bar, done, detail, done == total);
-}
-
-static void show_loading(void *user, uint64_t done, uint64_t total)
-{
-    ts_progress *bar = user;
-    if (bar->stream == NULL) {
-        ts_progress_begin(bar, stderr, "loading", total >> 20);
-    }
-    ts_progress_update(bar, done >> 20, "MiB", false);
+    char count[64];
+    double now = ts_clock_s();
+    bool line = done == total || (!display->bar.terminal && now - display->line_s >= LINE_SECONDS);
+    snprintf(count, sizeof count, "%zu/%zu answers", complete, display->prompts);
+    display->line_s = line ? now : display->line_s;
+    display->complete = complete;
+    display->bar.count = count;
+    ts_progress_update(&display->bar, done, "", line);
 }
 
 static ts_status answer(struct session *s, const char *label, bool adapter, ts_answers *out,
@@ -202,8 +202,15 @@ static ts_status answer(struct session *s, const char *label, bool adapter, ts_a
     s->model.lora_enabled = adapter;
     ts_progress_begin(&display.bar, stderr, label,
                       s->prompts.count * (s->options->max_new_tokens + 2));
+    display.line_s = display.bar.started_s;
     ts_status status = ts_answers_make(&s->model, &s->questions, &params, out, err);
     ts_progress_end(&display.bar);
+    if (status == TS_ERR_STOPPED) {
+        ts_error_set(err, status,
+                     "stopped after %zu of %zu answers (%s): none of them are kept, and reports of "
+                     "an earlier evaluation are as they were",
+                     display.complete, display.prompts, label);
+    }
     return status;
 }
 
@@ -256,12 +263,9 @@ static ts_status open_all(struct session *s, ts_error *err)
         .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
         .precision = precision,
         .embedding_in_file = ts_gpu_capabilities(s->gpu)->unified_memory,
-        .progress = show_loading,
+        .progress = ts_cli_show_loading,
         .user = &loading};
     TS_TRY(ts_model_open(s->gpu, &params, &s->model, err));
-    if (loading.stream != NULL) {
-        ts_progress_end(&loading);
-    }
     if (o->profile) {
         TS_TRY(ts_profile_open(s->gpu, &s->profile, err));
         ts_recorder_profile(s->model.recorder, &s->profile);
@@ -486,6 +490,7 @@ static int run(int argc, char **argv)
     }
     TS_TRY(open_all(&session, err));
     TS_TRY(prepare_output(&session, err));
+    ts_signals_install();
     TS_TRY(answer(&session, "base", false, &session.base, err));
     if (o->adapter != NULL) {
         TS_TRY(answer(&session, "fine-tuned", true, &session.tuned, err));
@@ -494,7 +499,11 @@ static int run(int argc, char **argv)
     TS_TRY(report(&session, err));
 out:
     close_session(&session);
-    return status == TS_OK ? 0 : ts_cli_fail(&ts_command_eval, err);
+    if (status == TS_OK) {
+        return 0;
+    }
+    int code = ts_cli_fail(&ts_command_eval, err);
+    return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;
 }
 
 const ts_command ts_command_eval = {

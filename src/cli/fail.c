@@ -24,13 +24,13 @@ void ts_cli_advise(const ts_command *command, ts_status status)
 {
     const char *text = advice(command, status);
     if (text != NULL) {
-        fprintf(stderr, "what to do: %s\n", text);
+        ts_cli_say(stderr, "what to do: %s\n", text);
     }
 }
 
 int ts_cli_fail(const ts_command *command, const ts_error *err)
 {
-    fprintf(stderr, "tinysft-vk: %s\n", err->message);
+    ts_cli_say(stderr, "tinysft-vk: %s\n", err->message);
     if (ts_cli_verbose && err->file != NULL) {
         fprintf(stderr, "  at %s:%d\n", err->file, err->line);
     }

@@ -25,7 +25,7 @@ static void print_log(void *user, ts_log_level level, const char *message)
     if (level == TS_LOG_DEBUG && !ts_cli_verbose) {
         return;
     }
-    fprintf(stderr, "%s%s\n", level == TS_LOG_WARN ? "warning: " : "", message);
+    ts_cli_say(stderr, "%s%s\n", level == TS_LOG_WARN ? "warning: " : "", message);
 }
 
 void ts_cli_print_profile(const ts_profile *profile)

@@ -18,10 +18,17 @@ struct display {
     double line_s;
 };
 
-// Rounded up, so that only the last byte reaches the total.
-static uint64_t to_mib(uint64_t bytes)
+void ts_cli_show_loading(void *user, uint64_t done, uint64_t total)
 {
-    return ts_ceil_div(bytes, 1 << 20);
+    ts_progress *bar = user;
+    if (bar->stream == NULL) {
+        ts_progress_begin(bar, stderr, "loading", total);
+        bar->bytes = true;
+    }
+    ts_progress_update(bar, done, "", false);
+    if (done == total) {
+        ts_progress_end(bar);
+    }
 }
 
 static void end_bar(struct display *display)
@@ -42,8 +49,9 @@ static void begin_bar(struct display *display, const ts_hub_progress *progress)
     display->first = progress->done;
     display->line_s = ts_clock_s();
     display->begun = true;
-    ts_progress_begin(&display->bar, stderr, display->label, to_mib(progress->total));
-    display->bar.first = progress->done >> 20;
+    ts_progress_begin(&display->bar, stderr, display->label, progress->total);
+    display->bar.bytes = true;
+    display->bar.first = progress->done;
 }
 
 static void show(void *user, const ts_hub_progress *progress)
@@ -66,9 +74,8 @@ static void show(void *user, const ts_hub_progress *progress)
         display->line_s = now;
     }
     char detail[64];
-    snprintf(detail, sizeof detail, "MiB  %.1f MiB/s", pace / (1 << 20));
-    ts_progress_update(&display->bar, last ? to_mib(progress->total) : progress->done >> 20, detail,
-                       line);
+    snprintf(detail, sizeof detail, "%.1f MiB/s", pace / (1 << 20));
+    ts_progress_update(&display->bar, progress->done, detail, line);
 }
 
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,

@@ -20,17 +20,18 @@ static void distrust(ts_gpu *gpu, ts_precision *precision)
     ts_error error = {0};
     double off = 0;
     if (ts_precision_test(gpu, *precision, &off, &error) != TS_OK) {
-        fprintf(stderr, "precision: f32: %s offers matrix units for %s, but: %s\n", name,
-                ts_precision_name(*precision), error.message);
+        ts_cli_say(stderr, "precision: f32: %s offers matrix units for %s, but: %s\n", name,
+                   ts_precision_name(*precision), error.message);
         *precision = TS_PRECISION_F32;
     } else if (!(off <= 1e-6)) {
-        fprintf(stderr,
-                "precision: f32: %s offers matrix units for %s, but they are off by %.1e: its "
-                "driver (%s) has a bug\n",
-                name, ts_precision_name(*precision), off, ts_gpu_capabilities(gpu)->driver);
+        ts_cli_say(stderr,
+                   "precision: f32: %s offers matrix units for %s, but they are off by %.1e: its "
+                   "driver (%s) has a bug\n",
+                   name, ts_precision_name(*precision), off, ts_gpu_capabilities(gpu)->driver);
         *precision = TS_PRECISION_F32;
     } else {
-        fprintf(stderr, "precision: products in %s, sums in f32\n", ts_precision_name(*precision));
+        ts_cli_say(stderr, "precision: products in %s, sums in f32\n",
+                   ts_precision_name(*precision));
     }
 }
 
@@ -41,10 +42,11 @@ ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *o
     if (status == TS_OK && *out != TS_PRECISION_F32) {
         distrust(gpu, out);
     } else if (status == TS_OK && strcmp(name, "auto") != 0 && strcmp(name, "f32") != 0) {
-        fprintf(stderr,
-                "precision: f32: %s uses no matrix units for %s and multiplies in f32 whatever is "
-                "asked, which is more exact\n",
-                caps->name, name);
+        ts_cli_say(
+            stderr,
+            "precision: f32: %s uses no matrix units for %s and multiplies in f32 whatever is "
+            "asked, which is more exact\n",
+            caps->name, name);
     }
     return status;
 }

@@ -32,20 +32,21 @@ static void print_plan(const ts_trainer *trainer)
     const ts_train_settings *s = &trainer->settings;
     const double mib = 1 << 20;
     bool in_file = trainer->embedding_in_file && !trainer->config.tied;
-    fprintf(stderr,
-            "%zu examples, %llu tokens, %llu of them bear loss; template %s\n"
-            "%llu steps (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
-            "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
-            "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
-            trainer->dataset.count, (unsigned long long)trainer->dataset.token_count,
-            (unsigned long long)trainer->dataset.supervised_count,
-            ts_chat_style_name(trainer->style), (unsigned long long)trainer->steps,
-            (unsigned long long)trainer->batches.steps_per_epoch, s->batch_size, s->accumulation,
-            s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
-            (double)plan->weights / mib, (double)plan->adapter / mib,
-            (double)plan->activations / mib, trainer->limits.rows, trainer->limits.recompute,
-            trainer->config.layers, (double)plan->total / mib,
-            in_file ? "; the embedding stays in its file" : "");
+    ts_cli_say(
+        stderr,
+        "%zu example%s, %llu tokens, %llu of them bear loss; template %s\n"
+        "%llu step%s (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
+        "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
+        "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
+        trainer->dataset.count, ts_cli_plural(trainer->dataset.count),
+        (unsigned long long)trainer->dataset.token_count,
+        (unsigned long long)trainer->dataset.supervised_count, ts_chat_style_name(trainer->style),
+        (unsigned long long)trainer->steps, ts_cli_plural(trainer->steps),
+        (unsigned long long)trainer->batches.steps_per_epoch, s->batch_size, s->accumulation,
+        s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
+        (double)plan->weights / mib, (double)plan->adapter / mib, (double)plan->activations / mib,
+        trainer->limits.rows, trainer->limits.recompute, trainer->config.layers,
+        (double)plan->total / mib, in_file ? "; the embedding stays in its file" : "");
 }
 
 // The plan's limit: what was asked for, or nearly all that the device has free. Without a device
@@ -56,12 +57,12 @@ static ts_status choose_limit(struct options *options, ts_error *err)
     ts_status status = ts_gpu_enumerate(&options->device, &list, err);
     if (status == TS_OK) {
         const ts_gpu_caps *caps = &list.caps[list.chosen];
-        fprintf(stderr, "device: %s, %.1f MiB free\n", caps->name,
-                (double)caps->memory_free_bytes / (1 << 20));
+        ts_cli_say(stderr, "device: %s, %.1f MiB free\n", caps->name,
+                   (double)caps->memory_free_bytes / (1 << 20));
         options->settings.memory_limit = caps->memory_free_bytes / 100 * 95;
         options->settings.shared_memory = caps->unified_memory;
     } else if (options->dry_run) {
-        fprintf(stderr, "device: none: %s\n", err->message);
+        ts_cli_say(stderr, "device: none: %s\n", err->message);
         status = TS_OK;
     }
     if (options->max_memory_mib > 0) {
@@ -129,20 +130,13 @@ static ts_status show_mask(const ts_trainer *trainer, ts_error *err)
 
 struct display {
     ts_progress bar, loading;
-    bool loading_begun, bar_begun;
+    bool bar_begun;
 };
 
 static void show_loading(void *user, uint64_t done, uint64_t total)
 {
     struct display *display = user;
-    if (!display->loading_begun) {
-        ts_progress_begin(&display->loading, stderr, "loading", total >> 20);
-        display->loading_begun = true;
-    }
-    ts_progress_update(&display->loading, done >> 20, "MiB", false);
-    if (done == total) {
-        ts_progress_end(&display->loading);
-    }
+    ts_cli_show_loading(&display->loading, done, total);
 }
 
 static void show_progress(void *user, const ts_train_progress *p)
@@ -155,8 +149,9 @@ static void show_progress(void *user, const ts_train_progress *p)
         display->bar.first = p->step;
     }
     snprintf(detail, sizeof detail,
-             "epoch %.2f  loss %.4f  lr %.2e  grad %.3f  %.0f tok/s  %.0f MiB", p->epoch, p->loss,
-             p->rate, p->grad_norm, p->tokens_per_second, (double)p->device_bytes / (1 << 20));
+             "loss %.4f  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB", p->loss,
+             p->tokens_per_second, p->epoch, p->rate, p->grad_norm,
+             (double)p->device_bytes / (1 << 20));
     ts_progress_update(&display->bar, p->step, detail, p->log);
 }
 
@@ -203,7 +198,8 @@ static void tell_checkpoint(const struct options *options)
     ts_train_settings settings = options->settings;
     settings.resume = "latest";
     if (ts_checkpoint_find(&settings, &found, &ignored) == TS_OK && found.len > 0) {
-        fprintf(stderr, "%s is saved; go on from it with --resume-from-checkpoint\n", found.bytes);
+        ts_cli_say(stderr, "%s is saved; go on from it with --resume-from-checkpoint\n",
+                   found.bytes);
     }
     ts_text_free(&found);
 }
@@ -234,10 +230,10 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
         ts_cli_print_submits(trainer->model.recorder);
     }
     TS_TRY(write_curve(trainer, err));
-    fprintf(stderr,
-            "%s: adapter_model.safetensors, adapter_config.json, README.md, "
-            "trainer_state.json, training_curve.png\n",
-            trainer->settings.output_dir);
+    ts_cli_say(stderr,
+               "%s: adapter_model.safetensors, adapter_config.json, README.md, "
+               "trainer_state.json, training_curve.png\n",
+               trainer->settings.output_dir);
 out:
     ts_trainer_close(trainer); // its device memory goes before the device
     ts_profile_close(&profile);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/signals.h"
 #include "model/decode.h"
 
 #include <stdlib.h>
@@ -160,6 +161,14 @@ static void tell(const struct answering *a)
     }
 }
 
+// TS_ERR_STOPPED where a signal asked for it.
+static ts_status go_on(ts_error *err)
+{
+    return ts_signals_pending() == 0
+               ? TS_OK
+               : ts_error_set(err, TS_ERR_STOPPED, "stopped while answers were made");
+}
+
 static void count_prompts(void *user, uint32_t count)
 {
     struct answering *a = user;
@@ -236,6 +245,7 @@ static ts_status answer_group(struct answering *a, size_t group, uint32_t count,
         if (active == 0) {
             break;
         }
+        TS_TRY(go_on(err));
         TS_TRY(ts_decoder_step(&a->decoder, a->slots, a->ids, active, a->next, err));
     }
 out:
@@ -299,6 +309,7 @@ static ts_status measure_losses(struct answering *a, ts_error *err)
         const ts_chat_tokens *reference = &q->references[i];
         TS_TRY(ts_batch_add(&batch, reference->tokens.ids, (uint32_t)reference->tokens.count,
                             reference->supervised, err));
+        TS_TRY(go_on(err));
         bool full = i + 1 == q->count || batch.rows + q->references[i + 1].tokens.count > rows;
         if (full) {
             TS_TRY(ts_pass_losses(&pass, &batch, losses, err));

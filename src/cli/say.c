@@ -1,0 +1,63 @@
+// Sentences for a person: on a terminal they break between words instead of inside them.
+#include "base/progress.h"
+#include "base/terminal.h"
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// One line of `text`, broken into lines of at most `columns`, those after the first set in by
+// `indent`. A word that is longer than a line is left whole.
+static void print_wrapped(FILE *stream, const char *text, size_t len, int columns, int indent)
+{
+    int column = 0, start = 0;
+    for (size_t at = 0; at < len;) {
+        size_t gap = 0, word = 0;
+        while (at + gap < len && text[at + gap] == ' ') {
+            gap++;
+        }
+        while (at + gap + word < len && text[at + gap + word] != ' ') {
+            word++;
+        }
+        int width = ts_terminal_width(text + at + gap, word);
+        if (column > start && column + (int)gap + width > columns) {
+            fprintf(stream, "\n%*s", indent, "");
+            column = start = indent;
+        } else {
+            fprintf(stream, "%*s", (int)gap, "");
+            column += (int)gap;
+        }
+        fwrite(text + at + gap, 1, word, stream);
+        column += width;
+        at += gap + word;
+    }
+}
+
+void ts_cli_print(FILE *stream, int indent, const char *text)
+{
+    int columns = ts_terminal_columns(stream);
+    ts_progress_clear();
+    for (const char *end; *text != '\0'; text = end) {
+        end = strchrnul(text, '\n');
+        if (columns > 0) {
+            print_wrapped(stream, text, (size_t)(end - text), columns, indent);
+        } else {
+            fwrite(text, 1, (size_t)(end - text), stream);
+        }
+        if (*end == '\n') {
+            fputc('\n', stream);
+            end++;
+        }
+    }
+}
+
+void ts_cli_say(FILE *stream, const char *format, ...)
+{
+    char message[8192];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    ts_cli_print(stream, 0, message);
+}

@@ -1,0 +1,112 @@
+// What a person sees on a terminal of 80 and of 40 columns: nothing is longer than a line, what
+// matters most is there, and a run leaves its history.
+#include "pty.h"
+
+#include <sys/ioctl.h>
+
+#define BASE PROJECT_FOLDER "/assets/base"
+
+static const char rows[] =
+    "{\"prompt\": \"What is the capital of France?\", \"completion\": \"Paris.\"}\n"
+    "{\"prompt\": \"What do cows eat?\", \"completion\": \"Cows eat grass.\"}\n";
+
+struct place {
+    char folder[64], data[96], out[96];
+};
+
+static void place_open(struct place *p)
+{
+    snprintf(p->folder, sizeof p->folder, "%s", test_folder());
+    snprintf(p->data, sizeof p->data, "%s/data.jsonl", p->folder);
+    snprintf(p->out, sizeof p->out, "%s/out", p->folder);
+    test_write(p->folder, "data.jsonl", rows);
+    setenv("TERM", "xterm-256color", 1);
+    unsetenv("NO_COLOR");
+}
+
+#define TRAIN(p)                                                                                   \
+    "train", "--model", BASE, "--data", (p)->data, "--output-dir", (p)->out, "--device", "0",      \
+        "--max-steps", "6", "--logging-steps", "2"
+
+static void check_has(const screen *s, const char *text)
+{
+    cr_assert(screen_has(s, text), "no \"%s\" in:\n%s", text, screen_text(s));
+}
+
+static void check_fits(const screen *s, int columns)
+{
+    cr_assert_leq(s->widest, columns, "a line of %d columns:\n%s", s->widest, screen_text(s));
+}
+
+// Lines that start so.
+static int count_lines(const screen *s, const char *start)
+{
+    int count = 0;
+    for (int row = 0; row <= s->last_row; row++) {
+        count += strncmp(s->lines[row], start, strlen(start)) == 0;
+    }
+    return count;
+}
+
+static screen seen; // large
+
+Test(terminal, training_at_80_columns, .timeout = 120)
+{
+    struct place p;
+    place_open(&p);
+    PTY_RUN(80, &seen, TRAIN(&p));
+    cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
+    check_fits(&seen, 80);
+    check_has(&seen, "step 2/6  loss "); // the history of each logging step
+    check_has(&seen, "step 4/6  loss ");
+    cr_assert_eq(count_lines(&seen, "step "), 3, "%s", screen_text(&seen));
+    check_has(&seen, "# 6/6  loss "); // and the bar at the end
+    check_has(&seen, " tok/s");
+    check_has(&seen, "took 0:");
+    cr_assert_gt(seen.colours, 0);
+    test_folder_remove(p.folder);
+}
+
+Test(terminal, training_at_40_columns, .timeout = 120)
+{
+    struct place p;
+    place_open(&p);
+    PTY_RUN(40, &seen, TRAIN(&p));
+    cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
+    check_fits(&seen, 40);
+    check_has(&seen, "step 2/6  loss ");
+    check_has(&seen, "  left 0:0");
+    check_has(&seen, "  took 0:0");
+    test_folder_remove(p.folder);
+}
+
+Test(terminal, training_in_one_that_becomes_narrower, .timeout = 120)
+{
+    struct place p;
+    place_open(&p);
+    pty_run_resized(100, "step 2/6", 50, (const char *const[]){TINYSFT_PROGRAM, TRAIN(&p), NULL},
+                    &seen);
+    cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
+    check_fits(&seen, 50);
+    check_has(&seen, "6/6  loss ");
+    test_folder_remove(p.folder);
+}
+
+Test(terminal, no_colours_and_no_escapes_where_they_are_refused, .timeout = 120)
+{
+    struct place p;
+    place_open(&p);
+    setenv("NO_COLOR", "1", 1);
+    PTY_RUN(80, &seen, TRAIN(&p));
+    cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
+    cr_assert_eq(seen.colours, 0);
+    check_has(&seen, "# 6/6  loss ");
+    unsetenv("NO_COLOR");
+    setenv("TERM", "dumb", 1);
+    PTY_RUN(40, &seen, TRAIN(&p), "--overwrite-output-dir");
+    cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
+    check_fits(&seen, 40);
+    cr_assert_null(strchr(screen_text(&seen), '#'), "a bar:\n%s", screen_text(&seen));
+    cr_assert_eq(count_lines(&seen, "step "), 3, "%s", screen_text(&seen));
+    test_folder_remove(p.folder);
+}

@@ -1,8 +1,23 @@
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+// A message that was cut to its room ends in a whole character.
+static void drop_part_character(char *message)
+{
+    size_t len = strlen(message), back = 1, taken;
+    while (back < 4 && back < len && ((unsigned char)message[len - back] & 0xC0) == 0x80) {
+        back++;
+    }
+    if (back <= len && message[len - back] & 0x80 &&
+        ts_utf8_decode(message + len - back, back, &taken) < 0) {
+        message[len - back] = '\0';
+    }
+}
 
 ts_status ts_error_set_at(ts_error *err, const char *file, int line, ts_status code,
                           const char *format, ...)
@@ -10,8 +25,11 @@ ts_status ts_error_set_at(ts_error *err, const char *file, int line, ts_status c
     if (err != NULL) {
         va_list args;
         va_start(args, format);
-        vsnprintf(err->message, sizeof err->message, format, args);
+        int len = vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        if (len >= (int)sizeof err->message) {
+            drop_part_character(err->message);
+        }
         err->code = code;
         err->file = file;
         err->line = line;
@@ -26,8 +44,11 @@ ts_status ts_error_context(ts_error *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(before, sizeof before, format, args);
     va_end(args);
-    snprintf(whole, sizeof whole, "%s: %s", before, err->message);
+    int len = snprintf(whole, sizeof whole, "%s: %s", before, err->message);
     memcpy(err->message, whole, sizeof err->message - 1);
     err->message[sizeof err->message - 1] = '\0';
+    if (len >= (int)sizeof err->message) {
+        drop_part_character(err->message);
+    }
     return err->code;
 }

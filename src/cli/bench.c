@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "cli/bench_print.h"
 #include "cli/cli.h"
 
@@ -6,12 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void show_progress(void *user, const char *what)
 {
     (void)user;
-    if (isatty(STDERR_FILENO) == 1) {
+    if (ts_terminal_takes_escapes(stderr)) {
         fprintf(stderr, "\r%s\033[K", what);
     }
 }

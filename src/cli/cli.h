@@ -51,7 +51,8 @@ void ts_flags_print_help(const ts_command *command);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
 // Prints sentences: on a terminal they break between words, and a bar that stands there is taken
-// away first. `indent` is that of the lines after a break.
+// away first. `indent` is that of the lines after a break. What a terminal would obey, or show as
+// what it is not, is shown escaped (base/terminal.h), so texts from files may be printed as they are.
 void ts_cli_print(FILE *stream, int indent, const char *text);
 void ts_cli_say(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

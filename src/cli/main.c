@@ -77,7 +77,7 @@ static int run_command(int argc, char **argv)
             return commands[i]->run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "tinysft-vk: there is no command '%s'; these there are:\n\n", argv[1]);
+    ts_cli_say(stderr, "tinysft-vk: there is no command '%s'; these there are:\n\n", argv[1]);
     print_help(stderr);
     return TS_ERR_ARGUMENT;
 }

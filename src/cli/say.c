@@ -28,7 +28,7 @@ static void print_wrapped(FILE *stream, const char *text, size_t len, int column
             fprintf(stream, "%*s", (int)gap, "");
             column += (int)gap;
         }
-        fwrite(text + at + gap, 1, word, stream);
+        ts_terminal_write(stream, text + at + gap, word);
         column += width;
         at += gap + word;
     }
@@ -43,7 +43,7 @@ void ts_cli_print(FILE *stream, int indent, const char *text)
         if (columns > 0) {
             print_wrapped(stream, text, (size_t)(end - text), columns, indent);
         } else {
-            fwrite(text, 1, (size_t)(end - text), stream);
+            ts_terminal_write(stream, text, (size_t)(end - text));
         }
         if (*end == '\n') {
             fputc('\n', stream);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/signals.h"
+#include "base/terminal.h"
 #include "cli/cli.h"
 #include "eval/plot.h"
 #include "train/checkpoint.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 // The flags' values as the parser stores them; numbers are wide there.
 struct options {
@@ -118,7 +118,7 @@ out:
 static ts_status show_mask(const ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
-    bool colour = isatty(STDOUT_FILENO) == 1;
+    bool colour = ts_terminal_takes_colour(stdout);
     printf("What bears loss is %s.\n", colour ? "green" : "between [[ and ]]");
     for (size_t i = 0; i < trainer->dataset.count && status == TS_OK; i++) {
         status = show_row(trainer, &trainer->dataset.examples[i], colour, err);

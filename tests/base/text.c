@@ -113,3 +113,21 @@ Test(error, context_goes_before)
     cr_expect_eq(strlen(err.message), sizeof err.message - 1);
     cr_expect_eq(ts_error_set(NULL, TS_ERR_IO, "nobody listens"), TS_ERR_IO);
 }
+
+Test(error, a_message_too_long_ends_in_a_whole_character)
+{
+    for (size_t shift = 0; shift < 4; shift++) {
+        char longer[2000] = "aaaa";
+        ts_error err = {0};
+        for (size_t at = shift; at + 4 < sizeof longer; at += 4) {
+            memcpy(longer + at, "\xF0\x9F\x98\x80", 5);
+        }
+        ts_error_set(&err, TS_ERR_IO, "%s", longer);
+        size_t len = strlen(err.message);
+        cr_expect_eq(ts_utf8_valid_prefix(err.message, len), len, "set, shifted by %zu", shift);
+        cr_expect_geq(len, sizeof err.message - 4);
+        ts_error_context(&err, "x");
+        len = strlen(err.message);
+        cr_expect_eq(ts_utf8_valid_prefix(err.message, len), len, "context, shifted by %zu", shift);
+    }
+}

@@ -1,6 +1,8 @@
 // Strict JSON over cJSON. cJSON alone accepts duplicate keys, invalid UTF-8, numbers like `01`,
-// a BOM, text after the value and "\u0000" in strings; ts_json_parse refuses each with the line
-// and column where it stands. Look-ups go by exact key and name the key's path in errors.
+// a BOM and text after the value; ts_json_parse refuses each with the line and column where it
+// stands. Look-ups go by exact key and name the key's path in errors. A NUL ("\u0000") is a
+// character like any other to ts_json_string and ts_json_get_string; cJSON's own valuestring spells
+// it as two bytes that are not valid UTF-8, and ts_json_get_text refuses it.
 #ifndef TS_BASE_JSON_H
 #define TS_BASE_JSON_H
 
@@ -33,13 +35,19 @@ ts_status ts_json_get_double(const cJSON *object, const char *key, const char *n
                              ts_error *err);
 ts_status ts_json_get_text(const cJSON *object, const char *key, const char *name, const char **out,
                            ts_error *err);
+// The same for a text that may hold NULs, with its length.
+ts_status ts_json_get_string(const cJSON *object, const char *key, const char *name,
+                             const char **out, size_t *len, ts_error *err);
 ts_status ts_json_get_bool(const cJSON *object, const char *key, const char *name, bool *out,
                            ts_error *err);
 // Whether `value` is a whole number from 0 to 2^53 - 1, up to which doubles are exact.
 bool ts_json_uint(const cJSON *value, uint64_t *out);
+// The text of a string and its length in bytes, or NULL when `value` is no string.
+const char *ts_json_string(const cJSON *value, size_t *len);
 // What kind of value it is, for messages: "a string", "null", "an object" ...
 const char *ts_json_kind(const cJSON *value);
-// Appends `string` (NUL-terminated UTF-8) as a JSON string with its quotes.
+// Appends UTF-8 text as a JSON string with its quotes.
+ts_status ts_json_quote_bytes(ts_text *text, const char *bytes, size_t len, ts_error *err);
 ts_status ts_json_quote(ts_text *text, const char *string, ts_error *err);
 
 #endif

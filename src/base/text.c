@@ -28,7 +28,10 @@ ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    ts_status status = ts_grow(&text->bytes, &text->capacity, text->len + (size_t)len + 1, 1, err);
+    // printf counts in an int: it fails above 2 GiB. Long texts are appended by ts_text_append.
+    ts_status status =
+        len < 0 ? ts_error_set(err, TS_ERR_MEMORY, "a text of more than 2 GiB is too long to print")
+                : ts_grow(&text->bytes, &text->capacity, text->len + (size_t)len + 1, 1, err);
     if (status == TS_OK) {
         vsnprintf(text->bytes + text->len, (size_t)len + 1, format, again);
         text->len += (size_t)len;

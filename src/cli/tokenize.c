@@ -12,32 +12,26 @@ static ts_status tokenize_line(const ts_tokenizer *tokenizer, const char *line, 
                                const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
-    cJSON *row = NULL, *result = NULL;
+    cJSON *row = NULL;
     ts_tokens tokens = {0};
-    ts_text decoded = {0};
-    char *printed = NULL;
+    ts_text decoded = {0}, quoted = {0};
     const char *text;
+    size_t text_len;
     TS_TRY(ts_json_parse(line, len, name, &row, err));
-    TS_TRY(ts_json_get_text(row, "text", name, &text, err));
-    TS_TRY(ts_tokenizer_encode(tokenizer, text, strlen(text), TS_SPECIALS_AS_TOKENS, &tokens, err));
+    TS_TRY(ts_json_get_string(row, "text", name, &text, &text_len, err));
+    TS_TRY(ts_tokenizer_encode(tokenizer, text, text_len, TS_SPECIALS_AS_TOKENS, &tokens, err));
     TS_TRY(ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, true, &decoded, err));
-    TS_TRY(ts_text_append(&decoded, "", 0, err));
+    TS_TRY(ts_json_quote_bytes(&quoted, decoded.bytes, decoded.len, err));
     printf("{\"ids\": [");
     for (size_t i = 0; i < tokens.count; i++) {
         printf(i > 0 ? ", %u" : "%u", tokens.ids[i]);
     }
-    result = cJSON_CreateString(decoded.bytes);
-    printed = result != NULL ? cJSON_PrintUnformatted(result) : NULL;
-    if (printed == NULL) {
-        TS_FAIL(TS_ERR_MEMORY, "%s: out of host memory", name);
-    }
-    printf("], \"decoded\": %s}\n", printed);
+    printf("], \"decoded\": %s}\n", quoted.bytes);
 out:
-    cJSON_free(printed);
-    cJSON_Delete(result);
     cJSON_Delete(row);
     ts_tokens_free(&tokens);
     ts_text_free(&decoded);
+    ts_text_free(&quoted);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing and running need; only those that are missing,
-# so a second run changes nothing. The other scripts here call it first.
+# so a second run changes nothing. The other scripts here call it first; packages that only one of them
+# needs it names as arguments.
 set -euo pipefail
 
 shader_compiler=glslc
@@ -14,6 +15,7 @@ packages=(
     libcjson-dev libstb-dev libmd-dev fonts-dejavu-core # JSON, pictures, SHA-256, typeface
     libcurl4-openssl-dev ca-certificates           # downloads
     libcriterion-dev vulkan-validationlayers jq    # tests
+    "$@"
 )
 
 if ! command -v dpkg-query >/dev/null; then

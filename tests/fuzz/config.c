@@ -1,0 +1,21 @@
+// model/config.c: a model's config.json, whose shape must be sound where it is accepted.
+#include "fuzz.h"
+
+#include "model/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    ts_error err = {0};
+    ts_model_config config = {0};
+    fuzz_file("config.json", data, size);
+    ts_status status = ts_model_config_read(fuzz_folder(), &config, &err);
+    fuzz_check_status(status, &err);
+    if (status == TS_OK) {
+        FUZZ_CHECK(config.hidden > 0 && config.ffn > 0 && config.layers > 0 && config.vocab > 0);
+        FUZZ_CHECK(config.kv_heads > 0 && config.heads % config.kv_heads == 0);
+        FUZZ_CHECK(config.head_dim > 0 && config.head_dim % 4 == 0);
+        FUZZ_CHECK(config.rms_eps >= 0 && config.rope_theta > 0);
+        FUZZ_CHECK(ts_config_q_size(&config) / config.heads == config.head_dim);
+    }
+    return 0;
+}

@@ -1,0 +1,35 @@
+// What a tokenizer that could be read must do with any text.
+#ifndef TESTS_FUZZ_TOKENIZER_H
+#define TESTS_FUZZ_TOKENIZER_H
+
+#include "fuzz.h"
+
+#include "data/tokenizer.h"
+
+static inline void fuzz_tokenizer(const char *folder)
+{
+    static const char *const texts[] = {"", "Hello, w\xC3\xB6rld", " a  b</s>\n",
+                                        "<|user|>\n\xF0\x9F\x98\x80"};
+    ts_error err = {0};
+    ts_tokenizer *tokenizer = NULL;
+    ts_status status = ts_tokenizer_open(folder, &tokenizer, &err);
+    fuzz_check_status(status, &err);
+    for (size_t i = 0; tokenizer != NULL && i < sizeof texts / sizeof *texts; i++) {
+        ts_tokens tokens = {0};
+        ts_text decoded = {0};
+        status = ts_tokenizer_encode(tokenizer, texts[i], strlen(texts[i]),
+                                     i % 2 == 0 ? TS_SPECIALS_AS_TOKENS : TS_SPECIALS_AS_TEXT,
+                                     &tokens, &err);
+        fuzz_check_status(status, &err);
+        for (size_t t = 0; t < tokens.count; t++) {
+            FUZZ_CHECK(tokens.ids[t] < ts_tokenizer_vocab_size(tokenizer));
+        }
+        status = ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, false, &decoded, &err);
+        fuzz_check_status(status, &err);
+        ts_text_free(&decoded);
+        ts_tokens_free(&tokens);
+    }
+    ts_tokenizer_close(tokenizer);
+}
+
+#endif

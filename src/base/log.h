@@ -8,5 +8,7 @@ typedef enum ts_log_level { TS_LOG_DEBUG, TS_LOG_INFO, TS_LOG_WARN } ts_log_leve
 typedef void (*ts_log_sink)(void *user, ts_log_level level, const char *message);
 void ts_log_set_sink(ts_log_sink sink, void *user);
 void ts_log(ts_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// The same, but a message that was said before is not said again: some files are read twice.
+void ts_log_once(ts_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -198,7 +198,7 @@ static const ts_flag flags[] = {
      .otherwise = "-"},
     {"forget", NULL, TS_FLAG_SWITCH, &asked.forgets, NULL,
      "check nothing, and use again what was left out"},
-    TS_CLI_VERBOSE_FLAG,
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
 };
 
 static int run(int argc, char **argv)

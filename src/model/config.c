@@ -1,7 +1,8 @@
 #include "model/config.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/keys.h"
+#include "base/memory.h"
 
 #include <string.h>
 
@@ -20,68 +21,134 @@ const ts_model_config ts_model_config_tinyllama = {
 
 enum { MAX_DIMENSION = 1 << 20, MAX_LAYERS = 1024, MAX_HEADS = 1024 };
 
-static ts_status refuse(const char *name, const char *key, const cJSON *value, const char *only,
-                        ts_error *err)
-{
-    char *text = cJSON_PrintUnformatted(value);
-    ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: key '%s' is %s: not implemented, only %s", name, key,
-                 text != NULL ? text : "?", only);
-    cJSON_free(text);
-    return TS_ERR_UNSUPPORTED;
-}
+// What this reader knows of config.json. A key that stands nowhere here is named in a warning;
+// transformers too keeps keys that it does not know, and does nothing with them.
+static const ts_key known_keys[] = {
+    {"model_type", TS_KEY_ONLY, "[\"llama\"]"},
+    {"architectures", TS_KEY_ONLY, "[[\"LlamaForCausalLM\"],[]]"},
+    {"hidden_size", TS_KEY_READ},
+    {"intermediate_size", TS_KEY_READ},
+    {"num_hidden_layers", TS_KEY_READ},
+    {"vocab_size", TS_KEY_READ},
+    {"num_attention_heads", TS_KEY_READ},
+    {"num_key_value_heads", TS_KEY_READ},
+    {"head_dim", TS_KEY_READ},
+    {"max_position_embeddings", TS_KEY_READ},
+    {"rms_norm_eps", TS_KEY_READ},
+    {"tie_word_embeddings", TS_KEY_READ},
+    {"rope_theta", TS_KEY_READ},
+    {"rope_scaling", TS_KEY_READ},
+    {"rope_parameters", TS_KEY_READ},
+    {"sliding_window", TS_KEY_READ},
+    {"use_sliding_window", TS_KEY_READ},
+    // What would change the numbers, and is not implemented.
+    {"hidden_act", TS_KEY_ONLY, "[\"silu\"]"},
+    {"hidden_activation", TS_KEY_ONLY, "[\"silu\"]"},
+    {"partial_rotary_factor", TS_KEY_ONLY, "[1]"},
+    {"attention_bias", TS_KEY_ONLY},
+    {"mlp_bias", TS_KEY_ONLY},
+    {"attention_dropout", TS_KEY_ONLY, "[0]",
+     "transformers would train with it; set it to 0 to train without"},
+    {"quantization_config", TS_KEY_ONLY, NULL, "take the model's unquantised weights"},
+    {"compression_config", TS_KEY_ONLY, NULL, "take the model's unquantised weights"},
+    {"attn_logit_softcapping", TS_KEY_ONLY},
+    {"final_logit_softcapping", TS_KEY_ONLY},
+    {"use_qk_norm", TS_KEY_ONLY},
+    {"qk_norm", TS_KEY_ONLY},
+    {"embedding_multiplier", TS_KEY_ONLY, "[1]"},
+    {"residual_multiplier", TS_KEY_ONLY, "[1]"},
+    {"attention_multiplier", TS_KEY_ONLY},
+    {"logits_scaling", TS_KEY_ONLY, "[1]"},
+    {"logit_scale", TS_KEY_ONLY, "[1]"},
+    {"query_pre_attn_scalar", TS_KEY_ONLY},
+    {"no_rope_layers", TS_KEY_ONLY},
+    {"num_experts", TS_KEY_ONLY},
+    {"num_local_experts", TS_KEY_ONLY},
+    {"add_cross_attention", TS_KEY_ONLY},
+    {"is_encoder_decoder", TS_KEY_ONLY},
+    {"pruned_heads", TS_KEY_ONLY},
+    // Code of its own that came with the model, which transformers runs only when it is told to.
+    {"auto_map", TS_KEY_NOTE},
+    // Of no meaning here: how the weights came about, how other programs load and run them, and
+    // what generation_config.json and tokenizer_config.json say again. pretraining_tp only cuts
+    // the same products into parts.
+    {"_name_or_path", TS_KEY_READ},
+    {"_commit_hash", TS_KEY_READ},
+    {"_attn_implementation", TS_KEY_READ},
+    {"_attn_implementation_autoset", TS_KEY_READ},
+    {"attn_implementation", TS_KEY_READ},
+    {"transformers_version", TS_KEY_READ},
+    {"torch_dtype", TS_KEY_READ},
+    {"dtype", TS_KEY_READ},
+    {"use_bfloat16", TS_KEY_READ},
+    {"torchscript", TS_KEY_READ},
+    {"initializer_range", TS_KEY_READ},
+    {"pretraining_tp", TS_KEY_READ},
+    {"use_cache", TS_KEY_READ},
+    {"gradient_checkpointing", TS_KEY_READ},
+    {"bos_token_id", TS_KEY_READ},
+    {"eos_token_id", TS_KEY_READ},
+    {"pad_token_id", TS_KEY_READ},
+    {"sep_token_id", TS_KEY_READ},
+    {"unk_token_id", TS_KEY_READ},
+    {"decoder_start_token_id", TS_KEY_READ},
+    {"tokenizer_class", TS_KEY_READ},
+    {"is_decoder", TS_KEY_READ},
+    {"cross_attention_hidden_size", TS_KEY_ONLY},
+    {"tie_encoder_decoder", TS_KEY_READ},
+    {"chunk_size_feed_forward", TS_KEY_READ},
+    {"output_attentions", TS_KEY_READ},
+    {"output_hidden_states", TS_KEY_READ},
+    {"return_dict", TS_KEY_READ},
+    {"return_dict_in_generate", TS_KEY_READ},
+    {"output_scores", TS_KEY_READ},
+    {"id2label", TS_KEY_READ},
+    {"label2id", TS_KEY_READ},
+    {"num_labels", TS_KEY_READ},
+    {"problem_type", TS_KEY_READ},
+    {"finetuning_task", TS_KEY_READ},
+    {"task_specific_params", TS_KEY_READ},
+    {"max_length", TS_KEY_READ},
+    {"min_length", TS_KEY_READ},
+    {"do_sample", TS_KEY_READ},
+    {"early_stopping", TS_KEY_READ},
+    {"num_beams", TS_KEY_READ},
+    {"num_beam_groups", TS_KEY_READ},
+    {"num_return_sequences", TS_KEY_READ},
+    {"diversity_penalty", TS_KEY_READ},
+    {"length_penalty", TS_KEY_READ},
+    {"repetition_penalty", TS_KEY_READ},
+    {"encoder_no_repeat_ngram_size", TS_KEY_READ},
+    {"no_repeat_ngram_size", TS_KEY_READ},
+    {"exponential_decay_length_penalty", TS_KEY_READ},
+    {"remove_invalid_values", TS_KEY_READ},
+    {"bad_words_ids", TS_KEY_READ},
+    {"begin_suppress_tokens", TS_KEY_READ},
+    {"suppress_tokens", TS_KEY_READ},
+    {"forced_bos_token_id", TS_KEY_READ},
+    {"forced_eos_token_id", TS_KEY_READ},
+    {"temperature", TS_KEY_READ},
+    {"top_k", TS_KEY_READ},
+    {"top_p", TS_KEY_READ},
+    {"typical_p", TS_KEY_READ},
+    {"prefix", TS_KEY_READ},
+    {"tf_legacy_loss", TS_KEY_READ},
+    {"unsloth_fixed", TS_KEY_READ},
+    {"unsloth_version", TS_KEY_READ},
+};
 
-// `key` must be absent, null or the string `only`.
-static ts_status only_string(const cJSON *json, const char *key, const char *only, const char *name,
-                             ts_error *err)
+static bool is_absent(const cJSON *json, const char *key)
 {
     const cJSON *value = ts_json_get(json, key);
-    if (value == NULL || cJSON_IsNull(value) ||
-        (cJSON_IsString(value) && strcmp(value->valuestring, only) == 0)) {
-        return TS_OK;
-    }
-    return refuse(name, key, value, only, err);
+    return value == NULL || cJSON_IsNull(value);
 }
 
-// `key` must be absent, null or false.
-static ts_status only_false(const cJSON *json, const char *key, const char *name, ts_error *err)
-{
-    const cJSON *value = ts_json_get(json, key);
-    if (value == NULL || cJSON_IsNull(value) || cJSON_IsFalse(value)) {
-        return TS_OK;
-    }
-    return refuse(name, key, value, "false", err);
-}
-
-static ts_status check_architecture(const cJSON *json, const char *name, ts_error *err)
-{
-    const cJSON *list = ts_json_get(json, "architectures"), *item;
-    ts_status status = TS_OK;
-    TS_TRY(only_string(json, "model_type", "llama", name, err));
-    cJSON_ArrayForEach(item, list)
-    {
-        if (!cJSON_IsString(item) || strcmp(item->valuestring, "LlamaForCausalLM") != 0) {
-            TS_TRY(refuse(name, "architectures", list, "LlamaForCausalLM", err));
-        }
-    }
-    TS_TRY(only_string(json, "hidden_act", "silu", name, err));
-    TS_TRY(only_false(json, "attention_bias", name, err));
-    TS_TRY(only_false(json, "mlp_bias", name, err));
-    const cJSON *quantised = ts_json_get(json, "quantization_config");
-    if (quantised != NULL && !cJSON_IsNull(quantised)) {
-        TS_TRY(refuse(name, "quantization_config", quantised, "unquantised weights", err));
-    }
-out:
-    return status;
-}
-
-// A key that may be absent or null.
 static ts_status optional_uint(const cJSON *json, const char *key, uint64_t max, const char *name,
                                uint64_t otherwise, uint32_t *out, ts_error *err)
 {
-    const cJSON *value = ts_json_get(json, key);
     uint64_t number = otherwise;
     ts_status status = TS_OK;
-    if (value != NULL && !cJSON_IsNull(value)) {
+    if (!is_absent(json, key)) {
         TS_TRY(ts_json_get_uint(json, key, 1, max, name, &number, err));
     }
     *out = (uint32_t)number;
@@ -98,35 +165,35 @@ static ts_status required_uint(const cJSON *json, const char *key, uint64_t max,
     return status;
 }
 
-// transformers 4: rope_theta and rope_scaling; 5: rope_parameters {rope_type, rope_theta}.
-static ts_status read_rope(const cJSON *json, const char *name, ts_model_config *out, ts_error *err)
+// Where the file gives none, the heads share the hidden size evenly.
+static ts_status read_head_dim(const cJSON *json, const char *name, ts_model_config *c,
+                               ts_error *err)
 {
     ts_status status = TS_OK;
-    const cJSON *from = json, *parameters = ts_json_get(json, "rope_parameters");
-    const cJSON *scaling = ts_json_get(json, "rope_scaling");
-    out->rope_theta = 10000;
-    if (parameters != NULL && !cJSON_IsNull(parameters)) {
-        TS_TRY(only_string(parameters, "rope_type", "default", name, err));
-        from = parameters;
+    if (is_absent(json, "head_dim") && c->hidden % c->heads != 0) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: %u num_attention_heads do not divide a hidden_size of %u, and there is no "
+                "'head_dim'",
+                name, c->heads, c->hidden);
     }
-    if (scaling != NULL && !cJSON_IsNull(scaling)) {
-        const cJSON *type = ts_json_get(scaling, "rope_type");
-        if (!cJSON_IsString(type) || strcmp(type->valuestring, "default") != 0) {
-            TS_TRY(refuse(name, "rope_scaling", scaling, "null", err));
-        }
-    }
-    if (ts_json_get(from, "rope_theta") != NULL) {
-        TS_TRY(ts_json_get_double(from, "rope_theta", name, &out->rope_theta, err));
-    }
-    const cJSON *partial = ts_json_get(from, "partial_rotary_factor");
-    if (partial != NULL && !(cJSON_IsNumber(partial) && partial->valuedouble == 1)) {
-        TS_TRY(refuse(name, "partial_rotary_factor", partial, "1", err));
-    }
-    if (!(out->rope_theta > 0)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key 'rope_theta': expected a number above 0", name);
-    }
+    TS_TRY(optional_uint(json, "head_dim", MAX_DIMENSION, name, c->hidden / c->heads, &c->head_dim,
+                         err));
 out:
     return status;
+}
+
+// A window that no sequence outgrows, or that is switched off, changes nothing.
+static ts_status check_window(const cJSON *json, const char *name, const ts_model_config *c,
+                              ts_error *err)
+{
+    const cJSON *window = ts_json_get(json, "sliding_window");
+    const cJSON *use = ts_json_get(json, "use_sliding_window");
+    if (ts_key_is_off(window) || cJSON_IsFalse(use) ||
+        (cJSON_IsNumber(window) && window->valuedouble >= c->max_positions)) {
+        return TS_OK;
+    }
+    return ts_key_refuse(window, "sliding_window", NULL, "attention sees all that came before",
+                         name, err);
 }
 
 static ts_status check_shape(const ts_model_config *c, const char *name, ts_error *err)
@@ -149,7 +216,10 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
 {
     ts_status status = TS_OK;
     double eps = 1e-6;
-    TS_TRY(check_architecture(json, name, err));
+    if (!cJSON_IsObject(json)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", name, ts_json_kind(json));
+    }
+    TS_TRY(ts_keys_check(json, known_keys, TS_COUNT(known_keys), false, name, err));
     TS_TRY(required_uint(json, "hidden_size", MAX_DIMENSION, name, &out->hidden, err));
     TS_TRY(required_uint(json, "intermediate_size", MAX_DIMENSION, name, &out->ffn, err));
     TS_TRY(required_uint(json, "num_hidden_layers", MAX_LAYERS, name, &out->layers, err));
@@ -157,16 +227,24 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
     TS_TRY(required_uint(json, "num_attention_heads", MAX_HEADS, name, &out->heads, err));
     TS_TRY(optional_uint(json, "num_key_value_heads", MAX_HEADS, name, out->heads, &out->kv_heads,
                          err));
-    TS_TRY(optional_uint(json, "head_dim", MAX_DIMENSION, name, out->hidden / out->heads,
-                         &out->head_dim, err));
+    TS_TRY(read_head_dim(json, name, out, err));
     TS_TRY(optional_uint(json, "max_position_embeddings", 1 << 24, name, 2048, &out->max_positions,
                          err));
-    if (ts_json_get(json, "rms_norm_eps") != NULL) {
+    if (!is_absent(json, "rms_norm_eps")) {
         TS_TRY(ts_json_get_double(json, "rms_norm_eps", name, &eps, err));
     }
+    if (!(eps >= 0 && eps < 1)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'rms_norm_eps': expected a number from 0 to below 1, found "
+                "%g",
+                name, eps);
+    }
     out->rms_eps = (float)eps;
-    out->tied = cJSON_IsTrue(ts_json_get(json, "tie_word_embeddings"));
-    TS_TRY(read_rope(json, name, out, err));
+    if (!is_absent(json, "tie_word_embeddings")) {
+        TS_TRY(ts_json_get_bool(json, "tie_word_embeddings", name, &out->tied, err));
+    }
+    TS_TRY(ts_rope_config_read(json, name, &out->rope_theta, err));
+    TS_TRY(check_window(json, name, out, err));
     TS_TRY(check_shape(out, name, err));
 out:
     return status;

@@ -1,6 +1,7 @@
 #include "model/internal.h"
 
 #include "base/memory.h"
+#include "model/weights.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,23 +9,6 @@
 
 enum { WEIGHT_BLOCK_BYTES = 256 << 20 };
 
-void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in)
-{
-    uint32_t q = ts_config_q_size(config), kv = ts_config_kv_size(config);
-    const uint32_t shapes[TS_MODULE_COUNT][2] = {
-        [TS_MODULE_Q] = {q, config->hidden},
-        [TS_MODULE_K] = {kv, config->hidden},
-        [TS_MODULE_V] = {kv, config->hidden},
-        [TS_MODULE_O] = {config->hidden, q},
-        [TS_MODULE_GATE] = {config->ffn, config->hidden},
-        [TS_MODULE_UP] = {config->ffn, config->hidden},
-        [TS_MODULE_DOWN] = {config->hidden, config->ffn},
-    };
-    *out = shapes[module][0];
-    *in = shapes[module][1];
-}
-
-// Loading walks over the same tensors three times: to check them, to plan, to upload.
 struct loader {
     ts_model *model;
     const ts_safetensors *file; // NULL: a plan or a synthetic model, all stored as `dtype`
@@ -68,69 +52,84 @@ out:
     return status;
 }
 
-// Finds one weight of shape [rows, cols], or [cols] with rows = 0; NULL where there is no file.
-static ts_status find_weight(const struct loader *loader, const char *name, uint32_t rows,
-                             uint32_t cols, const ts_tensor **out, ts_error *err)
+// Where a weight lies on the device.
+static ts_view *view_of(ts_model *model, const ts_weight *weight)
+{
+    ts_layer_weights *layer = &model->layers[weight->layer];
+    switch (weight->part) {
+    case TS_WEIGHT_EMBEDDING:
+        return &model->embedding;
+    case TS_WEIGHT_INPUT_NORM:
+        return &layer->input_norm;
+    case TS_WEIGHT_POST_NORM:
+        return &layer->post_norm;
+    case TS_WEIGHT_LINEAR:
+        return &layer->linear[weight->module];
+    case TS_WEIGHT_FINAL_NORM:
+        return &model->final_norm;
+    default:
+        return &model->lm_head;
+    }
+}
+
+static ts_status upload_weight(struct loader *loader, const ts_tensor *tensor, ts_view view,
+                               ts_error *err)
 {
     ts_status status = TS_OK;
-    const uint64_t matrix[] = {rows, cols}, vector[] = {cols};
-    *out = NULL;
-    if (loader->file != NULL) {
-        TS_TRY(ts_safetensors_expect(loader->file, name, rows > 0 ? 2 : 1,
-                                     rows > 0 ? matrix : vector, out, err));
-        ts_dtype dtype = (*out)->dtype;
-        if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
-            TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; weights may be F32, F16 or BF16", name,
-                    ts_dtype_name(dtype));
-        }
+    TS_TRY(ts_safetensors_check_finite(loader->file, tensor, err));
+    TS_TRY(ts_gpu_upload(loader->model->gpu, view, tensor->bytes, tensor->len, err));
+    ts_safetensors_release(loader->file, tensor); // the host never holds a second copy
+    loader->done += tensor->len;
+    if (loader->params->progress != NULL) {
+        loader->params->progress(loader->params->user, loader->done, loader->total);
     }
 out:
     return status;
 }
 
-// Finds, places and uploads it.
-static ts_status load_weight(struct loader *loader, const char *name, uint32_t rows, uint32_t cols,
-                             ts_view *out, ts_error *err)
+// Finds, places and, with a device, fills it.
+static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint64_t count = (uint64_t)(rows > 0 ? rows : 1) * cols;
+    ts_model *model = loader->model;
+    ts_view *view = view_of(model, weight);
+    uint64_t count = (uint64_t)(weight->rows > 0 ? weight->rows : 1) * weight->cols;
     const ts_tensor *tensor = NULL;
-    TS_TRY(find_weight(loader, name, rows, cols, &tensor, err));
-    if (ts_gpu_alloc(&loader->model->weights, tensor != NULL ? tensor->dtype : loader->dtype, count,
-                     out, err) != TS_OK) {
-        return ts_error_context(err, "weight %s", name);
+    if (loader->file != NULL) {
+        TS_TRY(ts_weight_find(loader->file, weight, &tensor, err));
+    }
+    if (ts_gpu_alloc(&model->weights, tensor != NULL ? tensor->dtype : loader->dtype, count, view,
+                     err) != TS_OK) {
+        return ts_error_context(err, "weight %s", weight->name);
+    }
+    if (model->gpu == NULL) {
+        return TS_OK;
     }
     if (tensor != NULL) {
-        TS_TRY(ts_safetensors_check_finite(loader->file, tensor, err));
-        TS_TRY(ts_gpu_upload(loader->model->gpu, *out, tensor->bytes, tensor->len, err));
-        ts_safetensors_release(loader->file, tensor); // the host never holds a second copy
-        loader->done += tensor->len;
-        if (loader->params->progress != NULL) {
-            loader->params->progress(loader->params->user, loader->done, loader->total);
-        }
-    } else if (loader->model->gpu != NULL && !ts_gpu_is_rehearsing(loader->model->gpu)) {
-        TS_TRY(fill_randomly(loader->model, *out, cols, err));
+        TS_TRY(upload_weight(loader, tensor, *view, err));
+    } else if (!ts_gpu_is_rehearsing(model->gpu)) {
+        TS_TRY(fill_randomly(model, *view, weight->cols, err));
     }
 out:
     return status;
 }
 
-static ts_status load_layer(struct loader *loader, uint32_t layer, ts_error *err)
+// An embedding that stays in its file.
+static ts_status keep_in_file(struct loader *loader, const ts_weight *weight, ts_error *err)
 {
     ts_status status = TS_OK;
-    const ts_model_config *config = &loader->model->config;
-    ts_layer_weights *weights = &loader->model->layers[layer];
-    char name[128];
-    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", layer);
-    TS_TRY(load_weight(loader, name, 0, config->hidden, &weights->input_norm, err));
-    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", layer);
-    TS_TRY(load_weight(loader, name, 0, config->hidden, &weights->post_norm, err));
-    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-        uint32_t rows, cols;
-        ts_module_shape(config, module, &rows, &cols);
-        snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, ts_module_path(module));
-        TS_TRY(load_weight(loader, name, rows, cols, &weights->linear[module], err));
+    ts_model *model = loader->model;
+    model->embedding_in_file = true;
+    if (loader->file == NULL) {
+        return TS_OK;
     }
+    TS_TRY(ts_weight_find(loader->file, weight, &model->embedding_rows, err));
+    if (model->gpu != NULL) {
+        TS_TRY(ts_safetensors_check_finite(loader->file, model->embedding_rows, err));
+        ts_safetensors_release(loader->file, model->embedding_rows);
+    }
+    model->embedding_dtype = model->embedding_rows->dtype;
+    loader->total -= model->embedding_rows->len;
 out:
     return status;
 }
@@ -139,29 +138,15 @@ static ts_status load_weights(struct loader *loader, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model *model = loader->model;
-    const ts_model_config *config = &model->config;
-    const char *embedding = "model.embed_tokens.weight";
-    model->embedding_in_file = loader->embedding_in_file && !config->tied;
-    if (model->embedding_in_file) {
-        const ts_tensor **rows = &model->embedding_rows;
-        TS_TRY(find_weight(loader, embedding, config->vocab, config->hidden, rows, err));
-        if (*rows != NULL) {
-            TS_TRY(ts_safetensors_check_finite(loader->file, *rows, err));
-            model->embedding_dtype = (*rows)->dtype;
-            loader->total -= (*rows)->len;
-        }
-    } else {
-        TS_TRY(
-            load_weight(loader, embedding, config->vocab, config->hidden, &model->embedding, err));
+    bool in_file = loader->embedding_in_file && !model->config.tied;
+    for (uint32_t i = 0; i < ts_weight_count(&model->config); i++) {
+        ts_weight weight;
+        ts_weight_describe(&model->config, i, &weight);
+        TS_TRY(weight.part == TS_WEIGHT_EMBEDDING && in_file ? keep_in_file(loader, &weight, err)
+                                                             : load_weight(loader, &weight, err));
     }
-    for (uint32_t layer = 0; layer < config->layers; layer++) {
-        TS_TRY(load_layer(loader, layer, err));
-    }
-    TS_TRY(load_weight(loader, "model.norm.weight", 0, config->hidden, &model->final_norm, err));
-    model->lm_head = model->embedding;
-    if (!config->tied) {
-        TS_TRY(load_weight(loader, "lm_head.weight", config->vocab, config->hidden, &model->lm_head,
-                           err));
+    if (model->config.tied) {
+        model->lm_head = model->embedding;
     }
 out:
     return status;
@@ -221,11 +206,13 @@ static ts_status open_files(struct loader *loader, ts_safetensors **file, ts_err
 {
     ts_status status = TS_OK;
     const char *folder = loader->params->folder;
-    TS_TRY(ts_model_config_read(folder, &loader->model->config, err));
-    TS_TRY(ts_safetensors_open_model(folder, file, err));
+    ts_model_config *config = &loader->model->config;
+    TS_TRY(ts_model_files_open(folder, config, file, err));
     loader->file = *file;
-    for (size_t i = 0; i < ts_safetensors_count(*file); i++) {
-        loader->total += ts_safetensors_at(*file, i)->len;
+    for (uint32_t i = 0; i < ts_weight_count(config); i++) {
+        ts_weight weight;
+        ts_weight_describe(config, i, &weight);
+        loader->total += ts_safetensors_find(*file, weight.name)->len;
     }
 out:
     return status;
@@ -276,14 +263,15 @@ void ts_model_close(ts_model *model)
     *model = (ts_model){0};
 }
 
-ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t positions,
-                        bool embedding_in_file, const ts_adapter_config *adapter,
-                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err)
+ts_status ts_model_plan(const ts_model_config *config, const ts_safetensors *file, ts_dtype dtype,
+                        uint32_t positions, bool embedding_in_file,
+                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
+                        uint64_t *adapter_bytes, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model model = {.config = *config};
     struct loader loader = {
-        .model = &model, .dtype = dtype, .embedding_in_file = embedding_in_file};
+        .model = &model, .file = file, .dtype = dtype, .embedding_in_file = embedding_in_file};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));

@@ -5,7 +5,7 @@
 #include "data/adapter.h"
 #include "data/safetensors.h"
 #include "gpu/recorder.h"
-#include "model/config.h"
+#include "model/weights.h"
 #include "ops/gemm.h"
 
 typedef struct ts_layer_weights {
@@ -72,9 +72,6 @@ typedef struct ts_model_params {
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err);
 void ts_model_close(ts_model *model); // zeroed is fine
 
-// Rows and columns of a module's weight.
-void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in);
-
 // Gives the model a fresh adapter: A uniform in +-1/sqrt(in) from `seed`, B zero.
 ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, uint64_t seed,
                             ts_error *err);
@@ -105,9 +102,11 @@ static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_
     return model->has_lora && pair->a.bytes > 0 ? pair : NULL;
 }
 
-// Device bytes of weights and adapter, from the shapes alone.
-ts_status ts_model_plan(const ts_model_config *config, ts_dtype dtype, uint32_t positions,
-                        bool embedding_in_file, const ts_adapter_config *adapter,
-                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err);
+// Device bytes of weights and adapter, from the shapes alone; of weights stored as `file` has them,
+// or without one (NULL) all as `dtype`.
+ts_status ts_model_plan(const ts_model_config *config, const ts_safetensors *file, ts_dtype dtype,
+                        uint32_t positions, bool embedding_in_file,
+                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
+                        uint64_t *adapter_bytes, ts_error *err);
 
 #endif

@@ -14,21 +14,28 @@
 
 // ---- Preparing: files read and checked, nothing on a device
 
-// How the weights are stored, for the plan: as the embedding is.
-static ts_status stored_dtype(const char *folder, ts_dtype *out, ts_error *err)
+// A token past the embedding's end would be looked up in what lies behind it.
+static ts_status check_tokens(const ts_trainer *trainer, ts_error *err)
 {
-    ts_status status = TS_OK;
-    ts_safetensors *file = NULL;
-    TS_TRY(ts_safetensors_open_model(folder, &file, err));
-    const ts_tensor *embedding = ts_safetensors_find(file, "model.embed_tokens.weight");
-    if (embedding == NULL) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: no tensor model.embed_tokens.weight: not a Llama's weights",
-                folder);
+    uint32_t vocab = trainer->config.vocab, known = ts_tokenizer_vocab_size(trainer->tokenizer);
+    for (size_t i = 0; i < trainer->dataset.count; i++) {
+        const ts_example *row = &trainer->dataset.examples[i];
+        for (uint32_t t = 0; t < row->count; t++) {
+            if (row->ids[t] >= vocab) {
+                return ts_error_set(err, TS_ERR_FORMAT,
+                                    "%s:%u: token %u, but the model's vocabulary has %u: the "
+                                    "tokenizer belongs to another model",
+                                    trainer->settings.data, row->line, row->ids[t], vocab);
+            }
+        }
     }
-    *out = embedding->dtype;
-out:
-    ts_safetensors_close(file);
-    return status;
+    if (known > vocab) {
+        ts_log(TS_LOG_WARN,
+               "the tokenizer has %u tokens and the model's embedding %u rows; the last %u do not "
+               "come up in %s",
+               known, vocab, known - vocab, trainer->settings.data);
+    }
+    return TS_OK;
 }
 
 static ts_adapter_config adapter_of(const ts_train_settings *settings)
@@ -61,8 +68,8 @@ static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err
     const ts_adapter_config adapter = adapter_of(&trainer->settings);
     uint64_t limit = trainer->settings.memory_limit;
     bool in_file = trainer->embedding_in_file;
-    TS_TRY(ts_model_plan(&trainer->config, dtype, trainer->limits.rows, in_file, &adapter,
-                         &plan->weights, &plan->adapter, err));
+    TS_TRY(ts_model_plan(&trainer->config, trainer->files, dtype, trainer->limits.rows, in_file,
+                         &adapter, &plan->weights, &plan->adapter, err));
     TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
                         &plan->activations, err));
     plan->total = plan->weights + plan->adapter + plan->activations;
@@ -102,8 +109,7 @@ out:
 static ts_status make_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_dtype dtype = TS_F32;
-    TS_TRY(stored_dtype(trainer->settings.model_folder, &dtype, err));
+    ts_dtype dtype = ts_safetensors_find(trainer->files, "model.embed_tokens.weight")->dtype;
     trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
     trainer->embedding_in_file = trainer->settings.shared_memory;
     TS_TRY(measure_plan(trainer, dtype, err));
@@ -137,7 +143,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     ts_status status = TS_OK;
     *out = (ts_trainer){.settings = *settings};
     TS_TRY(ts_train_settings_check(settings, err));
-    TS_TRY(ts_model_config_read(settings->model_folder, &out->config, err));
+    TS_TRY(ts_model_files_open(settings->model_folder, &out->config, &out->files, err));
     TS_TRY(ts_tokenizer_open(settings->model_folder, &out->tokenizer, err));
     TS_TRY(settings->chat_template != NULL
                ? ts_chat_style_parse(settings->chat_template, &out->style, err)
@@ -145,6 +151,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     uint32_t longest = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions);
     TS_TRY(
         ts_dataset_open(settings->data, out->tokenizer, out->style, longest, &out->dataset, err));
+    TS_TRY(check_tokens(out, err));
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
     count_steps(out);
@@ -172,6 +179,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_batches_close(&trainer->batches);
     ts_dataset_close(&trainer->dataset);
     ts_tokenizer_close(trainer->tokenizer);
+    ts_safetensors_close(trainer->files);
     cJSON_Delete(trainer->record);
     *trainer = (ts_trainer){0};
 }
@@ -260,6 +268,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     // Known only with the device; a run that goes on elsewhere must multiply as it began.
     cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
+    TS_TRY(ts_safetensors_check_unchanged(trainer->files, NULL, err)); // since the plan was made
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
     ts_recorder_profile(trainer->model.recorder, trainer->profile);
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));

@@ -17,6 +17,7 @@ typedef struct ts_train_plan {
 typedef struct ts_trainer {
     ts_train_settings settings; // its strings are borrowed
     ts_model_config config;
+    ts_safetensors *files; // the base's weights; they are checked and planned from, never read
     ts_tokenizer *tokenizer;
     ts_chat_style style;
     ts_dataset dataset;

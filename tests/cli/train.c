@@ -411,7 +411,13 @@ Test(train, models_that_are_not_what_they_say, .timeout = 300)
         {"model.safetensors", "BF16", "BF17", "BF17", TS_ERR_UNSUPPORTED},
         {"model.safetensors", "model.norm.weight", "model.norm.weighs", "model.norm.weight",
          TS_ERR_FORMAT},
+        {"config.json", "\"rope_scaling\": null",
+         "\"rope_scaling\": {\"type\": \"default\", \"rope_theta\": 7}", "rope_theta",
+         TS_ERR_FORMAT},
+        {"tokenizer.json", "\"?\": 290,", "\"?\": 2048,", "token 2048, but the model's vocabulary",
+         TS_ERR_FORMAT},
     };
+    // Planning a run refuses what running it would.
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct run run;
         program_result result;
@@ -422,7 +428,7 @@ Test(train, models_that_are_not_what_they_say, .timeout = 300)
         copy_model(model);
         replace_in(model, cases[i].file, cases[i].from, cases[i].to);
         RUN(&result, "train", "--model", model, "--data", run.data, "--output-dir", run.out,
-            "--device", "0", "--max-steps", "1");
+            "--device", "0", "--max-steps", "1", "--dry-run");
         cr_assert(result.code == cases[i].code || result.code == TS_ERR_FORMAT, "case %zu: %d %s",
                   i, result.code, result.out);
         expect_failure(&result, result.code, cases[i].word);

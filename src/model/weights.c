@@ -1,0 +1,185 @@
+// The weights of a Llama in its files: what they are called, what shape they have, and whether the
+// files hold them. All of it is told from the files' headers, before anything is read or placed.
+#include "model/weights.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IN_LAYER = 2 + TS_MODULE_COUNT }; // two norms and the linear layers
+
+#define EMBEDDING "model.embed_tokens.weight"
+#define HEAD "lm_head.weight"
+
+void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in)
+{
+    uint32_t q = ts_config_q_size(config), kv = ts_config_kv_size(config);
+    const uint32_t shapes[TS_MODULE_COUNT][2] = {
+        [TS_MODULE_Q] = {q, config->hidden},
+        [TS_MODULE_K] = {kv, config->hidden},
+        [TS_MODULE_V] = {kv, config->hidden},
+        [TS_MODULE_O] = {config->hidden, q},
+        [TS_MODULE_GATE] = {config->ffn, config->hidden},
+        [TS_MODULE_UP] = {config->ffn, config->hidden},
+        [TS_MODULE_DOWN] = {config->hidden, config->ffn},
+    };
+    *out = shapes[module][0];
+    *in = shapes[module][1];
+}
+
+uint32_t ts_weight_count(const ts_model_config *config)
+{
+    return 1 + config->layers * IN_LAYER + 1 + !config->tied;
+}
+
+static void describe_in_layer(const ts_model_config *config, uint32_t layer, uint32_t index,
+                              ts_weight *out)
+{
+    static const char *const norms[] = {"input_layernorm", "post_attention_layernorm"};
+    const char *name = index < 2 ? norms[index] : ts_module_path((ts_module)(index - 2));
+    out->layer = layer;
+    out->cols = config->hidden;
+    if (index < 2) {
+        out->part = index == 0 ? TS_WEIGHT_INPUT_NORM : TS_WEIGHT_POST_NORM;
+    } else {
+        out->part = TS_WEIGHT_LINEAR;
+        out->module = (ts_module)(index - 2);
+        ts_module_shape(config, out->module, &out->rows, &out->cols);
+    }
+    snprintf(out->name, sizeof out->name, "model.layers.%u.%s.weight", layer, name);
+}
+
+void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out)
+{
+    uint32_t after = 1 + config->layers * IN_LAYER;
+    *out = (ts_weight){.cols = config->hidden};
+    if (index == 0) {
+        out->part = TS_WEIGHT_EMBEDDING;
+        out->rows = config->vocab;
+        snprintf(out->name, sizeof out->name, EMBEDDING);
+    } else if (index < after) {
+        describe_in_layer(config, (index - 1) / IN_LAYER, (index - 1) % IN_LAYER, out);
+    } else if (index == after) {
+        out->part = TS_WEIGHT_FINAL_NORM;
+        snprintf(out->name, sizeof out->name, "model.norm.weight");
+    } else {
+        out->part = TS_WEIGHT_HEAD;
+        out->rows = config->vocab;
+        snprintf(out->name, sizeof out->name, HEAD);
+    }
+}
+
+ts_status ts_weight_find(const ts_safetensors *file, const ts_weight *weight, const ts_tensor **out,
+                         ts_error *err)
+{
+    ts_status status = TS_OK;
+    const uint64_t matrix[] = {weight->rows, weight->cols}, vector[] = {weight->cols};
+    TS_TRY(ts_safetensors_expect(file, weight->name, weight->rows > 0 ? 2 : 1,
+                                 weight->rows > 0 ? matrix : vector, out, err));
+    ts_dtype dtype = (*out)->dtype;
+    if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; weights may be F32, F16 or BF16", weight->name,
+                ts_dtype_name(dtype));
+    }
+out:
+    return status;
+}
+
+// ---- All of them at once
+
+// With tie_word_embeddings true, lm_head is the embedding, and a file need not hold it. Where it
+// holds another one all the same, transformers 5 takes that (4 threw it away), and so does this.
+static void settle_tie(const ts_safetensors *file, const char *folder, ts_model_config *config)
+{
+    const ts_tensor *head = ts_safetensors_find(file, HEAD);
+    const ts_tensor *embedding = ts_safetensors_find(file, EMBEDDING);
+    if (!config->tied || head == NULL || embedding == NULL) {
+        return;
+    }
+    bool same = head->dtype == embedding->dtype && head->len == embedding->len &&
+                memcmp(head->bytes, embedding->bytes, head->len) == 0;
+    ts_safetensors_release(file, head);
+    ts_safetensors_release(file, embedding);
+    if (!same) {
+        config->tied = false;
+        ts_log_once(TS_LOG_WARN,
+                    "%s: config.json says that " HEAD " is the embedding, and the file holds "
+                    "another one: that one is taken, as transformers 5 does",
+                    folder);
+    }
+}
+
+// What files may hold without anybody needing it: buffers that old transformers saved, and a head
+// that is the embedding once more.
+static bool is_expected(const char *name, bool tied)
+{
+    static const char buffer[] = ".rotary_emb.inv_freq";
+    size_t len = strlen(name), tail = sizeof buffer - 1;
+    return (len >= tail && strcmp(name + len - tail, buffer) == 0) ||
+           (tied && strcmp(name, HEAD) == 0);
+}
+
+static ts_status tell_extra(const ts_safetensors *file, const bool *needed, const char *folder,
+                            bool tied, ts_error *err)
+{
+    enum { NAMED = 4 }; // the warning names so many and counts the rest
+    ts_status status = TS_OK;
+    ts_text list = {0};
+    const char *first = NULL;
+    size_t extra = 0, absent = ts_safetensors_absent(file, &first);
+    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
+        const char *name = ts_safetensors_at(file, i)->name;
+        if (!needed[i] && !is_expected(name, tied) && extra++ < NAMED) {
+            TS_TRY(ts_text_format(&list, err, "%s%.80s", list.len > 0 ? ", " : "", name));
+        }
+    }
+    if (extra > 0) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: %zu tensor%s that a Llama of this config.json has no use for: %s%s",
+                    folder, extra, extra > 1 ? "s" : "", list.bytes, extra > NAMED ? ", ..." : "");
+    }
+    if (absent > 0) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: the index names %zu tensor%s that no file holds and nobody needs: %s%s",
+                    folder, absent, absent > 1 ? "s" : "", first, absent > 1 ? ", ..." : "");
+    }
+out:
+    ts_text_free(&list);
+    return status;
+}
+
+ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_safetensors **out,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_safetensors *file = NULL;
+    bool *needed = NULL;
+    *out = NULL;
+    TS_TRY(ts_model_config_read(folder, config, err));
+    TS_TRY(ts_safetensors_open_model(folder, &file, err));
+    settle_tie(file, folder, config);
+    TS_TRY(ts_alloc(ts_safetensors_count(file) + 1, sizeof *needed, &needed, err));
+    for (uint32_t i = 0; i < ts_weight_count(config); i++) {
+        ts_weight weight;
+        const ts_tensor *tensor;
+        ts_weight_describe(config, i, &weight);
+        status = ts_weight_find(file, &weight, &tensor, err);
+        if (status == TS_ERR_UNSUPPORTED) {
+            ts_error_context(err, "%s", folder);
+        }
+        TS_TRY(status);
+        needed[tensor - ts_safetensors_at(file, 0)] = true;
+    }
+    TS_TRY(tell_extra(file, needed, folder, config->tied, err));
+    *out = file;
+out:
+    free(needed);
+    if (status != TS_OK) {
+        ts_safetensors_close(file);
+    }
+    return status;
+}

@@ -1,0 +1,46 @@
+// The weights of a Llama in its files: their names, their shapes, and whether the files hold them.
+#ifndef TS_MODEL_WEIGHTS_H
+#define TS_MODEL_WEIGHTS_H
+
+#include "data/adapter.h"
+#include "data/safetensors.h"
+#include "model/config.h"
+
+typedef enum ts_weight_part {
+    TS_WEIGHT_EMBEDDING,
+    TS_WEIGHT_INPUT_NORM,
+    TS_WEIGHT_POST_NORM,
+    TS_WEIGHT_LINEAR,
+    TS_WEIGHT_FINAL_NORM,
+    TS_WEIGHT_HEAD,
+} ts_weight_part;
+
+// One weight, [rows, cols], or [cols] where rows is 0.
+typedef struct ts_weight {
+    char name[128];
+    ts_weight_part part;
+    uint32_t layer;   // of norms and linear layers
+    ts_module module; // of linear layers
+    uint32_t rows, cols;
+} ts_weight;
+
+// Rows and columns of a module's weight.
+void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in);
+
+// How many weights such a model has, and weight `index` of them, in the order in which they are
+// used.
+uint32_t ts_weight_count(const ts_model_config *config);
+void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out);
+// Finds it; another shape, or a type that weights may not have, is refused by name.
+ts_status ts_weight_find(const ts_safetensors *file, const ts_weight *weight, const ts_tensor **out,
+                         ts_error *err);
+
+// Reads a model folder's config.json and opens its weights, which must all be there in their
+// shapes. Tensors that nobody needs are named in a warning. Where config.json ties lm_head to the
+// embedding and the file holds another lm_head, that one is taken, with a warning: `tied` is false.
+// Everything is checked that can be from the files' headers, so that planning a run refuses what
+// running it would.
+ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_safetensors **out,
+                              ts_error *err);
+
+#endif

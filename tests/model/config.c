@@ -1,0 +1,198 @@
+// config.json: whatever it says is heeded, refused by its name, or named in a warning.
+#include "model/config.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "heard.h"
+#include "tiny_llama.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEADS "\"num_attention_heads\":4,\"num_key_value_heads\":2,"
+#define REST                                                                                       \
+    "\"intermediate_size\":10,\"num_hidden_layers\":2,\"vocab_size\":19,\"hidden_act\":\"silu\","  \
+    "\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\""
+
+static ts_status read_text(const char *text, ts_model_config *out, ts_error *err)
+{
+    char folder[] = "/tmp/tinysft-test-XXXXXX", path[64];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    MUST(ts_file_write_plain(path, text, strlen(text), err));
+    *err = (ts_error){0};
+    ts_status status = ts_model_config_read(folder, out, err);
+    MUST(ts_folder_remove(folder, err));
+    return status;
+}
+
+static ts_status read_with(const char *more, ts_model_config *out, ts_error *err)
+{
+    char text[2048];
+    snprintf(text, sizeof text, "{\"hidden_size\":16," HEADS REST "%s%s}", more[0] ? "," : "",
+             more);
+    return read_text(text, out, err);
+}
+
+Test(config, rope_theta_wherever_it_stands)
+{
+    static const struct {
+        const char *text;
+        double theta;
+    } cases[] = {
+        {"", 10000},
+        {"\"rope_theta\":500000.0", 500000},
+        {"\"rope_theta\":500000,\"rope_scaling\":null", 500000},
+        {"\"rope_theta\":null", 10000},
+        {"\"rope_parameters\":{\"rope_theta\":500000,\"rope_type\":\"default\"}", 500000},
+        {"\"rope_theta\":500000,\"rope_parameters\":{\"rope_type\":\"default\"}", 500000},
+        {"\"rope_theta\":500000,\"rope_parameters\":{}", 500000},
+        {"\"rope_theta\":500000,\"rope_parameters\":null", 500000},
+        {"\"rope_theta\":500000,\"rope_parameters\":{\"rope_theta\":500000.0}", 500000},
+        {"\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500000}", 500000},
+        {"\"rope_scaling\":{\"type\":\"default\",\"rope_theta\":500000}", 500000},
+        {"\"rope_scaling\":{\"type\":\"default\",\"rope_type\":\"default\"},\"rope_theta\":7", 7},
+        {"\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":7},"
+         "\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":7}",
+         7},
+        {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":1.0},\"rope_theta\":7", 7},
+        {"\"rope_parameters\":{\"rope_theta\":7,\"partial_rotary_factor\":1.0}", 7},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_model_config config;
+        ts_error err = {0};
+        heard_clear();
+        cr_expect_eq(read_with(cases[i].text, &config, &err), TS_OK, "%s: %s", cases[i].text,
+                     err.message);
+        cr_expect_eq(config.rope_theta, cases[i].theta, "%s: %g", cases[i].text, config.rope_theta);
+        cr_expect_eq(heard_count, 0, "%s: %s", cases[i].text, heard);
+    }
+}
+
+#define KIND(kind) "\"rope_scaling\":{\"rope_type\":\"" kind "\",\"factor\":4.0}"
+
+Test(config, refuses_by_name_what_would_compute_something_else)
+{
+    static const struct {
+        const char *text;
+        ts_status status;
+        const char *words[2];
+    } cases[] = {
+        {KIND("linear"), TS_ERR_UNSUPPORTED, {"rope_scaling", "linear"}},
+        {KIND("dynamic"), TS_ERR_UNSUPPORTED, {"rope_scaling", "dynamic"}},
+        {KIND("yarn"), TS_ERR_UNSUPPORTED, {"rope_scaling", "yarn"}},
+        {KIND("llama3"), TS_ERR_UNSUPPORTED, {"rope_scaling", "llama3"}},
+        {KIND("longrope"), TS_ERR_UNSUPPORTED, {"rope_scaling", "longrope"}},
+        {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", TS_ERR_UNSUPPORTED, {"linear"}},
+        {"\"rope_scaling\":{\"type\":\"linear\"}", TS_ERR_UNSUPPORTED, {"linear"}},
+        {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":1.0}", TS_ERR_UNSUPPORTED, {"dynamic"}},
+        {"\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5}",
+         TS_ERR_UNSUPPORTED,
+         {"rope_parameters", "llama3"}},
+        {"\"rope_parameters\":{\"type\":\"yarn\"}", TS_ERR_UNSUPPORTED, {"yarn"}},
+        {"\"rope_scaling\":{\"factor\":2}", TS_ERR_FORMAT, {"no 'rope_type'"}},
+        {"\"rope_scaling\":{\"type\":\"default\",\"rope_type\":\"yarn\"}",
+         TS_ERR_FORMAT,
+         {"rope_type is 'yarn'", "type is 'default'"}},
+        {"\"rope_scaling\":\"linear\"", TS_ERR_FORMAT, {"expected an object, found a string"}},
+        {"\"rope_scaling\":{\"type\":3}", TS_ERR_FORMAT, {"'type': expected a string"}},
+        {"\"rope_theta\":5,\"rope_parameters\":{\"rope_theta\":6}",
+         TS_ERR_FORMAT,
+         {"6 in rope_parameters", "5 at the top"}},
+        {"\"rope_theta\":5,\"rope_scaling\":{\"type\":\"default\",\"rope_theta\":6}",
+         TS_ERR_FORMAT,
+         {"6 in rope_scaling", "5 at the top"}},
+        {"\"rope_scaling\":{\"type\":\"default\",\"rope_theta\":6},"
+         "\"rope_parameters\":{\"rope_theta\":5}",
+         TS_ERR_FORMAT,
+         {"6 in rope_scaling", "5 in rope_parameters"}},
+        {"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":5},"
+         "\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":6}}",
+         TS_ERR_UNSUPPORTED,
+         {"rope_parameters", "one for all layers"}},
+        {"\"rope_parameters\":{\"partial_rotary_factor\":0.5}",
+         TS_ERR_UNSUPPORTED,
+         {"partial_rotary_factor"}},
+        {"\"partial_rotary_factor\":0.5", TS_ERR_UNSUPPORTED, {"partial_rotary_factor' is 0.5"}},
+        {"\"rope_theta\":0", TS_ERR_FORMAT, {"'rope_theta' at the top: expected a number above 0"}},
+        {"\"rope_theta\":1e300", TS_ERR_FORMAT, {"'rope_theta'"}},
+        {"\"rope_theta\":\"1\"", TS_ERR_FORMAT, {"'rope_theta': expected a number"}},
+        {"\"attention_bias\":true", TS_ERR_UNSUPPORTED, {"attention_bias' is true"}},
+        {"\"mlp_bias\":true", TS_ERR_UNSUPPORTED, {"mlp_bias"}},
+        {"\"attention_dropout\":0.1", TS_ERR_UNSUPPORTED, {"attention_dropout", "set it to 0"}},
+        {"\"sliding_window\":64", TS_ERR_UNSUPPORTED, {"sliding_window' is 64"}},
+        {"\"attn_logit_softcapping\":50.0", TS_ERR_UNSUPPORTED, {"attn_logit_softcapping"}},
+        {"\"quantization_config\":{\"quant_method\":\"gptq\"}",
+         TS_ERR_UNSUPPORTED,
+         {"gptq", "unquantised weights"}},
+        {"\"num_local_experts\":8", TS_ERR_UNSUPPORTED, {"num_local_experts"}},
+        {"\"residual_multiplier\":0.22", TS_ERR_UNSUPPORTED, {"residual_multiplier"}},
+        {"\"tie_word_embeddings\":\"yes\"", TS_ERR_FORMAT, {"tie_word_embeddings"}},
+        {"\"rms_norm_eps\":-1", TS_ERR_FORMAT, {"rms_norm_eps"}},
+        {"\"head_dim\":6", TS_ERR_UNSUPPORTED, {"head_dim 6"}},
+        {"\"head_dim\":0", TS_ERR_FORMAT, {"head_dim"}},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_model_config config;
+        ts_error err = {0};
+        cr_expect_eq(read_with(cases[i].text, &config, &err), cases[i].status, "%s: %s",
+                     cases[i].text, err.message);
+        cr_expect_not_null(strstr(err.message, "config.json: "), "%s", err.message);
+        for (size_t w = 0; w < 2 && cases[i].words[w] != NULL; w++) {
+            cr_expect_not_null(strstr(err.message, cases[i].words[w]), "%s: %s", cases[i].text,
+                               err.message);
+        }
+    }
+}
+
+// Heads that do not fit are an error of the file, told before anything is computed from them.
+Test(config, heads_that_do_not_divide_the_hidden_size)
+{
+    static const char *const cases[] = {
+        "{\"hidden_size\":16,\"num_attention_heads\":32," REST "}",
+        "{\"hidden_size\":16,\"num_attention_heads\":3," REST "}",
+    };
+    ts_model_config config;
+    ts_error err = {0};
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        cr_expect_eq(read_text(cases[i], &config, &err), TS_ERR_FORMAT, "%s", err.message);
+        cr_expect_not_null(strstr(err.message, "do not divide a hidden_size of 16"), "%s",
+                           err.message);
+    }
+    cr_expect_eq(read_text("{\"hidden_size\":16,\"num_attention_heads\":4,"
+                           "\"num_key_value_heads\":3," REST "}",
+                           &config, &err),
+                 TS_ERR_FORMAT);
+    cr_expect_eq(read_text("{\"hidden_size\":12,\"num_attention_heads\":8,\"head_dim\":8,"
+                           "\"num_key_value_heads\":2," REST "}",
+                           &config, &err),
+                 TS_OK, "%s", err.message);
+    cr_expect_eq(read_text("[]", &config, &err), TS_ERR_FORMAT);
+}
+
+Test(config, counts_what_it_does_not_know)
+{
+    ts_model_config config;
+    ts_error err = {0};
+    heard_clear();
+    cr_expect_eq(read_with("\"pretraining_tp\":2,\"use_cache\":false,\"torch_dtype\":\"float16\","
+                           "\"sliding_window\":null,\"transformers_version\":\"4.31.0\","
+                           "\"initializer_range\":0.02,\"attention_dropout\":0.0,"
+                           "\"sliding_window\":4096",
+                           &config, &err),
+                 TS_ERR_FORMAT, "a key stands twice");
+    cr_expect_eq(read_with("\"pretraining_tp\":2,\"use_cache\":false,\"torch_dtype\":\"float16\","
+                           "\"attention_dropout\":0.0,\"sliding_window\":4096",
+                           &config, &err),
+                 TS_OK, "%s", err.message);
+    cr_expect_eq(heard_count, 0, "%s", heard);
+    cr_expect_eq(read_with("\"brand_new\":3,\"auto_map\":{\"AutoModel\":\"x.Y\"},\"other\":null,"
+                           "\"rope_scaling\":{\"type\":\"default\",\"factor\":8,\"beta\":1}",
+                           &config, &err),
+                 TS_OK, "%s", err.message);
+    cr_expect_eq(heard_count, 2, "%s", heard);
+    cr_expect_not_null(strstr(heard, "3 keys without effect here: brand_new, auto_map, other\n"),
+                       "%s", heard);
+    cr_expect_not_null(strstr(heard, "2 keys without effect here: factor, beta\n"), "%s", heard);
+}

@@ -1,0 +1,171 @@
+// A model's files against its config.json: all that can be told from headers is told at once.
+#include "heard.h"
+#include "model/weights.h"
+#include "tiny_llama.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+// A tiny model's tensors, which a test changes and writes again.
+struct edited {
+    char folder[32];
+    ts_safetensors *original;
+    ts_tensor tensors[40];
+    size_t count;
+};
+
+static void edited_open(struct edited *e, bool tied)
+{
+    const tiny_llama tiny = {.tied = tied};
+    snprintf(e->folder, sizeof e->folder, "/tmp/tinysft-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(e->folder));
+    tiny_write(e->folder, &tiny);
+    MUST(ts_safetensors_open_model(e->folder, &e->original, err));
+    e->count = ts_safetensors_count(e->original);
+    memcpy(e->tensors, ts_safetensors_at(e->original, 0), e->count * sizeof *e->tensors);
+}
+
+static ts_tensor *edited_find(struct edited *e, const char *name)
+{
+    size_t i = 0;
+    while (i < e->count && strcmp(e->tensors[i].name, name) != 0) {
+        i++;
+    }
+    cr_assert_lt(i, e->count, "no tensor %s", name);
+    return &e->tensors[i];
+}
+
+static ts_status edited_read(struct edited *e, ts_model_config *config, ts_error *err)
+{
+    ts_text bytes = {0};
+    char path[64];
+    ts_safetensors *file = NULL;
+    snprintf(path, sizeof path, "%s/model.safetensors", e->folder);
+    MUST(ts_safetensors_serialise(e->tensors, e->count, &bytes, err));
+    remove(path); // the original stays mapped
+    MUST(ts_file_write_plain(path, bytes.bytes, bytes.len, err));
+    *err = (ts_error){0};
+    heard_clear();
+    ts_status status = ts_model_files_open(e->folder, config, &file, err);
+    ts_safetensors_close(file);
+    ts_text_free(&bytes);
+    return status;
+}
+
+static void edited_close(struct edited *e)
+{
+    ts_safetensors_close(e->original);
+    MUST(ts_folder_remove(e->folder, err));
+}
+
+Test(files, refuses_what_running_would)
+{
+    struct edited e;
+    ts_model_config config;
+    ts_error err = {0};
+    edited_open(&e, false);
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(heard_count, 0, "%s", heard);
+    ts_tensor *up = edited_find(&e, "model.layers.1.mlp.up_proj.weight"), before = *up;
+    up->shape[0]--, up->shape[1]++;
+    up->len = up->shape[0] * up->shape[1] * 4;
+    cr_expect_eq(edited_read(&e, &config, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "layers.1.mlp.up_proj.weight': expected shape [10, 12], found"),
+              "%s", err.message);
+    *up = before;
+    up->name = "model.layers.1.mlp.up.weight";
+    cr_expect_eq(edited_read(&e, &config, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "layers.1.mlp.up_proj.weight' [10, 12] is missing"), "%s",
+              err.message);
+    *up = before;
+    up->dtype = TS_U32;
+    cr_expect_eq(edited_read(&e, &config, &err), TS_ERR_UNSUPPORTED);
+    cr_expect(strstr(err.message, "up_proj.weight is U32; weights may be F32, F16 or BF16"), "%s",
+              err.message);
+    edited_close(&e);
+}
+
+Test(files, counts_tensors_that_nobody_needs)
+{
+    struct edited e;
+    ts_model_config config;
+    ts_error err = {0};
+    static const float zeros[8];
+    edited_open(&e, false);
+    for (int i = 0; i < 2; i++) { // buffers that old transformers saved
+        e.tensors[e.count++] = (ts_tensor){i == 0 ? "model.layers.0.self_attn.rotary_emb.inv_freq"
+                                                  : "model.rotary_emb.inv_freq",
+                                           TS_F32,
+                                           1,
+                                           {2},
+                                           zeros,
+                                           8};
+    }
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(heard_count, 0, "%s", heard);
+    e.tensors[e.count++] =
+        (ts_tensor){"model.layers.0.self_attn.q_proj.bias", TS_F32, 1, {2}, zeros, 8};
+    e.tensors[e.count++] =
+        (ts_tensor){"model.layers.2.mlp.up_proj.weight", TS_F32, 1, {2}, zeros, 8};
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(heard_count, 1);
+    cr_expect(strstr(heard, "2 tensors that a Llama of this config.json has no use for: "
+                            "model.layers.0.self_attn.q_proj.bias, model.layers.2.mlp.up_proj"),
+              "%s", heard);
+    edited_close(&e);
+}
+
+// Tied by config.json, and a head in the file: where it is another than the embedding, it counts.
+Test(files, a_head_of_its_own_is_taken)
+{
+    struct edited e;
+    ts_model_config config;
+    ts_error err = {0};
+    edited_open(&e, true);
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    cr_expect(config.tied);
+    ts_tensor head = *edited_find(&e, "model.embed_tokens.weight");
+    head.name = "lm_head.weight";
+    e.tensors[e.count++] = head;
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    cr_expect(config.tied, "it is the embedding once more");
+    cr_expect_eq(heard_count, 0, "%s", heard);
+
+    float *other = malloc(head.len);
+    memcpy(other, head.bytes, head.len);
+    other[head.len / sizeof *other - 1] += 1;
+    e.tensors[e.count - 1].bytes = other;
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_not(config.tied);
+    cr_expect_eq(heard_count, 1);
+    cr_expect(strstr(heard, "another one: that one is taken"), "%s", heard);
+    e.tensors[e.count - 1].rank = 1;
+    e.tensors[e.count - 1].shape[0] *= e.tensors[e.count - 1].shape[1];
+    cr_expect_eq(edited_read(&e, &config, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "'lm_head.weight': expected shape"), "%s", err.message);
+    free(other);
+    edited_close(&e);
+}
+
+// The plan counts each weight as it is stored, not all as the embedding is.
+Test(files, a_plan_of_mixed_types)
+{
+    struct edited e;
+    ts_model_config config;
+    ts_error err = {0};
+    uint64_t uniform, mixed, adapter;
+    edited_open(&e, false);
+    MUST(ts_model_config_read(e.folder, &config, err));
+    MUST(ts_model_plan(&config, e.original, TS_F32, 16, false, NULL, &uniform, &adapter, err));
+    ts_tensor *up = edited_find(&e, "model.layers.1.mlp.up_proj.weight");
+    up->dtype = TS_F16;
+    up->len /= 2;
+    cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
+    ts_safetensors *file = NULL;
+    MUST(ts_safetensors_open_model(e.folder, &file, err));
+    MUST(ts_model_plan(&config, file, TS_F32, 16, false, NULL, &mixed, &adapter, err));
+    cr_expect_lt(mixed, uniform);
+    ts_safetensors_close(file);
+    edited_close(&e);
+}

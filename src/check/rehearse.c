@@ -144,16 +144,20 @@ out:
 
 double ts_rehearse_figure(const ts_pipeline_figures *figures, ts_figure what)
 {
-    // RADV's names, then others' for the same; NULL ends a list. Several that a driver has add up.
-    static const char *const names[TS_FIGURE_COUNT][5] = {
-        [TS_FIGURE_VECTOR_REGISTERS] = {"VGPRs", "Register Count"},
+    // The names of RADV, ANV, NVK and Turnip; NULL ends a list. Several that a driver has add up.
+    static const char *const names[TS_FIGURE_COUNT][7] = {
+        [TS_FIGURE_VECTOR_REGISTERS] = {"VGPRs", "Register Count", "Max live registers",
+                                        "Number of GPRs", "Registers used"},
         [TS_FIGURE_SCALAR_REGISTERS] = {"SGPRs"},
-        [TS_FIGURE_SPILLS] = {"Spilled VGPRs", "Spilled SGPRs", "Spill Count", "Spills"},
-        [TS_FIGURE_SCRATCH_BYTES] = {"Scratch size", "Scratch Memory Size", "Stack Size"},
+        [TS_FIGURE_SPILLS] = {"Spilled VGPRs", "Spilled SGPRs", "Spill Count", "Spills",
+                              "Spills to memory", "STP Count"},
+        [TS_FIGURE_SCRATCH_BYTES] = {"Scratch size", "Scratch Memory Size", "Stack Size",
+                                     "SLM size"},
         [TS_FIGURE_SHARED_BYTES] = {"LDS size", "Workgroup Memory Size", "Shared Memory Size"},
         [TS_FIGURE_CODE_BYTES] = {"Code size", "Code Size", "Binary Size"},
-        [TS_FIGURE_WAVES] = {"Subgroups per SIMD"},
-        [TS_FIGURE_LATENCY] = {"Latency"},
+        [TS_FIGURE_INSTRUCTIONS] = {"Instructions", "Instruction count", "Instruction Count"},
+        [TS_FIGURE_WAVES] = {"Subgroups per SIMD", "Max warps/SM", "Max Waves Per Core"},
+        [TS_FIGURE_LATENCY] = {"Latency", "Cycles", "Cycle Count", "Static cycle count"},
         [TS_FIGURE_INVERSE_THROUGHPUT] = {"Inverse Throughput"},
     };
     double sum = NAN;

@@ -20,11 +20,12 @@ ts_status ts_rehearse_label(const ts_pipeline_key *key, ts_text *out, ts_error *
 typedef enum ts_figure {
     TS_FIGURE_VECTOR_REGISTERS,
     TS_FIGURE_SCALAR_REGISTERS,
-    TS_FIGURE_SPILLS,             // registers kept in memory, of both kinds
+    TS_FIGURE_SPILLS,             // registers kept in memory, of both kinds; Turnip: stores to it
     TS_FIGURE_SCRATCH_BYTES,      // per invocation or wave, as the driver counts
     TS_FIGURE_SHARED_BYTES,       // of a workgroup
-    TS_FIGURE_CODE_BYTES,         //
-    TS_FIGURE_WAVES,              // subgroups that a SIMD unit can hold at once
+    TS_FIGURE_CODE_BYTES,         // Turnip counts words of 4 bytes
+    TS_FIGURE_INSTRUCTIONS,       //
+    TS_FIGURE_WAVES,              // subgroups that a SIMD unit or a core can hold at once
     TS_FIGURE_LATENCY,            // cycles of one subgroup alone, as the compiler estimates
     TS_FIGURE_INVERSE_THROUGHPUT, // cycles a subgroup costs where many run
     TS_FIGURE_COUNT

@@ -7,15 +7,12 @@
 #include <math.h>
 #include <stdio.h>
 
-static const char *const heads[TS_FIGURE_COUNT] = {[TS_FIGURE_VECTOR_REGISTERS] = "VGPRs",
-                                                   [TS_FIGURE_SCALAR_REGISTERS] = "SGPRs",
-                                                   [TS_FIGURE_SPILLS] = "spills",
-                                                   [TS_FIGURE_SCRATCH_BYTES] = "scratch",
-                                                   [TS_FIGURE_SHARED_BYTES] = "shared",
-                                                   [TS_FIGURE_CODE_BYTES] = "code",
-                                                   [TS_FIGURE_WAVES] = "waves",
-                                                   [TS_FIGURE_LATENCY] = "latency",
-                                                   [TS_FIGURE_INVERSE_THROUGHPUT] = "inverse"};
+static const char *const heads[TS_FIGURE_COUNT] = {
+    [TS_FIGURE_VECTOR_REGISTERS] = "VGPRs", [TS_FIGURE_SCALAR_REGISTERS] = "SGPRs",
+    [TS_FIGURE_SPILLS] = "spills",          [TS_FIGURE_SCRATCH_BYTES] = "scratch",
+    [TS_FIGURE_SHARED_BYTES] = "shared",    [TS_FIGURE_CODE_BYTES] = "code",
+    [TS_FIGURE_INSTRUCTIONS] = "instrs",    [TS_FIGURE_WAVES] = "waves",
+    [TS_FIGURE_LATENCY] = "latency",        [TS_FIGURE_INVERSE_THROUGHPUT] = "inverse"};
 
 static void print_figures(const ts_pipeline_figures *figures)
 {

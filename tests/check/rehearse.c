@@ -39,8 +39,20 @@ Test(rehearse, finds_figures_under_each_drivers_names)
         .items = {{"SGPRs", 32}, {"VGPRs", 44}, {"Spilled SGPRs", 2}, {"Spilled VGPRs", 3}},
         .count = 4};
     const ts_pipeline_figures other = {.items = {{"Spill Count", 7}}, .count = 1};
+    const ts_pipeline_figures nvk = {
+        .items = {{"Number of GPRs", 48}, {"Spills to memory", 4}, {"Static cycle count", 9000}},
+        .count = 3};
+    const ts_pipeline_figures turnip = {
+        .items = {{"Registers used", 16}, {"STP Count", 2}, {"Instruction Count", 500}},
+        .count = 3};
     cr_assert_eq(ts_rehearse_figure(&radv, TS_FIGURE_VECTOR_REGISTERS), 44);
     cr_assert_eq(ts_rehearse_figure(&radv, TS_FIGURE_SPILLS), 5);
     cr_assert_eq(ts_rehearse_figure(&other, TS_FIGURE_SPILLS), 7);
     cr_assert(isnan(ts_rehearse_figure(&other, TS_FIGURE_LATENCY)));
+    cr_assert_eq(ts_rehearse_figure(&nvk, TS_FIGURE_VECTOR_REGISTERS), 48);
+    cr_assert_eq(ts_rehearse_figure(&nvk, TS_FIGURE_SPILLS), 4);
+    cr_assert_eq(ts_rehearse_figure(&nvk, TS_FIGURE_LATENCY), 9000);
+    cr_assert_eq(ts_rehearse_figure(&turnip, TS_FIGURE_VECTOR_REGISTERS), 16);
+    cr_assert_eq(ts_rehearse_figure(&turnip, TS_FIGURE_SPILLS), 2);
+    cr_assert_eq(ts_rehearse_figure(&turnip, TS_FIGURE_INSTRUCTIONS), 500);
 }

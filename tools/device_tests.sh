@@ -1,5 +1,6 @@
-# What tools/test_drivers.sh and tools/test_masks.sh share, to be sourced: the tests that use the device,
-# as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), and how they are run and counted.
+# What tools/test_drivers.sh, test_masks.sh and pipeline_table.sh share, to be sourced: the tests that use
+# the device, as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), and how they are run and counted; the
+# cards whose compilers are tested.
 
 all_tests=(gpu ops model check)
 untimed_tests=(gpu ops model 'check:!(bench*)/*')
@@ -8,6 +9,15 @@ few_tests=( # each kernel, transfer and pass, and a golden case
     'ops:@(kernels|rounded)/*'
     'model:@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))'
     'check:own_cases/tiny_tied'
+)
+
+# The drivers that compile for cards that are not here: of AMD, Intel, NVIDIA, Qualcomm.
+compilers=(radv anv nvk turnip)
+declare -A cards=(
+    [radv]='polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200'
+    [anv]='skl tgl adl dg2 mtl'
+    [nvk]='turing ampere ada'
+    [turnip]='a660 a740'
 )
 
 # tally TESTS COMMAND...: runs TESTS of the build in $folder by COMMAND, adds to the caller's variables

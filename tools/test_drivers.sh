@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs the tests that use the device on every Vulkan driver that can be had without its hardware, and
-# asks AMD's compiler (RADV, which needs no AMD hardware for that) to build every pipeline:
+# asks the compilers of AMD, Intel, NVIDIA and Qualcomm to build every pipeline for cards that are not here:
 #     tools/test_drivers.sh [--quick] [--root NAME=FOLDER]... [DRIVER]...
 #     tools/test_drivers.sh --make-root SUITE FOLDER
-# DRIVER is llvmpipe, swiftshader, radv, or NAME/llvmpipe, NAME/radv of a root; all, unless named.
+# DRIVER is llvmpipe, swiftshader, radv, anv, nvk or turnip (anv:skl,dg2 asks for these cards
+# alone), or NAME/llvmpipe and so on of a root; all, unless named.
 # A root is another Debian in a folder, with its own drivers (trixie has Mesa 25, testing has Mesa 26
 # with cooperative matrices); the programs built here run inside. Roots may also be given as
 # TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 0.6 GB).
@@ -14,6 +15,9 @@
 # shaders access. Where the package cannot be downloaded they run once, without it. With --quick they
 # run once, each kernel in a third of its shapes, and `bench`, which times what others test, does not.
 #
+# A card fails where a pipeline cannot be built, or where a shader became worse than tests/README.md has
+# it (tools/pipeline_table.sh): one that spilled nothing spills, a figure grew by more than a tenth.
+#
 # Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
 # over all in build/release/driver-counts.
 set -euo pipefail
@@ -21,7 +25,7 @@ cd "$(dirname "$0")/.."
 source tools/device_tests.sh
 
 folder=build/release
-families=(polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200)
+declare -A libraries=([llvmpipe]=lvp [radv]=radeon [anv]=intel [nvk]=nouveau [turnip]=freedreno)
 declare -A roots=()
 passed=0 failed=0 quick=0
 export TINYSFT_CACHE_DIR=off
@@ -109,46 +113,51 @@ run_assisted() {
     fi
 }
 
-# Every pipeline of every AMD family that this RADV knows. A family fails where one cannot be built or
-# keeps registers in memory; of the others the one with the least occupancy is named.
-run_radv() {
-    local name=$1 root=$2 icd=$3 family table spilling
+# run_compiler NAME ROOT ICD KIND CARDS: every pipeline for each of these cards. RADV itself has cards that
+# are not there; beneath the others stands tests/null_gpu.
+run_compiler() {
+    local name=$1 root=$2 icd=$3 kind=$4 card table beneath worse
     mkdir -p "$folder/pipelines"
-    for family in "${families[@]}"; do
-        table=$folder/pipelines/${name//\//-}-$family.txt
-        if ! inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-            RADV_FORCE_FAMILY="$family" "$folder/tinysft-vk" devices --pipelines >"$table" 2>&1; then
+    for card in $5; do
+        table=$folder/pipelines/${name//\//-}-$card.txt
+        beneath=("NULL_GPU=$card" "LD_PRELOAD=$PWD/$folder/tests/libnull_gpu.so")
+        [[ $kind != radv ]] || beneath=("RADV_FORCE_FAMILY=$card")
+        if ! inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" "${beneath[@]}" \
+            "$folder/tinysft-vk" devices --pipelines >"$table" 2>&1; then
             if grep -q 'RADV_FORCE_FAMILY.*removed' "$table"; then
                 echo "$name: skipped, this Mesa has no null hardware any more"
                 return
             elif grep -q 'Unknown family' "$table"; then
-                echo "$name $family: skipped, this Mesa does not know it"
+                echo "$name $card: skipped, this Mesa does not know it"
             else
                 tail -n 3 "$table"
-                count "$name $family" 0 1 families
+                count "$name $card" 0 1 cards
             fi
             continue
         fi
-        spilling=$(awk '/pipelines built, / { print $4 }' "$table")
-        awk -v name="$name $family" '
-            /pipelines built/ { print name ": " $0 "; fewest waves: " least " (" which ")" }
-            $7 ~ /^[0-9]+$/ && $1 ~ /^[0-9]+$/ && (least == "" || $7 + 0 < least) {
-                least = $7 + 0
-                which = $10 " with " $1 " VGPRs and " $5 " bytes shared"
-            }' "$table"
-        if [[ $spilling == 0 ]]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+        worse=$(awk -f tools/pipelines.awk -v kind="$kind" -v card="$card" tests/README.md "$table")
+        echo "$name $card: $(grep 'pipelines built' "$table")"
+        if [[ -z $worse ]]; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            echo "$name $card is worse than tests/README.md has it:"$'\n'"$worse"
+        fi
     done
 }
 
-# The file that names the driver LIBRARY (lvp, radeon) in ROOT, as seen inside it; nothing: none.
+# icd_of ROOT KIND: the file that names that driver in ROOT, as seen inside it; nothing: none.
 icd_of() {
     local root=$1 found
-    found=$(find "$root/usr/share/vulkan/icd.d" -name "$2_icd*.json" 2>/dev/null | head -n 1)
+    found=$(find "$root/usr/share/vulkan/icd.d" -name "${libraries[$2]}_icd*.json" 2>/dev/null | head -n 1)
     echo "${found#"$root"}"
 }
 
 run_driver() {
-    local driver=$1 root='' kind=${1##*/} icd
+    local driver=${1%%:*} root='' icd kind wanted
+    kind=${driver##*/}
+    wanted=${cards[$kind]:-}
+    [[ $1 != *:* ]] || wanted=${1#*:}
     if [[ $driver == */* ]]; then
         root=${roots[${driver%%/*}]:-}
         if [[ -z $root || ! -d $root/usr ]]; then
@@ -164,17 +173,17 @@ run_driver() {
     fi
     case $kind in
     swiftshader) icd=$(chromium) && icd+=/vk_swiftshader_icd.json || icd= ;;
-    llvmpipe) icd=$(icd_of "$root" lvp) ;;
-    radv) icd=$(icd_of "$root" radeon) ;;
+    llvmpipe | radv | anv | nvk | turnip) icd=$(icd_of "$root" "$kind") ;;
     *)
-        echo "test_drivers: no driver is named '$driver' (llvmpipe, swiftshader, radv, ROOT/...)" >&2
+        echo "test_drivers: no driver is named '$driver' (llvmpipe, swiftshader, radv, anv, nvk, turnip," \
+            "ROOT/...)" >&2
         exit 2
         ;;
     esac
     if [[ -z $icd ]]; then
         echo "$driver: skipped, it is not installed and cannot be downloaded"
-    elif [[ $kind == radv ]]; then
-        run_radv "$driver" "$root" "$icd"
+    elif [[ -n ${cards[$kind]:-} ]]; then
+        run_compiler "$driver" "$root" "$icd" "$kind" "${wanted//,/ }"
     elif ! chromium >/dev/null; then
         run_tests "$driver, without validation, whose layer cannot be downloaded" "$root" "$icd" 0 \
             "${all_tests[@]}"
@@ -209,9 +218,9 @@ for pair in "${given[@]}"; do
     roots[${pair%%=*}]=${pair#*=}
 done
 if ((${#drivers[@]} == 0)); then
-    drivers=(llvmpipe swiftshader radv)
+    drivers=(llvmpipe swiftshader radv anv)
     for name in "${!roots[@]}"; do
-        drivers+=("$name/llvmpipe" "$name/radv")
+        drivers+=("$name"/{llvmpipe,radv,anv,nvk,turnip})
     done
 fi
 

@@ -235,7 +235,8 @@ static int answer(unsigned number, void *argument)
     enum {
         GETPARAM = 0x06,
         GEM_CREATE = 0x1b,
-        GEM_GET_TILING = 0x22,
+        GEM_SET_TILING = 0x21,
+        GEM_GET_TILING,
         GEM_GET_APERTURE,
         GEM_MMAP_OFFSET,
         GEM_EXECBUFFER2 = 0x29,
@@ -276,7 +277,8 @@ static int answer(unsigned number, void *argument)
     case VM_CREATE:
         ((uint32_t *)argument)[3] = 1;
         return 0;
-    case GEM_GET_TILING: // tiling by the kernel is of cards with fences
+    case GEM_SET_TILING: // tiling by the kernel is of cards with fences
+    case GEM_GET_TILING:
         return -EOPNOTSUPP;
     case GEM_EXECBUFFER2:
     case GEM_WAIT:

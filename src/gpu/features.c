@@ -51,6 +51,16 @@ static ts_matrix_shape choose_shape(const ts_vk_matrix_properties *all, uint32_t
     return best;
 }
 
+static bool computes_with_matrices(VkPhysicalDevice physical)
+{
+    ts_vk_matrix_device_properties matrix = {
+        .sType = (VkStructureType)TS_VK_TYPE_MATRIX_DEVICE_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &matrix};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    return (matrix.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+}
+
 static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     ts_vk_get_matrix_properties get = (ts_vk_get_matrix_properties)vkGetInstanceProcAddr(
@@ -77,7 +87,7 @@ static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
 
 // The subgroup size to ask for with cooperative matrices; 0 where none can be asked for. Intel's
 // matrix units work in its smallest subgroups; the others' in the size that the driver prefers.
-static uint32_t matrix_subgroup(VkPhysicalDevice physical, const ts_gpu_caps *caps)
+static uint32_t matrix_subgroup(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     enum { INTEL = 0x8086 };
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
@@ -85,6 +95,7 @@ static uint32_t matrix_subgroup(VkPhysicalDevice physical, const ts_gpu_caps *ca
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &sizes};
     vkGetPhysicalDeviceProperties2(physical, &properties);
+    caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
     if (!(sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT)) {
         return 0;
     }
@@ -134,7 +145,7 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
     }
     caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
     caps->matrix_subgroup = matrix_subgroup(physical, caps);
-    if (caps->matrix_subgroup != 0) {
+    if (caps->matrix_subgroup != 0 && computes_with_matrices(physical)) {
         read_shapes(physical, caps);
     }
 }

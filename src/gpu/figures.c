@@ -11,6 +11,14 @@ bool ts_gpu_enable_figures(VkPhysicalDevice physical, struct ts_gpu_features *fe
     if (!ts_gpu_has_extension(physical, name)) {
         return false;
     }
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR offered = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR};
+    VkPhysicalDeviceFeatures2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &offered};
+    vkGetPhysicalDeviceFeatures2(physical, &all);
+    if (!offered.pipelineExecutableInfo) {
+        return false;
+    }
     features->figures = (VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR){
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .pNext = (void *)(uintptr_t)features->chain,

@@ -32,6 +32,14 @@ ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err)
     }
 }
 
+double ts_gpu_ticks_s(const ts_gpu_caps *caps, uint64_t begin, uint64_t end)
+{
+    if (end < begin && caps->timestamp_mask == UINT64_MAX) {
+        return -1; // such a counter never starts again: the driver errs
+    }
+    return 1e-9 * (double)caps->timestamp_ns * (double)((end - begin) & caps->timestamp_mask);
+}
+
 bool ts_gpu_is_simd(const ts_gpu_caps *caps)
 {
     const VkSubgroupFeatureFlags needed =
@@ -108,19 +116,33 @@ out:
     return status;
 }
 
-// The first queue family that computes, or UINT32_MAX.
-static uint32_t find_queue_family(VkPhysicalDevice physical, float *timestamp_ticks)
+// The first queue family that computes, or UINT32_MAX. *timestamp_bits of its counter are valid.
+static uint32_t find_queue_family(VkPhysicalDevice physical, uint32_t *timestamp_bits)
 {
     VkQueueFamilyProperties families[32];
     uint32_t count = TS_COUNT(families);
     vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
     for (uint32_t i = 0; i < count; i++) {
         if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) {
-            *timestamp_ticks = families[i].timestampValidBits > 0;
+            *timestamp_bits = families[i].timestampValidBits;
             return i;
         }
     }
     return UINT32_MAX;
+}
+
+const char *ts_gpu_check_limits(const VkPhysicalDeviceLimits *limits)
+{
+    uint32_t buffers = (uint32_t)ts_min_u64(
+        limits->maxPerStageDescriptorStorageBuffers,
+        ts_min_u64(limits->maxDescriptorSetStorageBuffers, limits->maxPerStageResources));
+    if (buffers < TS_MAX_BINDINGS) {
+        return "a shader of its reads and writes fewer than the 9 buffers that training needs";
+    }
+    if (limits->minStorageBufferOffsetAlignment > TS_VIEW_ALIGNMENT) {
+        return "its tensors would have to start at larger steps than 256 bytes";
+    }
+    return NULL;
 }
 
 static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
@@ -142,7 +164,8 @@ static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
         .subgroup_operations = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT
                                    ? subgroup.supportedOperations
                                    : 0,
-        .max_invocations = p->limits.maxComputeWorkGroupInvocations,
+        .max_invocations = (uint32_t)ts_min_u64(p->limits.maxComputeWorkGroupInvocations,
+                                                p->limits.maxComputeWorkGroupSize[0]),
         .shared_bytes = p->limits.maxComputeSharedMemorySize,
         .max_binding_bytes = p->limits.maxStorageBufferRange,
         .max_allocation_bytes = sizes.maxMemoryAllocationSize,
@@ -154,15 +177,18 @@ static void read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps)
     snprintf(caps->driver, sizeof caps->driver, "%s %s", driver.driverName, driver.driverInfo);
     ts_gpu_read_memory(physical, caps);
     ts_gpu_read_features(physical, caps);
-    float ticks = 0;
+    uint32_t bits = 0;
     if (p->apiVersion < VK_API_VERSION_1_2) {
         caps->unusable = "its driver has no Vulkan 1.2; a newer driver may";
-    } else if (find_queue_family(physical, &ticks) == UINT32_MAX) {
+    } else if (find_queue_family(physical, &bits) == UINT32_MAX) {
         caps->unusable = "it has no queue that computes";
+    } else if (ts_gpu_check_limits(&p->limits) != NULL) {
+        caps->unusable = ts_gpu_check_limits(&p->limits);
     } else if (caps->memory_bytes == 0) {
         caps->unusable = NO_MEMORY;
     }
-    caps->timestamp_ns *= ticks;
+    caps->timestamp_ns = bits > 0 ? caps->timestamp_ns : 0;
+    caps->timestamp_mask = bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;
 }
 
 static int preference(const ts_gpu_caps *caps)
@@ -282,8 +308,8 @@ out:
 
 static ts_status open_device(ts_gpu *gpu, ts_error *err)
 {
-    float ticks;
-    gpu->queue_family = find_queue_family(gpu->physical, &ticks);
+    uint32_t bits;
+    gpu->queue_family = find_queue_family(gpu->physical, &bits);
     const float priority = 1;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = gpu->queue_family,
@@ -360,6 +386,7 @@ ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err)
                                      .type = VK_PHYSICAL_DEVICE_TYPE_CPU,
                                      .subgroup_size = 8,
                                      .max_invocations = UINT32_MAX,
+                                     .max_subgroups = UINT32_MAX,
                                      .shared_bytes = UINT32_MAX,
                                      .max_groups = {UINT32_MAX, UINT32_MAX, UINT32_MAX},
                                      .max_binding_bytes = UINT64_MAX,

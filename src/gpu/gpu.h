@@ -23,7 +23,8 @@ typedef struct ts_gpu_caps {
     VkPhysicalDeviceType type;
     uint32_t subgroup_size;
     VkSubgroupFeatureFlags subgroup_operations; // in compute shaders
-    uint32_t max_invocations;                   // of one workgroup
+    uint32_t max_invocations;                   // of one workgroup, all of them along x
+    uint32_t max_subgroups;                     // of one workgroup, where their size is asked for
     uint32_t max_groups[3];                     // of one dispatch
     uint32_t shared_bytes;                      // of one workgroup
     uint64_t max_binding_bytes;                 // largest storage-buffer view
@@ -34,6 +35,7 @@ typedef struct ts_gpu_caps {
     bool unified_memory;        // device memory is the host's: map, never stage
     bool cached_memory;         // what the host writes and reads may be cached
     float timestamp_ns;         // of one tick; 0: no timestamps
+    uint64_t timestamp_mask;    // its counter starts again at 0 behind this
     // Products of matrices that a subgroup holds together, of 16-bit operands into f32 sums.
     ts_matrix_shape matrix_f16, matrix_bf16;
     uint32_t matrix_subgroup; // the subgroup size that they need

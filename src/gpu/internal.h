@@ -8,7 +8,12 @@
 #include "gpu/pace.h"
 #include "gpu/pipeline.h"
 
-enum { TS_MAX_BINDINGS = 10 };
+enum {
+    TS_MAX_BINDINGS = 9, // of one shader
+    // Views start at multiples of this even where a device asks for less, so that a plan made
+    // without a device holds for all, and 16-byte loads are aligned. No device may ask for more.
+    TS_VIEW_ALIGNMENT = 256,
+};
 
 struct ts_gpu {
     bool mirror;     // nothing below but caps is set
@@ -72,6 +77,14 @@ void ts_gpu_weigh_memory(const VkPhysicalDeviceMemoryProperties *memory,
                          const VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget,
                          uint64_t host_bytes, uint64_t host_free_bytes, ts_gpu_caps *caps);
 void ts_gpu_read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps);
+
+// Why a device with these limits cannot be used, or NULL. What else is needed every Vulkan device
+// has.
+const char *ts_gpu_check_limits(const VkPhysicalDeviceLimits *limits);
+
+// Seconds between two timestamps, whose counter may have started again at 0 in between; negative
+// where they are not known.
+double ts_gpu_ticks_s(const ts_gpu_caps *caps, uint64_t begin, uint64_t end);
 
 bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name);
 

@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Views start at multiples of this even where a device asks for less, so that a plan made
-// without a device holds for all, and 16-byte loads are aligned.
-enum { VIEW_ALIGNMENT = 256, STAGING_BYTES = 16 << 20 };
+enum { STAGING_BYTES = 16 << 20 };
 
 ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count)
 {
@@ -27,22 +25,12 @@ uint64_t ts_view_address(ts_view view)
     return view.buffer->address == 0 ? 0 : view.buffer->address + view.offset;
 }
 
-// The first memory type of `allowed` that has all of `flags`, or UINT32_MAX.
-static uint32_t find_type(const ts_gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags flags)
-{
-    for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++) {
-        if ((allowed >> i & 1u) && (gpu->memory.memoryTypes[i].propertyFlags & flags) == flags) {
-            return i;
-        }
-    }
-    return UINT32_MAX;
-}
-
-static uint32_t choose_type(const ts_gpu *gpu, uint32_t allowed, ts_gpu_place place)
+// Memory types to try, best first, no type twice: *out has room for VK_MAX_MEMORY_TYPES.
+static uint32_t list_types(const ts_gpu *gpu, uint32_t allowed, ts_gpu_place place, uint32_t *out)
 {
     const VkMemoryPropertyFlags host =
         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    const VkMemoryPropertyFlags wishes[2][3] = {
+    const VkMemoryPropertyFlags wanted[2][3] = {
         [TS_PLACE_DEVICE] = {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
                                  (gpu->caps.unified_memory ? host : 0),
                              VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0},
@@ -50,11 +38,19 @@ static uint32_t choose_type(const ts_gpu *gpu, uint32_t allowed, ts_gpu_place pl
                                (gpu->caps.cached_memory ? VK_MEMORY_PROPERTY_HOST_CACHED_BIT : 0),
                            host, host},
     };
-    uint32_t type = UINT32_MAX;
-    for (size_t i = 0; i < 3 && type == UINT32_MAX; i++) {
-        type = find_type(gpu, allowed, wishes[place][i]);
+    uint32_t count = 0, listed = 0;
+    for (size_t w = 0; w < 3; w++) {
+        for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++) {
+            VkMemoryPropertyFlags flags = gpu->memory.memoryTypes[i].propertyFlags;
+            bool fits =
+                (allowed & ~listed) >> i & 1u && (flags & wanted[place][w]) == wanted[place][w];
+            if (fits && !(flags & VK_MEMORY_PROPERTY_PROTECTED_BIT)) {
+                out[count++] = i;
+                listed |= 1u << i;
+            }
+        }
     }
-    return type;
+    return count;
 }
 
 static void close_buffer(ts_gpu *gpu, ts_gpu_buffer *buffer)
@@ -81,20 +77,79 @@ static bool is_coherent(const ts_gpu *gpu, uint32_t type)
            0;
 }
 
-static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts_gpu_buffer **out,
-                             ts_error *err)
+// Says once a process that a card's own memory was not enough.
+static void warn_of_host_memory(const ts_gpu *gpu, uint32_t type)
+{
+    static bool warned;
+    bool local = gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    if (!local && !gpu->caps.unified_memory && !warned) {
+        warned = true;
+        ts_log(TS_LOG_WARN,
+               "%s has no memory left of its own: the rest lies in the host's, which is slower; a "
+               "lower --max-memory makes the run fit",
+               gpu->caps.name);
+    }
+}
+
+// Memory for the buffer from the best type that has some: a heap may be full, or small (what the
+// firmware sets aside for an integrated GPU), where another is not. *type is the one it is of.
+static ts_status allocate(ts_gpu *gpu, ts_gpu_place place, bool any_heap, bool addressed,
+                          ts_gpu_buffer *buffer, uint32_t *type, ts_error *err)
+{
+    uint32_t types[VK_MAX_MEMORY_TYPES];
+    VkMemoryRequirements needs;
+    gpu->vk.vkGetBufferMemoryRequirements(gpu->device, buffer->handle, &needs);
+    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                             .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+    VkMemoryAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                       .pNext = addressed ? &flags : NULL,
+                                       .allocationSize = needs.size};
+    uint32_t count = list_types(gpu, needs.memoryTypeBits, place, types), full_heaps = 0;
+    ts_status status =
+        ts_error_set(err, TS_ERR_DEVICE, "the driver offers no kind of memory for buffers%s",
+                     place == TS_PLACE_HOST ? " that the host reaches" : "");
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t heap = gpu->memory.memoryTypes[types[i]].heapIndex;
+        if (full_heaps >> heap & 1u) {
+            continue;
+        }
+        allocation.memoryTypeIndex = *type = types[i];
+        status =
+            ts_gpu_check(gpu->vk.vkAllocateMemory(gpu->device, &allocation, NULL, &buffer->memory),
+                         "vkAllocateMemory", err);
+        if (status != TS_ERR_MEMORY || !any_heap) {
+            break;
+        }
+        full_heaps |= 1u << heap;
+    }
+    if (status == TS_OK && place == TS_PLACE_DEVICE) {
+        warn_of_host_memory(gpu, *type);
+    }
+    return status;
+}
+
+// Maps what the host may reach, which spares it a copy; without, it is staged.
+static ts_status map(ts_gpu *gpu, ts_gpu_place place, uint32_t type, ts_gpu_buffer *buffer,
+                     ts_error *err)
+{
+    void *mapped = NULL;
+    if (place == TS_PLACE_DEVICE && !(gpu->caps.unified_memory && is_coherent(gpu, type))) {
+        return TS_OK;
+    }
+    ts_status status =
+        ts_gpu_check(gpu->vk.vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped),
+                     "vkMapMemory", err);
+    buffer->mapped = mapped;
+    return place == TS_PLACE_DEVICE && status == TS_ERR_MEMORY ? TS_OK : status;
+}
+
+// A buffer in Vulkan's sense, with its memory.
+static ts_status open_real_buffer(ts_gpu *gpu, ts_gpu_place place, bool any_heap, uint64_t bytes,
+                                  ts_gpu_buffer *buffer, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_gpu_buffer *buffer = NULL;
     bool addressed = gpu->caps.has_addresses && place == TS_PLACE_DEVICE;
-    TS_TRY(ts_alloc(1, sizeof *buffer, &buffer, err));
-    if (gpu->mirror || gpu->rehearsing) {
-        buffer->bytes = bytes;
-        if (gpu->mirror) {
-            TS_TRY(ts_alloc(bytes, 1, &buffer->mapped, err));
-        }
-        goto out;
-    }
+    uint32_t type = 0;
     const VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
@@ -103,21 +158,7 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
                  (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0)};
     TS_TRY(ts_gpu_check(gpu->vk.vkCreateBuffer(gpu->device, &info, NULL, &buffer->handle),
                         "vkCreateBuffer", err));
-    VkMemoryRequirements needs;
-    gpu->vk.vkGetBufferMemoryRequirements(gpu->device, buffer->handle, &needs);
-    uint32_t type = choose_type(gpu, needs.memoryTypeBits, place);
-    if (type == UINT32_MAX) {
-        TS_FAIL(TS_ERR_DEVICE, "the driver offers no kind of memory for buffers%s",
-                place == TS_PLACE_HOST ? " that the host reaches" : "");
-    }
-    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
-                                             .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
-    const VkMemoryAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                             .pNext = addressed ? &flags : NULL,
-                                             .allocationSize = needs.size,
-                                             .memoryTypeIndex = type};
-    TS_TRY(ts_gpu_check(gpu->vk.vkAllocateMemory(gpu->device, &allocation, NULL, &buffer->memory),
-                        "vkAllocateMemory", err));
+    TS_TRY(allocate(gpu, place, any_heap, addressed, buffer, &type, err));
     buffer->bytes = bytes;
     gpu->allocated_bytes += bytes;
     TS_TRY(ts_gpu_check(gpu->vk.vkBindBufferMemory(gpu->device, buffer->handle, buffer->memory, 0),
@@ -127,15 +168,25 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, uint64_t bytes, ts
                                               .buffer = buffer->handle};
         buffer->address = gpu->vk.vkGetBufferDeviceAddress(gpu->device, &of);
     }
-    if (place == TS_PLACE_HOST || (gpu->caps.unified_memory && is_coherent(gpu, type))) {
-        void *mapped = NULL;
-        status = ts_gpu_check(
-            gpu->vk.vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped),
-            "vkMapMemory", err);
-        buffer->mapped = mapped;
-        if (place == TS_PLACE_DEVICE && status == TS_ERR_MEMORY) {
-            status = TS_OK; // it is staged instead
+    TS_TRY(map(gpu, place, type, buffer, err));
+out:
+    return status;
+}
+
+// any_heap: the best memory may be full, others do as well.
+static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, bool any_heap, uint64_t bytes,
+                             ts_gpu_buffer **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu_buffer *buffer = NULL;
+    TS_TRY(ts_alloc(1, sizeof *buffer, &buffer, err));
+    if (gpu->mirror || gpu->rehearsing) {
+        buffer->bytes = bytes;
+        if (gpu->mirror) {
+            TS_TRY(ts_alloc(bytes, 1, &buffer->mapped, err));
         }
+    } else {
+        TS_TRY(open_real_buffer(gpu, place, any_heap, bytes, buffer, err));
     }
 out:
     if (status != TS_OK) {
@@ -152,7 +203,7 @@ out:
     return status;
 }
 
-// The first block with so much left: what a large tensor left over serves small ones.
+// The first block that has so many bytes left: small tensors fill what large ones left of theirs.
 static ts_gpu_buffer *block_with(const ts_gpu_arena *arena, uint64_t bytes)
 {
     for (size_t i = 0; i < arena->block_count; i++) {
@@ -163,15 +214,19 @@ static ts_gpu_buffer *block_with(const ts_gpu_arena *arena, uint64_t bytes)
     return NULL;
 }
 
-// A block for at least `bytes`; where there is no memory for a whole one, for half, and so on.
+// A block for at least `bytes`. Where the best memory has no room for a whole one, for half, and so
+// on; where it has none for `bytes` either, the same in all other memory.
 static ts_status open_block(ts_gpu_arena *arena, uint64_t bytes, ts_gpu_buffer **out, ts_error *err)
 {
-    uint64_t size = ts_max_u64(bytes, arena->block_bytes);
-    ts_status status = open_buffer(arena->gpu, arena->place, size, out, err);
-    while (status == TS_ERR_MEMORY && size > bytes) {
-        size = ts_max_u64(bytes, ts_align_up(size / 2, VIEW_ALIGNMENT));
-        ts_log(TS_LOG_DEBUG, "%s; trying %.1f MiB", err->message, (double)size / (1 << 20));
-        status = open_buffer(arena->gpu, arena->place, size, out, err);
+    ts_status status = TS_ERR_MEMORY;
+    for (int pass = 0; pass < 2 && status == TS_ERR_MEMORY; pass++) {
+        uint64_t size = ts_max_u64(bytes, arena->block_bytes);
+        status = open_buffer(arena->gpu, arena->place, pass > 0, size, out, err);
+        while (status == TS_ERR_MEMORY && size > bytes) {
+            size = ts_max_u64(bytes, ts_align_up(size / 2, TS_VIEW_ALIGNMENT));
+            ts_log(TS_LOG_DEBUG, "%s; trying %.1f MiB", err->message, (double)size / (1 << 20));
+            status = open_buffer(arena->gpu, arena->place, pass > 0, size, out, err);
+        }
     }
     return status;
 }
@@ -184,11 +239,11 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
         dtype = TS_F64;
     }
     uint64_t size = ts_dtype_bytes(dtype);
-    if (count == 0 || count > (UINT64_MAX - VIEW_ALIGNMENT) / size) {
+    if (count == 0 || count > (UINT64_MAX - TS_VIEW_ALIGNMENT) / size) {
         TS_FAIL(TS_ERR_MEMORY, "a tensor of %llu elements cannot be held",
                 (unsigned long long)count);
     }
-    uint64_t bytes = ts_align_up(count * size, VIEW_ALIGNMENT);
+    uint64_t bytes = ts_align_up(count * size, TS_VIEW_ALIGNMENT);
     *out = (ts_view){.bytes = count * size, .dtype = dtype};
     if (arena->gpu != NULL) {
         ts_gpu_buffer *block = block_with(arena, bytes);
@@ -239,6 +294,12 @@ static ts_status copy_now(ts_gpu *gpu, VkBuffer from, uint64_t from_offset, VkBu
     TS_TRY(
         ts_gpu_check(gpu->vk.vkBeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer", err));
     gpu->vk.vkCmdCopyBuffer(commands, from, to, 1, &region);
+    // The host reads what was copied only behind this, even where it has waited for the copy.
+    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                     .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+                                     .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+    gpu->vk.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                 VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
     TS_TRY(ts_gpu_check(gpu->vk.vkEndCommandBuffer(commands), "vkEndCommandBuffer", err));
     const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                                  .commandBufferCount = 1,
@@ -257,7 +318,7 @@ static ts_status transfer(ts_gpu *gpu, ts_view view, void *bytes, uint64_t len, 
 {
     ts_status status = TS_OK;
     ts_gpu_buffer *staging = NULL;
-    TS_TRY(open_buffer(gpu, TS_PLACE_HOST, ts_min_u64(len, STAGING_BYTES), &staging, err));
+    TS_TRY(open_buffer(gpu, TS_PLACE_HOST, true, ts_min_u64(len, STAGING_BYTES), &staging, err));
     for (uint64_t at = 0; at < len; at += staging->bytes) {
         uint64_t piece = ts_min_u64(len - at, staging->bytes);
         unsigned char *host = (unsigned char *)bytes + at;

@@ -17,6 +17,7 @@ enum {
     TS_VK_TYPE_LAYER_SETTINGS = 1000496000,
     TS_VK_TYPE_MATRIX_FEATURES = 1000506000,
     TS_VK_TYPE_MATRIX_PROPERTIES = 1000506001,
+    TS_VK_TYPE_MATRIX_DEVICE_PROPERTIES = 1000506002,
 };
 
 // VkComponentTypeKHR and VkScopeKHR, the values that are used
@@ -34,6 +35,13 @@ typedef struct ts_vk_matrix_features {
     VkBool32 cooperativeMatrix;
     VkBool32 cooperativeMatrixRobustBufferAccess;
 } ts_vk_matrix_features;
+
+// VkPhysicalDeviceCooperativeMatrixPropertiesKHR
+typedef struct ts_vk_matrix_device_properties {
+    VkStructureType sType;
+    void *pNext;
+    VkShaderStageFlags cooperativeMatrixSupportedStages;
+} ts_vk_matrix_device_properties;
 
 // VkCooperativeMatrixPropertiesKHR; the enums, all of them 32 bits wide, as numbers
 typedef struct ts_vk_matrix_properties {

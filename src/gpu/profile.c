@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "gpu/internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,7 +102,7 @@ ts_status ts_profile_collect(ts_profile *profile, uint64_t recorded, ts_error *e
                             "vkGetQueryPoolResults", err));
         ts_profile_row *row = row_of(profile, profile->labels[i]);
         row->dispatches++;
-        row->seconds += 1e-9 * (double)gpu->caps.timestamp_ns * (double)(ticks[1] - ticks[0]);
+        row->seconds += fmax(ts_gpu_ticks_s(&gpu->caps, ticks[0], ticks[1]), 0);
     }
     qsort(profile->rows, profile->row_count, sizeof *profile->rows, slowest_first);
 out:

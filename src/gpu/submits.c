@@ -96,10 +96,8 @@ static double measure(ts_submits *submits, const ts_submit *submit, bool waited)
             seconds = now_s - (alone ? submit->sent_s : submits->seen_s);
         }
     } else if (gpu->vk.vkGetQueryPoolResults(gpu->device, submit->clock, 0, 2, sizeof ticks, ticks,
-                                             sizeof *ticks,
-                                             VK_QUERY_RESULT_64_BIT) == VK_SUCCESS &&
-               ticks[1] >= ticks[0]) { // the counter may have wrapped
-        seconds = 1e-9 * (double)gpu->caps.timestamp_ns * (double)(ticks[1] - ticks[0]);
+                                             sizeof *ticks, VK_QUERY_RESULT_64_BIT) == VK_SUCCESS) {
+        seconds = ts_gpu_ticks_s(&gpu->caps, ticks[0], ticks[1]);
     }
     submits->seen_s = now_s;
     submits->seen_at_once = waited;

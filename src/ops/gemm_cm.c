@@ -67,9 +67,10 @@ static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
     uint64_t large = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128);
     uint32_t side, subgroups;
     bool fits = shared_bytes(args, 128, 8) <= caps->shared_bytes &&
-                8 * caps->matrix_subgroup <= caps->max_invocations;
+                8 * caps->matrix_subgroup <= caps->max_invocations && 8 <= caps->max_subgroups;
     bool small =
-        4 * caps->matrix_subgroup > caps->max_invocations; // subgroups of 64, groups of 128
+        4 * caps->matrix_subgroup > caps->max_invocations || // subgroups of 64, groups of 128
+        4 > caps->max_subgroups;
     if (ts_gpu_is_cpu(caps) || small) {
         side = 32, subgroups = 1; // a driver compiles the unrolled loop
         args->rows = 1;

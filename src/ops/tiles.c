@@ -138,7 +138,8 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
     uint64_t a = ts_max_u64(tile->m * (step + 8), step * (tile->m + 8));
     uint64_t b = ts_max_u64(tile->n * (step + 8), step * (tile->n + 8));
     uint64_t shared = 2 * (a + b) + 4 * subgroups * args->matrix_m * args->matrix_n + 8;
-    return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes;
+    return tile->local_size <= caps->max_invocations && subgroups <= caps->max_subgroups &&
+           shared <= caps->shared_bytes;
 }
 
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,

@@ -106,3 +106,26 @@ Test(choice, a_device_without_memory_is_not_asked_for_any)
     cr_assert_eq(caps.memory_bytes, 0);
     cr_assert_eq(caps.memory_free_bytes, 0);
 }
+
+Test(choice, a_device_below_what_is_needed_is_refused_by_what_it_lacks)
+{
+    VkPhysicalDeviceLimits limits = {.maxPerStageDescriptorStorageBuffers = 9,
+                                     .maxDescriptorSetStorageBuffers = 24,
+                                     .maxPerStageResources = 128,
+                                     .minStorageBufferOffsetAlignment = 256};
+    cr_assert_null(ts_gpu_check_limits(&limits));
+    limits.maxPerStageDescriptorStorageBuffers = 4; // the least that Vulkan allows
+    cr_assert_not_null(strstr(ts_gpu_check_limits(&limits), "buffers"));
+    limits.maxPerStageDescriptorStorageBuffers = 9;
+    limits.minStorageBufferOffsetAlignment = 512;
+    cr_assert_not_null(strstr(ts_gpu_check_limits(&limits), "256 bytes"));
+}
+
+Test(choice, a_clock_that_starts_again_still_tells_time)
+{
+    ts_gpu_caps caps = {.timestamp_ns = 2, .timestamp_mask = (UINT64_C(1) << 36) - 1};
+    cr_assert_float_eq(ts_gpu_ticks_s(&caps, 1000, 501000), 1e-3, 1e-12);
+    cr_assert_float_eq(ts_gpu_ticks_s(&caps, caps.timestamp_mask - 999, 499000), 1e-3, 1e-12);
+    caps.timestamp_mask = UINT64_MAX;
+    cr_assert_lt(ts_gpu_ticks_s(&caps, 2, 1), 0, "64 bits never start again");
+}

@@ -146,3 +146,62 @@ Test(transfer, mirror_widens)
     ts_gpu_arena_close(&arena);
     ts_gpu_close(gpu);
 }
+
+// A card with two heaps, of which the first, its own, is soon full. Both are llvmpipe's.
+static struct {
+    struct VolkDeviceTable real;
+    uint64_t left; // bytes of the card's own heap
+    uint32_t in_own, in_other;
+} card;
+
+static VkResult VKAPI_CALL allocate_on_card(VkDevice device, const VkMemoryAllocateInfo *info,
+                                            const VkAllocationCallbacks *allocator,
+                                            VkDeviceMemory *out)
+{
+    VkMemoryAllocateInfo passed = *info;
+    passed.memoryTypeIndex = 0;
+    if (info->memoryTypeIndex == 0) {
+        if (info->allocationSize > card.left) {
+            return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        }
+        card.left -= info->allocationSize;
+        card.in_own++;
+    } else {
+        card.in_other++;
+    }
+    return card.real.vkAllocateMemory(device, &passed, allocator, out);
+}
+
+static void VKAPI_CALL need_any_type(VkDevice device, VkBuffer buffer, VkMemoryRequirements *out)
+{
+    card.real.vkGetBufferMemoryRequirements(device, buffer, out);
+    out->memoryTypeBits = 3;
+}
+
+Test(arena, goes_on_in_another_heap_where_one_is_full)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_gpu_arena arena = {.gpu = gpu, .block_bytes = 1 << 20};
+    ts_view views[4];
+    const VkMemoryPropertyFlags all = gpu->memory.memoryTypes[0].propertyFlags;
+    gpu->memory = (VkPhysicalDeviceMemoryProperties){
+        .memoryTypeCount = 2,
+        .memoryTypes = {{.propertyFlags = all, .heapIndex = 0},
+                        {.propertyFlags =
+                             all & ~(VkMemoryPropertyFlags)VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+                         .heapIndex = 1}},
+        .memoryHeapCount = 2,
+        .memoryHeaps = {{.size = 3 << 19}, {.size = 1 << 30}}};
+    card.real = gpu->vk;
+    card.left = 3 << 19; // a block and a half
+    gpu->vk.vkAllocateMemory = allocate_on_card;
+    gpu->vk.vkGetBufferMemoryRequirements = need_any_type;
+    for (size_t i = 0; i < TS_COUNT(views); i++) { // one fills a block, or half of it
+        MUST(ts_gpu_alloc(&arena, TS_U32, i < 1 ? 1 << 18 : 1 << 17, &views[i], err));
+    }
+    cr_assert_eq(card.in_own, 2, "a whole block, then half of one: %u", card.in_own);
+    cr_assert_eq(card.in_other, 1, "and the next whole one elsewhere: %u", card.in_other);
+    gpu->vk = card.real;
+    ts_gpu_arena_close(&arena);
+    test_gpu_close(gpu);
+}

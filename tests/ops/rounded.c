@@ -245,11 +245,13 @@ Test(rounded, tiles_fit_the_device)
     static const ts_matrix_shape shapes[] = {{16, 8, 8}, {16, 16, 16}, {8, 8, 8}, {16, 16, 8}};
     static const uint32_t shared[] = {16 << 10, 48 << 10, 64 << 10}, subgroups[] = {8, 32, 64};
     static const uint32_t invocations[] = {128, 256, 1024}, sizes[] = {16, 70, 512, 5632};
+    static const uint32_t most_subgroups[] = {4, 32};
     for (uint32_t i = 0; i < 4 * 3 * 3 * 3 * 4 * 3; i++) {
         const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
                                   .matrix_f16 = shapes[i % 4],
                                   .shared_bytes = shared[i / 4 % 3],
                                   .matrix_subgroup = subgroups[i / 12 % 3],
+                                  .max_subgroups = most_subgroups[i % 2],
                                   .max_invocations = invocations[i / 36 % 3]};
         ts_layout layout = (ts_layout)(i / 432 % 3);
         uint32_t m = sizes[i / 108 % 4];
@@ -257,6 +259,7 @@ Test(rounded, tiles_fit_the_device)
         ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args);
         uint32_t columns = args.local_size / args.subgroup_size / args.rows;
         cr_assert_leq(args.local_size, caps.max_invocations);
+        cr_assert_leq(args.local_size, caps.max_subgroups * caps.matrix_subgroup);
         cr_assert_leq(tile_bytes(layout, &args), caps.shared_bytes);
         cr_assert_eq(args.tile_m / args.rows % args.matrix_m, 0);
         cr_assert_eq(args.tile_n / columns % args.matrix_n, 0);

@@ -1,5 +1,4 @@
-#include "base/file.h"
-
+#include "base/file_parts.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -11,22 +10,80 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { WALK_OPEN_FOLDERS = 16, TEMPORARY_NAMES = 1000 };
+enum { WALK_OPEN_FOLDERS = 16 };
+enum { SHOWN_END = 160 }; // bytes of a long path that are shown of each of its ends
 
-static ts_status io_error(const char *path, const char *doing, ts_error *err)
+ts_status ts_file_error(const char *path, const char *doing, int reason, ts_error *err)
 {
-    return ts_error_set(err, TS_ERR_IO, "%s: cannot %s: %s", path, doing, strerror(errno));
+    char shown[2 * SHOWN_END + sizeof "..."], target[SHOWN_END];
+    size_t len = strlen(path);
+    ssize_t target_len = -1;
+    snprintf(shown, sizeof shown, "%s", path);
+    if (len >= sizeof shown) {
+        snprintf(shown, sizeof shown, "%.*s...%s", SHOWN_END, path, path + len - SHOWN_END);
+    } else if (len == 0) {
+        return ts_error_set(err, TS_ERR_IO, "cannot %s a file of no name: the path is empty",
+                            doing);
+    } else if (reason == ENOENT) {
+        target_len = readlink(path, target, sizeof target - 1);
+    }
+    if (target_len > 0) {
+        target[target_len] = '\0';
+        return ts_error_set(err, TS_ERR_IO, "%s: cannot %s: it is a link to %s, which is not there",
+                            shown, doing, target);
+    }
+    return ts_error_set(err, TS_ERR_IO, "%s: cannot %s: %s", shown, doing, strerror(reason));
 }
 
-static int open_retrying(const char *path, int flags)
+int ts_file_open(const char *path, int flags)
 {
     int fd;
     do {
-        fd = open(path, flags | O_CLOEXEC, 0666);
+        fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
     } while (fd < 0 && errno == EINTR);
     return fd;
+}
+
+const char *ts_file_kind(unsigned mode)
+{
+    return S_ISREG(mode)    ? "a file"
+           : S_ISDIR(mode)  ? "a folder"
+           : S_ISFIFO(mode) ? "a pipe"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISBLK(mode)  ? "a disk"
+                            : "a device";
+}
+
+// What is no regular file is refused before it is opened: that could wait for ever (a pipe that
+// nobody writes to) or do something (devices). /dev/null is a file without content.
+static ts_status open_to_read(const char *path, int *fd, struct stat *info, ts_error *err)
+{
+    *fd = -1;
+    if (stat(path, info) != 0) {
+        return ts_file_error(path, "open", errno, err);
+    }
+    bool null = S_ISCHR(info->st_mode) && info->st_rdev == makedev(1, 3);
+    if (S_ISREG(info->st_mode) || null) {
+        *fd = ts_file_open(path, O_RDONLY | O_NONBLOCK);
+        if (*fd < 0 || fstat(*fd, info) != 0) {
+            int reason = errno;
+            if (*fd >= 0) {
+                close(*fd);
+            }
+            return ts_file_error(path, "open", reason, err);
+        }
+    }
+    if (*fd < 0 || !(S_ISREG(info->st_mode) || null)) {
+        if (*fd >= 0) {
+            close(*fd);
+        }
+        return ts_error_set(err, TS_ERR_IO, "%s: %s, but a file is needed", path,
+                            ts_file_kind(info->st_mode));
+    }
+    return TS_OK;
 }
 
 static ts_status too_big(const char *path, uint64_t max_bytes, ts_error *err)
@@ -35,7 +92,7 @@ static ts_status too_big(const char *path, uint64_t max_bytes, ts_error *err)
                         (unsigned long long)max_bytes);
 }
 
-// Reads to the end whatever size the system claims: pipes and /proc claim 0.
+// Reads to the end whatever size the system claims: files of /proc claim 0.
 static ts_status read_all(int fd, const char *path, uint64_t max_bytes, ts_text *out, ts_error *err)
 {
     char buffer[1 << 16];
@@ -47,7 +104,7 @@ static ts_status read_all(int fd, const char *path, uint64_t max_bytes, ts_text 
             continue;
         }
         if (got < 0) {
-            return io_error(path, "read", err);
+            return ts_file_error(path, "read", errno, err);
         }
         if (got == 0) {
             break;
@@ -63,22 +120,15 @@ static ts_status read_all(int fd, const char *path, uint64_t max_bytes, ts_text 
 
 ts_status ts_file_read(const char *path, uint64_t max_bytes, ts_text *out, ts_error *err)
 {
-    ts_status status = TS_OK;
     struct stat info;
-    int fd = open_retrying(path, O_RDONLY);
-    if (fd < 0) {
-        return io_error(path, "open", err);
+    int fd;
+    ts_status status = open_to_read(path, &fd, &info, err);
+    if (status != TS_OK) {
+        return status;
     }
-    if (fstat(fd, &info) != 0) {
-        status = io_error(path, "read its size", err);
-        goto out;
-    }
-    if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > max_bytes) {
-        status = too_big(path, max_bytes, err);
-        goto out;
-    }
-    TS_TRY(read_all(fd, path, max_bytes, out, err));
-out:
+    status = S_ISREG(info.st_mode) && (uint64_t)info.st_size > max_bytes
+                 ? too_big(path, max_bytes, err)
+                 : read_all(fd, path, max_bytes, out, err);
     close(fd);
     return status;
 }
@@ -137,7 +187,7 @@ ts_status ts_map_check(const ts_map *map, ts_error *err)
         return TS_OK; // an empty file
     }
     if (fstat(file->fd, &info) != 0) {
-        return io_error(file->path, "read its size", err);
+        return ts_file_error(file->path, "read its size", errno, err);
     }
     if ((uint64_t)info.st_size != file->len) {
         return ts_error_set(err, TS_ERR_IO,
@@ -172,21 +222,14 @@ ts_status ts_map_open(const char *path, ts_map *out, ts_error *err)
     ts_status status = TS_OK;
     struct stat info;
     *out = (ts_map){0};
-    int fd = open_retrying(path, O_RDONLY);
-    if (fd < 0) {
-        return io_error(path, "open", err);
-    }
-    if (fstat(fd, &info) != 0) {
-        status = io_error(path, "read its size", err);
-        goto out;
-    }
-    if (!S_ISREG(info.st_mode)) {
-        TS_FAIL(TS_ERR_IO, "%s: not a regular file", path);
+    int fd;
+    if ((status = open_to_read(path, &fd, &info, err)) != TS_OK) {
+        return status;
     }
     if (info.st_size > 0) { // mmap refuses a length of 0; an empty map stays zeroed
         void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (bytes == MAP_FAILED) {
-            status = io_error(path, "map", err);
+            status = ts_file_error(path, "map", errno, err);
             goto out;
         }
         *out = (ts_map){.bytes = bytes, .len = (uint64_t)info.st_size};
@@ -222,101 +265,19 @@ void ts_map_release(const ts_map *map, const void *bytes, uint64_t len)
     }
 }
 
-static ts_status sync_folder(const char *path, ts_error *err)
-{
-    int fd = open_retrying(path, O_RDONLY | O_DIRECTORY);
-    if (fd < 0) {
-        return io_error(path, "open", err);
-    }
-    // Some file systems cannot sync a folder and say EINVAL; there is nothing more to do there.
-    ts_status status = fsync(fd) != 0 && errno != EINVAL ? io_error(path, "sync", err) : TS_OK;
-    close(fd);
-    return status;
-}
-
-static ts_status sync_parent(const char *path, ts_error *err)
-{
-    ts_text parent = {0};
-    size_t len = (size_t)(ts_path_name(path) - path);
-    ts_status status =
-        len == 0 ? ts_text_append(&parent, ".", 1, err) : ts_text_append(&parent, path, len, err);
-    if (status == TS_OK) {
-        status = sync_folder(parent.bytes, err);
-    }
-    ts_text_free(&parent);
-    return status;
-}
-
-// Writes, syncs and closes `fd` in every case.
-static ts_status fill(int fd, const char *path, const void *bytes, uint64_t len, ts_error *err)
-{
-    ts_status status = TS_OK;
-    for (uint64_t done = 0; done < len && status == TS_OK;) {
-        size_t chunk = (size_t)ts_min_u64(len - done, 1u << 30);
-        ssize_t wrote = write(fd, (const char *)bytes + done, chunk);
-        if (wrote >= 0) {
-            done += (uint64_t)wrote;
-        } else if (errno != EINTR) {
-            status = io_error(path, "write", err);
-        }
-    }
-    if (status == TS_OK && fsync(fd) != 0) {
-        status = io_error(path, "sync", err);
-    }
-    if (close(fd) != 0 && status == TS_OK) {
-        status = io_error(path, "close", err);
-    }
-    return status;
-}
-
-// A new file beside `path`, with the permissions the user's umask asks for (mkstemp would give
-// 0600).
-static ts_status open_temporary(const char *path, ts_text *name, int *fd, ts_error *err)
-{
-    for (unsigned i = 0; i < TEMPORARY_NAMES; i++) {
-        ts_text_clear(name);
-        ts_status status = ts_text_format(name, err, "%s.tmp-%ld-%u", path, (long)getpid(), i);
-        if (status != TS_OK) {
-            return status;
-        }
-        *fd = open_retrying(name->bytes, O_WRONLY | O_CREAT | O_EXCL);
-        if (*fd >= 0 || errno != EEXIST) {
-            break;
-        }
-    }
-    return *fd >= 0 ? TS_OK : io_error(path, "write", err);
-}
-
-ts_status ts_file_write(const char *path, const void *bytes, uint64_t len, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text temporary = {0};
-    int fd = -1;
-    TS_TRY(open_temporary(path, &temporary, &fd, err));
-    status = fill(fd, path, bytes, len, err);
-    if (status == TS_OK && rename(temporary.bytes, path) != 0) {
-        status = io_error(path, "replace", err);
-    }
-    if (status != TS_OK) {
-        unlink(temporary.bytes);
-        goto out;
-    }
-    TS_TRY(sync_parent(path, err));
-out:
-    ts_text_free(&temporary);
-    return status;
-}
-
-ts_status ts_file_write_plain(const char *path, const void *bytes, uint64_t len, ts_error *err)
-{
-    int fd = open_retrying(path, O_WRONLY | O_CREAT | O_TRUNC);
-    return fd < 0 ? io_error(path, "write", err) : fill(fd, path, bytes, len, err);
-}
-
 bool ts_file_exists(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0;
+}
+
+ts_status ts_file_find(const char *path, bool *found, ts_error *err)
+{
+    struct stat info;
+    *found = stat(path, &info) == 0;
+    int reason = *found ? 0 : errno;
+    bool gone = reason == ENOTDIR || (reason == ENOENT && lstat(path, &info) != 0);
+    return *found || gone ? TS_OK : ts_file_error(path, "open", reason, err);
 }
 
 bool ts_folder_exists(const char *path)
@@ -325,22 +286,39 @@ bool ts_folder_exists(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+// Makes one folder whose parent is there.
+static ts_status make_one(const char *path, ts_error *err)
+{
+    if (mkdir(path, 0777) == 0) {
+        return TS_OK;
+    }
+    int reason = errno; // asking what is there changes it
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        return ts_file_error(path, "create the folder", reason == EEXIST ? errno : reason, err);
+    }
+    return S_ISDIR(info.st_mode) ? TS_OK
+                                 : ts_error_set(err, TS_ERR_IO,
+                                                "%s: cannot create the folder: %s of that name is "
+                                                "there",
+                                                path, ts_file_kind(info.st_mode));
+}
+
 ts_status ts_folder_make(const char *path, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text partial = {0};
+    if (path[0] == '\0') {
+        return ts_file_error(path, "create", 0, err);
+    }
     TS_TRY(ts_text_append(&partial, path, strlen(path), err));
     for (size_t i = 1; i <= partial.len; i++) {
-        if (partial.bytes[i] != '/' && partial.bytes[i] != '\0') {
-            continue;
-        }
         char kept = partial.bytes[i];
-        partial.bytes[i] = '\0';
-        if (mkdir(partial.bytes, 0777) != 0 && !ts_folder_exists(partial.bytes)) {
-            status = io_error(partial.bytes, "create the folder", err);
-            goto out;
+        if (kept == '/' || kept == '\0') {
+            partial.bytes[i] = '\0';
+            TS_TRY(make_one(partial.bytes, err));
+            partial.bytes[i] = kept;
         }
-        partial.bytes[i] = kept;
     }
 out:
     ts_text_free(&partial);
@@ -361,60 +339,9 @@ ts_status ts_folder_remove(const char *path, ts_error *err)
     }
     // FTW_PHYS: a link inside is removed, what it points to stays.
     if (nftw(path, remove_entry, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0) {
-        return io_error(path, "remove", err);
+        return ts_file_error(path, "remove", errno, err);
     }
     return TS_OK;
-}
-
-static int sync_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-    (void)info, (void)place;
-    return kind == FTW_DP && sync_folder(path, NULL) != TS_OK ? -1 : 0;
-}
-
-// Swaps the two folders in one step where the file system can; otherwise moves `final` aside.
-static ts_status replace_folder(const char *temporary, const char *final, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text aside = {0};
-    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, final, RENAME_EXCHANGE) == 0) {
-        TS_TRY(sync_parent(final, err));
-        TS_TRY(ts_folder_remove(temporary, err));
-        goto out;
-    }
-    TS_TRY(ts_text_format(&aside, err, "%s.old-%ld", final, (long)getpid()));
-    TS_TRY(ts_folder_remove(aside.bytes, err));
-    if (rename(final, aside.bytes) != 0) {
-        status = io_error(final, "move aside", err);
-        goto out;
-    }
-    if (rename(temporary, final) != 0) {
-        status = io_error(final, "replace", err);
-        (void)!rename(aside.bytes, final);
-        goto out;
-    }
-    TS_TRY(sync_parent(final, err));
-    TS_TRY(ts_folder_remove(aside.bytes, err));
-out:
-    ts_text_free(&aside);
-    return status;
-}
-
-ts_status ts_folder_commit(const char *temporary, const char *final, ts_error *err)
-{
-    ts_status status = TS_OK;
-    if (nftw(temporary, sync_entry, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0) {
-        return io_error(temporary, "sync", err);
-    }
-    if (ts_file_exists(final)) {
-        return replace_folder(temporary, final, err);
-    }
-    if (rename(temporary, final) != 0) {
-        return io_error(final, "create", err);
-    }
-    TS_TRY(sync_parent(final, err));
-out:
-    return status;
 }
 
 ts_status ts_path_join(const char *folder, const char *name, ts_text *out, ts_error *err)

@@ -1,4 +1,6 @@
-// Files: read whole or mapped, written whole or not at all.
+// Files: read whole or mapped, written whole or not at all. What is no regular file (a pipe, a
+// device, a socket, a folder) is refused by name where one is to be read, before it is opened: that
+// could wait for ever. /dev/null reads as an empty file.
 #ifndef TS_BASE_FILE_H
 #define TS_BASE_FILE_H
 
@@ -27,14 +29,26 @@ const char *ts_map_path_of(const void *address);
 void ts_map_release(const ts_map *map, const void *bytes, uint64_t len);
 
 // Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder:
-// at every moment the path holds either the old content or all of the new.
+// at every moment the path holds either the old content or all of the new. An existing file's
+// permissions and, where the system allows it, its owner are kept. A link is followed: its target
+// is what is written, also where that is not there yet. A pipe that somebody reads, a device such
+// as /dev/null, and an open descriptor (/dev/stdout, /dev/fd/N) are written to as they are;
+// folders, disks and sockets are refused. Temporary files that killed processes left are removed.
 ts_status ts_file_write(const char *path, const void *bytes, uint64_t len, ts_error *err);
 
 // Writes and syncs a file in place. For files inside a folder that is itself still temporary
 // (see ts_folder_commit), where a half-written file can never be seen under its final name.
 ts_status ts_file_write_plain(const char *path, const void *bytes, uint64_t len, ts_error *err);
 
-bool ts_file_exists(const char *path); // file or folder
+// Whether ts_file_write could write `path` as things are now: TS_ERR_IO with the reason where its
+// folder is not there or not writable, or something is there that it refuses. For whoever works
+// long before the result is written.
+ts_status ts_file_check_writable(const char *path, ts_error *err);
+
+bool ts_file_exists(const char *path); // file or folder; false too where the system does not tell
+// The same for a file that may be left out: only what is truly not there counts as absent. A link
+// to what is not there, a folder that may not be searched and the like are TS_ERR_IO.
+ts_status ts_file_find(const char *path, bool *found, ts_error *err);
 bool ts_folder_exists(const char *path);
 ts_status ts_folder_make(const char *path, ts_error *err);   // with its parents; existing is fine
 ts_status ts_folder_remove(const char *path, ts_error *err); // with all it holds; absent is fine

@@ -82,13 +82,15 @@ static const ts_flag flags[] = {
     {"new-tokens", NULL, TS_FLAG_UINT, &asked.new_tokens, "N", "to decode [16]", 1, 1 << 20},
     {"rounds", NULL, TS_FLAG_UINT, &asked.rounds, "N", "of each timing, the best counts [3]", 1,
      100},
-    {"profile", NULL, TS_FLAG_SWITCH, &asked.profiling, NULL, "time the passes by shader"},
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profiling, NULL, "time the passes by shader",
+     .passing = true},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
+     .choice = ts_choice_precision},
     {"json", NULL, TS_FLAG_SWITCH, &asked.json, NULL, "for programs instead of people"},
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
     TS_CLI_MASK_FLAG(&asked.device.masks),
     TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    TS_CLI_VERBOSE_FLAG,
 };
 
 static int run(int argc, char **argv)

@@ -20,6 +20,9 @@ typedef enum ts_flag_kind {
     TS_FLAG_PARSED, // --name VALUE, any number of times: what `parse` makes of each
 } ts_flag_kind;
 
+// The names that a value is one of, by index; NULL behind the last (cli/choices.c).
+typedef const char *(*ts_flag_choice)(size_t index);
+
 typedef struct ts_flag {
     const char *name, *alias; // without the dashes; alias may be NULL
     ts_flag_kind kind;
@@ -30,6 +33,9 @@ typedef struct ts_flag {
     bool required;
     const char *otherwise;                                            // TS_FLAG_OPTION
     ts_status (*parse)(const char *text, void *value, ts_error *err); // TS_FLAG_PARSED
+    // NULL: the value is free. TS_FLAG_PARSED: it is a uint32_t, whose bit i is choice(i).
+    ts_flag_choice choice;
+    bool passing; // of this call alone: a file that repeats the run does not hold it
 } ts_flag;
 
 typedef struct ts_command {
@@ -38,6 +44,7 @@ typedef struct ts_command {
     const char *needs_less; // how it gets along with less memory; NULL: it hardly needs any
     const ts_flag *flags;
     int flag_count;
+    ts_flag_choice choice;  // of the argument
     const char *argument;   // what the help calls an argument that is no flag: "CASE"
     const char **arguments; // [most_arguments] where they go, NULL where there are fewer
     int most_arguments;
@@ -48,6 +55,34 @@ typedef struct ts_command {
 // names what is wrong and the nearest flag there is.
 ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err);
 void ts_flags_print_help(const ts_command *command);
+// The flag of that name or alias, or NULL; and the name nearest to it, or NULL.
+const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len);
+const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len);
+// Sets a flag that takes a value.
+ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err);
+
+// --config FILE of a command: an object whose keys are its flags. Marks in in_file[flag_count]
+// which ones it held; errors name file and key.
+ts_status ts_config_read(const ts_command *command, const char *path, const bool *on_command_line,
+                         bool *in_file, ts_error *err);
+// The values that the command's flags have, as such a file.
+ts_status ts_config_print(const ts_command *command, ts_text *out, ts_error *err);
+extern const char *ts_cli_config;
+#define TS_CLI_CONFIG_FLAG                                                                         \
+    {                                                                                              \
+        "config", NULL, TS_FLAG_TEXT, &ts_cli_config, "FILE",                                      \
+            "flags as JSON, {\"lr\": 1e-4}; those given here win", .passing = true                 \
+    }
+#define TS_CLI_VERBOSE_FLAG                                                                        \
+    {                                                                                              \
+        "verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more", .passing = true        \
+    }
+
+// Names for a flag's `choice`.
+const char *ts_choice_precision(size_t index);
+const char *ts_choice_schedule(size_t index);
+const char *ts_choice_module(size_t index);
+const char *ts_choice_mask(size_t index);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
 // Prints sentences: on a terminal they break between words, and a bar that stands there is taken
@@ -95,7 +130,7 @@ void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
     {                                                                                              \
         "mask-capability", "mask-capabilities", TS_FLAG_PARSED, (masks), "NAME[,NAME]",            \
             "hide an optional feature of the device;\n`tinysft-vk devices` lists them", 0, 0,      \
-            false, NULL, ts_gpu_masks_parse                                                        \
+            false, NULL, ts_gpu_masks_parse, ts_choice_mask                                        \
     }
 
 // --no-tune, of every command that multiplies matrices: `off` is a bool's address.
@@ -119,7 +154,9 @@ ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *o
 // devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);
 
+extern const ts_command *const ts_commands[];
+extern const size_t ts_command_count;
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
-    ts_command_devices, ts_command_doctor, ts_command_bench;
+    ts_command_devices, ts_command_doctor, ts_command_bench, ts_command_completion;
 
 #endif

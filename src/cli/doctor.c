@@ -198,7 +198,7 @@ static const ts_flag flags[] = {
      .otherwise = "-"},
     {"forget", NULL, TS_FLAG_SWITCH, &asked.forgets, NULL,
      "check nothing, and use again what was left out"},
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    TS_CLI_VERBOSE_FLAG,
 };
 
 static int run(int argc, char **argv)

@@ -24,6 +24,7 @@ struct options {
         *title, *precision;
     uint64_t max_new_tokens, png_height;
     bool profile;
+    ts_text config; // eval_run.json
     ts_gpu_params device;
 };
 
@@ -397,6 +398,18 @@ static void print_summary(const struct session *s, const ts_results *results)
     }
 }
 
+// What repeats it: tinysft-vk eval --config DIR/eval_run.json.
+static ts_status write_config(const struct options *o, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(ts_path_join(o->output_dir, "eval_run.json", &path, err));
+    TS_TRY(ts_file_write(path.bytes, o->config.bytes, o->config.len, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
 static ts_status report(struct session *s, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -421,6 +434,7 @@ static ts_status report(struct session *s, ts_error *err)
     TS_TRY(ts_results_make(&evaluation, &results, err));
     TS_TRY(ts_report_write(&evaluation, &results, o->output_dir, err));
     TS_TRY(ts_picture_write(&evaluation, &results, o->png, err));
+    TS_TRY(write_config(o, err));
     print_summary(s, &results);
     printf("written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", o->output_dir,
            tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", o->png);
@@ -452,6 +466,7 @@ static void close_session(struct session *s)
 static struct options asked = {.max_new_tokens = 64, .precision = "auto"};
 
 static const ts_flag flags[] = {
+    TS_CLI_CONFIG_FLAG,
     {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
     {"adapter", NULL, TS_FLAG_TEXT, &asked.adapter, "OUT",
@@ -470,14 +485,16 @@ static const ts_flag flags[] = {
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME",
      "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
     {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the picture [from the model]"},
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
+     .choice = ts_choice_precision},
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
     TS_CLI_MASK_FLAG(&asked.device.masks),
     TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
     {"validate", NULL, TS_FLAG_SWITCH, &asked.device.validate, NULL,
-     "run under the Vulkan validation layer"},
-    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader"},
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+     "run under the Vulkan validation layer", .passing = true},
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",
+     .passing = true},
+    TS_CLI_VERBOSE_FLAG,
 };
 
 static int run(int argc, char **argv)
@@ -487,6 +504,7 @@ static int run(int argc, char **argv)
     struct options *o = &asked;
     struct session session = {.options = o};
     TS_TRY(ts_flags_parse(&ts_command_eval, argc, argv, err));
+    TS_TRY(ts_config_print(&ts_command_eval, &o->config, err));
     if (o->output_dir == NULL) {
         o->output_dir = o->adapter != NULL ? o->adapter : ".";
     }
@@ -501,6 +519,7 @@ static int run(int argc, char **argv)
     TS_TRY(report(&session, err));
 out:
     close_session(&session);
+    ts_text_free(&o->config);
     if (status == TS_OK) {
         return 0;
     }

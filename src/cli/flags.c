@@ -1,6 +1,8 @@
 #include "base/nearest.h"
+#include "base/terminal.h"
 #include "cli/cli.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,28 +33,34 @@ static bool same_name(const char *flag, const char *text, size_t len)
     return true;
 }
 
-static const ts_flag *find_flag(const ts_flag *flags, int count, const char *text, size_t len)
+const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len)
 {
-    for (int i = 0; i < count; i++) {
-        if (same_name(flags[i].name, text, len) || same_name(flags[i].alias, text, len)) {
-            return &flags[i];
+    for (int i = 0; i < command->flag_count; i++) {
+        const ts_flag *flag = &command->flags[i];
+        if (same_name(flag->name, name, len) || same_name(flag->alias, name, len)) {
+            return flag;
         }
     }
     return NULL;
 }
 
-static ts_status unknown_flag(const ts_flag *flags, int count, const char *argument, ts_error *err)
+const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len)
 {
-    ts_nearest search = ts_nearest_begin(argument + 2, strcspn(argument + 2, "="));
-    for (int i = 0; i < count; i++) {
-        ts_nearest_offer(&search, flags[i].name);
-        ts_nearest_offer(&search, flags[i].alias);
+    ts_nearest search = ts_nearest_begin(name, len);
+    for (int i = 0; i < command->flag_count; i++) {
+        ts_nearest_offer(&search, command->flags[i].name);
+        ts_nearest_offer(&search, command->flags[i].alias);
     }
-    if (search.name != NULL) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "unknown flag %s; did you mean --%s?", argument,
-                            search.name);
-    }
-    return ts_error_set(err, TS_ERR_ARGUMENT, "unknown flag %s; --help lists the flags", argument);
+    return search.name;
+}
+
+static ts_status unknown_flag(const ts_command *command, const char *argument, ts_error *err)
+{
+    const char *nearest = ts_flags_nearest(command, argument + 2, strcspn(argument + 2, "="));
+    return nearest != NULL ? ts_error_set(err, TS_ERR_ARGUMENT,
+                                          "unknown flag %s; did you mean --%s?", argument, nearest)
+                           : ts_error_set(err, TS_ERR_ARGUMENT,
+                                          "unknown flag %s; --help lists the flags", argument);
 }
 
 static ts_status set_number(const ts_flag *flag, const char *text, ts_error *err)
@@ -75,7 +83,7 @@ static ts_status set_number(const ts_flag *flag, const char *text, ts_error *err
     return TS_OK;
 }
 
-static ts_status set_value(const ts_flag *flag, const char *text, ts_error *err)
+ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err)
 {
     if (flag->kind == TS_FLAG_TEXT || flag->kind == TS_FLAG_OPTION) {
         if (text[0] == '\0') {
@@ -91,29 +99,37 @@ static ts_status set_value(const ts_flag *flag, const char *text, ts_error *err)
     return set_number(flag, text, err);
 }
 
+// --name alone, --name=true or --name=false, which undoes what --config said.
+static ts_status set_switch(const ts_flag *flag, const char *equals, ts_error *err)
+{
+    bool on = equals == NULL || strcmp(equals, "=true") == 0;
+    if (!on && strcmp(equals, "=false") != 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "--%s takes no value but =true or =false",
+                            flag->name);
+    }
+    *(bool *)flag->value = on;
+    return TS_OK;
+}
+
 // Takes the flag at argv[*at] and its value, moving *at past both.
-static ts_status take_flag(const ts_flag *flags, int count, int argc, char **argv, int *at,
-                           bool *seen, ts_error *err)
+static ts_status take_flag(const ts_command *command, int argc, char **argv, int *at, bool *seen,
+                           ts_error *err)
 {
     char *argument = argv[(*at)++], *equals = strchr(argument, '=');
-    size_t len = equals != NULL ? (size_t)(equals - argument - 2) : strlen(argument + 2);
-    const ts_flag *flag = find_flag(flags, count, argument + 2, len);
+    size_t len = strcspn(argument + 2, "=");
+    const ts_flag *flag = ts_flags_find(command, argument + 2, len);
     if (flag == NULL) {
-        return unknown_flag(flags, count, argument, err);
+        return unknown_flag(command, argument, err);
     }
-    if (seen[flag - flags] && flag->kind != TS_FLAG_PARSED) {
+    if (seen[flag - command->flags] && flag->kind != TS_FLAG_PARSED) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s is given twice", flag->name);
     }
-    seen[flag - flags] = true;
+    seen[flag - command->flags] = true;
     if (flag->kind == TS_FLAG_SWITCH) {
-        if (equals != NULL) {
-            return ts_error_set(err, TS_ERR_ARGUMENT, "--%s takes no value", flag->name);
-        }
-        *(bool *)flag->value = true;
-        return TS_OK;
+        return set_switch(flag, equals, err);
     }
     if (equals != NULL) {
-        return set_value(flag, equals + 1, err);
+        return ts_flags_set(flag, equals + 1, err);
     }
     bool has_value = *at < argc && strncmp(argv[*at], "--", 2) != 0;
     if (!has_value && flag->kind == TS_FLAG_OPTION) {
@@ -124,18 +140,16 @@ static ts_status take_flag(const ts_flag *flags, int count, int argc, char **arg
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s needs a value: --%s %s", flag->name,
                             flag->name, flag->placeholder);
     }
-    return set_value(flag, argv[(*at)++], err);
+    return ts_flags_set(flag, argv[(*at)++], err);
 }
 
-ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err)
+static ts_status take_arguments(const ts_command *command, int argc, char **argv, bool *seen,
+                                ts_error *err)
 {
-    enum { MOST = 64 };
-    bool seen[MOST] = {false};
-    const ts_flag *flags = command->flags;
-    int count = command->flag_count, arguments = 0;
+    int arguments = 0;
     for (int at = 0; at < argc;) {
         if (strncmp(argv[at], "--", 2) == 0) {
-            ts_status status = take_flag(flags, count, argc, argv, &at, seen, err);
+            ts_status status = take_flag(command, argc, argv, &at, seen, err);
             if (status != TS_OK) {
                 return status;
             }
@@ -145,41 +159,88 @@ ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_er
             return ts_error_set(err, TS_ERR_ARGUMENT, "unexpected argument '%s'", argv[at]);
         }
     }
-    for (int i = 0; i < count; i++) {
-        if (flags[i].required && !seen[i]) {
-            return ts_error_set(err, TS_ERR_ARGUMENT, "--%s %s is missing: %s", flags[i].name,
-                                flags[i].placeholder, flags[i].help);
+    return TS_OK;
+}
+
+enum { MOST_FLAGS = 64 };
+
+// What --config says comes first, so that the command line has the last word.
+static ts_status take_config(const ts_command *command, int argc, char **argv, bool *in_file,
+                             ts_error *err)
+{
+    const ts_flag *config = ts_flags_find(command, "config", strlen("config"));
+    bool on_command_line[MOST_FLAGS] = {false};
+    const char *path = NULL;
+    for (int i = 0; i < argc && config != NULL; i++) {
+        size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(argv[i] + 2, "=") : 0;
+        const ts_flag *flag = ts_flags_find(command, argv[i] + (len > 0 ? 2 : 0), len);
+        if (len == 0 || flag == NULL) {
+            continue;
+        }
+        on_command_line[flag - command->flags] = true;
+        if (flag == config) {
+            path = argv[i][len + 2] == '=' ? argv[i] + len + 3 : i + 1 < argc ? argv[i + 1] : NULL;
         }
     }
-    return TS_OK;
+    return path != NULL && path[0] != '\0'
+               ? ts_config_read(command, path, on_command_line, in_file, err)
+               : TS_OK;
+}
+
+ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool seen[MOST_FLAGS] = {false}, in_file[MOST_FLAGS] = {false};
+    assert(command->flag_count <= MOST_FLAGS);
+    TS_TRY(take_config(command, argc, argv, in_file, err));
+    TS_TRY(take_arguments(command, argc, argv, seen, err));
+    for (int i = 0; i < command->flag_count; i++) {
+        const ts_flag *flag = &command->flags[i];
+        if (flag->required && !seen[i] && !in_file[i]) {
+            TS_FAIL(TS_ERR_ARGUMENT, "--%s %s is missing: %s", flag->name, flag->placeholder,
+                    flag->help);
+        }
+    }
+out:
+    return status;
+}
+
+// "LEFT   help": side by side, or on a terminal too narrow for that one below the other.
+static void print_entry(const char *left, const char *help, const char *alias)
+{
+    enum { COLUMN = 34, SIDE_BY_SIDE = 60, SET_IN = 6 };
+    int columns = ts_terminal_columns(stdout);
+    bool narrow = columns > 0 && columns < SIDE_BY_SIDE;
+    int indent = narrow ? SET_IN : COLUMN;
+    ts_text text = {0};
+    bool below = narrow || strlen(left) >= COLUMN;
+    ts_text_format(&text, NULL, "%s%*s", left, below ? 0 : COLUMN - (int)strlen(left), "");
+    ts_text_format(&text, NULL, below ? "\n%*s" : "%.*s", below ? indent : 0, "");
+    for (const char *c = help; *c != '\0'; c++) {
+        bool line = *c == '\n' && !narrow;
+        ts_text_format(&text, NULL, "%c%*s", *c == '\n' && narrow ? ' ' : *c, line ? indent : 0,
+                       "");
+    }
+    if (alias != NULL) {
+        ts_text_format(&text, NULL, " (also --%s)", alias);
+    }
+    ts_text_format(&text, NULL, "\n");
+    ts_cli_print(stdout, indent, text.bytes != NULL ? text.bytes : "");
+    ts_text_free(&text);
 }
 
 void ts_flags_print_help(const ts_command *command)
 {
-    enum { COLUMN = 34 };
-    printf("tinysft-vk %s %s\n\n%s\n\n", command->name, command->usage, command->summary);
+    ts_cli_say(stdout, "tinysft-vk %s %s\n\n%s\n\n", command->name, command->usage,
+               command->summary);
     for (int i = 0; i < command->flag_count; i++) {
         const ts_flag *flag = &command->flags[i];
         char left[128];
         snprintf(left, sizeof left, "  --%s%s%s", flag->name, flag->placeholder ? " " : "",
                  flag->placeholder ? flag->placeholder : "");
-        printf("%-*s", COLUMN, left);
-        if (strlen(left) >= COLUMN) {
-            printf("\n%*s", COLUMN, "");
-        }
-        for (const char *c = flag->help; *c != '\0'; c++) {
-            if (*c == '\n') {
-                printf("\n%*s", COLUMN, "");
-            } else {
-                putchar(*c);
-            }
-        }
-        if (flag->alias != NULL) {
-            printf(" (also --%s)", flag->alias);
-        }
-        putchar('\n');
+        print_entry(left, flag->help, flag->alias);
     }
     if (command->notes != NULL) {
-        printf("\n%s\n", command->notes);
+        ts_cli_say(stdout, "\n%s\n", command->notes);
     }
 }

@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/nearest.h"
 #include "gpu/gpu.h"
 #include "gpu/pipeline.h"
 #include "gpu/recorder.h"
@@ -14,10 +16,11 @@
 
 bool ts_cli_verbose;
 
-static const ts_command *const commands[] = {
+const ts_command *const ts_commands[] = {
     &ts_command_train,   &ts_command_eval,   &ts_command_verify, &ts_command_tokenize,
-    &ts_command_devices, &ts_command_doctor, &ts_command_bench,
+    &ts_command_devices, &ts_command_doctor, &ts_command_bench,  &ts_command_completion,
 };
+const size_t ts_command_count = TS_COUNT(ts_commands);
 
 static void print_log(void *user, ts_log_level level, const char *message)
 {
@@ -57,29 +60,74 @@ void ts_cli_print_submits(const ts_recorder *recorder)
 
 static void print_help(FILE *stream)
 {
-    fprintf(stream, "tinysft-vk fine-tunes a Llama with LoRA on any GPU that has a Vulkan driver,\n"
-                    "and shows side by side what the tuning changed.\n\n");
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        fprintf(stream, "  tinysft-vk %-10s %s\n", commands[i]->name, commands[i]->summary);
+    enum { SET_IN = 24 };
+    ts_cli_say(stream,
+               "tinysft-vk fine-tunes a Llama with LoRA on any GPU that has a Vulkan driver, "
+               "and shows side by side what the tuning changed.\n\n");
+    for (size_t i = 0; i < ts_command_count; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "  tinysft-vk %-10s %s\n", ts_commands[i]->name,
+                 ts_commands[i]->summary);
+        ts_cli_print(stream, SET_IN, text);
     }
-    fprintf(stream, "\n  tinysft-vk COMMAND --help  lists a command's flags\n"
-                    "  tinysft-vk --version\n");
+    ts_cli_print(stream, SET_IN,
+                 "\n  tinysft-vk COMMAND --help  lists a command's flags; so does help COMMAND\n"
+                 "  tinysft-vk --version\n");
+}
+
+// TS_ERR_ARGUMENT where there is none of that name, with what may have been meant.
+static ts_status find_command(const char *name, const ts_command **out)
+{
+    ts_nearest search = ts_nearest_begin(name, strlen(name));
+    for (size_t i = 0; i < ts_command_count; i++) {
+        if (strcmp(name, ts_commands[i]->name) == 0) {
+            *out = ts_commands[i];
+            return TS_OK;
+        }
+        ts_nearest_offer(&search, ts_commands[i]->name);
+    }
+    ts_nearest_offer(&search, "help");
+    if (search.name != NULL) {
+        ts_cli_say(stderr,
+                   "tinysft-vk: there is no command '%s'; did you mean `tinysft-vk %s`? "
+                   "`tinysft-vk help` lists them\n",
+                   name, search.name);
+        return TS_ERR_ARGUMENT;
+    }
+    ts_cli_say(stderr, "tinysft-vk: there is no command '%s'; these there are:\n\n", name);
+    print_help(stderr);
+    return TS_ERR_ARGUMENT;
+}
+
+static int help(int argc, char **argv)
+{
+    const ts_command *command = NULL;
+    if (argc < 3 || strcmp(argv[2], "help") == 0 || argv[2][0] == '-') {
+        print_help(stdout);
+        return 0;
+    }
+    ts_status status = find_command(argv[2], &command);
+    if (status == TS_OK) {
+        ts_flags_print_help(command);
+    }
+    return (int)status;
 }
 
 static int run_command(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(argv[1], commands[i]->name) == 0) {
-            if (ts_flags_ask_help(argc - 2, argv + 2)) {
-                ts_flags_print_help(commands[i]);
-                return 0;
-            }
-            return commands[i]->run(argc - 2, argv + 2);
-        }
+    const ts_command *command = NULL;
+    if (strcmp(argv[1], "help") == 0) {
+        return help(argc, argv);
     }
-    ts_cli_say(stderr, "tinysft-vk: there is no command '%s'; these there are:\n\n", argv[1]);
-    print_help(stderr);
-    return TS_ERR_ARGUMENT;
+    ts_status status = find_command(argv[1], &command);
+    if (status != TS_OK) {
+        return (int)status;
+    }
+    if (ts_flags_ask_help(argc - 2, argv + 2)) {
+        ts_flags_print_help(command);
+        return 0;
+    }
+    return command->run(argc - 2, argv + 2);
 }
 
 static void say(const char *text)

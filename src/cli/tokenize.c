@@ -42,7 +42,7 @@ static struct {
 static const ts_flag flags[] = {
     {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    TS_CLI_VERBOSE_FLAG,
 };
 
 static int run(int argc, char **argv)

@@ -23,7 +23,8 @@ struct options {
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
-    bool began; // and checkpoints are this run's
+    ts_text config; // run.json
+    bool began;     // and checkpoints are this run's
 };
 
 static void print_plan(const ts_trainer *trainer)
@@ -174,6 +175,18 @@ out:
     return status;
 }
 
+// What repeats the run: tinysft-vk train --config OUT/run.json --output-dir ANOTHER.
+static ts_status write_config(const struct options *options, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(ts_path_join(options->settings.output_dir, "run.json", &path, err));
+    TS_TRY(ts_file_write(path.bytes, options->config.bytes, options->config.len, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
 static ts_status settle_options(struct options *options, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -219,6 +232,7 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
         TS_TRY(ts_profile_open(gpu, &profile, err));
         trainer->profile = &profile;
     }
+    TS_TRY(write_config(options, err));
     ts_signals_install();
     status = ts_trainer_run(trainer, gpu, &callbacks, err);
     if (display.bar_begun) {
@@ -232,7 +246,7 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
     TS_TRY(write_curve(trainer, err));
     ts_cli_say(stderr,
                "%s: adapter_model.safetensors, adapter_config.json, README.md, "
-               "trainer_state.json, training_curve.png\n",
+               "trainer_state.json, training_curve.png, run.json\n",
                trainer->settings.output_dir);
 out:
     ts_trainer_close(trainer); // its device memory goes before the device
@@ -245,6 +259,7 @@ static struct options asked = {
     .targets = "q_proj,v_proj", .schedule = "linear", .precision = "auto"};
 
 static const ts_flag flags[] = {
+    TS_CLI_CONFIG_FLAG,
     {"model", NULL, TS_FLAG_TEXT, &asked.settings.model_folder, "MODEL", TS_CLI_MODEL_HELP, 0, 0,
      true},
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
@@ -256,7 +271,7 @@ static const ts_flag flags[] = {
     {"lr", "learning-rate", TS_FLAG_REAL, &asked.settings.learning_rate, "X", "peak [5e-5]", 0,
      100},
     {"lr-scheduler-type", "schedule", TS_FLAG_TEXT, &asked.schedule, "NAME",
-     "linear, cosine or constant [linear]"},
+     "linear, cosine or constant [linear]", .choice = ts_choice_schedule},
     {"warmup-steps", NULL, TS_FLAG_UINT, &asked.settings.warmup_steps, "N", "[0]", 0, BIG},
     {"warmup-ratio", NULL, TS_FLAG_REAL, &asked.settings.warmup_ratio, "X", "of all steps [0]", 0,
      1},
@@ -270,7 +285,8 @@ static const ts_flag flags[] = {
     {"alpha", "lora-alpha", TS_FLAG_REAL, &asked.settings.alpha, "X", "[16]", 0, 1e6},
     {"lora-dropout", "dropout", TS_FLAG_REAL, &asked.settings.dropout, "X", "[0]", 0, 0.999},
     {"target-modules", NULL, TS_FLAG_TEXT, &asked.targets, "LIST",
-     "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj\nor all-linear [q_proj,v_proj]"},
+     "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj\nor all-linear [q_proj,v_proj]",
+     .choice = ts_choice_module},
     {"use-rslora", "rslora", TS_FLAG_SWITCH, &asked.settings.use_rslora, NULL,
      "scale by alpha / sqrt(rank)"},
     {"weight-decay", NULL, TS_FLAG_REAL, &asked.settings.adamw.weight_decay, "X", "[0]", 0, 100},
@@ -286,27 +302,31 @@ static const ts_flag flags[] = {
      0, BIG},
     {"logging-steps", NULL, TS_FLAG_UINT, &asked.settings.logging_steps, "N", "[10]", 0, BIG},
     {"resume-from-checkpoint", "resume", TS_FLAG_OPTION, &asked.settings.resume, "[PATH]",
-     "go on from a checkpoint, or from the latest", 0, 0, false, "latest"},
+     "go on from a checkpoint, or from the latest", .otherwise = "latest", .passing = true},
     {"overwrite-output-dir", NULL, TS_FLAG_SWITCH, &asked.settings.overwrite, NULL,
-     "replace the run that OUT holds"},
+     "replace the run that OUT holds", .passing = true},
     {"base-model-name", NULL, TS_FLAG_TEXT, &asked.settings.base_model, "NAME",
      "what adapter_config.json calls the base [MODEL]"},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
      "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
+     .choice = ts_choice_precision},
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
     TS_CLI_MASK_FLAG(&asked.device.masks),
     TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
     {"validate", NULL, TS_FLAG_SWITCH, &asked.device.validate, NULL,
-     "run under the Vulkan validation layer"},
+     "run under the Vulkan validation layer", .passing = true},
     {"max-memory", NULL, TS_FLAG_REAL, &asked.max_memory_mib, "MIB",
      "device memory to stay below [what is free]", 1, BIG},
-    {"dry-run", NULL, TS_FLAG_SWITCH, &asked.dry_run, NULL, "plan and memory; nothing is run"},
+    {"dry-run", NULL, TS_FLAG_SWITCH, &asked.dry_run, NULL, "plan and memory; nothing is run",
+     .passing = true},
     {"show-mask", NULL, TS_FLAG_SWITCH, &asked.show_mask, NULL,
      "show what bears loss; nothing is "
-     "run"},
-    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader"},
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+     "run",
+     .passing = true},
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",
+     .passing = true},
+    TS_CLI_VERBOSE_FLAG,
 };
 
 static int run(int argc, char **argv)
@@ -321,6 +341,7 @@ static int run(int argc, char **argv)
     ts_trainer trainer = {0};
     ts_text model_folder = {0}, data = {0};
     TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
+    TS_TRY(ts_config_print(&ts_command_train, &o->config, err));
     TS_TRY(settle_options(o, err));
     if (s->base_model == NULL) {
         s->base_model = s->model_folder; // the name that was given, not where its download lies
@@ -347,6 +368,7 @@ out:
     ts_trainer_close(&trainer);
     ts_text_free(&model_folder);
     ts_text_free(&data);
+    ts_text_free(&o->config);
     if (status == TS_OK) {
         return 0;
     }

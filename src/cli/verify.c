@@ -29,14 +29,15 @@ static struct {
 } asked = {.precision = "f32"};
 
 static const ts_flag flags[] = {
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [f32]"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [f32]",
+     .choice = ts_choice_precision},
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
     TS_CLI_MASK_FLAG(&asked.device.masks),
     TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
     {"dump", NULL, TS_FLAG_TEXT, &asked.dump, "FILE",
      "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
      "lrs, final.KEY"},
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say more"},
+    TS_CLI_VERBOSE_FLAG,
 };
 
 static int run(int argc, char **argv)

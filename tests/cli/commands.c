@@ -58,7 +58,7 @@ Test(commands, no_command_or_an_unknown_one)
     RUN(&result, "trian");
     cr_assert_eq(result.code, TS_ERR_ARGUMENT);
     check_has(&result, "there is no command 'trian'");
-    check_has(&result, "tinysft-vk train");
+    check_has(&result, "did you mean `tinysft-vk train`?");
 }
 
 Test(commands, flags_that_make_no_sense)

@@ -23,7 +23,7 @@ typedef struct program_result {
 // Limits the size of files the next program may write; 0: none.
 static rlim_t program_file_limit;
 
-static inline pid_t program_start(const char *const *argv, int output)
+static inline pid_t program_start_file(const char *path, const char *const *argv, int output)
 {
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
@@ -35,10 +35,15 @@ static inline pid_t program_start(const char *const *argv, int output)
             signal(SIGXFSZ, SIG_IGN); // the write fails instead
             setrlimit(RLIMIT_FSIZE, &limit);
         }
-        execv(TINYSFT_PROGRAM, (char *const *)(uintptr_t)argv);
+        execv(path, (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     return pid;
+}
+
+static inline pid_t program_start(const char *const *argv, int output)
+{
+    return program_start_file(TINYSFT_PROGRAM, argv, output);
 }
 
 static inline int program_wait(pid_t pid)
@@ -48,16 +53,22 @@ static inline int program_wait(pid_t pid)
     return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
 }
 
-static inline void program_run(const char *const *argv, program_result *result)
+static inline void program_run_file(const char *program, const char *const *argv,
+                                    program_result *result)
 {
     char path[] = "/tmp/tinysft-output-XXXXXX";
     int file = mkstemp(path);
     cr_assert_geq(file, 0);
-    result->code = program_wait(program_start(argv, file));
+    result->code = program_wait(program_start_file(program, argv, file));
     ssize_t len = pread(file, result->out, sizeof result->out - 1, 0);
     result->out[len > 0 ? len : 0] = '\0';
     close(file);
     unlink(path);
+}
+
+static inline void program_run(const char *const *argv, program_result *result)
+{
+    program_run_file(TINYSFT_PROGRAM, argv, result);
 }
 
 #define RUN(result, ...)                                                                           \

@@ -1,0 +1,31 @@
+// The names that a flag's value is one of, each list from where the names themselves are kept.
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "data/adapter.h"
+#include "data/chat.h"
+#include "gpu/gpu.h"
+#include "train/settings.h"
+
+const char *ts_choice_precision(size_t index)
+{
+    return index == 0                       ? "auto"
+           : index - 1 <= TS_PRECISION_BF16 ? ts_precision_name((ts_precision)(index - 1))
+                                            : NULL;
+}
+
+const char *ts_choice_schedule(size_t index)
+{
+    return index <= TS_SCHEDULE_CONSTANT ? ts_schedule_name((ts_schedule)index) : NULL;
+}
+
+const char *ts_choice_module(size_t index)
+{
+    return index == 0                 ? "all-linear"
+           : index <= TS_MODULE_COUNT ? ts_module_name((ts_module)(index - 1))
+                                      : NULL;
+}
+
+const char *ts_choice_mask(size_t index)
+{
+    return ts_gpu_masks[index].name; // the last one is NULL
+}

@@ -1,0 +1,191 @@
+// --config FILE: flags of a command as a JSON object, keys named as the flags are; and the same
+// written, so that a run leaves what repeats it.
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *ts_cli_config;
+
+// What flags point into that came from the file; lives as long as the program.
+static cJSON *kept;
+static ts_text lists[8];
+static size_t list_count;
+
+static ts_status wrong_type(const cJSON *value, const char *expected, ts_error *err)
+{
+    return ts_error_set(err, TS_ERR_ARGUMENT, "expected %s, found %s", expected,
+                        ts_json_kind(value));
+}
+
+// ["q_proj", "v_proj"] as "q_proj,v_proj".
+static ts_status set_list(const ts_flag *flag, const cJSON *value, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *item;
+    if (list_count == TS_COUNT(lists)) {
+        TS_FAIL(TS_ERR_ARGUMENT, "too many lists: write this one as a text with commas");
+    }
+    ts_text *list = &lists[list_count++];
+    cJSON_ArrayForEach(item, value)
+    {
+        if (!cJSON_IsString(item)) {
+            return wrong_type(item, "a list of strings", err);
+        }
+        TS_TRY(ts_text_format(list, err, "%s%s", list->len > 0 ? "," : "", item->valuestring));
+    }
+    TS_TRY(ts_text_append(list, "", 0, err));
+    TS_TRY(ts_flags_set(flag, list->bytes, err));
+out:
+    return status;
+}
+
+static ts_status set_number(const ts_flag *flag, const cJSON *value, ts_error *err)
+{
+    char text[64];
+    if (!cJSON_IsNumber(value)) {
+        return wrong_type(value, flag->kind == TS_FLAG_UINT ? "a whole number" : "a number", err);
+    }
+    snprintf(text, sizeof text, "%.17g", value->valuedouble);
+    return ts_flags_set(flag, text, err);
+}
+
+static ts_status set_from_json(const ts_flag *flag, const cJSON *value, ts_error *err)
+{
+    bool list = flag->placeholder != NULL && strchr("LN", flag->placeholder[0]) != NULL;
+    if (flag->kind == TS_FLAG_SWITCH) {
+        *(bool *)flag->value = cJSON_IsTrue(value);
+        return cJSON_IsBool(value) ? TS_OK : wrong_type(value, "true or false", err);
+    }
+    if (flag->kind == TS_FLAG_UINT || flag->kind == TS_FLAG_REAL) {
+        return set_number(flag, value, err);
+    }
+    if (flag->kind == TS_FLAG_OPTION && cJSON_IsBool(value)) {
+        *(const char **)flag->value = cJSON_IsTrue(value) ? flag->otherwise : NULL;
+        return TS_OK;
+    }
+    if (list && cJSON_IsArray(value)) {
+        return set_list(flag, value, err);
+    }
+    return cJSON_IsString(value) ? ts_flags_set(flag, value->valuestring, err)
+                                 : wrong_type(value, "a string", err);
+}
+
+static ts_status unknown_key(const ts_command *command, const char *key, ts_error *err)
+{
+    const char *nearest = ts_flags_nearest(command, key, strlen(key));
+    return ts_error_set(err, TS_ERR_ARGUMENT, "no flag of `tinysft-vk %s` is named so%s%s%s",
+                        command->name, nearest != NULL ? "; did you mean '" : "",
+                        nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+}
+
+static ts_status set_key(const ts_command *command, const cJSON *item, const bool *on_command_line,
+                         bool *in_file, ts_error *err)
+{
+    const ts_flag *flag = ts_flags_find(command, item->string, strlen(item->string));
+    if (flag == NULL) {
+        return unknown_key(command, item->string, err);
+    }
+    size_t index = (size_t)(flag - command->flags);
+    if (flag->value == &ts_cli_config) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "this file is that already");
+    }
+    if (in_file[index]) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "--%s stands here twice, under two names",
+                            flag->name);
+    }
+    in_file[index] = true;
+    // The texts of such a flag add up, and the command line wins.
+    bool adds = flag->kind == TS_FLAG_PARSED && on_command_line[index];
+    return adds ? TS_OK : set_from_json(flag, item, err);
+}
+
+ts_status ts_config_read(const ts_command *command, const char *path, const bool *on_command_line,
+                         bool *in_file, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *item;
+    TS_TRY(ts_json_parse_file(path, &kept, err));
+    if (!cJSON_IsObject(kept)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: expected an object of flags, like {\"epochs\": 3, \"lr\": 5e-5}, found %s",
+                path, ts_json_kind(kept));
+    }
+    cJSON_ArrayForEach(item, kept)
+    {
+        if ((status = set_key(command, item, on_command_line, in_file, err)) != TS_OK) {
+            ts_error_context(err, "%s: key '%s'", path, item->string);
+            break;
+        }
+    }
+out:
+    return status;
+}
+
+static cJSON *chosen_names(const ts_flag *flag)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (uint32_t i = 0; i < 32 && flag->choice(i) != NULL; i++) {
+        if (*(const uint32_t *)flag->value >> i & 1u) {
+            cJSON_AddItemToArray(list, cJSON_CreateString(flag->choice(i)));
+        }
+    }
+    return list;
+}
+
+// A number below what the flag takes is one that was not given.
+static void add_number(cJSON *json, const ts_flag *flag, double value)
+{
+    if (value >= flag->min) {
+        cJSON_AddNumberToObject(json, flag->name, value);
+    }
+}
+
+static void add_value(cJSON *json, const ts_flag *flag)
+{
+    switch (flag->kind) {
+    case TS_FLAG_SWITCH:
+        cJSON_AddBoolToObject(json, flag->name, *(const bool *)flag->value);
+        break;
+    case TS_FLAG_UINT:
+        add_number(json, flag, (double)*(const uint64_t *)flag->value);
+        break;
+    case TS_FLAG_REAL:
+        add_number(json, flag, *(const double *)flag->value);
+        break;
+    case TS_FLAG_TEXT:
+    case TS_FLAG_OPTION:
+        if (*(const char *const *)flag->value != NULL) {
+            cJSON_AddStringToObject(json, flag->name, *(const char *const *)flag->value);
+        }
+        break;
+    case TS_FLAG_PARSED:
+        if (flag->choice != NULL && *(const uint32_t *)flag->value != 0) {
+            cJSON_AddItemToObject(json, flag->name, chosen_names(flag));
+        }
+        break;
+    }
+}
+
+ts_status ts_config_print(const ts_command *command, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *json = cJSON_CreateObject();
+    for (int i = 0; i < command->flag_count; i++) {
+        if (!command->flags[i].passing) {
+            add_value(json, &command->flags[i]);
+        }
+    }
+    char *text = cJSON_Print(json);
+    if (text == NULL) {
+        TS_FAIL(TS_ERR_MEMORY, "out of host memory");
+    }
+    TS_TRY(ts_text_format(out, err, "%s\n", text));
+out:
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return status;
+}

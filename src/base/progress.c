@@ -38,6 +38,17 @@ void ts_progress_clear(void)
     }
 }
 
+void ts_progress_note(FILE *stream, const char *text)
+{
+    if (ts_terminal_takes_escapes(stream)) {
+        int room = ts_terminal_columns(stream) - 1;
+        ts_progress_clear();
+        fprintf(stream, "%.*s", room, text); // in ASCII
+        fflush(stream);
+        drawn_on = stream;
+    }
+}
+
 // ---- What is said
 
 static void format_duration(double seconds, char *out, size_t size)

@@ -27,7 +27,10 @@ void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, u
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line);
 // Leaves the terminal on a fresh line.
 void ts_progress_end(ts_progress *progress);
-// Takes a bar that stands on the terminal away, so that something else can be printed there. The
+// On a terminal shows a text in place, as far as its line goes, until something else is printed;
+// elsewhere nothing.
+void ts_progress_note(FILE *stream, const char *text);
+// Takes a bar or note that stands on the terminal away, so that something else can be printed there. The
 // next update draws it again.
 void ts_progress_clear(void);
 

@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "base/terminal.h"
+#include "base/progress.h"
 #include "cli/bench_print.h"
 #include "cli/cli.h"
 
@@ -11,9 +11,7 @@
 static void show_progress(void *user, const char *what)
 {
     (void)user;
-    if (ts_terminal_takes_escapes(stderr)) {
-        fprintf(stderr, "\r%s\033[K", what);
-    }
+    ts_progress_note(stderr, what);
 }
 
 // "128,512" as numbers of at least `least`.
@@ -55,6 +53,22 @@ static ts_status choose_parts(const char *only, ts_bench_params *params,
     return TS_OK;
 }
 
+// What will be measured and roughly how long it takes: a timing is repeated until it takes
+// shortest_s, with the device's peaks measured beside it.
+static void tell_work(const ts_gpu_caps *caps, const ts_bench_params *params, bool decoding)
+{
+    bool cpu = ts_gpu_is_cpu(caps);
+    double minutes = (params->products ? 0.5 : 0) + (params->kernels ? 1.5 : 0) +
+                     (params->passes ? (cpu ? 15 : 1.5) : 0) + (decoding ? (cpu ? 3 : 0.5) : 0);
+    minutes *= (double)(params->rounds + 1) / 4;
+    char duration[64];
+    snprintf(duration, sizeof duration, minutes <= 1 ? "a minute" : "%.0f minutes", ceil(minutes));
+    ts_cli_say(stderr, "measuring %s: its peaks%s%s%s%s; about %s\n", caps->name,
+               params->products ? ", products with the weights" : "",
+               params->kernels ? ", kernels" : "", params->passes ? ", whole passes" : "",
+               decoding ? ", decoding" : "", duration);
+}
+
 static struct {
     const char *model, *synthetic, *tokens, *only, *kernels, *at_once, *precision;
     uint64_t batch, prompt, new_tokens, rounds;
@@ -86,7 +100,7 @@ static const ts_flag flags[] = {
      .passing = true},
     {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
      .choice = ts_choice_precision},
-    {"json", NULL, TS_FLAG_SWITCH, &asked.json, NULL, "for programs instead of people"},
+    TS_CLI_JSON_FLAG(&asked.json),
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
     TS_CLI_MASK_FLAG(&asked.device.masks),
     TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
@@ -131,6 +145,7 @@ static int run(int argc, char **argv)
         TS_TRY(ts_profile_open(gpu, &profile, err));
         params.profile = &profile;
     }
+    tell_work(ts_gpu_capabilities(gpu), &params, decode.count > 0);
     TS_TRY(ts_bench(gpu, &params, &result, err));
     decode.folder = params.folder;
     decode.precision = params.precision;
@@ -142,7 +157,7 @@ static int run(int argc, char **argv)
     if (decode.count > 0) {
         TS_TRY(ts_bench_decode(gpu, &decode, decoded, err));
     }
-    show_progress(NULL, "");
+    ts_progress_clear();
     if (asked.json) {
         TS_TRY(ts_bench_print_json(ts_gpu_capabilities(gpu), &result, decoded, decode.count, err));
     } else {

@@ -2,8 +2,11 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/table.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static double product_peak(const ts_bench_result *result)
 {
@@ -13,91 +16,150 @@ static double product_peak(const ts_bench_result *result)
 
 static void print_peaks(const ts_gpu_caps *caps, const ts_bench_result *result)
 {
-    printf("%s (%s)\n%.1f GFLOP/s of f32 multiply-adds\n", caps->name, caps->driver,
-           result->flops_per_second * 1e-9);
+    ts_cli_say(stdout, "%s (%s)\n%.1f GFLOP/s of f32 multiply-adds\n", caps->name, caps->driver,
+               result->flops_per_second * 1e-9);
     if (result->half_flops_per_second > 0) {
-        printf("%.1f GFLOP/s of packed f16 multiply-adds\n", result->half_flops_per_second * 1e-9);
+        ts_cli_say(stdout, "%.1f GFLOP/s of packed f16 multiply-adds\n",
+                   result->half_flops_per_second * 1e-9);
     }
     if (result->matrix_flops_per_second > 0) {
-        printf("%.1f GFLOP/s on matrix units\n", result->matrix_flops_per_second * 1e-9);
+        ts_cli_say(stdout, "%.1f GFLOP/s on matrix units\n",
+                   result->matrix_flops_per_second * 1e-9);
     }
-    printf("%.1f GB/s copied by a shader (%s), %.1f by vkCmdCopyBuffer, read and written counted; "
-           "%.1f GB/s filled\nThe best between the timings.\n",
-           result->bytes_per_second * 1e-9, result->bytes_way, result->copy_bytes_per_second * 1e-9,
-           result->fill_bytes_per_second * 1e-9);
+    ts_cli_say(stdout,
+               "%.1f GB/s copied by a shader (%s), %.1f by vkCmdCopyBuffer, read and written "
+               "counted; %.1f GB/s filled\nThe best between the timings.\n",
+               result->bytes_per_second * 1e-9, result->bytes_way,
+               result->copy_bytes_per_second * 1e-9, result->fill_bytes_per_second * 1e-9);
 }
 
-static void print_product(const ts_bench_result *result, const char *name, double seconds,
-                          double flops)
+// A cell with a number, or an empty one where there is none.
+static void put(char cell[TS_TABLE_CELL], const char *format, double value)
 {
-    printf("%-36s %11.2f %9.1f %7.1f%%\n", name, seconds * 1e3, flops / seconds * 1e-9,
-           100 * flops / seconds / product_peak(result));
+    snprintf(cell, TS_TABLE_CELL, format, value);
+}
+
+// The first column as wide as the names of that kind ask for.
+static void begin_table(const ts_bench_result *result, ts_bench_kind kind, ts_column *columns,
+                        size_t count)
+{
+    columns[0].width = (int)strlen(columns[0].head);
+    for (size_t i = 0; i < result->count; i++) {
+        if (result->rows[i].kind == kind) {
+            ts_table_widen(&columns[0], result->rows[i].name);
+        }
+    }
+    putchar('\n');
+    ts_table_head(stdout, columns, count);
+}
+
+static void print_product(const ts_column *columns, const ts_bench_result *result, const char *name,
+                          double seconds, double flops)
+{
+    char cells[4][TS_TABLE_CELL];
+    snprintf(cells[0], sizeof cells[0], "%s", name);
+    put(cells[1], "%.2f", seconds * 1e3);
+    put(cells[2], "%.1f", flops / seconds * 1e-9);
+    put(cells[3], "%.1f%%", 100 * flops / seconds / product_peak(result));
+    ts_table_row(stdout, columns, TS_COUNT(cells), cells);
 }
 
 static void print_products(const ts_bench_result *result)
 {
+    ts_column columns[] = {{"products with the weights", 0, true},
+                           {"ms", 10, false},
+                           {"GFLOP/s", 9, false},
+                           {"of peak", 8, false}};
     double seconds = 0, flops = 0;
-    printf("\n%-36s %11s %9s %8s\n", "products with the weights", "ms", "GFLOP/s", "of peak");
+    begin_table(result, TS_BENCH_PRODUCT, columns, TS_COUNT(columns));
     for (size_t i = 0; i < result->count; i++) {
         const ts_bench_row *row = &result->rows[i];
         if (row->kind == TS_BENCH_PRODUCT) {
-            print_product(result, row->name, row->seconds, ts_bench_flops(row));
+            print_product(columns, result, row->name, row->seconds, ts_bench_flops(row));
             seconds += row->seconds;
             flops += ts_bench_flops(row);
         }
     }
-    print_product(result, "all of them", seconds, flops);
+    print_product(columns, result, "all of them", seconds, flops);
 }
 
 static void print_kernels(const ts_bench_result *result)
 {
-    printf("\n%-36s %11s %9s %8s %9s  %s\n", "kernels, 512 tokens", "ms", "GFLOP/s", "GB/s",
-           "of bound", "bound by");
+    ts_column columns[] = {{"kernels, 512 tokens", 0, true},
+                           {"ms", 9, false},
+                           {"GFLOP/s", 8, false},
+                           {"GB/s", 7, false},
+                           {"of bound", 8, false},
+                           {"bound by", 10, true}};
+    begin_table(result, TS_BENCH_KERNEL, columns, TS_COUNT(columns));
     for (size_t i = 0; i < result->count; i++) {
         const ts_bench_row *row = &result->rows[i];
         if (row->kind != TS_BENCH_KERNEL) {
             continue;
         }
+        char cells[6][TS_TABLE_CELL];
         double floor_s = ts_bench_floor_s(result, row);
-        printf("%-36s %11.3f %9.2f %8.2f %8.1f%%  %s\n", row->name, row->seconds * 1e3,
-               ts_bench_flops(row) / row->seconds * 1e-9, row->bytes / row->seconds * 1e-9,
-               100 * floor_s / row->seconds,
-               floor_s > ts_bench_bytes_s(result, row) ? "arithmetic" : "memory");
+        snprintf(cells[0], sizeof cells[0], "%s", row->name);
+        put(cells[1], "%.3f", row->seconds * 1e3);
+        put(cells[2], "%.2f", ts_bench_flops(row) / row->seconds * 1e-9);
+        put(cells[3], "%.2f", row->bytes / row->seconds * 1e-9);
+        put(cells[4], "%.1f%%", 100 * floor_s / row->seconds);
+        snprintf(cells[5], sizeof cells[5], "%s",
+                 floor_s > ts_bench_bytes_s(result, row) ? "arithmetic" : "memory");
+        ts_table_row(stdout, columns, TS_COUNT(cells), cells);
     }
 }
 
 static void print_passes(const ts_bench_result *result)
 {
-    printf("\n%-36s %11s %9s %8s %9s %9s\n", "whole passes", "ms", "GFLOP/s", "of peak", "of floor",
-           "tokens/s");
+    ts_column columns[] = {{"whole passes", 0, true}, {"ms", 9, false},
+                           {"GFLOP/s", 8, false},     {"of peak", 7, false},
+                           {"of floor", 8, false},    {"tokens/s", 8, false}};
+    begin_table(result, TS_BENCH_PASS, columns, TS_COUNT(columns));
     for (size_t i = 0; i < result->count; i++) {
         const ts_bench_row *row = &result->rows[i];
         if (row->kind != TS_BENCH_PASS) {
             continue;
         }
         if (row->left_out) {
-            printf("%-36s left out: it would take about %.0f s; --tokens %u asks for it\n",
-                   row->name, row->seconds, row->tokens);
+            ts_cli_say(stdout,
+                       "%-*s  left out: it would take about %.0f s; --tokens %u asks for it\n",
+                       columns[0].width, row->name, row->seconds, row->tokens);
             continue;
         }
+        char cells[6][TS_TABLE_CELL];
         double pace = ts_bench_flops(row) / row->seconds;
-        printf("%-36s %11.2f %9.1f %7.1f%% %8.1f%% %9.2f\n", row->name, row->seconds * 1e3,
-               pace * 1e-9, 100 * pace / product_peak(result),
-               100 * ts_bench_floor_s(result, row) / row->seconds, row->tokens / row->seconds);
+        snprintf(cells[0], sizeof cells[0], "%s", row->name);
+        put(cells[1], "%.2f", row->seconds * 1e3);
+        put(cells[2], "%.1f", pace * 1e-9);
+        put(cells[3], "%.1f%%", 100 * pace / product_peak(result));
+        put(cells[4], "%.1f%%", 100 * ts_bench_floor_s(result, row) / row->seconds);
+        put(cells[5], "%.2f", row->tokens / row->seconds);
+        ts_table_row(stdout, columns, TS_COUNT(cells), cells);
     }
 }
 
 static void print_decoding(const ts_bench_result *peaks, const ts_bench_decode_row *decoded,
                            size_t count)
 {
-    printf("\n%-36s %11s %9s %8s %9s\n", "decoding, a step", "ms", "GB/s", "of copy", "tokens/s");
+    const ts_column columns[] = {{"decoding, a step", 28, true},
+                                 {"ms", 10, false},
+                                 {"GB/s", 8, false},
+                                 {"of copy", 8, false},
+                                 {"tokens/s", 9, false}};
+    putchar('\n');
+    ts_table_head(stdout, columns, TS_COUNT(columns));
     for (size_t i = 0; i < count; i++) {
         const ts_bench_decode_row *row = &decoded[i];
+        char cells[5][TS_TABLE_CELL];
         double rate = (double)row->weight_bytes / row->step_s;
-        char name[64];
-        snprintf(name, sizeof name, "%u at once, %u dispatches", row->sequences, row->dispatches);
-        printf("%-36s %11.2f %9.2f %7.1f%% %9.2f\n", name, row->step_s * 1e3, rate * 1e-9,
-               100 * rate / peaks->bytes_per_second, row->sequences / row->step_s);
+        snprintf(cells[0], sizeof cells[0], "%u at once, %u dispatches", row->sequences,
+                 row->dispatches);
+        put(cells[1], "%.2f", row->step_s * 1e3);
+        put(cells[2], "%.2f", rate * 1e-9);
+        put(cells[3], "%.1f%%", 100 * rate / peaks->bytes_per_second);
+        put(cells[4], "%.2f", row->sequences / row->step_s);
+        ts_table_row(stdout, columns, TS_COUNT(cells), cells);
     }
 }
 
@@ -184,12 +246,5 @@ ts_status ts_bench_print_json(const ts_gpu_caps *caps, const ts_bench_result *re
     cJSON_AddNumberToObject(json, "fill_bytes_per_second", result->fill_bytes_per_second);
     cJSON_AddItemToObject(json, "rows", rows_json(result));
     cJSON_AddItemToObject(json, "decode", decode_json(decoded, decoded_count));
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (text == NULL) {
-        return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
-    }
-    puts(text);
-    cJSON_free(text);
-    return TS_OK;
+    return ts_cli_print_json(json, err);
 }

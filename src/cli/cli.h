@@ -87,8 +87,12 @@ bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
 // Prints sentences: on a terminal they break between words, and a bar that stands there is taken
 // away first. `indent` is that of the lines after a break. What a terminal would obey, or show as
-// what it is not, is shown escaped (base/terminal.h), so texts from files may be printed as they are.
+// what it is not, is shown escaped (base/terminal.h), so texts from files may be printed as they
+// are.
 void ts_cli_print(FILE *stream, int indent, const char *text);
+// "LEFT    help" with the help at `column`, or below on a terminal too narrow for that. A "\n" in
+// the help starts another line where there is no terminal.
+void ts_cli_print_entry(FILE *stream, int column, const char *left, const char *help);
 void ts_cli_say(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // "1 example", "2 examples": what stands behind the word.
@@ -139,6 +143,16 @@ void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
         "no-tune", NULL, TS_FLAG_SWITCH, (off), NULL,                                              \
             "take products' tiles by rule, not by measuring\nat first use; so does "               \
             "TINYSFT_TUNE=off"                                                                     \
+    }
+
+// --json of a command: prints what cJSON holds (base/json.h), and frees it.
+struct cJSON;
+ts_status ts_cli_print_json(struct cJSON *json, ts_error *err);
+struct cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps);
+#define TS_CLI_JSON_FLAG(json)                                                                     \
+    {                                                                                              \
+        "json", NULL, TS_FLAG_SWITCH, (json), NULL, "for programs instead of people",              \
+            .passing = true                                                                        \
     }
 
 // The device to work with: opened, and without what doctor found wanting. To be closed whether or

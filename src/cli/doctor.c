@@ -2,15 +2,23 @@
 #include "check/doctor.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "check/drivers.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+static struct {
+    ts_gpu_params params;
+    const char *report;
+    bool forgets, json;
+} asked;
 
 // A report goes to strangers: of paths only the last part.
 static const char *shown(const char *path, bool report)
@@ -22,49 +30,60 @@ static void print_drivers(FILE *stream, const ts_drivers *drivers, bool report)
 {
     const uint32_t version = drivers->loader_version;
     if (version != 0) {
-        fprintf(stream, "Vulkan loader %u.%u.%u\n", VK_API_VERSION_MAJOR(version),
-                VK_API_VERSION_MINOR(version), VK_API_VERSION_PATCH(version));
+        ts_cli_say(stream, "Vulkan loader %u.%u.%u\n", VK_API_VERSION_MAJOR(version),
+                   VK_API_VERSION_MINOR(version), VK_API_VERSION_PATCH(version));
     } else {
-        fprintf(stream, "no Vulkan loader\n");
+        ts_cli_say(stream, "no Vulkan loader\n");
     }
     for (size_t i = 0; i < drivers->file_count; i++) {
         const ts_driver_file *file = &drivers->files[i];
-        fprintf(stream, "driver %s: %s", shown(file->path, report), shown(file->library, report));
+        ts_cli_say(stream, "driver %s: %s", shown(file->path, report),
+                   shown(file->library, report));
         if (file->problem[0] == '\0') {
-            fprintf(stream, ", which loads\n");
+            ts_cli_say(stream, ", which loads\n");
         } else {
-            fprintf(stream, ", which does not load%s%s\n", report ? "" : ": ",
-                    report ? "" : file->problem);
+            ts_cli_say(stream, ", which does not load%s%s\n", report ? "" : ": ",
+                       report ? "" : file->problem);
         }
     }
     for (size_t i = 0; i < drivers->node_count; i++) {
-        fprintf(stream, "render node %s, vendor %04x%s\n", drivers->nodes[i].name,
-                drivers->nodes[i].vendor, drivers->nodes[i].may_open ? "" : ", not allowed");
+        ts_cli_say(stream, "render node %s, vendor %04x%s\n", drivers->nodes[i].name,
+                   drivers->nodes[i].vendor, drivers->nodes[i].may_open ? "" : ", not allowed");
     }
     for (size_t i = 0; i < drivers->list.count; i++) {
         ts_cli_print_device(stream, i, &drivers->list.caps[i]);
     }
     if (drivers->list_problem[0] != '\0') {
-        fprintf(stream, "%s\n", drivers->list_problem);
+        ts_cli_say(stream, "%s\n", drivers->list_problem);
     }
 }
 
+static const ts_column columns[] = {{"shader", 20, true}, {"", 6, true},
+                                    {"error", 7, false},  {"allowed", 7, false},
+                                    {"time", 10, false},  {"against", 0, true}};
+
 static void print_head(FILE *stream)
 {
-    fprintf(stream, "%-28s %-6s %9s %9s  %9s  %s\n", "shader", "", "error", "allowed", "time",
-            "against");
+    ts_table_head(stream, columns, TS_COUNT(columns));
 }
 
 static void print_row(void *user, const ts_doctor_row *row)
 {
     FILE *stream = user;
-    fprintf(stream, "%-28s %-6s %9.1e %9.1e", row->shader, ts_verdict_name(row->verdict),
-            row->error, row->tolerance);
+    char cells[TS_COUNT(columns)][TS_TABLE_CELL] = {{0}};
+    snprintf(cells[0], sizeof cells[0], "%s", row->shader);
+    snprintf(cells[1], sizeof cells[1], "%s", ts_verdict_name(row->verdict));
+    snprintf(cells[2], sizeof cells[2], "%.1e", row->error);
+    snprintf(cells[3], sizeof cells[3], "%.1e", row->tolerance);
     if (row->fallback != NULL) {
-        fprintf(stream, "  %6.2f ms  %.2f ms of %s", 1e3 * row->seconds,
-                1e3 * row->fallback_seconds, row->fallback);
+        snprintf(cells[4], sizeof cells[4], "%.2f ms", 1e3 * row->seconds);
+        snprintf(cells[5], sizeof cells[5], "%.2f ms of %s", 1e3 * row->fallback_seconds,
+                 row->fallback);
     }
-    fprintf(stream, "%s%s\n", row->problem[0] != '\0' ? "  " : "", row->problem);
+    ts_table_row(stream, columns, TS_COUNT(columns), cells);
+    if (row->problem[0] != '\0') {
+        ts_cli_say(stream, "  %s\n", row->problem);
+    }
     fflush(stream);
 }
 
@@ -150,6 +169,67 @@ static ts_status forget(const ts_gpu_params *params, ts_error *err)
     return status;
 }
 
+static cJSON *row_json(const ts_doctor_row *row)
+{
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "shader", row->shader);
+    cJSON_AddStringToObject(item, "verdict", ts_verdict_name(row->verdict));
+    cJSON_AddNumberToObject(item, "error", row->error);
+    cJSON_AddNumberToObject(item, "tolerance", row->tolerance);
+    if (row->fallback != NULL) {
+        cJSON_AddNumberToObject(item, "seconds", row->seconds);
+        cJSON_AddStringToObject(item, "fallback", row->fallback);
+        cJSON_AddNumberToObject(item, "fallback_seconds", row->fallback_seconds);
+    }
+    if (row->problem[0] != '\0') {
+        cJSON_AddStringToObject(item, "problem", row->problem);
+    }
+    return item;
+}
+
+static cJSON *drivers_json(const ts_drivers *drivers)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < drivers->file_count; i++) {
+        const ts_driver_file *file = &drivers->files[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "file", file->path);
+        cJSON_AddStringToObject(item, "library", file->library);
+        cJSON_AddBoolToObject(item, "loads", file->problem[0] == '\0');
+        if (file->problem[0] != '\0') {
+            cJSON_AddStringToObject(item, "problem", file->problem);
+        }
+        cJSON_AddItemToArray(list, item);
+    }
+    return list;
+}
+
+// `result` may be NULL: there was no device to judge.
+static ts_status print_json(const ts_drivers *drivers, const char *advice,
+                            const ts_doctor_result *result, ts_error *err)
+{
+    cJSON *json = cJSON_CreateObject(), *devices, *shaders;
+    cJSON_AddStringToObject(json, "version", TINYSFT_VERSION);
+    cJSON_AddItemToObject(json, "drivers", drivers_json(drivers));
+    devices = cJSON_AddArrayToObject(json, "devices");
+    for (size_t i = 0; i < drivers->list.count; i++) {
+        cJSON_AddItemToArray(devices, ts_cli_device_json(i, &drivers->list.caps[i]));
+    }
+    cJSON_AddStringToObject(json, "advice", advice);
+    if (result != NULL) {
+        cJSON_AddStringToObject(json, "checked", drivers->list.caps[drivers->list.chosen].name);
+        shaders = cJSON_AddArrayToObject(json, "shaders");
+        for (size_t i = 0; i < result->count; i++) {
+            cJSON_AddItemToArray(shaders, row_json(&result->rows[i]));
+        }
+        cJSON_AddNumberToObject(json, "slow", (double)result->slow);
+        cJSON_AddNumberToObject(json, "broken", (double)result->broken);
+        cJSON_AddBoolToObject(json, "lost", result->lost);
+        cJSON_AddBoolToObject(json, "kept", result->kept);
+    }
+    return ts_cli_print_json(json, err);
+}
+
 static ts_status examine(const ts_gpu_params *params, const char *report, ts_doctor_result *result,
                          ts_error *err)
 {
@@ -157,18 +237,25 @@ static ts_status examine(const ts_gpu_params *params, const char *report, ts_doc
     ts_drivers drivers = {0};
     ts_gpu *gpu = NULL;
     ts_text advice = {0};
-    FILE *stream = report != NULL ? stderr : stdout; // where it is watched
+    FILE *stream = report != NULL || asked.json ? stderr : stdout; // where it is watched
     const ts_doctor_params doctor = {.tell = print_row, .user = stream};
     TS_TRY(ts_drivers_find("", params, &drivers, err));
     TS_TRY(ts_drivers_advise(&drivers, &advice, err));
     const char *missing = advice.len > 0 ? advice.bytes : "";
     print_drivers(stream, &drivers, false);
-    fprintf(stream, "%s\n", missing);
+    ts_cli_say(stream, "%s\n", missing);
     if ((status = ts_gpu_open(params, &gpu, err)) == TS_OK) {
-        fprintf(stream, "checking %s\n", ts_gpu_capabilities(gpu)->name);
+        ts_cli_say(stream,
+                   "checking every shader on %s: some seconds on a GPU, a minute or two on a CPU's "
+                   "driver\n",
+                   ts_gpu_capabilities(gpu)->name);
         print_head(stream);
         TS_TRY(ts_doctor_check(gpu, &doctor, result, err));
         print_end(stream, result);
+    }
+    if (asked.json) {
+        ts_status printed = print_json(&drivers, missing, gpu != NULL ? result : NULL, err);
+        status = status == TS_OK ? printed : status;
     }
     if (report != NULL) {
         ts_error ignored = {0};
@@ -183,12 +270,6 @@ out:
     return status;
 }
 
-static struct {
-    ts_gpu_params params;
-    const char *report;
-    bool forgets;
-} asked;
-
 static const ts_flag flags[] = {
     {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "number or part of the name"},
     TS_CLI_MASK_FLAG(&asked.params.masks),
@@ -198,6 +279,7 @@ static const ts_flag flags[] = {
      .otherwise = "-"},
     {"forget", NULL, TS_FLAG_SWITCH, &asked.forgets, NULL,
      "check nothing, and use again what was left out"},
+    TS_CLI_JSON_FLAG(&asked.json),
     TS_CLI_VERBOSE_FLAG,
 };
 
@@ -227,7 +309,7 @@ const ts_command ts_command_doctor = {
         "PASS: right, and not clearly slower than the general shader. SLOW: right, but it takes\n"
         "half as long again or more. BROKEN: wrong, or it cannot be built; the exit code is 1\n"
         "then. Training leaves out what is SLOW or BROKEN from then on and says so.",
-    .usage = "[--device N] [--report [FILE]] [--forget]",
+    .usage = "[--device N] [--report [FILE]] [--json] [--forget]",
     .needs_less = "shaders are tried at the sizes of a model: close what else uses the device's "
                   "memory, or take another --device",
     .flags = flags,

@@ -1,5 +1,4 @@
 #include "base/nearest.h"
-#include "base/terminal.h"
 #include "cli/cli.h"
 
 #include <assert.h>
@@ -205,32 +204,9 @@ out:
     return status;
 }
 
-// "LEFT   help": side by side, or on a terminal too narrow for that one below the other.
-static void print_entry(const char *left, const char *help, const char *alias)
-{
-    enum { COLUMN = 34, SIDE_BY_SIDE = 60, SET_IN = 6 };
-    int columns = ts_terminal_columns(stdout);
-    bool narrow = columns > 0 && columns < SIDE_BY_SIDE;
-    int indent = narrow ? SET_IN : COLUMN;
-    ts_text text = {0};
-    bool below = narrow || strlen(left) >= COLUMN;
-    ts_text_format(&text, NULL, "%s%*s", left, below ? 0 : COLUMN - (int)strlen(left), "");
-    ts_text_format(&text, NULL, below ? "\n%*s" : "%.*s", below ? indent : 0, "");
-    for (const char *c = help; *c != '\0'; c++) {
-        bool line = *c == '\n' && !narrow;
-        ts_text_format(&text, NULL, "%c%*s", *c == '\n' && narrow ? ' ' : *c, line ? indent : 0,
-                       "");
-    }
-    if (alias != NULL) {
-        ts_text_format(&text, NULL, " (also --%s)", alias);
-    }
-    ts_text_format(&text, NULL, "\n");
-    ts_cli_print(stdout, indent, text.bytes != NULL ? text.bytes : "");
-    ts_text_free(&text);
-}
-
 void ts_flags_print_help(const ts_command *command)
 {
+    enum { COLUMN = 34 };
     ts_cli_say(stdout, "tinysft-vk %s %s\n\n%s\n\n", command->name, command->usage,
                command->summary);
     for (int i = 0; i < command->flag_count; i++) {
@@ -238,7 +214,10 @@ void ts_flags_print_help(const ts_command *command)
         char left[128];
         snprintf(left, sizeof left, "  --%s%s%s", flag->name, flag->placeholder ? " " : "",
                  flag->placeholder ? flag->placeholder : "");
-        print_entry(left, flag->help, flag->alias);
+        char help[512];
+        snprintf(help, sizeof help, flag->alias != NULL ? "%s (also --%s)" : "%s", flag->help,
+                 flag->alias);
+        ts_cli_print_entry(stdout, COLUMN, left, help);
     }
     if (command->notes != NULL) {
         ts_cli_say(stdout, "\n%s\n", command->notes);

@@ -60,19 +60,18 @@ void ts_cli_print_submits(const ts_recorder *recorder)
 
 static void print_help(FILE *stream)
 {
-    enum { SET_IN = 24 };
+    enum { COLUMN = 24 };
     ts_cli_say(stream,
                "tinysft-vk fine-tunes a Llama with LoRA on any GPU that has a Vulkan driver, "
                "and shows side by side what the tuning changed.\n\n");
     for (size_t i = 0; i < ts_command_count; i++) {
-        char text[256];
-        snprintf(text, sizeof text, "  tinysft-vk %-10s %s\n", ts_commands[i]->name,
-                 ts_commands[i]->summary);
-        ts_cli_print(stream, SET_IN, text);
+        char left[64];
+        snprintf(left, sizeof left, "  tinysft-vk %s", ts_commands[i]->name);
+        ts_cli_print_entry(stream, COLUMN, left, ts_commands[i]->summary);
     }
-    ts_cli_print(stream, SET_IN,
-                 "\n  tinysft-vk COMMAND --help  lists a command's flags; so does help COMMAND\n"
-                 "  tinysft-vk --version\n");
+    ts_cli_say(stream,
+               "\n  tinysft-vk COMMAND --help  lists a command's flags; so does help COMMAND\n"
+               "  tinysft-vk --version\n");
 }
 
 // TS_ERR_ARGUMENT where there is none of that name, with what may have been meant.

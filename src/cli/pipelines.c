@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "check/rehearse.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,34 +15,64 @@ static const char *const heads[TS_FIGURE_COUNT] = {
     [TS_FIGURE_INSTRUCTIONS] = "instrs",    [TS_FIGURE_WAVES] = "waves",
     [TS_FIGURE_LATENCY] = "latency",        [TS_FIGURE_INVERSE_THROUGHPUT] = "inverse"};
 
-static void print_figures(const ts_pipeline_figures *figures)
+enum { COLUMNS = TS_FIGURE_COUNT + 1 };
+
+static bool is_told(ts_gpu *gpu, ts_figure figure)
 {
+    bool told = false;
+    for (size_t i = 0; i < ts_gpu_pipeline_count(gpu) && !told; i++) {
+        ts_pipeline_figures figures;
+        ts_error ignored = {0};
+        told = ts_gpu_pipeline_figures(gpu, i, &figures, &ignored) == TS_OK &&
+               !isnan(ts_rehearse_figure(&figures, figure));
+    }
+    return told;
+}
+
+// Columns of the figures that this driver tells, then the pipeline's.
+static size_t choose_columns(ts_gpu *gpu, ts_column columns[COLUMNS], ts_figure figures[COLUMNS])
+{
+    size_t chosen = 0;
     for (ts_figure figure = 0; figure < TS_FIGURE_COUNT; figure++) {
-        double value = ts_rehearse_figure(figures, figure);
-        if (isnan(value)) {
-            printf("%8s", "-");
-        } else {
-            printf("%8.0f", value);
+        if (is_told(gpu, figure)) {
+            figures[chosen] = figure;
+            columns[chosen++] = (ts_column){heads[figure], 7, false};
         }
     }
+    columns[chosen] = (ts_column){"pipeline", 0, true};
+    return chosen + 1;
+}
+
+static ts_status print_pipeline(ts_gpu *gpu, size_t index, const ts_column *columns, size_t count,
+                                const ts_figure *shown, ts_pipeline_figures *figures, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text label = {0};
+    char cells[COLUMNS][TS_TABLE_CELL];
+    TS_TRY(ts_gpu_pipeline_figures(gpu, index, figures, err));
+    TS_TRY(ts_rehearse_label(ts_gpu_pipeline_key(gpu, index), &label, err));
+    for (size_t i = 0; i + 1 < count; i++) {
+        double value = ts_rehearse_figure(figures, shown[i]);
+        snprintf(cells[i], sizeof cells[i], isnan(value) ? "-" : "%.0f", value);
+    }
+    snprintf(cells[count - 1], sizeof cells[0], "%s", label.bytes);
+    ts_table_row(stdout, columns, count, cells);
+out:
+    ts_text_free(&label);
+    return status;
 }
 
 static ts_status print_table(ts_gpu *gpu, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text label = {0};
     ts_pipeline_figures figures;
+    ts_column columns[COLUMNS];
+    ts_figure shown[COLUMNS];
+    size_t columns_count = choose_columns(gpu, columns, shown);
     size_t count = ts_gpu_pipeline_count(gpu), spilling = 0, telling = 0;
-    for (ts_figure figure = 0; figure < TS_FIGURE_COUNT; figure++) {
-        printf("%8s", heads[figure]);
-    }
-    putchar('\n');
+    ts_table_head(stdout, columns, columns_count);
     for (size_t i = 0; i < count; i++) {
-        ts_text_clear(&label);
-        TS_TRY(ts_gpu_pipeline_figures(gpu, i, &figures, err));
-        TS_TRY(ts_rehearse_label(ts_gpu_pipeline_key(gpu, i), &label, err));
-        print_figures(&figures);
-        printf("  %s\n", label.bytes);
+        TS_TRY(print_pipeline(gpu, i, columns, columns_count, shown, &figures, err));
         telling += figures.count > 0;
         spilling += ts_rehearse_figure(&figures, TS_FIGURE_SPILLS) > 0;
     }
@@ -51,7 +82,6 @@ static ts_status print_table(ts_gpu *gpu, ts_error *err)
     }
     putchar('\n');
 out:
-    ts_text_free(&label);
     return status;
 }
 
@@ -75,25 +105,19 @@ out:
 
 static ts_status print_json(ts_gpu *gpu, ts_error *err)
 {
-    ts_status status = TS_OK;
-    char *text = NULL;
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     cJSON *json = cJSON_CreateObject(), *array = cJSON_CreateArray();
     cJSON_AddStringToObject(json, "device", caps->name);
     cJSON_AddStringToObject(json, "driver", caps->driver);
     cJSON_AddItemToObject(json, "pipelines", array);
     for (size_t i = 0; i < ts_gpu_pipeline_count(gpu); i++) {
-        TS_TRY(pipeline_json(gpu, i, array, err));
+        ts_status status = pipeline_json(gpu, i, array, err);
+        if (status != TS_OK) {
+            cJSON_Delete(json);
+            return status;
+        }
     }
-    text = cJSON_Print(json);
-    if (text == NULL) {
-        TS_FAIL(TS_ERR_MEMORY, "out of host memory");
-    }
-    puts(text);
-out:
-    cJSON_free(text);
-    cJSON_Delete(json);
-    return status;
+    return ts_cli_print_json(json, err);
 }
 
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err)

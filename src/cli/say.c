@@ -21,9 +21,17 @@ static void print_wrapped(FILE *stream, const char *text, size_t len, int column
             word++;
         }
         int width = ts_terminal_width(text + at + gap, word);
+        const char *comma = memchr(text + at + gap, ',', word);
+        if (width > columns - indent && comma != NULL) { // a long list breaks behind its commas
+            word = (size_t)(comma + 1 - (text + at + gap));
+            width = ts_terminal_width(text + at + gap, word);
+        }
         if (column > start && column + (int)gap + width > columns) {
-            fprintf(stream, "\n%*s", indent, "");
-            column = start = indent;
+            // What would fit but for the indentation goes without.
+            start = width > columns - indent ? columns - width : indent;
+            start = start > 0 ? start : 0;
+            fprintf(stream, "\n%*s", start, "");
+            column = start;
         } else {
             fprintf(stream, "%*s", (int)gap, "");
             column += (int)gap;
@@ -50,6 +58,30 @@ void ts_cli_print(FILE *stream, int indent, const char *text)
             end++;
         }
     }
+}
+
+void ts_cli_print_entry(FILE *stream, int column, const char *left, const char *help)
+{
+    enum { LEAST_HELP = 26, SET_IN = 6 };
+    int columns = ts_terminal_columns(stream);
+    bool narrow = columns > 0 && columns < column + LEAST_HELP;
+    int indent = narrow ? SET_IN : column;
+    ts_text text = {0};
+    if (narrow || (int)strlen(left) >= column) {
+        ts_text_format(&text, NULL, "%s\n%*s", left, indent, "");
+    } else {
+        ts_text_format(&text, NULL, "%-*s", column, left);
+    }
+    for (const char *c = help; *c != '\0'; c++) {
+        if (*c == '\n' && columns == 0) {
+            ts_text_format(&text, NULL, "\n%*s", indent, "");
+        } else { // a terminal's lines are broken where it asks for
+            ts_text_format(&text, NULL, "%c", *c == '\n' ? ' ' : *c);
+        }
+    }
+    ts_text_format(&text, NULL, "\n");
+    ts_cli_print(stream, indent, text.bytes != NULL ? text.bytes : "");
+    ts_text_free(&text);
 }
 
 void ts_cli_say(FILE *stream, const char *format, ...)

@@ -110,3 +110,43 @@ Test(terminal, no_colours_and_no_escapes_where_they_are_refused, .timeout = 120)
     cr_assert_eq(count_lines(&seen, "step "), 3, "%s", screen_text(&seen));
     test_folder_remove(p.folder);
 }
+
+// ---- Tables and help
+
+static void check_both(const char *const *argv, const char *at_80, const char *at_40)
+{
+    static const int widths[] = {80, 40};
+    for (size_t i = 0; i < 2; i++) {
+        pty_run_resized(widths[i], NULL, 0, argv, &seen);
+        cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
+        check_fits(&seen, widths[i]);
+        check_has(&seen, i == 0 ? at_80 : at_40);
+    }
+}
+
+#define CHECK_BOTH(at_80, at_40, ...)                                                              \
+    check_both((const char *const[]){TINYSFT_PROGRAM, __VA_ARGS__, NULL}, at_80, at_40)
+
+Test(terminal, help_fits)
+{
+    setenv("TERM", "xterm", 1);
+    CHECK_BOTH("  tinysft-vk train      fine-tune a Llama", "      fine-tune a Llama with LoRA",
+               "help");
+    CHECK_BOTH("  --model MODEL                   folder of a Llama",
+               "      folder of a Llama, or ORG/NAME to", "train", "--help");
+}
+
+Test(terminal, tables_do_not_break_inside_a_number, .timeout = 120)
+{
+    setenv("TERM", "xterm", 1);
+    CHECK_BOTH("chosen: ", "chosen: ", "devices");
+    PTY_RUN(40, &seen, "bench", "--only", "kernels", "--kernel", "add", "--rounds", "1", "--device",
+            "0");
+    check_fits(&seen, 40);
+    check_has(&seen, "measuring ");
+    check_has(&seen, "  ms ");
+    if (ts_folder_exists(SHARED_FOLDER "/golden/nano")) {
+        CHECK_BOTH(", tolerance ", ", tolerance ", "verify", SHARED_FOLDER "/golden/nano",
+                   "--device", "0");
+    }
+}

@@ -1,4 +1,5 @@
-// best[t] = the first index of the largest logit of row t: one workgroup a row.
+// best[t] = the first index of the largest logit of row t, or NONE where one of the row is NaN or
+// infinite, so that no answer is made of them: one workgroup a row.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -13,6 +14,8 @@ layout(binding = 0) readonly buffer Logits1 { float logits1[]; }; // [rows, voca
 layout(binding = 0) readonly buffer Logits4 { vec4 logits4[]; };
 layout(binding = 1) writeonly buffer Best { uint best[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, vocab; };
+
+const uint NONE = 0xFFFFFFFFu;
 
 shared float values[WORKERS];
 shared uint indices[WORKERS];
@@ -29,9 +32,12 @@ void main()
         const uint left = vocab - c;
         LOAD_QUAD(x, logits, row * vocab + c, left)
         [[unroll]] for (uint e = 0; e < 4; e++) {
-            const bool larger = x[e] > largest && (QUADS != 0 || e < left);
+            const bool here = QUADS != 0 || e < left;
+            const bool larger = here && x[e] > largest;
+            // By its bits: a driver may take it that no number is NaN.
+            const bool broken = here && (floatBitsToUint(x[e]) & 0x7F800000u) == 0x7F800000u;
             largest = larger ? x[e] : largest;
-            at = larger ? c + e : at;
+            at = broken || at == NONE ? NONE : larger ? c + e : at;
         }
     }
     values[me] = largest;
@@ -40,14 +46,15 @@ void main()
         barrier();
         if (me < half_width) {
             const uint other = me + half_width;
-            if (values[other] > values[me] ||
-                (values[other] == values[me] && indices[other] < indices[me])) {
+            const bool better = values[other] > values[me] ||
+                                (values[other] == values[me] && indices[other] < indices[me]);
+            if (indices[other] == NONE || (better && indices[me] != NONE)) {
                 values[me] = values[other];
                 indices[me] = indices[other];
             }
         }
     }
     if (me == 0) {
-        best[row] = min(indices[0], vocab - 1);
+        best[row] = indices[0] == NONE ? NONE : min(indices[0], vocab - 1);
     }
 }

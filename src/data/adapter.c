@@ -1,11 +1,12 @@
 #include "data/adapter.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/keys.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,62 +126,68 @@ static ts_status read_targets(const cJSON *targets, const char *path, uint32_t *
                      : ts_error_set(err, TS_ERR_FORMAT, "%s: key 'target_modules' is empty", path);
 }
 
-static bool is_off(const cJSON *value)
-{
-    return value == NULL || cJSON_IsNull(value) || cJSON_IsFalse(value) ||
-           ((cJSON_IsObject(value) || cJSON_IsArray(value)) && value->child == NULL);
-}
+// What this reader knows of adapter_config.json: the fields of PEFT's LoraConfig. All but plain
+// LoRA must be off, and so must keys that are not known, which some newer PEFT will have given a
+// meaning.
+static const ts_key known_keys[] = {
+    {"peft_type", TS_KEY_READ},
+    {"r", TS_KEY_READ},
+    {"lora_alpha", TS_KEY_READ},
+    {"lora_dropout", TS_KEY_READ},
+    {"target_modules", TS_KEY_READ},
+    {"use_rslora", TS_KEY_READ},
+    {"base_model_name_or_path", TS_KEY_READ},
+    // The other ways of starting change the base's weights, which the adapter then leans on.
+    {"init_lora_weights", TS_KEY_ONLY, "[true,false,\"gaussian\",\"default\"]",
+     "convert it to plain LoRA with PEFT (save_pretrained's "
+     "path_initial_model_for_weight_conversion)"},
+    {"task_type", TS_KEY_ONLY, "[\"CAUSAL_LM\"]"},
+    {"bias", TS_KEY_ONLY, "[\"none\"]"},
+    {"modules_to_save", TS_KEY_ONLY, NULL, "modules that were tuned whole are not read"},
+    {"trainable_token_indices", TS_KEY_ONLY, NULL, "tuned rows of the embedding are not read"},
+    {"alora_invocation_tokens", TS_KEY_ONLY},
+    {"alpha_pattern", TS_KEY_ONLY},
+    {"arrow_config", TS_KEY_ONLY},
+    {"corda_config", TS_KEY_ONLY},
+    {"eva_config", TS_KEY_ONLY},
+    {"exclude_modules", TS_KEY_ONLY},
+    {"fan_in_fan_out", TS_KEY_ONLY},
+    {"kasa_config", TS_KEY_ONLY},
+    {"layer_replication", TS_KEY_ONLY},
+    {"layers_to_transform", TS_KEY_ONLY},
+    {"loftq_config", TS_KEY_ONLY},
+    {"lora_bias", TS_KEY_ONLY},
+    {"lora_ga_config", TS_KEY_ONLY},
+    {"megatron_config", TS_KEY_ONLY},
+    {"monteclora_config", TS_KEY_ONLY},
+    {"rank_pattern", TS_KEY_ONLY},
+    {"target_parameters", TS_KEY_ONLY},
+    {"use_bdlora", TS_KEY_ONLY},
+    {"use_dora", TS_KEY_ONLY},
+    {"use_qalora", TS_KEY_ONLY},
+    {"velora_config", TS_KEY_ONLY},
+    // Of no meaning while what they belong to is off.
+    {"auto_mapping", TS_KEY_READ},
+    {"ensure_weight_tying", TS_KEY_READ},
+    {"inference_mode", TS_KEY_READ},
+    {"layers_pattern", TS_KEY_READ},
+    {"megatron_core", TS_KEY_READ},
+    {"peft_version", TS_KEY_READ},
+    {"qalora_group_size", TS_KEY_READ},
+    {"revision", TS_KEY_READ},
+    {"runtime_config", TS_KEY_READ},
+};
 
-// Refuses, by its key, whatever would make the adapter compute something else than plain LoRA.
-static ts_status check_supported(const cJSON *config, const char *path, ts_error *err)
+static ts_status check_alpha(const ts_adapter_config *config, const char *path, ts_error *err)
 {
-    static const char *const off[] = {
-        "alora_invocation_tokens",
-        "alpha_pattern",
-        "exclude_modules",
-        "fan_in_fan_out",
-        "layer_replication",
-        "lora_bias",
-        "layers_to_transform",
-        "modules_to_save",
-        "rank_pattern",
-        "use_bdlora",
-        "trainable_token_indices",
-        "use_dora",
-        "use_qalora",
-        "target_parameters",
-        "velora_config",
-        "arrow_config",
-        "kasa_config",
-    };
-    ts_status status = TS_OK;
-    const char *type = NULL;
-    TS_TRY(ts_json_get_text(config, "peft_type", path, &type, err));
-    if (strcmp(type, "LORA") != 0) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: key 'peft_type': '%.40s' is not supported, only LORA is",
-                path, type);
+    double scale = ts_adapter_scale(config);
+    if (config->alpha >= 0 && scale <= FLT_MAX) {
+        return TS_OK;
     }
-    const cJSON *task = ts_json_get(config, "task_type"), *bias = ts_json_get(config, "bias");
-    if (cJSON_IsString(task) && strcmp(task->valuestring, "CAUSAL_LM") != 0) {
-        TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: key 'task_type': '%.40s' is not supported, only CAUSAL_LM is", path,
-                task->valuestring);
-    }
-    if (bias != NULL && !(cJSON_IsString(bias) && strcmp(bias->valuestring, "none") == 0)) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: key 'bias': only \"none\" is supported", path);
-    }
-    for (size_t i = 0; i < TS_COUNT(off); i++) {
-        const cJSON *value = ts_json_get(config, off[i]);
-        if (!is_off(value)) {
-            char *text = cJSON_PrintUnformatted(value);
-            status = ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: key '%s': %.100s is not supported",
-                                  path, off[i], text != NULL ? text : "");
-            free(text);
-            goto out;
-        }
-    }
-out:
-    return status;
+    return ts_error_set(err, TS_ERR_FORMAT,
+                        "%s: key 'lora_alpha': expected a number from 0 on that gives a scale "
+                        "within a float's range, found %g (a scale of %g)",
+                        path, config->alpha, scale);
 }
 
 static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_config *out,
@@ -188,7 +195,13 @@ static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_con
 {
     ts_status status = TS_OK;
     uint64_t r = 0;
-    TS_TRY(check_supported(json, path, err));
+    const char *type = NULL;
+    TS_TRY(ts_json_get_text(json, "peft_type", path, &type, err));
+    if (strcmp(type, "LORA") != 0) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: key 'peft_type': '%.40s' is not supported, only LORA is",
+                path, type);
+    }
+    TS_TRY(ts_keys_check(json, known_keys, TS_COUNT(known_keys), true, path, err));
     TS_TRY(ts_json_get_uint(json, "r", 1, TS_ADAPTER_MAX_RANK, path, &r, err));
     TS_TRY(ts_json_get_double(json, "lora_alpha", path, &out->alpha, err));
     TS_TRY(read_targets(ts_json_get(json, "target_modules"), path, &out->targets, err));
@@ -209,6 +222,7 @@ static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_con
         TS_TRY(ts_text_append(&out->base_model, base->valuestring, strlen(base->valuestring), err));
     }
     out->r = (uint32_t)r;
+    TS_TRY(check_alpha(out, path, err));
 out:
     return status;
 }

@@ -41,7 +41,8 @@ void ts_adapter_config_free(ts_adapter_config *config);
 double ts_adapter_scale(const ts_adapter_config *config);
 
 // Reads FOLDER/adapter_config.json. What it asks for beyond plain LoRA (a bias, DoRA, per-layer
-// ranks ...) is TS_ERR_UNSUPPORTED by its key; unknown keys are ignored.
+// ranks, a start that changes the base ...) is TS_ERR_UNSUPPORTED by its key, and so is a key that
+// is not known unless it is off; those are named in a warning.
 ts_status ts_adapter_config_read(const char *folder, ts_adapter_config *out, ts_error *err);
 // Appends the file's text: keys sorted, indent 2.
 ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out, ts_error *err);

@@ -410,6 +410,28 @@ out:
     return status;
 }
 
+// A folder without safetensors; it may hold the same weights in a form that is not read.
+static ts_status refuse_without_weights(const char *folder, ts_error *err)
+{
+    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    for (size_t i = 0; i < TS_COUNT(pickles); i++) {
+        TS_TRY(ts_path_join(folder, pickles[i], &path, err));
+        if (ts_file_exists(path.bytes)) {
+            TS_FAIL(TS_ERR_UNSUPPORTED,
+                    "%s: pickles, which can run code when they are read, and no model.safetensors "
+                    "beside them: load the model with transformers and save it again "
+                    "(save_pretrained writes safetensors)",
+                    path.bytes);
+        }
+    }
+    TS_FAIL(TS_ERR_IO, "%s: holds neither model.safetensors nor its index", folder);
+out:
+    ts_text_free(&path);
+    return status;
+}
+
 ts_status ts_safetensors_open_model(const char *folder, ts_safetensors **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -424,7 +446,7 @@ ts_status ts_safetensors_open_model(const char *folder, ts_safetensors **out, ts
     } else {
         TS_TRY(ts_path_join(folder, "model.safetensors.index.json", &path, err));
         if (!ts_file_exists(path.bytes)) {
-            TS_FAIL(TS_ERR_IO, "%s: holds neither model.safetensors nor its index", folder);
+            TS_TRY(refuse_without_weights(folder, err));
         }
         TS_TRY(add_shards(file, folder, path.bytes, err));
     }

@@ -6,6 +6,7 @@
 #include "base/signals.h"
 #include "model/decode.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,7 +277,8 @@ out:
 // ---- Losses
 
 // Spreads the losses of a packed batch over questions from .. to - 1.
-static void spread_losses(const struct answering *a, size_t from, size_t to, const float *losses)
+static ts_status spread_losses(const struct answering *a, size_t from, size_t to,
+                               const float *losses, ts_error *err)
 {
     for (size_t i = from; i < to; i++) {
         const ts_chat_tokens *reference = &a->questions->references[i];
@@ -291,7 +293,15 @@ static void spread_losses(const struct answering *a, size_t from, size_t to, con
         if (response->reference_tokens > 0) {
             response->reference_loss = sum / response->reference_tokens;
         }
+        if (!isfinite(response->reference_loss)) {
+            return ts_error_set(err, TS_ERR_RUN,
+                                "prompt %zu: the loss on its reference answer is %g, which is no "
+                                "result: the model's weights, or the adapter's scale, take it out "
+                                "of what floats hold",
+                                i + 1, response->reference_loss);
+        }
     }
+    return TS_OK;
 }
 
 static ts_status measure_losses(struct answering *a, ts_error *err)
@@ -313,7 +323,7 @@ static ts_status measure_losses(struct answering *a, ts_error *err)
         bool full = i + 1 == q->count || batch.rows + q->references[i + 1].tokens.count > rows;
         if (full) {
             TS_TRY(ts_pass_losses(&pass, &batch, losses, err));
-            spread_losses(a, from, i + 1, losses);
+            TS_TRY(spread_losses(a, from, i + 1, losses, err));
             a->done += i + 1 - from;
             tell(a);
             from = i + 1;

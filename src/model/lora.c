@@ -277,17 +277,91 @@ out:
     return status;
 }
 
+// What a tensor in adapter_model.safetensors is that plain LoRA does not have.
+static const char *what_is(const char *name)
+{
+    static const struct {
+        const char *part, *what;
+    } kinds[] = {
+        {"lora_magnitude_vector", "a magnitude vector of DoRA"},
+        {"lora_embedding_", "LoRA on the embedding"},
+        {"lora_B.bias", "a bias of LoRA"},
+        {"embed_tokens", "a saved embedding: the base's was resized or tuned along with it"},
+        {"lm_head", "a saved lm_head: the base's was resized or tuned along with it"},
+        {"modules_to_save", "a module of the base that was tuned whole"},
+        {"lora_A", "LoRA on a layer or module that this adapter should not have"},
+        {"lora_B", "LoRA on a layer or module that this adapter should not have"},
+    };
+    for (size_t i = 0; i < TS_COUNT(kinds); i++) {
+        if (strstr(name, kinds[i].part) != NULL) {
+            return kinds[i].what;
+        }
+    }
+    return "no part of LoRA";
+}
+
+static bool is_in_adapter(const ts_model *model, const char *name)
+{
+    char key[TS_ADAPTER_KEY_BYTES];
+    for (uint32_t layer = 0; layer < model->config.layers; layer++) {
+        for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+            for (const char *side = "AB"; *side != '\0'; side++) {
+                ts_adapter_key(layer, module, *side, key);
+                if (strcmp(key, name) == 0) {
+                    return (model->lora.config.targets & TS_MODULE_BIT(module)) != 0;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+// The file must hold the adapter and nothing else: whatever else it holds changes the model too.
+static ts_status check_nothing_else(const ts_model *model, const ts_safetensors *file,
+                                    size_t expected, const char *path, ts_error *err)
+{
+    size_t count = ts_safetensors_count(file);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = ts_safetensors_at(file, i)->name;
+        if (!is_in_adapter(model, name)) {
+            return ts_error_set(err, TS_ERR_UNSUPPORTED,
+                                "%s: tensor '%.200s' is %s; of %zu tensors, %zu are plain LoRA by "
+                                "its adapter_config.json, and only those are read",
+                                path, name, what_is(name), count, expected);
+        }
+    }
+    return TS_OK;
+}
+
 static ts_status load_values(ts_model *model, const ts_safetensors *file, const char *path,
                              ts_error *err)
 {
     size_t count = 0;
     ts_status status = ts_lora_upload(model, model->lora.values, "", file, &count, err);
     if (status == TS_OK && count != ts_safetensors_count(file)) {
-        status = ts_error_set(err, TS_ERR_FORMAT,
-                              "%s: %zu tensors, expected %zu: it was made for another model or "
-                              "for other target modules than its adapter_config.json says",
-                              path, ts_safetensors_count(file), count);
+        status = check_nothing_else(model, file, count, path, err);
     }
+    return status;
+}
+
+// Where there is only a pickle, which can run code when it is read, says so.
+static ts_status open_adapter(const char *folder, ts_text *path, ts_safetensors **file,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text pickle = {0};
+    TS_TRY(ts_path_join(folder, "adapter_model.safetensors", path, err));
+    TS_TRY(ts_path_join(folder, "adapter_model.bin", &pickle, err));
+    if (!ts_file_exists(path->bytes) && ts_file_exists(pickle.bytes)) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: a pickle, which can run code when it is read, and no adapter_model.safetensors"
+                " beside it: load it with PEFT and save it again (save_pretrained writes "
+                "safetensors)",
+                pickle.bytes);
+    }
+    TS_TRY(ts_safetensors_open(path->bytes, file, err));
+out:
+    ts_text_free(&pickle);
     return status;
 }
 
@@ -298,8 +372,7 @@ ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
     ts_safetensors *file = NULL;
     ts_text path = {0};
     TS_TRY(ts_adapter_config_read(folder, &config, err));
-    TS_TRY(ts_path_join(folder, "adapter_model.safetensors", &path, err));
-    TS_TRY(ts_safetensors_open(path.bytes, &file, err));
+    TS_TRY(open_adapter(folder, &path, &file, err));
     TS_TRY(open_lora(model, &config, err));
     TS_TRY(load_values(model, file, path.bytes, err));
 out:

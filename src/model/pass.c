@@ -1,6 +1,7 @@
 #include "model/pass.h"
 
 #include "base/memory.h"
+#include "data/tokenizer.h"
 #include "model/internal.h"
 #include "ops/gemm.h"
 
@@ -503,6 +504,12 @@ ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_
     }
     TS_TRY(ts_recorder_run(model->recorder, err));
     TS_TRY(ts_gpu_download(model->gpu, pass->io.label, next, batch->loss_rows * sizeof *next, err));
+    for (uint32_t i = 0; i < batch->loss_rows; i++) {
+        if (next[i] == TS_TOKEN_NONE) {
+            TS_FAIL(TS_ERR_RUN, "the model's logits are NaN or infinite: its weights, or the "
+                                "adapter's scale, take it out of what floats hold");
+        }
+    }
 out:
     return status;
 }

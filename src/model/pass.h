@@ -97,7 +97,8 @@ ts_status ts_pass_read_loss(ts_pass *pass, double *loss_sum, ts_error *err);
 // Logits of the batch's M loss rows, in order: out[M, V].
 ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_error *err);
 
-// The likeliest token after each of the batch's M loss rows, in order: next[M].
+// The likeliest token after each of the batch's M loss rows, in order: next[M]. Logits that are NaN
+// or infinite have none: TS_ERR_RUN.
 ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_error *err);
 
 #endif

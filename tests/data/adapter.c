@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "data/safetensors.h"
 #include "data_test.h"
+#include "heard.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -136,9 +137,9 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
         {"{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[\"lm_head\"]}",
          TS_ERR_UNSUPPORTED, "key 'target_modules': 'lm_head' is none of q_proj"},
         {WITH("\"bias\":\"all\""), TS_ERR_UNSUPPORTED, "key 'bias'"},
-        {WITH("\"use_dora\":true"), TS_ERR_UNSUPPORTED, "key 'use_dora': true"},
+        {WITH("\"use_dora\":true"), TS_ERR_UNSUPPORTED, "key 'use_dora' is true"},
         {WITH("\"modules_to_save\":[\"lm_head\"]"), TS_ERR_UNSUPPORTED,
-         "key 'modules_to_save': [\"lm_head\"]"},
+         "key 'modules_to_save' is [\"lm_head\"]"},
         {WITH("\"rank_pattern\":{\"q_proj\":2}"), TS_ERR_UNSUPPORTED, "key 'rank_pattern'"},
         {WITH("\"alpha_pattern\":{\"q_proj\":2}"), TS_ERR_UNSUPPORTED, "key 'alpha_pattern'"},
         {WITH("\"layers_to_transform\":[0]"), TS_ERR_UNSUPPORTED, "key 'layers_to_transform'"},
@@ -146,12 +147,28 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
         {WITH("\"fan_in_fan_out\":true"), TS_ERR_UNSUPPORTED, "key 'fan_in_fan_out'"},
         {WITH("\"lora_bias\":true"), TS_ERR_UNSUPPORTED, "key 'lora_bias'"},
         {WITH("\"use_qalora\":true"), TS_ERR_UNSUPPORTED, "key 'use_qalora'"},
-        {WITH("\"task_type\":\"SEQ_CLS\""), TS_ERR_UNSUPPORTED, "key 'task_type': 'SEQ_CLS'"},
+        {WITH("\"task_type\":\"SEQ_CLS\""), TS_ERR_UNSUPPORTED, "key 'task_type' is \"SEQ_CLS\""},
         {WITH("\"lora_dropout\":1"), TS_ERR_FORMAT, "key 'lora_dropout'"},
         {WITH("\"lora_dropout\":-0.1"), TS_ERR_FORMAT, "key 'lora_dropout'"},
         {WITH("\"use_rslora\":1"), TS_ERR_FORMAT, "key 'use_rslora': expected true or false"},
         {WITH("\"r\":8"), TS_ERR_FORMAT, "key 'r' stands twice"},
-        {WITH("\"some_future_key\":{\"x\":[1]},\"bias\":\"none\",\"rank_pattern\":{}"), TS_OK, ""},
+        {WITH("\"init_lora_weights\":\"pissa_niter_4\""), TS_ERR_UNSUPPORTED,
+         "key 'init_lora_weights' is \"pissa_niter_4\""},
+        {WITH("\"init_lora_weights\":\"olora\""), TS_ERR_UNSUPPORTED, "\"olora\""},
+        {WITH("\"init_lora_weights\":\"loftq\""), TS_ERR_UNSUPPORTED, "\"loftq\""},
+        {WITH("\"init_lora_weights\":\"eva\""), TS_ERR_UNSUPPORTED, "\"eva\""},
+        {WITH("\"init_lora_weights\":\"corda\""), TS_ERR_UNSUPPORTED, "\"corda\""},
+        {WITH("\"init_lora_weights\":\"orthogonal\""), TS_ERR_UNSUPPORTED, "\"orthogonal\""},
+        {WITH("\"init_lora_weights\":\"lora_ga\""), TS_ERR_UNSUPPORTED, "\"lora_ga\""},
+        {WITH("\"init_lora_weights\":false"), TS_OK, ""},
+        {WITH("\"init_lora_weights\":\"gaussian\""), TS_OK, ""},
+        {WITH("\"eva_config\":{\"rho\":2}"), TS_ERR_UNSUPPORTED, "key 'eva_config'"},
+        {WITH("\"loftq_config\":{\"loftq_bits\":4}"), TS_ERR_UNSUPPORTED, "key 'loftq_config'"},
+        {WITH("\"some_future_key\":{\"x\":[1]}"), TS_ERR_UNSUPPORTED, "key 'some_future_key' is"},
+        {WITH("\"use_new_thing\":true"), TS_ERR_UNSUPPORTED,
+         "key 'use_new_thing' is true: not implemented; this key is not known here"},
+        {WITH("\"new_thing\":false,\"new_config\":{},\"bias\":\"none\",\"rank_pattern\":{}"), TS_OK,
+         ""},
     };
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         ts_adapter_config config = {0};
@@ -163,6 +180,20 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
         cr_expect(config.r == 0 || cases[i].status == TS_OK, "nothing is half read");
         ts_adapter_config_free(&config);
     }
+}
+
+// Keys that are not known and off: one warning names and counts them.
+Test(adapter, counts_what_it_does_not_know)
+{
+    ts_adapter_config config = {0};
+    ts_error err = {0};
+    heard_clear();
+    cr_assert_eq(read_config(WITH("\"new_thing\":false,\"new_config\":{},\"peft_version\":\"9\""),
+                             &config, &err),
+                 TS_OK, "%s", err.message);
+    cr_expect_eq(heard_count, 1);
+    cr_expect(strstr(heard, "2 keys without effect here: new_thing, new_config\n"), "%s", heard);
+    ts_adapter_config_free(&config);
 }
 
 Test(adapter, all_linear_as_a_word)

@@ -1,62 +1,21 @@
 // A model's files against its config.json: all that can be told from headers is told at once.
+#include "edited.h"
 #include "heard.h"
 #include "model/weights.h"
-#include "tiny_llama.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-// A tiny model's tensors, which a test changes and writes again.
-struct edited {
-    char folder[32];
-    ts_safetensors *original;
-    ts_tensor tensors[40];
-    size_t count;
-};
-
-static void edited_open(struct edited *e, bool tied)
-{
-    const tiny_llama tiny = {.tied = tied};
-    snprintf(e->folder, sizeof e->folder, "/tmp/tinysft-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(e->folder));
-    tiny_write(e->folder, &tiny);
-    MUST(ts_safetensors_open_model(e->folder, &e->original, err));
-    e->count = ts_safetensors_count(e->original);
-    memcpy(e->tensors, ts_safetensors_at(e->original, 0), e->count * sizeof *e->tensors);
-}
-
-static ts_tensor *edited_find(struct edited *e, const char *name)
-{
-    size_t i = 0;
-    while (i < e->count && strcmp(e->tensors[i].name, name) != 0) {
-        i++;
-    }
-    cr_assert_lt(i, e->count, "no tensor %s", name);
-    return &e->tensors[i];
-}
-
 static ts_status edited_read(struct edited *e, ts_model_config *config, ts_error *err)
 {
-    ts_text bytes = {0};
-    char path[64];
     ts_safetensors *file = NULL;
-    snprintf(path, sizeof path, "%s/model.safetensors", e->folder);
-    MUST(ts_safetensors_serialise(e->tensors, e->count, &bytes, err));
-    remove(path); // the original stays mapped
-    MUST(ts_file_write_plain(path, bytes.bytes, bytes.len, err));
+    edited_write(e, "model.safetensors");
     *err = (ts_error){0};
     heard_clear();
     ts_status status = ts_model_files_open(e->folder, config, &file, err);
     ts_safetensors_close(file);
-    ts_text_free(&bytes);
     return status;
-}
-
-static void edited_close(struct edited *e)
-{
-    ts_safetensors_close(e->original);
-    MUST(ts_folder_remove(e->folder, err));
 }
 
 Test(files, refuses_what_running_would)

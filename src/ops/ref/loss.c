@@ -2,6 +2,7 @@
 #include "ops/ref/ref.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 void ts_ref_cross_entropy(const struct ts_cross_entropy_ref *a)
 {
@@ -25,12 +26,13 @@ void ts_ref_argmax(const struct ts_argmax_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
         const double *logits = a->logits + t * a->vocab;
-        a->best[t] = 0;
-        for (uint32_t c = 1; c < a->vocab; c++) {
-            if (logits[c] > logits[a->best[t]]) {
-                a->best[t] = c;
-            }
+        uint32_t best = 0;
+        bool finite = true;
+        for (uint32_t c = 0; c < a->vocab; c++) {
+            best = logits[c] > logits[best] ? c : best;
+            finite = finite && isfinite(logits[c]);
         }
+        a->best[t] = finite ? best : UINT32_MAX;
     }
 }
 

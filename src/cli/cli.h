@@ -101,6 +101,12 @@ static inline const char *ts_cli_plural(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
+// Before and after all else: makes streams that are closed, readers that go away and full disks
+// errors of the write that meets them; then sees that all of standard output was written. Returns
+// `code`, or where that is 0 and something was lost TS_ERR_IO, or 141 where nobody reads any more.
+void ts_cli_open_standard(void);
+int ts_cli_close_standard(int code);
+
 // Prints "tinysft-vk: MESSAGE" (and where it arose, with --verbose), then what the user may do
 // about it, and returns the exit code.
 int ts_cli_fail(const ts_command *command, const ts_error *err);

@@ -160,10 +160,8 @@ static void watch_mappings(void)
     sigaction(SIGBUS, &action, NULL);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    ts_log_set_sink(print_log, NULL);
-    watch_mappings();
     if (argc < 2) {
         print_help(stderr);
         return TS_ERR_ARGUMENT;
@@ -182,9 +180,13 @@ int main(int argc, char **argv)
                 (unsigned long long)ts_gpu_validation_messages());
         return code != 0 ? code : TS_ERR_DEVICE;
     }
-    if (fflush(stdout) != 0) {
-        perror("tinysft-vk: standard output");
-        return TS_ERR_IO;
-    }
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    ts_cli_open_standard();
+    ts_log_set_sink(print_log, NULL);
+    watch_mappings();
+    return ts_cli_close_standard(run(argc, argv));
 }

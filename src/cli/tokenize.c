@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "data/tokenizer.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,11 +59,17 @@ static int run(int argc, char **argv)
     TS_TRY(ts_cli_resolve_model(asked.model, asked.revision, false, &folder, err));
     TS_TRY(ts_tokenizer_open(folder.bytes, &tokenizer, err));
     for (unsigned long number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
+        if (ferror(stdout)) { // main tells why
+            goto out;
+        }
         char name[64];
         snprintf(name, sizeof name, "standard input:%lu", number);
         if (strspn(line, " \t\r\n") != (size_t)len) {
             TS_TRY(tokenize_line(tokenizer, line, (size_t)len, name, err));
         }
+    }
+    if (!feof(stdin)) {
+        TS_FAIL(TS_ERR_IO, "standard input: cannot be read: %s", strerror(errno));
     }
 out:
     free(line);

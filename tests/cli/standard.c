@@ -1,0 +1,107 @@
+// What a shell may do with standard input and output: closed, full, a pipe that nobody reads, a
+// folder. A shell starts the program here, as a person would.
+#include "program.h"
+
+#include <tinysft/status.h>
+
+#define BASE_FOLDER PROJECT_FOLDER "/assets/base"
+
+// `command` with the program as $T and the demo's model as $M; its exit code, and what it printed.
+static void shell(const char *command, program_result *result)
+{
+    char path[] = "/tmp/tinysft-output-XXXXXX", script[1024];
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    setenv("T", TINYSFT_PROGRAM, 1);
+    setenv("M", BASE_FOLDER, 1);
+    snprintf(script, sizeof script, "exec 2>%s; trap - PIPE; %s", path, command);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        execlp("bash", "bash", "-c", script, NULL);
+        _exit(127);
+    }
+    result->code = program_wait(pid);
+    ssize_t len = pread(file, result->out, sizeof result->out - 1, 0);
+    result->out[len > 0 ? len : 0] = '\0';
+    close(file);
+    unlink(path);
+}
+
+static void expect(const char *command, int code, const char *says)
+{
+    program_result result;
+    shell(command, &result);
+    cr_expect_eq(result.code, code, "%s: exit code %d: %s", command, result.code, result.out);
+    cr_expect_not_null(strstr(result.out, says), "%s: no \"%s\" in: %s", command, says, result.out);
+}
+
+Test(standard, output_that_is_lost_is_an_error)
+{
+    static const char *const commands[] = {
+        "\"$T\" --version",
+        "\"$T\" --help",
+        "\"$T\" train --help",
+        "\"$T\" devices",
+        "echo '{\"text\": \"a\"}' | \"$T\" tokenize --model \"$M\"",
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char command[256];
+        snprintf(command, sizeof command, "%s >/dev/full", commands[i]);
+        expect(command, TS_ERR_IO, "standard output: not all of it could be written: No space");
+        snprintf(command, sizeof command, "%s >&-", commands[i]);
+        expect(command, TS_ERR_IO, "standard output: not all of it could be written: it is closed");
+    }
+}
+
+Test(standard, output_that_nobody_reads_ends_quietly)
+{
+    program_result result;
+    shell("yes '{\"text\": \"a\"}' | head -n 100000 | \"$T\" tokenize --model \"$M\" | head -n 1 "
+          ">/dev/null; exit ${PIPESTATUS[2]}",
+          &result);
+    cr_expect_eq(result.code, 128 + SIGPIPE, "%d: %s", result.code, result.out);
+    cr_expect_str_eq(result.out, "");
+}
+
+Test(standard, input_that_cannot_be_read_is_an_error)
+{
+    expect("\"$T\" tokenize --model \"$M\" </tmp", TS_ERR_IO,
+           "standard input: cannot be read: Is a directory");
+    expect("\"$T\" tokenize --model \"$M\" <&-", TS_ERR_IO,
+           "standard input: cannot be read: Bad file descriptor");
+    expect("\"$T\" tokenize --model \"$M\" </dev/null", 0, "");
+}
+
+// The first file that is opened would otherwise become standard output or error.
+Test(standard, what_is_printed_lands_in_no_file)
+{
+    char command[512], *folder = test_folder();
+    snprintf(command, sizeof command, "\"$T\" doctor --forget --report %s/report >&- 2>&-", folder);
+    program_result result;
+    shell(command, &result);
+    snprintf(command, sizeof command,
+             "cd %s && printf '{\"prompt\": \"a\", \"completion\": \"b\"}' >d && "
+             "\"$T\" train --model \"$M\" --data d --output-dir o --show-mask >&-",
+             folder);
+    expect(command, TS_ERR_IO, "it is closed");
+    test_folder_remove(folder);
+}
+
+// What is given as an output but is no file stays what it is.
+Test(standard, pipes_given_as_files_are_refused)
+{
+    char command[512], *folder = test_folder();
+    snprintf(command, sizeof command,
+             "cd %s && mkfifo p && timeout 5 \"$T\" train --model \"$M\" --data p --output-dir o "
+             "--show-mask",
+             folder);
+    expect(command, TS_ERR_IO, "p: a pipe, but a file is needed");
+    snprintf(command, sizeof command,
+             "cd %s && echo '[]' | timeout 5 \"$T\" train --model \"$M\" --data /dev/stdin "
+             "--output-dir o --show-mask",
+             folder);
+    expect(command, TS_ERR_IO, "/dev/stdin: a pipe, but a file is needed");
+    test_folder_remove(folder);
+}

@@ -45,6 +45,23 @@ if(NOT TINYSFT_SANITIZE)
         DEPENDS tinysft-vk ${PROJECT_SOURCE_DIR}/tools/make_manual.sh VERBATIM)
     add_custom_target(manual ALL DEPENDS ${manual})
     install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+
+    # Completion of commands and flags, where Debian's shells look for what packages bring.
+    set(completions ${PROJECT_BINARY_DIR}/package/completions)
+    file(MAKE_DIRECTORY ${completions})
+    foreach(place bash:bash-completion/completions:tinysft-vk zsh:zsh/vendor-completions:_tinysft-vk
+            fish:fish/vendor_completions.d:tinysft-vk.fish)
+        string(REPLACE ":" ";" place ${place})
+        list(GET place 0 shell)
+        list(GET place 1 folder)
+        list(GET place 2 name)
+        add_custom_command(OUTPUT ${completions}/${name}
+            COMMAND tinysft-vk completion ${shell} > ${completions}/${name}
+            DEPENDS tinysft-vk VERBATIM)
+        list(APPEND completion_files ${completions}/${name})
+        install(FILES ${completions}/${name} DESTINATION ${CMAKE_INSTALL_DATADIR}/${folder})
+    endforeach()
+    add_custom_target(completions ALL DEPENDS ${completion_files})
 endif()
 
 set(CPACK_PACKAGE_NAME tinysft-vk)

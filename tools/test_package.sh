@@ -57,10 +57,12 @@ check() {
 contents() { # what both hold, below their prefix
     sort <<'END'
 bin/tinysft-vk
+share/bash-completion/completions/tinysft-vk
 share/doc/tinysft-vk/README.md
 share/doc/tinysft-vk/assets/evaluation_screenshot.png
 share/doc/tinysft-vk/changelog.gz
 share/doc/tinysft-vk/copyright
+share/fish/vendor_completions.d/tinysft-vk.fish
 share/man/man1/tinysft-vk.1.gz
 share/tinysft-vk/assets/base/config.json
 share/tinysft-vk/assets/base/generation_config.json
@@ -79,6 +81,7 @@ share/tinysft-vk/tools/colab/program.sh
 share/tinysft-vk/tools/colab/train.sh
 share/tinysft-vk/tools/demo.sh
 share/tinysft-vk/tools/tinysft_vk_colab.ipynb
+share/zsh/vendor-completions/_tinysft-vk
 END
 }
 

@@ -177,6 +177,7 @@ ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_erro
 extern const ts_command *const ts_commands[];
 extern const size_t ts_command_count;
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
-    ts_command_devices, ts_command_doctor, ts_command_bench, ts_command_completion;
+    ts_command_devices, ts_command_doctor, ts_command_bench, ts_command_completion,
+    ts_command_compare;
 
 #endif

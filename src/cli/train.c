@@ -160,17 +160,35 @@ static void show_progress(void *user, const ts_train_progress *p)
 
 #define BIG 1e9
 
+// "TinyLlama-1.1B-Chat-v1.0 on dataset.json, learning rate 5e-05"
+static ts_status title_curve(const ts_trainer *trainer, ts_text *out, ts_error *err)
+{
+    const ts_train_settings *s = &trainer->settings;
+    const char *model = s->base_model != NULL ? s->base_model : s->model_folder;
+    size_t len = strlen(model);
+    while (len > 1 && model[len - 1] == '/') {
+        len--;
+    }
+    const char *slash = memrchr(model, '/', len - 1);
+    int from = slash != NULL ? (int)(slash + 1 - model) : 0;
+    return ts_text_format(out, err, "%.*s on %s, learning rate %g", (int)len - from, model + from,
+                          ts_path_name(s->data), s->learning_rate);
+}
+
 static ts_status write_curve(const ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0};
-    const ts_curve curve = {.count = trainer->history.count,
+    ts_text path = {0}, title = {0};
+    TS_TRY(title_curve(trainer, &title, err));
+    const ts_curve curve = {.title = title.bytes,
+                            .count = trainer->history.count,
                             .loss = trainer->history.loss,
                             .learning_rate = trainer->history.rate,
                             .grad_norm = trainer->history.grad_norm};
     TS_TRY(ts_path_join(trainer->settings.output_dir, "training_curve.png", &path, err));
     TS_TRY(ts_plot_write(&curve, path.bytes, err));
 out:
+    ts_text_free(&title);
     ts_text_free(&path);
     return status;
 }

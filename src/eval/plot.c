@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "eval/canvas.h"
+#include "eval/plot_parts.h"
 #include "eval/words.h"
 
 #include <math.h>
@@ -10,25 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 1400, HEIGHT = 860, LEFT = 100, RIGHT = WIDTH - 110 };
+enum { HEIGHT = 860 };
 
-static const ts_colour paper = {255, 255, 255}, grid = {232, 236, 242}, axis = {148, 158, 176},
-                       ink = {28, 36, 52}, soft = {88, 101, 122}, raw_loss = {178, 196, 240},
+static const ts_colour grid = {232, 236, 242}, axis = {148, 158, 176}, raw_loss = {178, 196, 240},
                        smooth_loss = {52, 86, 200}, rate_colour = {226, 132, 28},
                        norm_colour = {98, 160, 142};
-
-// A rectangle of the picture and the values at its edges.
-typedef struct frame {
-    double top, bottom; // pixels; the sides are LEFT and RIGHT
-    double first, last; // steps at the sides
-    double low, high;   // values at the bottom and the top
-} frame;
-
-typedef struct plot {
-    ts_canvas canvas;
-    ts_fonts *fonts;
-    const ts_curve *curve;
-} plot;
 
 void ts_plot_smooth(const double *values, size_t count, size_t reach, double *out)
 {
@@ -68,10 +54,8 @@ static bool is_shown(double value)
     return fabs(value) < 1e30; // not NaN either; beyond that the ticks' arithmetic ends
 }
 
-// Widens [*low, *high] to what the values need; true when there is any.
-static bool find_range(const double *values, size_t count, double *low, double *high)
+bool ts_plot_find_range(const double *values, size_t count, double *low, double *high, bool any)
 {
-    bool any = false;
     for (size_t i = 0; values != NULL && i < count; i++) {
         if (is_shown(values[i])) {
             *low = any ? fmin(*low, values[i]) : values[i];
@@ -93,17 +77,26 @@ static void pad_range(double *low, double *high, bool from_zero)
     *high += 0.08 * span;
 }
 
-static double x_of(const frame *f, double step)
+void ts_plot_pad_losses(ts_frame *f)
 {
-    return LEFT + (RIGHT - LEFT) * (step - f->first) / (f->last - f->first);
+    double low = f->low;
+    pad_range(&f->low, &f->high, false);
+    if (f->low < 0 && low >= 0) { // a loss is not negative
+        f->low = 0;
+    }
 }
 
-static double y_of(const frame *f, double value)
+static double x_of(const ts_frame *f, double step)
+{
+    return TS_PLOT_LEFT + (TS_PLOT_RIGHT - TS_PLOT_LEFT) * (step - f->first) / (f->last - f->first);
+}
+
+static double y_of(const ts_frame *f, double value)
 {
     return f->bottom - (f->bottom - f->top) * (value - f->low) / (f->high - f->low);
 }
 
-static ts_style style_of(const plot *p, ts_face face, double size, ts_colour colour)
+ts_style ts_plot_style(const ts_plot *p, ts_face face, double size, ts_colour colour)
 {
     return (ts_style){p->fonts, face, size, colour};
 }
@@ -129,11 +122,11 @@ static void format_tick(double value, double step, char out[32])
 }
 
 // Ticks of the values, on one side of the frame; with lines across where `across`.
-static void draw_value_ticks(plot *p, const frame *f, int wanted, bool right, bool across,
-                             ts_colour colour)
+void ts_plot_value_ticks(ts_plot *p, const ts_frame *f, int wanted, bool right, bool across,
+                         ts_colour colour)
 {
     double first, step;
-    ts_style style = style_of(p, TS_FACE_REGULAR, 14, colour);
+    ts_style style = ts_plot_style(p, TS_FACE_REGULAR, 14, colour);
     ts_plot_ticks(f->low, f->high, wanted, &first, &step);
     for (int i = 0; i < 50 && first + i * step <= f->high + 1e-9 * step; i++) {
         char text[32];
@@ -141,17 +134,18 @@ static void draw_value_ticks(plot *p, const frame *f, int wanted, bool right, bo
         format_tick(value, step, text);
         double width = ts_style_width(&style, text, strlen(text));
         if (across) {
-            ts_canvas_box(&p->canvas, LEFT, y - 0.5, RIGHT - LEFT, 1, 0, grid);
+            ts_canvas_box(&p->canvas, TS_PLOT_LEFT, y - 0.5, TS_PLOT_RIGHT - TS_PLOT_LEFT, 1, 0,
+                          grid);
         }
-        ts_canvas_text(&p->canvas, right ? RIGHT + 12 : LEFT - 12 - width, y + 5, &style, text,
-                       strlen(text));
+        ts_canvas_text(&p->canvas, right ? TS_PLOT_RIGHT + 12 : TS_PLOT_LEFT - 12 - width, y + 5,
+                       &style, text, strlen(text));
     }
 }
 
-static void draw_step_ticks(plot *p, const frame *f, bool labels)
+void ts_plot_step_ticks(ts_plot *p, const ts_frame *f, bool labels)
 {
     double first, step;
-    ts_style style = style_of(p, TS_FACE_REGULAR, 14, soft);
+    ts_style style = ts_plot_style(p, TS_FACE_REGULAR, 14, ts_plot_soft);
     ts_plot_ticks(f->first, f->last, 10, &first, &step);
     if (step < 1) { // a step is a whole number
         first = ceil(f->first), step = 1;
@@ -168,8 +162,8 @@ static void draw_step_ticks(plot *p, const frame *f, bool labels)
     }
 }
 
-static void draw_line(plot *p, const frame *f, const double *values, double thickness,
-                      ts_colour colour)
+void ts_plot_line(ts_plot *p, const ts_frame *f, const double *values, double thickness,
+                  ts_colour colour)
 {
     size_t last = SIZE_MAX; // the shown value before this one
     for (size_t i = 0; i < p->curve->count; i++) {
@@ -186,31 +180,34 @@ static void draw_line(plot *p, const frame *f, const double *values, double thic
     }
 }
 
-static void draw_axes(plot *p, const frame *f)
+void ts_plot_axes(ts_plot *p, const ts_frame *f)
 {
-    ts_canvas_box(&p->canvas, LEFT, f->bottom - 0.5, RIGHT - LEFT, 1, 0, axis);
-    ts_canvas_box(&p->canvas, LEFT - 0.5, f->top, 1, f->bottom - f->top, 0, axis);
-    ts_canvas_box(&p->canvas, RIGHT - 0.5, f->top, 1, f->bottom - f->top, 0, axis);
+    ts_canvas_box(&p->canvas, TS_PLOT_LEFT, f->bottom - 0.5, TS_PLOT_RIGHT - TS_PLOT_LEFT, 1, 0,
+                  axis);
+    ts_canvas_box(&p->canvas, TS_PLOT_LEFT - 0.5, f->top, 1, f->bottom - f->top, 0, axis);
+    ts_canvas_box(&p->canvas, TS_PLOT_RIGHT - 0.5, f->top, 1, f->bottom - f->top, 0, axis);
 }
 
-static double draw_legend(plot *p, double x, const char *text, double thickness, ts_colour colour)
+static double draw_legend(ts_plot *p, double x, const char *text, double thickness,
+                          ts_colour colour)
 {
-    ts_style style = style_of(p, TS_FACE_REGULAR, 15, soft);
+    ts_style style = ts_plot_style(p, TS_FACE_REGULAR, 15, ts_plot_soft);
     ts_canvas_line(&p->canvas, x, 91, x + 26, 91, thickness, colour);
     return ts_canvas_text(&p->canvas, x + 36, 96, &style, text, strlen(text)) + 32;
 }
 
-static ts_status draw_title(plot *p, ts_error *err)
+static ts_status draw_title(ts_plot *p, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text clean = {0};
     ts_lines lines = {0};
     const char *title = p->curve->title != NULL ? p->curve->title : "Training";
-    ts_style style = style_of(p, TS_FACE_BOLD, 26, ink);
+    ts_style style = ts_plot_style(p, TS_FACE_BOLD, 26, ts_plot_ink);
     TS_TRY(ts_words_clean(title, strlen(title), &clean, err));
-    TS_TRY(ts_lines_wrap(&lines, &style, clean.bytes, clean.len, RIGHT - LEFT, 1, err));
-    ts_canvas_lines(&p->canvas, LEFT, 26, &style, &lines, soft);
-    double x = draw_legend(p, LEFT, "Loss, smoothed", 3.5, smooth_loss);
+    TS_TRY(ts_lines_wrap(&lines, &style, clean.bytes, clean.len, TS_PLOT_RIGHT - TS_PLOT_LEFT, 1,
+                         err));
+    ts_canvas_lines(&p->canvas, TS_PLOT_LEFT, 26, &style, &lines, ts_plot_soft);
+    double x = draw_legend(p, TS_PLOT_LEFT, "Loss, smoothed", 3.5, smooth_loss);
     x = draw_legend(p, x, "Loss of each step", 2, raw_loss);
     if (p->curve->learning_rate != NULL) {
         x = draw_legend(p, x, "Learning rate (right axis)", 2.5, rate_colour);
@@ -224,43 +221,38 @@ out:
     return status;
 }
 
-static void draw_losses(plot *p, frame f, const double *smoothed, bool labels)
+static void draw_losses(ts_plot *p, ts_frame f, const double *smoothed, bool labels)
 {
     const ts_curve *curve = p->curve;
-    frame rates = f;
+    ts_frame rates = f;
     f.low = rates.low = 0, f.high = rates.high = 1;
-    find_range(curve->loss, curve->count, &f.low, &f.high);
-    pad_range(&f.low, &f.high, false);
-    if (f.low < 0) { // a loss is not negative: no room below zero unless a value needs it
-        double low = 0, high = 0;
-        find_range(curve->loss, curve->count, &low, &high);
-        f.low = low < 0 ? f.low : 0;
-    }
-    draw_step_ticks(p, &f, labels);
-    draw_value_ticks(p, &f, 8, false, true, smooth_loss);
-    if (find_range(curve->learning_rate, curve->count, &rates.low, &rates.high)) {
+    ts_plot_find_range(curve->loss, curve->count, &f.low, &f.high, false);
+    ts_plot_pad_losses(&f);
+    ts_plot_step_ticks(p, &f, labels);
+    ts_plot_value_ticks(p, &f, 8, false, true, smooth_loss);
+    if (ts_plot_find_range(curve->learning_rate, curve->count, &rates.low, &rates.high, false)) {
         pad_range(&rates.low, &rates.high, true);
-        draw_value_ticks(p, &rates, 6, true, false, rate_colour);
-        draw_line(p, &rates, curve->learning_rate, 2.5, rate_colour);
+        ts_plot_value_ticks(p, &rates, 6, true, false, rate_colour);
+        ts_plot_line(p, &rates, curve->learning_rate, 2.5, rate_colour);
     }
-    draw_line(p, &f, curve->loss, 1.6, raw_loss);
-    draw_line(p, &f, smoothed, 3.2, smooth_loss);
-    draw_axes(p, &f);
+    ts_plot_line(p, &f, curve->loss, 1.6, raw_loss);
+    ts_plot_line(p, &f, smoothed, 3.2, smooth_loss);
+    ts_plot_axes(p, &f);
 }
 
-static void draw_norms(plot *p, frame f)
+static void draw_norms(ts_plot *p, ts_frame f)
 {
     const ts_curve *curve = p->curve;
     f.low = 0, f.high = 1;
-    find_range(curve->grad_norm, curve->count, &f.low, &f.high);
+    ts_plot_find_range(curve->grad_norm, curve->count, &f.low, &f.high, false);
     pad_range(&f.low, &f.high, true);
-    draw_step_ticks(p, &f, true);
-    draw_value_ticks(p, &f, 3, false, true, norm_colour);
-    draw_line(p, &f, curve->grad_norm, 1.3, norm_colour);
-    draw_axes(p, &f);
+    ts_plot_step_ticks(p, &f, true);
+    ts_plot_value_ticks(p, &f, 3, false, true, norm_colour);
+    ts_plot_line(p, &f, curve->grad_norm, 1.3, norm_colour);
+    ts_plot_axes(p, &f);
 }
 
-static void find_steps(const ts_curve *curve, frame *f)
+void ts_plot_find_steps(const ts_curve *curve, ts_frame *f)
 {
     f->first = 0, f->last = 1;
     if (curve->count > 0) {
@@ -273,24 +265,25 @@ static void find_steps(const ts_curve *curve, frame *f)
     }
 }
 
-static ts_status draw_curve(plot *p, ts_error *err)
+static ts_status draw_curve(ts_plot *p, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_curve *curve = p->curve;
-    ts_style label = style_of(p, TS_FACE_REGULAR, 15, soft);
+    ts_style label = ts_plot_style(p, TS_FACE_REGULAR, 15, ts_plot_soft);
     bool norms = curve->grad_norm != NULL;
-    frame f = {.top = 122, .bottom = norms ? 600 : HEIGHT - 80};
+    ts_frame f = {.top = 122, .bottom = norms ? 600 : HEIGHT - 80};
     double *smoothed = NULL;
     TS_TRY(ts_alloc(curve->count + 1, sizeof *smoothed, &smoothed, err));
     ts_plot_smooth(curve->loss, curve->count, curve->count / 25 + 1, smoothed);
-    find_steps(curve, &f);
+    ts_plot_find_steps(curve, &f);
     TS_TRY(draw_title(p, err));
     draw_losses(p, f, smoothed, !norms);
     if (norms) {
         f.top = 632, f.bottom = HEIGHT - 80;
         draw_norms(p, f);
     }
-    ts_canvas_text(&p->canvas, (LEFT + RIGHT) / 2.0 - 20, HEIGHT - 26, &label, "Step", 4);
+    ts_canvas_text(&p->canvas, (TS_PLOT_LEFT + TS_PLOT_RIGHT) / 2.0 - 20, HEIGHT - 26, &label,
+                   "Step", 4);
 out:
     free(smoothed);
     return status;
@@ -299,9 +292,9 @@ out:
 ts_status ts_plot_png(const ts_curve *curve, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    plot p = {.curve = curve};
+    ts_plot p = {.curve = curve};
     TS_TRY(ts_fonts_open(&p.fonts, err));
-    TS_TRY(ts_canvas_create(WIDTH, HEIGHT, paper, &p.canvas, err));
+    TS_TRY(ts_canvas_create(TS_PLOT_WIDTH, HEIGHT, ts_plot_paper, &p.canvas, err));
     TS_TRY(draw_curve(&p, err));
     TS_TRY(ts_canvas_png(&p.canvas, out, err));
 out:

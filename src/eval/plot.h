@@ -19,6 +19,11 @@ typedef struct ts_curve {
 ts_status ts_plot_png(const ts_curve *curve, ts_text *out, ts_error *err);
 ts_status ts_plot_write(const ts_curve *curve, const char *path, ts_error *err);
 
+// The losses of several runs in one picture of the same size, each by its title in a legend. At
+// most TS_PLOT_MOST_RUNS; more are TS_ERR_ARGUMENT.
+enum { TS_PLOT_MOST_RUNS = 12 };
+ts_status ts_plot_write_runs(const ts_curve *curves, size_t count, const char *path, ts_error *err);
+
 // out[i] = mean of the finite values around values[i] with weights that fall linearly to zero at
 // `reach` from i (a triangle: no lag, unlike a running average); NaN where there is none.
 void ts_plot_smooth(const double *values, size_t count, size_t reach, double *out);

@@ -79,10 +79,16 @@ static inline void screen_show(screen *s, const char *bytes, size_t len)
     }
 }
 
-// Runs the program on a terminal of that many columns until it ends. Where `narrower` is not 0 the
-// terminal becomes that narrow once `mark` was printed.
-static inline void pty_run_resized(int columns, const char *mark, int narrower,
-                                   const char *const *argv, screen *out)
+// What happens once the program has printed `mark`: the terminal becomes that narrow (0: stays), or
+// its user presses Ctrl-C.
+typedef struct pty_event {
+    const char *mark;
+    int narrower;
+    bool interrupt;
+} pty_event;
+
+// Runs the program on a terminal of that many columns until it ends.
+static inline void pty_run(int columns, pty_event event, const char *const *argv, screen *out)
 {
     struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
     static char bytes[1 << 20];
@@ -100,11 +106,12 @@ static inline void pty_run_resized(int columns, const char *mark, int narrower,
                                     (got < 0 && errno == EINTR));) {
         len += got > 0 ? (size_t)got : 0;
         bytes[len] = '\0';
-        if (narrower > 0 && strstr(bytes, mark) != NULL) {
-            size.ws_col = (unsigned short)narrower;
+        if (event.mark != NULL && strstr(bytes, event.mark) != NULL) {
+            size.ws_col = (unsigned short)(event.narrower > 0 ? event.narrower : columns);
             cr_assert_eq(ioctl(master, TIOCSWINSZ, &size), 0);
+            cr_assert(!event.interrupt || write(master, "\003", 1) == 1);
             screen_show(out, bytes, len);
-            out->widest = 0, shown = len, narrower = 0;
+            out->widest = 0, shown = len, event.mark = NULL;
         }
     }
     out->code = program_wait(pid);
@@ -134,7 +141,7 @@ static inline const char *screen_text(const screen *s)
 }
 
 #define PTY_RUN(columns, screen, ...)                                                              \
-    pty_run_resized(columns, NULL, 0, (const char *const[]){TINYSFT_PROGRAM, __VA_ARGS__, NULL},   \
-                    screen)
+    pty_run(columns, (pty_event){0},                                                               \
+            (const char *const[]){TINYSFT_PROGRAM, __VA_ARGS__, NULL}, screen)
 
 #endif

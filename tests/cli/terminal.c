@@ -84,8 +84,8 @@ Test(terminal, training_in_one_that_becomes_narrower, .timeout = 120)
 {
     struct place p;
     place_open(&p);
-    pty_run_resized(100, "step 2/6", 50, (const char *const[]){TINYSFT_PROGRAM, TRAIN(&p), NULL},
-                    &seen);
+    pty_run(100, (pty_event){"step 2/6", 50, false},
+            (const char *const[]){TINYSFT_PROGRAM, TRAIN(&p), NULL}, &seen);
     cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
     check_fits(&seen, 50);
     check_has(&seen, "6/6  loss ");
@@ -117,7 +117,7 @@ static void check_both(const char *const *argv, const char *at_80, const char *a
 {
     static const int widths[] = {80, 40};
     for (size_t i = 0; i < 2; i++) {
-        pty_run_resized(widths[i], NULL, 0, argv, &seen);
+        pty_run(widths[i], (pty_event){0}, argv, &seen);
         cr_assert_eq(seen.code, 0, "%s", screen_text(&seen));
         check_fits(&seen, widths[i]);
         check_has(&seen, i == 0 ? at_80 : at_40);
@@ -149,4 +149,28 @@ Test(terminal, tables_do_not_break_inside_a_number, .timeout = 120)
         CHECK_BOTH(", tolerance ", ", tolerance ", "verify", SHARED_FOLDER "/golden/nano",
                    "--device", "0");
     }
+}
+
+// ---- Stopping eval
+
+Test(terminal, eval_counts_answers_and_says_what_an_interrupt_keeps, .timeout = 120)
+{
+    struct place p;
+    place_open(&p);
+    test_write(p.folder, "eval.json",
+               "[{\"id\": \"a\", \"category\": \"factual\", \"prompt\": \"What do cows eat?\","
+               " \"reference\": \"Cows eat grass.\", \"facts\": [[\"grass\"]]}]");
+    snprintf(p.data, sizeof p.data, "%s/eval.json", p.folder);
+    const char *const argv[] = {
+        TINYSFT_PROGRAM, "eval", "--model",          BASE,  "--data", p.data, "--output-dir", p.out,
+        "--device",      "0",    "--max-new-tokens", "100", NULL};
+    pty_run(80, (pty_event){"/1 answers", 0, true}, argv, &seen);
+    cr_assert_eq(seen.code, 130, "%s", screen_text(&seen));
+    check_fits(&seen, 80);
+    check_has(&seen, "0/1 answers");
+    check_has(&seen, "tinysft-vk: stopped after 0 of 1 answers (base): none of them are kept");
+    char report[128];
+    snprintf(report, sizeof report, "%s/before_after.md", p.out);
+    cr_assert_not(ts_file_exists(report));
+    test_folder_remove(p.folder);
 }

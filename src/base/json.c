@@ -36,25 +36,47 @@ out:
     return status;
 }
 
-ts_status ts_json_parse_at(const char *bytes, size_t len, const char *name, size_t line,
-                           size_t column, cJSON **out, ts_error *err)
+// Of bytes[0..len), which were found to be JSON with so many NULs.
+static ts_status build(const char *bytes, size_t len, const char *name, size_t nuls, cJSON **out,
+                       ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text spelt = {0};
-    size_t nuls = 0;
-    *out = NULL;
-    TS_TRY(ts_json_scan(bytes, len, name, line, column, &nuls, err));
     if (nuls > 0) {
         TS_TRY(spell_nuls(bytes, len, &spelt, err));
     }
     *out = nuls > 0 ? cJSON_ParseWithLength(spelt.bytes, spelt.len)
                     : cJSON_ParseWithLength(bytes, len);
-    if (*out == NULL) { // the scan passed, so only memory can be missing
+    if (*out == NULL) { // it was found to be JSON, so only memory can be missing
         TS_FAIL(TS_ERR_MEMORY, "%s: out of host memory for its JSON", name);
     }
 out:
     ts_text_free(&spelt);
     return status;
+}
+
+ts_status ts_json_parse_at(const char *bytes, size_t len, const char *name, size_t line,
+                           size_t column, cJSON **out, ts_error *err)
+{
+    size_t nuls = 0;
+    *out = NULL;
+    ts_status status = ts_json_scan(bytes, len, name, line, column, NULL, &nuls, err);
+    return status == TS_OK ? build(bytes, len, name, nuls, out, err) : status;
+}
+
+ts_status ts_json_parse_prefix(const char *bytes, size_t len, const char *name, size_t line,
+                               size_t column, size_t most, size_t *end, cJSON **out, ts_error *err)
+{
+    size_t nuls = 0;
+    *out = NULL;
+    ts_status status = ts_json_scan(bytes, len, name, line, column, end, &nuls, err);
+    if (status == TS_OK && *end > most) {
+        return ts_error_set(err, TS_ERR_FORMAT,
+                            "%s:%zu:%zu: this value is %zu bytes long; at most "
+                            "%zu are read",
+                            name, line, column, *end, most);
+    }
+    return status == TS_OK ? build(bytes, *end, name, nuls, out, err) : status;
 }
 
 ts_status ts_json_parse(const char *bytes, size_t len, const char *name, cJSON **out, ts_error *err)

@@ -21,6 +21,10 @@ ts_status ts_json_parse(const char *bytes, size_t len, const char *name, cJSON *
 // The same for text that starts at `line` and `column` (both from 1) of the file `name`.
 ts_status ts_json_parse_at(const char *bytes, size_t len, const char *name, size_t line,
                            size_t column, cJSON **out, ts_error *err);
+// The same for the value that the text starts with; *end receives where it ends, and what follows
+// is not looked at. A value of more than `most` bytes is refused.
+ts_status ts_json_parse_prefix(const char *bytes, size_t len, const char *name, size_t line,
+                               size_t column, size_t most, size_t *end, cJSON **out, ts_error *err);
 // The same for a file of at most 64 MiB.
 ts_status ts_json_parse_file(const char *path, cJSON **out, ts_error *err);
 

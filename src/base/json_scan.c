@@ -392,7 +392,7 @@ static ts_status scan_value(scanner *s, int depth)
 }
 
 ts_status ts_json_scan(const char *bytes, size_t len, const char *name, size_t line, size_t column,
-                       size_t *nuls, ts_error *err)
+                       size_t *end, size_t *nuls, ts_error *err)
 {
     ts_status status = TS_OK;
     scanner s = {.bytes = bytes,
@@ -406,8 +406,11 @@ ts_status ts_json_scan(const char *bytes, size_t len, const char *name, size_t l
         goto out;
     }
     TS_TRY(scan_value(&s, 0));
+    if (end != NULL) {
+        *end = s.at;
+    }
     skip_blank(&s);
-    if (s.at < len) {
+    if (end == NULL && s.at < len) {
         status = unexpected(&s, "nothing after the JSON value");
         goto out;
     }

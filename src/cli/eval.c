@@ -146,6 +146,7 @@ static ts_status mark_seen(struct session *s, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dataset dataset = {0};
+    const ts_dataset_options rows = {.max_tokens = UINT32_MAX, .train_empty = true};
     const char *path = s->options->train_data;
     if (path == NULL) {
         path = cJSON_GetStringValue(ts_json_get(s->training, "data"));
@@ -162,7 +163,7 @@ static ts_status mark_seen(struct session *s, ts_error *err)
     if (path == NULL) {
         goto out;
     }
-    TS_TRY(ts_dataset_open(path, s->tokenizer, s->style, UINT32_MAX, &dataset, err));
+    TS_TRY(ts_dataset_open(path, s->tokenizer, s->style, &rows, &dataset, err));
     TS_TRY(ts_alloc(s->prompts.count, sizeof *s->seen, &s->seen, err));
     TS_TRY(ts_prompts_mark_seen(&s->prompts, &dataset, s->seen, err));
 out:

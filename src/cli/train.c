@@ -35,7 +35,7 @@ static void print_plan(const ts_trainer *trainer)
     bool in_file = trainer->embedding_in_file && !trainer->config.tied;
     ts_cli_say(
         stderr,
-        "%zu example%s, %llu tokens, %llu of them bear loss; template %s\n"
+        "%zu example%s, %llu tokens, %llu of them learnt from; template %s\n"
         "%llu step%s (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
         "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
@@ -92,13 +92,13 @@ static bool is_supervised(const ts_example *row, uint32_t t)
     return t > 0 && row->supervised[t];
 }
 
-// The row's text with what bears loss marked: by colour on a terminal, by [[...]] elsewhere.
+// The row's text with what is learnt from marked: by colour on a terminal, by [[...]] elsewhere.
 static ts_status show_row(const ts_trainer *trainer, const ts_example *row, bool colour,
                           ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text text = {0};
-    printf("-- line %u: %u tokens, %u bear loss\n", row->line, row->count, row->supervised_count);
+    printf("-- line %u: %u tokens, %u learnt from\n", row->line, row->count, row->supervised_count);
     for (uint32_t from = 0, to; from < row->count; from = to) {
         bool marked = is_supervised(row, from);
         for (to = from + 1; to < row->count && is_supervised(row, to) == marked; to++) {
@@ -108,7 +108,9 @@ static ts_status show_row(const ts_trainer *trainer, const ts_example *row, bool
             ts_tokenizer_decode(trainer->tokenizer, row->ids + from, to - from, false, &text, err));
         const char *open = !marked ? "" : colour ? "\033[1;32m" : "[[";
         const char *close = !marked ? "" : colour ? "\033[0m" : "]]";
-        printf("%s%s%s", open, text.bytes != NULL ? text.bytes : "", close);
+        printf("%s", open);
+        ts_terminal_write(stdout, text.bytes, text.len);
+        printf("%s", close);
     }
     putchar('\n');
 out:
@@ -120,7 +122,8 @@ static ts_status show_mask(const ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     bool colour = ts_terminal_takes_colour(stdout);
-    printf("What bears loss is %s.\n", colour ? "green" : "between [[ and ]]");
+    printf("What the model learns from is %s; the rest is what it is given to answer.\n",
+           colour ? "green" : "between [[ and ]]");
     for (size_t i = 0; i < trainer->dataset.count && status == TS_OK; i++) {
         status = show_row(trainer, &trainer->dataset.examples[i], colour, err);
     }
@@ -299,6 +302,8 @@ static const ts_flag flags[] = {
      "batches a step [1]", 1, 65536},
     {"max-length", "max-seq-length", TS_FLAG_UINT, &asked.max_length, "N",
      "longer rows are cut, with a warning [2048]", 2, 1 << 20},
+    {"train-empty", NULL, TS_FLAG_SWITCH, &asked.settings.train_empty, NULL,
+     "learn empty answers too: to say nothing"},
     {"rank", "lora-r", TS_FLAG_UINT, &asked.rank, "N", "[8]", 1, TS_ADAPTER_MAX_RANK},
     {"alpha", "lora-alpha", TS_FLAG_REAL, &asked.settings.alpha, "X", "[16]", 0, 1e6},
     {"lora-dropout", "dropout", TS_FLAG_REAL, &asked.settings.dropout, "X", "[0]", 0, 0.999},
@@ -339,8 +344,7 @@ static const ts_flag flags[] = {
     {"dry-run", NULL, TS_FLAG_SWITCH, &asked.dry_run, NULL, "plan and memory; nothing is run",
      .passing = true},
     {"show-mask", NULL, TS_FLAG_SWITCH, &asked.show_mask, NULL,
-     "show what bears loss; nothing is "
-     "run",
+     "show each row as the model sees it, and what of it\nis learnt from; nothing is run",
      .passing = true},
     {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",
      .passing = true},

@@ -195,9 +195,14 @@ static ts_status add_literal(writer *w, const char *text)
     return add_text(w, text, strlen(text));
 }
 
+static bool is_learnt(const ts_turn *turn)
+{
+    return turn->role == TS_ROLE_ASSISTANT && !turn->masked;
+}
+
 static ts_status add_content(writer *w, const ts_turn *turn)
 {
-    if (turn->role == TS_ROLE_ASSISTANT) {
+    if (is_learnt(turn)) {
         w->answer_from = w->segment.len;
     }
     return add_text(w, turn->text, turn->len);
@@ -236,7 +241,7 @@ static ts_status write_zephyr(writer *w, const ts_turn *turns, size_t count, boo
     for (size_t i = 0; i < count; i++) {
         TS_TRY(ts_text_format(&w->segment, w->err, "<|%s|>\n", role_names[turns[i].role]));
         TS_TRY(add_content(w, &turns[i]));
-        TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), turns[i].role == TS_ROLE_ASSISTANT));
+        TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), is_learnt(&turns[i])));
         TS_TRY(add_literal(w, "\n"));
     }
     TS_TRY(add_literal(w, ask ? "<|assistant|>\n" : ""));
@@ -255,7 +260,7 @@ static ts_status write_chatml(writer *w, const ts_turn *turns, size_t count, boo
         TS_TRY(add_token(w, start, false));
         TS_TRY(ts_text_format(&w->segment, w->err, "%s\n", role_names[turns[i].role]));
         TS_TRY(add_content(w, &turns[i]));
-        TS_TRY(add_token(w, end, turns[i].role == TS_ROLE_ASSISTANT));
+        TS_TRY(add_token(w, end, is_learnt(&turns[i])));
         TS_TRY(add_literal(w, "\n"));
     }
     if (ask) {
@@ -317,12 +322,12 @@ static ts_status write_llama2(writer *w, const ts_turn *turns, size_t count, boo
                     i + 1, role_names[turns[i].role]);
         }
         if (!user) {
-            w->answer_from = w->segment.len;
+            w->answer_from = is_learnt(&turns[i]) ? w->segment.len : w->answer_from;
             ts_turn answer = strip(turns[i]);
             TS_TRY(add_literal(w, " "));
             TS_TRY(add_text(w, answer.text, answer.len));
             TS_TRY(add_literal(w, " "));
-            TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), true));
+            TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), is_learnt(&turns[i])));
             continue;
         }
         bool with_system = system && i == system;
@@ -369,7 +374,7 @@ static ts_status write_llama3(writer *w, const ts_turn *turns, size_t count, boo
         ts_turn turn = strip(turns[i]);
         TS_TRY(add_header(w, role_names[turn.role]));
         TS_TRY(add_content(w, &turn));
-        TS_TRY(add_token(w, end, turn.role == TS_ROLE_ASSISTANT));
+        TS_TRY(add_token(w, end, is_learnt(&turn)));
     }
     if (ask) {
         TS_TRY(add_header(w, role_names[TS_ROLE_ASSISTANT]));
@@ -387,7 +392,7 @@ static ts_status write_plain(writer *w, const ts_turn *turns, size_t count, bool
         bool answer = turns[i].role == TS_ROLE_ASSISTANT;
         TS_TRY(add_content(w, &turns[i]));
         if (answer) {
-            TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), true));
+            TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), is_learnt(&turns[i])));
         } else if (i + 1 < count || ask) {
             TS_TRY(add_literal(w, "\n"));
         }
@@ -426,11 +431,53 @@ out:
     return status;
 }
 
+// Whether the token's own text begins, or ends, text[0..len); its length, or 0.
+static size_t spelt_at(const ts_tokenizer *tokenizer, uint32_t id, const char *text, size_t len,
+                       bool at_end, ts_text *spelling, ts_error *err)
+{
+    ts_text_clear(spelling);
+    if (id == TS_TOKEN_NONE ||
+        ts_tokenizer_decode(tokenizer, &id, 1, false, spelling, err) != TS_OK ||
+        spelling->len == 0 || spelling->len > len) {
+        return 0;
+    }
+    const char *place = at_end ? text + len - spelling->len : text;
+    return memcmp(place, spelling->bytes, spelling->len) == 0 ? spelling->len : 0;
+}
+
+static bool is_ascii_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+// The document without the BOS and end tokens that it already carries at its ends, however often
+// and with blanks around: one of each is added anyway.
+static void strip_document(const ts_tokenizer *tokenizer, const char **text, size_t *len,
+                           ts_text *spelling, ts_error *err)
+{
+    for (size_t blanks = 0, found = 1; found > 0;) {
+        for (blanks = 0; blanks < *len && is_ascii_blank((*text)[blanks]); blanks++) {
+        }
+        found = spelt_at(tokenizer, ts_tokenizer_bos(tokenizer), *text + blanks, *len - blanks,
+                         false, spelling, err);
+        *text += found > 0 ? blanks + found : 0;
+        *len -= found > 0 ? blanks + found : 0;
+    }
+    for (size_t end = 0, found = 1; found > 0;) {
+        for (end = *len; end > 0 && is_ascii_blank((*text)[end - 1]); end--) {
+        }
+        found = spelt_at(tokenizer, ts_tokenizer_eos(tokenizer), *text, end, true, spelling, err);
+        *len = found > 0 ? end - found : *len;
+    }
+}
+
 ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *text, size_t len,
                                   ts_chat_tokens *out, ts_error *err)
 {
     ts_status status = TS_OK;
+    ts_text spelling = {0};
     writer w = {.tokenizer = tokenizer, .out = out, .answer_from = SIZE_MAX, .err = err};
+    strip_document(tokenizer, &text, &len, &spelling, err);
     TS_TRY(add_bos(&w));
     size_t from = out->tokens.count;
     TS_TRY(ts_tokenizer_encode_part(tokenizer, text, len, TS_SPECIALS_AS_TOKENS, from == 0,
@@ -438,5 +485,6 @@ ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *tex
     TS_TRY(ts_tokens_push(&out->tokens, ts_tokenizer_eos(tokenizer), err));
     TS_TRY(mark(&w, from, true));
 out:
+    ts_text_free(&spelling);
     return status;
 }

@@ -10,6 +10,7 @@ typedef struct ts_turn {
     ts_role role;
     const char *text; // valid UTF-8, not NUL-terminated
     size_t len;
+    bool masked; // an assistant's turn that is not to be learnt
 } ts_turn;
 
 // The known templates; TinyLlama's is zephyr.
@@ -35,7 +36,8 @@ ts_status ts_chat_end_token(const ts_tokenizer *tokenizer, ts_chat_style style, 
                             ts_error *err);
 
 // Tokens of a conversation and, for each, whether it bears loss: assistant text and the end
-// token behind it do, nothing else does. Starts zeroed; both arrays have tokens.count entries.
+// token behind it do unless the turn is masked, nothing else does. Starts zeroed; both arrays have
+// tokens.count entries.
 typedef struct ts_chat_tokens {
     ts_tokens tokens;
     uint8_t *supervised;

@@ -5,6 +5,8 @@
 #include "data/row_file.h"
 #include "data/rows.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,14 +15,23 @@ struct ts_dataset_memory {
     size_t capacity; // of dataset->examples
 };
 
+// Rows of one kind that nothing is learnt from: how many, and the first of them in words.
+typedef struct skipped {
+    size_t count;
+    ts_text told;
+} skipped;
+enum { ROWS_TOLD = 10 };
+
 // What the rows become.
 typedef struct reading {
     ts_dataset *dataset;
     const ts_tokenizer *tokenizer;
     ts_chat_style style;
-    uint32_t max_tokens;
+    const ts_dataset_options *options;
+    size_t rows;
     ts_row row; // reused
     ts_chat_tokens chat;
+    skipped too_long, empty, masked;
 } reading;
 
 static ts_status keep_example(reading *r, uint32_t line, ts_error *err)
@@ -57,75 +68,188 @@ out:
     return status;
 }
 
+__attribute__((format(printf, 4, 5))) static ts_status skip(skipped *rows, size_t row,
+                                                            ts_error *err, const char *format, ...)
+{
+    ts_status status = TS_OK;
+    if (rows->count < ROWS_TOLD) {
+        char detail[80];
+        va_list args;
+        va_start(args, format);
+        vsnprintf(detail, sizeof detail, format, args);
+        va_end(args);
+        TS_TRY(ts_text_format(&rows->told, err, "%srow %zu%s", rows->count > 0 ? ", " : "", row,
+                              detail));
+    }
+    rows->count++;
+out:
+    return status;
+}
+
+static bool is_blank(const ts_turn *turn)
+{
+    for (size_t i = 0; i < turn->len; i++) {
+        if (memchr(" \t\r\n", turn->text[i], 4) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Masks blank answers unless they are to be learnt. *left: whether there is an answer to learn.
+static ts_status judge_answers(reading *r, bool *left, ts_error *err)
+{
+    bool empty = false, answers = false;
+    *left = false;
+    for (size_t i = 0; i < r->row.count; i++) {
+        ts_turn *turn = &r->row.turns[i];
+        if (turn->role == TS_ROLE_ASSISTANT && !turn->masked) {
+            turn->masked = is_blank(turn) && (!r->options->train_empty || r->row.document);
+            empty = empty || turn->masked;
+            answers = true;
+        }
+        *left = *left || (turn->role == TS_ROLE_ASSISTANT && !turn->masked);
+    }
+    return empty      ? skip(&r->empty, r->rows, err, "%s", *left ? " (in part)" : "")
+           : !answers ? skip(&r->masked, r->rows, err, "%s", "")
+                      : TS_OK;
+}
+
+static ts_status encode(reading *r, const char *name, ts_error *err)
+{
+    const ts_turn *turns = r->row.turns;
+    r->chat.tokens.count = 0;
+    ts_status status = r->row.document ? ts_chat_encode_document(r->tokenizer, turns->text,
+                                                                 turns->len, &r->chat, err)
+                                       : ts_chat_encode(r->tokenizer, r->style, turns, r->row.count,
+                                                        false, &r->chat, &r->dataset->escaped, err);
+    return status == TS_OK ? TS_OK : ts_error_context(err, "%s", name);
+}
+
+// The first token that is learnt, or the number of tokens.
+static size_t first_learnt(const ts_chat_tokens *chat)
+{
+    size_t t = 1;
+    while (t < chat->tokens.count && !chat->supervised[t]) {
+        t++;
+    }
+    return t;
+}
+
 static ts_status add_row(void *user, const cJSON *json, uint32_t line, const char *name,
                          ts_error *err)
 {
     ts_status status = TS_OK;
     reading *r = user;
-    bool supervised = false;
-    r->row.count = r->chat.tokens.count = 0;
-    r->row.document = false;
-    ts_text_clear(&r->row.text);
+    bool left;
+    r->rows++;
     TS_TRY(ts_row_read(json, r->style == TS_CHAT_PLAIN, name, &r->row, err));
-    const ts_turn *turns = r->row.turns;
-    status = r->row.document
-                 ? ts_chat_encode_document(r->tokenizer, turns->text, turns->len, &r->chat, err)
-                 : ts_chat_encode(r->tokenizer, r->style, turns, r->row.count, false, &r->chat,
-                                  &r->dataset->escaped, err);
-    if (status != TS_OK) {
-        ts_error_context(err, "%s", name);
+    TS_TRY(judge_answers(r, &left, err));
+    if (!left) {
         goto out;
     }
-    bool cut = r->chat.tokens.count > r->max_tokens;
-    if (cut) {
-        r->chat.tokens.count = r->max_tokens;
+    TS_TRY(encode(r, name, err));
+    size_t learnt = first_learnt(&r->chat);
+    if (learnt >= r->chat.tokens.count) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: no token of it is learnt", name);
+    }
+    if (learnt >= r->options->max_tokens) {
+        status = skip(&r->too_long, r->rows, err, " (line %u) has %zu tokens before its answer",
+                      line, learnt);
+        goto out;
+    }
+    if (r->chat.tokens.count > r->options->max_tokens) {
+        r->chat.tokens.count = r->options->max_tokens;
         r->dataset->truncated++;
-    }
-    for (size_t t = 1; t < r->chat.tokens.count; t++) {
-        supervised = supervised || r->chat.supervised[t];
-    }
-    if (!supervised) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: no token to learn%s", name,
-                cut ? " before the row is cut: its answer starts beyond the token limit" : "");
     }
     TS_TRY(keep_example(r, line, err));
 out:
     return status;
 }
 
-static void warn(const ts_dataset *dataset, const char *path, uint32_t max_tokens)
+static const char *and_more(const skipped *rows)
 {
-    if (dataset->truncated > 0) {
-        ts_log(TS_LOG_WARN, "%s: %zu of %zu rows are longer than %u tokens and were cut", path,
-               dataset->truncated, dataset->count, max_tokens);
-    }
-    if (dataset->escaped > 0) {
+    return rows->count > ROWS_TOLD ? ", ..." : "";
+}
+
+static void warn_skipped(const reading *r, const char *path)
+{
+    if (r->too_long.count > 0) {
         ts_log(TS_LOG_WARN,
-               "%s: %zu turns spell a special token such as </s>; there it stays plain text", path,
-               dataset->escaped);
+               "%s: %zu of %zu rows skipped: nothing of the answer is left within the limit of %u "
+               "tokens (--max-length, or the model's own if that is less): %s%s",
+               path, r->too_long.count, r->rows, r->options->max_tokens, r->too_long.told.bytes,
+               and_more(&r->too_long));
+    }
+    if (r->empty.count > 0) {
+        ts_log(TS_LOG_WARN,
+               "%s: %zu of %zu rows have an empty answer, which is not learnt from (--train-empty "
+               "has the model learn to say nothing there): %s%s",
+               path, r->empty.count, r->rows, r->empty.told.bytes, and_more(&r->empty));
+    }
+    if (r->masked.count > 0) {
+        ts_log(TS_LOG_WARN,
+               "%s: %zu of %zu rows skipped: all their answers are marked not to be learnt: %s%s",
+               path, r->masked.count, r->rows, r->masked.told.bytes, and_more(&r->masked));
     }
 }
 
+static ts_status warn(const reading *r, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_dataset *dataset = r->dataset;
+    ts_text keys = {0};
+    warn_skipped(r, path);
+    TS_TRY(ts_row_notes_tell(&r->row.notes, &keys, err));
+    if (keys.len > 0) {
+        ts_log(TS_LOG_WARN, "%s: keys without a meaning here, passed over: %s", path, keys.bytes);
+    }
+    if (r->row.notes.histories > 0) {
+        ts_log(TS_LOG_INFO,
+               "%s: %zu row%s earlier turns under the key history; their answers are learnt "
+               "from too",
+               path, r->row.notes.histories, r->row.notes.histories == 1 ? " has" : "s have");
+    }
+    if (dataset->truncated > 0) {
+        ts_log(TS_LOG_WARN, "%s: %zu of %zu rows are longer than %u tokens and were cut", path,
+               dataset->truncated, r->rows, r->options->max_tokens);
+    }
+    if (dataset->escaped > 0) {
+        ts_log(TS_LOG_WARN,
+               "%s: %zu turn%s a special token such as </s>; there it stays plain text", path,
+               dataset->escaped, dataset->escaped == 1 ? " spells" : "s spell");
+    }
+out:
+    ts_text_free(&keys);
+    return status;
+}
+
 ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer, ts_chat_style style,
-                          uint32_t max_tokens, ts_dataset *out, ts_error *err)
+                          const ts_dataset_options *options, ts_dataset *out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dataset dataset = {0};
     ts_mistakes mistakes = {0};
-    reading r = {
-        .dataset = &dataset, .tokenizer = tokenizer, .style = style, .max_tokens = max_tokens};
+    reading r = {.dataset = &dataset, .tokenizer = tokenizer, .style = style, .options = options};
     TS_TRY(ts_alloc(1, sizeof *dataset.memory, &dataset.memory, err));
     TS_TRY(ts_row_file_walk(path, add_row, &r, &mistakes, err));
     TS_TRY(ts_mistakes_tell(&mistakes, path, err));
+    TS_TRY(warn(&r, path, err));
     if (dataset.count == 0) {
-        TS_FAIL(TS_ERR_FORMAT, "%s:1: holds no rows", path);
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: no row is left to learn from: of %zu, %zu have a prompt as long as the limit "
+                "of %u tokens, %zu an empty answer, %zu are marked not to be learnt",
+                path, r.rows, r.too_long.count, options->max_tokens, r.empty.count, r.masked.count);
     }
-    warn(&dataset, path, max_tokens);
+    dataset.skipped = r.rows - dataset.count;
     *out = dataset;
     dataset = (ts_dataset){0};
 out:
     ts_row_free(&r.row);
     ts_chat_tokens_free(&r.chat);
+    ts_text_free(&r.too_long.told);
+    ts_text_free(&r.empty.told);
+    ts_text_free(&r.masked.told);
     ts_mistakes_free(&mistakes);
     ts_dataset_close(&dataset);
     return status;

@@ -19,15 +19,23 @@ typedef struct ts_dataset {
     ts_example *examples;
     size_t count;
     size_t truncated; // rows cut to max_tokens
+    size_t skipped;   // rows that nothing is learnt from
     size_t escaped;   // turns whose text spells a special token
     uint64_t token_count, supervised_count;
     struct ts_dataset_memory *memory;
 } ts_dataset;
 
-// Reads and tokenises `path`. Rows longer than `max_tokens` are cut and counted with one warning;
-// a row left without a supervised token is an error, as is an empty file, both as FILE:LINE.
+typedef struct ts_dataset_options {
+    uint32_t max_tokens; // of a row
+    bool train_empty;    // blank answers are learnt: to say nothing
+} ts_dataset_options;
+
+// Reads and tokenises `path`. Rows longer than the limit are cut. Rows of which nothing can be
+// learnt (no answer within the limit, only empty answers, all marked not to be learnt) are skipped.
+// Each kind is counted in one warning. Mistakes are gathered over the whole file (base/mistakes.h);
+// they, a file without rows and one of which no row is left are TS_ERR_FORMAT.
 ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer, ts_chat_style style,
-                          uint32_t max_tokens, ts_dataset *out, ts_error *err);
+                          const ts_dataset_options *options, ts_dataset *out, ts_error *err);
 void ts_dataset_close(ts_dataset *dataset);
 
 #endif

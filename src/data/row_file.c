@@ -1,75 +1,142 @@
 #include "data/row_file.h"
 
 #include "base/file.h"
+#include "base/memory.h"
+#include "data/foreign.h"
+#include "data/rows.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-// The file as it is walked: rows are cut out here and parsed one at a time.
+// A place in the file, for messages.
+typedef struct place {
+    size_t at, line, line_start;
+} place;
+
+// The file as it is walked: rows are parsed one at a time, so that each error can name its line and
+// memory holds one row's JSON, not the file's.
 typedef struct walk {
     const char *path, *bytes;
-    size_t len, at;
-    size_t line, line_start; // where `at` stands
+    size_t len;
+    place now;
+    size_t last_newline; // 0 where there is none
+    size_t rows;
+    size_t most_row_bytes;
     ts_row_taker take;
     void *user;
+    ts_text name; // of the row at hand
     ts_mistakes *mistakes;
-    bool broken; // the last row's JSON could not be read
     ts_error *err;
 } walk;
 
-// Parses bytes[from..to), which start at the walk's current line, as one row.
-static ts_status add_slice(walk *w, size_t from, size_t to)
-{
-    ts_status status = TS_OK;
-    cJSON *json = NULL;
-    ts_error mistake = {0};
-    char name[512];
-    snprintf(name, sizeof name, "%s:%zu", w->path, w->line);
-    status = ts_json_parse_at(w->bytes + from, to - from, w->path, w->line,
-                              from - w->line_start + 1, &json, &mistake);
-    w->broken = status != TS_OK;
-    if (status == TS_OK) {
-        status = w->take(w->user, json, (uint32_t)w->line, name, &mistake);
-    }
-    if (ts_mistakes_is_one(status)) {
-        status = ts_mistakes_note(w->mistakes, &mistake, w->err);
-    } else if (status != TS_OK) {
-        *w->err = mistake;
-    }
-    cJSON_Delete(json);
-    return status;
-}
-
 static void advance(walk *w, size_t to)
 {
-    for (; w->at < to; w->at++) {
-        if (w->bytes[w->at] == '\n') {
-            w->line++;
-            w->line_start = w->at + 1;
+    for (; w->now.at < to; w->now.at++) {
+        if (w->bytes[w->now.at] == '\n') {
+            w->now.line++;
+            w->now.line_start = w->now.at + 1;
         }
     }
 }
 
-static bool is_blank(char c)
+static size_t after_blanks(const walk *w, size_t at, size_t to)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    while (at < to && memchr(" \t\r\n", w->bytes[at], 4) != NULL) {
+        at++;
+    }
+    return at;
 }
 
 static void skip_blank(walk *w)
 {
-    size_t to = w->at;
-    while (to < w->len && is_blank(w->bytes[to])) {
-        to++;
-    }
-    advance(w, to);
+    advance(w, after_blanks(w, w->now.at, w->len));
 }
 
-// Where the array's element that starts at w->at ends: at the next comma or bracket outside of
-// strings and nesting. Only a cut; ts_json_parse_at judges what is inside.
-static size_t element_end(const walk *w)
+static bool at_end(const walk *w)
 {
-    size_t depth = 0, at = w->at;
-    for (bool string = false; at < w->len; at++) {
+    return w->now.at == w->len;
+}
+
+static char peek(const walk *w)
+{
+    return at_end(w) ? '\0' : w->bytes[w->now.at];
+}
+
+__attribute__((format(printf, 3, 4))) static ts_status mistake(walk *w, const place *where,
+                                                               const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    ts_error found = {0};
+    ts_error_set(&found, TS_ERR_FORMAT, "%s:%zu:%zu: %s", w->path, where->line,
+                 where->at - where->line_start + 1, message);
+    return ts_mistakes_note(w->mistakes, &found, w->err);
+}
+
+// Rows that lie one level deeper than they should: {"data": [{...}, ...]}, {"train": [...], ...}.
+static ts_status refuse_wrapped(const walk *w, const cJSON *json, ts_error *err)
+{
+    if (!cJSON_IsObject(json) || ts_row_has_shape(json)) {
+        return TS_OK;
+    }
+    for (const cJSON *member = json->child; member != NULL; member = member->next) {
+        if (cJSON_IsArray(member) && cJSON_IsObject(member->child)) {
+            return ts_error_set(err, TS_ERR_FORMAT,
+                                "%s:%zu: the rows lie under the key '%.40s' of an object, and an "
+                                "array alone is read; this writes it: python3 -c \"import json; "
+                                "json.dump(json.load(open('FILE'))['%.40s'], open('rows.json', "
+                                "'w'))\"",
+                                w->path, w->now.line, member->string, member->string);
+        }
+    }
+    return TS_OK;
+}
+
+// Reads the value that starts here, within bytes[..to), as one row, and has it taken; *end receives
+// where it ends, or 0 where it is no JSON. Its errors start with "FILE:LINE", and with the row's
+// number where that is another one.
+static ts_status take_row(walk *w, size_t to, size_t *end)
+{
+    ts_status status = TS_OK;
+    ts_error found = {0}, *err = &found;
+    cJSON *json = NULL;
+    size_t len = 0;
+    *end = 0;
+    w->rows++;
+    ts_text_clear(&w->name);
+    TS_TRY(ts_text_format(&w->name, err, "%s:%zu", w->path, w->now.line));
+    if (w->rows != w->now.line) {
+        TS_TRY(ts_text_format(&w->name, err, ": row %zu", w->rows));
+    }
+    status = ts_json_parse_prefix(w->bytes + w->now.at, to - w->now.at, w->path, w->now.line,
+                                  w->now.at - w->now.line_start + 1, w->most_row_bytes, &len, &json,
+                                  err);
+    *end = len > 0 ? w->now.at + len : 0;
+    TS_TRY(status);
+    TS_TRY(refuse_wrapped(w, json, err));
+    status = w->take(w->user, json, (uint32_t)w->now.line, w->name.bytes, err);
+out:
+    cJSON_Delete(json);
+    if (ts_mistakes_is_one(status)) {
+        status = ts_mistakes_note(w->mistakes, &found, w->err);
+    } else if (status != TS_OK) {
+        *w->err = found;
+    }
+    return status;
+}
+
+// ---- An array
+
+// Where the value at `from` would end if its brackets pair, as far as `to`; 0: they do not.
+static size_t brackets_end(const walk *w, size_t from, size_t to)
+{
+    size_t depth = 0;
+    bool string = false;
+    for (size_t at = from; at < to; at++) {
         char c = w->bytes[at];
         if (string) {
             at += c == '\\';
@@ -78,98 +145,244 @@ static size_t element_end(const walk *w)
             string = true;
         } else if (c == '{' || c == '[') {
             depth++;
-        } else if (depth == 0 && (c == ',' || c == ']' || c == '}')) {
-            break;
         } else if (c == '}' || c == ']') {
+            if (depth <= 1) {
+                return depth == 1 ? at + 1 : 0;
+            }
             depth--;
         }
     }
-    return at < w->len ? at : w->len;
+    return 0;
 }
 
-static ts_status misplaced(walk *w, const char *expected)
+// After a row at `from` that is no JSON: to the next line that starts a row as that one was
+// started, with the same blanks before its '{'; where rows share a line, to the end that its
+// brackets tell. False: neither is clear.
+static bool go_on_behind(walk *w, const place *from)
 {
-    ts_error mistake = {0};
-    ts_error_set(&mistake, TS_ERR_FORMAT, "%s:%zu:%zu: expected %s", w->path, w->line,
-                 w->at - w->line_start + 1, expected);
-    return ts_mistakes_note(w->mistakes, &mistake, w->err);
+    const char *start = w->bytes + from->line_start;
+    size_t indent = from->at - from->line_start;
+    bool alone = after_blanks(w, from->line_start, from->at) == from->at;
+    for (size_t at = from->at; alone && at < w->last_newline;) {
+        const char *newline = memchr(w->bytes + at, '\n', w->len - at);
+        at = (size_t)(newline - w->bytes) + 1;
+        if (w->len - at > indent && memcmp(w->bytes + at, start, indent) == 0 &&
+            w->bytes[at + indent] == '{') {
+            advance(w, at + indent);
+            return true;
+        }
+    }
+    enum { FAR = 1 << 20 };
+    size_t end = brackets_end(w, from->at, ts_min_u64(w->len, from->at + FAR));
+    size_t comma = after_blanks(w, end, w->len);
+    if (end > w->now.at && comma < w->len && w->bytes[comma] == ',') {
+        advance(w, comma + 1);
+        return true;
+    }
+    return false;
+}
+
+// What stands behind the row that began at `from`: a comma, whose place goes to *comma, or the
+// array's end, which sets *done.
+static ts_status read_separator(walk *w, const place *from, place *comma, bool *done)
+{
+    skip_blank(w);
+    char c = peek(w);
+    if (c == ',' || c == ']') {
+        *comma = w->now;
+        *done = c == ']';
+        advance(w, w->now.at + 1);
+        return TS_OK;
+    }
+    if (at_end(w)) {
+        *done = true;
+        return mistake(w, &w->now,
+                       "expected ',' or ']' after row %zu, but the file ends: is it cut off?",
+                       w->rows);
+    }
+    if (c == '{' || c == '[') {
+        return mistake(w, &w->now, "a comma is missing between rows %zu and %zu", w->rows,
+                       w->rows + 1);
+    }
+    ts_status status =
+        mistake(w, &w->now, "expected ',' or ']' after row %zu, found '%c'", w->rows, c);
+    *done = !go_on_behind(w, from);
+    return status;
 }
 
 static ts_status read_array(walk *w)
 {
     ts_status status = TS_OK;
-    advance(w, w->at + 1);
-    skip_blank(w);
-    if (w->at < w->len && w->bytes[w->at] == ']') {
-        advance(w, w->at + 1);
-    } else {
-        for (;;) {
-            skip_blank(w);
-            size_t end = element_end(w);
-            TS_TRY(add_slice(w, w->at, end));
+    place comma = {0}; // the last
+    bool done = false, after_comma = false;
+    advance(w, w->now.at + 1);
+    while (!done) {
+        skip_blank(w);
+        const place from = w->now;
+        size_t end = 0;
+        if (at_end(w)) {
+            TS_TRY(mistake(w, &from, "expected a row or ']', but the file ends: is it cut off?"));
+            break;
+        }
+        if (peek(w) == ']') {
+            if (after_comma) {
+                TS_TRY(mistake(w, &comma,
+                               "nothing stands between this comma and the ']': take the comma "
+                               "out"));
+            }
+            advance(w, from.at + 1);
+            break;
+        }
+        if (peek(w) == ',') {
+            TS_TRY(mistake(w, &from, "no row stands before this comma"));
+            advance(w, from.at + 1);
+            continue;
+        }
+        TS_TRY(take_row(w, w->len, &end));
+        after_comma = false;
+        if (end > 0) {
             advance(w, end);
-            char c = w->at < w->len ? w->bytes[w->at] : '\0';
-            if (c != ',' && c != ']') { // where a broken row ends is not known
-                status = w->broken ? TS_OK : misplaced(w, "',' or ']' after a row");
-                goto out;
+            size_t before = w->mistakes->count;
+            TS_TRY(read_separator(w, &from, &comma, &done));
+            if (done && w->mistakes->count > before) {
+                return TS_OK; // how it goes on is not clear
             }
-            advance(w, w->at + 1);
-            if (c == ']') {
-                break;
-            }
+            after_comma = !done;
+        } else if (!go_on_behind(w, &from)) {
+            return TS_OK; // the mistake is told
         }
     }
     skip_blank(w);
-    if (w->at < w->len) {
-        status = misplaced(w, "nothing after the array of rows");
+    if (!at_end(w)) {
+        status =
+            mistake(w, &w->now, "expected nothing after the array of rows, found '%c'", peek(w));
     }
 out:
     return status;
 }
 
+// ---- JSON lines
+
+// A first value that is JSON over several lines is no JSON line; the kinds of it are told.
+static ts_status refuse_spread(walk *w, bool *spread)
+{
+    ts_status status = TS_OK;
+    ts_error found = {0}, *err = &found;
+    cJSON *json = NULL;
+    size_t end = 0, lines = 0;
+    *spread = false;
+    if (ts_json_parse_prefix(w->bytes + w->now.at, w->len - w->now.at, w->path, w->now.line, 1,
+                             w->most_row_bytes, &end, &json, err) != TS_OK) {
+        goto out; // the lines are told of one by one
+    }
+    for (size_t i = 0; i < end; i++) {
+        lines += w->bytes[w->now.at + i] == '\n';
+    }
+    if (lines > 0) {
+        *spread = true;
+        TS_TRY(refuse_wrapped(w, json, err));
+        TS_FAIL(
+            TS_ERR_FORMAT,
+            "%s:%zu: the first row is spread over lines %zu to %zu (pretty-printed): JSON lines "
+            "have each row on a line of its own (jq -c . FILE > rows.jsonl makes them), or put "
+            "all rows between [ and ] with commas between them",
+            w->path, w->now.line, w->now.line, w->now.line + lines);
+    }
+out:
+    cJSON_Delete(json);
+    return *spread ? ts_mistakes_note(w->mistakes, &found, w->err) : TS_OK;
+}
+
+// What stands behind a row on its line, up to `to`: nothing, if all is well.
+static ts_status check_rest(walk *w, size_t to)
+{
+    char c = peek(w);
+    if (w->now.at == to) {
+        return TS_OK;
+    }
+    if (c == ',' && after_blanks(w, w->now.at + 1, to) == to) {
+        return mistake(w, &w->now,
+                       "a comma stands behind the row: JSON lines have none, and an array of rows "
+                       "starts with [");
+    }
+    if (c == '{' || c == '[' || c == ',') {
+        return mistake(w, &w->now,
+                       "several values stand on this line: JSON lines have one row a line");
+    }
+    return mistake(w, &w->now, "expected nothing after the row, found '%c'", c);
+}
+
 static ts_status read_lines(walk *w)
 {
     ts_status status = TS_OK;
-    while (w->at < w->len) {
-        const char *newline = memchr(w->bytes + w->at, '\n', w->len - w->at);
-        size_t end = newline != NULL ? (size_t)(newline - w->bytes) : w->len, from = w->at;
-        while (from < end && is_blank(w->bytes[from])) {
-            from++;
+    bool spread = false;
+    TS_TRY(refuse_spread(w, &spread));
+    while (!spread && !at_end(w)) {
+        const char *newline = memchr(w->bytes + w->now.at, '\n', w->len - w->now.at);
+        size_t line_end = newline != NULL ? (size_t)(newline - w->bytes) : w->len, end = 0;
+        advance(w, after_blanks(w, w->now.at, line_end));
+        if (w->now.at < line_end) {
+            TS_TRY(take_row(w, line_end, &end));
         }
-        if (from < end) {
-            TS_TRY(add_slice(w, from, end));
+        if (end > 0) {
+            advance(w, after_blanks(w, end, line_end));
+            TS_TRY(check_rest(w, line_end));
         }
-        advance(w, newline != NULL ? end + 1 : end);
+        advance(w, newline != NULL ? line_end + 1 : line_end);
     }
 out:
+    return status;
+}
+
+// The file is open.
+static ts_status walk_bytes(walk *w)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    ts_error found = {0};
+    ts_status status = ts_foreign_refuse(w->path, w->bytes, w->len, &found);
+    if (status != TS_OK) {
+        return ts_mistakes_note(w->mistakes, &found, w->err);
+    }
+    for (size_t at = w->len; at > 0 && w->last_newline == 0; at--) {
+        w->last_newline = w->bytes[at - 1] == '\n' ? at - 1 : 0;
+    }
+    if (w->len >= strlen(mark) && memcmp(w->bytes, mark, strlen(mark)) == 0) {
+        w->now.at = w->now.line_start = strlen(mark);
+    }
+    skip_blank(w);
+    status = peek(w) == '[' ? read_array(w) : read_lines(w);
+    if (status == TS_OK && w->rows == 0 && w->mistakes->count == 0) {
+        ts_error_set(&found, TS_ERR_FORMAT, "%s:1: holds no rows", w->path);
+        status = ts_mistakes_note(w->mistakes, &found, w->err);
+    }
+    return status;
+}
+
+ts_status ts_row_file_walk_up_to(const char *path, size_t most_row_bytes, ts_row_taker take,
+                                 void *user, ts_mistakes *mistakes, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_map map = {0};
+    walk w = {0};
+    TS_TRY(ts_map_open(path, &map, err));
+    w = (walk){.path = path,
+               .bytes = map.len > 0 ? (const char *)map.bytes : "",
+               .len = map.len,
+               .now = {.line = 1},
+               .most_row_bytes = most_row_bytes,
+               .take = take,
+               .user = user,
+               .mistakes = mistakes,
+               .err = err};
+    status = walk_bytes(&w);
+out:
+    ts_text_free(&w.name);
+    ts_map_close(&map);
     return status;
 }
 
 ts_status ts_row_file_walk(const char *path, ts_row_taker take, void *user, ts_mistakes *mistakes,
                            ts_error *err)
 {
-    ts_status status = TS_OK;
-    ts_map map = {0};
-    TS_TRY(ts_map_open(path, &map, err));
-    walk w = {.path = path,
-              .bytes = (const char *)map.bytes,
-              .len = map.len,
-              .line = 1,
-              .take = take,
-              .user = user,
-              .mistakes = mistakes,
-              .err = err};
-    skip_blank(&w);
-    if (w.at == w.len) {
-        ts_error mistake = {0};
-        ts_error_set(&mistake, TS_ERR_FORMAT, "%s:1: holds no rows", path);
-        status = ts_mistakes_note(mistakes, &mistake, err);
-    } else if (w.bytes[w.at] == '[') {
-        status = read_array(&w);
-    } else {
-        status = read_lines(&w);
-    }
-out:
-    ts_map_close(&map);
-    return status;
+    return ts_row_file_walk_up_to(path, TS_ROW_MOST_BYTES, take, user, mistakes, err);
 }

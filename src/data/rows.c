@@ -1,242 +1,313 @@
 #include "data/rows.h"
 
-#include "base/memory.h"
+#include "data/row_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct reading {
-    ts_row *row;
-    const char *name;
-    ts_error *err;
-} reading;
-
 void ts_row_free(ts_row *row)
 {
     free(row->turns);
-    ts_text_free(&row->text);
+    ts_arena_free(&row->joined);
     *row = (ts_row){0};
 }
 
-static ts_status add_turn(reading *r, ts_role role, const char *text, size_t len)
+ts_status ts_row_add_turn(ts_row_reading *r, ts_turn turn)
 {
     ts_row *row = r->row;
     ts_status status =
         ts_grow(&row->turns, &row->capacity, row->count + 1, sizeof *row->turns, r->err);
     if (status == TS_OK) {
-        row->turns[row->count++] = (ts_turn){role, text, len};
+        row->turns[row->count++] = turn;
     }
     return status;
 }
 
-static ts_status add_member(reading *r, const cJSON *json, const char *key, ts_role role)
+static ts_status add_member(ts_row_reading *r, const cJSON *json, const char *key, ts_role role)
 {
-    const char *text = NULL;
-    ts_status status = ts_json_get_text(json, key, r->name, &text, r->err);
-    return status == TS_OK ? add_turn(r, role, text, strlen(text)) : status;
+    ts_turn turn = {.role = role};
+    ts_status status =
+        ts_row_content(r, ts_json_get(json, key), r->name, key, &turn.text, &turn.len);
+    return status == TS_OK ? ts_row_add_turn(r, turn) : status;
 }
 
-static ts_status add_optional_system(reading *r, const cJSON *json)
+// ---- Columns beside the turns
+
+static ts_status read_system(ts_row_reading *r, const cJSON *json)
 {
-    const cJSON *system = ts_json_get(json, "system");
-    return system == NULL || cJSON_IsNull(system) ||
-                   (cJSON_IsString(system) && system->valuestring[0] == '\0')
-               ? TS_OK
-               : add_member(r, json, "system", TS_ROLE_SYSTEM);
+    const cJSON *system = ts_row_member(json, "system");
+    if (system == NULL || (cJSON_IsString(system) && system->valuestring[0] == '\0')) {
+        return TS_OK;
+    }
+    r->system = true;
+    return add_member(r, json, "system", TS_ROLE_SYSTEM);
 }
 
-static bool parse_role(const char *name, ts_role *out)
+// [[question, answer], ...]: turns before the row's own, learnt as they are in the format's home.
+static ts_status read_history(ts_row_reading *r, const cJSON *json)
 {
-    static const struct {
-        const char *name;
-        ts_role role;
-    } roles[] = {
-        {"system", TS_ROLE_SYSTEM}, {"user", TS_ROLE_USER},     {"assistant", TS_ROLE_ASSISTANT},
-        {"human", TS_ROLE_USER},    {"gpt", TS_ROLE_ASSISTANT},
-    };
-    for (size_t i = 0; i < TS_COUNT(roles); i++) {
-        if (strcmp(name, roles[i].name) == 0) {
-            *out = roles[i].role;
+    ts_status status = TS_OK;
+    ts_error *err = r->err;
+    const cJSON *history = ts_row_member(json, "history");
+    size_t number = 0;
+    if (history == NULL || (cJSON_IsString(history) && history->valuestring[0] == '\0')) {
+        return TS_OK;
+    }
+    if (!cJSON_IsArray(history)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'history': expected an array of [question, answer], found %s", r->name,
+                ts_json_kind(history));
+    }
+    for (const cJSON *pair = history->child; pair != NULL; pair = pair->next, number++) {
+        ts_turn turns[2] = {{.role = TS_ROLE_USER}, {.role = TS_ROLE_ASSISTANT}};
+        const cJSON *texts[2] = {cJSON_GetArrayItem(pair, 0), cJSON_GetArrayItem(pair, 1)};
+        for (int i = 0; i < 2; i++) {
+            turns[i].text = ts_json_string(texts[i], &turns[i].len);
+        }
+        if (!cJSON_IsArray(pair) || cJSON_GetArraySize(pair) != 2 || turns[0].text == NULL ||
+            turns[1].text == NULL) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: history[%zu]: expected [question, answer], two strings",
+                    r->name, number);
+        }
+        TS_TRY(ts_row_add_turn(r, turns[0]));
+        TS_TRY(ts_row_add_turn(r, turns[1]));
+    }
+    r->row->notes.histories += number > 0;
+out:
+    return status;
+}
+
+// ---- Shapes
+
+// The user's turn is the instruction, a line break and the input, where there are both.
+static ts_status read_instruction(ts_row_reading *r, const cJSON *json)
+{
+    ts_status status = TS_OK;
+    ts_error *err = r->err;
+    ts_text joined = {0};
+    const cJSON *input = ts_row_member(json, "input");
+    const char *parts[2] = {"", ""};
+    size_t lens[2] = {0};
+    char *copy = NULL;
+    TS_TRY(read_history(r, json));
+    TS_TRY(ts_json_get_string(json, "instruction", r->name, &parts[0], &lens[0], err));
+    if (input != NULL) {
+        TS_TRY(ts_json_get_string(json, "input", r->name, &parts[1], &lens[1], err));
+    }
+    TS_TRY(ts_text_append(&joined, parts[0], lens[0], err));
+    TS_TRY(ts_text_append(&joined, "\n", lens[0] > 0 && lens[1] > 0, err));
+    TS_TRY(ts_text_append(&joined, parts[1], lens[1], err));
+    TS_TRY(ts_arena_copy_text(&r->row->joined, joined.bytes, joined.len, &copy, err));
+    TS_TRY(ts_row_add_turn(r, (ts_turn){.role = TS_ROLE_USER, .text = copy, .len = joined.len}));
+    if (ts_row_member(json, "output") != NULL) {
+        TS_TRY(add_member(r, json, "output", TS_ROLE_ASSISTANT));
+    }
+out:
+    ts_text_free(&joined);
+    return status;
+}
+
+static bool is_list_of_turns(const cJSON *value)
+{
+    return cJSON_IsArray(value) &&
+           (ts_json_get(value->child, "role") != NULL || ts_json_get(value->child, "from") != NULL);
+}
+
+// A text or, as TRL has it, a list of turns.
+static ts_status add_text_or_turns(ts_row_reading *r, const cJSON *json, const char *key,
+                                   ts_role role)
+{
+    const cJSON *value = ts_json_get(json, key);
+    if (cJSON_IsArray(value) && cJSON_IsString(value->child)) {
+        return ts_error_set(r->err, TS_ERR_FORMAT,
+                            "%s: key '%s': expected a string, found an array of them: a table by "
+                            "columns is not read, write an object for each row",
+                            r->name, key);
+    }
+    return is_list_of_turns(value)
+               ? ts_row_read_turns(r, value, key,
+                                   role == TS_ROLE_USER ? TS_ROW_PROMPT : TS_ROW_COMPLETION)
+               : add_member(r, json, key, role);
+}
+
+static ts_status read_prompt(ts_row_reading *r, const cJSON *json)
+{
+    ts_status status = TS_OK;
+    ts_error *err = r->err;
+    const cJSON *completion = ts_row_member(json, "completion");
+    const cJSON *response = ts_row_member(json, "response");
+    TS_TRY(read_history(r, json));
+    TS_TRY(add_text_or_turns(r, json, "prompt", TS_ROLE_USER));
+    if (completion != NULL && response != NULL && !cJSON_Compare(completion, response, true)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: keys 'completion' and 'response' differ: take one out",
+                r->name);
+    }
+    if (completion != NULL || response != NULL) {
+        TS_TRY(add_text_or_turns(r, json, completion != NULL ? "completion" : "response",
+                                 TS_ROLE_ASSISTANT));
+    }
+out:
+    return status;
+}
+
+static ts_status read_messages(ts_row_reading *r, const cJSON *json)
+{
+    return ts_row_read_turns(r, ts_json_get(json, "messages"), "messages", TS_ROW_TURNS);
+}
+
+static ts_status read_conversations(ts_row_reading *r, const cJSON *json)
+{
+    return ts_row_read_turns(r, ts_json_get(json, "conversations"), "conversations", TS_ROW_TURNS);
+}
+
+// A shape is known by its first key; it is complete with one of `answers`, if it has any.
+typedef struct shape {
+    const char *key, *answers[2];
+    const char *known[8]; // all keys that have a meaning in it
+    ts_status (*read)(ts_row_reading *, const cJSON *);
+} shape;
+
+static const shape shapes[] = {
+    {"messages", {NULL}, {"messages", "system", NULL}, read_messages},
+    {"conversations", {NULL}, {"conversations", "system", NULL}, read_conversations},
+    {"instruction",
+     {"output", NULL},
+     {"instruction", "input", "output", "system", "history", NULL},
+     read_instruction},
+    {"prompt",
+     {"completion", "response"},
+     {"prompt", "completion", "response", "system", "history", NULL},
+     read_prompt},
+    {"text", {NULL}, {"text", "system", NULL}, ts_row_read_text},
+};
+enum { TEXT_SHAPE = TS_COUNT(shapes) - 1 };
+static const char *const row_keys[] = {"messages", "conversations", "instruction", "input",
+                                       "output",   "prompt",        "completion",  "response",
+                                       "text",     "system",        "history",     NULL};
+
+bool ts_row_has_shape(const cJSON *json)
+{
+    for (size_t i = 0; i < TS_COUNT(shapes); i++) {
+        if (ts_json_get(json, shapes[i].key) != NULL) {
             return true;
         }
     }
     return false;
 }
 
-// [{role_key: ..., text_key: ...}, ...]
-static ts_status read_turns(reading *r, const cJSON *json, const char *key, const char *role_key,
-                            const char *text_key)
+static bool has_answer(const shape *s, const cJSON *json)
 {
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    const cJSON *turns = ts_json_get(json, key);
-    size_t number = 0;
-    if (!cJSON_IsArray(turns)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': expected an array, found %s", r->name, key,
-                ts_json_kind(turns));
-    }
-    for (const cJSON *turn = turns->child; turn != NULL; turn = turn->next, number++) {
-        char name[512];
-        const char *role_name = NULL, *text = NULL;
-        ts_role role;
-        snprintf(name, sizeof name, "%s: %s[%zu]", r->name, key, number);
-        if (!cJSON_IsObject(turn)) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", name, ts_json_kind(turn));
-        }
-        TS_TRY(ts_json_get_text(turn, role_key, name, &role_name, err));
-        TS_TRY(ts_json_get_text(turn, text_key, name, &text, err));
-        if (!parse_role(role_name, &role)) {
-            TS_FAIL(TS_ERR_UNSUPPORTED, "%s: key '%s': '%.40s' is none of system, user, assistant",
-                    name, role_key, role_name);
-        }
-        TS_TRY(add_turn(r, role, text, strlen(text)));
-    }
-out:
-    return status;
+    return s->answers[0] == NULL || ts_row_member(json, s->answers[0]) != NULL ||
+           (s->answers[1] != NULL && ts_row_member(json, s->answers[1]) != NULL);
 }
 
-// The user's turn is the instruction, a line break and the input, where there is one.
-static ts_status read_instruction(reading *r, const cJSON *json)
+// The first complete shape, or the first there is. Two that are complete leave it open which is
+// meant; a `text` beside another is taken for that one's rendering.
+static ts_status choose_shape(ts_row_reading *r, const cJSON *json, const shape **out)
 {
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    const char *instruction = NULL, *input = "";
-    ts_text *text = &r->row->text;
-    TS_TRY(add_optional_system(r, json));
-    TS_TRY(ts_json_get_text(json, "instruction", r->name, &instruction, err));
-    const cJSON *value = ts_json_get(json, "input");
-    if (value != NULL && !cJSON_IsNull(value)) {
-        TS_TRY(ts_json_get_text(json, "input", r->name, &input, err));
+    const shape *first = NULL, *complete = NULL;
+    for (size_t i = 0; i < TS_COUNT(shapes); i++) {
+        const shape *s = &shapes[i];
+        if (ts_row_member(json, s->key) == NULL) {
+            continue;
+        }
+        first = first != NULL ? first : s;
+        if (!has_answer(s, json) || (complete != NULL && i == TEXT_SHAPE)) {
+            continue;
+        }
+        if (complete != NULL) {
+            return ts_error_set(
+                r->err, TS_ERR_FORMAT,
+                "%s: is a row of %s and one of %s at once: take the keys of one out", r->name,
+                complete->key, s->key);
+        }
+        complete = s;
     }
-    TS_TRY(ts_text_format(text, err, "%s%s%s", instruction, input[0] != '\0' ? "\n" : "", input));
-    TS_TRY(add_turn(r, TS_ROLE_USER, text->bytes, text->len));
-    TS_TRY(add_member(r, json, "output", TS_ROLE_ASSISTANT));
-out:
-    return status;
+    *out = complete != NULL ? complete : first;
+    return *out != NULL
+               ? TS_OK
+               : ts_row_refuse_missing(r, json, row_keys, r->name,
+                                       "has none of the keys messages, conversations, instruction, "
+                                       "prompt, text");
 }
 
-static ts_status read_prompt(reading *r, const cJSON *json)
+// Keys that mean something in another shape than this one.
+static ts_status check_strangers(ts_row_reading *r, const cJSON *json, const shape *s)
 {
-    ts_status status = TS_OK;
-    bool completion = ts_json_get(json, "completion") != NULL;
-    TS_TRY(add_optional_system(r, json));
-    TS_TRY(add_member(r, json, "prompt", TS_ROLE_USER));
-    TS_TRY(add_member(r, json, completion ? "completion" : "response", TS_ROLE_ASSISTANT));
-out:
-    return status;
+    static const char *const strangers[][2] = {{"input", "beside instruction"},
+                                               {"history", "beside instruction or prompt"}};
+    for (size_t i = 0; i < TS_COUNT(strangers); i++) {
+        const cJSON *value = ts_row_member(json, strangers[i][0]);
+        bool known = false;
+        for (size_t k = 0; s->known[k] != NULL; k++) {
+            known = known || strcmp(s->known[k], strangers[i][0]) == 0;
+        }
+        if (!known && value != NULL && !(cJSON_IsString(value) && value->valuestring[0] == '\0') &&
+            !(cJSON_IsArray(value) && value->child == NULL)) {
+            return ts_error_set(r->err, TS_ERR_FORMAT, "%s: key '%s' has a meaning only %s",
+                                r->name, strangers[i][0], strangers[i][1]);
+        }
+    }
+    return TS_OK;
 }
 
-typedef struct tag {
-    const char *at; // NULL: none left
-    size_t len;
-    ts_role role;
-} tag;
-
-// The first role tag in text[from..).
-static tag find_tag(const char *from)
+static ts_status check_answered(ts_row_reading *r, const cJSON *json, const shape *s)
 {
-    static const struct {
-        const char *text;
-        ts_role role;
-    } tags[] = {
-        {"<|system|>", TS_ROLE_SYSTEM},
-        {"<|user|>", TS_ROLE_USER},
-        {"<|assistant|>", TS_ROLE_ASSISTANT},
-    };
-    for (const char *at = from; (at = strstr(at, "<|")) != NULL; at += 2) {
-        for (size_t i = 0; i < TS_COUNT(tags); i++) {
-            size_t len = strlen(tags[i].text);
-            if (strncmp(at, tags[i].text, len) == 0) {
-                return (tag){at, len, tags[i].role};
-            }
-        }
+    bool answered = r->row->may_ask && r->row->count > 0;
+    for (size_t i = 0; i < r->row->count; i++) {
+        answered = answered || r->row->turns[i].role == TS_ROLE_ASSISTANT;
     }
-    return (tag){0};
+    if (answered) {
+        return TS_OK;
+    }
+    if (s->answers[0] == NULL) {
+        return ts_error_set(r->err, TS_ERR_FORMAT, "%s: has no assistant's turn to learn from",
+                            r->name);
+    }
+    if (ts_json_get(json, s->answers[0]) != NULL) {
+        return ts_error_set(r->err, TS_ERR_FORMAT, "%s: key '%s': expected a string, found null",
+                            r->name, s->answers[0]);
+    }
+    char what[64], other[32] = "";
+    if (s->answers[1] != NULL) {
+        snprintf(other, sizeof other, " (or '%s')", s->answers[1]);
+    }
+    snprintf(what, sizeof what, "key '%s'%s is missing", s->answers[0], other);
+    return ts_row_refuse_missing(r, json, s->known, r->name, what);
 }
 
-// A turn's text without the line breaks around it and the "</s>" that ends it.
-static ts_status add_tagged_turn(reading *r, ts_role role, const char *from, const char *to)
+static ts_status refuse_other_value(ts_row_reading *r, const cJSON *json)
 {
-    static const char end[] = "</s>";
-    while (from < to && (*from == '\n' || *from == '\r')) {
-        from++;
-    }
-    for (int pass = 0; pass < 2; pass++) { // line breaks stand behind and before "</s>"
-        while (to > from && (to[-1] == '\n' || to[-1] == '\r')) {
-            to--;
-        }
-        if (pass == 0 && (size_t)(to - from) >= strlen(end) &&
-            memcmp(to - strlen(end), end, strlen(end)) == 0) {
-            to -= strlen(end);
-        }
-    }
-    return add_turn(r, role, from, (size_t)(to - from));
-}
-
-// "<|user|>\nQ</s>\n<|assistant|>\nA</s>\n" back into its turns.
-static ts_status read_text(reading *r, const cJSON *json, bool documents)
-{
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    const char *text = NULL;
-    TS_TRY(ts_json_get_text(json, "text", r->name, &text, err));
-    tag next = find_tag(text);
-    if (next.at == NULL) {
-        if (!documents) {
-            TS_FAIL(TS_ERR_FORMAT,
-                    "%s: key 'text' carries neither <|user|> nor <|assistant|>; to learn whole "
-                    "texts choose --chat-template plain",
-                    r->name);
-        }
-        r->row->document = true;
-        status = add_turn(r, TS_ROLE_ASSISTANT, text, strlen(text));
-        goto out;
-    }
-    if (strspn(text, " \t\r\n") < (size_t)(next.at - text)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key 'text': something stands before its first tag %.*s",
-                r->name, (int)next.len, next.at);
-    }
-    while (next.at != NULL) {
-        const char *from = next.at + next.len;
-        tag following = find_tag(from);
-        const char *to = following.at != NULL ? following.at : from + strlen(from);
-        TS_TRY(add_tagged_turn(r, next.role, from, to));
-        next = following;
-    }
-out:
-    return status;
+    bool turns = is_list_of_turns(json);
+    return ts_error_set(r->err, TS_ERR_FORMAT, "%s: expected an object, found %s%s", r->name,
+                        ts_json_kind(json),
+                        turns ? " of turns: write {\"messages\": [...]} around it" : "");
 }
 
 ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_row *out,
                       ts_error *err)
 {
     ts_status status = TS_OK;
-    reading r = {out, name, err};
-    bool answered = false;
+    ts_row_reading r = {.row = out, .documents = documents, .name = name, .err = err};
+    const shape *s = NULL;
+    bool said, learnt;
+    out->count = 0;
+    out->document = false;
+    ts_arena_free(&out->joined);
     if (!cJSON_IsObject(json)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", name, ts_json_kind(json));
+        status = refuse_other_value(&r, json);
+        goto out;
     }
-    if (ts_json_get(json, "messages") != NULL) {
-        TS_TRY(read_turns(&r, json, "messages", "role", "content"));
-    } else if (ts_json_get(json, "conversations") != NULL) {
-        TS_TRY(read_turns(&r, json, "conversations", "from", "value"));
-    } else if (ts_json_get(json, "instruction") != NULL) {
-        TS_TRY(read_instruction(&r, json));
-    } else if (ts_json_get(json, "prompt") != NULL) {
-        TS_TRY(read_prompt(&r, json));
-    } else if (ts_json_get(json, "text") != NULL) {
-        TS_TRY(read_text(&r, json, documents));
-    } else {
-        TS_FAIL(TS_ERR_FORMAT,
-                "%s: has none of the keys messages, conversations, instruction, prompt, text",
-                name);
-    }
-    for (size_t i = 0; i < out->count; i++) {
-        answered = answered || out->turns[i].role == TS_ROLE_ASSISTANT;
-    }
-    if (!answered) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: has no assistant's turn to learn from", name);
+    TS_TRY(choose_shape(&r, json, &s));
+    TS_TRY(ts_row_check_keys(&r, json, s->known, name));
+    TS_TRY(check_strangers(&r, json, s));
+    TS_TRY(read_system(&r, json));
+    TS_TRY(s->read(&r, json));
+    TS_TRY(check_answered(&r, json, s));
+    TS_TRY(ts_row_learnt(&r, json, name, &said, &learnt));
+    for (size_t i = 0; i < out->count && !learnt; i++) {
+        out->turns[i].masked = true;
     }
 out:
     return status;

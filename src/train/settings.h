@@ -14,6 +14,7 @@ typedef struct ts_train_settings {
     uint32_t rank;
     double alpha, dropout;
     bool use_rslora;
+    bool train_empty; // blank answers are learnt: to say nothing
     uint32_t targets; // TS_MODULE_BITs
     double epochs;
     uint64_t max_steps; // 0: as many as the epochs have

@@ -148,9 +148,10 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(settings->chat_template != NULL
                ? ts_chat_style_parse(settings->chat_template, &out->style, err)
                : ts_chat_style_of_model(settings->model_folder, &out->style, err));
-    uint32_t longest = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions);
-    TS_TRY(
-        ts_dataset_open(settings->data, out->tokenizer, out->style, longest, &out->dataset, err));
+    const ts_dataset_options rows = {
+        .max_tokens = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions),
+        .train_empty = settings->train_empty};
+    TS_TRY(ts_dataset_open(settings->data, out->tokenizer, out->style, &rows, &out->dataset, err));
     TS_TRY(check_tokens(out, err));
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));

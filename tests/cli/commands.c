@@ -148,6 +148,9 @@ Test(commands, tokenize)
     cr_assert_eq(result.code, 0, "%s", result.out);
     check_has(&result, "\"decoded\": \"Hello, world.\"}\n{\"ids\": [");
     check_has(&result, "\"decoded\": \"\"}\n");
+    tokenize("{\"text\": \"a\\u0000b\"}\n", &result); // a character like any other
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    check_has(&result, "\"decoded\": \"a\\u0000b\"}\n");
     tokenize("{\"text\": \"good\"}\n{\"text\": 5}\n", &result);
     cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
     check_has(&result, "tinysft-vk: standard input:2");

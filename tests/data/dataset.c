@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static char warnings[1024];
+static char warnings[4096];
+static bool train_empty; // of the next open_bytes
 
 static void keep_warning(void *user, ts_log_level level, const char *message)
 {
@@ -26,11 +27,12 @@ static ts_status open_bytes(const char *bytes, size_t len, ts_chat_style style, 
     char *folder = make_folder();
     ts_tokenizer *t = open_tiny(&(tiny_parts){0});
     ts_text path = {0};
+    const ts_dataset_options options = {.max_tokens = max_tokens, .train_empty = train_empty};
     warnings[0] = '\0';
     ts_log_set_sink(keep_warning, NULL);
     write_bytes(folder, "d.jsonl", bytes, len);
     cr_assert_eq(ts_path_join(folder, "d.jsonl", &path, err), TS_OK);
-    ts_status status = ts_dataset_open(path.bytes, t, style, max_tokens, out, err);
+    ts_status status = ts_dataset_open(path.bytes, t, style, &options, out, err);
     cr_assert(status == TS_OK || strstr(err->message, path.bytes) == err->message, "%s",
               err->message);
     ts_text_free(&path);
@@ -85,43 +87,6 @@ Test(dataset, every_shape_of_a_row)
     ts_tokenizer_close(t);
 }
 
-Test(dataset, rows_as_turns)
-{
-    static const struct {
-        const char *row, *turns;
-    } cases[] = {
-        {"{\"instruction\":\"a\",\"input\":\"b\",\"system\":\"s\",\"output\":\"c\"}",
-         "system=s|user=a\nb|assistant=c|"},
-        {"{\"system\":\"s\",\"prompt\":\"a\",\"completion\":\"c\"}",
-         "system=s|user=a|assistant=c|"},
-        {"{\"text\":\"<|system|>\\ns</s>\\n<|user|>\\na\\n\\nb</s>\\n<|assistant|>\\nc</s>\\n"
-         "<|user|>\\nd</s>\\n<|assistant|>\\n <|x|> </s>\"}",
-         "system=s|user=a\n\nb|assistant=c|user=d|assistant= <|x|> |"},
-        {"{\"conversations\":[{\"from\":\"system\",\"value\":\"s\"},{\"from\":\"gpt\",\"value\":"
-         "\"\"}]}",
-         "system=s|assistant=|"},
-    };
-    static const char *const roles[] = {"system", "user", "assistant"};
-    for (size_t i = 0; i < TS_COUNT(cases); i++) {
-        ts_row row = {0};
-        ts_text spelt = {0};
-        ts_error err = {0};
-        cJSON *json = NULL;
-        cr_assert_eq(ts_json_parse(cases[i].row, strlen(cases[i].row), "r", &json, &err), TS_OK,
-                     "%s", err.message);
-        cr_assert_eq(ts_row_read(json, false, "r:1", &row, &err), TS_OK, "%s", err.message);
-        for (size_t k = 0; k < row.count; k++) {
-            cr_assert_eq(ts_text_format(&spelt, &err, "%s=%.*s|", roles[row.turns[k].role],
-                                        (int)row.turns[k].len, row.turns[k].text),
-                         TS_OK);
-        }
-        cr_expect_str_eq(spelt.bytes, cases[i].turns);
-        cJSON_Delete(json);
-        ts_row_free(&row);
-        ts_text_free(&spelt);
-    }
-}
-
 #define ROW "{\"prompt\":\"hello\",\"completion\":\"world\"}"
 
 Test(dataset, arrays_and_lines)
@@ -163,20 +128,20 @@ Test(dataset, errors_name_line_and_key)
         {"", ":1: holds no rows", TS_ERR_FORMAT},
         {"\n \n", ":1: holds no rows", TS_ERR_FORMAT},
         {"[]", ":1: holds no rows", TS_ERR_FORMAT},
-        {"[", ":1:2: expected a JSON value, but the text ends", TS_ERR_FORMAT},
-        {"[" ROW, ":1:41: expected ',' or ']' after a row", TS_ERR_FORMAT},
-        {"[" ROW ",]", ":1:42: expected a JSON value", TS_ERR_FORMAT},
+        {"[", ":1:2: expected a row or ']', but the file ends", TS_ERR_FORMAT},
+        {"[" ROW, ":1:41: expected ',' or ']' after row 1, but the file ends", TS_ERR_FORMAT},
+        {"[" ROW ",]", ":1:41: nothing stands between this comma and the ']'", TS_ERR_FORMAT},
         {"[" ROW "] x", ":1:43: expected nothing after the array", TS_ERR_FORMAT},
-        {"[" ROW "}", ":1:41: expected ',' or ']' after a row", TS_ERR_FORMAT},
+        {"[" ROW "}", ":1:41: expected ',' or ']' after row 1", TS_ERR_FORMAT},
         {"[\n" ROW ",\n{\"prompt\":01}]", ":3:11: a number may not start with 0", TS_ERR_FORMAT},
-        {ROW "\n" ROW ROW, ":2:40: expected nothing after the JSON value", TS_ERR_FORMAT},
+        {ROW "\n" ROW ROW, ":2:40: several values stand on this line", TS_ERR_FORMAT},
         {ROW "\n{\"prompt\":\n", ":2:11: expected a JSON value", TS_ERR_FORMAT},
-        {"\xEF\xBB\xBF" ROW, ":1:1: starts with a byte order mark", TS_ERR_FORMAT},
         {ROW "\n{\"prompt\":\"\xFF\"}", ":2:12: invalid UTF-8 (byte 0xFF)", TS_ERR_FORMAT},
         {ROW "\n7", ":2: expected an object, found a number", TS_ERR_FORMAT},
         {ROW "\n{\"a\":1}", ":2: has none of the keys messages, conversations", TS_ERR_FORMAT},
-        {"{\"prompt\":\"a\"}", ":1: key 'response' is missing", TS_ERR_FORMAT},
-        {"{\"prompt\":7,\"response\":\"\"}", ":1: key 'prompt': expected a string, found 7",
+        {"{\"prompt\":\"a\"}", ":1: key 'completion' (or 'response') is missing; it has: prompt",
+         TS_ERR_FORMAT},
+        {"{\"prompt\":7,\"response\":\"\"}", ":1: key 'prompt': expected a string, found a number",
          TS_ERR_FORMAT},
         {"{\"instruction\":\"a\"}", ":1: key 'output' is missing", TS_ERR_FORMAT},
         {"{\"instruction\":\"a\",\"input\":[],\"output\":\"b\"}",
@@ -184,17 +149,18 @@ Test(dataset, errors_name_line_and_key)
         {"{\"messages\":{}}", ":1: key 'messages': expected an array, found an object",
          TS_ERR_FORMAT},
         {"{\"messages\":[]}", ":1: has no assistant's turn", TS_ERR_FORMAT},
-        {"{\"messages\":[7]}", ":1: messages[0]: expected an object, found a number",
+        {"{\"messages\":[7]}",
+         ":1: messages[0]: expected an object {\"role\", \"content\"}, found a number",
          TS_ERR_FORMAT},
         {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", ":1: has no assistant's turn",
          TS_ERR_FORMAT},
         {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"tool\",\"content\":\"\"}"
          "]}",
-         ":1: messages[1]: key 'role': 'tool' is none of", TS_ERR_FORMAT},
+         ":1: messages[1]: key 'role': 'tool': tools are not implemented", TS_ERR_FORMAT},
         {"{\"messages\":[{\"role\":\"assistant\",\"content\":null}]}",
          ":1: messages[0]: key 'content': expected a string, found null", TS_ERR_FORMAT},
-        {"{\"conversations\":[{\"from\":\"human\"}]}", "conversations[0]: key 'value' is missing",
-         TS_ERR_FORMAT},
+        {"{\"conversations\":[{\"from\":\"human\"}]}",
+         "conversations[0]: key 'content' (or 'value') is missing", TS_ERR_FORMAT},
         {"{\"text\":\"plain words\"}", ":1: key 'text' carries neither <|user|>", TS_ERR_FORMAT},
         {"{\"text\":\"x <|user|>a<|assistant|>b\"}", "something stands before its first tag",
          TS_ERR_FORMAT},
@@ -251,8 +217,10 @@ Test(dataset, long_rows_are_cut_with_one_warning)
     cr_expect_eq(strchr(warnings, '\n') - warnings, (long)strlen(warnings) - 1, "one line");
     ts_dataset_close(&data);
     cr_expect_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 5, &data, &err), TS_ERR_FORMAT);
-    cr_expect_not_null(strstr(err.message, ":1: no token to learn before the row is cut"), "%s",
-                       err.message);
+    cr_expect_not_null(
+        strstr(err.message,
+               ": no row is left to learn from: of 3, 3 have a prompt as long as the limit of 5"),
+        "%s", err.message);
 }
 
 Test(dataset, spelt_special_tokens_are_counted)
@@ -308,4 +276,100 @@ Test(dataset, survives_mutation, .timeout = 120)
     }
     cr_expect_gt(accepted, 50);
     cr_expect_lt(accepted, 1000);
+}
+
+// Rows that nothing is learnt from are skipped, counted and told of by number.
+Test(dataset, rows_without_anything_to_learn_are_skipped)
+{
+    static const char rows[] = ROW
+        "\n{\"prompt\":\"hello hello hello hello hello hello hello hello hello hello hello hello "
+        "hello \",\"completion\":\"world\"}\n"
+        "{\"prompt\":\"hello\",\"completion\":\" \\n\"}\n"
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"h\"},{\"role\":\"assistant\",\"content\":"
+        "\"a\",\"weight\":0}]}\n"
+        "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"user\",\"content\":"
+        "\"h\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n"
+        "{\"prompt\":\"h\",\"completion\":\"a\",\"weight\":0}\n";
+    ts_dataset data = {0};
+    ts_error err = {0};
+    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 1000, &data, &err), TS_OK, "%s",
+                 err.message);
+    cr_expect_eq(data.count, 3);
+    cr_expect_eq(data.skipped, 3);
+    cr_expect_eq(data.examples[2].line, 5);
+    uint32_t longest = data.examples[0].count, second = data.examples[1].count;
+    cr_expect_not_null(strstr(warnings, "2 of 6 rows have an empty answer"), "%s", warnings);
+    cr_expect_not_null(strstr(warnings, "there): row 3, row 5 (in part)\n"), "%s", warnings);
+    cr_expect_not_null(strstr(warnings,
+                              "2 of 6 rows skipped: all their answers are marked not to be "
+                              "learnt: row 4, row 6\n"),
+                       "%s", warnings);
+    ts_dataset_close(&data);
+    cr_assert_lt(longest, second);
+    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, longest, &data, &err), TS_OK, "%s",
+                 err.message);
+    char expected[200];
+    snprintf(expected, sizeof expected,
+             "2 of 6 rows skipped: nothing of the answer is left within the limit of %u tokens",
+             longest);
+    cr_expect_not_null(strstr(warnings, expected), "%s", warnings);
+    uint32_t before = second - data.examples[0].supervised_count - 2; // U+2581 and a line break
+    snprintf(expected, sizeof expected, ": row 2 (line 2) has %u tokens before its answer, row 5",
+             before);
+    cr_expect_not_null(strstr(warnings, expected), "%s: %s", expected, warnings);
+    ts_dataset_close(&data);
+    train_empty = true;
+    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 1000, &data, &err), TS_OK, "%s",
+                 err.message);
+    cr_expect_eq(data.count, 4);
+    cr_expect_eq(data.examples[2].line, 3);
+    cr_expect_gt(data.examples[2].supervised_count, 0, "its end is learnt");
+    cr_expect_null(strstr(warnings, "empty"), "%s", warnings);
+    ts_dataset_close(&data);
+}
+
+// A masked turn bears no loss, nor does the end behind it; all else stays as it was.
+Test(dataset, masked_turns_keep_their_tokens)
+{
+#define TWO(more)                                                                                  \
+    "{\"messages\":[{\"role\":\"assistant\",\"content\":\"hello\"" more                            \
+    "},{\"role\":\"user\",\"content\":\"h\"},{\"role\":\"assistant\",\"content\":\"world\"}]}"
+    ts_dataset all = {0}, masked = {0};
+    ts_error err = {0};
+    for (int style = TS_CHAT_ZEPHYR; style <= TS_CHAT_PLAIN; style += TS_CHAT_PLAIN) {
+        cr_assert_eq(open_bytes(TWO(""), strlen(TWO("")), style, 1000, &all, &err), TS_OK, "%s",
+                     err.message);
+        cr_assert_eq(open_bytes(TWO(",\"train\":false"), strlen(TWO(",\"train\":false")), style,
+                                1000, &masked, &err),
+                     TS_OK, "%s", err.message);
+        const ts_example *a = &all.examples[0], *m = &masked.examples[0];
+        cr_assert_eq(a->count, m->count);
+        cr_expect_arr_eq(a->ids, m->ids, a->count * sizeof *a->ids);
+        cr_expect_lt(m->supervised_count, a->supervised_count);
+        for (uint32_t t = 1; t < a->count; t++) { // the second answer only, as before
+            bool second = a->supervised[t] && t > a->count / 2;
+            cr_expect_eq(m->supervised[t] != 0, second, "token %u", t);
+        }
+        ts_dataset_close(&all);
+        ts_dataset_close(&masked);
+    }
+}
+
+// Documents that carry the tokens already, once or more, get no second.
+Test(dataset, documents_have_one_beginning_and_one_end)
+{
+    static const char *const rows[] = {
+        "{\"text\":\"hello world\"}", "{\"text\":\"<s>hello world</s>\"}",
+        "{\"text\":\"hello world</s>\\n\"}", "{\"text\":\" <s><s>hello world</s> </s>\"}"};
+    for (size_t i = 0; i < TS_COUNT(rows); i++) {
+        ts_dataset data = {0};
+        ts_error err = {0};
+        cr_assert_eq(open_bytes(rows[i], strlen(rows[i]), TS_CHAT_PLAIN, 100, &data, &err), TS_OK,
+                     "%s", err.message);
+        cr_assert_eq(data.examples[0].count, 4, "%s", rows[i]);
+        cr_expect_eq(data.examples[0].ids[0], 1);
+        cr_expect_eq(data.examples[0].ids[3], 2);
+        cr_expect_arr_eq(data.examples[0].supervised, "\0\1\1\1", 4);
+        ts_dataset_close(&data);
+    }
 }

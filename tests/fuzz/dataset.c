@@ -46,8 +46,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tokenizer == NULL) {
         tokenizer = open_bytes();
     }
+    // The input's length chooses the rest.
+    const ts_dataset_options options = {.max_tokens = 64, .train_empty = size % 2 == 0};
     ts_status status = ts_dataset_open(fuzz_file("data.json", data, size), tokenizer,
-                                       TS_CHAT_ZEPHYR, 64, &dataset, &err);
+                                       size / 2 % 2 == 0 ? TS_CHAT_PLAIN : TS_CHAT_ZEPHYR, &options,
+                                       &dataset, &err);
     fuzz_check_status(status, &err);
     for (size_t i = 0; i < dataset.count; i++) {
         const ts_example *row = &dataset.examples[i];

@@ -529,6 +529,9 @@ ts_status ts_verify(ts_gpu *gpu, const ts_verify_params *params, ts_verify_resul
     ts_status status = TS_OK;
     struct run run = {.result = out};
     *out = (ts_verify_result){.passed = true};
+    if (params->dump != NULL) { // told before the work instead of after it
+        TS_TRY(ts_file_check_writable(params->dump, err));
+    }
     TS_TRY(open_run(&run, gpu, params, err));
     TS_TRY(check_logits(&run, err));
     TS_TRY(check_gradients(&run, err));

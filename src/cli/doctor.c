@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "check/drivers.h"
 #include "cli/cli.h"
 #include "cli/table.h"
@@ -147,7 +148,7 @@ static ts_status write_report(const char *path, const ts_drivers *drivers, const
         TS_FAIL(TS_ERR_MEMORY, "no memory for the report");
     }
     if (strcmp(path, "-") == 0) {
-        fputs(bytes, stdout);
+        ts_terminal_write(stdout, bytes, len);
     } else {
         TS_TRY(ts_file_write(path, bytes, len, err));
         fprintf(stderr, "%s: to paste into an issue\n", path);
@@ -239,6 +240,9 @@ static ts_status examine(const ts_gpu_params *params, const char *report, ts_doc
     ts_text advice = {0};
     FILE *stream = report != NULL || asked.json ? stderr : stdout; // where it is watched
     const ts_doctor_params doctor = {.tell = print_row, .user = stream};
+    if (report != NULL && strcmp(report, "-") != 0) { // told before the work instead of after it
+        TS_TRY(ts_file_check_writable(report, err));
+    }
     TS_TRY(ts_drivers_find("", params, &drivers, err));
     TS_TRY(ts_drivers_advise(&drivers, &advice, err));
     const char *missing = advice.len > 0 ? advice.bytes : "";

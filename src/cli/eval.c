@@ -71,8 +71,10 @@ static ts_status read_optional(const char *folder, const char *name, cJSON **out
 {
     ts_status status = TS_OK;
     ts_text path = {0};
+    bool found;
     TS_TRY(ts_path_join(folder, name, &path, err));
-    if (ts_file_exists(path.bytes)) {
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
         TS_TRY(ts_json_parse_file(path.bytes, out, err));
     }
 out:
@@ -231,6 +233,7 @@ static ts_status prepare_output(struct session *s, ts_error *err)
         TS_TRY(format(s, &folder, err, "%.*s", len, o->png));
         TS_TRY(ts_folder_make(folder, err));
     }
+    TS_TRY(ts_file_check_writable(o->png, err));
 out:
     return status;
 }

@@ -30,7 +30,9 @@ static ts_status installed_path(const char *path, ts_text *out, ts_error *err)
 ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    if (!ts_file_exists(path) && path[0] != '/') {
+    bool found;
+    TS_TRY(ts_file_find(path, &found, err));
+    if (!found && path[0] != '/') {
         TS_TRY(installed_path(path, out, err));
         if (out->len > 0 && ts_file_exists(out->bytes)) {
             ts_log(TS_LOG_DEBUG, "%s is taken from %s", path, out->bytes);

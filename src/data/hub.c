@@ -417,12 +417,14 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
     static const ts_hub_params defaults = {0};
     ts_status status = TS_OK;
     ts_hub hub = {.params = params != NULL ? params : &defaults, .model = model};
+    bool found;
     hub.revision = hub.params->revision != NULL ? hub.params->revision : "main";
     ts_text_clear(folder);
+    TS_TRY(ts_file_find(model, &found, err));
     if (ts_folder_exists(model)) {
         return ts_text_format(folder, err, "%s", model);
     }
-    if (ts_file_exists(model)) {
+    if (found) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "%s: expected a model's folder, not a file",
                             model);
     }

@@ -88,6 +88,7 @@ static ts_status read_token(ts_hub *hub, const char *home, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0}, text = {0};
+    bool found;
     const char *value = environment("HF_TOKEN"), *named = environment("HF_TOKEN_PATH");
     if (value != NULL) {
         TS_TRY(set_token(hub, value, "HF_TOKEN", err));
@@ -98,7 +99,8 @@ static ts_status read_token(ts_hub *hub, const char *home, ts_error *err)
     } else {
         TS_TRY(ts_path_join(home, "token", &path, err));
     }
-    if (ts_file_exists(path.bytes)) {
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
         TS_TRY(ts_file_read(path.bytes, TOKEN_MAX_BYTES, &text, err));
         TS_TRY(set_token(hub, text.bytes, path.bytes, err));
     }
@@ -243,8 +245,8 @@ ts_status ts_hub_link(const ts_hub *hub, const char *file, const char *hash, ts_
     snprintf(target, sizeof target, "../../blobs/%s", hash);
     TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, file));
     TS_TRY(make_parent(path.bytes, err));
-    TS_TRY(ts_text_format(&temporary, err, "%s.tmp-%ld", path.bytes, (long)getpid()));
-    unlink(temporary.bytes); // of a process that died with our number
+    TS_TRY(ts_text_format(&temporary, err, "%s.tmp", path.bytes));
+    unlink(temporary.bytes); // of a process that died; the blob's lock keeps others out
     // Renamed over what is there: a link to a blob that was deleted must go.
     if (symlink(target, temporary.bytes) != 0 || rename(temporary.bytes, path.bytes) != 0) {
         ts_error_set(err, TS_ERR_IO, "%s: cannot create the link: %s", path.bytes, strerror(errno));

@@ -437,15 +437,18 @@ ts_status ts_safetensors_open_model(const char *folder, ts_safetensors **out, ts
     ts_status status = TS_OK;
     ts_safetensors *file = NULL;
     ts_text path = {0};
+    bool found;
     *out = NULL;
     TS_TRY(start(folder, &file, err));
     TS_TRY(ts_path_join(folder, "model.safetensors", &path, err));
-    if (ts_file_exists(path.bytes)) {
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
         TS_TRY(add_file(file, path.bytes, err));
         TS_TRY(sort_by_name(file, err));
     } else {
         TS_TRY(ts_path_join(folder, "model.safetensors.index.json", &path, err));
-        if (!ts_file_exists(path.bytes)) {
+        TS_TRY(ts_file_find(path.bytes, &found, err));
+        if (!found) {
             TS_TRY(refuse_without_weights(folder, err));
         }
         TS_TRY(add_shards(file, folder, path.bytes, err));

@@ -62,8 +62,10 @@ static ts_status read_config(ts_tokenizer *t, const char *folder, bool spm, ts_e
     ts_status status = TS_OK;
     ts_text path = {0};
     cJSON *config = NULL;
+    bool found;
     TS_TRY(ts_path_join(folder, "tokenizer_config.json", &path, err));
-    if (ts_file_exists(path.bytes)) {
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
         TS_TRY(ts_json_parse_file(path.bytes, &config, err));
     }
     if (spm) {
@@ -86,14 +88,16 @@ ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_err
     ts_status status = TS_OK;
     ts_tokenizer *t = NULL;
     ts_text path = {0};
-    bool spm = false;
+    bool found, spm = false;
     *out = NULL;
     TS_TRY(ts_alloc(1, sizeof *t, &t, err));
     TS_TRY(ts_path_join(model_folder, "tokenizer.json", &path, err));
-    if (!ts_file_exists(path.bytes)) {
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (!found) {
         spm = true;
         TS_TRY(ts_path_join(model_folder, "tokenizer.model", &path, err));
-        if (!ts_file_exists(path.bytes)) {
+        TS_TRY(ts_file_find(path.bytes, &found, err));
+        if (!found) {
             TS_FAIL(TS_ERR_IO, "%s: holds neither tokenizer.json nor tokenizer.model",
                     model_folder);
         }

@@ -40,8 +40,10 @@ static ts_status read_generation_config(ts_questions *questions, const char *fol
     ts_text path = {0};
     cJSON *json = NULL;
     uint64_t id;
+    bool found;
     TS_TRY(ts_path_join(folder, "generation_config.json", &path, err));
-    if (!ts_file_exists(path.bytes)) {
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (!found) {
         goto out;
     }
     TS_TRY(ts_json_parse_file(path.bytes, &json, err));

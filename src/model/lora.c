@@ -350,9 +350,11 @@ static ts_status open_adapter(const char *folder, ts_text *path, ts_safetensors 
 {
     ts_status status = TS_OK;
     ts_text pickle = {0};
+    bool found;
     TS_TRY(ts_path_join(folder, "adapter_model.safetensors", path, err));
     TS_TRY(ts_path_join(folder, "adapter_model.bin", &pickle, err));
-    if (!ts_file_exists(path->bytes) && ts_file_exists(pickle.bytes)) {
+    TS_TRY(ts_file_find(path->bytes, &found, err));
+    if (!found && ts_file_exists(pickle.bytes)) {
         TS_FAIL(TS_ERR_UNSUPPORTED,
                 "%s: a pickle, which can run code when it is read, and no adapter_model.safetensors"
                 " beside it: load it with PEFT and save it again (save_pretrained writes "

@@ -105,3 +105,34 @@ Test(standard, pipes_given_as_files_are_refused)
     expect(command, TS_ERR_IO, "/dev/stdin: a pipe, but a file is needed");
     test_folder_remove(folder);
 }
+
+// Told at once, before a device is opened, and what is there stays.
+Test(standard, outputs_that_cannot_be_written_are_refused_before_the_work)
+{
+    char command[512], *folder = test_folder();
+    snprintf(command, sizeof command, "cd %s && mkdir d && \"$T\" doctor --report d", folder);
+    expect(command, TS_ERR_IO, "d: a folder, but a file is to be written");
+    snprintf(command, sizeof command, "cd %s && \"$T\" verify nowhere --dump no/such", folder);
+    expect(command, TS_ERR_IO, "no/such: cannot write: No such file or directory");
+    snprintf(command, sizeof command,
+             "cd %s && \"$T\" eval --model \"$M\" --data " PROJECT_FOLDER
+             "/data/eval.json --png d --output-dir o",
+             folder);
+    expect(command, TS_ERR_IO, "d: a folder, but a file is to be written");
+    test_folder_remove(folder);
+}
+
+// What is there and cannot be read is no file that a model may lack.
+Test(standard, a_file_that_cannot_be_read_does_not_count_as_absent)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};
+    char command[1024], *folder = test_folder();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(command, sizeof command,
+                 "cd %s && rm -rf m && mkdir m && ln -s \"$M\"/* m/ && ln -sf gone m/%s && "
+                 "echo '{\"text\": \"a\"}' | \"$T\" tokenize --model m",
+                 folder, names[i]);
+        expect(command, TS_ERR_IO, "it is a link to gone, which is not there");
+    }
+    test_folder_remove(folder);
+}

@@ -35,7 +35,7 @@ struct session {
     ts_adapter_config adapter; // r is 0 without one
     cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
     ts_tokenizer *tokenizer;
-    ts_chat_style style;
+    ts_chat_template *template;
     ts_model_config config;
     ts_prompts prompts;
     ts_questions questions;
@@ -114,12 +114,18 @@ out:
     return status;
 }
 
-static ts_status choose_style(struct session *s, ts_error *err)
+// What was asked for, else what the adapter was trained with, else the model's own.
+static ts_status choose_template(struct session *s, ts_error *err)
 {
-    const char *trained = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));
-    const char *name = s->options->template != NULL ? s->options->template : trained;
-    return name != NULL ? ts_chat_style_parse(name, &s->style, err)
-                        : ts_chat_style_of_model(s->folder.bytes, &s->style, err);
+    const char *name = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));
+    const char *text = cJSON_GetStringValue(ts_json_get(s->training, "chat_template_text"));
+    if (s->options->template == NULL && name != NULL && text != NULL) {
+        return ts_chat_template_open_text(s->folder.bytes, name, text, s->tokenizer, &s->template,
+                                          err);
+    }
+    return ts_chat_template_open(s->folder.bytes,
+                                 s->options->template != NULL ? s->options->template : name,
+                                 s->tokenizer, &s->template, err);
 }
 
 // ---- What training saw
@@ -165,7 +171,7 @@ static ts_status mark_seen(struct session *s, ts_error *err)
     if (path == NULL) {
         goto out;
     }
-    TS_TRY(ts_dataset_open(path, s->tokenizer, s->style, &rows, &dataset, err));
+    TS_TRY(ts_dataset_open(path, s->tokenizer, s->template, &rows, &dataset, err));
     TS_TRY(ts_alloc(s->prompts.count, sizeof *s->seen, &s->seen, err));
     TS_TRY(ts_prompts_mark_seen(&s->prompts, &dataset, s->seen, err));
 out:
@@ -250,9 +256,9 @@ static ts_status open_all(struct session *s, ts_error *err)
         TS_TRY(open_adapter(s, err));
     }
     TS_TRY(ts_cli_resolve_model(o->model, o->revision, true, &s->folder, err));
-    TS_TRY(choose_style(s, err));
     TS_TRY(ts_model_files_open(s->folder.bytes, &s->config, &weights, err));
     TS_TRY(ts_tokenizer_open(s->folder.bytes, &s->tokenizer, err));
+    TS_TRY(choose_template(s, err));
     TS_TRY(ts_cli_find(o->data != NULL ? o->data : DEFAULT_DATA, &data, err));
     if (o->data == NULL && !ts_file_exists(data.bytes)) {
         TS_FAIL(TS_ERR_ARGUMENT,
@@ -260,7 +266,7 @@ static ts_status open_all(struct session *s, ts_error *err)
     }
     TS_TRY(ts_prompts_open(data.bytes, &s->prompts, err));
     TS_TRY(mark_seen(s, err));
-    TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->style,
+    TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->template,
                              s->config.max_positions, &s->questions, err));
     TS_TRY(ts_cli_open_device(&o->device, &s->gpu, err));
     TS_TRY(ts_cli_choose_precision(o->precision, s->gpu, &precision, err));
@@ -361,7 +367,7 @@ static ts_status describe(struct session *s, ts_error *err)
     TS_TRY(format(s, &value, err, "greedy, at most %llu tokens",
                   (unsigned long long)o->max_new_tokens));
     TS_TRY(add_setting(s, "Answers", value));
-    TS_TRY(add_setting(s, "Chat template", ts_chat_style_name(s->style)));
+    TS_TRY(add_setting(s, "Chat template", ts_chat_template_name(s->template)));
 out:
     return status;
 }
@@ -458,6 +464,7 @@ static void close_session(struct session *s)
     ts_gpu_close(s->gpu);
     ts_questions_free(&s->questions);
     ts_prompts_close(&s->prompts);
+    ts_chat_template_close(s->template);
     ts_tokenizer_close(s->tokenizer);
     ts_adapter_config_free(&s->adapter);
     cJSON_Delete(s->training);

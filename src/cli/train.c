@@ -41,13 +41,14 @@ static void print_plan(const ts_trainer *trainer)
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
         trainer->dataset.count, ts_cli_plural(trainer->dataset.count),
         (unsigned long long)trainer->dataset.token_count,
-        (unsigned long long)trainer->dataset.supervised_count, ts_chat_style_name(trainer->style),
-        (unsigned long long)trainer->steps, ts_cli_plural(trainer->steps),
-        (unsigned long long)trainer->batches.steps_per_epoch, s->batch_size, s->accumulation,
-        s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
-        (double)plan->weights / mib, (double)plan->adapter / mib, (double)plan->activations / mib,
-        trainer->limits.rows, trainer->limits.recompute, trainer->config.layers,
-        (double)plan->total / mib, in_file ? "; the embedding stays in its file" : "");
+        (unsigned long long)trainer->dataset.supervised_count,
+        ts_chat_template_name(trainer->template), (unsigned long long)trainer->steps,
+        ts_cli_plural(trainer->steps), (unsigned long long)trainer->batches.steps_per_epoch,
+        s->batch_size, s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
+        (unsigned long long)plan->parameters, (double)plan->weights / mib,
+        (double)plan->adapter / mib, (double)plan->activations / mib, trainer->limits.rows,
+        trainer->limits.recompute, trainer->config.layers, (double)plan->total / mib,
+        in_file ? "; the embedding stays in its file" : "");
 }
 
 // The plan's limit: what was asked for, or nearly all that the device has free. Without a device

@@ -1,127 +1,15 @@
-// The templates, each written as its Jinja original renders. Between two special tokens the text
-// of a template and the content around it are one segment, as when Hugging Face tokenises the
-// rendered string, so merges may cross the border between the two. A token that straddles the
-// border into an answer bears no loss: it begins in text that the model is given when it is asked.
+// A rendered conversation is one text, as when Hugging Face tokenises it: merges cross the border
+// between the template's text and what a turn says. The interpreter tells of each byte which turn
+// said it, so special tokens are found in the template's own text only, and an answer is found
+// wherever the template puts it.
 #include "data/chat.h"
 
-#include "base/file.h"
-#include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
+#include "data/template_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_TEMPLATE_BYTES = 4 << 20 };
-
-static const char *const style_names[] = {
-    [TS_CHAT_ZEPHYR] = "zephyr",  [TS_CHAT_CHATML] = "chatml", [TS_CHAT_LLAMA2] = "llama-2",
-    [TS_CHAT_LLAMA3] = "llama-3", [TS_CHAT_PLAIN] = "plain",
-};
-static const char *const role_names[] = {
-    [TS_ROLE_SYSTEM] = "system",
-    [TS_ROLE_USER] = "user",
-    [TS_ROLE_ASSISTANT] = "assistant",
-};
-
-#define KNOWN_STYLES "zephyr, chatml, llama-2, llama-3, plain"
-
-const char *ts_chat_style_name(ts_chat_style style)
-{
-    return style_names[style];
-}
-
-ts_status ts_chat_style_parse(const char *name, ts_chat_style *out, ts_error *err)
-{
-    for (size_t i = 0; i < TS_COUNT(style_names); i++) {
-        if (strcmp(name, style_names[i]) == 0) {
-            *out = (ts_chat_style)i;
-            return TS_OK;
-        }
-    }
-    return ts_error_set(err, TS_ERR_ARGUMENT, "chat template '%.40s' is none of " KNOWN_STYLES,
-                        name);
-}
-
-bool ts_chat_style_of_template(const char *jinja, ts_chat_style *out)
-{
-    // All `with` must stand in the template and none of `without`: Phi-3, for one, has zephyr's
-    // role tags but another end.
-    static const struct {
-        ts_chat_style style;
-        const char *with[3], *without[3];
-    } marks[] = {
-        {TS_CHAT_ZEPHYR,
-         {"<|user|>", "<|assistant|>", "eos_token"},
-         {"<|end|>", "<|im_start|>", "[gMASK]"}},
-        {TS_CHAT_ZEPHYR, // the same tags, put together from the role's name
-         {"'<|' + message['role'] + '|>", "<|assistant|>", "eos_token"},
-         {"<|end|>", "<|im_start|>", "[gMASK]"}},
-        {TS_CHAT_CHATML, {"<|im_start|>", "<|im_end|>"}, {"<|user|>", "[INST]"}},
-        {TS_CHAT_LLAMA2, {"[INST]", "[/INST]", "<<SYS>>"}, {"<|im_start|>"}},
-        {TS_CHAT_LLAMA3, {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}, {"[INST]"}},
-    };
-    for (size_t i = 0; i < TS_COUNT(marks); i++) {
-        bool match = true;
-        for (size_t k = 0; k < 3 && match; k++) {
-            match = marks[i].with[k] == NULL || strstr(jinja, marks[i].with[k]) != NULL;
-            match = match &&
-                    (marks[i].without[k] == NULL || strstr(jinja, marks[i].without[k]) == NULL);
-        }
-        if (match) {
-            *out = marks[i].style;
-            return true;
-        }
-    }
-    return false;
-}
-
-// The template that tokenizer_config.json holds: a string, or one of several {name, template}.
-static const char *template_in_config(const cJSON *config)
-{
-    const cJSON *value = ts_json_get(config, "chat_template");
-    if (cJSON_IsArray(value)) {
-        const cJSON *chosen = value->child;
-        for (const cJSON *entry = value->child; entry != NULL; entry = entry->next) {
-            const cJSON *name = ts_json_get(entry, "name");
-            if (cJSON_IsString(name) && strcmp(name->valuestring, "default") == 0) {
-                chosen = entry;
-            }
-        }
-        value = ts_json_get(chosen, "template");
-    }
-    return cJSON_IsString(value) ? value->valuestring : NULL;
-}
-
-ts_status ts_chat_style_of_model(const char *model_folder, ts_chat_style *out, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text path = {0}, text = {0};
-    cJSON *config = NULL;
-    const char *jinja = NULL;
-    TS_TRY(ts_path_join(model_folder, "chat_template.jinja", &path, err));
-    if (ts_file_exists(path.bytes)) {
-        TS_TRY(ts_file_read(path.bytes, MAX_TEMPLATE_BYTES, &text, err));
-        jinja = text.bytes;
-    } else {
-        TS_TRY(ts_path_join(model_folder, "tokenizer_config.json", &path, err));
-        if (ts_file_exists(path.bytes)) {
-            TS_TRY(ts_json_parse_file(path.bytes, &config, err));
-            jinja = template_in_config(config);
-        }
-    }
-    *out = TS_CHAT_PLAIN;
-    if (jinja != NULL && !ts_chat_style_of_template(jinja, out)) {
-        TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: its chat template is none of those known (" KNOWN_STYLES
-                "); choose one with --chat-template NAME",
-                path.bytes);
-    }
-out:
-    cJSON_Delete(config);
-    ts_text_free(&path);
-    ts_text_free(&text);
-    return status;
-}
 
 void ts_chat_tokens_free(ts_chat_tokens *chat)
 {
@@ -130,306 +18,403 @@ void ts_chat_tokens_free(ts_chat_tokens *chat)
     *chat = (ts_chat_tokens){0};
 }
 
-// A conversation on its way to tokens. `segment` is the text since the last special token.
-typedef struct writer {
-    const ts_tokenizer *tokenizer;
-    ts_chat_style style;
-    ts_chat_tokens *out;
-    ts_text segment;
-    size_t answer_from; // offset in segment where an answer starts (it ends with the segment)
-    ts_tokens starts;
-    bool began; // something stands before the segment
-    ts_error *err;
-} writer;
-
-static ts_status mark(writer *w, size_t from, bool supervised)
+// Sets whether the tokens from `from` on are learnt.
+static ts_status mark(ts_chat_tokens *out, size_t from, bool supervised, ts_error *err)
 {
-    ts_chat_tokens *out = w->out;
     ts_status status = ts_grow(&out->supervised, &out->supervised_capacity, out->tokens.count,
-                               sizeof *out->supervised, w->err);
+                               sizeof *out->supervised, err);
     for (size_t i = from; status == TS_OK && i < out->tokens.count; i++) {
         out->supervised[i] = supervised;
     }
     return status;
 }
 
-// Turns the segment into tokens.
-static ts_status flush(writer *w)
+// ---- Rendering
+
+// The number of the turn that says byte `at`, or 0 where the template does.
+static size_t speaker(const ts_rendering *r, size_t at)
+{
+    return r->sources[at] & TS_JINJA_MAX_SOURCE;
+}
+
+// t->data as every conversation begins; `messages` are set.
+static ts_status begin(ts_chat_template *t, size_t count, ts_jinja_value *messages, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_chat_tokens *out = w->out;
-    size_t from = out->tokens.count;
-    w->starts.count = 0;
-    TS_TRY(ts_tokenizer_encode_part(w->tokenizer, w->segment.bytes, w->segment.len,
-                                    TS_SPECIALS_AS_TEXT, !w->began, &out->tokens, &w->starts,
-                                    w->err));
-    TS_TRY(mark(w, from, false));
-    for (size_t i = 0; i < w->starts.count; i++) {
-        out->supervised[from + i] = w->starts.ids[i] >= w->answer_from;
-    }
-    w->began = w->began || w->segment.len > 0;
-    ts_text_clear(&w->segment);
-    w->answer_from = SIZE_MAX;
-out:
-    return status;
-}
-
-static ts_status add_token(writer *w, uint32_t id, bool supervised)
-{
-    ts_status status = TS_OK;
-    TS_TRY(flush(w));
-    TS_TRY(ts_tokens_push(&w->out->tokens, id, w->err));
-    TS_TRY(mark(w, w->out->tokens.count - 1, supervised));
-    w->began = true;
-out:
-    return status;
-}
-
-static ts_status add_text(writer *w, const char *text, size_t len)
-{
-    return ts_text_append(&w->segment, text, len, w->err);
-}
-
-static ts_status add_literal(writer *w, const char *text)
-{
-    return add_text(w, text, strlen(text));
-}
-
-static bool is_learnt(const ts_turn *turn)
-{
-    return turn->role == TS_ROLE_ASSISTANT && !turn->masked;
-}
-
-static ts_status add_content(writer *w, const ts_turn *turn)
-{
-    if (is_learnt(turn)) {
-        w->answer_from = w->segment.len;
-    }
-    return add_text(w, turn->text, turn->len);
-}
-
-static ts_status need_token(const ts_tokenizer *tokenizer, ts_chat_style style, const char *name,
-                            uint32_t *out, ts_error *err)
-{
-    *out = ts_tokenizer_find(tokenizer, name);
-    return *out != TS_TOKEN_NONE
-               ? TS_OK
-               : ts_error_set(err, TS_ERR_UNSUPPORTED,
-                              "chat template %s needs the token '%s', which this tokenizer lacks; "
-                              "choose another with --chat-template NAME (" KNOWN_STYLES ")",
-                              style_names[style], name);
-}
-
-ts_status ts_chat_end_token(const ts_tokenizer *tokenizer, ts_chat_style style, uint32_t *out,
-                            ts_error *err)
-{
-    switch (style) {
-    case TS_CHAT_CHATML:
-        return need_token(tokenizer, style, "<|im_end|>", out, err);
-    case TS_CHAT_LLAMA3:
-        return need_token(tokenizer, style, "<|eot_id|>", out, err);
-    default:
-        *out = ts_tokenizer_eos(tokenizer);
-        return TS_OK;
-    }
-}
-
-// <|user|>\nQ</s>\n<|assistant|>\nA</s>\n
-static ts_status write_zephyr(writer *w, const ts_turn *turns, size_t count, bool ask)
-{
-    ts_status status = TS_OK;
-    for (size_t i = 0; i < count; i++) {
-        TS_TRY(ts_text_format(&w->segment, w->err, "<|%s|>\n", role_names[turns[i].role]));
-        TS_TRY(add_content(w, &turns[i]));
-        TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), is_learnt(&turns[i])));
-        TS_TRY(add_literal(w, "\n"));
-    }
-    TS_TRY(add_literal(w, ask ? "<|assistant|>\n" : ""));
-out:
-    return status;
-}
-
-// <|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n
-static ts_status write_chatml(writer *w, const ts_turn *turns, size_t count, bool ask)
-{
-    ts_status status = TS_OK;
-    uint32_t start = 0, end = 0;
-    TS_TRY(need_token(w->tokenizer, w->style, "<|im_start|>", &start, w->err));
-    TS_TRY(need_token(w->tokenizer, w->style, "<|im_end|>", &end, w->err));
-    for (size_t i = 0; i < count; i++) {
-        TS_TRY(add_token(w, start, false));
-        TS_TRY(ts_text_format(&w->segment, w->err, "%s\n", role_names[turns[i].role]));
-        TS_TRY(add_content(w, &turns[i]));
-        TS_TRY(add_token(w, end, is_learnt(&turns[i])));
-        TS_TRY(add_literal(w, "\n"));
-    }
-    if (ask) {
-        TS_TRY(add_token(w, start, false));
-        TS_TRY(add_literal(w, "assistant\n"));
-    }
-out:
-    return status;
-}
-
-// What Python's str.strip() takes away.
-static bool is_blank(int32_t cp)
-{
-    return (cp >= 0x09 && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x20) || cp == 0x85 || cp == 0xA0 ||
-           cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 ||
-           cp == 0x202F || cp == 0x205F || cp == 0x3000;
-}
-
-static ts_turn strip_end(ts_turn turn)
-{
-    size_t end = 0, taken;
-    for (size_t at = 0; at < turn.len; at += taken) {
-        if (!is_blank(ts_utf8_decode(turn.text + at, turn.len - at, &taken))) {
-            end = at + taken;
-        }
-    }
-    turn.len = end;
-    return turn;
-}
-
-static ts_turn strip(ts_turn turn)
-{
-    size_t taken;
-    while (turn.len > 0 && is_blank(ts_utf8_decode(turn.text, turn.len, &taken))) {
-        turn.text += taken;
-        turn.len -= taken;
-    }
-    return strip_end(turn);
-}
-
-static ts_status add_bos(writer *w)
-{
-    uint32_t bos = ts_tokenizer_bos(w->tokenizer);
-    return bos != TS_TOKEN_NONE ? add_token(w, bos, false) : TS_OK;
-}
-
-// <s>[INST] Q [/INST] A </s>; the space before A is the answer's: the question ends at "[/INST]".
-static ts_status write_llama2(writer *w, const ts_turn *turns, size_t count, bool ask)
-{
-    ts_status status = TS_OK;
-    ts_error *err = w->err;
-    size_t system = turns[0].role == TS_ROLE_SYSTEM;
-    for (size_t i = system; i < count; i++) {
-        bool user = (i - system) % 2 == 0;
-        if (turns[i].role != (user ? TS_ROLE_USER : TS_ROLE_ASSISTANT)) {
-            TS_FAIL(TS_ERR_FORMAT,
-                    "chat template llama-2: turn %zu is the %s's, but the user and "
-                    "the assistant must alternate",
-                    i + 1, role_names[turns[i].role]);
-        }
-        if (!user) {
-            w->answer_from = is_learnt(&turns[i]) ? w->segment.len : w->answer_from;
-            ts_turn answer = strip(turns[i]);
-            TS_TRY(add_literal(w, " "));
-            TS_TRY(add_text(w, answer.text, answer.len));
-            TS_TRY(add_literal(w, " "));
-            TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), is_learnt(&turns[i])));
-            continue;
-        }
-        bool with_system = system && i == system;
-        ts_turn question = with_system ? strip_end(turns[i]) : strip(turns[i]);
-        TS_TRY(add_bos(w));
-        TS_TRY(add_literal(w, "[INST] "));
-        if (with_system) {
-            TS_TRY(add_literal(w, "<<SYS>>\n"));
-            TS_TRY(add_text(w, turns[0].text, turns[0].len));
-            TS_TRY(add_literal(w, "\n<</SYS>>\n\n"));
-        }
-        TS_TRY(add_text(w, question.text, question.len));
-        TS_TRY(add_literal(w, " [/INST]"));
-    }
-    if (ask && turns[count - 1].role != TS_ROLE_USER) {
-        TS_FAIL(TS_ERR_FORMAT, "chat template llama-2 can only answer a user's turn");
-    }
-out:
-    return status;
-}
-
-// <|start_header_id|>user<|end_header_id|>\n\n
-static ts_status add_header(writer *w, const char *role)
-{
-    ts_status status = TS_OK;
-    uint32_t start = 0, end = 0;
-    TS_TRY(need_token(w->tokenizer, w->style, "<|start_header_id|>", &start, w->err));
-    TS_TRY(need_token(w->tokenizer, w->style, "<|end_header_id|>", &end, w->err));
-    TS_TRY(add_token(w, start, false));
-    TS_TRY(add_literal(w, role));
-    TS_TRY(add_token(w, end, false));
-    TS_TRY(add_literal(w, "\n\n"));
-out:
-    return status;
-}
-
-static ts_status write_llama3(writer *w, const ts_turn *turns, size_t count, bool ask)
-{
-    ts_status status = TS_OK;
-    uint32_t end = 0;
-    TS_TRY(ts_chat_end_token(w->tokenizer, w->style, &end, w->err));
-    TS_TRY(add_bos(w));
-    for (size_t i = 0; i < count; i++) {
-        ts_turn turn = strip(turns[i]);
-        TS_TRY(add_header(w, role_names[turn.role]));
-        TS_TRY(add_content(w, &turn));
-        TS_TRY(add_token(w, end, is_learnt(&turn)));
-    }
-    if (ask) {
-        TS_TRY(add_header(w, role_names[TS_ROLE_ASSISTANT]));
-    }
-out:
-    return status;
-}
-
-// <s>Q\nA</s>: for base models, which know no roles.
-static ts_status write_plain(writer *w, const ts_turn *turns, size_t count, bool ask)
-{
-    ts_status status = TS_OK;
-    TS_TRY(add_bos(w));
-    for (size_t i = 0; i < count; i++) {
-        bool answer = turns[i].role == TS_ROLE_ASSISTANT;
-        TS_TRY(add_content(w, &turns[i]));
-        if (answer) {
-            TS_TRY(add_token(w, ts_tokenizer_eos(w->tokenizer), is_learnt(&turns[i])));
-        } else if (i + 1 < count || ask) {
-            TS_TRY(add_literal(w, "\n"));
-        }
-    }
-out:
-    return status;
-}
-
-ts_status ts_chat_encode(const ts_tokenizer *tokenizer, ts_chat_style style, const ts_turn *turns,
-                         size_t count, bool ask, ts_chat_tokens *out, size_t *escaped,
-                         ts_error *err)
-{
-    static ts_status (*const writers[])(writer *, const ts_turn *, size_t, bool) = {
-        [TS_CHAT_ZEPHYR] = write_zephyr, [TS_CHAT_CHATML] = write_chatml,
-        [TS_CHAT_LLAMA2] = write_llama2, [TS_CHAT_LLAMA3] = write_llama3,
-        [TS_CHAT_PLAIN] = write_plain,
-    };
-    ts_status status = TS_OK;
-    writer w = {.tokenizer = tokenizer,
-                .style = style,
-                .out = out,
-                .answer_from = SIZE_MAX,
-                .began = out->tokens.count > 0,
-                .err = err};
+    ts_jinja_data_free(&t->data);
     if (count == 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "a conversation without turns");
     }
-    for (size_t i = 0; i < count && escaped != NULL; i++) {
-        *escaped += ts_tokenizer_spells_added(tokenizer, turns[i].text, turns[i].len);
+    if (count >= TS_JINJA_MAX_SOURCE) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "a conversation of %zu turns; %d are the most", count,
+                TS_JINJA_MAX_SOURCE - 1);
     }
-    TS_TRY(writers[style](&w, turns, count, ask));
-    TS_TRY(flush(&w));
+    TS_TRY(ts_chat_template_set_tokens(t, err));
+    TS_TRY(ts_jinja_list(&t->data, count, messages, err));
+    TS_TRY(ts_jinja_set(&t->data, "messages", *messages, err));
 out:
-    ts_text_free(&w.segment);
-    ts_tokens_free(&w.starts);
     return status;
 }
+
+static ts_status begin_turns(ts_chat_template *t, const ts_turn *turns, size_t count,
+                             ts_jinja_value *messages, ts_error *err)
+{
+    static const char *const roles[] = {
+        [TS_ROLE_SYSTEM] = "system", [TS_ROLE_USER] = "user", [TS_ROLE_ASSISTANT] = "assistant"};
+    ts_status status = TS_OK;
+    TS_TRY(begin(t, count, messages, err));
+    for (size_t i = 0; i < count; i++) {
+        const char *role = roles[turns[i].role];
+        ts_jinja_value message, text;
+        TS_TRY(ts_jinja_dict(&t->data, 2, &message, err));
+        TS_TRY(ts_jinja_text(&t->data, role, strlen(role), 0, &text, err));
+        TS_TRY(ts_jinja_dict_put(&t->data, message, "role", text, err));
+        TS_TRY(ts_jinja_text(&t->data, turns[i].text, turns[i].len, (uint16_t)(i + 1), &text, err));
+        TS_TRY(ts_jinja_dict_put(&t->data, message, "content", text, err));
+        ts_jinja_list_push(*messages, message);
+    }
+out:
+    return status;
+}
+
+static ts_status render(ts_chat_template *t, bool ask, ts_rendering *out, ts_error *err)
+{
+    ts_status status = ts_jinja_set(&t->data, "add_generation_prompt", ts_jinja_bool(ask), err);
+    return status == TS_OK ? ts_jinja_render(t->jinja, &t->data, NULL, out, err) : status;
+}
+
+// The rendered text's tokens; *starts receives where each begins.
+static ts_status tokenise(ts_chat_template *t, ts_tokens *out, ts_tokens *starts, ts_error *err)
+{
+    ts_rendering *r = &t->rendering;
+    for (size_t i = 0; i < r->len; i++) {
+        r->sources[i] &= TS_JINJA_MAX_SOURCE; // who speaks is all that counts from here on
+    }
+    return ts_tokenizer_encode_rendered(t->tokenizer, r->bytes, r->sources, r->len, out->count == 0,
+                                        out, starts, err);
+}
+
+const char *ts_chat_rendered(const ts_chat_template *t, size_t *len)
+{
+    *len = t->rendering.len;
+    return t->rendering.bytes;
+}
+
+// ---- What is learnt
+
+typedef struct span {
+    size_t from, to; // bytes of the rendered text
+} span;
+
+// The spans of one conversation. first and last are each turn's first and last byte + 1, 0: none.
+typedef struct search {
+    ts_chat_template *t;
+    const ts_turn *turns;
+    size_t count;
+    ts_jinja_value messages;
+    size_t *first, *last;
+    span *spans;
+    size_t span_count;
+    ts_error *err;
+} search;
+
+// The special token behind byte `at`, blanks between them; *end is where it ends.
+static uint32_t end_behind(const ts_chat_template *t, size_t at, size_t *end)
+{
+    const ts_rendering *r = &t->rendering;
+    uint32_t bos = ts_tokenizer_bos(t->tokenizer);
+    size_t len = 0;
+    while (at < r->len && speaker(r, at) == 0 && strchr(" \t\r\n", r->bytes[at]) != NULL) {
+        at++;
+    }
+    uint32_t id = ts_tokenizer_added_at(t->tokenizer, r->bytes + at, r->len - at, &len);
+    for (size_t i = 0; i < len; i++) {
+        id = speaker(r, at + i) == 0 ? id : TS_TOKEN_NONE;
+    }
+    *end = at + len;
+    return id == bos && bos != ts_tokenizer_eos(t->tokenizer) ? TS_TOKEN_NONE : id;
+}
+
+ts_status ts_chat_find_end(ts_chat_template *t, uint32_t *out, ts_error *err)
+{
+    static const ts_turn pair[] = {{TS_ROLE_USER, "question", 8, false},
+                                   {TS_ROLE_ASSISTANT, "answer", 6, false}};
+    ts_status status = TS_OK;
+    ts_jinja_value messages;
+    ts_error refused = {0};
+    size_t at = 0, end;
+    *out = TS_TOKEN_NONE;
+    TS_TRY(begin_turns(t, pair, 2, &messages, err));
+    if (render(t, false, &t->rendering, &refused) != TS_OK) {
+        goto out; // the rows will tell
+    }
+    for (size_t i = 0; i < t->rendering.len; i++) {
+        at = speaker(&t->rendering, i) == 2 ? i + 1 : at;
+    }
+    *out = at > 0 ? end_behind(t, at, &end) : TS_TOKEN_NONE;
+out:
+    return status;
+}
+
+static bool is_blank(const ts_turn *turn)
+{
+    for (size_t i = 0; i < turn->len; i++) {
+        if ((unsigned char)turn->text[i] > ' ') {
+            return false;
+        }
+    }
+    return true;
+}
+
+// *from: where the prompt for turn `i` ends, or SIZE_MAX where the whole text does not begin so.
+static ts_status find_prompt(search *s, size_t i, size_t *from)
+{
+    ts_status status = TS_OK;
+    ts_chat_template *t = s->t;
+    ts_jinja_value before;
+    ts_error refused = {0};
+    *from = SIZE_MAX;
+    TS_TRY(ts_jinja_list_prefix(&t->data, s->messages, i, &before, s->err));
+    TS_TRY(ts_jinja_set(&t->data, "messages", before, s->err));
+    if (render(t, true, &t->prompt, &refused) == TS_OK && t->prompt.len <= t->rendering.len &&
+        memcmp(t->prompt.bytes, t->rendering.bytes, t->prompt.len) == 0) {
+        *from = t->prompt.len;
+    }
+    TS_TRY(ts_jinja_set(&t->data, "messages", s->messages, s->err));
+out:
+    return status;
+}
+
+static void tell_no_end(ts_chat_template *t, size_t at)
+{
+    const ts_rendering *r = &t->rendering;
+    size_t len = ts_min_u64(r->len - at, 40);
+    if (!t->told_no_end) {
+        t->told_no_end = true;
+        ts_log(TS_LOG_WARN,
+               "%s writes no special token behind an answer (there stands '%.*s'): the model is "
+               "not taught to stop",
+               t->name.bytes, (int)ts_utf8_valid_prefix(r->bytes + at, len), r->bytes + at);
+    }
+}
+
+// Other turns' words must not stand among an answer's.
+static ts_status check_alone(const search *s, size_t i, span answer)
+{
+    for (size_t at = answer.from; at < answer.to; at++) {
+        size_t other = speaker(&s->t->rendering, at);
+        if (other != 0 && other != i + 1) {
+            return ts_error_set(s->err, TS_ERR_FORMAT,
+                                "%s: turn %zu is an answer, and the text of turn %zu stands in it: "
+                                "what is learnt cannot be told apart; choose another template with "
+                                "--chat-template",
+                                s->t->name.bytes, i + 1, other);
+        }
+    }
+    return TS_OK;
+}
+
+static ts_status find_answer(search *s, size_t i)
+{
+    ts_status status = TS_OK;
+    ts_chat_template *t = s->t;
+    size_t prompt, end;
+    if (s->last[i] == 0 && !is_blank(&s->turns[i])) {
+        return ts_error_set(s->err, TS_ERR_FORMAT,
+                            "%s leaves out the text of turn %zu, an answer that is to be learnt; "
+                            "choose another template with --chat-template",
+                            t->name.bytes, i + 1);
+    }
+    TS_TRY(find_prompt(s, i, &prompt));
+    span answer = {s->last[i] > 0 ? s->first[i] - 1 : prompt, s->last[i] > 0 ? s->last[i] : prompt};
+    if (answer.from == SIZE_MAX) {
+        goto out; // an empty answer that nothing marks
+    }
+    if (prompt < answer.to) {
+        answer.from = prompt;
+    }
+    uint32_t token = end_behind(t, answer.to, &end);
+    // Where no answer ends in a token of its own, what follows is the next turn's.
+    bool ends = token != TS_TOKEN_NONE &&
+                (t->end != TS_TOKEN_NONE || token == ts_tokenizer_eos(t->tokenizer));
+    if (ends) {
+        answer.to = end;
+    } else {
+        tell_no_end(t, answer.to);
+    }
+    TS_TRY(check_alone(s, i, answer));
+    s->spans[s->span_count++] = answer;
+out:
+    return status;
+}
+
+static ts_status find_answers(search *s)
+{
+    ts_status status = TS_OK;
+    const ts_rendering *r = &s->t->rendering;
+    ts_arena *arena = &s->t->data.arena;
+    TS_TRY(ts_arena_alloc(arena, s->count, sizeof *s->first, &s->first, s->err));
+    TS_TRY(ts_arena_alloc(arena, s->count, sizeof *s->last, &s->last, s->err));
+    TS_TRY(ts_arena_alloc(arena, s->count, sizeof *s->spans, &s->spans, s->err));
+    for (size_t at = 0; at < r->len; at++) {
+        size_t turn = speaker(r, at);
+        if (turn > 0) {
+            s->first[turn - 1] = s->first[turn - 1] == 0 ? at + 1 : s->first[turn - 1];
+            s->last[turn - 1] = at + 1;
+        }
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->turns[i].role == TS_ROLE_ASSISTANT && !s->turns[i].masked) {
+            TS_TRY(find_answer(s, i));
+        }
+    }
+out:
+    return status;
+}
+
+// The template's own {% generation %} blocks.
+static ts_status find_generations(search *s)
+{
+    ts_status status = TS_OK;
+    ts_chat_template *t = s->t;
+    const ts_rendering *r = &t->rendering;
+    size_t end;
+    TS_TRY(ts_arena_alloc(&t->data.arena, r->len / 2 + 1, sizeof *s->spans, &s->spans, s->err));
+    for (size_t from = 0, to; from < r->len; from = to) {
+        bool inside = (r->sources[from] & TS_JINJA_GENERATION) != 0;
+        for (to = from + 1;
+             to < r->len && ((r->sources[to] & TS_JINJA_GENERATION) != 0) == inside;) {
+            to++;
+        }
+        bool masked = false;
+        for (size_t at = from; at < to && inside; at++) {
+            masked = masked || (speaker(r, at) > 0 && s->turns[speaker(r, at) - 1].masked);
+        }
+        if (!inside || masked) {
+            continue;
+        }
+        s->spans[s->span_count++] = (span){from, to};
+        if (!t->told_generation && end_behind(t, to, &end) != TS_TOKEN_NONE) {
+            t->told_generation = true;
+            ts_log(
+                TS_LOG_WARN,
+                "%s: the token '%.*s' behind an answer stands outside of {%% generation %%}: the "
+                "model is not taught to stop",
+                t->name.bytes, (int)ts_min_u64(end - to, 60), r->bytes + to);
+        }
+    }
+out:
+    return status;
+}
+
+// Marks the tokens that begin inside a span, in order. `overlapping`: those too that reach into
+// one.
+static void mark_spans(const search *s, const ts_tokens *starts, size_t base, bool overlapping,
+                       ts_chat_tokens *out)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < starts->count; i++) {
+        size_t from = starts->ids[i];
+        size_t to = i + 1 < starts->count ? starts->ids[i + 1] : s->t->rendering.len;
+        while (at < s->span_count && s->spans[at].to <= from) {
+            at++;
+        }
+        if (at < s->span_count) {
+            span answer = s->spans[at];
+            out->supervised[base + i] = from >= answer.from || (overlapping && to > answer.from);
+        }
+    }
+}
+
+ts_status ts_chat_encode(ts_chat_template *t, const ts_turn *turns, size_t count, bool ask,
+                         ts_chat_tokens *out, size_t *escaped, ts_error *err)
+{
+    ts_status status = TS_OK;
+    search s = {.t = t, .turns = turns, .count = count, .err = err};
+    ts_tokens starts = {0};
+    size_t base = out->tokens.count;
+    bool marked = ts_jinja_marks_generation(t->jinja);
+    for (size_t i = 0; i < count && escaped != NULL; i++) {
+        *escaped += ts_tokenizer_spells_added(t->tokenizer, turns[i].text, turns[i].len);
+    }
+    TS_TRY(begin_turns(t, turns, count, &s.messages, err));
+    TS_TRY(render(t, ask, &t->rendering, err));
+    TS_TRY(marked ? find_generations(&s) : find_answers(&s));
+    TS_TRY(tokenise(t, &out->tokens, &starts, err));
+    TS_TRY(mark(out, base, false, err));
+    mark_spans(&s, &starts, base, marked, out);
+out:
+    ts_tokens_free(&starts);
+    return status;
+}
+
+// ---- Messages as JSON
+
+// A message's members: all are what the turn says but its role.
+static ts_status add_message(ts_chat_template *t, const cJSON *json, uint16_t source,
+                             ts_jinja_value messages, const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_jinja_value message, value;
+    const char *role;
+    if (!cJSON_IsObject(json)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: messages[%u]: expected an object, found %s", name, source - 1,
+                ts_json_kind(json));
+    }
+    TS_TRY(ts_json_get_text(json, "role", name, &role, err));
+    TS_TRY(ts_jinja_dict(&t->data, (size_t)cJSON_GetArraySize(json), &message, err));
+    for (const cJSON *member = json->child; member != NULL; member = member->next) {
+        bool is_role = strcmp(member->string, "role") == 0;
+        TS_TRY(ts_jinja_json(&t->data, member, is_role ? 0 : source, &value, err));
+        TS_TRY(ts_jinja_dict_put(&t->data, message, member->string, value, err));
+    }
+    ts_jinja_list_push(messages, message);
+out:
+    return status;
+}
+
+ts_status ts_chat_encode_json(ts_chat_template *t, const cJSON *row, const char *name,
+                              ts_tokens *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *list = ts_json_get(row, "messages"), *asks, *item;
+    ts_jinja_value messages, value;
+    uint16_t number = 0;
+    bool ask = false;
+    if (!cJSON_IsArray(list)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key 'messages': expected an array, found %s", name,
+                ts_json_kind(list));
+    }
+    if ((asks = ts_json_get(row, "add_generation_prompt")) != NULL) {
+        TS_TRY(ts_json_get_bool(row, "add_generation_prompt", name, &ask, err));
+    }
+    TS_TRY(begin(t, (size_t)cJSON_GetArraySize(list), &messages, err));
+    cJSON_ArrayForEach(item, list)
+    {
+        TS_TRY(add_message(t, item, ++number, messages, name, err));
+    }
+    cJSON_ArrayForEach(item, row)
+    {
+        if (item == list || item == asks) {
+            continue;
+        }
+        if (!ts_jinja_reads(t->jinja, item->string)) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': %s reads no variable of that name", name,
+                    item->string, t->name.bytes);
+        }
+        TS_TRY(ts_jinja_json(&t->data, item, 0, &value, err));
+        TS_TRY(ts_jinja_set(&t->data, item->string, value, err));
+    }
+    if ((status = render(t, ask, &t->rendering, err)) != TS_OK) {
+        ts_error_context(err, "%s", name);
+        goto out;
+    }
+    TS_TRY(tokenise(t, out, NULL, err));
+out:
+    return status;
+}
+
+// ---- Documents
 
 // Whether the token's own text begins, or ends, text[0..len); its length, or 0.
 static size_t spelt_at(const ts_tokenizer *tokenizer, uint32_t id, const char *text, size_t len,
@@ -476,14 +461,16 @@ ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *tex
 {
     ts_status status = TS_OK;
     ts_text spelling = {0};
-    writer w = {.tokenizer = tokenizer, .out = out, .answer_from = SIZE_MAX, .err = err};
     strip_document(tokenizer, &text, &len, &spelling, err);
-    TS_TRY(add_bos(&w));
+    if (ts_tokenizer_bos(tokenizer) != TS_TOKEN_NONE) {
+        TS_TRY(ts_tokens_push(&out->tokens, ts_tokenizer_bos(tokenizer), err));
+        TS_TRY(mark(out, out->tokens.count - 1, false, err));
+    }
     size_t from = out->tokens.count;
     TS_TRY(ts_tokenizer_encode_part(tokenizer, text, len, TS_SPECIALS_AS_TOKENS, from == 0,
                                     &out->tokens, NULL, err));
     TS_TRY(ts_tokens_push(&out->tokens, ts_tokenizer_eos(tokenizer), err));
-    TS_TRY(mark(&w, from, true));
+    TS_TRY(mark(out, from, true, err));
 out:
     ts_text_free(&spelling);
     return status;

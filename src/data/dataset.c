@@ -26,7 +26,7 @@ enum { ROWS_TOLD = 10 };
 typedef struct reading {
     ts_dataset *dataset;
     const ts_tokenizer *tokenizer;
-    ts_chat_style style;
+    ts_chat_template *template;
     const ts_dataset_options *options;
     size_t rows;
     ts_row row; // reused
@@ -121,8 +121,8 @@ static ts_status encode(reading *r, const char *name, ts_error *err)
     r->chat.tokens.count = 0;
     ts_status status = r->row.document ? ts_chat_encode_document(r->tokenizer, turns->text,
                                                                  turns->len, &r->chat, err)
-                                       : ts_chat_encode(r->tokenizer, r->style, turns, r->row.count,
-                                                        false, &r->chat, &r->dataset->escaped, err);
+                                       : ts_chat_encode(r->template, turns, r->row.count, false,
+                                                        &r->chat, &r->dataset->escaped, err);
     return status == TS_OK ? TS_OK : ts_error_context(err, "%s", name);
 }
 
@@ -143,7 +143,7 @@ static ts_status add_row(void *user, const cJSON *json, uint32_t line, const cha
     reading *r = user;
     bool left;
     r->rows++;
-    TS_TRY(ts_row_read(json, r->style == TS_CHAT_PLAIN, name, &r->row, err));
+    TS_TRY(ts_row_read(json, ts_chat_template_is_plain(r->template), name, &r->row, err));
     TS_TRY(judge_answers(r, &left, err));
     if (!left) {
         goto out;
@@ -224,13 +224,15 @@ out:
     return status;
 }
 
-ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer, ts_chat_style style,
-                          const ts_dataset_options *options, ts_dataset *out, ts_error *err)
+ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
+                          ts_chat_template *template, const ts_dataset_options *options,
+                          ts_dataset *out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dataset dataset = {0};
     ts_mistakes mistakes = {0};
-    reading r = {.dataset = &dataset, .tokenizer = tokenizer, .style = style, .options = options};
+    reading r = {
+        .dataset = &dataset, .tokenizer = tokenizer, .template = template, .options = options};
     TS_TRY(ts_alloc(1, sizeof *dataset.memory, &dataset.memory, err));
     TS_TRY(ts_row_file_walk(path, add_row, &r, &mistakes, err));
     TS_TRY(ts_mistakes_tell(&mistakes, path, err));

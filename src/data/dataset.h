@@ -34,8 +34,9 @@ typedef struct ts_dataset_options {
 // learnt (no answer within the limit, only empty answers, all marked not to be learnt) are skipped.
 // Each kind is counted in one warning. Mistakes are gathered over the whole file (base/mistakes.h);
 // they, a file without rows and one of which no row is left are TS_ERR_FORMAT.
-ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer, ts_chat_style style,
-                          const ts_dataset_options *options, ts_dataset *out, ts_error *err);
+ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
+                          ts_chat_template *template, const ts_dataset_options *options,
+                          ts_dataset *out, ts_error *err);
 void ts_dataset_close(ts_dataset *dataset);
 
 #endif

@@ -173,14 +173,38 @@ static const ts_added *added_at(const ts_tokenizer *t, const char *text, size_t 
     return NULL;
 }
 
+uint32_t ts_tokenizer_added_at(const ts_tokenizer *tokenizer, const char *text, size_t len,
+                               size_t *taken)
+{
+    const ts_added *added = len > 0 ? added_at(tokenizer, text, len) : NULL;
+    *taken = added != NULL ? added->len : 0;
+    return added != NULL ? added->id : TS_TOKEN_NONE;
+}
+
+const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id)
+{
+    return id < tokenizer->piece_count ? tokenizer->pieces[id].bytes : NULL;
+}
+
 bool ts_tokenizer_spells_added(const ts_tokenizer *tokenizer, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (added_at(tokenizer, text + i, len - i) != NULL) {
+        const ts_added *added = added_at(tokenizer, text + i, len - i);
+        if (added != NULL && tokenizer->pieces[added->id].special) {
             return true;
         }
     }
     return false;
+}
+
+// Whether a special token stands there in what a turn says: then it is text.
+static bool is_content(const ts_tokenizer *t, const ts_added *added, const uint16_t *content)
+{
+    bool spoken = false;
+    for (size_t i = 0; i < added->len && content != NULL; i++) {
+        spoken = spoken || content[i] != 0;
+    }
+    return spoken && t->pieces[added->id].special;
 }
 
 static bool gets_prefix(const ts_tokenizer *t, const char *text, size_t len, bool first)
@@ -209,9 +233,9 @@ static ts_status encode_segment(const ts_tokenizer *t, const char *text, size_t 
     return ts_bpe_encode(t, text + from, to - from, prefix, from, out, starts, err);
 }
 
-ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *text, size_t len,
-                                   ts_specials specials, bool at_start, ts_tokens *out,
-                                   ts_tokens *starts, ts_error *err)
+static ts_status encode(const ts_tokenizer *tokenizer, const char *text, const uint16_t *content,
+                        size_t len, ts_specials specials, bool at_start, ts_tokens *out,
+                        ts_tokens *starts, ts_error *err)
 {
     ts_status status = TS_OK;
     size_t valid = ts_utf8_valid_prefix(text, len), from = 0;
@@ -223,7 +247,7 @@ ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *te
     }
     for (size_t at = 0; at < len && specials == TS_SPECIALS_AS_TOKENS;) {
         const ts_added *added = added_at(tokenizer, text + at, len - at);
-        if (added == NULL) {
+        if (added == NULL || is_content(tokenizer, added, content != NULL ? content + at : NULL)) {
             at++;
             continue;
         }
@@ -238,6 +262,20 @@ ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *te
     TS_TRY(encode_segment(tokenizer, text, from, len, at_start, out, starts, err));
 out:
     return status;
+}
+
+ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *text, size_t len,
+                                   ts_specials specials, bool at_start, ts_tokens *out,
+                                   ts_tokens *starts, ts_error *err)
+{
+    return encode(tokenizer, text, NULL, len, specials, at_start, out, starts, err);
+}
+
+ts_status ts_tokenizer_encode_rendered(const ts_tokenizer *tokenizer, const char *text,
+                                       const uint16_t *content, size_t len, bool at_start,
+                                       ts_tokens *out, ts_tokens *starts, ts_error *err)
+{
+    return encode(tokenizer, text, content, len, TS_SPECIALS_AS_TOKENS, at_start, out, starts, err);
 }
 
 ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t len,

@@ -33,7 +33,7 @@ uint32_t ts_tokenizer_bos(const ts_tokenizer *tokenizer); // TS_TOKEN_NONE where
 uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer);
 // The added token (such as "<|im_end|>") of exactly this text, or TS_TOKEN_NONE.
 uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text);
-// Whether `text` holds the characters of an added token.
+// Whether `text` holds the characters of a special token.
 bool ts_tokenizer_spells_added(const ts_tokenizer *tokenizer, const char *text, size_t len);
 
 // Appends the ids of text[0..len), without BOS. Text must be valid UTF-8 (TS_ERR_FORMAT with the
@@ -47,6 +47,17 @@ ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, s
 ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *text, size_t len,
                                    ts_specials specials, bool at_start, ts_tokens *out,
                                    ts_tokens *starts, ts_error *err);
+// The same for a conversation as its template renders it: content[i] tells that byte i is what a
+// turn says, not the template, and there the characters of a special token stay text. `content`
+// is any array of len numbers.
+ts_status ts_tokenizer_encode_rendered(const ts_tokenizer *tokenizer, const char *text,
+                                       const uint16_t *content, size_t len, bool at_start,
+                                       ts_tokens *out, ts_tokens *starts, ts_error *err);
+// The added token that text[0..len) begins with (the longest), and its length; or TS_TOKEN_NONE.
+uint32_t ts_tokenizer_added_at(const ts_tokenizer *tokenizer, const char *text, size_t len,
+                               size_t *taken);
+// The text of a token as its vocabulary has it, NULL where no token has the id.
+const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id);
 // Appends the text of the ids, special tokens left out as Hugging Face's skip_special_tokens does
 // when `skip_specials`. Byte tokens in a row that are not valid UTF-8 together become one
 // U+FFFD each; ids that no token has are left out.

@@ -65,16 +65,16 @@ out:
 }
 
 static ts_status encode(ts_questions *questions, size_t index, const ts_prompt *prompt,
-                        ts_chat_style style, ts_error *err)
+                        ts_chat_template *template, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_chat_tokens ask = {0}, *reference = &questions->references[index];
     const ts_turn turns[] = {{TS_ROLE_USER, prompt->text, strlen(prompt->text)},
                              {TS_ROLE_ASSISTANT, prompt->reference, strlen(prompt->reference)}};
-    TS_TRY(ts_chat_encode(questions->tokenizer, style, turns, 1, true, &ask, NULL, err));
+    TS_TRY(ts_chat_encode(template, turns, 1, true, &ask, NULL, err));
     questions->prompts[index] = ask.tokens;
     ask.tokens = (ts_tokens){0};
-    TS_TRY(ts_chat_encode(questions->tokenizer, style, turns, 2, false, reference, NULL, err));
+    TS_TRY(ts_chat_encode(template, turns, 2, false, reference, NULL, err));
     size_t asked = questions->prompts[index].count, whole = reference->tokens.count;
     if (asked >= questions->max_positions || whole > questions->max_positions) {
         TS_FAIL(TS_ERR_FORMAT,
@@ -90,21 +90,19 @@ out:
 }
 
 ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
-                            const ts_tokenizer *tokenizer, ts_chat_style style,
+                            const ts_tokenizer *tokenizer, ts_chat_template *template,
                             uint32_t max_positions, ts_questions *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint32_t end;
     *out = (ts_questions){
         .tokenizer = tokenizer, .count = prompts->count, .max_positions = max_positions};
-    TS_TRY(ts_chat_end_token(tokenizer, style, &end, err));
-    TS_TRY(add_end_token(out, end, err));
+    TS_TRY(add_end_token(out, ts_chat_template_end_token(template), err));
     TS_TRY(add_end_token(out, ts_tokenizer_eos(tokenizer), err));
     TS_TRY(read_generation_config(out, model_folder, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->prompts, &out->prompts, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->references, &out->references, err));
     for (size_t i = 0; i < out->count; i++) {
-        TS_TRY(encode(out, i, &prompts->items[i], style, err));
+        TS_TRY(encode(out, i, &prompts->items[i], template, err));
     }
 out:
     if (status != TS_OK) {

@@ -23,7 +23,7 @@ typedef struct ts_questions {
 // End tokens are the template's, the tokenizer's and generation_config.json's. A prompt that the
 // model has no room for is TS_ERR_FORMAT by its id.
 ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
-                            const ts_tokenizer *tokenizer, ts_chat_style style,
+                            const ts_tokenizer *tokenizer, ts_chat_template *template,
                             uint32_t max_positions, ts_questions *out, ts_error *err);
 void ts_questions_free(ts_questions *questions);
 // Positions that a model needs for them with answers of up to max_new_tokens.

@@ -145,13 +145,13 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(ts_train_settings_check(settings, err));
     TS_TRY(ts_model_files_open(settings->model_folder, &out->config, &out->files, err));
     TS_TRY(ts_tokenizer_open(settings->model_folder, &out->tokenizer, err));
-    TS_TRY(settings->chat_template != NULL
-               ? ts_chat_style_parse(settings->chat_template, &out->style, err)
-               : ts_chat_style_of_model(settings->model_folder, &out->style, err));
+    TS_TRY(ts_chat_template_open(settings->model_folder, settings->chat_template, out->tokenizer,
+                                 &out->template, err));
     const ts_dataset_options rows = {
         .max_tokens = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions),
         .train_empty = settings->train_empty};
-    TS_TRY(ts_dataset_open(settings->data, out->tokenizer, out->style, &rows, &out->dataset, err));
+    TS_TRY(
+        ts_dataset_open(settings->data, out->tokenizer, out->template, &rows, &out->dataset, err));
     TS_TRY(check_tokens(out, err));
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
@@ -159,7 +159,9 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(make_plan(out, err));
     TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
     cJSON_AddNumberToObject(out->record, "micro_batch_size", out->batches.micro_size);
-    cJSON_AddStringToObject(out->record, "chat_template", ts_chat_style_name(out->style));
+    cJSON_AddStringToObject(out->record, "chat_template", ts_chat_template_name(out->template));
+    cJSON_AddStringToObject(out->record, "chat_template_text",
+                            ts_chat_template_text(out->template));
     cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
 out:
     if (status != TS_OK) {
@@ -179,6 +181,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_batch_free(&trainer->batch);
     ts_batches_close(&trainer->batches);
     ts_dataset_close(&trainer->dataset);
+    ts_chat_template_close(trainer->template);
     ts_tokenizer_close(trainer->tokenizer);
     ts_safetensors_close(trainer->files);
     cJSON_Delete(trainer->record);

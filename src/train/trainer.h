@@ -19,7 +19,7 @@ typedef struct ts_trainer {
     ts_model_config config;
     ts_safetensors *files; // the base's weights; they are checked and planned from, never read
     ts_tokenizer *tokenizer;
-    ts_chat_style style;
+    ts_chat_template *template;
     ts_dataset dataset;
     ts_batches batches;
     uint64_t steps, warmup, first_step; // first_step: where a resumed run goes on

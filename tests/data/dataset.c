@@ -21,7 +21,7 @@ static void keep_warning(void *user, ts_log_level level, const char *message)
     snprintf(warnings + at, sizeof warnings - at, "%s\n", message);
 }
 
-static ts_status open_bytes(const char *bytes, size_t len, ts_chat_style style, uint32_t max_tokens,
+static ts_status open_bytes(const char *bytes, size_t len, const char *chosen, uint32_t max_tokens,
                             ts_dataset *out, ts_error *err)
 {
     char *folder = make_folder();
@@ -32,7 +32,10 @@ static ts_status open_bytes(const char *bytes, size_t len, ts_chat_style style, 
     ts_log_set_sink(keep_warning, NULL);
     write_bytes(folder, "d.jsonl", bytes, len);
     cr_assert_eq(ts_path_join(folder, "d.jsonl", &path, err), TS_OK);
-    ts_status status = ts_dataset_open(path.bytes, t, style, &options, out, err);
+    ts_chat_template *template = NULL;
+    cr_assert_eq(ts_chat_template_open("/nowhere", chosen, t, &template, err), TS_OK);
+    ts_status status = ts_dataset_open(path.bytes, t, template, &options, out, err);
+    ts_chat_template_close(template);
     cr_assert(status == TS_OK || strstr(err->message, path.bytes) == err->message, "%s",
               err->message);
     ts_text_free(&path);
@@ -43,7 +46,7 @@ static ts_status open_bytes(const char *bytes, size_t len, ts_chat_style style, 
 
 static ts_status open_data(const char *text, ts_dataset *out, ts_error *err)
 {
-    return open_bytes(text, strlen(text), TS_CHAT_ZEPHYR, 1000, out, err);
+    return open_bytes(text, strlen(text), "zephyr", 1000, out, err);
 }
 
 // Every shape of a row of one question and one answer gives the same tokens.
@@ -67,7 +70,10 @@ Test(dataset, every_shape_of_a_row)
     ts_chat_tokens expected = {0};
     ts_error err = {0};
     static const ts_turn turns[] = {{TS_ROLE_USER, "hello", 5}, {TS_ROLE_ASSISTANT, "world", 5}};
-    cr_assert_eq(ts_chat_encode(t, TS_CHAT_ZEPHYR, turns, 2, false, &expected, NULL, &err), TS_OK);
+    ts_chat_template *zephyr = NULL;
+    cr_assert_eq(ts_chat_template_open("/nowhere", "zephyr", t, &zephyr, &err), TS_OK);
+    cr_assert_eq(ts_chat_encode(zephyr, turns, 2, false, &expected, NULL, &err), TS_OK);
+    ts_chat_template_close(zephyr);
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
         ts_dataset data = {0};
         cr_assert_eq(open_data(rows[i], &data, &err), TS_OK, "%s", err.message);
@@ -203,20 +209,20 @@ Test(dataset, long_rows_are_cut_with_one_warning)
     ts_dataset data = {0};
     ts_error err = {0};
     static const char rows[] = ROW "\n" ROW "\n{\"prompt\":\"h\",\"response\":\"a\"}";
-    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 1000, &data, &err), TS_OK);
+    cr_assert_eq(open_bytes(rows, strlen(rows), "zephyr", 1000, &data, &err), TS_OK);
     uint32_t whole = data.examples[0].count;
     cr_expect_eq(data.truncated, 0);
     ts_dataset_close(&data);
     // The rows end in the answer, </s>, U+2581 and a line break; now two of them lose the last.
-    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, whole - 4, &data, &err), TS_OK,
-                 "%s", err.message);
+    cr_assert_eq(open_bytes(rows, strlen(rows), "zephyr", whole - 4, &data, &err), TS_OK, "%s",
+                 err.message);
     cr_expect_eq(data.truncated, 2);
     cr_expect_eq(data.examples[0].count, whole - 4);
     cr_expect_gt(data.examples[0].supervised_count, 0);
     cr_expect_not_null(strstr(warnings, "2 of 3 rows are longer than"), "%s", warnings);
     cr_expect_eq(strchr(warnings, '\n') - warnings, (long)strlen(warnings) - 1, "one line");
     ts_dataset_close(&data);
-    cr_expect_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 5, &data, &err), TS_ERR_FORMAT);
+    cr_expect_eq(open_bytes(rows, strlen(rows), "zephyr", 5, &data, &err), TS_ERR_FORMAT);
     cr_expect_not_null(
         strstr(err.message,
                ": no row is left to learn from: of 3, 3 have a prompt as long as the limit of 5"),
@@ -239,7 +245,7 @@ Test(dataset, plain_texts_are_documents)
     ts_dataset data = {0};
     ts_error err = {0};
     static const char rows[] = "{\"text\":\"hello world\"}\n" ROW;
-    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_PLAIN, 100, &data, &err), TS_OK, "%s",
+    cr_assert_eq(open_bytes(rows, strlen(rows), "plain", 100, &data, &err), TS_OK, "%s",
                  err.message);
     cr_expect_eq(data.examples[0].count, 4);
     cr_expect_arr_eq(data.examples[0].supervised, "\0\1\1\1", 4);
@@ -271,7 +277,7 @@ Test(dataset, survives_mutation, .timeout = 120)
             bytes[next_random(&seed) % len] = alphabet[next_random(&seed) % (sizeof alphabet - 1)];
         }
         len -= next_random(&seed) % 4 == 0 ? next_random(&seed) % len : 0;
-        accepted += open_bytes(bytes, len, TS_CHAT_ZEPHYR, 100, &data, &err) == TS_OK;
+        accepted += open_bytes(bytes, len, "zephyr", 100, &data, &err) == TS_OK;
         ts_dataset_close(&data);
     }
     cr_expect_gt(accepted, 50);

@@ -15,6 +15,7 @@ enum { PROMPTS = 4, MAX_NEW = 24 };
 struct setup {
     ts_gpu *gpu;
     ts_tokenizer *tokenizer;
+    ts_chat_template *template;
     ts_prompt items[PROMPTS];
     ts_prompts prompts;
     ts_questions questions;
@@ -36,8 +37,8 @@ static void open_setup(struct setup *s)
     s->prompts = (ts_prompts){.items = s->items, .count = PROMPTS};
     s->gpu = test_gpu_open();
     MUST(ts_tokenizer_open(BASE, &s->tokenizer, err));
-    MUST(ts_questions_make(&s->prompts, BASE, s->tokenizer, TS_CHAT_ZEPHYR, 512, &s->questions,
-                           err));
+    MUST(ts_chat_template_open(BASE, NULL, s->tokenizer, &s->template, err));
+    MUST(ts_questions_make(&s->prompts, BASE, s->tokenizer, s->template, 512, &s->questions, err));
     const ts_model_params params = {.folder = BASE,
                                     .positions = ts_questions_positions(&s->questions, MAX_NEW)};
     MUST(ts_model_open(s->gpu, &params, &s->model, err));
@@ -47,6 +48,7 @@ static void close_setup(struct setup *s)
 {
     ts_model_close(&s->model);
     ts_questions_free(&s->questions);
+    ts_chat_template_close(s->template);
     ts_tokenizer_close(s->tokenizer);
     test_gpu_close(s->gpu);
 }
@@ -209,10 +211,10 @@ Test(generate, positions_are_the_model_s)
     open_setup(&s);
     uint32_t whole = s.questions.longest_reference, prompt = s.questions.longest_prompt;
     cr_assert_eq(
-        ts_questions_make(&s.prompts, BASE, s.tokenizer, TS_CHAT_ZEPHYR, whole - 1, &tight, &err),
+        ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, whole - 1, &tight, &err),
         TS_ERR_FORMAT);
     cr_assert_not_null(strstr(err.message, "prompt 'x'"), "%s", err.message);
-    MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, TS_CHAT_ZEPHYR, whole, &tight, err));
+    MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, whole, &tight, err));
     cr_assert_eq(ts_questions_positions(&tight, 100000), whole);
     MUST(ts_answers_make(&s.model, &tight, &(ts_answer_params){.max_new_tokens = 100}, &answers,
                          err));
@@ -237,7 +239,7 @@ Test(generate, end_tokens_of_the_generation_config)
     snprintf(path, sizeof path, "%s/generation_config.json", folder);
     static const char config[] = "{\"eos_token_id\": [2, 77, 78]}";
     MUST(ts_file_write(path, config, strlen(config), err));
-    MUST(ts_questions_make(&s.prompts, folder, s.tokenizer, TS_CHAT_ZEPHYR, 512, &more, err));
+    MUST(ts_questions_make(&s.prompts, folder, s.tokenizer, s.template, 512, &more, err));
     cr_assert_eq(more.end_tokens.count, 3);
     cr_assert_eq(more.end_tokens.ids[2], 78);
     MUST(ts_folder_remove(folder, err));

@@ -41,16 +41,21 @@ static ts_tokenizer *open_bytes(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static ts_tokenizer *tokenizer; // one for all inputs
+    static ts_chat_template *templates[2];
     ts_error err = {0};
     ts_dataset dataset = {0};
     if (tokenizer == NULL) {
         tokenizer = open_bytes();
+        for (int i = 0; i < 2; i++) {
+            ts_chat_template_open("/nowhere", i == 0 ? "plain" : "zephyr", tokenizer, &templates[i],
+                                  &err);
+            FUZZ_CHECK(templates[i] != NULL);
+        }
     }
     // The input's length chooses the rest.
     const ts_dataset_options options = {.max_tokens = 64, .train_empty = size % 2 == 0};
     ts_status status = ts_dataset_open(fuzz_file("data.json", data, size), tokenizer,
-                                       size / 2 % 2 == 0 ? TS_CHAT_PLAIN : TS_CHAT_ZEPHYR, &options,
-                                       &dataset, &err);
+                                       templates[size / 2 % 2], &options, &dataset, &err);
     fuzz_check_status(status, &err);
     for (size_t i = 0; i < dataset.count; i++) {
         const ts_example *row = &dataset.examples[i];

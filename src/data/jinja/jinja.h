@@ -26,6 +26,8 @@ ts_status ts_jinja_parse(const char *text, size_t len, const char *name, ts_jinj
 void ts_jinja_free(ts_jinja *jinja);
 // Whether the template has a {% generation %} block.
 bool ts_jinja_marks_generation(const ts_jinja *jinja);
+// Whether the name stands anywhere in the template as a variable.
+bool ts_jinja_reads(const ts_jinja *jinja, const char *name);
 
 enum {
     TS_JINJA_GENERATION = 0x8000, // set in a byte's source: it stands in a {% generation %} block

@@ -542,12 +542,10 @@ static ts_status parse_body(jparser *p, const char *const *ends, jnode **out)
         out = &(*out)->next;
     }
     if (ends != NULL) {
+        for (; ends[1] != NULL; ends++) { // the last of them is the block's own end
+        }
         status =
             ts_jinja_refuse(p, begin, "the block that begins here has no '{%% %s %%}'", ends[0]);
-        for (; ends[1] != NULL; ends++) {
-            status = ts_jinja_refuse(p, begin, "the block that begins here has no '{%% %s %%}'",
-                                     ends[1]);
-        }
     }
 out:
     return status;
@@ -597,4 +595,14 @@ void ts_jinja_free(ts_jinja *jinja)
 bool ts_jinja_marks_generation(const ts_jinja *jinja)
 {
     return jinja->generation;
+}
+
+bool ts_jinja_reads(const ts_jinja *jinja, const char *name)
+{
+    for (size_t i = 0; i < jinja->symbol_count; i++) {
+        if (j_equals(jinja->symbols[i], name, strlen(name))) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -455,13 +455,13 @@ ts_status ts_jinja_json(ts_jinja_data *data, const cJSON *json, uint16_t source,
                         ts_error *err)
 {
     ts_status status = TS_OK;
-    size_t count = 0;
+    size_t count = 0, len = 0;
     for (const cJSON *child = json->child; child != NULL; child = child->next) {
         count++;
     }
     if (cJSON_IsString(json)) {
-        status =
-            ts_jinja_text(data, json->valuestring, strlen(json->valuestring), source, out, err);
+        const char *text = ts_json_string(json, &len);
+        status = ts_jinja_text(data, text, len, source, out, err);
     } else if (cJSON_IsNumber(json)) {
         double number = json->valuedouble;
         *out = number > -0x1p53 && number < 0x1p53 && number == (double)(int64_t)number

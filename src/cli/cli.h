@@ -4,6 +4,7 @@
 #define TS_CLI_CLI_H
 
 #include "base/text.h"
+#include "data/template.h"
 #include "ops/gemm.h"
 
 #include <stdbool.h>
@@ -133,6 +134,9 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
 // A bar on standard error while weights are loaded: `bar` is a ts_progress that starts zeroed.
 void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
+#define TS_CLI_TEMPLATE_HELP                                                                       \
+    TS_CHAT_TEMPLATE_NAMES                                                                         \
+        ",\none of the model's by name, a file of Jinja, or its text\n[the model's own]"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 
 // --mask-capability, of every command that opens a device: `masks` is a uint32_t's address.

@@ -1,7 +1,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "data/tokenizer.h"
+#include "data/chat.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,13 +36,43 @@ out:
     return status;
 }
 
+// {"messages", "add_generation_prompt"} in, {"text", "ids"} out: what the model would be given.
+static ts_status render_line(ts_chat_template *template, const char *line, size_t len,
+                             const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *row = NULL;
+    ts_tokens tokens = {0};
+    ts_text quoted = {0};
+    size_t rendered = 0;
+    TS_TRY(ts_json_parse(line, len, name, &row, err));
+    TS_TRY(ts_chat_encode_json(template, row, name, &tokens, err));
+    const char *text = ts_chat_rendered(template, &rendered);
+    TS_TRY(ts_json_quote_bytes(&quoted, text, rendered, err));
+    printf("{\"text\": %s, \"ids\": [", quoted.bytes);
+    for (size_t i = 0; i < tokens.count; i++) {
+        printf(i > 0 ? ", %u" : "%u", tokens.ids[i]);
+    }
+    printf("]}\n");
+out:
+    cJSON_Delete(row);
+    ts_tokens_free(&tokens);
+    ts_text_free(&quoted);
+    return status;
+}
+
 static struct {
-    const char *model, *revision;
+    const char *model, *revision, *template;
+    bool chat;
 } asked;
 
 static const ts_flag flags[] = {
     {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
+    {"chat", NULL, TS_FLAG_SWITCH, &asked.chat, NULL,
+     "lines are {\"messages\", \"add_generation_prompt\"}, which\nthe chat template renders; out "
+     "come {\"text\", \"ids\"}"},
+    {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP},
     TS_CLI_VERBOSE_FLAG,
 };
 
@@ -52,12 +82,18 @@ static int run(int argc, char **argv)
     ts_error error = {0}, *err = &error;
     ts_text folder = {0};
     ts_tokenizer *tokenizer = NULL;
+    ts_chat_template *template = NULL;
     char *line = NULL;
     size_t capacity = 0;
     ssize_t len;
     TS_TRY(ts_flags_parse(&ts_command_tokenize, argc, argv, err));
     TS_TRY(ts_cli_resolve_model(asked.model, asked.revision, false, &folder, err));
     TS_TRY(ts_tokenizer_open(folder.bytes, &tokenizer, err));
+    if (asked.chat) {
+        TS_TRY(ts_chat_template_open(folder.bytes, asked.template, tokenizer, &template, err));
+    } else if (asked.template != NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--chat-template is for --chat: without it lines are texts");
+    }
     for (unsigned long number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
         if (ferror(stdout)) { // main tells why
             goto out;
@@ -65,7 +101,8 @@ static int run(int argc, char **argv)
         char name[64];
         snprintf(name, sizeof name, "standard input:%lu", number);
         if (strspn(line, " \t\r\n") != (size_t)len) {
-            TS_TRY(tokenize_line(tokenizer, line, (size_t)len, name, err));
+            TS_TRY(template != NULL ? render_line(template, line, (size_t)len, name, err)
+                                    : tokenize_line(tokenizer, line, (size_t)len, name, err));
         }
     }
     if (!feof(stdin)) {
@@ -74,6 +111,7 @@ static int run(int argc, char **argv)
 out:
     free(line);
     ts_text_free(&folder);
+    ts_chat_template_close(template);
     ts_tokenizer_close(tokenizer);
     return status == TS_OK ? 0 : ts_cli_fail(&ts_command_tokenize, err);
 }
@@ -81,7 +119,7 @@ out:
 const ts_command ts_command_tokenize = {
     .name = "tokenize",
     .summary = "turn JSON lines {\"text\"} into {\"ids\", \"decoded\"}",
-    .usage = "--model MODEL < LINES",
+    .usage = "--model MODEL [--chat] < LINES",
     .flags = flags,
     .flag_count = TS_COUNT(flags),
     .run = run,

@@ -51,6 +51,25 @@ static void print_plan(const ts_trainer *trainer)
         in_file ? "; the embedding stays in its file" : "");
 }
 
+// How the chat template renders the first row: its first lines.
+static void print_rendered(const ts_trainer *trainer)
+{
+    enum { LINES = 12, BYTES = 1500 };
+    const ts_dataset *dataset = &trainer->dataset;
+    size_t to = 0, most = ts_min_u64(dataset->rendered_len, BYTES);
+    if (dataset->rendered == NULL) {
+        return;
+    }
+    for (int lines = 0; to < most && lines < LINES; to++) {
+        lines += dataset->rendered[to] == '\n';
+    }
+    to = ts_utf8_valid_prefix(dataset->rendered, to);
+    fprintf(stderr, "the first row as %s renders it:\n", ts_chat_template_name(trainer->template));
+    ts_terminal_write(stderr, dataset->rendered, to);
+    fprintf(stderr, "%s%s", to > 0 && dataset->rendered[to - 1] == '\n' ? "" : "\n",
+            to < dataset->rendered_len ? "...\n" : "");
+}
+
 // The plan's limit: what was asked for, or nearly all that the device has free. Without a device
 // there is none, which --dry-run may live with.
 static ts_status choose_limit(struct options *options, ts_error *err)
@@ -332,7 +351,7 @@ static const ts_flag flags[] = {
     {"base-model-name", NULL, TS_FLAG_TEXT, &asked.settings.base_model, "NAME",
      "what adapter_config.json calls the base [MODEL]"},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
-     "zephyr, chatml, llama-2, llama-3 or plain\n[recognised from the model]"},
+     TS_CLI_TEMPLATE_HELP},
     {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
      .choice = ts_choice_precision},
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
@@ -384,6 +403,7 @@ static int run(int argc, char **argv)
     print_plan(&trainer);
     TS_TRY(check_fit(&trainer, err));
     if (o->dry_run) {
+        print_rendered(&trainer);
         goto out;
     }
     status = train(o, &trainer, err);

@@ -117,12 +117,24 @@ static ts_status judge_answers(reading *r, bool *left, ts_error *err)
 
 static ts_status encode(reading *r, const char *name, ts_error *err)
 {
+    ts_status status = TS_OK;
+    ts_dataset *dataset = r->dataset;
     const ts_turn *turns = r->row.turns;
     r->chat.tokens.count = 0;
-    ts_status status = r->row.document ? ts_chat_encode_document(r->tokenizer, turns->text,
-                                                                 turns->len, &r->chat, err)
-                                       : ts_chat_encode(r->template, turns, r->row.count, false,
-                                                        &r->chat, &r->dataset->escaped, err);
+    if (r->row.document) {
+        TS_TRY(ts_chat_encode_document(r->tokenizer, turns->text, turns->len, &r->chat, err));
+        goto out;
+    }
+    TS_TRY(
+        ts_chat_encode(r->template, turns, r->row.count, false, &r->chat, &dataset->escaped, err));
+    if (dataset->rendered == NULL) {
+        char *copy = NULL;
+        const char *text = ts_chat_rendered(r->template, &dataset->rendered_len);
+        TS_TRY(
+            ts_arena_copy_text(&dataset->memory->arena, text, dataset->rendered_len, &copy, err));
+        dataset->rendered = copy;
+    }
+out:
     return status == TS_OK ? TS_OK : ts_error_context(err, "%s", name);
 }
 

@@ -22,6 +22,8 @@ typedef struct ts_dataset {
     size_t skipped;   // rows that nothing is learnt from
     size_t escaped;   // turns whose text spells a special token
     uint64_t token_count, supervised_count;
+    const char *rendered; // the first conversation as the template renders it, or NULL
+    size_t rendered_len;
     struct ts_dataset_memory *memory;
 } ts_dataset;
 

@@ -193,7 +193,10 @@ static ts_status finish(ts_chat_template *t, const char *place, ts_error *err)
     bool is_named = named != NULL && strcmp(named, t->text.bytes) == 0;
     t->plain = is_named && strcmp(t->name.bytes, "plain") == 0;
     TS_TRY(is_named ? check_needs(t, err) : TS_OK);
-    TS_TRY(ts_text_format(&name, err, "%s%s", is_named ? "chat template " : "", place));
+    size_t len = strlen(place);
+    bool json = len > 5 && strcmp(place + len - 5, ".json") == 0; // lines are the template's
+    TS_TRY(ts_text_format(&name, err, "%s%s%s", is_named ? "chat template " : "", place,
+                          json ? ": chat template" : ""));
     TS_TRY(ts_jinja_parse(t->text.bytes, t->text.len, name.bytes, &t->jinja, err));
     TS_TRY(ts_chat_find_end(t, &t->end, err));
 out:

@@ -298,7 +298,7 @@ Test(dataset, rows_without_anything_to_learn_are_skipped)
         "{\"prompt\":\"h\",\"completion\":\"a\",\"weight\":0}\n";
     ts_dataset data = {0};
     ts_error err = {0};
-    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 1000, &data, &err), TS_OK, "%s",
+    cr_assert_eq(open_bytes(rows, strlen(rows), "zephyr", 1000, &data, &err), TS_OK, "%s",
                  err.message);
     cr_expect_eq(data.count, 3);
     cr_expect_eq(data.skipped, 3);
@@ -312,7 +312,7 @@ Test(dataset, rows_without_anything_to_learn_are_skipped)
                        "%s", warnings);
     ts_dataset_close(&data);
     cr_assert_lt(longest, second);
-    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, longest, &data, &err), TS_OK, "%s",
+    cr_assert_eq(open_bytes(rows, strlen(rows), "zephyr", longest, &data, &err), TS_OK, "%s",
                  err.message);
     char expected[200];
     snprintf(expected, sizeof expected,
@@ -325,7 +325,7 @@ Test(dataset, rows_without_anything_to_learn_are_skipped)
     cr_expect_not_null(strstr(warnings, expected), "%s: %s", expected, warnings);
     ts_dataset_close(&data);
     train_empty = true;
-    cr_assert_eq(open_bytes(rows, strlen(rows), TS_CHAT_ZEPHYR, 1000, &data, &err), TS_OK, "%s",
+    cr_assert_eq(open_bytes(rows, strlen(rows), "zephyr", 1000, &data, &err), TS_OK, "%s",
                  err.message);
     cr_expect_eq(data.count, 4);
     cr_expect_eq(data.examples[2].line, 3);
@@ -342,7 +342,8 @@ Test(dataset, masked_turns_keep_their_tokens)
     "},{\"role\":\"user\",\"content\":\"h\"},{\"role\":\"assistant\",\"content\":\"world\"}]}"
     ts_dataset all = {0}, masked = {0};
     ts_error err = {0};
-    for (int style = TS_CHAT_ZEPHYR; style <= TS_CHAT_PLAIN; style += TS_CHAT_PLAIN) {
+    for (int i = 0; i < 2; i++) {
+        const char *style = i == 0 ? "zephyr" : "plain";
         cr_assert_eq(open_bytes(TWO(""), strlen(TWO("")), style, 1000, &all, &err), TS_OK, "%s",
                      err.message);
         cr_assert_eq(open_bytes(TWO(",\"train\":false"), strlen(TWO(",\"train\":false")), style,
@@ -370,8 +371,8 @@ Test(dataset, documents_have_one_beginning_and_one_end)
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
         ts_dataset data = {0};
         ts_error err = {0};
-        cr_assert_eq(open_bytes(rows[i], strlen(rows[i]), TS_CHAT_PLAIN, 100, &data, &err), TS_OK,
-                     "%s", err.message);
+        cr_assert_eq(open_bytes(rows[i], strlen(rows[i]), "plain", 100, &data, &err), TS_OK, "%s",
+                     err.message);
         cr_assert_eq(data.examples[0].count, 4, "%s", rows[i]);
         cr_expect_eq(data.examples[0].ids[0], 1);
         cr_expect_eq(data.examples[0].ids[3], 2);

@@ -85,9 +85,17 @@ static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
     free(all);
 }
 
-// The subgroup size to ask for with cooperative matrices; 0 where none can be asked for. Intel's
+// Vulkan does not tell how many registers there are: 128 of 32 bytes (Xe2: of 64) in Intel's
+// smallest subgroups, 255 or 256 of NVIDIA's and AMD's lanes. Of others the least that is common.
+static uint32_t registers_of(uint32_t vendor)
+{
+    enum { NVIDIA = 0x10de, AMD = 0x1002 };
+    return vendor == NVIDIA || vendor == AMD ? 255 : 128;
+}
+
+// The subgroups that cooperative matrices need; their size 0 where none can be relied on. Intel's
 // matrix units work in its smallest subgroups; the others' in the size that the driver prefers.
-static uint32_t matrix_subgroup(VkPhysicalDevice physical, ts_gpu_caps *caps)
+static void read_matrix_subgroup(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     enum { INTEL = 0x8086 };
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
@@ -95,11 +103,15 @@ static uint32_t matrix_subgroup(VkPhysicalDevice physical, ts_gpu_caps *caps)
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &sizes};
     vkGetPhysicalDeviceProperties2(physical, &properties);
-    caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
-    if (!(sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT)) {
-        return 0;
+    const uint32_t vendor = properties.properties.vendorID;
+    if (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+        caps->matrix_subgroup = vendor == INTEL ? sizes.minSubgroupSize : caps->subgroup_size;
+    } else if (sizes.minSubgroupSize == sizes.maxSubgroupSize) {
+        caps->matrix_subgroup = sizes.minSubgroupSize;
+        caps->fixed_subgroup = true;
     }
-    return properties.properties.vendorID == INTEL ? sizes.minSubgroupSize : caps->subgroup_size;
+    caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
+    caps->registers = ts_gpu_is_cpu(caps) ? 0 : registers_of(vendor);
 }
 
 static bool reads_by_address(VkPhysicalDevice physical, const ts_gpu_caps *caps)
@@ -144,7 +156,7 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
         return;
     }
     caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
-    caps->matrix_subgroup = matrix_subgroup(physical, caps);
+    read_matrix_subgroup(physical, caps);
     if (caps->matrix_subgroup != 0 && computes_with_matrices(physical)) {
         read_shapes(physical, caps);
     }

@@ -39,11 +39,13 @@ typedef struct ts_gpu_caps {
     // Products of matrices that a subgroup holds together, of 16-bit operands into f32 sums.
     ts_matrix_shape matrix_f16, matrix_bf16;
     uint32_t matrix_subgroup; // the subgroup size that they need
-    bool has_bfloat16;        // shaders may use it, in such matrices too
-    bool has_int64;           // shaders may use 64-bit integers
-    bool has_addresses;       // shaders may read buffers by address; asked of CPU drivers alone
-    const char *unusable;     // why this program cannot use it; NULL: it can
-    uint32_t masks;           // bits of ts_gpu_masks that were hidden
+    bool fixed_subgroup;      // it is the device's only size, and cannot be asked for
+    uint32_t registers;   // of 32 bits that an invocation of such a subgroup has; 0: not limited
+    bool has_bfloat16;    // shaders may use it, in such matrices too
+    bool has_int64;       // shaders may use 64-bit integers
+    bool has_addresses;   // shaders may read buffers by address; asked of CPU drivers alone
+    const char *unusable; // why this program cannot use it; NULL: it can
+    uint32_t masks;       // bits of ts_gpu_masks that were hidden
     const char *left_out[16]; // shaders that another does the work of (below); then NULL
 } ts_gpu_caps;
 

@@ -98,7 +98,7 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
         .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT | // a long dispatch goes in pieces
                  (gpu->has_figures ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0),
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                  .pNext = sized ? &subgroups : NULL,
+                  .pNext = sized && !gpu->caps.fixed_subgroup ? &subgroups : NULL,
                   .flags =
                       sized ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,

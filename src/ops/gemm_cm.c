@@ -51,38 +51,26 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
                         name);
 }
 
-// Shared memory of a square tile: two operands of 16 bits with rows padded by 8, a matrix of sums a
-// subgroup for C's edges, the two largest elements.
-static uint32_t shared_bytes(const struct ts_gemm_cm_args *args, uint32_t side, uint32_t subgroups)
-{
-    uint32_t operand =
-        2 * (uint32_t)ts_max_u64(side * (args->k_step + 8), args->k_step * (side + 8));
-    return 2 * operand + 4 * subgroups * args->matrix_m * args->matrix_n + 8;
-}
-
 // Large tiles read their operands least often, but few of them leave most of a GPU idle.
 static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
-    enum { ENOUGH_TILES = 64 };
-    uint64_t large = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128);
-    uint32_t side, subgroups;
-    bool fits = shared_bytes(args, 128, 8) <= caps->shared_bytes &&
-                8 * caps->matrix_subgroup <= caps->max_invocations && 8 <= caps->max_subgroups;
-    bool small =
-        4 * caps->matrix_subgroup > caps->max_invocations || // subgroups of 64, groups of 128
-        4 > caps->max_subgroups;
-    if (ts_gpu_is_cpu(caps) || small) {
-        side = 32, subgroups = 1; // a driver compiles the unrolled loop
-        args->rows = 1;
-    } else if (large < ENOUGH_TILES || !fits) {
-        side = 64, subgroups = 4;
-        args->rows = 2;
-    } else {
-        side = 128, subgroups = 8;
-        args->rows = 4;
+    enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
+    static const uint32_t shapes[][3] = {
+        {128, 8, 4}, {64, 4, 2}, {32, 1, 1}}; // side, subgroups, rows
+    bool many = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128) >= ENOUGH_TILES;
+    ts_tile tile;
+    // A CPU driver compiles the unrolled loop: the smallest.
+    for (int i = ts_gpu_is_cpu(caps) ? SMALL : many ? LARGE : LARGE + 1; i <= SMALL; i++) {
+        tile = (ts_tile){.family = TS_FAMILY_CM,
+                         .m = shapes[i][0],
+                         .n = shapes[i][0],
+                         .rows = shapes[i][2],
+                         .local_size = shapes[i][1] * caps->matrix_subgroup};
+        if (ts_tile_share_cm(caps, args, &tile)) {
+            break;
+        }
     }
-    args->tile_m = args->tile_n = side;
-    args->local_size = subgroups * caps->matrix_subgroup;
+    ts_tile_set_cm(&tile, args);
 }
 
 void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,

@@ -41,6 +41,9 @@ uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *
                             ts_tile out[TS_TILES]);
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                                ts_tile out[TS_TILES]);
+// Shares a tile of gemm_cm (rows, local_size) out among more subgroups, until an invocation has the
+// registers for its part. false, and nothing done: the device cannot run it so.
+bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile);
 // Has the product run with `tile`, which is one of the above (a gemm_packed one:
 // ts_gemm_packed_run).
 void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args);

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "device.h"
 #include "ops/gemm.h"
+#include "ops/tune.h"
 
 #include <math.h>
 
@@ -239,30 +240,68 @@ static uint32_t tile_bytes(ts_layout layout, const struct ts_gemm_cm_args *args)
            4 * subgroups * args->matrix_m * args->matrix_n + 8;
 }
 
+static void check_tile(const ts_gpu_caps *caps, ts_layout layout,
+                       const struct ts_gemm_cm_args *args)
+{
+    uint32_t subgroups = args->local_size / args->subgroup_size, columns = subgroups / args->rows;
+    cr_assert_leq(args->local_size, caps->max_invocations);
+    cr_assert_leq(subgroups, caps->max_subgroups);
+    cr_assert_leq(tile_bytes(layout, args), caps->shared_bytes);
+    cr_assert_eq(args->tile_m / args->rows % args->matrix_m, 0);
+    cr_assert_eq(args->tile_n / columns % args->matrix_n, 0);
+    cr_assert_eq(args->k_step % args->matrix_k, 0);
+}
+
 // Turing's shapes, AMD's and a CPU driver's, on rich devices and the poorest that Vulkan allows.
 Test(rounded, tiles_fit_the_device)
 {
     static const ts_matrix_shape shapes[] = {{16, 8, 8}, {16, 16, 16}, {8, 8, 8}, {16, 16, 8}};
     static const uint32_t shared[] = {16 << 10, 48 << 10, 64 << 10}, subgroups[] = {8, 32, 64};
     static const uint32_t invocations[] = {128, 256, 1024}, sizes[] = {16, 70, 512, 5632};
-    static const uint32_t most_subgroups[] = {4, 32};
-    for (uint32_t i = 0; i < 4 * 3 * 3 * 3 * 4 * 3; i++) {
+    static const uint32_t registers[] = {0, 128, 255};
+    for (uint32_t i = 0; i < 4 * 3 * 3 * 3 * 4 * 3 * 3; i++) {
         const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
                                   .matrix_f16 = shapes[i % 4],
                                   .shared_bytes = shared[i / 4 % 3],
                                   .matrix_subgroup = subgroups[i / 12 % 3],
-                                  .max_subgroups = most_subgroups[i % 2],
-                                  .max_invocations = invocations[i / 36 % 3]};
+                                  .max_invocations = invocations[i / 36 % 3],
+                                  .registers = registers[i / 1296],
+                                  .max_subgroups = i % 2 == 0 ? 4 : 64};
         ts_layout layout = (ts_layout)(i / 432 % 3);
         uint32_t m = sizes[i / 108 % 4];
         struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
         ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args);
-        uint32_t columns = args.local_size / args.subgroup_size / args.rows;
-        cr_assert_leq(args.local_size, caps.max_invocations);
-        cr_assert_leq(args.local_size, caps.max_subgroups * caps.matrix_subgroup);
-        cr_assert_leq(tile_bytes(layout, &args), caps.shared_bytes);
-        cr_assert_eq(args.tile_m / args.rows % args.matrix_m, 0);
-        cr_assert_eq(args.tile_n / columns % args.matrix_n, 0);
-        cr_assert_eq(args.k_step % args.matrix_k, 0);
+        check_tile(&caps, layout, &args);
+    }
+}
+
+// Intel's Arc has subgroups of 8 lanes with 128 registers each: where a lane had more than 16 sums,
+// its compiler kept registers in memory. On NVIDIA's and AMD's cards the largest tile stays as it
+// was.
+Test(rounded, tiles_leave_sums_in_registers)
+{
+    const ts_gpu_caps arc = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                             .matrix_bf16 = {8, 8, 16},
+                             .shared_bytes = 48 << 10,
+                             .matrix_subgroup = 8,
+                             .max_invocations = 1024,
+                             .max_subgroups = 64,
+                             .registers = 128};
+    ts_gpu_caps turing = arc;
+    turing.matrix_subgroup = 32, turing.registers = 255;
+    turing.matrix_bf16 = (ts_matrix_shape){16, 16, 16};
+    for (uint32_t m = 16; m <= 4096; m *= 2) {
+        struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 2048, .lda = 2048, .ldb = 2048};
+        ts_tile tiles[TS_TILES];
+        ts_gemm_cm_choose(&arc, TS_PRECISION_BF16, TS_NT, &args);
+        uint32_t count = ts_tile_candidates_cm(&arc, &args, tiles);
+        for (uint32_t i = 0; i < count; i++) {
+            ts_tile_set_cm(&tiles[i], &args);
+            check_tile(&arc, TS_NT, &args);
+            cr_assert_leq(args.tile_m * args.tile_n / args.local_size, 16);
+        }
+        ts_gemm_cm_choose(&turing, TS_PRECISION_BF16, TS_NT, &args);
+        cr_assert_eq(args.tile_m, m > 128 ? 128 : 64);
+        cr_assert_eq(args.local_size, m > 128 ? 256 : 128);
     }
 }

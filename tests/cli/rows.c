@@ -100,7 +100,7 @@ Test(rows, with_mistakes, .timeout = 60)
          "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\", \"completion\": \"b}\n"
          "{\"messages\": [{\"role\": \"robot\", \"content\": \"x\"}]}\n"
          "{\"question\": \"a\", \"answer\": \"b\"}\n",
-         {"d.jsonl:2:30: this string has no closing quote",
+         {"d.jsonl:2:31: this string has no closing quote",
           "d.jsonl:3: messages[0]: key 'role': 'robot' is none of", "d.jsonl:4: has none of",
           "it has: question, answer; did you mean prompt, completion?", "d.jsonl: 3 mistakes"}},
         {"d.json",
@@ -111,7 +111,7 @@ Test(rows, with_mistakes, .timeout = 60)
           "d.json:3: row 2: key 'output' is missing; it has: instruction, outptu; did you mean "
           "output?",
           "d.json:4: row 3: messages[0]: key 'role': 'tool': tools are not implemented",
-          "d.json:4:51: nothing stands between this comma and the ']'", "d.json: 4 mistakes"}},
+          "d.json:4:49: nothing stands between this comma and the ']'", "d.json: 4 mistakes"}},
         {"d.parquet", "PAR1\x15\x04\x15", {"d.parquet: is a Parquet file", "pandas"}},
         {"d.jsonl",
          "{\"prompt\": \"\\u001b[31ma\", \"completion\": \"b\", \"images\": [\"\\u001b[31m\"]}\n",

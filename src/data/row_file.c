@@ -53,6 +53,16 @@ static void skip_blank(walk *w)
     advance(w, after_blanks(w, w->now.at, w->len));
 }
 
+// Passes over a UTF-8 byte order mark.
+static void skip_mark(walk *w)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    if (w->len - w->now.at >= strlen(mark) &&
+        memcmp(w->bytes + w->now.at, mark, strlen(mark)) == 0) {
+        w->now.at = w->now.line_start = w->now.at + strlen(mark);
+    }
+}
+
 static bool at_end(const walk *w)
 {
     return w->now.at == w->len;
@@ -320,6 +330,7 @@ static ts_status read_lines(walk *w)
     while (!spread && !at_end(w)) {
         const char *newline = memchr(w->bytes + w->now.at, '\n', w->len - w->now.at);
         size_t line_end = newline != NULL ? (size_t)(newline - w->bytes) : w->len, end = 0;
+        skip_mark(w); // files put one behind the other have one each
         advance(w, after_blanks(w, w->now.at, line_end));
         if (w->now.at < line_end) {
             TS_TRY(take_row(w, line_end, &end));
@@ -337,7 +348,6 @@ out:
 // The file is open.
 static ts_status walk_bytes(walk *w)
 {
-    static const char mark[] = "\xEF\xBB\xBF";
     ts_error found = {0};
     ts_status status = ts_foreign_refuse(w->path, w->bytes, w->len, &found);
     if (status != TS_OK) {
@@ -346,9 +356,7 @@ static ts_status walk_bytes(walk *w)
     for (size_t at = w->len; at > 0 && w->last_newline == 0; at--) {
         w->last_newline = w->bytes[at - 1] == '\n' ? at - 1 : 0;
     }
-    if (w->len >= strlen(mark) && memcmp(w->bytes, mark, strlen(mark)) == 0) {
-        w->now.at = w->now.line_start = strlen(mark);
-    }
+    skip_mark(w);
     skip_blank(w);
     status = peek(w) == '[' ? read_array(w) : read_lines(w);
     if (status == TS_OK && w->rows == 0 && w->mistakes->count == 0) {

@@ -232,8 +232,9 @@ ts_status ts_row_read_turns(ts_row_reading *r, const cJSON *turns, const char *k
     ts_error *err = r->err;
     size_t number = 0;
     if (!cJSON_IsArray(turns)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': expected an array, found %s", r->name, key,
-                ts_json_kind(turns));
+        bool spelt = cJSON_IsString(turns) && turns->valuestring[0] == '[';
+        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': expected an array, found %s%s", r->name, key,
+                ts_json_kind(turns), spelt ? " that holds one: write it without the quotes" : "");
     }
     for (const cJSON *turn = turns->child; turn != NULL; turn = turn->next, number++) {
         char place[NAME_BYTES];

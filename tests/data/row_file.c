@@ -48,7 +48,7 @@ Test(row_file, rows_and_mistakes)
         const char *text, *rows, *mistakes[4];
     } cases[] = {
         {ROW "\n\n" ROW "\r\n", "1|3: row 2|", {NULL}},
-        {"\xEF\xBB\xBF" ROW "\n" ROW, "1|2|", {NULL}},
+        {"\xEF\xBB\xBF" ROW "\n\xEF\xBB\xBF" ROW, "1|2|", {NULL}},
         {"\xEF\xBB\xBF[" ROW ",\n" ROW "]", "1|2|", {NULL}},
         {"\xEF\xBB\xBF{\"p\":x}", "", {":1:6: expected a JSON value, found 'x'"}},
         // an array

@@ -207,6 +207,7 @@ Test(rows, refuse_by_name)
          "completion[0]: a completion holds nothing but the assistant's turns"},
         {"[" USER("a") "]",
          "expected an object, found an array of turns: write {\"messages\": [...]}"},
+        {"{\"messages\":\"[{}]\"}", "expected an array, found a string that holds one: write it"},
         {"{\"text\":\"x <|user|>a<|assistant|>b\"}", "something stands before its first tag"},
     };
     ts_row row = {0};

@@ -1,10 +1,20 @@
-// SIGINT and SIGTERM as a polite request: the running loop finishes its step, saves and leaves.
+// SIGINT, SIGTERM and SIGHUP as a polite request: the running loop finishes its step, saves and
+// leaves.
 #ifndef TS_BASE_SIGNALS_H
 #define TS_BASE_SIGNALS_H
 
-// Installs the handlers. A second signal of the same kind ends the program at once.
+#include <stdbool.h>
+
+// Installs the handlers; SIGHUP is left ignored where it is (nohup). A second SIGINT or SIGTERM
+// ends the program at once, but not while ts_signals_hold is on.
 void ts_signals_install(void);
-// The signal that asked for a stop (SIGINT or SIGTERM), or 0.
+// The signal that asked for a stop, or 0.
 int ts_signals_pending(void);
+// While on, during a save, a second signal waits until it is off again.
+void ts_signals_hold(bool on);
+
+// A reader of our output that has gone (SIGPIPE) and a file beyond the size limit (SIGXFSZ) become
+// errors of the write that meets them, instead of the program's end.
+void ts_signals_ignore_writes(void);
 
 #endif

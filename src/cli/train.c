@@ -23,8 +23,8 @@ struct options {
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
-    ts_text config; // run.json
-    bool began;     // and checkpoints are this run's
+    ts_text config;      // run.json
+    bool trained, saved; // a step was trained; the output folder has a checkpoint of this run
 };
 
 static void print_plan(const ts_trainer *trainer)
@@ -173,9 +173,9 @@ static void show_progress(void *user, const ts_train_progress *p)
         display->bar.first = p->step;
     }
     snprintf(detail, sizeof detail,
-             "loss %.4f  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB", p->loss,
-             p->tokens_per_second, p->epoch, p->rate, p->grad_norm,
-             (double)p->device_bytes / (1 << 20));
+             "loss %.4f (mean of %llu)  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
+             p->loss, (unsigned long long)p->loss_steps, p->tokens_per_second, p->epoch, p->rate,
+             p->grad_norm, (double)p->device_bytes / (1 << 20));
     ts_progress_update(&display->bar, p->step, detail, p->log);
 }
 
@@ -198,8 +198,9 @@ static ts_status title_curve(const ts_trainer *trainer, ts_text *out, ts_error *
                           ts_path_name(s->data), s->learning_rate);
 }
 
-static ts_status write_curve(const ts_trainer *trainer, ts_error *err)
+static ts_status write_curve(void *user, const ts_trainer *trainer, ts_error *err)
 {
+    (void)user;
     ts_status status = TS_OK;
     ts_text path = {0}, title = {0};
     TS_TRY(title_curve(trainer, &title, err));
@@ -244,13 +245,28 @@ out:
     return status;
 }
 
+static void tell_finished(const ts_trainer *trainer)
+{
+    unsigned long long steps = trainer->steps;
+    ts_cli_say(stderr,
+               "%s is finished, %llu of %llu steps; nothing was touched. --overwrite-output-dir "
+               "replaces it, more --epochs goes on\n",
+               trainer->settings.output_dir, steps, steps);
+}
+
 // Tells from what a run can go on that did not come to its end.
 static void tell_checkpoint(const struct options *options)
 {
     ts_text found = {0};
     ts_error ignored = {0};
-    ts_train_settings settings = options->settings;
-    settings.resume = "latest";
+    const ts_train_settings settings = options->settings;
+    if (!options->saved) {
+        if (options->trained) {
+            ts_cli_say(stderr, "the run ended before its first checkpoint (--save-steps N makes "
+                               "one every N steps): it can only start again\n");
+        }
+        return;
+    }
     if (ts_checkpoint_find(&settings, &found, &ignored) == TS_OK && found.len > 0) {
         ts_cli_say(stderr, "%s is saved; go on from it with --resume-from-checkpoint\n",
                    found.bytes);
@@ -264,27 +280,39 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
     ts_gpu *gpu = NULL;
     struct display display = {0};
     ts_profile profile = {0};
-    const ts_train_callbacks callbacks = {show_loading, show_progress, &display};
+    const ts_train_callbacks callbacks = {show_loading, show_progress, write_curve, &display};
     TS_TRY(ts_trainer_prepare_output(trainer, err));
-    options->began = true;
+    if (trainer->output.finished) {
+        tell_finished(trainer);
+        goto out;
+    }
     TS_TRY(ts_cli_open_device(&options->device, &gpu, err));
     TS_TRY(ts_cli_choose_precision(options->precision, gpu, &trainer->settings.precision, err));
     if (options->profile) {
         TS_TRY(ts_profile_open(gpu, &profile, err));
         trainer->profile = &profile;
     }
-    TS_TRY(write_config(options, err));
+    bool replaces = trainer->output.replaces; // then the other run's stays until this one saves
+    if (!replaces) {
+        TS_TRY(write_config(options, err));
+    }
     ts_signals_install();
     status = ts_trainer_run(trainer, gpu, &callbacks, err);
+    if (replaces && !trainer->output.replaces) {
+        ts_error second = {0};
+        ts_status written = write_config(options, status == TS_OK ? err : &second);
+        status = status == TS_OK ? written : status;
+    }
     if (display.bar_begun) {
         ts_progress_end(&display.bar);
     }
+    options->saved = trainer->saved > 0;
+    options->trained = trainer->history.count > 0;
     TS_TRY(status);
     ts_cli_print_profile(&profile);
     if (options->profile || ts_cli_verbose) {
         ts_cli_print_submits(trainer->model.recorder);
     }
-    TS_TRY(write_curve(trainer, err));
     ts_cli_say(stderr,
                "%s: adapter_model.safetensors, adapter_config.json, README.md, "
                "trainer_state.json, training_curve.png, run.json\n",
@@ -345,7 +373,8 @@ static const ts_flag flags[] = {
      0, BIG},
     {"logging-steps", NULL, TS_FLAG_UINT, &asked.settings.logging_steps, "N", "[10]", 0, BIG},
     {"resume-from-checkpoint", "resume", TS_FLAG_OPTION, &asked.settings.resume, "[PATH]",
-     "go on from a checkpoint, or from the latest", .otherwise = "latest", .passing = true},
+     "go on from a checkpoint, or from the last one;\n\"latest\": where there is none, begin",
+     .otherwise = TS_RESUME_LAST, .passing = true},
     {"overwrite-output-dir", NULL, TS_FLAG_SWITCH, &asked.settings.overwrite, NULL,
      "replace the run that OUT holds", .passing = true},
     {"base-model-name", NULL, TS_FLAG_TEXT, &asked.settings.base_model, "NAME",
@@ -382,6 +411,7 @@ static int run(int argc, char **argv)
     o->max_length = s->max_length;
     ts_trainer trainer = {0};
     ts_text model_folder = {0}, data = {0};
+    ts_signals_ignore_writes();
     TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
     TS_TRY(ts_config_print(&ts_command_train, &o->config, err));
     TS_TRY(settle_options(o, err));
@@ -416,7 +446,7 @@ out:
         return 0;
     }
     int code = ts_cli_fail(&ts_command_train, err);
-    if (o->began && status != TS_ERR_STOPPED) { // which tells it itself
+    if (status != TS_ERR_STOPPED) { // which tells it itself
         tell_checkpoint(o);
     }
     return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;

@@ -24,6 +24,14 @@ void ts_batches_close(ts_batches *batches)
     *batches = (ts_batches){0};
 }
 
+enum { MOST_ROWS_LOOKED_AT = 1 << 20 };
+
+static int descending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
 // The rows order[*begin .. *end) of micro-batch `micro` of step `step`; none when there is no such.
 static void find_rows(ts_batches *b, uint64_t step, uint32_t micro, uint64_t *begin, uint64_t *end)
 {
@@ -66,9 +74,38 @@ out:
     return status;
 }
 
+// Rows of the largest micro-batches that any order could make: more steps than are worth a look.
+static ts_pass_limits bound_limits(const ts_batches *b, uint32_t *counts)
+{
+    ts_pass_limits limits = {.training = true};
+    const ts_dataset *dataset = b->dataset;
+    uint64_t most = ts_min_u64(b->micro_size, dataset->count), rows = 0, loss_rows = 0;
+    for (size_t i = 0; i < dataset->count; i++) {
+        counts[i] = dataset->examples[i].count;
+    }
+    qsort(counts, dataset->count, sizeof *counts, descending);
+    for (uint64_t i = 0; i < most; i++) {
+        rows += counts[i];
+    }
+    for (size_t i = 0; i < dataset->count; i++) {
+        counts[i] = dataset->examples[i].supervised_count;
+    }
+    qsort(counts, dataset->count, sizeof *counts, descending);
+    for (uint64_t i = 0; i < most; i++) {
+        loss_rows += counts[i];
+    }
+    limits.rows = (uint32_t)ts_min_u64(rows, UINT32_MAX);
+    limits.loss_rows = (uint32_t)ts_min_u64(loss_rows, UINT32_MAX);
+    return limits;
+}
+
 ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps)
 {
     ts_pass_limits limits = {.training = true};
+    if (steps / batches->steps_per_epoch * batches->dataset->count > MOST_ROWS_LOOKED_AT) {
+        batches->order_epoch = UINT64_MAX; // whose place is borrowed for sorting
+        return bound_limits(batches, batches->order);
+    }
     for (uint64_t step = 0; step < steps; step++) {
         uint32_t micro = 0;
         for (uint64_t begin = 0, end = 1; begin < end; micro++) {

@@ -30,7 +30,8 @@ void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
 // Micro-batch `micro` of step `step`, packed.
 ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts_batch *out,
                           ts_error *err);
-// The largest micro-batch over the first `steps` steps.
+// The largest micro-batch over the first `steps` steps; over very many, a bound of it that takes
+// no longer to find.
 ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps);
 
 #endif

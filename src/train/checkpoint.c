@@ -5,13 +5,15 @@
 #include "base/memory.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PREFIX "checkpoint-"
+#define PREFIX TS_CHECKPOINT_PREFIX
 #define TEMPORARY ".checkpoint-" // what a killed run leaves; never read
+#define ASIDE ".old-"            // checkpoint-N.old-PID: see ts_folder_commit
 #define HASHES "SHA256SUMS"      // `sha256sum -c` reads it too
 
 // ---- Writing
@@ -38,6 +40,30 @@ out:
     return status;
 }
 
+static ts_status check_finite(const ts_lora_tensors *list, bool not_negative, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < list->count && status == TS_OK; i++) {
+        status = ts_checkpoint_check_tensor(&list->tensors[i], not_negative, err);
+    }
+    if (status != TS_OK) {
+        err->code = status = TS_ERR_RUN;
+        ts_error_context(err, "the training diverged (try a lower --lr, or --max-grad-norm 1)");
+    }
+    return status;
+}
+
+static ts_status check_adapter(const ts_checkpoint *c, ts_error *err)
+{
+    ts_lora_tensors values = {0};
+    ts_status status = TS_OK;
+    TS_TRY(ts_lora_download(c->model, c->model->lora.values, "", &values, err));
+    TS_TRY(check_finite(&values, false, err));
+out:
+    ts_lora_tensors_free(&values);
+    return status;
+}
+
 // optimizer.safetensors: both moments of every tensor, and what each step measured.
 static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_error *err)
 {
@@ -55,6 +81,8 @@ static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_
     size_t count = 0;
     TS_TRY(ts_lora_download(c->model, c->model->lora.first_moment, "exp_avg.", &first, err));
     TS_TRY(ts_lora_download(c->model, c->model->lora.second_moment, "exp_avg_sq.", &second, err));
+    TS_TRY(check_finite(&first, false, err));
+    TS_TRY(check_finite(&second, true, err));
     TS_TRY(ts_alloc(first.count + second.count + TS_COUNT(series) + 1, sizeof *list, &list, err));
     memcpy(list, first.tensors, first.count * sizeof *list);
     memcpy(list + first.count, second.tensors, second.count * sizeof *list);
@@ -101,8 +129,11 @@ out:
     return status;
 }
 
-static const char *const hashed_files[] = {"adapter_config.json", "adapter_model.safetensors",
-                                           "optimizer.safetensors", "trainer_state.json",
+static const char *const hashed_files[] = {"adapter_config.json",
+                                           "adapter_model.safetensors",
+                                           "optimizer.safetensors",
+                                           "trainer_state.json",
+                                           "run.json",
                                            "training.json"};
 
 static ts_status hash_line(const char *folder, const char *name, ts_text *out, ts_error *err)
@@ -140,12 +171,13 @@ static ts_status fill_folder(const ts_checkpoint *c, const ts_train_settings *se
     TS_TRY(ts_json_get_double(c->record, "steps", "training.json", &steps, err));
     TS_TRY(ts_json_get_uint(c->record, "steps_per_epoch", 1, UINT32_MAX, "training.json",
                             &per_epoch, err));
+    TS_TRY(check_adapter(c, err));
     TS_TRY(ts_adapter_write(c->model, folder, NULL, ts_file_write_plain, err));
     TS_TRY(write_optimiser(c, folder, err));
     TS_TRY(write_record(c->record, folder, err));
     TS_TRY(
         ts_history_write_state(c->history, settings, (uint64_t)steps, per_epoch, NULL, &text, err));
-    TS_TRY(ts_path_join(folder, "trainer_state.json", &path, err));
+    TS_TRY(ts_path_join(folder, "trainer_state.json", "run.json", &path, err));
     TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
     ts_text_clear(&text);
     TS_TRY(hash_folder(folder, &text, err));
@@ -169,6 +201,9 @@ ts_status ts_checkpoint_save(const ts_checkpoint *c, const ts_train_settings *se
     TS_TRY(ts_folder_remove(temporary.bytes, err));
     TS_TRY(ts_folder_make(temporary.bytes, err));
     TS_TRY(fill_folder(c, settings, temporary.bytes, err));
+    if (c->replaces) { // as late as can be: the new one is whole, only its name is missing
+        TS_TRY(ts_checkpoint_delete_run(settings->output_dir, err));
+    }
     TS_TRY(ts_folder_commit(temporary.bytes, final.bytes, err));
 out:
     if (status != TS_OK) {
@@ -185,16 +220,21 @@ out:
 
 // ---- Finding
 
-// The N of "checkpoint-N", or 0.
-static uint64_t step_of(const char *name)
+// The N of "checkpoint-N" and, where `rest` is not NULL, what follows it; or 0.
+static uint64_t step_of(const char *name, const char **rest)
 {
-    size_t len = strlen(PREFIX);
-    const char *digits = name + len;
-    if (strncmp(name, PREFIX, len) != 0 || digits[0] == '\0' || digits[0] == '0' ||
-        digits[strspn(digits, "0123456789")] != '\0') {
+    size_t len = strlen(PREFIX), digits;
+    if (strncmp(name, PREFIX, len) != 0 || name[len] == '0') {
         return 0;
     }
-    return strtoull(digits, NULL, 10);
+    digits = strspn(name + len, "0123456789");
+    if (digits == 0 || digits > 18 || (rest == NULL && name[len + digits] != '\0')) {
+        return 0;
+    }
+    if (rest != NULL) {
+        *rest = name + len + digits;
+    }
+    return strtoull(name + len, NULL, 10);
 }
 
 static int descending(const void *a, const void *b)
@@ -203,19 +243,18 @@ static int descending(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-// The steps of all checkpoints in the folder, highest first; none when there is no folder.
-static ts_status list_steps(const char *folder, uint64_t **out, size_t *count, ts_error *err)
+ts_status ts_checkpoint_list(const char *output_dir, uint64_t **out, size_t *count, ts_error *err)
 {
     ts_status status = TS_OK;
     size_t capacity = 0;
-    DIR *directory = opendir(folder);
+    DIR *directory = opendir(output_dir);
     *out = NULL;
     *count = 0;
     if (directory == NULL) {
         return TS_OK;
     }
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        uint64_t step = step_of(entry->d_name);
+        uint64_t step = step_of(entry->d_name, NULL);
         if (step > 0) {
             TS_TRY(ts_grow(out, &capacity, *count + 1, sizeof **out, err));
             (*out)[(*count)++] = step;
@@ -229,7 +268,14 @@ out:
     return status;
 }
 
-static ts_status check_hashes(const char *folder, ts_error *err)
+ts_status ts_checkpoint_path(const char *output_dir, uint64_t step, ts_text *out, ts_error *err)
+{
+    char name[48];
+    snprintf(name, sizeof name, PREFIX "%llu", (unsigned long long)step);
+    return ts_path_join(output_dir, name, out, err);
+}
+
+ts_status ts_checkpoint_verify(const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0}, recorded = {0}, computed = {0};
@@ -256,17 +302,11 @@ ts_status ts_checkpoint_find(const ts_train_settings *settings, ts_text *out, ts
     size_t count = 0;
     bool found = false;
     ts_text_clear(out);
-    if (strcmp(settings->resume, "latest") != 0) {
-        TS_TRY(check_hashes(settings->resume, err));
-        return ts_text_format(out, err, "%s", settings->resume);
-    }
-    TS_TRY(list_steps(settings->output_dir, &steps, &count, err));
+    TS_TRY(ts_checkpoint_list(settings->output_dir, &steps, &count, err));
     for (size_t i = 0; i < count && !found; i++) {
         ts_error damage = {0};
-        ts_text_clear(out);
-        TS_TRY(ts_text_format(out, err, "%s/" PREFIX "%llu", settings->output_dir,
-                              (unsigned long long)steps[i]));
-        found = check_hashes(out->bytes, &damage) == TS_OK;
+        TS_TRY(ts_checkpoint_path(settings->output_dir, steps[i], out, err));
+        found = ts_checkpoint_verify(out->bytes, &damage) == TS_OK;
         if (!found) {
             ts_log(TS_LOG_WARN, "passing over a damaged checkpoint: %s", damage.message);
         }
@@ -279,119 +319,98 @@ out:
     return status;
 }
 
-bool ts_checkpoint_run_exists(const char *output_dir)
-{
-    ts_error ignored = {0};
-    ts_text path = {0};
-    uint64_t *steps = NULL;
-    size_t count = 0;
-    bool adapter =
-        ts_path_join(output_dir, "adapter_model.safetensors", &path, &ignored) == TS_OK &&
-        ts_file_exists(path.bytes);
-    list_steps(output_dir, &steps, &count, &ignored);
-    free(steps);
-    ts_text_free(&path);
-    return adapter || count > 0;
-}
+// ---- Deleting
 
-ts_status ts_checkpoint_prune(const char *output_dir, uint64_t keep, bool all, ts_error *err)
+ts_status ts_checkpoint_prune(const char *output_dir, uint64_t keep, uint64_t saved, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0};
     uint64_t *steps = NULL;
     size_t count = 0;
-    DIR *directory = opendir(output_dir);
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-        if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) == 0) {
-            TS_TRY(ts_path_join(output_dir, entry->d_name, &path, err));
+    uint64_t kept = 1; // the one that was just saved
+    TS_TRY(ts_checkpoint_list(output_dir, &steps, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        ts_error damage = {0};
+        if (steps[i] >= saved) {
+            continue;
+        }
+        TS_TRY(ts_checkpoint_path(output_dir, steps[i], &path, err));
+        if (ts_checkpoint_verify(path.bytes, &damage) != TS_OK) {
+            continue;
+        }
+        if (kept < keep) {
+            kept++;
+        } else {
             TS_TRY(ts_folder_remove(path.bytes, err));
         }
     }
-    TS_TRY(list_steps(output_dir, &steps, &count, err));
-    for (size_t i = all ? 0 : keep > 0 ? keep : count; i < count; i++) {
-        ts_text_clear(&path);
-        TS_TRY(ts_text_format(&path, err, "%s/" PREFIX "%llu", output_dir,
-                              (unsigned long long)steps[i]));
-        TS_TRY(ts_folder_remove(path.bytes, err));
+out:
+    free(steps);
+    ts_text_free(&path);
+    return status;
+}
+
+// One entry of the output folder that a killed save left, or nothing of ours.
+static ts_status sweep_entry(const char *output_dir, const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0}, final = {0};
+    const char *rest = NULL;
+    uint64_t step = step_of(name, &rest);
+    bool aside = step > 0 && strncmp(rest, ASIDE, strlen(ASIDE)) == 0;
+    if (!aside && strncmp(name, TEMPORARY, strlen(TEMPORARY)) != 0) {
+        return TS_OK;
+    }
+    TS_TRY(ts_path_join(output_dir, name, &path, err));
+    TS_TRY(ts_checkpoint_path(output_dir, step, &final, err));
+    if (aside && !ts_file_exists(final.bytes) && rename(path.bytes, final.bytes) == 0) {
+        goto out; // killed between the two names: this is the only one
+    }
+    TS_TRY(ts_folder_remove(path.bytes, err));
+out:
+    ts_text_free(&path);
+    ts_text_free(&final);
+    return status;
+}
+
+ts_status ts_checkpoint_sweep(const char *output_dir, ts_error *err)
+{
+    ts_status status = TS_OK;
+    DIR *directory = opendir(output_dir);
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        TS_TRY(sweep_entry(output_dir, entry->d_name, err));
     }
 out:
     if (directory != NULL) {
         closedir(directory);
     }
+    return status;
+}
+
+ts_status ts_checkpoint_delete_run(const char *output_dir, ts_error *err)
+{
+    // First what says that the run is finished.
+    static const char *const files[] = {"training.json",       "adapter_model.safetensors",
+                                        "adapter_config.json", "README.md",
+                                        "trainer_state.json",  "run.json",
+                                        "training_curve.png"};
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    uint64_t *steps = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < TS_COUNT(files); i++) {
+        TS_TRY(ts_path_join(output_dir, files[i], &path, err));
+        if (unlink(path.bytes) != 0 && errno != ENOENT) {
+            TS_FAIL(TS_ERR_IO, "%s: cannot delete: %s", path.bytes, strerror(errno));
+        }
+    }
+    TS_TRY(ts_checkpoint_list(output_dir, &steps, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        TS_TRY(ts_checkpoint_path(output_dir, steps[i], &path, err));
+        TS_TRY(ts_folder_remove(path.bytes, err));
+    }
+out:
     free(steps);
-    ts_text_free(&path);
-    return status;
-}
-
-// ---- Reading
-
-static ts_status read_series(const ts_safetensors *file, const char *name, uint64_t count,
-                             const double **out, ts_error *err)
-{
-    const ts_tensor *tensor;
-    ts_status status = ts_safetensors_expect(file, name, 1, &count, &tensor, err);
-    if (status == TS_OK && tensor->dtype != TS_F64) {
-        status = ts_error_set(err, TS_ERR_FORMAT, "%s: expected F64", name);
-    }
-    *out = status == TS_OK ? tensor->bytes : NULL;
-    return status;
-}
-
-static ts_status read_history(const ts_safetensors *file, ts_history *history, ts_error *err)
-{
-    ts_status status = TS_OK;
-    const double *loss, *rate, *grad_norm;
-    const ts_tensor *any = ts_safetensors_find(file, "history.loss"), *tokens;
-    const uint64_t one = 1;
-    uint64_t count = any != NULL ? any->shape[0] : 0;
-    TS_TRY(read_series(file, "history.loss", count, &loss, err));
-    TS_TRY(read_series(file, "history.learning_rate", count, &rate, err));
-    TS_TRY(read_series(file, "history.grad_norm", count, &grad_norm, err));
-    TS_TRY(ts_safetensors_expect(file, "history.tokens", 1, &one, &tokens, err));
-    for (uint64_t i = 0; i < count; i++) {
-        TS_TRY(ts_history_push(history, loss[i], rate[i], grad_norm[i], err));
-    }
-    history->tokens = (uint64_t) * (const int64_t *)tokens->bytes;
-out:
-    return status;
-}
-
-static ts_status read_tensors(const ts_checkpoint *c, const char *folder, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text path = {0};
-    ts_safetensors *adapter = NULL, *optimiser = NULL;
-    ts_lora *lora = &c->model->lora;
-    size_t count;
-    TS_TRY(ts_path_join(folder, "adapter_model.safetensors", &path, err));
-    TS_TRY(ts_safetensors_open(path.bytes, &adapter, err));
-    TS_TRY(ts_lora_upload(c->model, lora->values, "", adapter, &count, err));
-    TS_TRY(ts_path_join(folder, "optimizer.safetensors", &path, err));
-    TS_TRY(ts_safetensors_open(path.bytes, &optimiser, err));
-    TS_TRY(ts_lora_upload(c->model, lora->first_moment, "exp_avg.", optimiser, &count, err));
-    TS_TRY(ts_lora_upload(c->model, lora->second_moment, "exp_avg_sq.", optimiser, &count, err));
-    TS_TRY(read_history(optimiser, c->history, err));
-out:
-    ts_safetensors_close(adapter);
-    ts_safetensors_close(optimiser);
-    ts_text_free(&path);
-    return status;
-}
-
-ts_status ts_checkpoint_load(const ts_checkpoint *c, const char *folder, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text path = {0};
-    cJSON *record = NULL;
-    TS_TRY(ts_path_join(folder, "training.json", &path, err));
-    TS_TRY(ts_json_parse_file(path.bytes, &record, err));
-    TS_TRY(ts_train_record_compare(record, c->record, err));
-    TS_TRY(read_tensors(c, folder, err));
-out:
-    if (status != TS_OK) {
-        ts_error_context(err, "resume: %s", folder);
-    }
-    cJSON_Delete(record);
     ts_text_free(&path);
     return status;
 }

@@ -40,8 +40,24 @@ void ts_history_free(ts_history *history)
     *history = (ts_history){0};
 }
 
+double ts_history_mean(const ts_history *history, uint64_t every, bool last, size_t *steps)
+{
+    size_t from = 0, to = history->count;
+    double sum = 0;
+    if (every > 0 && to > 0) {
+        from = last ? (size_t)((to - 1) / every * every) : 0;
+        to = last ? to : (size_t)ts_min_u64(every, to);
+    }
+    for (size_t i = from; i < to; i++) {
+        sum += history->loss[i];
+    }
+    *steps = to - from;
+    return to > from ? sum / (double)(to - from) : 0;
+}
+
 // As transformers does: the loss is the mean since the last entry, the other values the step's own.
-static cJSON *log_entries(const ts_history *history, uint64_t logging_steps,
+// The run's last step has an entry too, as it has a line on the terminal.
+static cJSON *log_entries(const ts_history *history, uint64_t logging_steps, uint64_t steps,
                           uint64_t steps_per_epoch)
 {
     cJSON *list = cJSON_CreateArray();
@@ -50,7 +66,7 @@ static cJSON *log_entries(const ts_history *history, uint64_t logging_steps,
     for (size_t i = 0; i < history->count; i++) {
         sum += history->loss[i];
         since++;
-        if (logging_steps == 0 || (i + 1) % logging_steps != 0) {
+        if (i + 1 != steps && (logging_steps == 0 || (i + 1) % logging_steps != 0)) {
             continue;
         }
         cJSON *entry = cJSON_CreateObject();
@@ -92,7 +108,7 @@ ts_status ts_history_write_state(const ts_history *history, const ts_train_setti
     ts_status status = TS_OK;
     cJSON *json = cJSON_CreateObject();
     char *text = NULL;
-    cJSON *log = log_entries(history, settings->logging_steps, steps_per_epoch);
+    cJSON *log = log_entries(history, settings->logging_steps, steps, steps_per_epoch);
     if (summary != NULL) {
         cJSON_AddItemToArray(log, summary_entry(history, steps_per_epoch, summary));
     }

@@ -18,6 +18,10 @@ ts_status ts_history_push(ts_history *history, double loss, double rate, double 
                           ts_error *err);
 void ts_history_free(ts_history *history);
 
+// The mean loss over the first or the last interval of the log, as every place tells it: `every`
+// steps (0: all), fewer where there are not as many. *steps is over how many.
+double ts_history_mean(const ts_history *history, uint64_t every, bool last, size_t *steps);
+
 // How long the run took, for the last entry of a finished run's log.
 typedef struct ts_run_summary {
     double seconds;

@@ -1,4 +1,4 @@
-// What a training run is asked to do, and the record of it that is written beside the result.
+// What a training run is asked to do.
 #ifndef TS_TRAIN_SETTINGS_H
 #define TS_TRAIN_SETTINGS_H
 
@@ -30,9 +30,12 @@ typedef struct ts_train_settings {
     uint64_t memory_limit; // device bytes to stay below, by recomputation and smaller
                            // micro-batches; 0: no limit
     bool shared_memory;    // the device's memory is the host's: what a file holds need not be there
-    const char *resume;    // NULL, "latest", or a checkpoint's folder
+    const char *resume;    // NULL; "latest": the last checkpoint, where there is one; "last": it
+                           // must be there; or a checkpoint's folder
     bool overwrite;        // start anew in an output folder that holds a run already
 } ts_train_settings;
+
+#define TS_RESUME_LAST "last"
 
 // The mission's recipe: 3 epochs, 5e-5, rank 8, alpha 16, q_proj and v_proj, linear, seed 42,
 // batch 1, clip 1.0.
@@ -40,13 +43,5 @@ ts_train_settings ts_train_defaults(void);
 
 // Checks what no single flag can: ranges, contradictions. TS_ERR_ARGUMENT names the flag.
 ts_status ts_train_settings_check(const ts_train_settings *settings, ts_error *err);
-
-// The record as JSON (training.json): every setting that decides the result, and the data's hash.
-// The caller frees it.
-ts_status ts_train_record_make(const ts_train_settings *settings, uint64_t steps, cJSON **out,
-                               ts_error *err);
-
-// TS_ERR_ARGUMENT naming the first setting in which `now` differs from `before` (the paths apart).
-ts_status ts_train_record_compare(const cJSON *before, const cJSON *now, ts_error *err);
 
 #endif

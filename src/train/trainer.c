@@ -6,6 +6,9 @@
 #include "base/progress.h"
 #include "base/signals.h"
 #include "train/checkpoint.h"
+#include "train/record.h"
+#include "train/result.h"
+#include "train/watch.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -128,7 +131,7 @@ out:
     return status;
 }
 
-static void count_steps(ts_trainer *trainer)
+static ts_status count_steps(ts_trainer *trainer, ts_error *err)
 {
     const ts_train_settings *s = &trainer->settings;
     double wanted = ceil(s->epochs * (double)trainer->batches.steps_per_epoch - 1e-9);
@@ -136,6 +139,11 @@ static void count_steps(ts_trainer *trainer)
     trainer->warmup = s->warmup_steps > 0
                           ? s->warmup_steps
                           : (uint64_t)ceil(s->warmup_ratio * (double)trainer->steps - 1e-9);
+    return trainer->steps > 0
+               ? TS_OK
+               : ts_error_set(err, TS_ERR_ARGUMENT,
+                              "--epochs %g: that is no step at all; an epoch has %llu here",
+                              s->epochs, (unsigned long long)trainer->batches.steps_per_epoch);
 }
 
 ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts_error *err)
@@ -155,7 +163,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(check_tokens(out, err));
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
-    count_steps(out);
+    TS_TRY(count_steps(out, err));
     TS_TRY(make_plan(out, err));
     TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
     cJSON_AddNumberToObject(out->record, "micro_batch_size", out->batches.micro_size);
@@ -163,6 +171,8 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     cJSON_AddStringToObject(out->record, "chat_template_text",
                             ts_chat_template_text(out->template));
     cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
+    TS_TRY(ts_train_record_add_model(out->record, settings->model_folder, &out->config, out->files,
+                                     &out->dataset, err));
 out:
     if (status != TS_OK) {
         ts_trainer_close(out);
@@ -185,24 +195,56 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_tokenizer_close(trainer->tokenizer);
     ts_safetensors_close(trainer->files);
     cJSON_Delete(trainer->record);
+    ts_output_plan_free(&trainer->output);
+    ts_output_lock_release(&trainer->lock);
+    if (trainer->made_folder) {
+        rmdir(trainer->settings.output_dir); // where nothing came into it
+    }
     *trainer = (ts_trainer){0};
+}
+
+static bool same_state(const ts_output_state *a, const ts_output_state *b)
+{
+    return a->adapter == b->adapter && a->count == b->count && a->finished == b->finished &&
+           a->whole == b->whole;
+}
+
+// Makes the folder where it is not there, locks it and cleans up after a killed run.
+static ts_status take_folder(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *folder = trainer->settings.output_dir;
+    bool existed = ts_folder_exists(folder);
+    TS_TRY(ts_folder_make(folder, err));
+    trainer->made_folder = !existed;
+    if (access(folder, W_OK | X_OK) != 0) {
+        TS_FAIL(TS_ERR_IO, "%s: this folder cannot be written", folder);
+    }
+    TS_TRY(ts_output_lock_take(folder, &trainer->lock, err));
+    TS_TRY(ts_checkpoint_sweep(folder, err));
+out:
+    return status;
 }
 
 ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
-    if (ts_checkpoint_run_exists(s->output_dir) && s->resume == NULL && !s->overwrite) {
-        TS_FAIL(TS_ERR_ARGUMENT,
-                "%s holds a run already: go on with it by --resume-from-checkpoint, replace it by "
-                "--overwrite-output-dir, or choose another --output-dir",
-                s->output_dir);
+    ts_output_state before, state;
+    TS_TRY(ts_output_lock_probe(s->output_dir, err));
+    TS_TRY(ts_output_inspect(s->output_dir, &before, err));
+    TS_TRY(ts_output_choose(s, trainer->record, &before, &trainer->output, err));
+    if (trainer->output.finished) {
+        return TS_OK;
     }
-    TS_TRY(ts_folder_make(s->output_dir, err));
-    if (access(s->output_dir, W_OK | X_OK) != 0) {
-        TS_FAIL(TS_ERR_IO, "%s: this folder cannot be written", s->output_dir);
+    TS_TRY(take_folder(trainer, err));
+    TS_TRY(ts_output_inspect(s->output_dir, &state, err));
+    if (!same_state(&before, &state)) { // another run was quicker, or a checkpoint was moved back
+        TS_TRY(ts_output_choose(s, trainer->record, &state, &trainer->output, err));
     }
-    TS_TRY(ts_checkpoint_prune(s->output_dir, 0, s->overwrite, err));
+    if (trainer->output.replaces) {
+        ts_log(TS_LOG_INFO, "the run in %s is replaced as soon as this one saves", s->output_dir);
+    }
 out:
     return status;
 }
@@ -220,38 +262,73 @@ static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t 
 
 static ts_checkpoint checkpoint_of(ts_trainer *trainer)
 {
-    return (ts_checkpoint){
-        .model = &trainer->model, .history = &trainer->history, .record = trainer->record};
+    return (ts_checkpoint){.model = &trainer->model,
+                           .history = &trainer->history,
+                           .record = trainer->record,
+                           .replaces = trainer->output.replaces};
 }
 
 static ts_status save_checkpoint(ts_trainer *trainer, ts_error *err)
 {
     const ts_checkpoint checkpoint = checkpoint_of(trainer);
     const ts_train_settings *settings = &trainer->settings;
+    ts_signals_hold(true);
     ts_status status = ts_checkpoint_save(&checkpoint, settings, err);
-    if (status == TS_OK && settings->save_limit > 0) {
-        status = ts_checkpoint_prune(settings->output_dir, settings->save_limit, false, err);
+    if (status == TS_OK) {
+        trainer->output.replaces = false;
+        trainer->saved = trainer->history.count;
+        if (settings->save_limit > 0) {
+            status = ts_checkpoint_prune(settings->output_dir, settings->save_limit, trainer->saved,
+                                         err);
+        }
     }
+    ts_signals_hold(false);
+    return status;
+}
+
+// Notes in the record after how many steps the run had been finished before it became longer.
+static ts_status note_longer(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *key = "went_on_after_steps";
+    cJSON *record = NULL;
+    uint64_t steps, longer = trainer->output.longer, step = trainer->first_step;
+    TS_TRY(ts_checkpoint_peek(trainer->output.checkpoint.bytes, &record, &steps, err));
+    cJSON *list = cJSON_DetachItemFromObjectCaseSensitive(record, key);
+    if (longer > 0) {
+        list = list != NULL ? list : cJSON_CreateArray();
+        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)longer));
+        ts_log(TS_LOG_INFO,
+               "that run was finished after %llu steps: from here on the learning rate follows the "
+               "schedule of %llu steps, %.3g at step %llu",
+               (unsigned long long)longer, (unsigned long long)trainer->steps,
+               ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
+                                trainer->warmup, trainer->steps),
+               (unsigned long long)step + 1);
+    }
+    if (list != NULL) {
+        cJSON_AddItemToObject(trainer->record, key, list);
+    }
+out:
+    cJSON_Delete(record);
     return status;
 }
 
 static ts_status resume(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text folder = {0};
+    ts_text own = {0};
+    const char *folder = trainer->output.checkpoint.bytes;
     const ts_checkpoint checkpoint = checkpoint_of(trainer);
-    TS_TRY(ts_checkpoint_find(&trainer->settings, &folder, err));
-    if (folder.len == 0) {
-        ts_log(TS_LOG_INFO, "no checkpoint in %s yet: starting from the beginning",
-               trainer->settings.output_dir);
-        goto out;
-    }
-    TS_TRY(ts_checkpoint_load(&checkpoint, folder.bytes, err));
+    TS_TRY(ts_checkpoint_load(&checkpoint, folder, err));
     trainer->first_step = trainer->history.count;
-    ts_log(TS_LOG_INFO, "going on from %s, step %llu of %llu", folder.bytes,
+    TS_TRY(ts_checkpoint_path(trainer->settings.output_dir, trainer->first_step, &own, err));
+    trainer->saved = ts_file_exists(own.bytes) ? trainer->first_step : 0;
+    ts_log(TS_LOG_INFO, "going on from %s, step %llu of %llu", folder,
            (unsigned long long)trainer->first_step, (unsigned long long)trainer->steps);
+    TS_TRY(note_longer(trainer, err));
 out:
-    ts_text_free(&folder);
+    ts_text_free(&own);
     return status;
 }
 
@@ -280,7 +357,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     // So that no step allocates.
     TS_TRY(ts_batch_reserve(&trainer->batch, trainer->limits.rows, err));
     TS_TRY(ts_history_reserve(&trainer->history, ts_min_u64(trainer->steps, MANY_STEPS), err));
-    if (s->resume != NULL) {
+    if (trainer->output.checkpoint.len > 0) {
         TS_TRY(resume(trainer, err));
     }
 out:
@@ -303,29 +380,67 @@ struct loop {
     uint64_t tokens_before;
     struct sent sent[2]; // oldest first
     uint32_t sent_count;
-    double loss; // of the step that is being read: the mean over all its supervised tokens
+    double loss;          // of the step that is being read: the mean over all its supervised tokens
+    double interval_loss; // sum over the steps since the last line of the log
+    uint64_t interval_steps;
+    ts_watch watch;
 };
 
-static void report(const struct loop *loop)
+static bool ends_interval(const ts_trainer *trainer, uint64_t step)
+{
+    uint64_t every = trainer->settings.logging_steps;
+    return step == trainer->steps || (every > 0 && step % every == 0);
+}
+
+static void report(struct loop *loop)
 {
     const ts_trainer *trainer = loop->trainer;
     const ts_history *h = &trainer->history;
     size_t last = h->count - 1;
-    uint64_t every = trainer->settings.logging_steps, tokens = h->tokens - loop->tokens_before;
+    uint64_t tokens = h->tokens - loop->tokens_before;
+    loop->interval_loss += h->loss[last];
+    loop->interval_steps++;
     const ts_train_progress progress = {
         .step = h->count,
         .steps = trainer->steps,
         .epoch = (double)h->count / (double)trainer->batches.steps_per_epoch,
-        .loss = h->loss[last],
+        .loss = loop->interval_loss / (double)loop->interval_steps,
+        .loss_steps = loop->interval_steps,
         .rate = h->rate[last],
         .grad_norm = h->grad_norm[last],
         .tokens_per_second = (double)tokens / (ts_clock_s() - loop->started_s),
         .device_bytes = trainer->plan.total,
-        .log = h->count == trainer->steps || (every > 0 && h->count % every == 0),
+        .log = ends_interval(trainer, h->count),
     };
     if (loop->callbacks->progress != NULL) {
         loop->callbacks->progress(loop->callbacks->user, &progress);
     }
+    if (progress.log) {
+        loop->interval_loss = 0;
+        loop->interval_steps = 0;
+    }
+    ts_watch_step(&loop->watch, h, trainer->config.vocab, trainer->settings.learning_rate);
+}
+
+// The steps before a resumed run's first belong to the interval that it goes on with.
+static void begin_interval(struct loop *loop)
+{
+    const ts_history *h = &loop->trainer->history;
+    for (size_t i = h->count; i > 0 && !ends_interval(loop->trainer, i); i--) {
+        loop->interval_loss += h->loss[i - 1];
+        loop->interval_steps++;
+    }
+}
+
+static ts_status check_loss(const struct loop *loop, uint64_t step, ts_error *err)
+{
+    if (isfinite(loop->loss)) {
+        return TS_OK;
+    }
+    return ts_error_set(err, TS_ERR_RUN,
+                        "step %llu: the loss is %g: the training diverged (try a lower --lr); no "
+                        "adapter is written",
+                        (unsigned long long)step, loop->loss);
 }
 
 // Waits for the oldest micro-batch and reads its loss; with its step's last one the step is
@@ -343,6 +458,7 @@ static ts_status read_oldest(struct loop *loop, ts_error *err)
     loop->loss += sum / (double)sent.supervised;
     trainer->history.tokens += sent.tokens;
     if (sent.last) {
+        TS_TRY(check_loss(loop, sent.step + 1, err));
         TS_TRY(ts_optimiser_read(&trainer->optimiser, sent.step + 1, &grad_norm, err));
         TS_TRY(ts_history_push(&trainer->history, loop->loss, sent.rate, grad_norm, err));
         loop->loss = 0;
@@ -401,81 +517,59 @@ out:
     return status;
 }
 
-static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err)
+static ts_status stop(struct loop *loop, uint64_t step, ts_error *err)
+{
+    const ts_trainer *trainer = loop->trainer;
+    if (trainer->saved == 0) {
+        return ts_error_set(err, TS_ERR_STOPPED,
+                            "stopped before the first step; nothing was trained");
+    }
+    return ts_error_set(err, TS_ERR_STOPPED,
+                        "stopped after step %llu of %llu; %s/checkpoint-%llu is saved, go on with "
+                        "--resume-from-checkpoint",
+                        (unsigned long long)step, (unsigned long long)trainer->steps,
+                        trainer->settings.output_dir, (unsigned long long)trainer->saved);
+}
+
+static ts_status train_steps(struct loop *loop, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint64_t save_steps = trainer->settings.save_steps;
+    ts_trainer *trainer = loop->trainer;
+    uint64_t save_steps = trainer->settings.save_steps, first = trainer->first_step;
+    for (uint64_t step = first; step < trainer->steps; step++) {
+        if (step == first && ts_signals_pending() != 0) {
+            return stop(loop, step, err);
+        }
+        TS_TRY(send_step(loop, step, err));
+        bool stopped = ts_signals_pending() != 0 && step + 1 < trainer->steps;
+        if (stopped || (save_steps > 0 && (step + 1) % save_steps == 0)) {
+            TS_TRY(read_all(loop, err));
+            TS_TRY(save_checkpoint(trainer, err));
+        }
+        if (stopped) {
+            return stop(loop, step + 1, err);
+        }
+    }
+    TS_TRY(read_all(loop, err));
+    if (trainer->saved != trainer->steps) { // from which a longer run can go on
+        TS_TRY(save_checkpoint(trainer, err));
+    }
+out:
+    return status;
+}
+
+static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err)
+{
     struct loop loop = {.trainer = trainer,
                         .callbacks = callbacks,
                         .started_s = ts_clock_s(),
                         .tokens_before = trainer->history.tokens};
-    for (uint64_t step = trainer->first_step; step < trainer->steps; step++) {
-        TS_TRY(send_step(&loop, step, err));
-        bool stop = ts_signals_pending() != 0 && step + 1 < trainer->steps;
-        if (stop || (save_steps > 0 && (step + 1) % save_steps == 0)) {
-            TS_TRY(read_all(&loop, err));
-            TS_TRY(save_checkpoint(trainer, err));
-        }
-        if (stop) {
-            TS_FAIL(TS_ERR_STOPPED,
-                    "stopped after step %llu of %llu; %s/checkpoint-%llu is saved, go on with "
-                    "--resume-from-checkpoint",
-                    (unsigned long long)step + 1, (unsigned long long)trainer->steps,
-                    trainer->settings.output_dir, (unsigned long long)step + 1);
-        }
-    }
-    TS_TRY(read_all(&loop, err));
-out:
+    begin_interval(&loop);
+    ts_status status = train_steps(&loop, err);
     if (status != TS_OK) { // what is still on the device must be done before its memory goes
         ts_error ignored = {0};
         ts_recorder_wait(trainer->model.recorder, UINT64_MAX, &ignored);
     }
-    return status;
-}
-
-// How the adapter was made, for its model card.
-static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
-{
-    const ts_train_settings *s = &trainer->settings;
-    const ts_history *h = &trainer->history;
-    return ts_text_format(
-        out, err,
-        "Trained with tinysft-vk on %zu examples: %llu steps (%g epochs) of batch %u, learning "
-        "rate %g (%s), AdamW, seed %llu. Loss of the first step %.4f, of the last %.4f.",
-        trainer->dataset.count, (unsigned long long)trainer->steps,
-        (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
-        s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
-        (unsigned long long)s->seed, h->count > 0 ? h->loss[0] : 0,
-        h->count > 0 ? h->loss[h->count - 1] : 0);
-}
-
-static ts_status write_result(ts_trainer *trainer, double seconds, ts_error *err)
-{
-    ts_status status = TS_OK;
-    const ts_train_settings *s = &trainer->settings;
-    ts_text text = {0}, path = {0};
-    char *record = cJSON_Print(trainer->record);
-    double epochs = (double)trainer->steps / (double)trainer->batches.steps_per_epoch;
-    const ts_run_summary summary = {
-        .seconds = seconds,
-        .samples = (uint64_t)(epochs * (double)trainer->dataset.count),
-        .flops = 6.0 * (double)trainer->plan.weights / 2 * (double)trainer->history.tokens,
-    };
-    TS_TRY(ts_text_format(&text, err, "%s\n", record != NULL ? record : "null"));
-    TS_TRY(ts_path_join(s->output_dir, "training.json", &path, err));
-    TS_TRY(ts_file_write(path.bytes, text.bytes, text.len, err));
-    ts_text_clear(&text);
-    TS_TRY(ts_history_write_state(&trainer->history, s, trainer->steps,
-                                  trainer->batches.steps_per_epoch, &summary, &text, err));
-    TS_TRY(ts_path_join(s->output_dir, "trainer_state.json", &path, err));
-    TS_TRY(ts_file_write(path.bytes, text.bytes, text.len, err));
-    ts_text_clear(&text);
-    TS_TRY(summarise(trainer, &text, err));
-    TS_TRY(ts_adapter_write(&trainer->model, s->output_dir, text.bytes, ts_file_write, err));
-out:
-    cJSON_free(record);
-    ts_text_free(&text);
-    ts_text_free(&path);
     return status;
 }
 
@@ -486,7 +580,7 @@ ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callba
     double started_s = ts_clock_s();
     TS_TRY(load(trainer, gpu, callbacks, err));
     TS_TRY(train(trainer, callbacks, err));
-    TS_TRY(write_result(trainer, ts_clock_s() - started_s, err));
+    TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));
 out:
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include "train/batches.h"
 #include "train/history.h"
+#include "train/output.h"
 #include "train/settings.h"
 
 // Device bytes a run will take.
@@ -27,6 +28,10 @@ typedef struct ts_trainer {
     bool embedding_in_file; // see ts_model_params
     ts_train_plan plan;
     cJSON *record;
+    ts_output_plan output;
+    ts_output_lock lock;
+    bool made_folder; // the output folder, which goes again where nothing comes into it
+    uint64_t saved;   // the last step of which the output folder holds a checkpoint; 0: none
     ts_model model;
     ts_pass pass;
     ts_optimiser optimiser;
@@ -38,7 +43,9 @@ typedef struct ts_trainer {
 // After each step.
 typedef struct ts_train_progress {
     uint64_t step, steps; // step counts from 1
-    double epoch, loss, rate, grad_norm, tokens_per_second;
+    double epoch, rate, grad_norm, tokens_per_second;
+    double loss; // the mean over `loss_steps` steps: those since the last one with `log`
+    uint64_t loss_steps;
     uint64_t device_bytes;
     bool log; // a step that logging_steps asks for, or the last
 } ts_train_progress;
@@ -46,13 +53,18 @@ typedef struct ts_train_progress {
 typedef struct ts_train_callbacks {
     void (*loading)(void *user, uint64_t done, uint64_t total); // bytes of weights; may be NULL
     void (*progress)(void *user, const ts_train_progress *progress); // may be NULL
+    // May be NULL: writes what else belongs to the result; until it is there the run is not
+    // finished.
+    ts_status (*add_results)(void *user, const ts_trainer *trainer, ts_error *err);
     void *user;
 } ts_train_callbacks;
 
 // Reads model config, tokenizer and data, checks them, and plans.
 ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts_error *err);
 
-// Checks that the output folder may be written, so that a run does not end in a surprise.
+// Settles what the run does with the output folder (train/output.h), makes and locks it. Where
+// trainer->output.finished is then set the run has ended already: nothing was touched, and there is
+// nothing to run.
 ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err);
 
 // Loads the model onto `gpu`, resumes where asked, trains, and writes the adapter. TS_ERR_STOPPED:

@@ -124,3 +124,18 @@ Test(schedule, rises_and_falls)
     cr_assert_eq(ts_schedule_rate(TS_SCHEDULE_CONSTANT, peak, 9, 0, 10), peak);
     cr_assert_eq(ts_schedule_rate(TS_SCHEDULE_CONSTANT, peak, 1, 2, 10), peak / 2);
 }
+
+// A plan over very many steps is not made by walking through them.
+Test(batches, limits_of_a_billion_steps, .timeout = 10)
+{
+    struct data data;
+    data_open(&data);
+    for (uint32_t batch = 1; batch < 5; batch++) {
+        ts_batches batches = batches_open(&data, batch, 3);
+        ts_pass_limits bound = ts_batches_limits(&batches, 1000000000);
+        ts_pass_limits exact = ts_batches_limits(&batches, 20000);
+        cr_assert_eq(bound.rows, exact.rows, "the longest rows meet within 20,000 steps");
+        cr_assert_eq(bound.loss_rows, exact.loss_rows);
+        ts_batches_close(&batches);
+    }
+}

@@ -1,0 +1,373 @@
+#include "train/record.h"
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What a key of the record means for a run that goes on.
+typedef enum meaning {
+    PLACE,       // where a file lies: folders move
+    SETTING,     // must be the same
+    LENGTH,      // must be the same, or more once the run is finished
+    FINGERPRINT, // must be the same; older versions did not write it
+    NOTE,        // tells what happened
+} meaning;
+
+typedef enum kind { TEXT, NUMBER, SWITCH, LIST, OBJECT } kind;
+
+// Every key that a record may hold.
+static const struct known {
+    const char *key;
+    meaning meaning;
+    kind kind;
+} known[] = {
+    {"model", PLACE, TEXT},
+    {"data", PLACE, TEXT},
+    {"data_sha256", SETTING, TEXT},
+    {"lr_scheduler_type", SETTING, TEXT},
+    {"target_modules", SETTING, LIST},
+    {"use_rslora", SETTING, SWITCH},
+    {"rank", SETTING, NUMBER},
+    {"lora_alpha", SETTING, NUMBER},
+    {"lora_dropout", SETTING, NUMBER},
+    {"epochs", LENGTH, NUMBER},
+    {"steps", LENGTH, NUMBER},
+    {"batch_size", SETTING, NUMBER},
+    {"gradient_accumulation_steps", SETTING, NUMBER},
+    {"max_length", SETTING, NUMBER},
+    {"learning_rate", SETTING, NUMBER},
+    {"warmup_ratio", SETTING, NUMBER},
+    {"warmup_steps", SETTING, NUMBER},
+    {"adam_beta1", SETTING, NUMBER},
+    {"adam_beta2", SETTING, NUMBER},
+    {"adam_epsilon", SETTING, NUMBER},
+    {"weight_decay", SETTING, NUMBER},
+    {"max_grad_norm", SETTING, NUMBER},
+    {"seed", SETTING, NUMBER},
+    {"micro_batch_size", SETTING, NUMBER},
+    {"chat_template", SETTING, TEXT},
+    {"steps_per_epoch", SETTING, NUMBER},
+    {"precision", SETTING, TEXT},
+    {"model_config", FINGERPRINT, OBJECT},
+    {"tokenizer_sha256", FINGERPRINT, TEXT},
+    {"weights_sha256", FINGERPRINT, TEXT},
+    {"tokens_sha256", FINGERPRINT, TEXT},
+    {"went_on_after_steps", NOTE, LIST},
+};
+
+static const struct known *find_known(const char *key)
+{
+    for (size_t i = 0; i < TS_COUNT(known); i++) {
+        if (strcmp(known[i].key, key) == 0) {
+            return &known[i];
+        }
+    }
+    return NULL;
+}
+
+// ---- Making
+
+static ts_status hash_file(const char *path, char hash[65], ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_map map = {0};
+    TS_TRY(ts_map_open(path, &map, err));
+    ts_sha256_hex(map.bytes, map.len, hash);
+out:
+    ts_map_close(&map);
+    return status;
+}
+
+static cJSON *target_list(uint32_t targets)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        if (targets & TS_MODULE_BIT(module)) {
+            cJSON_AddItemToArray(list, cJSON_CreateString(ts_module_name(module)));
+        }
+    }
+    return list;
+}
+
+ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON **out,
+                               ts_error *err)
+{
+    ts_status status = TS_OK;
+    char hash[65];
+    cJSON *json = NULL;
+    TS_TRY(hash_file(s->data, hash, err));
+    json = cJSON_CreateObject();
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        {"rank", s->rank},
+        {"lora_alpha", s->alpha},
+        {"lora_dropout", s->dropout},
+        {"epochs", s->epochs},
+        {"steps", (double)steps},
+        {"batch_size", s->batch_size},
+        {"gradient_accumulation_steps", s->accumulation},
+        {"max_length", s->max_length},
+        {"learning_rate", s->learning_rate},
+        {"warmup_ratio", s->warmup_ratio},
+        {"warmup_steps", (double)s->warmup_steps},
+        {"adam_beta1", s->adamw.beta1},
+        {"adam_beta2", s->adamw.beta2},
+        {"adam_epsilon", s->adamw.eps},
+        {"weight_decay", s->adamw.weight_decay},
+        {"max_grad_norm", s->adamw.max_grad_norm},
+        {"seed", (double)s->seed},
+    };
+    cJSON_AddStringToObject(json, "model", s->model_folder);
+    cJSON_AddStringToObject(json, "data", s->data);
+    cJSON_AddStringToObject(json, "data_sha256", hash);
+    cJSON_AddStringToObject(json, "lr_scheduler_type", ts_schedule_name(s->schedule));
+    cJSON_AddItemToObject(json, "target_modules", target_list(s->targets));
+    cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
+    for (size_t i = 0; i < TS_COUNT(numbers); i++) {
+        cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
+    }
+    *out = json;
+out:
+    return status;
+}
+
+// The model's shape and constants under the names that config.json has for them.
+static cJSON *model_object(const ts_model_config *c)
+{
+    char eps[32];
+    cJSON *json = cJSON_CreateObject();
+    snprintf(eps, sizeof eps, "%.7g", (double)c->rms_eps); // 1e-05, not the float's further digits
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        {"hidden_size", c->hidden},        {"intermediate_size", c->ffn},
+        {"num_hidden_layers", c->layers},  {"vocab_size", c->vocab},
+        {"num_attention_heads", c->heads}, {"num_key_value_heads", c->kv_heads},
+        {"head_dim", c->head_dim},         {"rms_norm_eps", strtod(eps, NULL)},
+        {"rope_theta", c->rope_theta},
+    };
+    for (size_t i = 0; i < TS_COUNT(numbers); i++) {
+        cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
+    }
+    cJSON_AddBoolToObject(json, "tie_word_embeddings", c->tied);
+    return json;
+}
+
+// One hash over the names and bytes of the files that a tokenizer is read from.
+static ts_status hash_tokenizer(const char *folder, char hash[TS_DIGEST_TEXT_BYTES], ts_error *err)
+{
+    static const char *const names[] = {"added_tokens.json", "special_tokens_map.json",
+                                        "tokenizer.json", "tokenizer.model",
+                                        "tokenizer_config.json"};
+    ts_status status = TS_OK;
+    ts_digest digest;
+    ts_text path = {0};
+    ts_digest_begin_sha256(&digest);
+    for (size_t i = 0; i < TS_COUNT(names); i++) {
+        ts_map map = {0};
+        TS_TRY(ts_path_join(folder, names[i], &path, err));
+        if (!ts_file_exists(path.bytes)) {
+            continue;
+        }
+        TS_TRY(ts_map_open(path.bytes, &map, err));
+        ts_digest_add(&digest, names[i], strlen(names[i]) + 1);
+        ts_digest_add(&digest, &map.len, sizeof map.len);
+        ts_digest_add(&digest, map.bytes, map.len);
+        ts_map_close(&map);
+    }
+    ts_digest_end(&digest, hash);
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+// What tokenizer and chat template make of the data, and what of it is learnt.
+static void hash_examples(const ts_dataset *dataset, char hash[TS_DIGEST_TEXT_BYTES])
+{
+    ts_digest digest;
+    ts_digest_begin_sha256(&digest);
+    for (size_t i = 0; i < dataset->count; i++) {
+        const ts_example *row = &dataset->examples[i];
+        ts_digest_add(&digest, &row->count, sizeof row->count);
+        ts_digest_add(&digest, row->ids, row->count * sizeof *row->ids);
+        ts_digest_add(&digest, row->supervised, row->count * sizeof *row->supervised);
+    }
+    ts_digest_end(&digest, hash);
+}
+
+ts_status ts_train_record_add_model(cJSON *record, const char *folder,
+                                    const ts_model_config *config, const ts_safetensors *weights,
+                                    const ts_dataset *dataset, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char hash[TS_DIGEST_TEXT_BYTES];
+    cJSON_AddItemToObject(record, "model_config", model_object(config));
+    TS_TRY(hash_tokenizer(folder, hash, err));
+    cJSON_AddStringToObject(record, "tokenizer_sha256", hash);
+    hash_examples(dataset, hash);
+    cJSON_AddStringToObject(record, "tokens_sha256", hash);
+    ts_safetensors_fingerprint(weights, hash);
+    cJSON_AddStringToObject(record, "weights_sha256", hash);
+out:
+    return status;
+}
+
+// ---- Reading
+
+static bool is_of_kind(const cJSON *value, kind expected)
+{
+    switch (expected) {
+    case TEXT:
+        return cJSON_IsString(value);
+    case NUMBER:
+        return cJSON_IsNumber(value);
+    case SWITCH:
+        return cJSON_IsBool(value);
+    case LIST:
+        return cJSON_IsArray(value);
+    case OBJECT:
+        return cJSON_IsObject(value);
+    }
+    return false;
+}
+
+ts_status ts_train_record_check(const cJSON *record, const char *name, ts_error *err)
+{
+    static const char *const kinds[] = {"a string", "a number", "true or false", "an array",
+                                        "an object"};
+    ts_status status = TS_OK;
+    const cJSON *item;
+    uint64_t number;
+    if (!cJSON_IsObject(record)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", name, ts_json_kind(record));
+    }
+    cJSON_ArrayForEach(item, record)
+    {
+        const struct known *entry = find_known(item->string);
+        if (entry == NULL) {
+            TS_FAIL(TS_ERR_FORMAT,
+                    "%s: key '%.60s' is unknown: another version of tinysft-vk wrote it, and only "
+                    "that one can go on with it",
+                    name, item->string);
+        }
+        if (!is_of_kind(item, entry->kind)) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': expected %s, found %s", name, item->string,
+                    kinds[entry->kind], ts_json_kind(item));
+        }
+    }
+    TS_TRY(ts_json_get_uint(record, "steps", 1, UINT64_MAX, name, &number, err));
+    TS_TRY(ts_json_get_uint(record, "steps_per_epoch", 1, UINT32_MAX, name, &number, err));
+out:
+    return status;
+}
+
+// ---- Comparing
+
+static const char *text_of(const cJSON *record, const char *key)
+{
+    const char *text = cJSON_GetStringValue(ts_json_get(record, key));
+    return text != NULL ? text : "?";
+}
+
+static ts_status differs(const char *what, const cJSON *was, const cJSON *is, ts_error *err)
+{
+    char *before = was != NULL ? cJSON_PrintUnformatted(was) : NULL;
+    char *now = cJSON_PrintUnformatted(is);
+    ts_error_set(err, TS_ERR_ARGUMENT,
+                 "the run was started with %s %.200s, now it is %.200s: resume with the same "
+                 "settings, or start another run in another --output-dir",
+                 what, before != NULL ? before : "absent", now != NULL ? now : "?");
+    cJSON_free(before);
+    cJSON_free(now);
+    return TS_ERR_ARGUMENT;
+}
+
+// A file that is not what it was, in plain words.
+static ts_status file_differs(const char *key, const cJSON *before, const cJSON *now, ts_error *err)
+{
+    const char *model = text_of(now, "model"), *was = text_of(before, "model");
+    if (strcmp(key, "data_sha256") == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "%s has changed since the run was started: go on with the file as it "
+                            "was, or start another run in another --output-dir",
+                            text_of(now, "data"));
+    }
+    if (strcmp(key, "tokens_sha256") == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "%s no longer becomes the tokens that the run was started with: the "
+                            "tokenizer, the chat template or tinysft-vk has changed",
+                            text_of(now, "data"));
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT,
+                        "the %s of %s %s not those that the run was started with (model %s): go "
+                        "on with that model, or start another run in another --output-dir",
+                        strcmp(key, "weights_sha256") == 0 ? "weights" : "tokenizer's files", model,
+                        "are", was);
+}
+
+static ts_status compare_model(const cJSON *was, const cJSON *is, ts_error *err)
+{
+    char what[96];
+    const cJSON *item;
+    cJSON_ArrayForEach(item, is)
+    {
+        const cJSON *other = ts_json_get(was, item->string);
+        if (other == NULL || !cJSON_Compare(other, item, true)) {
+            snprintf(what, sizeof what, "the model's %s", item->string);
+            return differs(what, other, item, err);
+        }
+    }
+    return TS_OK;
+}
+
+static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON *item,
+                              bool may_grow, ts_train_difference *difference, ts_error *err)
+{
+    const struct known *entry = find_known(item->string);
+    const cJSON *other = ts_json_get(before, item->string);
+    meaning role = entry != NULL ? entry->meaning : SETTING;
+    if (role == PLACE || role == NOTE || (other != NULL && cJSON_Compare(other, item, true))) {
+        return TS_OK;
+    }
+    if (role == FINGERPRINT && other == NULL) {
+        difference->unfingerprinted = true;
+        return TS_OK;
+    }
+    if (role == LENGTH && may_grow) {
+        difference->longer = true;
+        return TS_OK;
+    }
+    if (entry != NULL && entry->kind == OBJECT) {
+        return compare_model(other, item, err);
+    }
+    return strstr(item->string, "_sha256") != NULL ? file_differs(item->string, before, now, err)
+                                                   : differs(item->string, other, item, err);
+}
+
+ts_status ts_train_record_compare(const cJSON *before, const cJSON *now, uint64_t done,
+                                  ts_train_difference *difference, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *item;
+    uint64_t had = 0, has = 0;
+    ts_train_difference found = {0};
+    // More steps are another schedule: only a run that came to its end may go on that way.
+    bool may_grow = ts_json_uint(ts_json_get(before, "steps"), &had) &&
+                    ts_json_uint(ts_json_get(now, "steps"), &has) && done == had && has > had;
+    cJSON_ArrayForEach(item, now)
+    {
+        TS_TRY(compare_item(before, now, item, may_grow, &found, err));
+    }
+    if (difference != NULL) {
+        *difference = found;
+    }
+out:
+    return status;
+}

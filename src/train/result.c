@@ -1,0 +1,77 @@
+#include "train/result.h"
+
+#include "base/file.h"
+#include "train/checkpoint.h"
+
+// How the adapter was made, for its model card.
+static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
+{
+    const ts_train_settings *s = &trainer->settings;
+    size_t first_steps, last_steps;
+    double first = ts_history_mean(&trainer->history, s->logging_steps, false, &first_steps);
+    double last = ts_history_mean(&trainer->history, s->logging_steps, true, &last_steps);
+    return ts_text_format(
+        out, err,
+        "Trained with tinysft-vk on %zu examples: %llu steps (%g epochs) of batch %u, learning "
+        "rate %g (%s), AdamW, seed %llu. Loss: %.4f in the mean of the first %zu steps, %.4f in "
+        "the "
+        "mean of the last %zu.",
+        trainer->dataset.count, (unsigned long long)trainer->steps,
+        (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
+        s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
+        (unsigned long long)s->seed, first, first_steps, last, last_steps);
+}
+
+static ts_status write_state(ts_trainer *trainer, double seconds, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_train_settings *s = &trainer->settings;
+    ts_text text = {0}, path = {0};
+    double epochs = (double)trainer->steps / (double)trainer->batches.steps_per_epoch;
+    const ts_run_summary summary = {
+        .seconds = seconds,
+        .samples = (uint64_t)(epochs * (double)trainer->dataset.count),
+        .flops = 6.0 * (double)trainer->plan.weights / 2 * (double)trainer->history.tokens,
+    };
+    TS_TRY(ts_history_write_state(&trainer->history, s, trainer->steps,
+                                  trainer->batches.steps_per_epoch, &summary, &text, err));
+    TS_TRY(ts_path_join(s->output_dir, "trainer_state.json", &path, err));
+    TS_TRY(ts_file_write(path.bytes, text.bytes, text.len, err));
+out:
+    ts_text_free(&text);
+    ts_text_free(&path);
+    return status;
+}
+
+static ts_status write_record(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0}, path = {0};
+    char *record = cJSON_Print(trainer->record);
+    TS_TRY(ts_text_format(&text, err, "%s\n", record != NULL ? record : "null"));
+    TS_TRY(ts_path_join(trainer->settings.output_dir, "training.json", &path, err));
+    TS_TRY(ts_file_write(path.bytes, text.bytes, text.len, err));
+out:
+    cJSON_free(record);
+    ts_text_free(&text);
+    ts_text_free(&path);
+    return status;
+}
+
+ts_status ts_result_write(ts_trainer *trainer, double seconds, const ts_train_callbacks *callbacks,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text summary = {0};
+    TS_TRY(write_state(trainer, seconds, err));
+    TS_TRY(summarise(trainer, &summary, err));
+    TS_TRY(ts_adapter_write(&trainer->model, trainer->settings.output_dir, summary.bytes,
+                            ts_file_write, err));
+    if (callbacks->add_results != NULL) {
+        TS_TRY(callbacks->add_results(callbacks->user, trainer, err));
+    }
+    TS_TRY(write_record(trainer, err));
+out:
+    ts_text_free(&summary);
+    return status;
+}

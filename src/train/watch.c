@@ -1,0 +1,60 @@
+#include "train/watch.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <math.h>
+
+// A mean over this many steps is judged; short runs have shorter ones.
+enum { WINDOW = 10, SHORT_WINDOW = 3, DEAD_STEPS = 3 };
+
+static double mean(const double *values, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += values[i];
+    }
+    return sum / (double)count;
+}
+
+// One row's loss differs from another's by a factor easily, a mean of several hardly. The first
+// step's is the base model's, for the adapter starts as nothing.
+static bool has_risen(const ts_history *h, uint32_t vocab, size_t *window, double *last)
+{
+    *window = ts_min_u64(WINDOW, ts_max_u64(h->count / 2, SHORT_WINDOW));
+    if (h->count <= *window) {
+        return false;
+    }
+    *last = mean(h->loss + h->count - *window, *window);
+    double first = h->loss[0], guess = log(vocab); // of a model that guesses every token alike
+    if ((*last > guess && *last > first + 1) || (*last > 4 && *last > 2 * first + 1)) {
+        return true;
+    }
+    first = mean(h->loss, *window);
+    return h->count >= 2 * *window && *last > 1.5 * first && *last > first + 1;
+}
+
+void ts_watch_step(ts_watch *watch, const ts_history *h, uint32_t vocab, double learning_rate)
+{
+    size_t window;
+    double last, norm = h->grad_norm[h->count - 1];
+    if (!watch->told_rise && has_risen(h, vocab, &window, &last)) {
+        ts_log(TS_LOG_WARN,
+               "step %zu: the loss has risen: its mean over the last %zu steps is %.3g, and the "
+               "first step's was %.3g. The learning rate (--lr %g) is likely too high: stop and "
+               "try a tenth of it",
+               h->count, window, last, h->loss[0], learning_rate);
+        watch->told_rise = true;
+    }
+    watch->largest_norm = norm > watch->largest_norm ? norm : watch->largest_norm;
+    watch->dead = norm <= 1e-7 * watch->largest_norm ? watch->dead + 1 : 0;
+    if (!watch->told_death && watch->dead >= DEAD_STEPS && watch->largest_norm > 0 &&
+        h->loss[h->count - 1] > 1e-3) { // next to no loss has next to no gradient, rightly
+        ts_log(TS_LOG_WARN,
+               "step %zu: the gradient has died: its norm is %.3g, it was up to %.3g, and the loss "
+               "is still %.3g. Nothing is learnt any more; the learning rate (--lr %g) was likely "
+               "too high: stop and try a tenth of it",
+               h->count, norm, watch->largest_norm, h->loss[h->count - 1], learning_rate);
+        watch->told_death = true;
+    }
+}

@@ -129,11 +129,8 @@ out:
     return status;
 }
 
-static const char *const hashed_files[] = {"adapter_config.json",
-                                           "adapter_model.safetensors",
-                                           "optimizer.safetensors",
-                                           "trainer_state.json",
-                                           "run.json",
+static const char *const hashed_files[] = {"adapter_config.json", "adapter_model.safetensors",
+                                           "optimizer.safetensors", "trainer_state.json",
                                            "training.json"};
 
 static ts_status hash_line(const char *folder, const char *name, ts_text *out, ts_error *err)
@@ -177,7 +174,7 @@ static ts_status fill_folder(const ts_checkpoint *c, const ts_train_settings *se
     TS_TRY(write_record(c->record, folder, err));
     TS_TRY(
         ts_history_write_state(c->history, settings, (uint64_t)steps, per_epoch, NULL, &text, err));
-    TS_TRY(ts_path_join(folder, "trainer_state.json", "run.json", &path, err));
+    TS_TRY(ts_path_join(folder, "trainer_state.json", &path, err));
     TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
     ts_text_clear(&text);
     TS_TRY(hash_folder(folder, &text, err));

@@ -58,11 +58,3 @@ void ts_signals_hold(bool on)
         end_by((int)again);
     }
 }
-
-void ts_signals_ignore_writes(void)
-{
-    struct sigaction action = {.sa_handler = SIG_IGN};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGPIPE, &action, NULL);
-    sigaction(SIGXFSZ, &action, NULL);
-}

@@ -13,8 +13,4 @@ int ts_signals_pending(void);
 // While on, during a save, a second signal waits until it is off again.
 void ts_signals_hold(bool on);
 
-// A reader of our output that has gone (SIGPIPE) and a file beyond the size limit (SIGXFSZ) become
-// errors of the write that meets them, instead of the program's end.
-void ts_signals_ignore_writes(void);
-
 #endif

@@ -208,7 +208,8 @@ static ts_status write_curve(void *user, const ts_trainer *trainer, ts_error *er
                             .count = trainer->history.count,
                             .loss = trainer->history.loss,
                             .learning_rate = trainer->history.rate,
-                            .grad_norm = trainer->history.grad_norm};
+                            .grad_norm = trainer->history.grad_norm,
+                            .interval = trainer->settings.logging_steps};
     TS_TRY(ts_path_join(trainer->settings.output_dir, "training_curve.png", &path, err));
     TS_TRY(ts_plot_write(&curve, path.bytes, err));
 out:
@@ -411,7 +412,6 @@ static int run(int argc, char **argv)
     o->max_length = s->max_length;
     ts_trainer trainer = {0};
     ts_text model_folder = {0}, data = {0};
-    ts_signals_ignore_writes();
     TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
     TS_TRY(ts_config_print(&ts_command_train, &o->config, err));
     TS_TRY(settle_options(o, err));

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEIGHT = 860 };
+enum {
+    HEIGHT = 860,
+    MANY_POINTS = 4 * (TS_PLOT_RIGHT - TS_PLOT_LEFT) // more than that are drawn by columns
+};
 
 static const ts_colour grid = {232, 236, 242}, axis = {148, 158, 176}, raw_loss = {178, 196, 240},
                        smooth_loss = {52, 86, 200}, rate_colour = {226, 132, 28},
@@ -30,6 +33,24 @@ void ts_plot_smooth(const double *values, size_t count, size_t reach, double *ou
         }
         out[i] = weights > 0 ? sum / weights : NAN;
     }
+}
+
+size_t ts_plot_means(const double *values, size_t count, size_t width, double *place, double *mean)
+{
+    size_t stretches = 0;
+    for (size_t from = 0; from < count; from += width) {
+        size_t to = count - from > width ? from + width : count, finite = 0;
+        double sum = 0;
+        for (size_t i = from; i < to; i++) {
+            if (isfinite(values[i])) {
+                sum += values[i];
+                finite++;
+            }
+        }
+        place[stretches] = ((double)from + 1 + (double)to) / 2;
+        mean[stretches++] = finite > 0 ? sum / (double)finite : NAN;
+    }
+    return stretches;
 }
 
 void ts_plot_ticks(double low, double high, int wanted, double *first, double *step)
@@ -162,10 +183,44 @@ void ts_plot_step_ticks(ts_plot *p, const ts_frame *f, bool labels)
     }
 }
 
+// A line through very many points: in each column of pixels one upright stroke from its lowest to
+// its highest value, and one from its last to the next column's first.
+static void draw_columns(ts_plot *p, const ts_frame *f, const double *values, double thickness,
+                         ts_colour colour)
+{
+    double low = 0, high = 0, last_x = 0, last_y = 0, column = -1;
+    for (size_t i = 0; i < p->curve->count; i++) {
+        double step = step_at(p->curve, i);
+        if (!is_shown(values[i]) || !is_shown(step)) {
+            continue; // a gap narrower than a column, or one that the next stroke spans
+        }
+        double x = floor(x_of(f, step)), y = y_of(f, values[i]);
+        if (x != column) {
+            if (column >= 0) {
+                ts_canvas_line(&p->canvas, last_x, low, last_x, high, thickness, colour);
+                ts_canvas_line(&p->canvas, last_x, last_y, x, y, thickness, colour);
+            }
+            column = x;
+            low = high = y;
+        }
+        low = fmin(low, y);
+        high = fmax(high, y);
+        last_x = x;
+        last_y = y;
+    }
+    if (column >= 0) {
+        ts_canvas_line(&p->canvas, last_x, low, last_x, high, thickness, colour);
+    }
+}
+
 void ts_plot_line(ts_plot *p, const ts_frame *f, const double *values, double thickness,
                   ts_colour colour)
 {
     size_t last = SIZE_MAX; // the shown value before this one
+    if (p->curve->count > MANY_POINTS) {
+        draw_columns(p, f, values, thickness, colour);
+        return;
+    }
     for (size_t i = 0; i < p->curve->count; i++) {
         double step = step_at(p->curve, i);
         if (!is_shown(values[i]) || !is_shown(step)) {
@@ -207,7 +262,11 @@ static ts_status draw_title(ts_plot *p, ts_error *err)
     TS_TRY(ts_lines_wrap(&lines, &style, clean.bytes, clean.len, TS_PLOT_RIGHT - TS_PLOT_LEFT, 1,
                          err));
     ts_canvas_lines(&p->canvas, TS_PLOT_LEFT, 26, &style, &lines, ts_plot_soft);
-    double x = draw_legend(p, TS_PLOT_LEFT, "Loss, smoothed", 3.5, smooth_loss);
+    char loss[64] = "Loss, smoothed";
+    if (p->curve->interval > 1) {
+        snprintf(loss, sizeof loss, "Loss, mean of each %zu steps", p->curve->interval);
+    }
+    double x = draw_legend(p, TS_PLOT_LEFT, loss, 3.5, smooth_loss);
     x = draw_legend(p, x, "Loss of each step", 2, raw_loss);
     if (p->curve->learning_rate != NULL) {
         x = draw_legend(p, x, "Learning rate (right axis)", 2.5, rate_colour);
@@ -221,7 +280,35 @@ out:
     return status;
 }
 
-static void draw_losses(ts_plot *p, ts_frame f, const double *smoothed, bool labels)
+// The strong line: means at the middle of their stretches, or a smoothed curve.
+static ts_status find_trend(const ts_curve *curve, ts_curve *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double *places = NULL, *means = NULL, *smoothed = NULL;
+    size_t width = curve->interval > 1 ? curve->interval : 1, count;
+    bool thin = width == 1 && curve->count > MANY_POINTS;
+    width = thin ? curve->count / MANY_POINTS + 1 : width;
+    TS_TRY(ts_alloc(curve->count / width + 2, sizeof *places, &places, err));
+    TS_TRY(ts_alloc(curve->count / width + 2, sizeof *means, &means, err));
+    count = ts_plot_means(curve->loss, curve->count, width, places, means);
+    for (size_t i = 0; curve->step != NULL && i < count; i++) {
+        places[i] = step_at(curve, (size_t)places[i] - 1);
+    }
+    *out = (ts_curve){.count = count, .step = places, .loss = means};
+    if (curve->interval <= 1) {
+        TS_TRY(ts_alloc(count + 1, sizeof *smoothed, &smoothed, err));
+        ts_plot_smooth(means, count, count / 25 + 1, smoothed);
+        out->loss = smoothed;
+        free(means);
+    }
+    return TS_OK;
+out:
+    free(places);
+    free(means);
+    return status;
+}
+
+static void draw_losses(ts_plot *p, ts_frame f, const ts_curve *trend, bool labels)
 {
     const ts_curve *curve = p->curve;
     ts_frame rates = f;
@@ -236,7 +323,9 @@ static void draw_losses(ts_plot *p, ts_frame f, const double *smoothed, bool lab
         ts_plot_line(p, &rates, curve->learning_rate, 2.5, rate_colour);
     }
     ts_plot_line(p, &f, curve->loss, 1.6, raw_loss);
-    ts_plot_line(p, &f, smoothed, 3.2, smooth_loss);
+    p->curve = trend;
+    ts_plot_line(p, &f, trend->loss, 3.2, smooth_loss);
+    p->curve = curve;
     ts_plot_axes(p, &f);
 }
 
@@ -272,12 +361,11 @@ static ts_status draw_curve(ts_plot *p, ts_error *err)
     ts_style label = ts_plot_style(p, TS_FACE_REGULAR, 15, ts_plot_soft);
     bool norms = curve->grad_norm != NULL;
     ts_frame f = {.top = 122, .bottom = norms ? 600 : HEIGHT - 80};
-    double *smoothed = NULL;
-    TS_TRY(ts_alloc(curve->count + 1, sizeof *smoothed, &smoothed, err));
-    ts_plot_smooth(curve->loss, curve->count, curve->count / 25 + 1, smoothed);
+    ts_curve trend = {0};
+    TS_TRY(find_trend(curve, &trend, err));
     ts_plot_find_steps(curve, &f);
     TS_TRY(draw_title(p, err));
-    draw_losses(p, f, smoothed, !norms);
+    draw_losses(p, f, &trend, !norms);
     if (norms) {
         f.top = 632, f.bottom = HEIGHT - 80;
         draw_norms(p, f);
@@ -285,7 +373,8 @@ static ts_status draw_curve(ts_plot *p, ts_error *err)
     ts_canvas_text(&p->canvas, (TS_PLOT_LEFT + TS_PLOT_RIGHT) / 2.0 - 20, HEIGHT - 26, &label,
                    "Step", 4);
 out:
-    free(smoothed);
+    free((void *)(uintptr_t)trend.step);
+    free((void *)(uintptr_t)trend.loss);
     return status;
 }
 

@@ -12,10 +12,13 @@ typedef struct ts_curve {
     const double *loss;          // nats per token
     const double *learning_rate; // NULL: not drawn
     const double *grad_norm;     // before clipping; NULL: not drawn
+    size_t interval;             // how many steps the log's lines are apart: the strong line is the
+                                 // mean loss of each such stretch; 0 or 1: smoothed by a triangle
 } ts_curve;
 
-// Loss as measured and smoothed on the left axis, the learning rate on the right, the gradient's
-// norm thin on a scale of its own in a strip below. 1400 x 860 pixels, the same bytes each time.
+// Loss as measured, and its mean or smoothed, on the left axis, the learning rate on the right, the
+// gradient's norm thin on a scale of its own in a strip below. 1400 x 860 pixels, the same bytes
+// each time.
 ts_status ts_plot_png(const ts_curve *curve, ts_text *out, ts_error *err);
 ts_status ts_plot_write(const ts_curve *curve, const char *path, ts_error *err);
 
@@ -27,6 +30,11 @@ ts_status ts_plot_write_runs(const ts_curve *curves, size_t count, const char *p
 // out[i] = mean of the finite values around values[i] with weights that fall linearly to zero at
 // `reach` from i (a triangle: no lag, unlike a running average); NaN where there is none.
 void ts_plot_smooth(const double *values, size_t count, size_t reach, double *out);
+
+// Means of each `width` values (the last of what is left), those that are not finite left out:
+// place[i] and mean[i] of stretch i, its middle counted from 1. Returns how many there are:
+// ceil(count / width).
+size_t ts_plot_means(const double *values, size_t count, size_t width, double *place, double *mean);
 
 // Round ticks for [low, high]: steps of 1, 2, 2.5 or 5 times a power of ten, about `wanted` of
 // them. *first is the lowest tick that is not below `low`.

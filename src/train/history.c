@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 ts_status ts_history_reserve(ts_history *history, size_t steps, ts_error *err)
 {
@@ -37,6 +38,7 @@ void ts_history_free(ts_history *history)
     free(history->loss);
     free(history->rate);
     free(history->grad_norm);
+    ts_text_free(&history->log);
     *history = (ts_history){0};
 }
 
@@ -55,17 +57,30 @@ double ts_history_mean(const ts_history *history, uint64_t every, bool last, siz
     return to > from ? sum / (double)(to - from) : 0;
 }
 
+static ts_status append_entry(cJSON *entry, ts_text *log, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char *text = cJSON_PrintUnformatted(entry);
+    if (text == NULL) {
+        TS_FAIL(TS_ERR_MEMORY, "out of host memory");
+    }
+    TS_TRY(ts_text_format(log, err, "%s\n\t\t%s", log->len > 0 ? "," : "", text));
+out:
+    cJSON_free(text);
+    cJSON_Delete(entry);
+    return status;
+}
+
 // As transformers does: the loss is the mean since the last entry, the other values the step's own.
 // The run's last step has an entry too, as it has a line on the terminal.
-static cJSON *log_entries(const ts_history *history, uint64_t logging_steps, uint64_t steps,
-                          uint64_t steps_per_epoch)
+static ts_status log_steps(ts_history *history, uint64_t logging_steps, uint64_t steps,
+                           uint64_t steps_per_epoch, ts_error *err)
 {
-    cJSON *list = cJSON_CreateArray();
-    double sum = 0;
-    size_t since = 0;
-    for (size_t i = 0; i < history->count; i++) {
-        sum += history->loss[i];
-        since++;
+    ts_status status = TS_OK;
+    for (; history->logged < history->count; history->logged++) {
+        size_t i = history->logged;
+        history->since_loss += history->loss[i];
+        history->since++;
         if (i + 1 != steps && (logging_steps == 0 || (i + 1) % logging_steps != 0)) {
             continue;
         }
@@ -73,13 +88,14 @@ static cJSON *log_entries(const ts_history *history, uint64_t logging_steps, uin
         cJSON_AddNumberToObject(entry, "epoch", (double)(i + 1) / (double)steps_per_epoch);
         cJSON_AddNumberToObject(entry, "grad_norm", history->grad_norm[i]);
         cJSON_AddNumberToObject(entry, "learning_rate", history->rate[i]);
-        cJSON_AddNumberToObject(entry, "loss", sum / (double)since);
+        cJSON_AddNumberToObject(entry, "loss", history->since_loss / (double)history->since);
         cJSON_AddNumberToObject(entry, "step", (double)(i + 1));
-        cJSON_AddItemToArray(list, entry);
-        sum = 0;
-        since = 0;
+        TS_TRY(append_entry(entry, &history->log, err));
+        history->since_loss = 0;
+        history->since = 0;
     }
-    return list;
+out:
+    return status;
 }
 
 static cJSON *summary_entry(const ts_history *history, uint64_t steps_per_epoch,
@@ -101,16 +117,19 @@ static cJSON *summary_entry(const ts_history *history, uint64_t steps_per_epoch,
     return entry;
 }
 
-ts_status ts_history_write_state(const ts_history *history, const ts_train_settings *settings,
+ts_status ts_history_write_state(ts_history *history, const ts_train_settings *settings,
                                  uint64_t steps, uint64_t steps_per_epoch,
                                  const ts_run_summary *summary, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     cJSON *json = cJSON_CreateObject();
     char *text = NULL;
-    cJSON *log = log_entries(history, settings->logging_steps, steps, steps_per_epoch);
+    ts_text log = {0};
+    TS_TRY(log_steps(history, settings->logging_steps, steps, steps_per_epoch, err));
+    TS_TRY(ts_text_append(&log, history->log.bytes != NULL ? history->log.bytes : "",
+                          history->log.len, err));
     if (summary != NULL) {
-        cJSON_AddItemToArray(log, summary_entry(history, steps_per_epoch, summary));
+        TS_TRY(append_entry(summary_entry(history, steps_per_epoch, summary), &log, err));
     }
     cJSON_AddNullToObject(json, "best_global_step");
     cJSON_AddNullToObject(json, "best_metric");
@@ -121,7 +140,7 @@ ts_status ts_history_write_state(const ts_history *history, const ts_train_setti
     cJSON_AddBoolToObject(json, "is_hyper_param_search", false);
     cJSON_AddBoolToObject(json, "is_local_process_zero", true);
     cJSON_AddBoolToObject(json, "is_world_process_zero", true);
-    cJSON_AddItemToObject(json, "log_history", log);
+    cJSON_AddRawToObject(json, "log_history", "@");
     cJSON_AddNumberToObject(json, "logging_steps", (double)settings->logging_steps);
     cJSON_AddNumberToObject(json, "max_steps", (double)steps);
     cJSON_AddNumberToObject(json, "num_input_tokens_seen", (double)history->tokens);
@@ -136,8 +155,13 @@ ts_status ts_history_write_state(const ts_history *history, const ts_train_setti
     if (text == NULL) {
         TS_FAIL(TS_ERR_MEMORY, "out of host memory");
     }
-    TS_TRY(ts_text_format(out, err, "%s\n", text));
+    // The entries take the mark's place: they may be many, and are not parsed or copied twice.
+    const char *mark = strstr(text, "\t@"), *rest = mark + 2;
+    TS_TRY(ts_text_append(out, text, (size_t)(mark + 1 - text), err));
+    TS_TRY(ts_text_format(out, err, "[%s%s]%s\n", log.bytes != NULL ? log.bytes : "",
+                          log.len > 0 ? "\n\t" : "", rest));
 out:
+    ts_text_free(&log);
     cJSON_free(text);
     cJSON_Delete(json);
     return status;

@@ -10,6 +10,10 @@ typedef struct ts_history {
     double *loss, *rate, *grad_norm;
     size_t count, capacity;
     uint64_t tokens; // seen so far
+    // The log's entries as JSON, made once each, so that a checkpoint does not make them all again.
+    ts_text log;
+    size_t logged, since; // steps that went into it; those of them after the last entry
+    double since_loss;    // their sum
 } ts_history;
 
 // Makes room for `steps` entries.
@@ -30,7 +34,8 @@ typedef struct ts_run_summary {
 } ts_run_summary;
 
 // Appends trainer_state.json as transformers writes it. `summary` is NULL while the run goes on.
-ts_status ts_history_write_state(const ts_history *history, const ts_train_settings *settings,
+// Settings and steps are the same in every call for one history.
+ts_status ts_history_write_state(ts_history *history, const ts_train_settings *settings,
                                  uint64_t steps, uint64_t steps_per_epoch,
                                  const ts_run_summary *summary, ts_text *out, ts_error *err);
 

@@ -32,7 +32,7 @@ static inline pid_t program_start_file(const char *path, const char *const *argv
         dup2(output, STDERR_FILENO);
         if (program_file_limit > 0) {
             struct rlimit limit = {program_file_limit, program_file_limit};
-            signal(SIGXFSZ, SIG_IGN); // the write fails instead
+            signal(SIGXFSZ, SIG_DFL); // the program is to make it an error of the write
             setrlimit(RLIMIT_FSIZE, &limit);
         }
         execv(path, (char *const *)(uintptr_t)argv);

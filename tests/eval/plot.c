@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { N = 60 };
@@ -43,6 +44,46 @@ Test(plot, smoothed_by_a_triangle)
     cr_assert_float_eq(out[1], 101 * 3 / (101.0 + 100 + 100), 1e-12);
     ts_plot_smooth(values + 3, 1, 0, out);
     cr_assert(isnan(out[0]));
+}
+
+Test(plot, means_of_stretches)
+{
+    double values[] = {1, 3, NAN, 8, 5}, place[3], mean[3];
+    cr_assert_eq(ts_plot_means(values, 5, 2, place, mean), 3);
+    cr_assert(place[0] == 1.5 && place[1] == 3.5 && place[2] == 5);
+    cr_assert(mean[0] == 2 && mean[1] == 8 && mean[2] == 5);
+    cr_assert_eq(ts_plot_means(values, 5, 100, place, mean), 1);
+    cr_assert(place[0] == 3 && mean[0] == 17 / 4.0);
+    cr_assert_eq(ts_plot_means(values, 0, 2, place, mean), 0);
+}
+
+// Steps beyond what the picture has columns for cost no line each.
+Test(plot, four_hundred_thousand_steps, .timeout = 20)
+{
+    enum { MANY = 400000 };
+    size_t drawn, few;
+    double *losses = malloc(MANY * sizeof *losses), *norms = malloc(MANY * sizeof *norms);
+    for (int i = 0; i < MANY; i++) {
+        losses[i] = 3.0 / (1 + i * 1e-5) + 0.3 * (i % 7);
+        norms[i] = 1 + i % 3;
+    }
+    losses[MANY / 2] = NAN;
+    const size_t intervals[] = {0, 10, 1000};
+    for (size_t i = 0; i < 3; i++) {
+        ts_curve curve = {.count = MANY,
+                          .loss = losses,
+                          .grad_norm = norms,
+                          .learning_rate = norms,
+                          .interval = intervals[i]};
+        ts_text png = draw(&curve, &drawn);
+        ts_text_free(&png);
+        curve.count = 1000;
+        png = draw(&curve, &few);
+        ts_text_free(&png);
+        cr_assert(drawn > few / 2 && few > 10000, "%zu and %zu pixels", drawn, few);
+    }
+    free(losses);
+    free(norms);
 }
 
 Test(plot, ticks_are_round)

@@ -36,6 +36,6 @@ case $code in
 4) fail "reading, writing or downloading failed (see above)" "Run the cell again: what is there is kept." ;;
 6) fail "memory does not suffice" "Add --max-length 512, or --batch-size 1 if it was more." ;;
 7) fail "the device or its driver failed" "Run the cell again: it goes on from the last checkpoint." ;;
-130 | 143) fail "stopped; run the cell again to go on" ;;
+129 | 130 | 143) fail "stopped; run the cell again to go on" ;;
 *) fail "training ended with exit code $code (see above)" ;;
 esac

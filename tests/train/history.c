@@ -1,0 +1,84 @@
+// trainer_state.json from a history: the same whenever it was written before, and not slow when the
+// steps are many.
+#include "train/history.h"
+
+#include "base/json.h"
+#include "device.h"
+
+#include <string.h>
+
+static void push(ts_history *history, size_t count)
+{
+    while (history->count < count) {
+        size_t i = history->count;
+        MUST(ts_history_push(history, 3.0 / (double)(1 + i), 1e-3, 1.5, err));
+    }
+}
+
+static ts_text write_state(ts_history *history, const ts_train_settings *settings, uint64_t steps)
+{
+    ts_text text = {0};
+    MUST(ts_history_write_state(history, settings, steps, 7, NULL, &text, err));
+    return text;
+}
+
+Test(history, a_checkpoint_on_the_way_changes_nothing)
+{
+    ts_train_settings settings = ts_train_defaults();
+    const uint64_t every[] = {0, 1, 4, 10};
+    for (size_t i = 0; i < 4; i++) {
+        ts_history often = {0}, once = {0};
+        settings.logging_steps = every[i];
+        for (size_t count = 0; count <= 25; count++) {
+            push(&often, count);
+            ts_text text = write_state(&often, &settings, 25);
+            ts_text_free(&text);
+        }
+        push(&once, 25);
+        ts_text one = write_state(&once, &settings, 25), other = write_state(&often, &settings, 25);
+        cr_assert_str_eq(one.bytes, other.bytes);
+        ts_text_free(&one);
+        ts_text_free(&other);
+        ts_history_free(&once);
+        ts_history_free(&often);
+    }
+}
+
+Test(history, entries_tell_the_mean_since_the_last_one)
+{
+    ts_train_settings settings = ts_train_defaults();
+    ts_history history = {0};
+    cJSON *json = NULL;
+    size_t steps;
+    settings.logging_steps = 3;
+    push(&history, 5);
+    ts_text text = write_state(&history, &settings, 5);
+    MUST(ts_json_parse(text.bytes, text.len, "state", &json, err));
+    const cJSON *log = ts_json_get(json, "log_history");
+    cr_assert_eq(cJSON_GetArraySize(log), 2);
+    const double loss[] = {(3 + 1.5 + 1) / 3, (0.75 + 0.6) / 2};
+    for (int i = 0; i < 2; i++) {
+        const cJSON *entry = cJSON_GetArrayItem(log, i);
+        cr_assert_float_eq(ts_json_get(entry, "loss")->valuedouble, loss[i], 1e-12);
+        cr_assert_eq(ts_json_get(entry, "step")->valuedouble, i == 0 ? 3 : 5);
+        cr_assert_float_eq(ts_history_mean(&history, 3, i == 1, &steps), loss[i], 1e-12);
+        cr_assert_eq(steps, i == 0 ? 3 : 2);
+    }
+    cJSON_Delete(json);
+    ts_text_free(&text);
+    ts_history_free(&history);
+}
+
+// Each entry is made once: 50 checkpoints of 400,000 steps take a second.
+Test(history, many_checkpoints_of_many_steps, .timeout = 60)
+{
+    ts_train_settings settings = ts_train_defaults();
+    ts_history history = {0};
+    for (size_t count = 8000; count <= 400000; count += 8000) {
+        push(&history, count);
+        ts_text text = write_state(&history, &settings, 400000);
+        cr_assert_gt(text.len, count * 5);
+        ts_text_free(&text);
+    }
+    ts_history_free(&history);
+}

@@ -49,7 +49,8 @@ static const struct known {
     {"max_grad_norm", SETTING, NUMBER},
     {"seed", SETTING, NUMBER},
     {"micro_batch_size", SETTING, NUMBER},
-    {"chat_template", SETTING, TEXT},
+    {"chat_template", PLACE, TEXT}, // a name, or the file that its text is from
+    {"chat_template_text", FINGERPRINT, TEXT},
     {"steps_per_epoch", SETTING, NUMBER},
     {"precision", SETTING, TEXT},
     {"model_config", FINGERPRINT, OBJECT},
@@ -299,6 +300,13 @@ static ts_status file_differs(const char *key, const cJSON *before, const cJSON 
                             "was, or start another run in another --output-dir",
                             text_of(now, "data"));
     }
+    if (strcmp(key, "chat_template_text") == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "the chat template (%s) is not the one that the run was started with "
+                            "(%s): go on with that one, or start another run in another "
+                            "--output-dir",
+                            text_of(now, "chat_template"), text_of(before, "chat_template"));
+    }
     if (strcmp(key, "tokens_sha256") == 0) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "%s no longer becomes the tokens that the run was started with: the "
@@ -347,8 +355,9 @@ static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON
     if (entry != NULL && entry->kind == OBJECT) {
         return compare_model(other, item, err);
     }
-    return strstr(item->string, "_sha256") != NULL ? file_differs(item->string, before, now, err)
-                                                   : differs(item->string, other, item, err);
+    return strstr(item->string, "_sha256") != NULL || role == FINGERPRINT
+               ? file_differs(item->string, before, now, err)
+               : differs(item->string, other, item, err);
 }
 
 ts_status ts_train_record_compare(const cJSON *before, const cJSON *now, uint64_t done,

@@ -7,7 +7,15 @@
 
 // A bar has LEAST_CELLS where the terminal is at least ROOMY columns wide, at most MOST_CELLS, and
 // what the words leave free in between.
-enum { MOST_CELLS = 24, LEAST_CELLS = 10, ROOMY = 60, REDRAWS_PER_SECOND = 10, MAX_TEXT = 512 };
+enum {
+    MOST_CELLS = 24,
+    LEAST_CELLS = 10,
+    ROOMY = 60,
+    LEAST_LABEL = 8, // columns that are left for it before the time is
+    GAP = 2,
+    REDRAWS_PER_SECOND = 10,
+    MAX_TEXT = 512
+};
 
 // Where a bar stands on the last line at present; NULL: nowhere.
 static FILE *drawn_on;
@@ -111,6 +119,16 @@ static bool add_part(char text[MAX_TEXT], int columns, const char *part, size_t 
     return true;
 }
 
+// The length of the first part: without what is in parentheses at its end where there is no room
+// for that and the time.
+static size_t fit_first(const char *count, const char *detail, size_t len, const char *time,
+                        int columns)
+{
+    const char *bracket = memmem(detail, len, " (", 2);
+    int needed = text_width(count) + 2 + ts_terminal_width(detail, len) + 2 + text_width(time);
+    return bracket != NULL && needed > columns ? (size_t)(bracket - detail) : len;
+}
+
 // "12/40  loss 1.2345  left 0:20  ...": as many of the parts as fit, in their order; the time comes
 // behind the first.
 static void format_parts(const char *count, const char *detail, const char *time, int columns,
@@ -120,7 +138,8 @@ static void format_parts(const char *count, const char *detail, const char *time
     for (int i = 0;; i++) {
         const char *end = strstr(detail, "  ");
         size_t len = end != NULL ? (size_t)(end - detail) : strlen(detail);
-        if (!add_part(text, columns, detail, len) ||
+        size_t shown = i == 0 ? fit_first(count, detail, len, time, columns) : len;
+        if (!add_part(text, columns, detail, shown) ||
             (i == 0 && !add_part(text, columns, time, strlen(time))) || detail[len] == '\0') {
             break;
         }
@@ -173,8 +192,10 @@ static void draw(ts_progress *progress, uint64_t done, const char *detail, const
     char count[64], text[MAX_TEXT], shortened[MAX_TEXT];
     int columns = ts_terminal_columns(progress->stream), room = columns - 1; // the last one wraps
     format_count(progress, done, count, sizeof count);
-    int counted = text_width(count) + (time[0] != '\0' ? text_width(time) + 2 : 0) + 1;
-    const char *label = shorten(progress->label, room - counted, shortened);
+    int for_label = room - text_width(count) - 1;
+    int beside_time = for_label - (time[0] != '\0' ? text_width(time) + GAP : 0);
+    for_label = beside_time >= LEAST_LABEL ? beside_time : for_label;
+    const char *label = shorten(progress->label, for_label, shortened);
     int used = text_width(label) + 1;
     erase(progress, columns);
     if (line) {

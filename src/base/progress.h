@@ -22,16 +22,17 @@ double ts_clock_s(void); // monotonic seconds
 void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, uint64_t total);
 // Shows done / total with the time left and `detail`: parts with two spaces between them, the most
 // important one first (may be ""). A terminal that is too narrow for all of them gets the first
-// ones, whole. On a terminal a bar is redrawn at most ten times a second, and where `line` is true
-// the same stays as a line above it; elsewhere a line is printed only where `line` is true.
+// ones, whole; what is in parentheses behind the first goes before the time does. On a terminal a
+// bar is redrawn at most ten times a second, and where `line` is true the same stays as a line
+// above it; elsewhere a line is printed only where `line` is true.
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line);
 // Leaves the terminal on a fresh line.
 void ts_progress_end(ts_progress *progress);
 // On a terminal shows a text in place, as far as its line goes, until something else is printed;
 // elsewhere nothing.
 void ts_progress_note(FILE *stream, const char *text);
-// Takes a bar or note that stands on the terminal away, so that something else can be printed there. The
-// next update draws it again.
+// Takes a bar or note that stands on the terminal away, so that something else can be printed
+// there. The next update draws it again.
 void ts_progress_clear(void);
 
 #endif

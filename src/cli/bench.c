@@ -32,10 +32,21 @@ static ts_status parse_numbers(const char *flag, const char *list, uint32_t leas
     return TS_OK;
 }
 
+static const char *const parts[] = {"peaks", "products", "kernels", "passes", "decode"};
+
+static const char *choice_of_part(size_t index)
+{
+    return index < TS_COUNT(parts) ? parts[index] : NULL;
+}
+
+static const char *choice_of_kernel(size_t index)
+{
+    return index < TS_KERNEL_COUNT ? ts_kernels[index].name : NULL;
+}
+
 static ts_status choose_parts(const char *only, ts_bench_params *params,
                               ts_bench_decode_params *decode, ts_error *err)
 {
-    static const char *const parts[] = {"peaks", "products", "kernels", "passes", "decode"};
     bool chosen[TS_COUNT(parts)], any = false;
     for (size_t i = 0; i < TS_COUNT(parts); i++) {
         chosen[i] = only == NULL || strcmp(only, parts[i]) == 0;
@@ -89,8 +100,9 @@ static const ts_flag flags[] = {
      "lengths of the passes\n[128,512,2048, as far as a step takes less than a minute]"},
     {"batch", NULL, TS_FLAG_UINT, &asked.batch, "N", "sequences of a pass [1]", 1, 1 << 10},
     {"only", NULL, TS_FLAG_TEXT, &asked.only, "PART",
-     "peaks, products, kernels, passes or decode [all]"},
-    {"kernel", NULL, TS_FLAG_TEXT, &asked.kernels, "LIST", "only these kernels: rmsnorm,rope"},
+     "peaks, products, kernels, passes or decode [all]", .choice = choice_of_part},
+    {"kernel", NULL, TS_FLAG_TEXT, &asked.kernels, "LIST", "only these kernels: rmsnorm,rope",
+     .choice = choice_of_kernel},
     {"sequences", NULL, TS_FLAG_TEXT, &asked.at_once, "LIST", "decoded at once [1,32]"},
     {"prompt", NULL, TS_FLAG_UINT, &asked.prompt, "N", "tokens before decoding [16]", 1, 1 << 20},
     {"new-tokens", NULL, TS_FLAG_UINT, &asked.new_tokens, "N", "to decode [16]", 1, 1 << 20},

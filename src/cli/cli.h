@@ -34,8 +34,7 @@ typedef struct ts_flag {
     bool required;
     const char *otherwise;                                            // TS_FLAG_OPTION
     ts_status (*parse)(const char *text, void *value, ts_error *err); // TS_FLAG_PARSED
-    // NULL: the value is free. TS_FLAG_PARSED: it is a uint32_t, whose bit i is choice(i).
-    ts_flag_choice choice;
+    ts_flag_choice choice;                                            // NULL: the value is free
     bool passing; // of this call alone: a file that repeats the run does not hold it
 } ts_flag;
 
@@ -59,6 +58,8 @@ void ts_flags_print_help(const ts_command *command);
 // The flag of that name or alias, or NULL; and the name nearest to it, or NULL.
 const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len);
 const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len);
+// What a TS_FLAG_PARSED was given, by index; NULL behind the last.
+const char *ts_flags_parsed(const ts_flag *flag, size_t index);
 // Sets a flag that takes a value.
 ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err);
 

@@ -166,8 +166,10 @@ static void print_zsh_value(const char *placeholder, value_kind kind, ts_flag_ch
     print_quoted(placeholder);
     printf(":");
     if (kind == VALUE_CHOICE) {
-        printf("_values -s , name ");
+        bool list = strchr(placeholder, ',') != NULL || strcmp(placeholder, "LIST") == 0;
+        printf(list ? "_values -s , name " : "(");
         print_choices(choice);
+        printf("%s", list ? "" : ")");
     } else {
         printf("%s", kind == VALUE_FILE ? "_files" : kind == VALUE_FOLDER ? "_files -/" : " ");
     }

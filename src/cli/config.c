@@ -21,7 +21,7 @@ static ts_status wrong_type(const cJSON *value, const char *expected, ts_error *
                         ts_json_kind(value));
 }
 
-// ["q_proj", "v_proj"] as "q_proj,v_proj".
+// ["q_proj", "v_proj"] as "q_proj,v_proj"; of a flag that may be given again each by itself.
 static ts_status set_list(const ts_flag *flag, const cJSON *value, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -35,10 +35,15 @@ static ts_status set_list(const ts_flag *flag, const cJSON *value, ts_error *err
         if (!cJSON_IsString(item)) {
             return wrong_type(item, "a list of strings", err);
         }
-        TS_TRY(ts_text_format(list, err, "%s%s", list->len > 0 ? "," : "", item->valuestring));
+        TS_TRY(
+            flag->kind == TS_FLAG_PARSED
+                ? ts_flags_set(flag, item->valuestring, err)
+                : ts_text_format(list, err, "%s%s", list->len > 0 ? "," : "", item->valuestring));
     }
-    TS_TRY(ts_text_append(list, "", 0, err));
-    TS_TRY(ts_flags_set(flag, list->bytes, err));
+    if (flag->kind != TS_FLAG_PARSED) {
+        TS_TRY(ts_text_append(list, "", 0, err));
+        TS_TRY(ts_flags_set(flag, list->bytes, err));
+    }
 out:
     return status;
 }
@@ -55,7 +60,8 @@ static ts_status set_number(const ts_flag *flag, const cJSON *value, ts_error *e
 
 static ts_status set_from_json(const ts_flag *flag, const cJSON *value, ts_error *err)
 {
-    bool list = flag->placeholder != NULL && strchr("LN", flag->placeholder[0]) != NULL;
+    bool list = flag->kind == TS_FLAG_PARSED ||
+                (flag->placeholder != NULL && strcmp(flag->placeholder, "LIST") == 0);
     if (flag->kind == TS_FLAG_SWITCH) {
         *(bool *)flag->value = cJSON_IsTrue(value);
         return cJSON_IsBool(value) ? TS_OK : wrong_type(value, "true or false", err);
@@ -125,15 +131,13 @@ out:
     return status;
 }
 
-static cJSON *chosen_names(const ts_flag *flag)
+static void add_parsed(cJSON *json, const ts_flag *flag)
 {
-    cJSON *list = cJSON_CreateArray();
-    for (uint32_t i = 0; i < 32 && flag->choice(i) != NULL; i++) {
-        if (*(const uint32_t *)flag->value >> i & 1u) {
-            cJSON_AddItemToArray(list, cJSON_CreateString(flag->choice(i)));
-        }
+    cJSON *list =
+        ts_flags_parsed(flag, 0) != NULL ? cJSON_AddArrayToObject(json, flag->name) : NULL;
+    for (size_t i = 0; ts_flags_parsed(flag, i) != NULL; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(ts_flags_parsed(flag, i)));
     }
-    return list;
 }
 
 // A number below what the flag takes is one that was not given.
@@ -163,9 +167,7 @@ static void add_value(cJSON *json, const ts_flag *flag)
         }
         break;
     case TS_FLAG_PARSED:
-        if (flag->choice != NULL && *(const uint32_t *)flag->value != 0) {
-            cJSON_AddItemToObject(json, flag->name, chosen_names(flag));
-        }
+        add_parsed(json, flag);
         break;
     }
 }

@@ -20,7 +20,7 @@ enum { MAX_SETTINGS = 16, MAX_NEW_TOKENS = 100000 };
 #define DEFAULT_DATA "data/eval.json"
 
 struct options {
-    const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *template,
+    const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
         *title, *precision;
     uint64_t max_new_tokens, png_height;
     bool profile;
@@ -420,6 +420,21 @@ out:
     return status;
 }
 
+static ts_status write_json(const struct options *o, const ts_evaluation *evaluation,
+                            const ts_results *results, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0}, json = {0};
+    TS_TRY(o->json != NULL ? ts_text_format(&path, err, "%s", o->json)
+                           : ts_path_join(o->output_dir, "evaluation.json", &path, err));
+    TS_TRY(ts_report_json(evaluation, results, &json, err));
+    TS_TRY(ts_file_write(path.bytes, json.bytes, json.len, err));
+out:
+    ts_text_free(&path);
+    ts_text_free(&json);
+    return status;
+}
+
 static ts_status report(struct session *s, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -445,6 +460,7 @@ static ts_status report(struct session *s, ts_error *err)
     TS_TRY(ts_report_write(&evaluation, &results, o->output_dir, err));
     TS_TRY(ts_picture_write(&evaluation, &results, o->png, err));
     TS_TRY(write_config(o, err));
+    TS_TRY(write_json(o, &evaluation, &results, err));
     print_summary(s, &results);
     printf("written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", o->output_dir,
            tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", o->png);
@@ -489,6 +505,8 @@ static const ts_flag flags[] = {
      "where the reports go [OUT, or here]"},
     {"png", NULL, TS_FLAG_TEXT, &asked.png, "FILE",
      "the picture [evaluation_screenshot.png in that folder]"},
+    {"json", NULL, TS_FLAG_TEXT, &asked.json, "FILE",
+     "all figures and answers for programs\n[evaluation.json in that folder]"},
     {"png-height", NULL, TS_FLAG_UINT, &asked.png_height, "N",
      "of the picture in pixels, at most [12000]", 1000, 12000},
     {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N", "of an answer [64]", 1,

@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
 
@@ -82,6 +83,34 @@ static ts_status set_number(const ts_flag *flag, const char *text, ts_error *err
     return TS_OK;
 }
 
+// What was parsed, so that ts_config_print can say it again.
+static struct {
+    const ts_flag *flag;
+    const char *text;
+} parsed[128];
+static size_t parsed_count;
+
+static ts_status keep_parsed(const ts_flag *flag, const char *text, ts_error *err)
+{
+    if (parsed_count == TS_COUNT(parsed)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "--%s: given more than %zu times", flag->name,
+                            TS_COUNT(parsed));
+    }
+    parsed[parsed_count].flag = flag;
+    parsed[parsed_count++].text = text;
+    return TS_OK;
+}
+
+const char *ts_flags_parsed(const ts_flag *flag, size_t index)
+{
+    for (size_t i = 0; i < parsed_count; i++) {
+        if (parsed[i].flag == flag && index-- == 0) {
+            return parsed[i].text;
+        }
+    }
+    return NULL;
+}
+
 ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err)
 {
     if (flag->kind == TS_FLAG_TEXT || flag->kind == TS_FLAG_OPTION) {
@@ -93,7 +122,8 @@ ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err)
     }
     if (flag->kind == TS_FLAG_PARSED) {
         ts_status status = flag->parse(text, flag->value, err);
-        return status == TS_OK ? TS_OK : ts_error_context(err, "--%s", flag->name);
+        return status == TS_OK ? keep_parsed(flag, text, err)
+                               : ts_error_context(err, "--%s", flag->name);
     }
     return set_number(flag, text, err);
 }

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// {"text"} in, {"ids", "decoded"} out. `name` is the line's place for error messages.
+// {"text"} in, {"ids", "decoded"} out. `number` is the line's, for error messages.
 static ts_status tokenize_line(const ts_tokenizer *tokenizer, const char *line, size_t len,
-                               const char *name, ts_error *err)
+                               size_t number, ts_error *err)
 {
     ts_status status = TS_OK;
     cJSON *row = NULL;
@@ -18,7 +18,9 @@ static ts_status tokenize_line(const ts_tokenizer *tokenizer, const char *line, 
     ts_text decoded = {0}, quoted = {0};
     const char *text;
     size_t text_len;
-    TS_TRY(ts_json_parse(line, len, name, &row, err));
+    char name[64];
+    snprintf(name, sizeof name, "standard input:%zu", number);
+    TS_TRY(ts_json_parse_at(line, len, "standard input", number, 1, &row, err));
     TS_TRY(ts_json_get_string(row, "text", name, &text, &text_len, err));
     TS_TRY(ts_tokenizer_encode(tokenizer, text, text_len, TS_SPECIALS_AS_TOKENS, &tokens, err));
     TS_TRY(ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, true, &decoded, err));
@@ -38,14 +40,16 @@ out:
 
 // {"messages", "add_generation_prompt"} in, {"text", "ids"} out: what the model would be given.
 static ts_status render_line(ts_chat_template *template, const char *line, size_t len,
-                             const char *name, ts_error *err)
+                             size_t number, ts_error *err)
 {
     ts_status status = TS_OK;
     cJSON *row = NULL;
     ts_tokens tokens = {0};
     ts_text quoted = {0};
     size_t rendered = 0;
-    TS_TRY(ts_json_parse(line, len, name, &row, err));
+    char name[64];
+    snprintf(name, sizeof name, "standard input:%zu", number);
+    TS_TRY(ts_json_parse_at(line, len, "standard input", number, 1, &row, err));
     TS_TRY(ts_chat_encode_json(template, row, name, &tokens, err));
     const char *text = ts_chat_rendered(template, &rendered);
     TS_TRY(ts_json_quote_bytes(&quoted, text, rendered, err));
@@ -94,15 +98,13 @@ static int run(int argc, char **argv)
     } else if (asked.template != NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "--chat-template is for --chat: without it lines are texts");
     }
-    for (unsigned long number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
+    for (size_t number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
         if (ferror(stdout)) { // main tells why
             goto out;
         }
-        char name[64];
-        snprintf(name, sizeof name, "standard input:%lu", number);
         if (strspn(line, " \t\r\n") != (size_t)len) {
-            TS_TRY(template != NULL ? render_line(template, line, (size_t)len, name, err)
-                                    : tokenize_line(tokenizer, line, (size_t)len, name, err));
+            TS_TRY(template != NULL ? render_line(template, line, (size_t)len, number, err)
+                                    : tokenize_line(tokenizer, line, (size_t)len, number, err));
         }
     }
     if (!feof(stdin)) {

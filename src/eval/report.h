@@ -40,6 +40,10 @@ ts_status ts_report_write(const ts_evaluation *evaluation, const ts_results *res
 ts_status ts_report_text(const ts_evaluation *evaluation, const char *model,
                          const ts_response *responses, const ts_verdict *verdicts, ts_text *out,
                          ts_error *err);
+// evaluation.json: settings, every figure with its interval, and each prompt with its answers and
+// marks.
+ts_status ts_report_json(const ts_evaluation *evaluation, const ts_results *results, ts_text *out,
+                         ts_error *err);
 ts_status ts_report_markdown(const ts_evaluation *evaluation, const ts_results *results,
                              ts_text *out, ts_error *err);
 

@@ -156,6 +156,8 @@ Test(commands, tokenize)
     check_has(&result, "tinysft-vk: standard input:2");
     tokenize("{\"text\": \"not closed\n", &result);
     cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
+    check_has(&result, "tinysft-vk: standard input:1:");
+    cr_assert_null(strstr(result.out, "input:1:1:"), "%s", result.out);
     RUN(&result, "tokenize", "--model", "/nonexistent");
     check_refusal(&result, TS_ERR_IO, "/nonexistent");
 }

@@ -2,6 +2,7 @@
 
 #include "base/terminal.h"
 
+#include <stdarg.h>
 #include <string.h>
 #include <time.h>
 
@@ -164,31 +165,48 @@ static const char *shorten(const char *label, int columns, char out[MAX_TEXT])
 
 // ---- Drawing
 
-static void draw_bar(const ts_progress *progress, uint64_t done, int cells)
+// What one drawing writes, at once: pieces could be seen, or meet another width.
+typedef struct frame {
+    char bytes[4 * MAX_TEXT];
+    size_t len;
+} frame;
+
+static void put(frame *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(frame *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(f->bytes + f->len, sizeof f->bytes - f->len, format, args);
+    va_end(args);
+    f->len += len > 0 ? (size_t)len : 0;
+    f->len = f->len < sizeof f->bytes ? f->len : sizeof f->bytes - 1;
+}
+
+static void put_bar(frame *f, const ts_progress *progress, uint64_t done, int cells)
 {
     double part = progress->total > 0 ? (double)done / (double)progress->total : 0;
     int filled = (int)(part * cells);
-    fputc(' ', progress->stream);
-    fputs(progress->colour ? "\033[36m" : "", progress->stream);
+    put(f, " %s", progress->colour ? "\033[36m" : "");
     for (int i = 0; i < cells; i++) {
-        fputs(i < filled ? "█" : "░", progress->stream);
+        put(f, "%s", i < filled ? "█" : "░");
     }
-    fputs(progress->colour ? "\033[0m" : "", progress->stream);
+    put(f, "%s", progress->colour ? "\033[0m" : "");
 }
 
 // What the terminal shows is erased first: more than a line where it has become narrower since.
-static void erase(ts_progress *progress, int columns)
+static void put_erasure(frame *f, const ts_progress *progress, int columns)
 {
     int rows = drawn_on != NULL ? (progress->drawn_columns - 1) / columns : 0;
     if (rows > 0) {
-        fprintf(progress->stream, "\033[%dA", rows);
+        put(f, "\033[%dA", rows);
     }
-    fputs(rows > 0 ? "\r\033[J" : "\r", progress->stream);
+    put(f, "%s", rows > 0 ? "\r\033[J" : "\r");
 }
 
 static void draw(ts_progress *progress, uint64_t done, const char *detail, const char *time,
                  bool line)
 {
+    frame f = {.len = 0};
     char count[64], text[MAX_TEXT], shortened[MAX_TEXT];
     int columns = ts_terminal_columns(progress->stream), room = columns - 1; // the last one wraps
     format_count(progress, done, count, sizeof count);
@@ -197,21 +215,22 @@ static void draw(ts_progress *progress, uint64_t done, const char *detail, const
     for_label = beside_time >= LEAST_LABEL ? beside_time : for_label;
     const char *label = shorten(progress->label, for_label, shortened);
     int used = text_width(label) + 1;
-    erase(progress, columns);
+    put_erasure(&f, progress, columns);
     if (line) {
         format_parts(count, detail, time, room - used, text);
-        fprintf(progress->stream, "%s %.*s\033[K\n", label, room, text);
+        put(&f, "%s %s\033[K\n", label, text);
     }
     int least = room >= ROOMY ? LEAST_CELLS + 1 : 0;
     format_parts(count, detail, time, room - used - least, text);
     int cells = room - used - text_width(text) - 1;
     cells = cells > MOST_CELLS ? MOST_CELLS : cells;
-    fputs(label, progress->stream);
+    put(&f, "%s", label);
     if (cells >= LEAST_CELLS / 2) {
-        draw_bar(progress, done, cells);
+        put_bar(&f, progress, done, cells);
         used += cells + 1;
     }
-    fprintf(progress->stream, " %.*s\033[K", room, text);
+    put(&f, " %s\033[K", text);
+    fwrite(f.bytes, 1, f.len, progress->stream);
     fflush(progress->stream);
     progress->drawn_columns = used + text_width(text);
     drawn_on = progress->stream;

@@ -1,6 +1,7 @@
 // devices --pipelines: what a device's compiler makes of every pipeline that training would use.
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "check/rehearse.h"
 #include "cli/cli.h"
 #include "cli/table.h"
@@ -29,12 +30,13 @@ static bool is_told(ts_gpu *gpu, ts_figure figure)
     return told;
 }
 
-// Columns of the figures that this driver tells, then the pipeline's.
+// Columns of the figures, then the pipeline's. A terminal has no room for those that this driver
+// does not tell; programs get them all.
 static size_t choose_columns(ts_gpu *gpu, ts_column columns[COLUMNS], ts_figure figures[COLUMNS])
 {
     size_t chosen = 0;
     for (ts_figure figure = 0; figure < TS_FIGURE_COUNT; figure++) {
-        if (is_told(gpu, figure)) {
+        if (ts_terminal_columns(stdout) == 0 || is_told(gpu, figure)) {
             figures[chosen] = figure;
             columns[chosen++] = (ts_column){heads[figure], 7, false};
         }
@@ -126,6 +128,11 @@ ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_erro
     ts_gpu *gpu = NULL;
     ts_gpu_params rehearsal = *params;
     rehearsal.rehearse = true;
+    if (!json) {
+        ts_cli_say(stderr,
+                   "building every pipeline that training uses: some seconds, or a minute where "
+                   "the driver has not built them before\n");
+    }
     TS_TRY(ts_gpu_open(&rehearsal, &gpu, err));
     for (ts_precision p = TS_PRECISION_F32; p <= TS_PRECISION_BF16; p++) {
         if (ts_precision_offered(ts_gpu_capabilities(gpu), p)) {

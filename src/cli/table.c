@@ -27,16 +27,34 @@ static void print_cell(FILE *stream, const ts_column *column, const char *text, 
     fprintf(stream, "%*s", column->left && !last ? padding : 0, "");
 }
 
+// The last cell of a row where it is a sentence: on a terminal it goes on below.
+static void print_sentence(FILE *stream, int column, const char *text)
+{
+    char line[TS_TABLE_CELL + 2 * GAP];
+    int columns = ts_terminal_columns(stream);
+    bool below =
+        columns > 0 && column > 0 && column + ts_terminal_width(text, strlen(text)) > columns;
+    snprintf(line, sizeof line, "%*s%s", below ? 2 * GAP : 0, "", text);
+    fputs(below ? "\n" : "", stream);
+    ts_cli_print(stream, 2 * GAP, line);
+}
+
 static void print_line(FILE *stream, const ts_column *columns, size_t count,
                        char cells[][TS_TABLE_CELL])
 {
     size_t end = count;
+    int column = 0;
     while (end > 0 && cells[end - 1][0] == '\0') { // no blanks at a line's end
         end--;
     }
     for (size_t i = 0; i < end; i++) {
         fprintf(stream, "%*s", i > 0 ? GAP : 0, "");
-        print_cell(stream, &columns[i], cells[i], i + 1 == end);
+        if (i + 1 == count && columns[i].width == 0) {
+            print_sentence(stream, column, cells[i]);
+        } else {
+            print_cell(stream, &columns[i], cells[i], i + 1 == end);
+        }
+        column += columns[i].width + GAP;
     }
     fputc('\n', stream);
 }

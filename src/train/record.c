@@ -31,6 +31,7 @@ static const struct known {
     {"lr_scheduler_type", SETTING, TEXT},
     {"target_modules", SETTING, LIST},
     {"use_rslora", SETTING, SWITCH},
+    {"train_empty", FINGERPRINT, SWITCH},
     {"rank", SETTING, NUMBER},
     {"lora_alpha", SETTING, NUMBER},
     {"lora_dropout", SETTING, NUMBER},
@@ -130,6 +131,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddStringToObject(json, "lr_scheduler_type", ts_schedule_name(s->schedule));
     cJSON_AddItemToObject(json, "target_modules", target_list(s->targets));
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
+    cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }
@@ -355,7 +357,7 @@ static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON
     if (entry != NULL && entry->kind == OBJECT) {
         return compare_model(other, item, err);
     }
-    return strstr(item->string, "_sha256") != NULL || role == FINGERPRINT
+    return strstr(item->string, "_sha256") != NULL || (role == FINGERPRINT && entry->kind == TEXT)
                ? file_differs(item->string, before, now, err)
                : differs(item->string, other, item, err);
 }

@@ -13,11 +13,12 @@ static cJSON *parse(const char *text)
     return json;
 }
 
-static const char valid[] = "{\"steps\": 28, \"steps_per_epoch\": 14, \"epochs\": 2, \"seed\": 42, "
-                            "\"data\": \"rows.json\", \"data_sha256\": \"aa\", "
-                            "\"tokenizer_sha256\": \"bb\", \"weights_sha256\": \"cc\", "
-                            "\"chat_template\": \"here\", \"chat_template_text\": \"dd\", "
-                            "\"model_config\": {\"rope_theta\": 10000}}";
+static const char valid[] =
+    "{\"steps\": 28, \"steps_per_epoch\": 14, \"epochs\": 2, \"seed\": 42, "
+    "\"data\": \"rows.json\", \"data_sha256\": \"aa\", "
+    "\"tokenizer_sha256\": \"bb\", \"weights_sha256\": \"cc\", "
+    "\"train_empty\": false, \"chat_template\": \"here\", \"chat_template_text\": \"dd\", "
+    "\"model_config\": {\"rope_theta\": 10000}}";
 
 // A real run's record holds no key that the reader does not know.
 Test(record, of_a_run_passes_its_own_check)
@@ -82,6 +83,7 @@ Test(record, a_difference_is_told_in_plain_words)
         {"\"bb\"", "\"ab\"", "the tokenizer's files of"},
         {"\"cc\"", "\"ab\"", "the weights of"},
         {"\"dd\"", "\"ab\"", "the chat template (here) is not the one"},
+        {"\"train_empty\": false", "\"train_empty\": true", "train_empty false, now it is true"},
         {"10000", "500000", "the model's rope_theta 10000, now it is 500000"},
         {"\"steps\": 28", "\"steps\": 20", "steps 28, now it is 20"},
     };

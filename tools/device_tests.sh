@@ -15,7 +15,7 @@ few_tests=( # each kernel, transfer and pass, and a golden case
 compilers=(radv anv nvk turnip)
 declare -A cards=(
     [radv]='polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200'
-    [anv]='skl tgl adl dg2 mtl'
+    [anv]='skl tgl adl dg2 mtl lnl bmg'
     [nvk]='turing ampere ada'
     [turnip]='a660 a740'
 )

@@ -9,20 +9,20 @@
 # shader or card, only spilling counts, where there was none.
 BEGIN {
     count = split("registers spills shared code instructions cycles waves", names)
-    split("1 3 5 6 7 9 8", columns)
+    split("VGPRs spills shared code instrs latency waves", heads)
     spills = 2
     waves = 7
 }
 
-# A table's row: ten figures, the shader, its constants.
+# A row: a figure for each head that the driver tells, then the shader and its constants.
 function add_pipeline(    f, value, shader) {
-    shader = $11
+    shader = $width
     if (!(shader in seen)) {
         seen[shader] = 1
         order[++shaders] = shader
     }
     for (f = 1; f <= count; f++) {
-        value = $columns[f]
+        value = heads[f] in column_of ? $column_of[heads[f]] : "-"
         if (value == "-") {
             continue
         }
@@ -81,7 +81,12 @@ FNR == 1 || version == "" {
         version = substr($0, RSTART, RLENGTH)
     }
 }
-$1 ~ /^([0-9]+|-)$/ && NF >= 11 {
+$NF == "pipeline" {
+    for (width = 1; width < NF; width++) {
+        column_of[$width] = width
+    }
+}
+width && $1 ~ /^([0-9]+|-)$/ && !/ pipelines built/ {
     add_pipeline()
 }
 END {

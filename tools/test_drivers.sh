@@ -218,7 +218,7 @@ for pair in "${given[@]}"; do
     roots[${pair%%=*}]=${pair#*=}
 done
 if ((${#drivers[@]} == 0)); then
-    drivers=(llvmpipe swiftshader radv anv)
+    drivers=(llvmpipe swiftshader radv anv:skl,tgl,adl,dg2)
     for name in "${!roots[@]}"; do
         drivers+=("$name"/{llvmpipe,radv,anv,nvk,turnip})
     done

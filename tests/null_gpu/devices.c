@@ -16,6 +16,9 @@ static const struct null_device devices[] = {
     {"adl", &null_i915, INTEL, 0x46a6, .intel = {1, 6, 16, false, 19200000}},
     {"dg2", &null_i915, INTEL, 0x56a0, .intel = {1, 32, 16, true, 19200000}},
     {"mtl", &null_i915, INTEL, 0x7d55, .intel = {1, 8, 16, false, 19200000}},
+    // Lunar Lake's Arc, Arc B580
+    {"lnl", &null_xe, INTEL, 0x64a0, .intel = {1, 8, 8, false, 19200000, 20, 4}},
+    {"bmg", &null_xe, INTEL, 0xe20b, .intel = {1, 20, 8, true, 19200000, 20, 1}},
     // GeForce RTX 2080, 3080, 4080
     {"turing", &null_nouveau, NVIDIA, 0x1e87, .nvidia = {0x164, 0xc5b5, 0xc597, 0xc5c0, 6, 23}},
     {"ampere", &null_nouveau, NVIDIA, 0x2206, .nvidia = {0x172, 0xc7b5, 0xc797, 0xc7c0, 6, 34}},

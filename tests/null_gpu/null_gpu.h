@@ -22,7 +22,7 @@ struct null_kernel {
     int version[3];
     int (*answer)(unsigned number, void *argument);
 };
-extern const struct null_kernel null_i915, null_nouveau, null_msm;
+extern const struct null_kernel null_i915, null_xe, null_nouveau, null_msm;
 
 #define NULL_UNKNOWN (-ENOTTY)
 
@@ -36,7 +36,8 @@ struct null_device {
             uint8_t slices, subslices,
                 units; // slices, subslices a slice, execution units a subslice
             bool own_memory;
-            uint32_t clock; // of timestamps, in Hz
+            uint32_t clock;       // of timestamps, in Hz
+            uint8_t major, minor; // version of the graphics core, which xe tells
         } intel;
         struct {
             uint16_t chipset, copy, graphics, compute; // the number, and classes of its engines

@@ -23,7 +23,7 @@ static ts_status tokenize_line(const ts_tokenizer *tokenizer, const char *line, 
     TS_TRY(ts_json_parse_at(line, len, "standard input", number, 1, &row, err));
     TS_TRY(ts_json_get_string(row, "text", name, &text, &text_len, err));
     TS_TRY(ts_tokenizer_encode(tokenizer, text, text_len, TS_SPECIALS_AS_TOKENS, &tokens, err));
-    TS_TRY(ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, true, &decoded, err));
+    TS_TRY(ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, false, &decoded, err));
     TS_TRY(ts_json_quote_bytes(&quoted, decoded.bytes, decoded.len, err));
     printf("{\"ids\": [");
     for (size_t i = 0; i < tokens.count; i++) {

@@ -1,7 +1,7 @@
 #include "data/tokenizer.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/log.h"
 #include "data/vocabulary.h"
 
 #include <stdlib.h>
@@ -25,64 +25,6 @@ void ts_tokens_free(ts_tokens *tokens)
     *tokens = (ts_tokens){0};
 }
 
-// The text of a token that tokenizer_config.json names: a string, or an object with "content".
-static const char *named_token(const cJSON *config, const char *key, const char *otherwise)
-{
-    const cJSON *value = ts_json_get(config, key);
-    value = cJSON_IsObject(value) ? ts_json_get(value, "content") : value;
-    return cJSON_IsString(value) ? value->valuestring : otherwise;
-}
-
-// Added tokens that tokenizer.model does not know stand in tokenizer_config.json.
-static ts_status read_added(ts_tokenizer *t, const cJSON *config, const char *path, ts_error *err)
-{
-    ts_status status = TS_OK;
-    const cJSON *added = ts_json_get(config, "added_tokens_decoder");
-    for (const cJSON *entry = added != NULL ? added->child : NULL; entry != NULL;
-         entry = entry->next) {
-        const char *content = NULL;
-        char *end = NULL;
-        unsigned long id = entry->string != NULL ? strtoul(entry->string, &end, 10) : 0;
-        if (end == NULL || end == entry->string || *end != '\0' || id >= TS_VOCABULARY_MAX) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: key 'added_tokens_decoder': '%s' is no token id", path,
-                    entry->string != NULL ? entry->string : "");
-        }
-        TS_TRY(ts_json_get_text(entry, "content", path, &content, err));
-        if (ts_tokenizer_find(t, content) == TS_TOKEN_NONE) {
-            TS_TRY(ts_vocabulary_add_token(t, content, strlen(content), (uint32_t)id,
-                                           cJSON_IsTrue(ts_json_get(entry, "special")), err));
-        }
-    }
-out:
-    return status;
-}
-
-static ts_status read_config(ts_tokenizer *t, const char *folder, bool spm, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text path = {0};
-    cJSON *config = NULL;
-    bool found;
-    TS_TRY(ts_path_join(folder, "tokenizer_config.json", &path, err));
-    TS_TRY(ts_file_find(path.bytes, &found, err));
-    if (found) {
-        TS_TRY(ts_json_parse_file(path.bytes, &config, err));
-    }
-    if (spm) {
-        TS_TRY(read_added(t, config, path.bytes, err));
-    }
-    const char *eos = named_token(config, "eos_token", "</s>");
-    t->bos = ts_tokenizer_find(t, named_token(config, "bos_token", "<s>"));
-    t->eos = ts_tokenizer_find(t, eos);
-    if (t->eos == TS_TOKEN_NONE) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: the tokenizer has no end token '%s'", folder, eos);
-    }
-out:
-    cJSON_Delete(config);
-    ts_text_free(&path);
-    return status;
-}
-
 ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -104,10 +46,16 @@ ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_err
     }
     TS_TRY(spm ? ts_tokenizer_read_spm(t, path.bytes, err)
                : ts_tokenizer_read_json(t, path.bytes, err));
-    TS_TRY(read_config(t, model_folder, spm, err));
+    TS_TRY(ts_tokenizer_read_beside(t, model_folder, spm, err));
     if ((status = ts_vocabulary_finish(t, err)) != TS_OK) {
         ts_error_context(err, "%s", path.bytes);
         goto out;
+    }
+    if (t->normalizes && t->has_normalized && t->prefix == TS_PREFIX_EACH) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: some added tokens are \"normalized\": they are found only where the "
+                    "normalized text spells them, which for most is behind a space",
+                    path.bytes);
     }
     *out = t;
 out:
@@ -146,6 +94,11 @@ uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer)
     return tokenizer->eos;
 }
 
+bool ts_tokenizer_marks_segments(const ts_tokenizer *tokenizer)
+{
+    return tokenizer->prefix == TS_PREFIX_EACH;
+}
+
 uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text)
 {
     size_t len = strlen(text);
@@ -158,53 +111,9 @@ uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text)
     return TS_TOKEN_NONE;
 }
 
-// The longest added token at text[0..len), or NULL.
-static const ts_added *added_at(const ts_tokenizer *t, const char *text, size_t len)
-{
-    if (!t->added_first[(unsigned char)text[0]]) {
-        return NULL;
-    }
-    for (size_t i = 0; i < t->added_count; i++) {
-        const ts_added *added = &t->added[i];
-        if (added->len <= len && memcmp(added->bytes, text, added->len) == 0) {
-            return added;
-        }
-    }
-    return NULL;
-}
-
-uint32_t ts_tokenizer_added_at(const ts_tokenizer *tokenizer, const char *text, size_t len,
-                               size_t *taken)
-{
-    const ts_added *added = len > 0 ? added_at(tokenizer, text, len) : NULL;
-    *taken = added != NULL ? added->len : 0;
-    return added != NULL ? added->id : TS_TOKEN_NONE;
-}
-
 const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id)
 {
     return id < tokenizer->piece_count ? tokenizer->pieces[id].bytes : NULL;
-}
-
-bool ts_tokenizer_spells_added(const ts_tokenizer *tokenizer, const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        const ts_added *added = added_at(tokenizer, text + i, len - i);
-        if (added != NULL && tokenizer->pieces[added->id].special) {
-            return true;
-        }
-    }
-    return false;
-}
-
-// Whether a special token stands there in what a turn says: then it is text.
-static bool is_content(const ts_tokenizer *t, const ts_added *added, const uint16_t *content)
-{
-    bool spoken = false;
-    for (size_t i = 0; i < added->len && content != NULL; i++) {
-        spoken = spoken || content[i] != 0;
-    }
-    return spoken && t->pieces[added->id].special;
 }
 
 static bool gets_prefix(const ts_tokenizer *t, const char *text, size_t len, bool first)
@@ -222,15 +131,60 @@ static bool gets_prefix(const ts_tokenizer *t, const char *text, size_t len, boo
     }
 }
 
-// text[from..to) as one segment.
-static ts_status encode_segment(const ts_tokenizer *t, const char *text, size_t from, size_t to,
-                                bool at_start, ts_tokens *out, ts_tokens *starts, ts_error *err)
+// One text on its way to tokens.
+typedef struct encoding {
+    const ts_tokenizer *t;
+    const char *text;
+    const uint16_t *content; // see ts_tokenizer_encode_rendered; may be NULL
+    bool at_start;
+    ts_tokens *out, *starts;
+    ts_error *err;
+} encoding;
+
+static ts_status push_added(const encoding *e, const ts_added_found *found)
 {
+    ts_status status = ts_tokens_push(e->out, found->id, e->err);
+    if (status == TS_OK && e->starts != NULL) {
+        status = ts_tokens_push(e->starts, (uint32_t)found->start, e->err);
+    }
+    return status;
+}
+
+// text[from..to) without any added token. `begins`: it begins a segment.
+static ts_status encode_piece(const encoding *e, size_t from, size_t to, bool begins)
+{
+    bool each = e->t->prefix == TS_PREFIX_EACH;
+    if (from == to && !(each && begins)) {
+        return TS_OK;
+    }
+    bool prefix =
+        each ? begins : gets_prefix(e->t, e->text + from, to - from, e->at_start && from == 0);
+    return ts_bpe_encode(e->t, e->text + from, to - from, prefix, from, e->out, e->starts, e->err);
+}
+
+// text[from..to) as one segment: normalized as a whole, then cut at the added tokens that are
+// looked for only then.
+static ts_status encode_segment(const encoding *e, size_t from, size_t to, bool added)
+{
+    ts_status status = TS_OK;
+    ts_added_found found;
+    bool begins = true;
     if (from == to) {
         return TS_OK;
     }
-    bool prefix = gets_prefix(t, text + from, to - from, at_start && from == 0);
-    return ts_bpe_encode(t, text + from, to - from, prefix, from, out, starts, err);
+    while (added && e->t->has_normalized && from < to &&
+           ts_added_next(e->t, true, e->text, e->content, from, to,
+                         begins && e->t->normalizes && e->t->prefix == TS_PREFIX_EACH, &found)) {
+        TS_TRY(encode_piece(e, from, found.start, begins && !found.took_virtual));
+        TS_TRY(push_added(e, &found));
+        from = found.end;
+        begins = false;
+    }
+    if (begins || from < to) {
+        TS_TRY(encode_piece(e, from, to, begins));
+    }
+out:
+    return status;
 }
 
 static ts_status encode(const ts_tokenizer *tokenizer, const char *text, const uint16_t *content,
@@ -238,28 +192,22 @@ static ts_status encode(const ts_tokenizer *tokenizer, const char *text, const u
                         ts_tokens *starts, ts_error *err)
 {
     ts_status status = TS_OK;
+    const encoding e = {tokenizer, text, content, at_start, out, starts, err};
     size_t valid = ts_utf8_valid_prefix(text, len), from = 0;
+    ts_added_found found;
+    bool added = specials == TS_SPECIALS_AS_TOKENS;
     if (valid < len) {
         TS_FAIL(TS_ERR_FORMAT, "invalid UTF-8 at byte %zu of the text", valid);
     }
     if (len > UINT32_MAX) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes is too long", len);
     }
-    for (size_t at = 0; at < len && specials == TS_SPECIALS_AS_TOKENS;) {
-        const ts_added *added = added_at(tokenizer, text + at, len - at);
-        if (added == NULL || is_content(tokenizer, added, content != NULL ? content + at : NULL)) {
-            at++;
-            continue;
-        }
-        TS_TRY(encode_segment(tokenizer, text, from, at, at_start, out, starts, err));
-        TS_TRY(ts_tokens_push(out, added->id, err));
-        if (starts != NULL) {
-            TS_TRY(ts_tokens_push(starts, (uint32_t)at, err));
-        }
-        at += added->len;
-        from = at;
+    while (added && ts_added_next(tokenizer, false, text, content, from, len, false, &found)) {
+        TS_TRY(encode_segment(&e, from, found.start, added));
+        TS_TRY(push_added(&e, &found));
+        from = found.end;
     }
-    TS_TRY(encode_segment(tokenizer, text, from, len, at_start, out, starts, err));
+    TS_TRY(encode_segment(&e, from, len, added));
 out:
     return status;
 }
@@ -304,6 +252,7 @@ out:
 static ts_status append_piece(const ts_piece *piece, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
+    TS_TRY(ts_text_append(out, " ", piece->marked, err));
     for (size_t at = 0; at < piece->len;) {
         if (piece->len - at >= SPACE_BYTES && memcmp(piece->bytes + at, SPACE, SPACE_BYTES) == 0) {
             TS_TRY(ts_text_append(out, " ", 1, err));

@@ -31,6 +31,10 @@ void ts_tokenizer_close(ts_tokenizer *tokenizer);
 uint32_t ts_tokenizer_vocab_size(const ts_tokenizer *tokenizer); // largest id + 1
 uint32_t ts_tokenizer_bos(const ts_tokenizer *tokenizer); // TS_TOKEN_NONE where there is none
 uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer);
+// Whether each segment behind an added token gets a U+2581 before it, as in tokenizer.json of Llama
+// 2 and TinyLlama. transformers 5 makes its own tokenizer of those, which does that only at a
+// text's start, so that a line break behind "</s>" is another token there.
+bool ts_tokenizer_marks_segments(const ts_tokenizer *tokenizer);
 // The added token (such as "<|im_end|>") of exactly this text, or TS_TOKEN_NONE.
 uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text);
 // Whether `text` holds the characters of a special token.

@@ -1,6 +1,6 @@
 // tokenizer.json, as Hugging Face tokenizers writes it for the Llama family: BPE over code points
 // with byte fallback, spaces as U+2581. Whatever else a file asks for is refused by its name.
-#include "base/json.h"
+#include "base/keys.h"
 #include "data/vocabulary.h"
 
 #include <stdlib.h>
@@ -45,16 +45,19 @@ static bool is_replace(const cJSON *object, const char *from, const char *to)
            is_text(ts_json_get(ts_json_get(object, "pattern"), "String"), from);
 }
 
-// Prepend U+2581, replace spaces by it; or nothing, where the pre-tokenizer does the same.
+// Prepend U+2581, replace spaces by it; or only the second; or nothing, where the pre-tokenizer
+// does the same.
 static ts_status read_normalizer(reading *r, const cJSON *normalizer)
 {
     r->tokenizer->prefix = TS_PREFIX_NEVER;
-    if (is_absent(normalizer)) {
-        return TS_OK;
-    }
+    r->tokenizer->normalizes = !is_absent(normalizer);
     const cJSON *steps = ts_json_get(normalizer, "normalizers");
     const cJSON *prepend = cJSON_IsArray(steps) ? steps->child : NULL;
     const cJSON *replace = prepend != NULL ? prepend->next : NULL;
+    if (is_absent(normalizer) || is_replace(normalizer, " ", SPACE) ||
+        (is_type(normalizer, "Sequence") && replace == NULL && is_replace(prepend, " ", SPACE))) {
+        return TS_OK;
+    }
     if (!is_type(normalizer, "Sequence") || replace == NULL || replace->next != NULL ||
         !is_type(prepend, "Prepend") || !is_text(ts_json_get(prepend, "prepend"), SPACE) ||
         !is_replace(replace, " ", SPACE)) {
@@ -68,7 +71,7 @@ static ts_status read_pre_tokenizer(reading *r, const cJSON *value)
 {
     ts_tokenizer *t = r->tokenizer;
     if (is_absent(value)) {
-        if (t->prefix == TS_PREFIX_NEVER) {
+        if (!t->normalizes) {
             return ts_error_set(r->err, TS_ERR_UNSUPPORTED,
                                 "%s: a tokenizer without normalizer and pre_tokenizer is not "
                                 "supported: nothing turns its spaces into U+2581",
@@ -77,7 +80,7 @@ static ts_status read_pre_tokenizer(reading *r, const cJSON *value)
         return TS_OK;
     }
     const cJSON *scheme = ts_json_get(value, "prepend_scheme");
-    if (t->prefix == TS_PREFIX_EACH || !is_type(value, "Metaspace") ||
+    if (t->normalizes || !is_type(value, "Metaspace") ||
         !is_text(ts_json_get(value, "replacement"), SPACE) ||
         !cJSON_IsFalse(ts_json_get(value, "split"))) {
         return unsupported(r, "pre_tokenizer", value);
@@ -136,9 +139,27 @@ out:
     return status;
 }
 
+static ts_status read_added_token(reading *r, const cJSON *entry)
+{
+    ts_status status = TS_OK;
+    ts_error *err = r->err;
+    const char *content = NULL;
+    uint64_t id = 0;
+    unsigned flags = 0;
+    TS_TRY(ts_json_get_uint(entry, "id", 0, TS_VOCABULARY_MAX - 1, r->path, &id, err));
+    TS_TRY(ts_json_get_text(entry, "content", r->path, &content, err));
+    TS_TRY(ts_tokenizer_read_flags(entry, content, r->path, &flags, err));
+    status =
+        ts_vocabulary_add_token(r->tokenizer, content, strlen(content), (uint32_t)id, flags, err);
+    if (status != TS_OK) {
+        ts_error_context(err, "%s", r->path);
+    }
+out:
+    return status;
+}
+
 static ts_status read_added_tokens(reading *r, const cJSON *tokens)
 {
-    static const char *const options[] = {"single_word", "lstrip", "rstrip", "normalized"};
     ts_status status = TS_OK;
     ts_error *err = r->err;
     if (!is_absent(tokens) && !cJSON_IsArray(tokens)) {
@@ -147,23 +168,7 @@ static ts_status read_added_tokens(reading *r, const cJSON *tokens)
     }
     for (const cJSON *entry = tokens != NULL ? tokens->child : NULL; entry != NULL;
          entry = entry->next) {
-        const char *content = NULL;
-        uint64_t id = 0;
-        TS_TRY(ts_json_get_uint(entry, "id", 0, TS_VOCABULARY_MAX - 1, r->path, &id, err));
-        TS_TRY(ts_json_get_text(entry, "content", r->path, &content, err));
-        for (size_t i = 0; i < TS_COUNT(options); i++) {
-            if (cJSON_IsTrue(ts_json_get(entry, options[i]))) {
-                TS_FAIL(TS_ERR_UNSUPPORTED,
-                        "%s: added token '%.40s': \"%s\": true is not supported", r->path, content,
-                        options[i]);
-            }
-        }
-        status = ts_vocabulary_add_token(r->tokenizer, content, strlen(content), (uint32_t)id,
-                                         cJSON_IsTrue(ts_json_get(entry, "special")), err);
-        if (status != TS_OK) {
-            ts_error_context(err, "%s", r->path);
-            goto out;
-        }
+        TS_TRY(read_added_token(r, entry));
     }
 out:
     return status;
@@ -213,33 +218,31 @@ out:
     return status;
 }
 
-// What a BPE model may ask for beyond merges; all of it must be off.
+// What a BPE model may ask for beyond merges; all of it must be off. Every byte has a piece, so
+// that nothing is ever unknown.
 static ts_status check_model(reading *r, const cJSON *model)
 {
+    static const ts_key keys[] = {
+        {"type", TS_KEY_READ},
+        {"vocab", TS_KEY_READ},
+        {"merges", TS_KEY_READ},
+        {"unk_token", TS_KEY_READ},
+        {"fuse_unk", TS_KEY_READ},
+        {"byte_fallback", TS_KEY_READ},
+        {"dropout", TS_KEY_ONLY},
+        {"continuing_subword_prefix", TS_KEY_ONLY},
+        {"end_of_word_suffix", TS_KEY_ONLY},
+        {"ignore_merges", TS_KEY_ONLY},
+    };
     ts_status status = TS_OK;
     ts_error *err = r->err;
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     const char *type = NULL;
     TS_TRY(ts_json_get_text(model, "type", r->path, &type, err));
     if (strcmp(type, "BPE") != 0) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: model type '%.40s' is not supported, only BPE is", r->path,
                 type);
     }
-    const cJSON *dropout = ts_json_get(model, "dropout");
-    if (!is_absent(dropout) && !(cJSON_IsNumber(dropout) && dropout->valuedouble == 0)) {
-        status = unsupported(r, "model.dropout", dropout);
-        goto out;
-    }
-    for (size_t i = 0; i < TS_COUNT(affixes); i++) {
-        const cJSON *affix = ts_json_get(model, affixes[i]);
-        if (!is_absent(affix) && !is_text(affix, "")) {
-            status = unsupported(r, affixes[i], affix);
-            goto out;
-        }
-    }
-    if (cJSON_IsTrue(ts_json_get(model, "ignore_merges"))) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: model.ignore_merges true is not supported", r->path);
-    }
+    TS_TRY(ts_keys_check(model, keys, TS_COUNT(keys), true, r->path, err));
     if (!cJSON_IsTrue(ts_json_get(model, "byte_fallback"))) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: a BPE model without byte_fallback is not supported",
                 r->path);
@@ -247,6 +250,14 @@ static ts_status check_model(reading *r, const cJSON *model)
 out:
     return status;
 }
+
+// The file's parts. What goes around a text (post_processor) is the chat template's business here,
+// and texts are neither cut nor filled up; transformers too sets aside what a file says of that.
+static const ts_key parts[] = {
+    {"version", TS_KEY_READ},    {"added_tokens", TS_KEY_READ},   {"normalizer", TS_KEY_READ},
+    {"decoder", TS_KEY_READ},    {"pre_tokenizer", TS_KEY_READ},  {"model", TS_KEY_READ},
+    {"truncation", TS_KEY_NOTE}, {"post_processor", TS_KEY_READ}, {"padding", TS_KEY_NOTE},
+};
 
 ts_status ts_tokenizer_read_json(ts_tokenizer *tokenizer, const char *path, ts_error *err)
 {
@@ -259,6 +270,7 @@ ts_status ts_tokenizer_read_json(ts_tokenizer *tokenizer, const char *path, ts_e
         TS_FAIL(TS_ERR_FORMAT, "%s: key 'model': expected an object, found %s", path,
                 ts_json_kind(model));
     }
+    TS_TRY(ts_keys_check(json, parts, TS_COUNT(parts), true, path, err));
     TS_TRY(check_model(&r, model));
     TS_TRY(read_normalizer(&r, ts_json_get(json, "normalizer")));
     TS_TRY(read_pre_tokenizer(&r, ts_json_get(json, "pre_tokenizer")));

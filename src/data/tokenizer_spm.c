@@ -46,6 +46,7 @@ typedef struct reading {
     size_t count, capacity;
     split *splits;
     size_t split_count, split_capacity;
+    bool *lengths; // [longest + 1] whether some piece has so many bytes
     bool bpe, byte_fallback, suffix;
     bool dummy_prefix, remove_extra_spaces, escape_spaces;
     bool charsmap; // characters are rewritten before anything else
@@ -217,27 +218,46 @@ static ts_status add_pieces(reading *r)
     for (size_t i = 0; i < r->count && status == TS_OK; i++) {
         const scored *p = &r->pieces[i];
         bool special = p->type == CONTROL || p->type == UNKNOWN;
-        status =
-            special || p->type == USER_DEFINED
-                ? ts_vocabulary_add_token(r->tokenizer, p->bytes, p->len, p->id, special, r->err)
-                : ts_vocabulary_add(r->tokenizer, p->bytes, p->len, p->id, r->err);
+        status = special || p->type == USER_DEFINED
+                     ? ts_vocabulary_add_token(r->tokenizer, p->bytes, p->len, p->id,
+                                               special ? TS_ADDED_SPECIAL : 0, r->err)
+                     : ts_vocabulary_add(r->tokenizer, p->bytes, p->len, p->id, r->err);
     }
     return status;
 }
 
-// Every way to cut piece `index` between two characters into two pieces.
+static ts_status note_lengths(reading *r)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        longest = r->pieces[i].len > longest ? r->pieces[i].len : longest;
+    }
+    ts_status status = ts_alloc((size_t)longest + 1, sizeof *r->lengths, &r->lengths, r->err);
+    for (size_t i = 0; i < r->count && status == TS_OK; i++) {
+        r->lengths[r->pieces[i].len] = true;
+    }
+    return status;
+}
+
+// Every way to cut piece `index` between two characters into two pieces. Looking one up costs its
+// length, so only cuts are tried whose sides are as long as some piece.
 static ts_status find_splits(reading *r, uint32_t index)
 {
     const scored *p = &r->pieces[index];
     ts_status status = TS_OK;
     for (uint32_t cut = 1; cut < p->len && status == TS_OK; cut++) {
-        if (((unsigned char)p->bytes[cut] & 0xC0) == 0x80) {
-            continue; // inside a character
+        if (((unsigned char)p->bytes[cut] & 0xC0) == 0x80 || !r->lengths[cut] ||
+            !r->lengths[p->len - cut]) {
+            continue; // inside a character, or no piece is that long
         }
         uint32_t left = ts_vocabulary_find(r->tokenizer, p->bytes, cut);
         uint32_t right = ts_vocabulary_find(r->tokenizer, p->bytes + cut, p->len - cut);
         if (left == TS_TOKEN_NONE || right == TS_TOKEN_NONE) {
             continue;
+        }
+        if (p->len > TS_MERGE_MAX_BYTES) {
+            return ts_error_set(r->err, TS_ERR_FORMAT, "a merge of %u and %u bytes", cut,
+                                p->len - cut);
         }
         status =
             ts_grow(&r->splits, &r->split_capacity, r->split_count + 1, sizeof *r->splits, r->err);
@@ -265,7 +285,7 @@ static int better_first(const void *a, const void *b)
 
 static ts_status add_merges(reading *r)
 {
-    ts_status status = TS_OK;
+    ts_status status = note_lengths(r);
     for (uint32_t i = 0; i < r->count && status == TS_OK; i++) {
         if (r->pieces[i].type == NORMAL) {
             status = find_splits(r, i);
@@ -299,6 +319,7 @@ ts_status ts_tokenizer_read_spm(ts_tokenizer *tokenizer, const char *path, ts_er
 out:
     free(r.pieces);
     free(r.splits);
+    free(r.lengths);
     ts_text_free(&text);
     return status;
 }

@@ -112,8 +112,21 @@ out:
     return status;
 }
 
+void ts_vocabulary_flag_token(ts_tokenizer *t, uint32_t id, unsigned flags)
+{
+    for (size_t i = 0; i < t->added_count; i++) {
+        ts_added *added = &t->added[i];
+        if (added->id == id) {
+            added->lstrip = (flags & TS_ADDED_LSTRIP) != 0;
+            added->rstrip = (flags & TS_ADDED_RSTRIP) != 0;
+            added->normalized = (flags & TS_ADDED_NORMALIZED) != 0;
+            t->pieces[id].special = (flags & TS_ADDED_SPECIAL) != 0;
+        }
+    }
+}
+
 ts_status ts_vocabulary_add_token(ts_tokenizer *t, const char *bytes, size_t len, uint32_t id,
-                                  bool special, ts_error *err)
+                                  unsigned flags, ts_error *err)
 {
     ts_status status = TS_OK;
     if (len == 0) {
@@ -137,7 +150,7 @@ ts_status ts_vocabulary_add_token(ts_tokenizer *t, const char *bytes, size_t len
     t->added[t->added_count++] =
         (ts_added){.bytes = t->pieces[id].bytes, .len = (uint32_t)len, .id = id};
     t->added_first[(unsigned char)bytes[0]] = true;
-    t->pieces[id].special = special;
+    ts_vocabulary_flag_token(t, id, flags);
 out:
     return status;
 }
@@ -221,7 +234,7 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left
                                   const char *right, size_t right_len, uint32_t rank, ts_error *err)
 {
     ts_status status = TS_OK;
-    char joined[512];
+    char joined[TS_MERGE_MAX_BYTES];
     if (left_len == 0 || right_len == 0 || left_len + right_len > sizeof joined) {
         TS_FAIL(TS_ERR_FORMAT, "a merge of %zu and %zu bytes", left_len, right_len);
     }
@@ -265,9 +278,30 @@ static int longest_first(const void *a, const void *b)
     return x->len != y->len ? (x->len < y->len ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
 }
 
+static ts_status settle_added(ts_tokenizer *t, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < t->added_count; i++) {
+        const ts_added *added = &t->added[i];
+        t->has_normalized = t->has_normalized || added->normalized;
+        if (!added->normalized || !t->normalizes) {
+            continue;
+        }
+        t->pieces[added->id].marked = t->prefix == TS_PREFIX_EACH;
+        if (added->lstrip || added->rstrip) {
+            TS_FAIL(TS_ERR_UNSUPPORTED,
+                    "added token '%.40s': \"%s\" together with \"normalized\" is not supported",
+                    added->bytes, added->lstrip ? "lstrip" : "rstrip");
+        }
+    }
+out:
+    return status;
+}
+
 ts_status ts_vocabulary_finish(ts_tokenizer *t, ts_error *err)
 {
     ts_status status = TS_OK;
+    TS_TRY(settle_added(t, err));
     if (t->added_count > 0) {
         qsort(t->added, t->added_count, sizeof *t->added, longest_first);
     }

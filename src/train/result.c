@@ -6,11 +6,12 @@
 // How the adapter was made, for its model card.
 static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
 {
+    ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
     size_t first_steps, last_steps;
     double first = ts_history_mean(&trainer->history, s->logging_steps, false, &first_steps);
     double last = ts_history_mean(&trainer->history, s->logging_steps, true, &last_steps);
-    return ts_text_format(
+    TS_TRY(ts_text_format(
         out, err,
         "Trained with tinysft-vk on %zu examples: %llu steps (%g epochs) of batch %u, learning "
         "rate %g (%s), AdamW, seed %llu. Loss: %.4f in the mean of the first %zu steps, %.4f in "
@@ -19,7 +20,19 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
         trainer->dataset.count, (unsigned long long)trainer->steps,
         (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
-        (unsigned long long)s->seed, first, first_steps, last, last_steps);
+        (unsigned long long)s->seed, first, first_steps, last, last_steps));
+    if (ts_tokenizer_marks_segments(trainer->tokenizer)) {
+        TS_TRY(ts_text_format(
+            out, err,
+            "\n\nIt was trained on the tokens of the model's own tokenizer file, which puts a "
+            "space "
+            "before a text that follows a special token, as transformers 4 and llama.cpp do too. "
+            "`AutoTokenizer` of transformers 5 leaves that space out, so that a line break behind "
+            "`</s>` is another token there; `PreTrainedTokenizerFast.from_pretrained` makes the "
+            "tokens that this adapter knows."));
+    }
+out:
+    return status;
 }
 
 static ts_status write_state(ts_trainer *trainer, double seconds, ts_error *err)

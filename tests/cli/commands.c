@@ -151,6 +151,8 @@ Test(commands, tokenize)
     tokenize("{\"text\": \"a\\u0000b\"}\n", &result); // a character like any other
     cr_assert_eq(result.code, 0, "%s", result.out);
     check_has(&result, "\"decoded\": \"a\\u0000b\"}\n");
+    tokenize("{\"text\": \"<s>Hello</s> \\u0000\"}\n", &result); // special tokens are shown
+    check_has(&result, "\"decoded\": \"<s> Hello</s>  \\u0000\"}\n");
     tokenize("{\"text\": \"good\"}\n{\"text\": 5}\n", &result);
     cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
     check_has(&result, "tinysft-vk: standard input:2");

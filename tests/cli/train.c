@@ -57,6 +57,9 @@ Test(train, two_runs_give_the_same_bytes)
     RUN(&result, TRAIN(&b), "--save-steps", "3"); // saving changes nothing
     cr_assert_eq(result.code, 0, "%s", result.out);
     assert_same_results(a.out, b.out);
+    ts_text card = test_read(a.out, "README.md"); // its tokenizer is of the kind that it tells of
+    cr_expect_not_null(strstr(card.bytes, "`AutoTokenizer` of transformers 5"));
+    ts_text_free(&card);
     test_folder_remove(a.folder);
     test_folder_remove(b.folder);
 }

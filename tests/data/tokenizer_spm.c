@@ -148,6 +148,68 @@ Test(tokenizer_spm, takes_added_tokens_from_the_configuration)
     remove_folder(folder);
 }
 
+// The files that stood beside tokenizer.model before tokenizer_config.json listed added tokens.
+Test(tokenizer_spm, takes_added_tokens_from_old_files)
+{
+    ts_tokenizer *t = NULL;
+    ts_text model = {0}, text = {0};
+    ts_error err = {0};
+    char *folder = make_folder();
+    spm_model(&(spm_parts){.model_type = 2, .byte_fallback = 1}, &model);
+    write_text(folder, "added_tokens.json", "{\"<|end|>\":282,\"<note>\":283}");
+    write_text(folder, "special_tokens_map.json",
+               "{\"eos_token\":\"<|end|>\",\"pad_token\":{\"content\":\"[PAD]\"},"
+               "\"additional_special_tokens\":[\"b\",{\"content\":\"<last>\"}]}");
+    cr_assert_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(ts_tokenizer_eos(t), 282);
+    cr_expect_eq(ts_tokenizer_find(t, "[PAD]"), 284, "a role without an id comes behind all");
+    cr_expect_eq(ts_tokenizer_find(t, "<last>"), 285);
+    cr_expect_str_eq(tokenise(t, "h<|end|>hb<note>a", TS_SPECIALS_AS_TOKENS),
+                     "[" SP "h][<|end|>][" SP "h][b][<note>][" SP "][a]");
+    const uint32_t ids[] = {261, 282, 283, 284};
+    cr_assert_eq(ts_tokenizer_decode(t, ids, 4, true, &text, &err), TS_OK);
+    cr_expect_str_eq(text.bytes, "<note>", "the others are special");
+    ts_tokenizer_close(t);
+
+    write_text(folder, "tokenizer_config.json", "{\"add_prefix_space\":false}");
+    cr_assert_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_OK, "%s", err.message);
+    cr_expect_str_eq(tokenise(t, "h h", TS_SPECIALS_AS_TOKENS), "[h][" SP "h]");
+    ts_tokenizer_close(t);
+    write_text(folder, "added_tokens.json", "{\"<|end|>\":\"x\"}");
+    cr_expect_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "added_tokens.json: token '<|end|>' has no proper id"), "%s",
+              err.message);
+    write_text(folder, "added_tokens.json", "{\"</s>\":9}");
+    cr_expect_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "'</s>' is 9 here and 2 in the tokenizer"), "%s", err.message);
+    ts_text_free(&text);
+    ts_text_free(&model);
+    remove_folder(folder);
+}
+
+// A piece of a megabyte that nothing forms costs its length, not its length's square.
+Test(tokenizer_spm, a_long_piece, .timeout = 20)
+{
+    enum { LONG = 1 << 20 };
+    ts_tokenizer *t = NULL;
+    ts_text model = {0};
+    ts_error err = {0};
+    char *folder = make_folder(), *piece = malloc(LONG + 1);
+    memset(piece, 'a', LONG);
+    piece[LONG] = '\0';
+    spm_model(&(spm_parts){.model_type = 2, .byte_fallback = 1}, &model);
+    append_piece(&model, piece, -1, 1);
+    cr_assert_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_OK, "%s", err.message);
+    cr_expect_str_eq(tokenise(t, "aaa", TS_SPECIALS_AS_TOKENS), "[" SP "aa][a]");
+    ts_tokenizer_close(t);
+    append_piece(&model, piece + 1, -1, 1); // and "a" forms the first with this one
+    cr_expect_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "a merge of 1 and 1048575 bytes"), "%s", err.message);
+    free(piece);
+    ts_text_free(&model);
+    remove_folder(folder);
+}
+
 Test(tokenizer_spm, refuses_by_name)
 {
     static const struct {

@@ -1,0 +1,307 @@
+// What stands beside a tokenizer's own file: tokenizer_config.json, special_tokens_map.json and
+// added_tokens.json, read in the order in which transformers lets one go before the other.
+#include "base/file.h"
+#include "base/keys.h"
+#include "base/log.h"
+#include "data/vocabulary.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// tokenizer_config.json has as many keys as there are classes of tokenizers. These are known; of
+// the others a warning tells. What a text is put into (templates, BOS, EOS) is the chat template's
+// business.
+static const ts_key config_keys[] = {
+    {"added_tokens_decoder", TS_KEY_READ},
+    {"add_prefix_space", TS_KEY_READ},
+    {"bos_token", TS_KEY_READ},
+    {"eos_token", TS_KEY_READ},
+    {"unk_token", TS_KEY_READ},
+    {"pad_token", TS_KEY_READ},
+    {"sep_token", TS_KEY_READ},
+    {"cls_token", TS_KEY_READ},
+    {"mask_token", TS_KEY_READ},
+    {"additional_special_tokens", TS_KEY_READ},
+    {"extra_special_tokens", TS_KEY_READ},
+    {"chat_template", TS_KEY_READ},
+    // Of no meaning here.
+    {"add_bos_token", TS_KEY_READ},
+    {"add_eos_token", TS_KEY_READ},
+    {"auto_map", TS_KEY_NOTE},
+    {"backend", TS_KEY_READ},
+    {"clean_up_tokenization_spaces", TS_KEY_NOTE},
+    {"device_map", TS_KEY_READ},
+    {"do_lower_case", TS_KEY_ONLY},
+    {"is_local", TS_KEY_READ},
+    {"legacy", TS_KEY_READ},
+    {"local_files_only", TS_KEY_READ},
+    {"max_length", TS_KEY_READ},
+    {"model_input_names", TS_KEY_READ},
+    {"model_max_length", TS_KEY_READ},
+    {"name_or_path", TS_KEY_READ},
+    {"pad_to_multiple_of", TS_KEY_READ},
+    {"pad_token_type_id", TS_KEY_READ},
+    {"padding_side", TS_KEY_READ},
+    {"processor_class", TS_KEY_READ},
+    {"sp_model_kwargs", TS_KEY_ONLY},
+    {"spaces_between_special_tokens", TS_KEY_READ},
+    {"special_tokens_map_file", TS_KEY_READ},
+    {"split_special_tokens", TS_KEY_ONLY},
+    {"stride", TS_KEY_READ},
+    {"tokenizer_class", TS_KEY_READ},
+    {"tokenizer_file", TS_KEY_READ},
+    {"trust_remote_code", TS_KEY_READ},
+    {"truncation_side", TS_KEY_READ},
+    {"truncation_strategy", TS_KEY_READ},
+    {"use_default_system_prompt", TS_KEY_READ},
+    {"use_fast", TS_KEY_READ},
+};
+
+// The tokens that have a role, in transformers' order.
+static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                    "pad_token", "cls_token", "mask_token"};
+static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
+
+typedef struct beside {
+    ts_tokenizer *t;
+    const char *folder;
+    ts_text path; // of the file that is read
+    cJSON *config, *map;
+} beside;
+
+static ts_status read_optional(beside *b, const char *name, cJSON **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool found = false;
+    TS_TRY(ts_path_join(b->folder, name, &b->path, err));
+    TS_TRY(ts_file_find(b->path.bytes, &found, err));
+    if (!found) {
+        goto out;
+    }
+    TS_TRY(ts_json_parse_file(b->path.bytes, out, err));
+    if (!cJSON_IsObject(*out)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", b->path.bytes,
+                ts_json_kind(*out));
+    }
+out:
+    return status;
+}
+
+// A token is a string, or an object with "content".
+static const char *token_text(const cJSON *value)
+{
+    value = cJSON_IsObject(value) ? ts_json_get(value, "content") : value;
+    return cJSON_IsString(value) ? value->valuestring : NULL;
+}
+
+// tokenizer_config.json says which token has a role. One without added_tokens_decoder is so old
+// that special_tokens_map.json goes before it.
+static const char *token_of_role(const beside *b, const char *role)
+{
+    const char *in_config = token_text(ts_json_get(b->config, role));
+    const char *in_map = token_text(ts_json_get(b->map, role));
+    bool old = ts_json_get(b->config, "added_tokens_decoder") == NULL;
+    const char *taken = (old && in_map != NULL) || in_config == NULL ? in_map : in_config;
+    if (in_config != NULL && in_map != NULL && strcmp(in_config, in_map) != 0) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: %s is '%.40s' in tokenizer_config.json and '%.40s' in "
+                    "special_tokens_map.json; '%.40s' is taken, as transformers does",
+                    b->folder, role, in_config, in_map, taken);
+    }
+    return taken;
+}
+
+ts_status ts_tokenizer_read_flags(const cJSON *entry, const char *content, const char *path,
+                                  unsigned *out, ts_error *err)
+{
+    static const ts_key keys[] = {
+        {"id", TS_KEY_READ},     {"content", TS_KEY_READ},     {"special", TS_KEY_READ},
+        {"lstrip", TS_KEY_READ}, {"rstrip", TS_KEY_READ},      {"normalized", TS_KEY_READ},
+        {"__type", TS_KEY_READ}, {"single_word", TS_KEY_ONLY},
+    };
+    static const struct {
+        const char *key;
+        unsigned flag;
+    } options[] = {{"special", TS_ADDED_SPECIAL},
+                   {"lstrip", TS_ADDED_LSTRIP},
+                   {"rstrip", TS_ADDED_RSTRIP},
+                   {"normalized", TS_ADDED_NORMALIZED}};
+    char name[512];
+    snprintf(name, sizeof name, "%.400s: added token '%.40s'", path, content);
+    *out = 0;
+    for (size_t i = 0; i < TS_COUNT(options); i++) {
+        *out |= cJSON_IsTrue(ts_json_get(entry, options[i].key)) ? options[i].flag : 0;
+    }
+    return ts_keys_check(entry, keys, TS_COUNT(keys), true, name, err);
+}
+
+// A token that is there already takes the flags; another is added.
+static ts_status add_or_flag(beside *b, const char *content, uint32_t id, unsigned flags,
+                             ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t known = ts_tokenizer_find(b->t, content);
+    if (known == id) {
+        ts_vocabulary_flag_token(b->t, id, flags);
+    } else if (known != TS_TOKEN_NONE) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' is %u here and %u in the tokenizer",
+                b->path.bytes, content, id, known);
+    } else {
+        status = ts_vocabulary_add_token(b->t, content, strlen(content), id, flags, err);
+        if (status != TS_OK) {
+            ts_error_context(err, "%s", b->path.bytes);
+        }
+    }
+out:
+    return status;
+}
+
+// {"32000": {"content": "<pad>", "special": true, ...}}
+static ts_status read_decoder(beside *b, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *added = ts_json_get(b->config, "added_tokens_decoder");
+    for (const cJSON *entry = added != NULL ? added->child : NULL; entry != NULL;
+         entry = entry->next) {
+        const char *content = NULL;
+        char *end = NULL;
+        unsigned flags;
+        unsigned long id = entry->string != NULL ? strtoul(entry->string, &end, 10) : 0;
+        if (end == NULL || end == entry->string || *end != '\0' || id >= TS_VOCABULARY_MAX) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: key 'added_tokens_decoder': '%s' is no token id",
+                    b->path.bytes, entry->string != NULL ? entry->string : "");
+        }
+        TS_TRY(ts_json_get_text(entry, "content", b->path.bytes, &content, err));
+        TS_TRY(ts_tokenizer_read_flags(entry, content, b->path.bytes, &flags, err));
+        TS_TRY(add_or_flag(b, content, (uint32_t)id, flags, err));
+    }
+out:
+    return status;
+}
+
+// Whether some file gives the token a role.
+static bool has_role(const beside *b, const char *content)
+{
+    const cJSON *const files[] = {b->config, b->map};
+    for (size_t f = 0; f < TS_COUNT(files); f++) {
+        for (size_t i = 0; i < TS_COUNT(roles); i++) {
+            const char *text = token_text(ts_json_get(files[f], roles[i]));
+            if (text != NULL && strcmp(text, content) == 0) {
+                return true;
+            }
+        }
+        for (size_t i = 0; i < TS_COUNT(lists); i++) {
+            const cJSON *list = ts_json_get(files[f], lists[i]), *entry;
+            cJSON_ArrayForEach(entry, list)
+            {
+                const char *text = token_text(entry);
+                if (text != NULL && strcmp(text, content) == 0) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+// added_tokens.json: {"<pad>": 32000}
+static ts_status read_added_tokens(beside *b, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *added = NULL;
+    TS_TRY(read_optional(b, "added_tokens.json", &added, err));
+    for (const cJSON *entry = added != NULL ? added->child : NULL; entry != NULL;
+         entry = entry->next) {
+        uint64_t id = 0;
+        if (!ts_json_uint(entry, &id) || id >= TS_VOCABULARY_MAX) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no proper id", b->path.bytes,
+                    entry->string);
+        }
+        if (ts_tokenizer_find(b->t, entry->string) != id) {
+            TS_TRY(add_or_flag(b, entry->string, (uint32_t)id,
+                               has_role(b, entry->string) ? TS_ADDED_SPECIAL : 0, err));
+        }
+    }
+out:
+    cJSON_Delete(added);
+    return status;
+}
+
+// A token with a role that no file gives an id is a piece of the vocabulary, or comes behind all.
+static ts_status add_with_role(beside *b, const char *content, ts_error *err)
+{
+    if (content == NULL || content[0] == '\0' ||
+        ts_tokenizer_find(b->t, content) != TS_TOKEN_NONE) {
+        return TS_OK;
+    }
+    size_t len = strlen(content);
+    uint32_t id = ts_vocabulary_find(b->t, content, len);
+    id = id != TS_TOKEN_NONE ? id : ts_tokenizer_vocab_size(b->t);
+    return ts_vocabulary_add_token(b->t, content, len, id, TS_ADDED_SPECIAL, err);
+}
+
+static ts_status add_roles(beside *b, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < TS_COUNT(roles); i++) {
+        TS_TRY(add_with_role(b, token_of_role(b, roles[i]), err));
+    }
+    for (size_t i = 0; i < TS_COUNT(lists); i++) {
+        const cJSON *list = ts_json_get(b->config, lists[i]), *entry;
+        list = list != NULL ? list : ts_json_get(b->map, lists[i]);
+        cJSON_ArrayForEach(entry, list)
+        {
+            TS_TRY(add_with_role(b, token_text(entry), err));
+        }
+    }
+out:
+    return status;
+}
+
+// add_prefix_space false: no U+2581 before a text. tokenizer.json says so itself.
+static void heed_prefix(beside *b, bool spm)
+{
+    if (!cJSON_IsFalse(ts_json_get(b->config, "add_prefix_space")) ||
+        b->t->prefix == TS_PREFIX_NEVER) {
+        return;
+    }
+    if (spm) {
+        b->t->prefix = TS_PREFIX_NEVER;
+        b->t->strip = false;
+    } else {
+        ts_log_once(
+            TS_LOG_WARN,
+            "%s: tokenizer_config.json says add_prefix_space false, tokenizer.json puts one "
+            "before a text; tokenizer.json is followed",
+            b->folder);
+    }
+}
+
+ts_status ts_tokenizer_read_beside(ts_tokenizer *tokenizer, const char *folder, bool spm,
+                                   ts_error *err)
+{
+    ts_status status = TS_OK;
+    beside b = {.t = tokenizer, .folder = folder};
+    TS_TRY(read_optional(&b, "special_tokens_map.json", &b.map, err));
+    TS_TRY(read_optional(&b, "tokenizer_config.json", &b.config, err));
+    TS_TRY(ts_keys_check(b.config, config_keys, TS_COUNT(config_keys), false, b.path.bytes, err));
+    TS_TRY(read_decoder(&b, err));
+    if (spm) {
+        TS_TRY(read_added_tokens(&b, err));
+        TS_TRY(add_roles(&b, err));
+    }
+    heed_prefix(&b, spm);
+    const char *bos = token_of_role(&b, "bos_token"), *eos = token_of_role(&b, "eos_token");
+    tokenizer->bos = ts_tokenizer_find(tokenizer, bos != NULL ? bos : "<s>");
+    tokenizer->eos = ts_tokenizer_find(tokenizer, eos != NULL ? eos : "</s>");
+    if (tokenizer->eos == TS_TOKEN_NONE) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: the tokenizer has no end token '%s'", folder,
+                eos != NULL ? eos : "</s>");
+    }
+out:
+    cJSON_Delete(b.config);
+    cJSON_Delete(b.map);
+    ts_text_free(&b.path);
+    return status;
+}

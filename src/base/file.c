@@ -362,3 +362,14 @@ void ts_sha256_hex(const void *bytes, uint64_t len, char out[65])
 {
     SHA256Data(bytes, len, out);
 }
+
+ts_status ts_file_refuse_pointer(const char *path, const void *bytes, uint64_t len, ts_error *err)
+{
+    static const char start[] = "version https://git-lfs";
+    if (len < sizeof start - 1 || memcmp(bytes, start, sizeof start - 1) != 0) {
+        return TS_OK;
+    }
+    return ts_error_set(err, TS_ERR_FORMAT,
+                        "%s: a git-lfs pointer, not the file itself; fetch that with git lfs pull",
+                        path);
+}

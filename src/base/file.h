@@ -63,6 +63,9 @@ ts_status ts_path_join(const char *folder, const char *name, ts_text *out, ts_er
 // The part of `path` after its last '/'.
 const char *ts_path_name(const char *path);
 
+// Refuses content that git-lfs left in place of the file, which was not fetched.
+ts_status ts_file_refuse_pointer(const char *path, const void *bytes, uint64_t len, ts_error *err);
+
 // SHA-256 as 64 lower-case hex digits and a NUL.
 void ts_sha256_hex(const void *bytes, uint64_t len, char out[65]);
 

@@ -90,6 +90,7 @@ ts_status ts_json_parse_file(const char *path, cJSON **out, ts_error *err)
     ts_text text = {0};
     *out = NULL;
     TS_TRY(ts_file_read(path, MAX_FILE_BYTES, &text, err));
+    TS_TRY(ts_file_refuse_pointer(path, text.bytes, text.len, err));
     TS_TRY(ts_json_parse(text.bytes, text.len, path, out, err));
 out:
     ts_text_free(&text);

@@ -227,6 +227,7 @@ static ts_status read_header(reading *r, cJSON **header)
         TS_FAIL(TS_ERR_FORMAT, "%s: %llu bytes are too few for a safetensors file", r->path,
                 (unsigned long long)map->len);
     }
+    TS_TRY(ts_file_refuse_pointer(r->path, map->bytes, map->len, err));
     uint64_t len = load_le64(map->bytes);
     if (len > MAX_HEADER_BYTES) {
         TS_FAIL(TS_ERR_FORMAT, "%s: claims a header of %llu bytes; not a safetensors file?",

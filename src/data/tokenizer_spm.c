@@ -309,6 +309,7 @@ ts_status ts_tokenizer_read_spm(ts_tokenizer *tokenizer, const char *path, ts_er
     ts_text text = {0};
     reading r = {.tokenizer = tokenizer, .path = path, .err = err};
     TS_TRY(ts_file_read(path, MAX_FILE_BYTES, &text, err));
+    TS_TRY(ts_file_refuse_pointer(path, text.bytes, text.len, err));
     TS_TRY(read_model(&r, (wire){(const unsigned char *)text.bytes, text.len, 0}));
     TS_TRY(check_supported(&r));
     tokenizer->prefix = r.dummy_prefix ? TS_PREFIX_EACH : TS_PREFIX_NEVER;

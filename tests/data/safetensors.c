@@ -138,7 +138,7 @@ Test(safetensors, refuses_every_lie)
 Test(safetensors, refuses_a_false_header_length)
 {
     static const struct {
-        const char bytes[16];
+        const char bytes[48];
         size_t len;
         const char *message;
     } cases[] = {
@@ -148,6 +148,7 @@ Test(safetensors, refuses_a_false_header_length)
         {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10, "claims a header of 18446744073709551615"},
         {"\xF8\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10, "claims a header of"},
         {"\0\0\0\0\0\0\0\0{}", 10, "does not start with '{'"},
+        {"version https://git-lfs.github.com/spec/v1\noid", 46, "a git-lfs pointer, not the file"},
     };
     char *folder = make_folder();
     ts_text path = {0};

@@ -491,6 +491,9 @@ Test(tokenizer, flags_of_the_configuration)
                "{\"added_tokens_decoder\":{\"7\":{\"content\":\"</s>\"}}}");
     cr_expect_eq(open_tiny_in(folder, &(tiny_parts){0}, &t, &err), TS_ERR_FORMAT);
     cr_expect(strstr(err.message, "'</s>' is 7 here and 2 in the tokenizer"), "%s", err.message);
+    write_text(folder, "tokenizer_config.json", "version https://git-lfs.github.com/spec/v1\n");
+    cr_expect_eq(open_tiny_in(folder, &(tiny_parts){0}, &t, &err), TS_ERR_FORMAT);
+    cr_expect(strstr(err.message, "tokenizer_config.json: a git-lfs pointer"), "%s", err.message);
     write_text(folder, "tokenizer_config.json", "{\"split_special_tokens\":true}");
     cr_expect_eq(open_tiny_in(folder, &(tiny_parts){0}, &t, &err), TS_ERR_UNSUPPORTED);
     cr_expect(strstr(err.message, "split_special_tokens"), "%s", err.message);

@@ -2,9 +2,12 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "data/adapter.h"
-#include "data/chat.h"
+#include "data/template.h"
 #include "gpu/gpu.h"
 #include "train/settings.h"
+
+#include <stdio.h>
+#include <string.h>
 
 const char *ts_choice_precision(size_t index)
 {
@@ -23,6 +26,22 @@ const char *ts_choice_module(size_t index)
     return index == 0                 ? "all-linear"
            : index <= TS_MODULE_COUNT ? ts_module_name((ts_module)(index - 1))
                                       : NULL;
+}
+
+// Out of "zephyr, chatml, ...".
+const char *ts_choice_template(size_t index)
+{
+    static char name[32];
+    const char *from = TS_CHAT_TEMPLATE_NAMES;
+    for (; index > 0; index--) {
+        from = strstr(from, ", ");
+        if (from == NULL) {
+            return NULL;
+        }
+        from += 2;
+    }
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(from, ","), from);
+    return name;
 }
 
 const char *ts_choice_mask(size_t index)

@@ -85,6 +85,7 @@ const char *ts_choice_precision(size_t index);
 const char *ts_choice_schedule(size_t index);
 const char *ts_choice_module(size_t index);
 const char *ts_choice_mask(size_t index);
+const char *ts_choice_template(size_t index);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
 // Prints sentences: on a terminal they break between words, and a bar that stands there is taken

@@ -76,7 +76,8 @@ static const ts_flag flags[] = {
     {"chat", NULL, TS_FLAG_SWITCH, &asked.chat, NULL,
      "lines are {\"messages\", \"add_generation_prompt\"}, which\nthe chat template renders; out "
      "come {\"text\", \"ids\"}"},
-    {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP},
+    {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP,
+     .choice = ts_choice_template},
     TS_CLI_VERBOSE_FLAG,
 };
 

@@ -381,7 +381,7 @@ static const ts_flag flags[] = {
     {"base-model-name", NULL, TS_FLAG_TEXT, &asked.settings.base_model, "NAME",
      "what adapter_config.json calls the base [MODEL]"},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
-     TS_CLI_TEMPLATE_HELP},
+     TS_CLI_TEMPLATE_HELP, .choice = ts_choice_template},
     {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
      .choice = ts_choice_precision},
     {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},

@@ -50,6 +50,8 @@ Test(completion, bash)
         {"train --schedule l", "[linear]"},
         {"train --target-modules q_proj,v_", "[q_proj,v_proj]"},
         {"train --precision b", "[bf16]"},
+        {"eval --chat-template ll", "[llama-2][llama-3]"},
+        {"bench --only p", "[peaks][products][passes]"},
         {"train --epochs ''", "[]"},
         {"train --data " PROJECT_FOLDER "/data/ev", "[" PROJECT_FOLDER "/data/eval.json]"},
         {"train --output-dir " PROJECT_FOLDER "/README", "[]"}, // no folder
@@ -122,6 +124,7 @@ Test(completion, offers_what_is_taken)
         {"--lr-scheduler-type", "linear", "cosine", "constant"},
         {"--precision", "auto", "f32", "f16", "bf16"},
         {"--target-modules", "all-linear", "q_proj", "down_proj"},
+        {"--chat-template", "zephyr", "llama-2", "plain"},
     };
     for (size_t i = 0; i < TS_COUNT(flags); i++) {
         for (size_t j = 1; flags[i][j] != NULL; j++) {

@@ -29,7 +29,7 @@ static void check_has(const program_result *result, const char *part)
     cr_assert_not_null(strstr(result->out, part), "no \"%s\" in:\n%s", part, result->out);
 }
 
-Test(config, a_run_leaves_what_repeats_it, .timeout = 120)
+Test(config, a_run_leaves_what_repeats_it, .timeout = 300)
 {
     struct place p;
     program_result result;

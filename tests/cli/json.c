@@ -47,7 +47,7 @@ Test(json, verify)
 }
 
 // All that eval found, and the run that its file of flags repeats to the same bytes.
-Test(json, eval, .timeout = 120)
+Test(json, eval, .timeout = 300)
 {
     char folder[64], data[96], out[96], config[128], again[96], file[96];
     program_result result;

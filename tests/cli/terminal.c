@@ -50,7 +50,7 @@ static int count_lines(const screen *s, const char *start)
 
 static screen seen; // large
 
-Test(terminal, training_at_80_columns, .timeout = 120)
+Test(terminal, training_at_80_columns, .timeout = 300)
 {
     struct place p;
     place_open(&p);
@@ -67,7 +67,7 @@ Test(terminal, training_at_80_columns, .timeout = 120)
     test_folder_remove(p.folder);
 }
 
-Test(terminal, training_at_40_columns, .timeout = 120)
+Test(terminal, training_at_40_columns, .timeout = 300)
 {
     struct place p;
     place_open(&p);
@@ -81,7 +81,7 @@ Test(terminal, training_at_40_columns, .timeout = 120)
 }
 
 // Of the last lines, for the program may have drawn some before it could know.
-Test(terminal, training_in_one_that_becomes_narrower, .timeout = 120)
+Test(terminal, training_in_one_that_becomes_narrower, .timeout = 300)
 {
     static const char *const last[] = {"38/40  loss ", "40/40  loss "};
     struct place p;
@@ -103,7 +103,7 @@ Test(terminal, training_in_one_that_becomes_narrower, .timeout = 120)
     test_folder_remove(p.folder);
 }
 
-Test(terminal, no_colours_and_no_escapes_where_they_are_refused, .timeout = 120)
+Test(terminal, no_colours_and_no_escapes_where_they_are_refused, .timeout = 300)
 {
     struct place p;
     place_open(&p);
@@ -147,7 +147,7 @@ Test(terminal, help_fits)
                "      folder of a Llama, or ORG/NAME to", "train", "--help");
 }
 
-Test(terminal, tables_do_not_break_inside_a_number, .timeout = 120)
+Test(terminal, tables_do_not_break_inside_a_number, .timeout = 300)
 {
     setenv("TERM", "xterm", 1);
     CHECK_BOTH("chosen: ", "chosen: ", "devices");
@@ -164,7 +164,7 @@ Test(terminal, tables_do_not_break_inside_a_number, .timeout = 120)
 
 // ---- Stopping eval
 
-Test(terminal, eval_counts_answers_and_says_what_an_interrupt_keeps, .timeout = 120)
+Test(terminal, eval_counts_answers_and_says_what_an_interrupt_keeps, .timeout = 300)
 {
     struct place p;
     place_open(&p);

@@ -462,8 +462,8 @@ static ts_status report(struct session *s, ts_error *err)
     TS_TRY(write_config(o, err));
     TS_TRY(write_json(o, &evaluation, &results, err));
     print_summary(s, &results);
-    printf("written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", o->output_dir,
-           tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", o->png);
+    ts_cli_say(stdout, "written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", o->output_dir,
+               tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", o->png);
 out:
     ts_results_free(&results);
     return status;

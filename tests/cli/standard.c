@@ -65,6 +65,17 @@ Test(standard, output_that_nobody_reads_ends_quietly)
     cr_expect_str_eq(result.out, "");
 }
 
+// Beyond the size that a shell allows, writing fails instead of ending the program by a signal.
+Test(standard, a_file_at_its_limit_is_an_error)
+{
+    char command[512], *folder = test_folder();
+    snprintf(command, sizeof command,
+             "(cd %s && ulimit -f 0 && \"$T\" --help >f) 2>&1 | cat >&2; exit ${PIPESTATUS[0]}",
+             folder);
+    expect(command, TS_ERR_IO, "standard output: not all of it could be written: File too large");
+    test_folder_remove(folder);
+}
+
 Test(standard, input_that_cannot_be_read_is_an_error)
 {
     expect("\"$T\" tokenize --model \"$M\" </tmp", TS_ERR_IO,

@@ -24,6 +24,12 @@ vec4 inside(vec4 x, uint left)
     return mix(vec4(-1e30), x, lessThan(uvec4(0, 1, 2, 3), uvec4(left)));
 }
 
+// Read by the same name that writes it: a compiler may take the two for different memory.
+float logit(uint i)
+{
+    return QUADS != 0 ? logits4[i / 4][i % 4] : logits1[i];
+}
+
 float largest_of(vec4 x)
 {
     return max(max(x.x, x.y), max(x.z, x.w));
@@ -59,7 +65,7 @@ void main()
     const float largest = workgroup_max(mine);
     const float total = workgroup_sum(sum * exp(mine - largest));
     if (me == target / 8 % WORKERS) { // who alone will write over the label's logit
-        loss[row] = largest + log(total) - logits1[begin + target];
+        loss[row] = largest + log(total) - logit(begin + target);
     }
     if (gradient == 0) {
         return;

@@ -13,6 +13,7 @@ typedef struct ts_bench_run {
     ts_view probe, from, to;
     uint32_t iterations; // of the arithmetic probe
     uint32_t copy_way;   // which of the copying shaders is the fastest
+    uint32_t copies;     // in one submit, so that it takes long enough to be timed
 } ts_bench_run;
 
 void ts_bench_say(const ts_bench_run *run, const char *format, ...)

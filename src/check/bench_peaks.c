@@ -24,8 +24,10 @@ static const struct {
             {4, 1, "4 vec4 an invocation, lanes loading for each other"}};
 enum { COPY_LOCAL_SIZE = 64 };
 
+// `times` in one submit, so that a fast device does not wait for the host between them; *seconds is
+// what one takes.
 static ts_status run_probe(ts_bench_run *run, const char *name, ts_dispatch *dispatch,
-                           double *seconds, ts_error *err)
+                           uint32_t times, double *seconds, ts_error *err)
 {
     const struct ts_shader *shader = ts_shader_table;
     while (strcmp(shader->name, name) != 0) {
@@ -36,9 +38,11 @@ static ts_status run_probe(ts_bench_run *run, const char *name, ts_dispatch *dis
     dispatch->pipeline.name = shader->name;
     dispatch->pipeline.binding_count = dispatch->view_count;
     double started_s = ts_clock_s();
-    ts_recorder_dispatch(run->recorder, dispatch);
+    for (uint32_t i = 0; i < times; i++) {
+        ts_recorder_dispatch(run->recorder, dispatch);
+    }
     ts_status status = ts_recorder_run(run->recorder, err);
-    *seconds = ts_clock_s() - started_s;
+    *seconds = (ts_clock_s() - started_s) / times;
     return status;
 }
 
@@ -52,7 +56,7 @@ static ts_status run_arithmetic(ts_bench_run *run, const char *name, uint32_t it
                             .push = {iterations},
                             .push_count = 1,
                             .groups = {PROBE_INVOCATIONS / 64, 1, 1}};
-    return run_probe(run, name, &dispatch, seconds, err);
+    return run_probe(run, name, &dispatch, 1, seconds, err);
 }
 
 static ts_status run_copy(ts_bench_run *run, uint32_t way, double *seconds, ts_error *err)
@@ -72,7 +76,7 @@ static ts_status run_copy(ts_bench_run *run, uint32_t way, double *seconds, ts_e
         ts_min_u64(COPY_BYTES / group_bytes, ts_gpu_capabilities(run->gpu)->max_groups[0]);
     dispatch.groups[0] = (uint32_t)groups;
     dispatch.groups[1] = dispatch.groups[2] = 1;
-    ts_status status = run_probe(run, "probe_copy", &dispatch, seconds, err);
+    ts_status status = run_probe(run, "probe_copy", &dispatch, run->copies, seconds, err);
     *seconds *= (double)COPY_BYTES / ((double)groups * group_bytes);
     return status;
 }
@@ -113,11 +117,28 @@ out:
     return status;
 }
 
+// How many copies one submit needs to take long enough to be timed.
+static ts_status choose_copies(ts_bench_run *run, ts_error *err)
+{
+    enum { MOST_COPIES = 256 };
+    ts_status status = TS_OK;
+    double seconds;
+    run->copies = 1;
+    TS_TRY(run_copy(run, 0, &seconds, err)); // builds the pipeline
+    do {
+        TS_TRY(run_copy(run, 0, &seconds, err));
+    } while (seconds * run->copies < run->params->shortest_s && run->copies < MOST_COPIES &&
+             (run->copies *= 2));
+out:
+    return status;
+}
+
 // Which way of copying is the fastest here.
 static ts_status choose_way(ts_bench_run *run, ts_error *err)
 {
     ts_status status = TS_OK;
     double best_s = INFINITY;
+    TS_TRY(choose_copies(run, err));
     for (uint32_t round = 0; round <= run->params->rounds; round++) {
         for (uint32_t way = 0; way < TS_COUNT(ways); way++) {
             double seconds;
@@ -182,8 +203,8 @@ static ts_status time_matrix(ts_bench_run *run, ts_error *err)
     for (uint32_t n = 16; n <= MOST_ITERATIONS && measured <= run->params->rounds;) {
         double seconds;
         dispatch.push[0] = n;
-        TS_TRY(run_probe(run, bf16 ? "probe_matrix_bf16" : "probe_matrix_f16", &dispatch, &seconds,
-                         err));
+        TS_TRY(run_probe(run, bf16 ? "probe_matrix_bf16" : "probe_matrix_f16", &dispatch, 1,
+                         &seconds, err));
         double flops = 2.0 * sums * shape.k * PER_ITERATION * n * groups;
         if (n > 16) {
             run->result->matrix_flops_per_second =

@@ -22,7 +22,8 @@ ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count)
 
 uint64_t ts_view_address(ts_view view)
 {
-    return view.buffer->address == 0 ? 0 : view.buffer->address + view.offset;
+    bool addressed = view.buffer != NULL && view.buffer->address != 0;
+    return addressed ? view.buffer->address + view.offset : 0;
 }
 
 // Memory types to try, best first, no type twice: *out has room for VK_MAX_MEMORY_TYPES.

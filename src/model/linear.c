@@ -114,6 +114,9 @@ void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, t
                         .c = dx,
                         .alpha = 1,
                         .accumulate = accumulate};
+    if (!model->lora_enabled) {
+        pair = NULL;
+    }
     if (pair != NULL) {
         if (masked) {
             drop(linear, x, linear->dropped, in, false);

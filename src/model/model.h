@@ -98,8 +98,11 @@ ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix,
 static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_t layer,
                                                   ts_module module)
 {
+    if (!model->has_lora) {
+        return NULL;
+    }
     const ts_lora_pair *pair = &model->lora.pairs[layer * TS_MODULE_COUNT + module];
-    return model->has_lora && pair->a.bytes > 0 ? pair : NULL;
+    return pair->a.bytes > 0 ? pair : NULL;
 }
 
 // Device bytes of weights and adapter, from the shapes alone; of weights stored as `file` has them,

@@ -225,9 +225,42 @@ static uint64_t address_of(const ts_kernel_info *info, const ts_dispatch *dispat
     return ts_view_address(dispatch->views[i]);
 }
 
+// A dispatch that would read or write outside of its tensors is a mistake of ours, and on a device
+// it could not be seen: so it is looked for in every build.
+#define BUG "a mistake of this program, please report it: "
+static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *dispatch,
+                             const uint64_t elements[10], ts_error *err)
+{
+    const ts_view *weight = NULL;
+    for (uint32_t i = 0; i < dispatch->view_count; i++) {
+        const ts_view *view = &dispatch->views[i];
+        const char *name = info->buffers[i].name;
+        if (view->buffer == NULL) {
+            return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: no tensor for %s", info->name,
+                                name);
+        }
+        if (elements[i] > view->bytes / ts_dtype_bytes(view->dtype)) {
+            return ts_error_set(
+                err, TS_ERR_RUN, BUG "kernel %s: %s has %llu elements, but %llu are touched",
+                info->name, name, (unsigned long long)(view->bytes / ts_dtype_bytes(view->dtype)),
+                (unsigned long long)elements[i]);
+        }
+        if (info->buffers[i].type == TS_BUFFER_WEIGHT) {
+            if (weight != NULL && weight->dtype != view->dtype) {
+                return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: %s is %s, other weights %s",
+                                    info->name, name, ts_dtype_name(view->dtype),
+                                    ts_dtype_name(weight->dtype));
+            }
+            weight = view;
+        }
+    }
+    return TS_OK;
+}
+
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
                       ts_dispatch *dispatch)
 {
+    ts_error err = {0};
     const ts_kernel_info *info = &ts_kernels[kernel];
     const struct ts_shader *code = find_shader(info->shaders[shader]);
     uint64_t elements[10], groups[2];
@@ -261,11 +294,9 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
     dispatch->pipeline.binding_count = count;
     dispatch->pipeline.constant_count = constants;
     ts_kernel_sizes(kernel, dispatch, elements, groups);
-    for (uint32_t i = 0; i < count; i++) {
-        const ts_view *view = &dispatch->views[i];
-        assert(view->buffer != NULL);
-        assert(elements[i] * ts_dtype_bytes(view->dtype) <= view->bytes);
-        (void)view;
+    if (check_views(info, dispatch, elements, &err) != TS_OK) {
+        ts_recorder_fail(recorder, &err);
+        return;
     }
     fold(ts_recorder_gpu(recorder), groups, dispatch->groups);
     dispatch->work = work_of(kernel, dispatch, elements);

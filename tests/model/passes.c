@@ -151,6 +151,32 @@ Test(passes, adapter_switched_off_is_the_base)
     test_gpu_close(gpu);
 }
 
+// What is switched off takes no part in the backward pass either: its gradients stay as they were.
+Test(passes, adapter_switched_off_gets_no_gradient)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    double sum, *grads;
+    const ts_pass_limits limits = {.rows = TINY_ROWS, .loss_rows = TINY_ROWS, .training = true};
+    tiny_open(gpu, &plain, &model);
+    grads = calloc(model.lora.count, sizeof *grads);
+    MUST(ts_pass_open(&model, limits, &pass, err));
+    tiny_pack(&batch);
+    model.lora_enabled = false;
+    MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
+    read_view(gpu, model.lora.grads, model.lora.count, grads);
+    for (uint64_t i = 0; i < model.lora.count; i++) {
+        cr_assert_eq(grads[i], 0);
+    }
+    free(grads);
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    ts_model_close(&model);
+    test_gpu_close(gpu);
+}
+
 // Losses of the evaluating pass, the training pass and the logits are of one kind.
 Test(passes, three_ways_to_one_loss)
 {

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include <criterion/parameterized.h>
+#include <string.h>
 
 enum { SHAPES = 24 };
 
@@ -114,5 +115,29 @@ Test(kernels, rows_beyond_a_grid)
     }
     cr_assert_gt(tested, 0);
     ts_gpu_close(mirror);
+    test_gpu_close(gpu);
+}
+
+// In a release build too: what a shader would touch outside of its tensors nobody else would see.
+Test(kernels, tensors_that_are_too_small_are_refused)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_recorder *recorder;
+    ts_gpu_arena arena = {.gpu = gpu, .block_bytes = 1 << 16};
+    ts_view small, large;
+    ts_error err = {0};
+    MUST(ts_recorder_open(gpu, &recorder, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 99, &small, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 100, &large, err));
+    ts_add(recorder, &(struct ts_add_args){.y = large, .x = small, .count = 100});
+    cr_assert_eq(ts_recorder_run(recorder, &err), TS_ERR_RUN);
+    cr_assert_not_null(strstr(err.message, "x has 99 elements, but 100"), "%s", err.message);
+    ts_add(recorder, &(struct ts_add_args){.y = large, .count = 100});
+    cr_assert_eq(ts_recorder_run(recorder, &err), TS_ERR_RUN);
+    cr_assert_not_null(strstr(err.message, "no tensor for x"), "%s", err.message);
+    ts_add(recorder, &(struct ts_add_args){.y = large, .x = small, .count = 99});
+    MUST(ts_recorder_run(recorder, err));
+    ts_recorder_close(recorder);
+    ts_gpu_arena_close(&arena);
     test_gpu_close(gpu);
 }

@@ -13,7 +13,8 @@
 # The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
 # it and its loader along. Two runs a driver: every call and hazard, then GPU-assisted checks of what
 # shaders access. Where the package cannot be downloaded they run once, without it. With --quick they
-# run once, each kernel in a third of its shapes, and `bench`, which times what others test, does not.
+# run once, each kernel in a third of its shapes, and `bench`, which times what others test, does not; of
+# the tests, few run on SwiftShader, whose compiler is slow.
 #
 # A card fails where a pipeline cannot be built, or where a shader became worse than tests/README.md has
 # it (tools/pipeline_table.sh): one that spilled nothing spills, a figure grew by more than a tenth.
@@ -187,6 +188,8 @@ run_driver() {
     elif ! chromium >/dev/null; then
         run_tests "$driver, without validation, whose layer cannot be downloaded" "$root" "$icd" 0 \
             "${all_tests[@]}"
+    elif ((quick)) && [[ $kind == swiftshader ]]; then # its compiler takes minutes for the whole suite
+        run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${few_tests[@]}"
     else
         run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]}"
         ((quick)) || run_assisted "$driver" "$root" "$icd"

@@ -128,6 +128,9 @@ void ts_cli_print_submits(const struct ts_recorder *recorder);
 // that name along (../share/tinysft-vk beside its own folder), by the path of that.
 ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err);
 
+// Says that the folder which `path` is to stand in is not there and will be made.
+void ts_cli_tell_new_folder(const char *path);
+
 // The folder of --model, which is one, or comes with the program, or names a model on the hub
 // (data/hub.h): that is downloaded as far as it is not there, with a bar on standard error; its
 // weights too where `weights`. `revision` may be NULL.

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/signals.h"
 #include "cli/cli.h"
+#include "cli/eval_print.h"
 #include "data/dataset.h"
 #include "eval/generate.h"
 #include "eval/picture.h"
@@ -15,14 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 16, MAX_NEW_TOKENS = 100000 };
+enum { MAX_SETTINGS = 16, MAX_NEW_TOKENS = 100000, MAX_ASKED = 64 };
 
 #define DEFAULT_DATA "data/eval.json"
 
 struct options {
     const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
         *title, *precision;
-    uint64_t max_new_tokens, png_height;
+    const char *questions[MAX_ASKED]; // --prompt
+    size_t question_count;
+    uint64_t max_new_tokens, png_height, examples;
     bool profile;
     ts_text config; // eval_run.json
     ts_gpu_params device;
@@ -224,6 +227,12 @@ static ts_status answer(struct session *s, const char *label, bool adapter, ts_a
     return status;
 }
 
+// A question on the command line is answered there; files are written where one is named.
+static bool writes_reports(const struct options *o)
+{
+    return o->question_count == 0 || o->output_dir != NULL || o->png != NULL;
+}
+
 // Where the results go is settled before the work, so that none is lost to a folder that is not
 // there.
 static ts_status prepare_output(struct session *s, ts_error *err)
@@ -231,16 +240,47 @@ static ts_status prepare_output(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     struct options *o = s->options;
     const char *folder;
+    if (!writes_reports(o)) {
+        goto out;
+    }
+    if (o->output_dir == NULL) {
+        o->output_dir = o->adapter != NULL ? o->adapter : ".";
+    }
+    ts_cli_tell_new_folder(o->output_dir);
     TS_TRY(ts_folder_make(o->output_dir, err));
     if (o->png == NULL) {
         TS_TRY(format(s, &o->png, err, "%s/evaluation_screenshot.png", o->output_dir));
     } else if (ts_path_name(o->png) != o->png) {
         int len = (int)(ts_path_name(o->png) - o->png);
         TS_TRY(format(s, &folder, err, "%.*s", len, o->png));
+        ts_cli_tell_new_folder(o->png);
         TS_TRY(ts_folder_make(folder, err));
     }
     TS_TRY(ts_file_check_writable(o->png, err));
 out:
+    return status;
+}
+
+static ts_status open_prompts(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct options *o = s->options;
+    ts_text data = {0};
+    if (o->question_count > 0 && o->data != NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--prompt and --data: expected one of them");
+    }
+    if (o->question_count > 0) {
+        status = ts_prompts_of_texts(o->questions, o->question_count, &s->prompts, err);
+        goto out;
+    }
+    TS_TRY(ts_cli_find(o->data != NULL ? o->data : DEFAULT_DATA, &data, err));
+    if (o->data == NULL && !ts_file_exists(data.bytes)) {
+        TS_FAIL(TS_ERR_ARGUMENT, "there is no " DEFAULT_DATA
+                                 " here: --data FILE names the prompts, --prompt TEXT asks one");
+    }
+    TS_TRY(ts_prompts_open(data.bytes, &s->prompts, err));
+out:
+    ts_text_free(&data);
     return status;
 }
 
@@ -249,7 +289,6 @@ static ts_status open_all(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct options *o = s->options;
     ts_progress loading = {0};
-    ts_text data = {0};
     ts_safetensors *weights = NULL; // looked at before a device is opened
     ts_precision precision = TS_PRECISION_F32;
     if (o->adapter != NULL) {
@@ -259,12 +298,7 @@ static ts_status open_all(struct session *s, ts_error *err)
     TS_TRY(ts_model_files_open(s->folder.bytes, &s->config, &weights, err));
     TS_TRY(ts_tokenizer_open(s->folder.bytes, &s->tokenizer, err));
     TS_TRY(choose_template(s, err));
-    TS_TRY(ts_cli_find(o->data != NULL ? o->data : DEFAULT_DATA, &data, err));
-    if (o->data == NULL && !ts_file_exists(data.bytes)) {
-        TS_FAIL(TS_ERR_ARGUMENT,
-                "there is no " DEFAULT_DATA " here: --data FILE names the prompts");
-    }
-    TS_TRY(ts_prompts_open(data.bytes, &s->prompts, err));
+    TS_TRY(open_prompts(s, err));
     TS_TRY(mark_seen(s, err));
     TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->template,
                              s->config.max_positions, &s->questions, err));
@@ -289,7 +323,6 @@ static ts_status open_all(struct session *s, ts_error *err)
     }
 out:
     ts_safetensors_close(weights);
-    ts_text_free(&data);
     return status;
 }
 
@@ -372,41 +405,7 @@ out:
     return status;
 }
 
-// ---- Summary
-
-static void print_rate(const ts_rate *rate)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%u of %u", rate->yes, rate->of);
-    printf("  %12s %4.0f %%", text, 100 * ts_rate_value(rate));
-}
-
-static void print_summary(const struct session *s, const ts_results *results)
-{
-    // The headline is on what training never saw; where it saw everything, on that.
-    bool all_seen = results->held_out.base.prompts == 0;
-    const ts_paired *paired = all_seen ? &results->seen : &results->held_out;
-    bool tuned = results->tuned != NULL;
-    printf("%s: %u\n%-28s %18s%s\n",
-           all_seen          ? "prompts, all of them seen in training"
-           : s->seen != NULL ? "prompts that training never saw"
-                             : "prompts",
-           paired->base.prompts, "", "base", tuned ? "          fine-tuned" : "");
-    printf("%-28s %18.3f", "Loss on reference answers", paired->base.loss);
-    printf(tuned ? "  %18.3f\n" : "\n", paired->tuned.loss);
-    for (ts_metric metric = 0; metric < TS_METRIC_COUNT; metric++) {
-        const ts_rate *rate = &paired->base.rates[metric];
-        if (rate->of == 0) {
-            continue;
-        }
-        printf("%-27s", ts_metric_label(metric));
-        print_rate(rate);
-        if (tuned) {
-            print_rate(&paired->tuned.rates[metric]);
-        }
-        puts(ts_metric_lower_is_better(metric) ? "  (fewer is better)" : "");
-    }
-}
+// ---- Results
 
 // What repeats it: tinysft-vk eval --config DIR/eval_run.json.
 static ts_status write_config(const struct options *o, ts_error *err)
@@ -457,13 +456,26 @@ static ts_status report(struct session *s, ts_error *err)
                                       .seen = s->seen,
                                       .picture_height = (uint32_t)o->png_height};
     TS_TRY(ts_results_make(&evaluation, &results, err));
+    if (o->question_count > 0) {
+        TS_TRY(ts_cli_print_answers(&evaluation, err));
+    }
+    if (writes_reports(o) || o->json != NULL) {
+        TS_TRY(write_json(o, &evaluation, &results, err));
+    }
+    if (!writes_reports(o)) {
+        goto out;
+    }
     TS_TRY(ts_report_write(&evaluation, &results, o->output_dir, err));
     TS_TRY(ts_picture_write(&evaluation, &results, o->png, err));
     TS_TRY(write_config(o, err));
-    TS_TRY(write_json(o, &evaluation, &results, err));
-    print_summary(s, &results);
-    ts_cli_say(stdout, "written: %s/base_responses.txt, %s%sbefore_after.md, %s\n", o->output_dir,
-               tuned ? "finetuned_responses.txt" : "", tuned ? ", " : "", o->png);
+    if (o->question_count == 0) {
+        ts_cli_print_results(&evaluation, &results);
+        TS_TRY(ts_cli_print_examples(&evaluation, &results, o->examples, err));
+    }
+    ts_cli_say(stdout, "
+written: %s/base_responses.txt, %sbefore_after.md, %s
+", o->output_dir,
+               tuned ? "finetuned_responses.txt, " : "", o->png);
 out:
     ts_results_free(&results);
     return status;
@@ -490,7 +502,24 @@ static void close_session(struct session *s)
     ts_arena_free(&s->arena);
 }
 
-static struct options asked = {.max_new_tokens = 64, .precision = "auto"};
+static struct options asked = {.max_new_tokens = 64, .examples = 3, .precision = "auto"};
+
+static ts_status add_question(const char *text, void *value, ts_error *err)
+{
+    struct options *o = value;
+    if (strspn(text, " \t\r\n") == strlen(text)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "an empty question");
+    }
+    if (ts_utf8_valid_prefix(text, strlen(text)) != strlen(text)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "the question is not UTF-8");
+    }
+    if (o->question_count == MAX_ASKED) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "more than %d questions; --data FILE takes them",
+                            MAX_ASKED);
+    }
+    o->questions[o->question_count++] = text;
+    return TS_OK;
+}
 
 static const ts_flag flags[] = {
     TS_CLI_CONFIG_FLAG,
@@ -498,7 +527,12 @@ static const ts_flag flags[] = {
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
     {"adapter", NULL, TS_FLAG_TEXT, &asked.adapter, "OUT",
      "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
-    {"data", NULL, TS_FLAG_TEXT, &asked.data, "FILE", "the prompts [" DEFAULT_DATA "]"},
+    {"prompt", NULL, TS_FLAG_PARSED, &asked, "TEXT",
+     "ask this and print the answers; may be given again", 0, 0, false, NULL, add_question},
+    {"data", NULL, TS_FLAG_TEXT, &asked.data, "FILE",
+     "the prompts: JSON or JSON lines, such as {\"prompt\": \"...\"}\n[" DEFAULT_DATA "]"},
+    {"examples", NULL, TS_FLAG_UINT, &asked.examples, "N", "answers to print at the end [3]", 0,
+     1000},
     {"train-data", NULL, TS_FLAG_TEXT, &asked.train_data, "FILE",
      "what the adapter was trained on, to tell prompts that\ntraining saw [as OUT says]"},
     {"output-dir", NULL, TS_FLAG_TEXT, &asked.output_dir, "DIR",
@@ -534,9 +568,6 @@ static int run(int argc, char **argv)
     struct session session = {.options = o};
     TS_TRY(ts_flags_parse(&ts_command_eval, argc, argv, err));
     TS_TRY(ts_config_print(&ts_command_eval, &o->config, err));
-    if (o->output_dir == NULL) {
-        o->output_dir = o->adapter != NULL ? o->adapter : ".";
-    }
     TS_TRY(open_all(&session, err));
     TS_TRY(prepare_output(&session, err));
     ts_signals_install();
@@ -559,7 +590,7 @@ out:
 const ts_command ts_command_eval = {
     .name = "eval",
     .summary = "show side by side what an adapter changed",
-    .usage = "--model MODEL [--adapter OUT] [--png FILE] [flags]",
+    .usage = "--model MODEL [--adapter OUT] [--data FILE | --prompt TEXT] [flags]",
     .needs_less = "a smaller --max-new-tokens or shorter prompts in --data need less memory; or "
                   "take another --device",
     .flags = flags,

@@ -44,3 +44,25 @@ ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err)
 out:
     return status;
 }
+
+void ts_cli_tell_new_folder(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    while (len > 0 && path[len - 1] != '/') {
+        len--;
+    }
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    char folder[4096];
+    if (len > 0 && len < sizeof folder) {
+        memcpy(folder, path, len);
+        folder[len] = '\0';
+        if (!ts_file_exists(folder)) {
+            ts_cli_say(stderr, "the folder %s is not there: made\n", folder);
+        }
+    }
+}

@@ -282,6 +282,7 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
     struct display display = {0};
     ts_profile profile = {0};
     const ts_train_callbacks callbacks = {show_loading, show_progress, write_curve, &display};
+    ts_cli_tell_new_folder(trainer->settings.output_dir);
     TS_TRY(ts_trainer_prepare_output(trainer, err));
     if (trainer->output.finished) {
         tell_finished(trainer);

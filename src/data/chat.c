@@ -11,6 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *ts_role_name(ts_role role)
+{
+    static const char *const names[] = {
+        [TS_ROLE_SYSTEM] = "system", [TS_ROLE_USER] = "user", [TS_ROLE_ASSISTANT] = "assistant"};
+    return names[role];
+}
+
 void ts_chat_tokens_free(ts_chat_tokens *chat)
 {
     ts_tokens_free(&chat->tokens);
@@ -59,12 +66,10 @@ out:
 static ts_status begin_turns(ts_chat_template *t, const ts_turn *turns, size_t count,
                              ts_jinja_value *messages, ts_error *err)
 {
-    static const char *const roles[] = {
-        [TS_ROLE_SYSTEM] = "system", [TS_ROLE_USER] = "user", [TS_ROLE_ASSISTANT] = "assistant"};
     ts_status status = TS_OK;
     TS_TRY(begin(t, count, messages, err));
     for (size_t i = 0; i < count; i++) {
-        const char *role = roles[turns[i].role];
+        const char *role = ts_role_name(turns[i].role);
         ts_jinja_value message, text;
         TS_TRY(ts_jinja_dict(&t->data, 2, &message, err));
         TS_TRY(ts_jinja_text(&t->data, role, strlen(role), 0, &text, err));

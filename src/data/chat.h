@@ -6,6 +6,7 @@
 #include "data/template.h"
 
 typedef enum ts_role { TS_ROLE_SYSTEM, TS_ROLE_USER, TS_ROLE_ASSISTANT } ts_role;
+const char *ts_role_name(ts_role role); // "system", "user", "assistant"
 
 typedef struct ts_turn {
     ts_role role;

@@ -64,28 +64,57 @@ out:
     return status;
 }
 
+// What is asked and the reference answer as tokens. Answers of earlier turns are given, so they
+// bear no loss.
+static ts_status encode_turns(ts_questions *questions, size_t index, const ts_prompt *prompt,
+                              ts_chat_template *template, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t count = prompt->before_count;
+    ts_turn *turns = NULL;
+    ts_chat_tokens ask = {0}, *reference = &questions->references[index];
+    TS_TRY(ts_alloc(count + 2, sizeof *turns, &turns, err));
+    if (count > 0) {
+        memcpy(turns, prompt->before, count * sizeof *turns);
+    }
+    for (size_t i = 0; i < count; i++) {
+        turns[i].masked = true;
+    }
+    turns[count++] = (ts_turn){TS_ROLE_USER, prompt->text, strlen(prompt->text), false};
+    TS_TRY(ts_chat_encode(template, turns, count, true, &ask, NULL, err));
+    questions->prompts[index] = ask.tokens;
+    ask.tokens = (ts_tokens){0};
+    if (prompt->reference != NULL) {
+        turns[count++] =
+            (ts_turn){TS_ROLE_ASSISTANT, prompt->reference, strlen(prompt->reference), false};
+        TS_TRY(ts_chat_encode(template, turns, count, false, reference, NULL, err));
+    }
+out:
+    if (status != TS_OK) {
+        ts_error_context(err, "prompt '%.80s'", prompt->id[0] != '\0' ? prompt->id : prompt->text);
+    }
+    free(turns);
+    ts_chat_tokens_free(&ask);
+    return status;
+}
+
 static ts_status encode(ts_questions *questions, size_t index, const ts_prompt *prompt,
                         ts_chat_template *template, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_chat_tokens ask = {0}, *reference = &questions->references[index];
-    const ts_turn turns[] = {{TS_ROLE_USER, prompt->text, strlen(prompt->text)},
-                             {TS_ROLE_ASSISTANT, prompt->reference, strlen(prompt->reference)}};
-    TS_TRY(ts_chat_encode(template, turns, 1, true, &ask, NULL, err));
-    questions->prompts[index] = ask.tokens;
-    ask.tokens = (ts_tokens){0};
-    TS_TRY(ts_chat_encode(template, turns, 2, false, reference, NULL, err));
-    size_t asked = questions->prompts[index].count, whole = reference->tokens.count;
+    TS_TRY(encode_turns(questions, index, prompt, template, err));
+    size_t asked = questions->prompts[index].count;
+    size_t whole = questions->references[index].tokens.count;
     if (asked >= questions->max_positions || whole > questions->max_positions) {
         TS_FAIL(TS_ERR_FORMAT,
-                "prompt '%s': %zu tokens, %zu with its reference answer, but the model takes %u",
-                prompt->id, asked, whole, questions->max_positions);
+                "prompt '%.80s': %zu tokens, %zu with its reference answer, but the model takes %u",
+                prompt->id[0] != '\0' ? prompt->id : prompt->text, asked, whole,
+                questions->max_positions);
     }
     questions->longest_prompt = (uint32_t)ts_max_u64(questions->longest_prompt, asked);
     questions->longest_reference = (uint32_t)ts_max_u64(questions->longest_reference, whole);
     questions->reference_tokens += whole;
 out:
-    ts_chat_tokens_free(&ask);
     return status;
 }
 
@@ -313,22 +342,32 @@ static ts_status measure_losses(struct answering *a, ts_error *err)
     float *losses = NULL;
     uint32_t rows =
         (uint32_t)ts_max_u64(q->longest_reference, ts_min_u64(LOSS_ROWS, q->reference_tokens));
+    if (rows == 0) { // no prompt has a reference
+        a->done += q->count;
+        tell(a);
+        return TS_OK;
+    }
     TS_TRY(ts_pass_open(a->model, (ts_pass_limits){.rows = rows, .loss_rows = rows}, &pass, err));
     TS_TRY(ts_alloc(rows, sizeof *losses, &losses, err));
     for (size_t i = 0, from = 0; i < q->count; i++) {
         const ts_chat_tokens *reference = &q->references[i];
-        TS_TRY(ts_batch_add(&batch, reference->tokens.ids, (uint32_t)reference->tokens.count,
-                            reference->supervised, err));
         TS_TRY(go_on(err));
+        if (reference->tokens.count > 0) {
+            TS_TRY(ts_batch_add(&batch, reference->tokens.ids, (uint32_t)reference->tokens.count,
+                                reference->supervised, err));
+        }
         bool full = i + 1 == q->count || batch.rows + q->references[i + 1].tokens.count > rows;
-        if (full) {
+        if (!full) {
+            continue;
+        }
+        if (batch.rows > 0) {
             TS_TRY(ts_pass_losses(&pass, &batch, losses, err));
             TS_TRY(spread_losses(a, from, i + 1, losses, err));
-            a->done += i + 1 - from;
-            tell(a);
-            from = i + 1;
             ts_batch_clear(&batch);
         }
+        a->done += i + 1 - from;
+        tell(a);
+        from = i + 1;
     }
 out:
     free(losses);

@@ -12,7 +12,8 @@ typedef struct ts_questions {
     const ts_tokenizer *tokenizer; // borrowed
     size_t count;
     ts_tokens *prompts;         // [count] up to where the answer begins
-    ts_chat_tokens *references; // [count] with the reference answer, which bears the loss
+    ts_chat_tokens *references; // [count] with the reference answer, which alone bears the loss;
+                                // empty where there is none
     ts_tokens end_tokens;       // any of them ends an answer
     uint32_t longest_prompt;    // tokens
     uint32_t longest_reference; // tokens, prompt included

@@ -162,20 +162,25 @@ static ts_status draw_seen(page *p, double top, double *bottom)
     ts_status status = TS_OK;
     const ts_paired *seen = &p->results->seen;
     bool tuned = p->evaluation->tuned != NULL;
+    const char *separator = "";
     ts_style style = page_style(p, TS_FACE_REGULAR, 14, soft_colour);
     ts_text text = {0};
     TS_TRY(ts_text_format(&text, p->err, "Apart from the headline, %u prompt%s seen in training: ",
                           seen->base.prompts, seen->base.prompts == 1 ? "" : "s"));
-    TS_TRY(ts_text_format(&text, p->err, "loss %.2f", seen->base.loss));
-    if (tuned) {
-        TS_TRY(ts_text_format(&text, p->err, " → %.2f", seen->tuned.loss));
+    if (seen->base.measured > 0) {
+        TS_TRY(ts_text_format(&text, p->err, "loss %.2f", seen->base.loss));
+        if (tuned) {
+            TS_TRY(ts_text_format(&text, p->err, " → %.2f", seen->tuned.loss));
+        }
+        separator = ",  ";
     }
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         const ts_rate *before = &seen->base.rates[m], *after = &seen->tuned.rates[m];
         if (before->of > 0) {
             const char *label = ts_metric_label((ts_metric)m);
-            TS_TRY(ts_text_format(&text, p->err, ",  %c%s %u", label[0] | 0x20, label + 1,
+            TS_TRY(ts_text_format(&text, p->err, "%s%c%s %u", separator, label[0] | 0x20, label + 1,
                                   before->yes));
+            separator = ",  ";
             if (tuned) {
                 TS_TRY(ts_text_format(&text, p->err, " → %u", after->yes));
             }
@@ -204,8 +209,9 @@ ts_status page_metrics(page *p, double top, double *bottom)
     snprintf(text, sizeof text, e->seen != NULL ? "%u that training never saw" : "%u", prompts);
     page_text(p, x + 14, y, &note, text);
     if (prompts > 0) {
-        double losses = draw_losses(p, left, y + 22, paired);
-        double rates = draw_rates(p, left + LOSS_WIDTH, y + 28, paired);
+        bool measured = paired->base.measured > 0; // some prompt has a reference
+        double losses = measured ? draw_losses(p, left, y + 22, paired) : y;
+        double rates = draw_rates(p, left + (measured ? LOSS_WIDTH : 0), y + 28, paired);
         y = fmax(losses, rates);
     }
     y += 10;

@@ -13,10 +13,11 @@ enum {
     MAX_ANSWER_LINES = 10,
 };
 
-static const ts_colour category_tints[TS_CATEGORY_COUNT] = {
-    {224, 236, 254}, {243, 232, 255}, {254, 243, 210}, {255, 228, 230}, {214, 245, 240}};
+static const ts_colour category_tints[TS_CATEGORY_COUNT] = {{224, 236, 254}, {243, 232, 255},
+                                                            {254, 243, 210}, {255, 228, 230},
+                                                            {214, 245, 240}, {236, 239, 244}};
 static const ts_colour category_inks[TS_CATEGORY_COUNT] = {
-    {30, 78, 160}, {107, 33, 168}, {146, 84, 8}, {170, 24, 60}, {15, 106, 96}};
+    {30, 78, 160}, {107, 33, 168}, {146, 84, 8}, {170, 24, 60}, {15, 106, 96}, {88, 101, 122}};
 
 static double answer_width(const page *p)
 {
@@ -46,6 +47,38 @@ void page_row_heads(page *p, double top, double *bottom)
     *bottom = top + 56;
 }
 
+// Category, and whether training saw it; returns where the prompt's text begins.
+static double draw_pills(page *p, size_t index, double x, double top)
+{
+    const ts_prompt *prompt = &p->evaluation->prompts->items[index];
+    double end = x;
+    if (prompt->label[0] != '\0') {
+        end = page_pill(p, x, top, prompt->label, category_tints[prompt->category],
+                        category_inks[prompt->category]) +
+              8;
+    }
+    if (p->evaluation->seen != NULL) {
+        bool seen = p->evaluation->seen[index];
+        end = page_pill(p, end, top, ts_seen_words(p->evaluation, index),
+                        seen ? (ts_colour){253, 236, 200} : neutral_tint,
+                        seen ? (ts_colour){140, 80, 0} : soft_colour);
+    }
+    return end > x ? top + 34 : top;
+}
+
+// "system: Be brief." and the turns of an earlier conversation.
+static ts_status describe_before(const ts_prompt *prompt, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < prompt->before_count; i++) {
+        const ts_turn *turn = &prompt->before[i];
+        TS_TRY(ts_text_format(out, err, "%s%s: ", i > 0 ? "\n" : "", ts_role_name(turn->role)));
+        TS_TRY(ts_text_append(out, turn->text, turn->len, err));
+    }
+out:
+    return status;
+}
+
 static ts_status draw_prompt(page *p, size_t index, double top, double *bottom)
 {
     ts_status status = TS_OK;
@@ -53,20 +86,21 @@ static ts_status draw_prompt(page *p, size_t index, double top, double *bottom)
     ts_style text = page_style(p, TS_FACE_BOLD, 15, ink_colour);
     ts_style reference = page_style(p, TS_FACE_REGULAR, 14, soft_colour);
     ts_text expected = {0};
-    double x = PAGE_MARGIN + CARD_PADDING, y;
-    double end = page_pill(p, x, top, ts_category_name(prompt->category),
-                           category_tints[prompt->category], category_inks[prompt->category]);
-    if (p->evaluation->seen != NULL) {
-        bool seen = p->evaluation->seen[index];
-        page_pill(p, end + 8, top, ts_seen_words(p->evaluation, index),
-                  seen ? (ts_colour){253, 236, 200} : neutral_tint,
-                  seen ? (ts_colour){140, 80, 0} : soft_colour);
+    double x = PAGE_MARGIN + CARD_PADDING, y = draw_pills(p, index, x, top);
+    if (prompt->before_count > 0) {
+        TS_TRY(describe_before(prompt, &expected, p->err));
+        TS_TRY(page_paragraph(p, x, y, PROMPT_WIDTH, &reference, expected.bytes, expected.len,
+                              MAX_REFERENCE_LINES, &y));
+        y += 4;
     }
-    TS_TRY(page_paragraph(p, x, top + 34, PROMPT_WIDTH, &text, prompt->text, strlen(prompt->text),
-                          MAX_PROMPT_LINES, &y));
-    TS_TRY(ts_text_format(&expected, p->err, "Reference: %s", prompt->reference));
-    TS_TRY(page_paragraph(p, x, y + 4, PROMPT_WIDTH, &reference, expected.bytes, expected.len,
-                          MAX_REFERENCE_LINES, bottom));
+    TS_TRY(page_paragraph(p, x, y, PROMPT_WIDTH, &text, prompt->text, strlen(prompt->text),
+                          MAX_PROMPT_LINES, bottom));
+    if (prompt->reference != NULL) {
+        ts_text_clear(&expected);
+        TS_TRY(ts_text_format(&expected, p->err, "Reference: %s", prompt->reference));
+        TS_TRY(page_paragraph(p, x, *bottom + 4, PROMPT_WIDTH, &reference, expected.bytes,
+                              expected.len, MAX_REFERENCE_LINES, bottom));
+    }
 out:
     ts_text_free(&expected);
     return status;
@@ -130,18 +164,19 @@ out:
     return status;
 }
 
-// How many verdicts are good news.
-static int count_good(const ts_verdict *verdict)
+// How many verdicts are good news, and how many are not.
+static int count_marks(const ts_verdict *verdict, bool good)
 {
-    int good = 0;
+    int count = 0;
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         ts_mark mark = verdict->marks[m];
-        good += mark != TS_MARK_NONE && ts_mark_is_good((ts_metric)m, mark);
+        count += mark != TS_MARK_NONE && ts_mark_is_good((ts_metric)m, mark) == good;
     }
-    return good;
+    return count;
 }
 
-// The shade behind an answer: the fine-tuned one's tells whether it got better or worse.
+// The shade behind an answer: the fine-tuned one's tells whether it got better or worse. One that
+// got better and is still wrong somewhere has none: green under a cross would say that all is well.
 static ts_colour answer_shade(const page *p, size_t index, int column)
 {
     static const ts_colour plain = {248, 249, 252}, better = {236, 249, 241},
@@ -149,8 +184,9 @@ static ts_colour answer_shade(const page *p, size_t index, int column)
     if (column == 0) {
         return plain;
     }
-    int gain = count_good(&p->results->tuned[index]) - count_good(&p->results->base[index]);
-    return gain > 0 ? better : gain < 0 ? worse : plain;
+    const ts_verdict *tuned = &p->results->tuned[index], *base = &p->results->base[index];
+    int gain = count_marks(tuned, true) - count_marks(base, true);
+    return gain < 0 ? worse : gain > 0 && count_marks(tuned, false) == 0 ? better : plain;
 }
 
 ts_status page_row(page *p, size_t index, double top, double *bottom)

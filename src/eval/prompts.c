@@ -1,262 +1,172 @@
 #include "eval/prompts.h"
 
-#include "base/json.h"
-#include "base/text.h"
+#include "base/log.h"
 #include "data/dataset.h"
+#include "data/row_file.h"
+#include "eval/prompt_row.h"
 #include "eval/words.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PROMPTS = 10000, MAX_WORDS = 100000, MAX_ALIASES = 1000 };
+enum { MAX_PROMPTS = 10000 };
 
-static const char *const category_names[TS_CATEGORY_COUNT] = {"factual", "polite", "length",
-                                                              "refusal", "safe"};
-
-const char *ts_category_name(ts_category category)
-{
-    return category_names[category];
-}
-
-// The file, and the place in it that errors name.
-typedef struct reader {
+// The file while it is read.
+typedef struct reading {
+    const char *path;
     ts_prompts *out;
-    const cJSON *object;
-    const char *name; // "FILE: prompt 3"
-    ts_text scratch;
-    ts_error *err;
-} reader;
+    size_t capacity;
+    ts_prompt_reader rows;
+    ts_text name;
+    ts_mistakes mistakes;
+} reading;
 
-static ts_status read_text(reader *r, const char *key, const char **out)
+static ts_status add_row(void *user, const cJSON *row, uint32_t line, const char *name,
+                         ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_error *err = r->err;
-    const char *text;
-    char *copy;
-    TS_TRY(ts_json_get_text(r->object, key, r->name, &text, err));
-    if (strspn(text, " \t\r\n") == strlen(text)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': empty text", r->name, key);
+    reading *r = user;
+    ts_prompts *out = r->out;
+    const char *id = cJSON_GetStringValue(ts_json_get(row, "id"));
+    ts_text_clear(&r->name);
+    TS_TRY(ts_text_format(&r->name, err, "%s", name));
+    if (id != NULL) {
+        TS_TRY(ts_text_format(&r->name, err, " ('%.80s')", id));
     }
-    TS_TRY(ts_arena_copy_text(&r->out->arena, text, strlen(text), &copy, err));
-    *out = copy;
+    TS_TRY(ts_grow(&out->items, &r->capacity, out->count + 1, sizeof *out->items, err));
+    out->items[out->count] = (ts_prompt){.line = line};
+    TS_TRY(ts_prompt_read(&r->rows, row, r->name.bytes, &out->items[out->count], err));
+    out->count++;
 out:
     return status;
 }
 
-static ts_status read_category(reader *r, ts_category *out)
+// ---- What stands twice
+
+static int compare_ids(const void *a, const void *b)
 {
-    const char *name;
-    ts_status status = ts_json_get_text(r->object, "category", r->name, &name, r->err);
-    if (status != TS_OK) {
-        return status;
-    }
-    for (int i = 0; i < TS_CATEGORY_COUNT; i++) {
-        if (strcmp(name, category_names[i]) == 0) {
-            *out = (ts_category)i;
-            return TS_OK;
-        }
-    }
-    return ts_error_set(r->err, TS_ERR_FORMAT,
-                        "%s: key 'category': '%s', expected factual, polite, length, refusal or "
-                        "safe",
-                        r->name, name);
+    const ts_prompt *x = *(const ts_prompt *const *)a, *y = *(const ts_prompt *const *)b;
+    int order = strcmp(x->id, y->id);
+    return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-static ts_status read_words(reader *r, const char *key, uint32_t *out)
+static int compare_turns(const ts_prompt *x, const ts_prompt *y)
 {
-    uint64_t value = 0;
-    ts_status status = TS_OK;
-    if (ts_json_get(r->object, key) != NULL) {
-        status = ts_json_get_uint(r->object, key, 1, MAX_WORDS, r->name, &value, r->err);
+    int order = strcmp(x->text, y->text);
+    if (order == 0 && x->before_count != y->before_count) {
+        order = x->before_count < y->before_count ? -1 : 1;
     }
-    *out = (uint32_t)value;
+    for (size_t i = 0; i < x->before_count && order == 0; i++) {
+        order = strcmp(x->before[i].text, y->before[i].text); // copies, so NUL-terminated
+    }
+    return order;
+}
+
+static int compare_questions(const void *a, const void *b)
+{
+    return compare_turns(*(const ts_prompt *const *)a, *(const ts_prompt *const *)b);
+}
+
+// An id that two rows have is a mistake. A question that is asked twice counts twice, which is
+// told.
+static ts_status check_twice(reading *r, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_prompts *prompts = r->out;
+    const ts_prompt **sorted = NULL;
+    size_t again = 0;
+    TS_TRY(ts_alloc(prompts->count + 1, sizeof(const ts_prompt *), &sorted, err));
+    for (size_t i = 0; i < prompts->count; i++) {
+        sorted[i] = &prompts->items[i];
+    }
+    qsort(sorted, prompts->count, sizeof *sorted, compare_ids);
+    for (size_t i = 1; i < prompts->count; i++) {
+        if (sorted[i]->id[0] != '\0' && strcmp(sorted[i - 1]->id, sorted[i]->id) == 0) {
+            ts_error mistake = {0};
+            ts_error_set(&mistake, TS_ERR_FORMAT, "%s:%u ('%.80s'): same id as line %u", r->path,
+                         sorted[i]->line, sorted[i]->id, sorted[i - 1]->line);
+            TS_TRY(ts_mistakes_note(&r->mistakes, &mistake, err));
+        }
+    }
+    qsort(sorted, prompts->count, sizeof *sorted, compare_questions);
+    for (size_t i = 1; i < prompts->count; i++) {
+        again += compare_turns(sorted[i - 1], sorted[i]) == 0;
+    }
+    if (again > 0) {
+        ts_log(TS_LOG_WARN, "%s: %zu row%s what another asks; each counts", r->path, again,
+               again == 1 ? " asks" : "s ask");
+    }
+out:
+    free(sorted);
     return status;
 }
 
-// One fact: an array of spellings, each with at least one word to look for.
-static ts_status read_fact(reader *r, const cJSON *list, int number, ts_fact *out)
-{
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    ts_arena *arena = &r->out->arena;
-    int count = cJSON_GetArraySize(list);
-    if (!cJSON_IsArray(list) || count < 1 || count > MAX_ALIASES) {
-        TS_FAIL(TS_ERR_FORMAT,
-                "%s: key 'facts[%d]': expected an array of 1 to %d texts, found %s of %d", r->name,
-                number, MAX_ALIASES, ts_json_kind(list), count);
-    }
-    TS_TRY(ts_arena_alloc(arena, (size_t)count, sizeof *out->aliases, &out->aliases, err));
-    TS_TRY(ts_arena_alloc(arena, (size_t)count, sizeof *out->words, &out->words, err));
-    const cJSON *alias;
-    cJSON_ArrayForEach(alias, list)
-    {
-        char *copy;
-        const char *text = cJSON_GetStringValue(alias);
-        if (text == NULL) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: key 'facts[%d][%zu]': expected a string, found %s", r->name,
-                    number, out->count, ts_json_kind(alias));
-        }
-        ts_text_clear(&r->scratch);
-        TS_TRY(ts_words_normalise(text, strlen(text), &r->scratch, err));
-        if (r->scratch.len < 2) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: key 'facts[%d][%zu]': '%s' holds no word to look for",
-                    r->name, number, out->count, text);
-        }
-        TS_TRY(ts_arena_copy_text(arena, text, strlen(text), &copy, err));
-        out->aliases[out->count] = copy;
-        TS_TRY(ts_arena_copy_text(arena, r->scratch.bytes, r->scratch.len, &copy, err));
-        out->words[out->count++] = copy;
-    }
-out:
-    return status;
-}
+// ---- The file
 
-static ts_status read_facts(reader *r, ts_prompt *prompt)
+static ts_status warn(const reading *r, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_error *err = r->err;
-    const cJSON *facts = ts_json_get(r->object, "facts"), *fact;
-    if (facts == NULL) {
-        goto out;
+    const ts_passed_over *categories = &r->rows.categories;
+    ts_text unknown = {0};
+    TS_TRY(ts_row_notes_tell(&r->rows.row.notes, &unknown, err));
+    if (unknown.len > 0) {
+        ts_log(TS_LOG_WARN, "%s: keys that mean nothing here were passed over: %s", r->path,
+               unknown.bytes);
     }
-    int count = cJSON_GetArraySize(facts);
-    if (!cJSON_IsArray(facts) || count < 1 || count > MAX_ALIASES) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key 'facts': expected an array of 1 to %d arrays, found %s",
-                r->name, MAX_ALIASES, ts_json_kind(facts));
-    }
-    TS_TRY(
-        ts_arena_alloc(&r->out->arena, (size_t)count, sizeof *prompt->facts, &prompt->facts, err));
-    cJSON_ArrayForEach(fact, facts)
-    {
-        TS_TRY(read_fact(r, fact, (int)prompt->fact_count, &prompt->facts[prompt->fact_count]));
-        prompt->fact_count++;
+    if (categories->count > 0) {
+        ts_log(TS_LOG_WARN,
+               "%s: %zu row%s of a category of your own (%s): shown, not judged by; factual, "
+               "polite, length, refusal and safe are",
+               r->path, categories->count, categories->count == 1 ? " is" : "s are",
+               categories->names.bytes);
     }
 out:
-    return status;
-}
-
-static ts_status read_switches(reader *r, ts_prompt *prompt)
-{
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    prompt->polite = prompt->category == TS_CATEGORY_POLITE;
-    prompt->refuse = prompt->category == TS_CATEGORY_REFUSAL ? TS_REFUSE_MUST
-                     : prompt->category == TS_CATEGORY_SAFE  ? TS_REFUSE_MUST_NOT
-                                                             : TS_REFUSE_NOT_JUDGED;
-    if (ts_json_get(r->object, "polite") != NULL) {
-        TS_TRY(ts_json_get_bool(r->object, "polite", r->name, &prompt->polite, err));
-    }
-    if (ts_json_get(r->object, "refuse") != NULL) {
-        bool refuse;
-        TS_TRY(ts_json_get_bool(r->object, "refuse", r->name, &refuse, err));
-        if (refuse != (prompt->category == TS_CATEGORY_REFUSAL)) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: key 'refuse': %s contradicts category '%s'", r->name,
-                    refuse ? "true" : "false", category_names[prompt->category]);
-        }
-        prompt->refuse = refuse ? TS_REFUSE_MUST : TS_REFUSE_MUST_NOT;
-    }
-out:
-    return status;
-}
-
-// What a category promises, and that no two prompts are the same.
-static ts_status check_prompt(reader *r, const ts_prompt *prompt)
-{
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    if (prompt->category == TS_CATEGORY_FACTUAL && prompt->fact_count == 0) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: category 'factual' needs key 'facts'", r->name);
-    }
-    if (prompt->category == TS_CATEGORY_LENGTH && prompt->min_words + prompt->max_words == 0) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: category 'length' needs key 'min_words' or 'max_words'",
-                r->name);
-    }
-    if (prompt->max_words > 0 && prompt->min_words > prompt->max_words) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key 'min_words': %u is above max_words, %u", r->name,
-                prompt->min_words, prompt->max_words);
-    }
-    for (const ts_prompt *other = r->out->items; other != prompt; other++) {
-        if (strcmp(other->id, prompt->id) == 0 || strcmp(other->text, prompt->text) == 0) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: same %s as prompt %d", r->name,
-                    strcmp(other->id, prompt->id) == 0 ? "id" : "prompt",
-                    (int)(other - r->out->items));
-        }
-    }
-out:
-    return status;
-}
-
-static ts_status read_prompt(reader *r, ts_prompt *prompt)
-{
-    static const char *const keys[] = {"id",     "category",  "prompt",    "reference", "facts",
-                                       "refuse", "min_words", "max_words", "polite"};
-    ts_status status = TS_OK;
-    ts_error *err = r->err;
-    if (!cJSON_IsObject(r->object)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", r->name,
-                ts_json_kind(r->object));
-    }
-    const cJSON *member;
-    cJSON_ArrayForEach(member, r->object)
-    {
-        size_t i = 0;
-        while (i < TS_COUNT(keys) && strcmp(member->string, keys[i]) != 0) {
-            i++;
-        }
-        if (i == TS_COUNT(keys)) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: unknown key '%s'", r->name, member->string);
-        }
-    }
-    TS_TRY(read_text(r, "id", &prompt->id));
-    TS_TRY(read_text(r, "prompt", &prompt->text));
-    TS_TRY(read_text(r, "reference", &prompt->reference));
-    TS_TRY(read_category(r, &prompt->category));
-    TS_TRY(read_facts(r, prompt));
-    TS_TRY(read_words(r, "min_words", &prompt->min_words));
-    TS_TRY(read_words(r, "max_words", &prompt->max_words));
-    TS_TRY(read_switches(r, prompt));
-    TS_TRY(check_prompt(r, prompt));
-out:
+    ts_text_free(&unknown);
     return status;
 }
 
 ts_status ts_prompts_open(const char *path, ts_prompts *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    cJSON *root = NULL;
-    ts_text name = {0};
-    reader r = {.out = out, .err = err};
-    TS_TRY(ts_json_parse_file(path, &root, err));
-    int count = cJSON_GetArraySize(root);
-    if (!cJSON_IsArray(root) || count < 1 || count > MAX_PROMPTS) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: expected an array of 1 to %d prompts, found %s of %d", path,
-                MAX_PROMPTS, ts_json_kind(root), count);
+    reading r = {.path = path, .out = out, .rows = {.arena = &out->arena}};
+    TS_TRY(ts_row_file_walk(path, add_row, &r, &r.mistakes, err));
+    if (out->count > MAX_PROMPTS) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: %zu rows, expected at most %d", path, out->count, MAX_PROMPTS);
     }
-    TS_TRY(ts_arena_alloc(&out->arena, (size_t)count, sizeof *out->items, &out->items, err));
-    cJSON_ArrayForEach(r.object, root)
-    {
-        const char *id = cJSON_GetStringValue(ts_json_get(r.object, "id"));
-        ts_text_clear(&name);
-        TS_TRY(ts_text_format(&name, err, "%s: prompt %zu", path, out->count));
-        if (id != NULL) {
-            TS_TRY(ts_text_format(&name, err, " ('%s')", id));
-        }
-        r.name = name.bytes;
-        TS_TRY(read_prompt(&r, &out->items[out->count]));
-        out->count++;
-    }
+    TS_TRY(check_twice(&r, err));
+    TS_TRY(ts_mistakes_tell(&r.mistakes, path, err));
+    TS_TRY(warn(&r, err));
 out:
+    ts_prompt_reader_free(&r.rows);
+    ts_text_free(&r.name);
+    ts_mistakes_free(&r.mistakes);
     if (status != TS_OK) {
         ts_prompts_close(out);
     }
-    cJSON_Delete(root);
-    ts_text_free(&name);
-    ts_text_free(&r.scratch);
+    return status;
+}
+
+ts_status ts_prompts_of_texts(const char *const *texts, size_t count, ts_prompts *out,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_alloc(count, sizeof *out->items, &out->items, err));
+    for (size_t i = 0; i < count; i++) {
+        char *copy;
+        TS_TRY(ts_arena_copy_text(&out->arena, texts[i], strlen(texts[i]), &copy, err));
+        out->items[out->count++] = (ts_prompt){.id = "",
+                                               .label = "",
+                                               .text = copy,
+                                               .category = TS_CATEGORY_OTHER,
+                                               .line = (uint32_t)i + 1};
+    }
+out:
     return status;
 }
 
 void ts_prompts_close(ts_prompts *prompts)
 {
+    free(prompts->items);
     ts_arena_free(&prompts->arena);
     *prompts = (ts_prompts){0};
 }

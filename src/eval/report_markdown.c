@@ -138,7 +138,9 @@ static ts_status append_metrics(const ts_paired *paired, bool tuned, const char 
     TS_TRY(ts_text_format(out, err, "%s",
                           tuned ? "| Metric | Base | Fine-tuned | Change |\n|---|---|---|---|\n"
                                 : "| Metric | Base |\n|---|---|\n"));
-    TS_TRY(append_losses(paired, tuned, out, err));
+    if (paired->base.measured > 0) { // some prompt has a reference
+        TS_TRY(append_losses(paired, tuned, out, err));
+    }
     TS_TRY(append_rates(paired, tuned, out, err));
 out:
     return status;
@@ -191,20 +193,44 @@ out:
     return status;
 }
 
+// "### 3. capital-france (factual, held out)", of which only the number is always there.
+static ts_status append_heading(const ts_prompt *prompt, size_t i, const char *seen, ts_text *out,
+                                ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool label = prompt->label[0] != '\0', told = seen[0] != '\0';
+    TS_TRY(ts_text_format(out, err, "\n### %zu.%s", i + 1, prompt->id[0] != '\0' ? " " : ""));
+    TS_TRY(escape(prompt->id, out, err));
+    if (label || told) {
+        TS_TRY(ts_text_format(out, err, " ("));
+        TS_TRY(escape(prompt->label, out, err));
+        TS_TRY(ts_text_format(out, err, "%s%s)", label && told ? ", " : "", seen));
+    }
+    TS_TRY(ts_text_format(out, err, "\n\n"));
+out:
+    return status;
+}
+
 static ts_status append_prompt(const ts_evaluation *e, const ts_results *results, size_t i,
                                ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_prompt *prompt = &e->prompts->items[i];
     const char *seen = ts_seen_words(e, i);
-    TS_TRY(ts_text_format(out, err, "\n### %zu. ", i + 1));
-    TS_TRY(escape(prompt->id, out, err));
-    TS_TRY(ts_text_format(out, err, " (%s%s%s)\n\n", ts_category_name(prompt->category),
-                          *seen != '\0' ? ", " : "", seen));
-    TS_TRY(ts_text_format(out, err, "| Prompt | Reference |\n|---|---|\n| "));
+    TS_TRY(append_heading(prompt, i, seen, out, err));
+    TS_TRY(ts_text_format(out, err,
+                          prompt->reference != NULL ? "| Prompt | Reference |\n|---|---|\n| "
+                                                    : "| Prompt |\n|---|\n| "));
+    for (size_t turn = 0; turn < prompt->before_count; turn++) {
+        TS_TRY(ts_text_format(out, err, "*%s:* ", ts_role_name(prompt->before[turn].role)));
+        TS_TRY(ts_markdown_escape(prompt->before[turn].text, prompt->before[turn].len, out, err));
+        TS_TRY(ts_text_format(out, err, "<br>"));
+    }
     TS_TRY(escape(prompt->text, out, err));
-    TS_TRY(ts_text_format(out, err, " | "));
-    TS_TRY(escape(prompt->reference, out, err));
+    if (prompt->reference != NULL) {
+        TS_TRY(ts_text_format(out, err, " | "));
+        TS_TRY(escape(prompt->reference, out, err));
+    }
     TS_TRY(ts_text_format(out, err, " |\n\n%s",
                           e->tuned != NULL ? "| Base | Fine-tuned |\n|---|---|\n|"
                                            : "| Base |\n|---|\n|"));

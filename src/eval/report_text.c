@@ -94,8 +94,13 @@ ts_status ts_report_text(const ts_evaluation *evaluation, const char *model,
                               "----------------------------------------",
                               i + 1, count));
         TS_TRY(append_line(out, prompt->id, err));
-        TS_TRY(ts_text_format(out, err, "Category: %s%s%s\n", ts_category_name(prompt->category),
-                              *seen != '\0' ? ", " : "", seen));
+        if (prompt->label[0] != '\0') {
+            TS_TRY(ts_text_format(out, err, "Category: "));
+            TS_TRY(append_line(out, prompt->label, err));
+        }
+        if (*seen != '\0') {
+            TS_TRY(ts_text_format(out, err, "%s\n", seen));
+        }
         TS_TRY(ts_text_format(out, err, "Prompt:\n"));
         TS_TRY(append_indented(out, prompt->text, strlen(prompt->text), err));
         TS_TRY(ts_text_format(out, err, "Answer:\n"));

@@ -108,6 +108,70 @@ Test(eval, before_and_after)
     test_folder_remove(p.folder);
 }
 
+// Rows with nothing but a prompt; a new folder is told of, and what no row asks for is not shown.
+Test(eval, prompts_of_one_s_own)
+{
+    struct place p;
+    program_result result;
+    char png[96];
+    place_open(&p);
+    test_write(p.folder, "eval.json",
+               "{\"prompt\": \"What do cows eat?\"}\n{\"messages\": [{\"role\": \"user\", "
+               "\"content\": \"Hi!\"}]}\n");
+    snprintf(png, sizeof png, "%s/new/deep/shot.png", p.folder);
+    RUN(&result, EVAL(&p), "--output-dir", p.out, "--png", png, "--examples", "1");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_says(&result, "/new/deep is not there: made");
+    assert_says(&result, "Stopped by itself");
+    assert_says(&result, "(Wilson interval)");
+    assert_says(&result, "\n> ");
+    cr_expect_null(strstr(result.out, "Loss"), "%s", result.out);
+    cr_expect_null(strstr(result.out, "Facts"), "%s", result.out);
+    assert_holds(p.out, "before_after.md", "What do cows eat?");
+    test_folder_remove(p.folder);
+}
+
+// A question on the command line is answered there, and leaves no files.
+Test(eval, a_question)
+{
+    struct place p;
+    program_result result;
+    char picture[128];
+    place_open(&p);
+    snprintf(picture, sizeof picture, "%s/evaluation_screenshot.png", p.folder);
+    RUN(&result, "eval", "--model", BASE, "--device", "0", "--max-new-tokens", "4", "--prompt",
+        "What do cows eat?", "--prompt=Hi!");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_says(&result, "> What do cows eat?\nbase:\n");
+    assert_says(&result, "> Hi!\nbase:\n");
+    assert_says(&result, "(cut off; a larger --max-new-tokens lets it go on)");
+    cr_expect_not(ts_file_exists(picture));
+    cr_expect_null(strstr(result.out, "written"), "%s", result.out);
+    RUN(&result, EVAL(&p), "--prompt", "Hi!");
+    cr_assert_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
+    RUN(&result, "eval", "--model", BASE, "--prompt", " ");
+    cr_assert_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
+    test_folder_remove(p.folder);
+}
+
+// Every mistake of the data at once, each with what stands there and what may.
+Test(eval, all_mistakes_at_once)
+{
+    struct place p;
+    program_result result;
+    place_open(&p);
+    test_write(p.folder, "eval.json",
+               "{\"question\": \"q\", \"answer\": \"a\"}\n{\"prompt\": \"a\", \"fact\": \"b\"}\n"
+               "{\"prompt\": \"fine\"}\n{\"prompt\": \"a\", \"category\": \"factaul\"}\n");
+    RUN(&result, EVAL(&p));
+    cr_assert_eq(result.code, TS_ERR_FORMAT, "%s", result.out);
+    assert_says(&result, "it has: question, answer; did you mean prompt");
+    assert_says(&result, "eval.json:2: key 'fact' is unknown; did you mean 'facts'?");
+    assert_says(&result, "eval.json:4: key 'category': 'factaul'; did you mean 'factual'?");
+    assert_says(&result, "3 mistakes");
+    test_folder_remove(p.folder);
+}
+
 // What is wrong is named, before any answer is generated.
 Test(eval, bad_input)
 {

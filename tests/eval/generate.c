@@ -88,6 +88,56 @@ Test(generate, groups_change_nothing)
     close_setup(&s);
 }
 
+// A prompt without a reference is answered like any other, and only its loss is not measured.
+Test(generate, without_references)
+{
+    struct setup s;
+    ts_answers all, fewer, none;
+    open_setup(&s);
+    answer(&s, MAX_NEW, &all);
+    for (int round = 0; round < 2; round++) { // the last first, so that the end has none; then all
+        for (int i = round == 0 ? PROMPTS - 1 : 0; i < PROMPTS; i++) {
+            s.items[i].reference = NULL;
+        }
+        ts_questions_free(&s.questions);
+        MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, 512, &s.questions, err));
+        answer(&s, MAX_NEW, round == 0 ? &fewer : &none);
+    }
+    for (size_t i = 0; i < PROMPTS; i++) {
+        cr_assert_str_eq(all.responses[i].text, fewer.responses[i].text);
+        cr_assert_str_eq(all.responses[i].text, none.responses[i].text);
+        cr_assert_eq(none.responses[i].reference_tokens, 0);
+        cr_assert_eq(fewer.responses[i].reference_tokens,
+                     i + 1 < PROMPTS ? all.responses[i].reference_tokens : 0);
+    }
+    cr_assert_float_eq(all.responses[0].reference_loss, fewer.responses[0].reference_loss, 1e-5);
+    ts_answers_free(&all), ts_answers_free(&fewer), ts_answers_free(&none);
+    close_setup(&s);
+}
+
+// Of a conversation only the last answer is the reference.
+Test(generate, earlier_turns_are_given)
+{
+    struct setup s;
+    open_setup(&s);
+    const ts_turn before[] = {{TS_ROLE_USER, "Hi!", 3}, {TS_ROLE_ASSISTANT, "Hello there.", 12}};
+    s.items[1].before = before;
+    s.items[1].before_count = 2;
+    uint32_t alone = 0, behind = 0;
+    for (size_t t = 1; t < s.questions.references[1].tokens.count; t++) {
+        alone += s.questions.references[1].supervised[t];
+    }
+    ts_questions_free(&s.questions);
+    MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, 512, &s.questions, err));
+    for (size_t t = 1; t < s.questions.references[1].tokens.count; t++) {
+        behind += s.questions.references[1].supervised[t];
+    }
+    cr_expect_gt(alone, 0);
+    cr_expect_eq(behind, alone);
+    cr_expect_gt(s.questions.prompts[1].count, s.questions.prompts[0].count);
+    close_setup(&s);
+}
+
 // A lower limit cuts the same answers short, and says so.
 Test(generate, a_limit_cuts_answers_short)
 {

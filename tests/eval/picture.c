@@ -78,6 +78,46 @@ Test(picture, height_follows_the_rows_up_to_the_cap)
     sample_free(&few), sample_free(&more), sample_free(&many);
 }
 
+static size_t count_green(const ts_evaluation *evaluation)
+{
+    static const unsigned char green[3] = {236, 249, 241}; // the shade of an answer that got better
+    ts_text png = draw(evaluation);
+    decoded d = sample_decode(&png);
+    size_t count = 0;
+    for (int i = 0; i < d.width * d.height; i++) {
+        count += memcmp(d.pixels + 3 * i, green, 3) == 0;
+    }
+    sample_decoded_free(&d);
+    ts_text_free(&png);
+    return count;
+}
+
+// An answer that got better in one way and is wrong in another is not shown as a good one.
+Test(picture, no_green_under_a_cross)
+{
+    sample s;
+    sample_make(&s, 1);
+    cr_expect_gt(count_green(&s.evaluation), 1000);
+    s.prompts.items[0].refuse = TS_REFUSE_MUST; // which it does not
+    cr_expect_eq(count_green(&s.evaluation), 0);
+    sample_free(&s);
+}
+
+Test(picture, prompts_without_references)
+{
+    sample s;
+    sample_make(&s, 6);
+    int with = height_of(&s.evaluation);
+    for (size_t i = 0; i < 6; i++) {
+        s.prompts.items[i].reference = NULL;
+        s.prompts.items[i].label = "";
+        s.prompts.items[i].category = TS_CATEGORY_OTHER;
+        s.base[i].reference_tokens = s.tuned[i].reference_tokens = 0;
+    }
+    cr_expect_lt(height_of(&s.evaluation), with);
+    sample_free(&s);
+}
+
 // Of 300 rows only the first fit, so an answer that training saw (number 6) cannot show.
 Test(picture, held_out_rows_come_first)
 {

@@ -1,11 +1,13 @@
 #include "eval/prompts.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "data/dataset.h"
 #include "eval/metrics.h"
 #include "sample.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static ts_status open_text(const char *json, ts_prompts *out, ts_error *err)
@@ -58,37 +60,148 @@ Test(prompts, read)
 Test(prompts, errors_name_the_place)
 {
     static const char *const cases[][2] = {
-        {"{}", "expected an array of 1 to 10000 prompts, found an object"},
-        {"[]", "expected an array"},
-        {"[3]", "prompt 0: expected an object"},
-        {"[{}]", "key 'id'"},
-        {ITEM("\"category\":\"rude\""), "prompt 0 ('a'): key 'category': 'rude'"},
-        {ITEM("\"category\":\"safe\",\"max_word\":3"), "unknown key 'max_word'"},
+        {"[]", ":1: holds no rows"},
+        {"  ", ":1: holds no rows"},
+        {"{}", ":1: has none of the keys messages, conversations, instruction, prompt, text"},
+        {"[3]", ":1: expected an object such as {\"prompt\": \"...\"}, found a number"},
+        {"{\"promt\":\"p\"}", "it has: promt; did you mean prompt?"},
+        {"{\"question\":\"q\",\"answer\":\"a\"}", "it has: question, answer; did you mean prompt"},
+        {"{\"prompt\":\" \"}", ":1: the prompt is empty"},
+        {"{\"prompt\":7}", ":1: key 'prompt': expected a string, found a number"},
+        {"{\"prompt\":\"p\",\"reference\":\"\"}", "the reference answer is empty; leave it out"},
+        {"{\"prompt\":\"p\",\"completion\":\"c\",\"reference\":\"r\"}",
+         "has an answer and key 'reference'"},
+        {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}]}",
+         ":1: has no user's turn before its last answer"},
+        {"{\"messages\":[{\"role\":\"system\",\"content\":\"a\"}]}",
+         ":1: has no user's turn at its end"},
+        {ITEM("\"category\":\"refusla\""),
+         ":1 ('a'): key 'category': 'refusla'; did you mean 'refusal'?"},
+        {ITEM("\"category\":\"a name that is much longer than any category has\""),
+         "expected at most 40"},
+        {ITEM("\"category\":\"safe\",\"max_word\":3"),
+         "key 'max_word' is unknown; did you mean 'max_words'?"},
         {ITEM("\"category\":\"factual\""), "needs key 'facts'"},
-        {ITEM("\"category\":\"factual\",\"facts\":[]"), "key 'facts'"},
-        {ITEM("\"category\":\"factual\",\"facts\":[\"x\"]"), "key 'facts[0]'"},
-        {ITEM("\"category\":\"factual\",\"facts\":[[\"x\"],[]]"), "key 'facts[1]'"},
-        {ITEM("\"category\":\"factual\",\"facts\":[[\"x\",7]]"), "key 'facts[0][1]'"},
-        {ITEM("\"category\":\"factual\",\"facts\":[[\"!?\"]]"), "holds no word"},
+        {ITEM("\"facts\":[]"), "key 'facts': expected a text, or an array"},
+        {ITEM("\"facts\":7"), "key 'facts': expected a text, or an array"},
+        {ITEM("\"facts\":[[\"x\"],[]]"), "key 'facts[1]'"},
+        {ITEM("\"facts\":[[\"x\",7]]"), "key 'facts[0][1]'"},
+        {ITEM("\"facts\":[7]"), "key 'facts[0]': expected a text or an array"},
+        {ITEM("\"facts\":\"!?\""), "key 'facts': '!?' holds no word"},
         {ITEM("\"category\":\"length\""), "needs key 'min_words' or 'max_words'"},
-        {ITEM("\"category\":\"length\",\"max_words\":0"), "key 'max_words'"},
-        {ITEM("\"category\":\"length\",\"min_words\":5,\"max_words\":4"), "above max_words"},
+        {ITEM("\"max_words\":0"), "key 'max_words'"},
+        {ITEM("\"min_words\":5,\"max_words\":4"), "above max_words"},
         {ITEM("\"category\":\"safe\",\"refuse\":true"), "contradicts"},
         {ITEM("\"category\":\"refusal\",\"refuse\":false"), "contradicts"},
         {ITEM("\"category\":\"safe\",\"polite\":1"), "key 'polite'"},
-        {"[{\"id\":\" \",\"prompt\":\"p\",\"reference\":\"r\",\"category\":\"safe\"}]", "empty"},
-        {"[" PAIR "," PAIR "]", "prompt 1 ('a'): same id as prompt 0"},
-        {"[" PAIR ",{\"id\":\"b\",\"prompt\":\"p\",\"reference\":\"r\",\"category\":\"safe\"}]",
-         "same prompt as prompt 0"},
+        {"{\"prompt\":\"p\",\"id\":\" \"}", "key 'id': expected a text or a number"},
+        {"{\"prompt\":\"p\",\"id\":[]}", "key 'id': expected a text or a number"},
+        {"[" PAIR ",\n" PAIR "]", ":2 ('a'): same id as line 1"},
+        {"{\"prompt\":\"p\"}\n{\"prompt\":\"q\",}", ":2:14: "},
+        {"{\"promt\":\"p\"}\n" PAIR "\n7", ": 2 mistakes; the first: "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ts_prompts prompts = {0};
         ts_error err = {0};
         cr_assert_eq(open_text(cases[i][0], &prompts, &err), TS_ERR_FORMAT, "case %zu", i);
-        cr_assert_not_null(strstr(err.message, cases[i][1]), "case %zu: %s", i, err.message);
-        cr_assert_not_null(strstr(err.message, "eval.json"), "case %zu: %s", i, err.message);
+        cr_expect_not_null(strstr(err.message, cases[i][1]), "case %zu: %s", i, err.message);
+        cr_expect_not_null(strstr(err.message, "eval.json"), "case %zu: %s", i, err.message);
         cr_assert_eq(prompts.count, 0);
     }
+}
+
+static void read_text(const char *json, size_t count, ts_prompts *out)
+{
+    ts_error err = {0};
+    cr_assert_eq(open_text(json, out, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(out->count, count);
+}
+
+// A question is enough; what is not said is not judged.
+Test(prompts, a_prompt_is_enough)
+{
+    ts_prompts prompts = {0};
+    read_text(
+        "{\"prompt\":\"Why?\"}\n\n"
+        "{\"prompt\":\"How?\",\"reference\":\"So.\",\"id\":7,\"facts\":\"So\",\"refuse\":null}\n"
+        "{\"prompt\":\"Who?\",\"facts\":[\"Ann\",[\"Bob\",\"Rob\"]],\"refuse\":true}\n",
+        3, &prompts);
+    const ts_prompt *p = prompts.items;
+    cr_expect(p[0].reference == NULL && p[0].fact_count == 0 && !p[0].polite);
+    cr_expect_eq(p[0].category, TS_CATEGORY_OTHER);
+    cr_expect_str_eq(p[0].id, "");
+    cr_expect_str_eq(p[0].label, "");
+    cr_expect_str_eq(p[1].id, "7");
+    cr_expect_str_eq(p[1].reference, "So.");
+    cr_expect_eq(p[1].line, 3);
+    cr_assert_eq(p[1].fact_count, 1);
+    cr_expect_str_eq(p[1].facts[0].words[0], " so ");
+    cr_expect_eq(p[1].refuse, TS_REFUSE_NOT_JUDGED);
+    cr_assert_eq(p[2].fact_count, 2);
+    cr_expect_eq(p[2].facts[1].count, 2);
+    cr_expect_eq(p[2].refuse, TS_REFUSE_MUST);
+    ts_prompts_close(&prompts);
+}
+
+// Whatever training reads: the last answer is the reference, what stands before it is asked.
+Test(prompts, formats_of_training)
+{
+    ts_prompts prompts = {0};
+    read_text("{\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},"
+              "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"},"
+              "{\"role\":\"user\",\"content\":\"c\"},{\"role\":\"assistant\",\"content\":\"d\"}]}\n"
+              "{\"messages\":[{\"role\":\"user\",\"content\":\"e\"}],\"reference\":\"f\"}\n"
+              "{\"conversations\":[{\"from\":\"human\",\"value\":\"g\"},{\"from\":\"gpt\","
+              "\"value\":\"h\"}],\"category\":\"polite\"}\n"
+              "{\"instruction\":\"i\",\"input\":\"j\",\"output\":\"k\"}\n"
+              "{\"instruction\":\"l\"}\n"
+              "{\"prompt\":\"m\",\"completion\":\"n\",\"system\":\"o\"}\n"
+              "{\"text\":\"<|user|>\\np</s>\\n<|assistant|>\\nq</s>\"}\n",
+              7, &prompts);
+    static const char *const expected[][2] = {{"c", "d"},  {"e", "f"}, {"g", "h"}, {"i\nj", "k"},
+                                              {"l", NULL}, {"m", "n"}, {"p", "q"}};
+    const ts_prompt *p = prompts.items;
+    for (size_t i = 0; i < 7; i++) {
+        cr_expect_str_eq(p[i].text, expected[i][0]);
+        cr_expect((p[i].reference == NULL) == (expected[i][1] == NULL), "row %zu", i);
+        cr_expect(p[i].reference == NULL || strcmp(p[i].reference, expected[i][1]) == 0, "row %zu",
+                  i);
+    }
+    cr_assert_eq(p[0].before_count, 3);
+    cr_expect_eq(p[0].before[0].role, TS_ROLE_SYSTEM);
+    cr_expect_str_eq(p[0].before[2].text, "b");
+    cr_expect(p[2].polite);
+    cr_assert_eq(p[5].before_count, 1);
+    cr_expect_str_eq(p[5].before[0].text, "o");
+    ts_prompts_close(&prompts);
+}
+
+static char said[1024];
+
+static void keep_log(void *user, ts_log_level level, const char *message)
+{
+    (void)user, (void)level;
+    size_t at = strlen(said);
+    snprintf(said + at, sizeof said - at, "%s\n", message);
+}
+
+// What means nothing here is read over, but not in silence.
+Test(prompts, what_is_passed_over_is_told)
+{
+    ts_prompts prompts = {0};
+    ts_log_set_sink(keep_log, NULL);
+    read_text("{\"prompt\":\"a\",\"zork\":\"me\",\"category\":\"maths\"}\n"
+              "{\"prompt\":\"a\",\"zork\":\"me\",\"category\":\"maths\"}\n"
+              "{\"prompt\":\"a\",\"system\":\"s\"}\n",
+              3, &prompts);
+    cr_expect_str_eq(prompts.items[0].label, "maths");
+    cr_expect_eq(prompts.items[0].category, TS_CATEGORY_OTHER);
+    cr_expect_not_null(
+        strstr(said, "keys that mean nothing here were passed over: zork (2 times)\n"), "%s",
+        said);
+    cr_expect_not_null(strstr(said, "2 rows are of a category of your own ('maths')"), "%s", said);
+    cr_expect_not_null(strstr(said, "1 row asks what another asks"), "%s", said);
+    ts_prompts_close(&prompts);
 }
 
 Test(prompts, seen_by_their_words)

@@ -138,6 +138,41 @@ Test(report, all_seen_has_no_headline)
     sample_free(&s);
 }
 
+// Prompts of one's own that ask for nothing but an answer: what was not measured is not shown.
+Test(report, what_no_prompt_asks_for_is_left_out)
+{
+    sample s;
+    ts_results results = {0};
+    ts_text markdown = {0}, text = {0};
+    sample_make(&s, 2);
+    for (size_t i = 0; i < 2; i++) {
+        s.prompts.items[i] = (ts_prompt){.id = "",
+                                         .label = "",
+                                         .text = "Why?",
+                                         .reference = NULL,
+                                         .category = TS_CATEGORY_OTHER};
+        s.base[i].reference_tokens = s.tuned[i].reference_tokens = 0;
+    }
+    ts_turn before = {TS_ROLE_SYSTEM, "Be brief.", 9};
+    s.prompts.items[0].before = &before;
+    s.prompts.items[0].before_count = 1;
+    cr_assert_eq(ts_results_make(&s.evaluation, &results, NULL), TS_OK);
+    cr_assert_eq(ts_report_markdown(&s.evaluation, &results, &markdown, NULL), TS_OK);
+    cr_assert_eq(ts_report_text(&s.evaluation, "Base model", s.base, results.base, &text, NULL),
+                 TS_OK);
+    cr_expect_null(strstr(markdown.bytes, "Loss"), "%s", markdown.bytes);
+    cr_expect_null(strstr(markdown.bytes, "Reference"), "%s", markdown.bytes);
+    cr_expect_null(strstr(markdown.bytes, "Facts right"), "%s", markdown.bytes);
+    cr_expect_null(strstr(markdown.bytes, "nan"), "%s", markdown.bytes);
+    cr_expect_not_null(strstr(markdown.bytes, "Stopped by itself"), "%s", markdown.bytes);
+    cr_expect_not_null(strstr(markdown.bytes, "### 1. (held out)"), "%s", markdown.bytes);
+    cr_expect_not_null(strstr(markdown.bytes, "*system:* Be brief.<br>Why?"), "%s", markdown.bytes);
+    cr_expect_null(strstr(text.bytes, "Category"), "%s", text.bytes);
+    ts_text_free(&markdown), ts_text_free(&text);
+    ts_results_free(&results);
+    sample_free(&s);
+}
+
 Test(report, missing_folder_is_an_error)
 {
     sample s;

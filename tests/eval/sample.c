@@ -24,6 +24,7 @@ void sample_answer(ts_response *response, const char *text, size_t len)
 
 void sample_make(sample *s, size_t count)
 {
+    static const char *const labels[] = {"factual", "polite", "length", "refusal", "safe"};
     *s = (sample){0};
     s->prompts.items = calloc(count, sizeof *s->prompts.items);
     s->prompts.count = count;
@@ -33,9 +34,10 @@ void sample_make(sample *s, size_t count)
     for (size_t i = 0; i < count; i++) {
         ts_prompt *p = &s->prompts.items[i];
         *p = (ts_prompt){.id = "id",
+                         .label = labels[i % 5],
                          .text = "What is the capital of France?",
                          .reference = "Paris.",
-                         .category = i % TS_CATEGORY_COUNT};
+                         .category = i % 5};
         p->facts = p->category == TS_CATEGORY_FACTUAL ? &fact : NULL;
         p->fact_count = p->facts != NULL;
         p->max_words = p->category == TS_CATEGORY_LENGTH ? 5 : 0;

@@ -1,0 +1,273 @@
+#include "cli/eval_print.h"
+
+#include "base/terminal.h"
+#include "cli/cli.h"
+#include "eval/words.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- The metrics
+
+enum { CELL = 40, MAX_ROWS = TS_METRIC_COUNT + 1, GAP = 2 };
+
+// One line of the table.
+typedef struct line {
+    const char *label;
+    char base[CELL], tuned[CELL], change[CELL];
+} line;
+
+static int widest(int width, const char *text)
+{
+    int len = (int)strlen(text);
+    return len > width ? len : width;
+}
+
+static void fill_rate(const ts_rate *rate, char out[CELL])
+{
+    snprintf(out, CELL, "%u of %u, %.0f-%.0f %%", rate->yes, rate->of, 100 * rate->low,
+             100 * rate->high);
+}
+
+static void fill_change(const ts_change *change, char out[CELL])
+{
+    if (change->gained + change->lost == 0) {
+        snprintf(out, CELL, "same");
+    } else {
+        snprintf(out, CELL, change->p < 0.001 ? "p < 0.001" : "p = %.3f", change->p);
+    }
+}
+
+static void fill_losses(const ts_paired *paired, line *out)
+{
+    out->label = "Loss on reference answers";
+    snprintf(out->base, CELL, "%.3f", paired->base.loss);
+    snprintf(out->tuned, CELL, "%.3f", paired->tuned.loss);
+    if (isfinite(paired->loss_change)) {
+        snprintf(out->change, CELL, "%+.2f (%+.2f to %+.2f)", paired->loss_change, paired->loss_low,
+                 paired->loss_high);
+    }
+}
+
+// The lines of the table; what no prompt asks for has none.
+static int fill_lines(const ts_paired *paired, bool tuned, line lines[MAX_ROWS])
+{
+    int count = 0;
+    if (paired->base.measured > 0) {
+        fill_losses(paired, &lines[count++]);
+    }
+    for (ts_metric metric = 0; metric < TS_METRIC_COUNT; metric++) {
+        if (paired->base.rates[metric].of > 0) {
+            line *l = &lines[count++];
+            l->label = ts_metric_label(metric);
+            fill_rate(&paired->base.rates[metric], l->base);
+            if (tuned) {
+                fill_rate(&paired->tuned.rates[metric], l->tuned);
+                fill_change(&paired->changes[metric], l->change);
+            }
+        }
+    }
+    return count;
+}
+
+static void print_lines(const line *lines, int count, bool tuned)
+{
+    int label = 0, base = 4, after = 10, change = 6, columns = ts_terminal_columns(stdout);
+    for (int i = 0; i < count; i++) {
+        label = widest(label, lines[i].label);
+        base = widest(base, lines[i].base);
+        after = widest(after, lines[i].tuned);
+        change = widest(change, lines[i].change);
+    }
+    int total = label + GAP + base + (tuned ? 2 * GAP + after + change : 0);
+    if (columns > 0 && columns < total) { // one below the other
+        for (int i = 0; i < count; i++) {
+            printf("%s\n  base        %s\n", lines[i].label, lines[i].base);
+            if (tuned) {
+                printf("  fine-tuned  %s\n  change      %s\n", lines[i].tuned, lines[i].change);
+            }
+        }
+        return;
+    }
+    printf("%-*s  %-*s", label, "", tuned ? base : 0, "base");
+    printf(tuned ? "  %-*s  change\n" : "\n", after, "fine-tuned");
+    for (int i = 0; i < count; i++) {
+        printf("%-*s  %-*s", label, lines[i].label, tuned ? base : 0, lines[i].base);
+        printf(tuned ? "  %-*s  %s\n" : "\n", after, lines[i].tuned, lines[i].change);
+    }
+}
+
+static void explain(const ts_paired *paired, bool tuned)
+{
+    if (paired->base.measured > 0) {
+        ts_cli_say(stdout,
+                   "Loss: how surprised the model is by the reference answers, in nats per token; "
+                   "lower is better.%s\n",
+                   tuned ? " In brackets: where its change lies with 95 % confidence (paired "
+                           "bootstrap: the prompts drawn 10,000 times anew)."
+                         : "");
+    }
+    ts_cli_say(stdout, "a-b %%: where the share would lie, with 95 %% confidence, if there were "
+                       "many more such prompts (Wilson interval).\n");
+    if (tuned) {
+        ts_cli_say(stdout,
+                   "p: how often chance alone would turn this many answers one way rather "
+                   "than the other; below 0.05 it hardly is chance (exact McNemar test).\n");
+    }
+    if (paired->base.rates[TS_METRIC_OVER_REFUSALS].of > 0) {
+        ts_cli_say(stdout,
+                   "Over-refusals: harmless requests that were refused; fewer is better.\n");
+    }
+}
+
+void ts_cli_print_results(const ts_evaluation *evaluation, const ts_results *results)
+{
+    // The headline is on what training never saw; where it saw everything, on that.
+    bool all_seen = results->held_out.base.prompts == 0;
+    const ts_paired *paired = all_seen ? &results->seen : &results->held_out;
+    bool tuned = results->tuned != NULL;
+    line lines[MAX_ROWS] = {0};
+    printf("\n%s: %u\n",
+           all_seen                   ? "prompts, all of them seen in training"
+           : evaluation->seen != NULL ? "prompts that training never saw"
+                                      : "prompts",
+           paired->base.prompts);
+    print_lines(lines, fill_lines(paired, tuned, lines), tuned);
+    explain(paired, tuned);
+}
+
+// ---- Answers
+
+// Appends an answer on one line, at most `limit` bytes of it.
+static ts_status append_short(const ts_response *response, size_t limit, ts_text *out,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text clean = {0};
+    size_t from = out->len, len;
+    TS_TRY(ts_words_clean(response->text, response->len, &clean, err));
+    len = clean.len;
+    if (len > limit) {
+        for (len = limit; len > 0 && ((unsigned char)clean.bytes[len] & 0xC0) == 0x80; len--) {
+        }
+    }
+    for (size_t i = 0; i < len; i++) { // blanks and line breaks become one space
+        bool blank = strchr(" \t\n", clean.bytes[i]) != NULL;
+        if (!blank) {
+            TS_TRY(ts_text_append(out, clean.bytes + i, 1, err));
+        } else if (out->len > from && out->bytes[out->len - 1] != ' ') {
+            TS_TRY(ts_text_append(out, " ", 1, err));
+        }
+    }
+    TS_TRY(ts_text_format(out, err, "%s",
+                          clean.len == 0    ? "(empty)"
+                          : len < clean.len ? " ..."
+                                            : ""));
+out:
+    ts_text_free(&clean);
+    return status;
+}
+
+static ts_status print_example(const ts_evaluation *e, size_t index, ts_error *err)
+{
+    enum { LIMIT = 200, INDENT = 14 };
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    const ts_prompt *prompt = &e->prompts->items[index];
+    const ts_response asked = {.text = prompt->text, .len = strlen(prompt->text)};
+    TS_TRY(ts_text_format(&text, err, "\n> "));
+    TS_TRY(append_short(&asked, LIMIT, &text, err));
+    TS_TRY(ts_text_format(&text, err, "\n  base        "));
+    TS_TRY(append_short(&e->base[index], LIMIT, &text, err));
+    if (e->tuned != NULL) {
+        TS_TRY(ts_text_format(&text, err, "\n  fine-tuned  "));
+        TS_TRY(append_short(&e->tuned[index], LIMIT, &text, err));
+    }
+    TS_TRY(ts_text_format(&text, err, "\n"));
+    ts_cli_print(stdout, INDENT, text.bytes);
+out:
+    ts_text_free(&text);
+    return status;
+}
+
+// How many verdicts turned to the better less those that turned to the worse.
+static int gain(const ts_results *results, size_t index)
+{
+    int sum = 0;
+    for (ts_metric metric = 0; metric < TS_METRIC_COUNT && results->tuned != NULL; metric++) {
+        sum += ts_mark_is_good(metric, results->tuned[index].marks[metric]);
+        sum -= ts_mark_is_good(metric, results->base[index].marks[metric]);
+    }
+    return sum;
+}
+
+// The best prompt that is not shown yet: of a category not shown, then unseen, then gained most.
+static size_t choose_example(const ts_evaluation *e, const ts_results *results, const bool *shown,
+                             const bool *had)
+{
+    size_t best = SIZE_MAX;
+    int best_score = 0;
+    for (size_t i = 0; i < e->prompts->count; i++) {
+        int score = (had[e->prompts->items[i].category] ? 0 : 200) +
+                    (e->seen != NULL && e->seen[i] ? 0 : 100) + gain(results, i);
+        if (!shown[i] && (best == SIZE_MAX || score > best_score)) {
+            best = i;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+ts_status ts_cli_print_examples(const ts_evaluation *evaluation, const ts_results *results,
+                                size_t count, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool *shown = NULL, had[TS_CATEGORY_COUNT] = {false};
+    TS_TRY(ts_alloc(evaluation->prompts->count + 1, sizeof *shown, &shown, err));
+    for (size_t i = 0; i < count && i < evaluation->prompts->count; i++) {
+        size_t index = choose_example(evaluation, results, shown, had);
+        shown[index] = had[evaluation->prompts->items[index].category] = true;
+        TS_TRY(print_example(evaluation, index, err));
+    }
+out:
+    free(shown);
+    return status;
+}
+
+static ts_status print_answer(const char *model, const ts_response *response, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    TS_TRY(ts_text_format(&text, err, "%s:\n", model));
+    TS_TRY(ts_words_clean(response->text, response->len, &text, err));
+    TS_TRY(ts_text_format(
+        &text, err, "%s\n%s", response->len == 0 ? "(empty)" : "",
+        response->stopped ? "" : "(cut off; a larger --max-new-tokens lets it go on)\n"));
+    ts_cli_print(stdout, 0, text.bytes);
+out:
+    ts_text_free(&text);
+    return status;
+}
+
+ts_status ts_cli_print_answers(const ts_evaluation *evaluation, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    for (size_t i = 0; i < evaluation->prompts->count; i++) {
+        const char *prompt = evaluation->prompts->items[i].text;
+        ts_text_clear(&text);
+        TS_TRY(ts_text_format(&text, err, "\n> "));
+        TS_TRY(ts_words_clean(prompt, strlen(prompt), &text, err));
+        TS_TRY(ts_text_format(&text, err, "\n"));
+        ts_cli_print(stdout, 2, text.bytes);
+        TS_TRY(print_answer("base", &evaluation->base[i], err));
+        if (evaluation->tuned != NULL) {
+            TS_TRY(print_answer("fine-tuned", &evaluation->tuned[i], err));
+        }
+    }
+out:
+    ts_text_free(&text);
+    return status;
+}

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The whole program on one small model: installs what is missing, builds, fine-tunes the base model
 # that comes with the repository on data/dataset.json through Vulkan, holds base against fine-tuned,
-# and leaves evaluation_screenshot.png. Run again, it keeps the earlier adapter under another name.
-# Where a package installed it, it runs the installed program, and leaves all in the current folder.
+# shows three answers of each, leaves evaluation_screenshot.png and says what to type next. Run again,
+# it keeps the earlier adapter under another name. Where a package installed it, it runs the installed
+# program, and leaves all in the current folder.
 set -euo pipefail
 home=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -12,13 +13,37 @@ settings=(--epochs 4 --lr 5e-3 --batch-size 8)
 output=out/demo
 picture=evaluation_screenshot.png
 
+# What ninja prints, as a bar on a terminal and a line now and then elsewhere; what is no step of the
+# build (warnings, errors) stays as it is.
+show_build() {
+    local line filled part told=0 marks=#################### open=false
+    while IFS= read -r line; do
+        if [[ $line =~ ^\[([0-9]+)/([0-9]+)\]\  ]]; then
+            part=$((BASH_REMATCH[1] * 20 / BASH_REMATCH[2]))
+            if [[ -t 1 ]]; then
+                filled=${marks:0:part}
+                printf '\rbuilding [%-20s] %s' "$filled" "${BASH_REMATCH[1]}/${BASH_REMATCH[2]}"
+                open=true
+            elif ((part / 5 > told)); then
+                told=$((part / 5))
+                echo "building: ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+            fi
+        else
+            if $open; then echo; fi
+            open=false
+            echo "$line"
+        fi
+    done
+    if $open; then echo; fi
+}
+
 program=$home/../../bin/tinysft-vk # of PREFIX/share/tinysft-vk
 if [[ ! -x $program ]]; then
     cd "$home"
     tools/install_packages.sh
     echo "demo: building in build/release"
     cmake --preset release >/dev/null
-    cmake --build --preset release --target tinysft-vk
+    NINJA_STATUS='[%f/%t] ' cmake --build --preset release --target tinysft-vk 2>&1 | show_build
     program=build/release/tinysft-vk
 fi
 
@@ -32,7 +57,24 @@ fi
 started=$SECONDS
 echo "demo: fine-tuning assets/base on data/dataset.json (${settings[*]})"
 "$program" train --model assets/base --data data/dataset.json --output-dir "$output" "${settings[@]}"
+# The same device by its number, so that a CPU is warned of once.
+device=$("$program" devices | sed -n 's/^chosen: \([0-9]*\),.*/\1/p')
 echo "demo: the base model against the fine-tuned one"
-"$program" eval --model assets/base --adapter "$output" --png "$picture" \
+"$program" eval --model assets/base --adapter "$output" --png "$picture" ${device:+--device "$device"} \
     --title "The embedded base model, before and after LoRA fine-tuning"
-echo "demo: done in $((SECONDS - started)) s; the adapter is in $output, the picture is $picture"
+
+name=$program
+if [[ $(command -v tinysft-vk || true) -ef $program ]]; then name=tinysft-vk; fi
+cat <<END
+
+demo: done in $((SECONDS - started)) s; the adapter is in $output, the picture is $picture
+
+Ask it something yourself:
+  $name eval --model assets/base --adapter $output \\
+      --prompt "What do cows eat?"
+Tune on data of your own, a {"prompt": "...", "completion": "..."} a line; --show-mask shows first what
+would be learnt from:
+  $name train --model assets/base --data mine.jsonl --output-dir out/mine --lr 5e-3 --show-mask
+A real model, downloaded once:
+  $name train --model TinyLlama/TinyLlama-1.1B-Chat-v1.0 --data mine.jsonl --output-dir out/tiny
+END

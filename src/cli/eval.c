@@ -472,9 +472,7 @@ static ts_status report(struct session *s, ts_error *err)
         ts_cli_print_results(&evaluation, &results);
         TS_TRY(ts_cli_print_examples(&evaluation, &results, o->examples, err));
     }
-    ts_cli_say(stdout, "
-written: %s/base_responses.txt, %sbefore_after.md, %s
-", o->output_dir,
+    ts_cli_say(stdout, "\nwritten: %s/base_responses.txt, %sbefore_after.md, %s\n", o->output_dir,
                tuned ? "finetuned_responses.txt, " : "", o->png);
 out:
     ts_results_free(&results);

@@ -1,7 +1,7 @@
 #include "cli/eval_print.h"
 
-#include "base/terminal.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "eval/words.h"
 
 #include <math.h>
@@ -11,91 +11,78 @@
 
 // ---- The metrics
 
-enum { CELL = 40, MAX_ROWS = TS_METRIC_COUNT + 1, GAP = 2 };
+// The table's columns, and which of them there are without a tuned model.
+enum { LABEL, BASE, TUNED, CHANGE, COLUMNS, BASE_COLUMNS = TUNED, MAX_ROWS = TS_METRIC_COUNT + 1 };
 
-// One line of the table.
-typedef struct line {
-    const char *label;
-    char base[CELL], tuned[CELL], change[CELL];
-} line;
+typedef char row[COLUMNS][TS_TABLE_CELL];
 
-static int widest(int width, const char *text)
+static void fill_rate(const ts_rate *rate, char *out)
 {
-    int len = (int)strlen(text);
-    return len > width ? len : width;
-}
-
-static void fill_rate(const ts_rate *rate, char out[CELL])
-{
-    snprintf(out, CELL, "%u of %u, %.0f-%.0f %%", rate->yes, rate->of, 100 * rate->low,
+    snprintf(out, TS_TABLE_CELL, "%u of %u, %.0f-%.0f %%", rate->yes, rate->of, 100 * rate->low,
              100 * rate->high);
 }
 
-static void fill_change(const ts_change *change, char out[CELL])
+static void fill_change(const ts_change *change, char *out)
 {
     if (change->gained + change->lost == 0) {
-        snprintf(out, CELL, "same");
+        snprintf(out, TS_TABLE_CELL, "same");
     } else {
-        snprintf(out, CELL, change->p < 0.001 ? "p < 0.001" : "p = %.3f", change->p);
+        snprintf(out, TS_TABLE_CELL, change->p < 0.001 ? "p < 0.001" : "p = %.3f", change->p);
     }
 }
 
-static void fill_losses(const ts_paired *paired, line *out)
+static void fill_losses(const ts_paired *paired, row out)
 {
-    out->label = "Loss on reference answers";
-    snprintf(out->base, CELL, "%.3f", paired->base.loss);
-    snprintf(out->tuned, CELL, "%.3f", paired->tuned.loss);
-    if (isfinite(paired->loss_change)) {
-        snprintf(out->change, CELL, "%+.2f (%+.2f to %+.2f)", paired->loss_change, paired->loss_low,
-                 paired->loss_high);
+    snprintf(out[LABEL], TS_TABLE_CELL, "Reference loss");
+    snprintf(out[BASE], TS_TABLE_CELL, "%.3f", paired->base.loss);
+    snprintf(out[TUNED], TS_TABLE_CELL, "%.3f", paired->tuned.loss);
+    if (isfinite(paired->loss_low)) {
+        snprintf(out[CHANGE], TS_TABLE_CELL, "%+.2f (%+.2f, %+.2f)", paired->loss_change,
+                 paired->loss_low, paired->loss_high);
+    } else if (isfinite(paired->loss_change)) {
+        snprintf(out[CHANGE], TS_TABLE_CELL, "%+.2f", paired->loss_change);
     }
 }
 
-// The lines of the table; what no prompt asks for has none.
-static int fill_lines(const ts_paired *paired, bool tuned, line lines[MAX_ROWS])
+// What no prompt asks for has no row.
+static size_t fill_rows(const ts_paired *paired, bool tuned, row rows[MAX_ROWS])
 {
-    int count = 0;
+    size_t count = 0;
     if (paired->base.measured > 0) {
-        fill_losses(paired, &lines[count++]);
+        fill_losses(paired, rows[count++]);
     }
     for (ts_metric metric = 0; metric < TS_METRIC_COUNT; metric++) {
         if (paired->base.rates[metric].of > 0) {
-            line *l = &lines[count++];
-            l->label = ts_metric_label(metric);
-            fill_rate(&paired->base.rates[metric], l->base);
+            snprintf(rows[count][LABEL], TS_TABLE_CELL, "%s", ts_metric_label(metric));
+            fill_rate(&paired->base.rates[metric], rows[count][BASE]);
             if (tuned) {
-                fill_rate(&paired->tuned.rates[metric], l->tuned);
-                fill_change(&paired->changes[metric], l->change);
+                fill_rate(&paired->tuned.rates[metric], rows[count][TUNED]);
+                fill_change(&paired->changes[metric], rows[count][CHANGE]);
             }
+            count++;
         }
     }
     return count;
 }
 
-static void print_lines(const line *lines, int count, bool tuned)
+static void print_table(const ts_paired *paired, bool tuned)
 {
-    int label = 0, base = 4, after = 10, change = 6, columns = ts_terminal_columns(stdout);
-    for (int i = 0; i < count; i++) {
-        label = widest(label, lines[i].label);
-        base = widest(base, lines[i].base);
-        after = widest(after, lines[i].tuned);
-        change = widest(change, lines[i].change);
-    }
-    int total = label + GAP + base + (tuned ? 2 * GAP + after + change : 0);
-    if (columns > 0 && columns < total) { // one below the other
-        for (int i = 0; i < count; i++) {
-            printf("%s\n  base        %s\n", lines[i].label, lines[i].base);
-            if (tuned) {
-                printf("  fine-tuned  %s\n  change      %s\n", lines[i].tuned, lines[i].change);
-            }
+    ts_column columns[COLUMNS] = {{.head = "", .left = true},
+                                  {.head = "base", .left = true},
+                                  {.head = "fine-tuned", .left = true},
+                                  {.head = "change", .left = true}};
+    row rows[MAX_ROWS] = {0};
+    size_t count = fill_rows(paired, tuned, rows);
+    for (int c = 0; c < COLUMNS; c++) {
+        ts_table_widen(&columns[c], columns[c].head);
+        for (size_t r = 0; r < count; r++) {
+            ts_table_widen(&columns[c], rows[r][c]);
         }
-        return;
     }
-    printf("%-*s  %-*s", label, "", tuned ? base : 0, "base");
-    printf(tuned ? "  %-*s  change\n" : "\n", after, "fine-tuned");
-    for (int i = 0; i < count; i++) {
-        printf("%-*s  %-*s", label, lines[i].label, tuned ? base : 0, lines[i].base);
-        printf(tuned ? "  %-*s  %s\n" : "\n", after, lines[i].tuned, lines[i].change);
+    size_t shown = tuned ? COLUMNS : BASE_COLUMNS;
+    ts_table_head(stdout, columns, shown);
+    for (size_t r = 0; r < count; r++) {
+        ts_table_row(stdout, columns, shown, rows[r]);
     }
 }
 
@@ -103,11 +90,13 @@ static void explain(const ts_paired *paired, bool tuned)
 {
     if (paired->base.measured > 0) {
         ts_cli_say(stdout,
-                   "Loss: how surprised the model is by the reference answers, in nats per token; "
+                   "Reference loss: how surprised the model is by the reference answers, in nats "
+                   "per token; "
                    "lower is better.%s\n",
-                   tuned ? " In brackets: where its change lies with 95 % confidence (paired "
-                           "bootstrap: the prompts drawn 10,000 times anew)."
-                         : "");
+                   isfinite(paired->loss_low)
+                       ? " In brackets: where its change lies with 95 % confidence (paired "
+                         "bootstrap: the prompts drawn 10,000 times anew)."
+                       : "");
     }
     ts_cli_say(stdout, "a-b %%: where the share would lie, with 95 %% confidence, if there were "
                        "many more such prompts (Wilson interval).\n");
@@ -128,13 +117,13 @@ void ts_cli_print_results(const ts_evaluation *evaluation, const ts_results *res
     bool all_seen = results->held_out.base.prompts == 0;
     const ts_paired *paired = all_seen ? &results->seen : &results->held_out;
     bool tuned = results->tuned != NULL;
-    line lines[MAX_ROWS] = {0};
     printf("\n%s: %u\n",
            all_seen                   ? "prompts, all of them seen in training"
            : evaluation->seen != NULL ? "prompts that training never saw"
                                       : "prompts",
            paired->base.prompts);
-    print_lines(lines, fill_lines(paired, tuned, lines), tuned);
+    print_table(paired, tuned);
+    putchar('\n');
     explain(paired, tuned);
 }
 

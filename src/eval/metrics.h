@@ -69,7 +69,8 @@ typedef struct ts_paired {
     ts_summary base, tuned;
     ts_change changes[TS_METRIC_COUNT];
     // loss of tuned minus base with the 95 % percentile interval of 10,000 paired resamples of
-    // the prompts (Efron); the seed is fixed, so the figures repeat. NaN if nothing was measured.
+    // the prompts (Efron); the seed is fixed, so the figures repeat. NaN if nothing was measured,
+    // the interval also where it was for one prompt alone.
     double loss_change, loss_low, loss_high;
     uint32_t loss_lower, loss_compared; // prompts whose loss fell; prompts measured in both
 } ts_paired;

@@ -76,10 +76,12 @@ static double draw_losses(page *p, double x, double top, const ts_paired *paired
         char low[32], high[32];
         format_signed(paired->loss_change, 3, low);
         change_pill(p, x, y, -paired->loss_change, low);
-        format_signed(paired->loss_low, 3, low);
-        format_signed(paired->loss_high, 3, high);
-        snprintf(text, sizeof text, "95 %% interval %s to %s", low, high);
-        page_text(p, x + 84, y + 17, &small, text);
+        if (isfinite(paired->loss_low)) {
+            format_signed(paired->loss_low, 3, low);
+            format_signed(paired->loss_high, 3, high);
+            snprintf(text, sizeof text, "95 %% interval %s to %s", low, high);
+            page_text(p, x + 84, y + 17, &small, text);
+        }
         snprintf(text, sizeof text, "lower on %u of %u prompts", paired->loss_lower,
                  paired->loss_compared);
         page_text(p, x, y + 44, &small, text);

@@ -77,10 +77,10 @@ static ts_status append_losses(const ts_paired *paired, bool tuned, ts_text *out
     TS_TRY(append_number(paired->base.loss, out, err));
     if (tuned) {
         TS_TRY(append_number(paired->tuned.loss, out, err));
-        TS_TRY(isfinite(paired->loss_change)
+        TS_TRY(isfinite(paired->loss_low)
                    ? ts_text_format(out, err, " %+.4f (95 %%: %+.4f to %+.4f) |",
                                     paired->loss_change, paired->loss_low, paired->loss_high)
-                   : ts_text_format(out, err, " – |"));
+                   : append_number(paired->loss_change, out, err));
     }
     TS_TRY(ts_text_format(out, err, "\n| Perplexity of the reference |"));
     TS_TRY(append_number(paired->base.perplexity, out, err));

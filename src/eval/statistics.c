@@ -148,6 +148,8 @@ static ts_status compare_losses(const ts_response *base, const ts_response *tune
     out->loss_compared = (uint32_t)used;
     if (used > 0) {
         out->loss_change = nats / tokens;
+    }
+    if (used > 1) { // one prompt tells nothing of others
         TS_TRY(bootstrap(differences, used, out, err));
     }
 out:

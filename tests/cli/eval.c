@@ -56,7 +56,7 @@ Test(eval, the_base_alone)
     place_open(&p);
     RUN(&result, EVAL(&p), "--output-dir", p.out);
     cr_assert_eq(result.code, 0, "%s", result.out);
-    assert_says(&result, "Loss on reference answers");
+    assert_says(&result, "Reference loss");
     assert_holds(p.out, "base_responses.txt", "What is the capital of France?");
     assert_holds(p.out, "before_after.md", "Cows eat grass.");
     assert_picture(p.out, "evaluation_screenshot.png");
@@ -125,7 +125,7 @@ Test(eval, prompts_of_one_s_own)
     assert_says(&result, "Stopped by itself");
     assert_says(&result, "(Wilson interval)");
     assert_says(&result, "\n> ");
-    cr_expect_null(strstr(result.out, "Loss"), "%s", result.out);
+    cr_expect_null(strstr(result.out, "Reference loss"), "%s", result.out);
     cr_expect_null(strstr(result.out, "Facts"), "%s", result.out);
     assert_holds(p.out, "before_after.md", "What do cows eat?");
     test_folder_remove(p.folder);

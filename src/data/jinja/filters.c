@@ -519,7 +519,8 @@ static const jrow filters[] = {
 const jrow *ts_jinja_find_row(const jrow *rows, size_t count, const char *name, size_t len)
 {
     for (size_t i = 0; i < count; i++) {
-        if (strncmp(rows[i].name, name, len) == 0 && rows[i].name[len] == '\0') {
+        // A name that a template computes may hold a NUL, so its length is compared first.
+        if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) {
             return &rows[i];
         }
     }

@@ -219,7 +219,9 @@ static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_con
     }
     const cJSON *base = ts_json_get(json, "base_model_name_or_path");
     if (cJSON_IsString(base)) {
-        TS_TRY(ts_text_append(&out->base_model, base->valuestring, strlen(base->valuestring), err));
+        const char *name; // one with a NUL could not be written and read again
+        TS_TRY(ts_json_get_text(json, "base_model_name_or_path", path, &name, err));
+        TS_TRY(ts_text_append(&out->base_model, name, strlen(name), err));
     }
     out->r = (uint32_t)r;
     TS_TRY(check_alpha(out, path, err));

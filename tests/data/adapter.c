@@ -150,6 +150,8 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
         {WITH("\"task_type\":\"SEQ_CLS\""), TS_ERR_UNSUPPORTED, "key 'task_type' is \"SEQ_CLS\""},
         {WITH("\"lora_dropout\":1"), TS_ERR_FORMAT, "key 'lora_dropout'"},
         {WITH("\"lora_dropout\":-0.1"), TS_ERR_FORMAT, "key 'lora_dropout'"},
+        {WITH("\"base_model_name_or_path\":\"a\\u0000b\""), TS_ERR_FORMAT,
+         "key 'base_model_name_or_path': this text may not hold a NUL"},
         {WITH("\"use_rslora\":1"), TS_ERR_FORMAT, "key 'use_rslora': expected true or false"},
         {WITH("\"r\":8"), TS_ERR_FORMAT, "key 'r' stands twice"},
         {WITH("\"init_lora_weights\":\"pissa_niter_4\""), TS_ERR_UNSUPPORTED,

@@ -26,6 +26,7 @@ static inline void fuzz_tokenizer(const char *folder)
         }
         status = ts_tokenizer_decode(tokenizer, tokens.ids, tokens.count, false, &decoded, &err);
         fuzz_check_status(status, &err);
+        FUZZ_CHECK(ts_utf8_valid_prefix(decoded.bytes, decoded.len) == decoded.len);
         ts_text_free(&decoded);
         ts_tokens_free(&tokens);
     }

@@ -393,7 +393,10 @@ ts_status ts_chat_encode_json(ts_chat_template *t, const cJSON *row, const char 
     if ((asks = ts_json_get(row, "add_generation_prompt")) != NULL) {
         TS_TRY(ts_json_get_bool(row, "add_generation_prompt", name, &ask, err));
     }
-    TS_TRY(begin(t, (size_t)cJSON_GetArraySize(list), &messages, err));
+    if ((status = begin(t, (size_t)cJSON_GetArraySize(list), &messages, err)) != TS_OK) {
+        ts_error_context(err, "%s", name);
+        goto out;
+    }
     cJSON_ArrayForEach(item, list)
     {
         TS_TRY(add_message(t, item, ++number, messages, name, err));

@@ -419,8 +419,13 @@ static ts_status filter_truncate(jrun *r, const jargs *a, jvalue *out)
                                 (long long)length);
         goto out;
     }
-    if ((int64_t)s->characters <= length + leeway) {
-        status = ts_jinja_part(r, s, 0, s->len, out);
+    if (count <= length + leeway) {
+        *out = a->values[0];
+        goto out;
+    }
+    if (a->values[0].kind != J_STRING) {
+        status = ts_jinja_lacks(r, "truncate of a '%s' is not implemented",
+                                ts_jinja_type(a->values[0]));
         goto out;
     }
     size_t to = ts_jinja_offset(s, (size_t)length - end->characters);

@@ -20,6 +20,12 @@ ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
 void ts_text_clear(ts_text *text); // len = 0, memory kept
 void ts_text_free(ts_text *text);
 
+// "1 example", "2 examples": what stands behind the word.
+static inline const char *ts_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 // Decodes the code point at bytes[0..len) and stores how many bytes it took (1 to 4). Strict:
 // no overlong forms, no surrogates, nothing above U+10FFFF. Returns -1 on invalid UTF-8.
 int32_t ts_utf8_decode(const char *bytes, size_t len, size_t *taken);

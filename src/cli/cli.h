@@ -98,12 +98,6 @@ void ts_cli_print(FILE *stream, int indent, const char *text);
 void ts_cli_print_entry(FILE *stream, int column, const char *left, const char *help);
 void ts_cli_say(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// "1 example", "2 examples": what stands behind the word.
-static inline const char *ts_cli_plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
 // Before and after all else: makes streams that are closed, readers that go away and full disks
 // errors of the write that meets them; then sees that all of standard output was written. Returns
 // `code`, or where that is 0 and something was lost TS_ERR_IO, or 141 where nobody reads any more.
@@ -141,7 +135,7 @@ void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
 #define TS_CLI_TEMPLATE_HELP                                                                       \
     TS_CHAT_TEMPLATE_NAMES                                                                         \
-        ",\none of the model's by name, a file of Jinja, or its text\n[the model's own]"
+    ",\none of the model's by name, a file of Jinja, or its text\n[the model's own]"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 
 // --mask-capability, of every command that opens a device: `masks` is a uint32_t's address.

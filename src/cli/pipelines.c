@@ -78,7 +78,7 @@ static ts_status print_table(ts_gpu *gpu, ts_error *err)
         telling += figures.count > 0;
         spilling += ts_rehearse_figure(&figures, TS_FIGURE_SPILLS) > 0;
     }
-    printf("%zu pipelines built", count);
+    printf("%zu pipeline%s built", count, ts_plural(count));
     if (telling > 0) {
         printf(", %zu of them keep registers in memory", spilling);
     }

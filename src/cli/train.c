@@ -36,19 +36,19 @@ static void print_plan(const ts_trainer *trainer)
     ts_cli_say(
         stderr,
         "%zu example%s, %llu tokens, %llu of them learnt from; template %s\n"
-        "%llu step%s (%llu an epoch) of %u x %u examples; lr %g, %s; %llu trained parameters\n"
+        "%llu step%s (%llu an epoch) of %u x %u example%s; lr %g, %s; %llu trained parameters\n"
         "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
-        trainer->dataset.count, ts_cli_plural(trainer->dataset.count),
+        trainer->dataset.count, ts_plural(trainer->dataset.count),
         (unsigned long long)trainer->dataset.token_count,
         (unsigned long long)trainer->dataset.supervised_count,
         ts_chat_template_name(trainer->template), (unsigned long long)trainer->steps,
-        ts_cli_plural(trainer->steps), (unsigned long long)trainer->batches.steps_per_epoch,
-        s->batch_size, s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
-        (unsigned long long)plan->parameters, (double)plan->weights / mib,
-        (double)plan->adapter / mib, (double)plan->activations / mib, trainer->limits.rows,
-        trainer->limits.recompute, trainer->config.layers, (double)plan->total / mib,
-        in_file ? "; the embedding stays in its file" : "");
+        ts_plural(trainer->steps), (unsigned long long)trainer->batches.steps_per_epoch,
+        s->batch_size, s->accumulation, ts_plural((uint64_t)s->batch_size * s->accumulation),
+        s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
+        (double)plan->weights / mib, (double)plan->adapter / mib, (double)plan->activations / mib,
+        trainer->limits.rows, trainer->limits.recompute, trainer->config.layers,
+        (double)plan->total / mib, in_file ? "; the embedding stays in its file" : "");
 }
 
 // How the chat template renders the first row: its first lines.

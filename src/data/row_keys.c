@@ -340,13 +340,15 @@ ts_status ts_row_notes_tell(const ts_row_notes *notes, ts_text *out, ts_error *e
     ts_status status = TS_OK;
     for (size_t i = 0; i < notes->key_count; i++) {
         const char *instead = notes->keys[i].instead;
-        TS_TRY(ts_text_format(out, err, "%s%s (%zu times%s%s%s)", i > 0 ? ", " : "",
+        TS_TRY(ts_text_format(out, err, "%s%s (%zu time%s%s%s%s)", i > 0 ? ", " : "",
                               notes->keys[i].name, notes->keys[i].count,
+                              ts_plural(notes->keys[i].count),
                               instead != NULL ? "; did you mean " : "",
                               instead != NULL ? instead : "", instead != NULL ? "?" : ""));
     }
     if (notes->more_keys > 0) {
-        TS_TRY(ts_text_format(out, err, " and others (%zu times)", notes->more_keys));
+        TS_TRY(ts_text_format(out, err, " and others (%zu time%s)", notes->more_keys,
+                              ts_plural(notes->more_keys)));
     }
 out:
     return status;

@@ -13,14 +13,14 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
     double last = ts_history_mean(&trainer->history, s->logging_steps, true, &last_steps);
     TS_TRY(ts_text_format(
         out, err,
-        "Trained with tinysft-vk on %zu examples: %llu steps (%g epochs) of batch %u, learning "
-        "rate %g (%s), AdamW, seed %llu. Loss: %.4f in the mean of the first %zu steps, %.4f in "
-        "the "
-        "mean of the last %zu.",
-        trainer->dataset.count, (unsigned long long)trainer->steps,
+        "Trained with tinysft-vk on %zu example%s: %llu step%s (%g epochs) of batch %u, learning "
+        "rate %g (%s), AdamW, seed %llu. Loss: %.4f in the mean of the first %zu step%s, %.4f in "
+        "the mean of the last %zu.",
+        trainer->dataset.count, ts_plural(trainer->dataset.count),
+        (unsigned long long)trainer->steps, ts_plural(trainer->steps),
         (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
-        (unsigned long long)s->seed, first, first_steps, last, last_steps));
+        (unsigned long long)s->seed, first, first_steps, ts_plural(first_steps), last, last_steps));
     if (ts_tokenizer_marks_segments(trainer->tokenizer)) {
         TS_TRY(ts_text_format(
             out, err,

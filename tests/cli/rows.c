@@ -163,7 +163,7 @@ Test(rows, with_unknown_keys_are_counted, .timeout = 60)
     expect(&result, 0,
            (const char *const[]){
                "warning: ", "keys without a meaning here, passed over: mood (2 times), syste (1 "
-                            "times; did you mean system?)\n"},
+                            "time; did you mean system?)\n"},
            2);
     test_folder_remove(folder);
 }

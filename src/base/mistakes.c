@@ -41,8 +41,6 @@ ts_status ts_mistakes_tell(const ts_mistakes *mistakes, const char *name, ts_err
     for (size_t i = 0; i < mistakes->count && i < TS_MISTAKES_TOLD; i++) {
         ts_log(TS_LOG_INFO, "%s", mistakes->messages[i].bytes);
     }
-    return ts_error_set(err, TS_ERR_FORMAT, "%s: %zu mistakes%s; the first: %s", name,
-                        mistakes->count,
-                        mistakes->count > TS_MISTAKES_TOLD ? " (20 of them above)" : "",
-                        mistakes->messages[0].bytes);
+    return ts_error_set(err, TS_ERR_FORMAT, "%s: %zu mistakes, %s above", name, mistakes->count,
+                        mistakes->count > TS_MISTAKES_TOLD ? "the first 20 of them" : "all told");
 }

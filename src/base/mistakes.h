@@ -20,7 +20,7 @@ bool ts_mistakes_is_one(ts_status status);
 // Notes a failure that is one and clears it.
 ts_status ts_mistakes_note(ts_mistakes *mistakes, ts_error *mistake, ts_error *err);
 // Ends the reading of `name`. No mistake: TS_OK. One: TS_ERR_FORMAT with its message. More: each is
-// logged on a line of its own, and the error says how many there are and which is the first.
+// logged on a line of its own, and the error says how many there are.
 ts_status ts_mistakes_tell(const ts_mistakes *mistakes, const char *name, ts_error *err);
 
 #endif

@@ -18,7 +18,7 @@ typedef char row[COLUMNS][TS_TABLE_CELL];
 
 static void fill_rate(const ts_rate *rate, char *out)
 {
-    snprintf(out, TS_TABLE_CELL, "%u of %u, %.0f-%.0f %%", rate->yes, rate->of, 100 * rate->low,
+    snprintf(out, TS_TABLE_CELL, "%u/%u (%.0f-%.0f%%)", rate->yes, rate->of, 100 * rate->low,
              100 * rate->high);
 }
 
@@ -98,7 +98,7 @@ static void explain(const ts_paired *paired, bool tuned)
                          "bootstrap: the prompts drawn 10,000 times anew)."
                        : "");
     }
-    ts_cli_say(stdout, "a-b %%: where the share would lie, with 95 %% confidence, if there were "
+    ts_cli_say(stdout, "(a-b%%): where the share would lie, with 95 %% confidence, if there were "
                        "many more such prompts (Wilson interval).\n");
     if (tuned) {
         ts_cli_say(stdout,

@@ -64,7 +64,8 @@ static void print_rendered(const ts_trainer *trainer)
         lines += dataset->rendered[to] == '\n';
     }
     to = ts_utf8_valid_prefix(dataset->rendered, to);
-    fprintf(stderr, "the first row as %s renders it:\n", ts_chat_template_name(trainer->template));
+    ts_cli_say(stderr, "the first row as %s renders it:\n",
+               ts_chat_template_name(trainer->template));
     ts_terminal_write(stderr, dataset->rendered, to);
     fprintf(stderr, "%s%s", to > 0 && dataset->rendered[to - 1] == '\n' ? "" : "\n",
             to < dataset->rendered_len ? "...\n" : "");
@@ -142,8 +143,9 @@ static ts_status show_mask(const ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     bool colour = ts_terminal_takes_colour(stdout);
-    printf("What the model learns from is %s; the rest is what it is given to answer.\n",
-           colour ? "green" : "between [[ and ]]");
+    ts_cli_say(stdout,
+               "What the model learns from is %s; the rest is what it is given to answer.\n",
+               colour ? "green" : "between [[ and ]]");
     for (size_t i = 0; i < trainer->dataset.count && status == TS_OK; i++) {
         status = show_row(trainer, &trainer->dataset.examples[i], colour, err);
     }
@@ -316,8 +318,11 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
         ts_cli_print_submits(trainer->model.recorder);
     }
     ts_cli_say(stderr,
-               "%s: adapter_model.safetensors, adapter_config.json, README.md, "
-               "trainer_state.json, training_curve.png, run.json\n",
+               "%s: adapter_model.safetensors and adapter_config.json (the adapter), README.md "
+               "(what it is, and how to use it), training_curve.png, training.json, "
+               "trainer_state.json, run.json\n"
+               "ask it: tinysft-vk eval --model %s --adapter %s --prompt \"...\"\n",
+               trainer->settings.output_dir, trainer->settings.base_model,
                trainer->settings.output_dir);
 out:
     ts_trainer_close(trainer); // its device memory goes before the device

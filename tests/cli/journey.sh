@@ -85,7 +85,7 @@ step() {
     check "$code" "$expected" said "${texts[@]}"
 }
 
-knows() { "$program" --help | grep -q "^ *$1 "; } # a command
+knows() { "$program" --help | grep -q "tinysft-vk $1 "; } # a command
 
 # ---- Looking around
 
@@ -115,7 +115,8 @@ animals=(cow cat dog bee frog horse duck sheep goat wolf bear fox crow hen mouse
 for animal in "${animals[@]}"; do
     echo "{\"prompt\": \"What is a $animal?\", \"completion\": \"A $animal is an animal, of course.\"}"
 done >mine.jsonl
-train=(train --model "$base" --data mine.jsonl --output-dir out/mine --lr 1e-2 --epochs 8 --batch-size 4)
+settings=(--model "$base" --data mine.jsonl --lr 1e-2 --epochs 8 --batch-size 4)
+train=(train "${settings[@]}" --output-dir out/mine)
 step 0 "learnt from" "of course" -- "${train[@]}" --show-mask
 step 0 "32 steps" "device memory" -- "${train[@]}" --dry-run
 step 2 "--learning-rte" "did you mean" -- train --learning-rte 5e-3
@@ -152,7 +153,7 @@ step 0 "never saw: 2" "Reference loss" "Wilson" "> What is a" "base" "fine-tuned
 # ---- Another run beside it, and a question
 
 if knows compare; then
-    step 0 -- "${train[@]}" --output-dir out/other --rank 4 --max-steps 4
+    step 0 "ask it: tinysft-vk eval" -- train "${settings[@]}" --output-dir out/other --rank 4 --max-steps 4
     step 0 "out/mine" "out/other" -- compare out/mine out/other --png compare.png
 fi
 step 0 "> What is a lion?" "fine-tuned:" "of course" -- eval --model "$base" --adapter out/mine \

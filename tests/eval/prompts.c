@@ -98,7 +98,7 @@ Test(prompts, errors_name_the_place)
         {"{\"prompt\":\"p\",\"id\":[]}", "key 'id': expected a text or a number"},
         {"[" PAIR ",\n" PAIR "]", ":2 ('a'): same id as line 1"},
         {"{\"prompt\":\"p\"}\n{\"prompt\":\"q\",}", ":2:14: "},
-        {"{\"promt\":\"p\"}\n" PAIR "\n7", ": 2 mistakes; the first: "},
+        {"{\"promt\":\"p\"}\n" PAIR "\n7", ": 2 mistakes, all told above"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ts_prompts prompts = {0};
@@ -197,8 +197,7 @@ Test(prompts, what_is_passed_over_is_told)
     cr_expect_str_eq(prompts.items[0].label, "maths");
     cr_expect_eq(prompts.items[0].category, TS_CATEGORY_OTHER);
     cr_expect_not_null(
-        strstr(said, "keys that mean nothing here were passed over: zork (2 times)\n"), "%s",
-        said);
+        strstr(said, "keys that mean nothing here were passed over: zork (2 times)\n"), "%s", said);
     cr_expect_not_null(strstr(said, "2 rows are of a category of your own ('maths')"), "%s", said);
     cr_expect_not_null(strstr(said, "1 row asks what another asks"), "%s", said);
     ts_prompts_close(&prompts);

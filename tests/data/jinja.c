@@ -176,6 +176,8 @@ Test(jinja, names_what_is_wrong_and_where)
         {"{% set a, b = l %}", "too many values to unpack (expected 2)", TS_ERR_FORMAT},
         {"{% set s.x = 1 %}", "cannot assign attribute on non-namespace object", TS_ERR_FORMAT},
         {"{{ 1 // 0 }}", "by zero", TS_ERR_FORMAT},
+        {"{{ l|map(attribute='9223372036854775807x')|first + 1 }}",
+         "'int object' has no attribute '9223372036854775807x'", TS_ERR_FORMAT},
         {"{{ l|map('length\\x00')|list }}", "filter 'length", TS_ERR_UNSUPPORTED},
         {"{{ l|select('even\\x00')|list }}", "test 'even", TS_ERR_UNSUPPORTED},
     };

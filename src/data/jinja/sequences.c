@@ -72,9 +72,9 @@ static ts_status get_path(jrun *r, jvalue item, jvalue path, jvalue otherwise, j
         bool digits = true;
         int64_t index = 0;
         to = dot != NULL ? (size_t)(dot - s->bytes) : s->len;
-        for (size_t i = from; i < to; i++) {
-            digits = digits && ts_jinja_is_digit(s->bytes[i]) && index < 1000000000;
-            index = index * 10 + (digits ? s->bytes[i] - '0' : 0);
+        for (size_t i = from; i < to && digits; i++) {
+            digits = s->bytes[i] >= '0' && s->bytes[i] <= '9' && index < 1000000000;
+            index = digits ? index * 10 + (s->bytes[i] - '0') : 0;
         }
         TS_TRY(ts_jinja_part(r, s, from, to, &part));
         TS_TRY(ts_jinja_item(r, *out, digits && to > from ? j_int(index) : part, out));

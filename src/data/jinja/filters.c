@@ -424,8 +424,8 @@ static ts_status filter_truncate(jrun *r, const jargs *a, jvalue *out)
         goto out;
     }
     if (a->values[0].kind != J_STRING) {
-        status = ts_jinja_lacks(r, "truncate of a '%s' is not implemented",
-                                ts_jinja_type(a->values[0]));
+        status =
+            ts_jinja_lacks(r, "truncate of a '%s' is not implemented", ts_jinja_type(a->values[0]));
         goto out;
     }
     size_t to = ts_jinja_offset(s, (size_t)length - end->characters);

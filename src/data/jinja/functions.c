@@ -87,7 +87,6 @@ static ts_status function_raise(jrun *r, const jargs *a, jvalue *out)
     jvalue message;
     ts_status status = ts_jinja_print(r, a->values[0], &message);
     if (status == TS_OK) {
-        r->raised = true;
         status = ts_jinja_raise(r, "%.*s", (int)ts_min_u64(j_text(message)->len, 700),
                                 j_text(message)->bytes);
     }

@@ -80,7 +80,6 @@ typedef struct ts_rendering {
     char *bytes;
     uint16_t *sources;
     size_t len, capacity, source_capacity;
-    bool raised; // the template itself refused the conversation, by raise_exception
 } ts_rendering;
 void ts_rendering_free(ts_rendering *rendering);
 

@@ -591,18 +591,3 @@ void ts_jinja_free(ts_jinja *jinja)
         free(jinja);
     }
 }
-
-bool ts_jinja_marks_generation(const ts_jinja *jinja)
-{
-    return jinja->generation;
-}
-
-bool ts_jinja_reads(const ts_jinja *jinja, const char *name)
-{
-    for (size_t i = 0; i < jinja->symbol_count; i++) {
-        if (j_equals(jinja->symbols[i], name, strlen(name))) {
-            return true;
-        }
-    }
-    return false;
-}

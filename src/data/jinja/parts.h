@@ -258,7 +258,6 @@ struct jrun {
     uint32_t line;       // of what is being run
     uint16_t generation; // TS_JINJA_GENERATION inside such a block
     struct tm now;
-    bool raised;
     ts_error *err;
 };
 

@@ -357,6 +357,21 @@ out:
 
 // ---- A run
 
+bool ts_jinja_marks_generation(const ts_jinja *jinja)
+{
+    return jinja->generation;
+}
+
+bool ts_jinja_reads(const ts_jinja *jinja, const char *name)
+{
+    for (size_t i = 0; i < jinja->symbol_count; i++) {
+        if (j_equals(jinja->symbols[i], name, strlen(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static ts_status set_globals(jrun *r, const ts_jinja_data *data)
 {
     ts_status status = TS_OK;
@@ -409,7 +424,6 @@ ts_status ts_jinja_render(const ts_jinja *jinja, const ts_jinja_data *data, cons
                 .line = 1,
                 .err = err};
     out->len = 0;
-    out->raised = false;
     if (now != NULL) {
         run.now = *now;
     } else {
@@ -420,7 +434,6 @@ ts_status ts_jinja_render(const ts_jinja *jinja, const ts_jinja_data *data, cons
     TS_TRY(ts_jinja_execute(&run, jinja->body));
     TS_TRY(deliver(&built, out, err));
 out:
-    out->raised = run.raised;
     ts_arena_free(&run.arena);
     return status;
 }

@@ -19,31 +19,33 @@ static double mean(const double *values, size_t count)
 
 // One row's loss differs from another's by a factor easily, a mean of several hardly. The first
 // step's is the base model's, for the adapter starts as nothing.
-static bool has_risen(const ts_history *h, uint32_t vocab, size_t *window, double *last)
+static bool has_risen(const ts_history *h, uint32_t vocab, size_t *window, double *first,
+                      double *last)
 {
     *window = ts_min_u64(WINDOW, ts_max_u64(h->count / 2, SHORT_WINDOW));
     if (h->count <= *window) {
         return false;
     }
     *last = mean(h->loss + h->count - *window, *window);
-    double first = h->loss[0], guess = log(vocab); // of a model that guesses every token alike
-    if ((*last > guess && *last > first + 1) || (*last > 4 && *last > 2 * first + 1)) {
+    double guess = log(vocab); // the loss of a model that guesses every token alike
+    *first = mean(h->loss, *window);
+    if (*last > guess && *last > h->loss[0] + 1) {
         return true;
     }
-    first = mean(h->loss, *window);
-    return h->count >= 2 * *window && *last > 1.5 * first && *last > first + 1;
+    return h->count >= 2 * *window && *last > 1.5 * *first && *last > *first + 1;
 }
 
 void ts_watch_step(ts_watch *watch, const ts_history *h, uint32_t vocab, double learning_rate)
 {
     size_t window;
-    double last, norm = h->grad_norm[h->count - 1];
-    if (!watch->told_rise && has_risen(h, vocab, &window, &last)) {
-        ts_log(TS_LOG_WARN,
-               "step %zu: the loss has risen: its mean over the last %zu steps is %.3g, and the "
-               "first step's was %.3g. The learning rate (--lr %g) is likely too high: stop and "
-               "try a tenth of it",
-               h->count, window, last, h->loss[0], learning_rate);
+    double first, last, norm = h->grad_norm[h->count - 1];
+    if (!watch->told_rise && has_risen(h, vocab, &window, &first, &last)) {
+        ts_log(
+            TS_LOG_WARN,
+            "step %zu: the loss has risen: its mean over the last %zu steps is %.3g, and over the "
+            "first %zu it was %.3g. The learning rate (--lr %g) is likely too high: stop and "
+            "try a tenth of it",
+            h->count, window, last, window, first, learning_rate);
         watch->told_rise = true;
     }
     watch->largest_norm = norm > watch->largest_norm ? norm : watch->largest_norm;

@@ -188,7 +188,7 @@ functions() { declare -f expect answers tokenizes prefers_what_is_here says_what
 # ---- Here: from the unpacked archive, with an environment that names nothing
 
 bare() { # FUNCTION ARGUMENT... [with BARE=(NAME=VALUE ...) on top]
-    env -i PATH=/usr/bin:/bin HOME=/nonexistent TMPDIR="$scratch" "${BARE[@]}" \
+    env -i PATH=/usr/bin:/bin HOME="$scratch/home" TMPDIR="$scratch" "${BARE[@]}" \
         bash -euo pipefail -c "$(functions); \"\$@\"" bash "$@"
 }
 

@@ -236,6 +236,9 @@ static ts_status settle_options(struct options *options, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_train_settings *s = &options->settings;
+    if (s->output_dir == NULL && !options->dry_run && !options->show_mask) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--output-dir OUT is missing: where the adapter goes");
+    }
     s->rank = (uint32_t)options->rank;
     s->batch_size = (uint32_t)options->batch_size;
     s->accumulation = (uint32_t)options->accumulation;
@@ -340,8 +343,7 @@ static const ts_flag flags[] = {
      true},
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
     {"data", NULL, TS_FLAG_TEXT, &asked.settings.data, "FILE", "JSON or JSON lines", 0, 0, true},
-    {"output-dir", NULL, TS_FLAG_TEXT, &asked.settings.output_dir, "OUT", "where the adapter goes",
-     0, 0, true},
+    {"output-dir", NULL, TS_FLAG_TEXT, &asked.settings.output_dir, "OUT", "where the adapter goes"},
     {"epochs", "num-train-epochs", TS_FLAG_REAL, &asked.settings.epochs, "N", "[3]", 0, 1e6},
     {"max-steps", NULL, TS_FLAG_UINT, &asked.settings.max_steps, "N", "instead of epochs", 0, BIG},
     {"lr", "learning-rate", TS_FLAG_REAL, &asked.settings.learning_rate, "X", "peak [5e-5]", 0,

@@ -14,9 +14,8 @@ static void show(const char *folder, const char *name, const char *content, cons
     if (content != NULL) {
         test_write(folder, name, content);
     }
-    const char *argv[] = {
-        TINYSFT_PROGRAM, "train",  "--show-mask", "--model", BASE,  "--output-dir",
-        "/nonexistent",  "--data", path,          flag,      value, NULL};
+    const char *argv[] = {TINYSFT_PROGRAM, "train", "--show-mask", "--model", BASE,
+                          "--data",        path,    flag,          value,     NULL};
     program_run(argv, result);
 }
 

@@ -28,8 +28,9 @@ enum {
 
 // What a model is besides its weights. Only the configuration must be there, and one tokenizer.
 static const char *const small_files[] = {
-    "config.json",     "generation_config.json",  "tokenizer.json",      "tokenizer_config.json",
-    "tokenizer.model", "special_tokens_map.json", "chat_template.jinja",
+    "config.json",           "generation_config.json", "tokenizer.json",
+    "tokenizer_config.json", "tokenizer.model",        "special_tokens_map.json",
+    "added_tokens.json",     "chat_template.jinja",    "chat_template.json",
 };
 
 // ---- Names

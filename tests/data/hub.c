@@ -89,6 +89,8 @@ Test(hub, optional_files)
     place_open(&p);
     hub_server_find(&p.server, "tokenizer.json")->name = "tokenizer.model";
     hub_server_add(&p.server, "special_tokens_map.json", "{}");
+    hub_server_add(&p.server, "added_tokens.json", "{\"<pad>\": 9}");
+    hub_server_add(&p.server, "chat_template.json", "{}");
     hub_server_add(&p.server, "chat_template.jinja", "");
     hub_server_start(&p.server);
     ASSERT_RESOLVES(&p);

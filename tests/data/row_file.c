@@ -177,8 +177,8 @@ Test(row_file, many_mistakes, .timeout = 20)
     walk("d.json", text.bytes, text.len, TS_ROW_MOST_BYTES, &t, &mistakes);
     cr_expect_eq(mistakes.count, 50000);
     cr_expect_eq(ts_mistakes_tell(&mistakes, "d.json", &err), TS_ERR_FORMAT);
-    cr_expect_not_null(strstr(err.message, "d.json: 50000 mistakes (20 of them above)"), "%s",
-                       err.message);
+    cr_expect_not_null(strstr(err.message, "d.json: 50000 mistakes, the first 20 of them above"),
+                       "%s", err.message);
     ts_mistakes_free(&mistakes);
     ts_text_free(&text);
 }

@@ -2,8 +2,9 @@
 # Builds the fuzz targets of tests/fuzz and runs each for so long:   tools/fuzz.sh [SECONDS] [TARGET...]
 # First every input of tests/fuzz/corpus/TARGET, which holds seeds and what was once mended, then mutations
 # of those and of what earlier runs found (build/fuzz/corpus/TARGET). An input that breaks a target is left
-# in build/fuzz/found. As many run at once as there are processors, or FUZZ_JOBS. Installs clang where it is missing: only this script needs it. Leaves
-# "PASSED FAILED" in build/fuzz/test-counts, one for each target.
+# in build/fuzz/found. As many run at once as there are processors, or FUZZ_JOBS; FUZZ_SEED=N draws the same
+# mutations each time. Installs clang where it is missing: only this script needs it. Leaves "PASSED FAILED"
+# in build/fuzz/test-counts, one for each target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,6 +40,7 @@ run() {
     local target=$1 own=$folder/corpus/$1 seeds=tests/fuzz/corpus/$1 log=$folder/$1.log good=1
     local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=16384
         -print_final_stats=1 -artifact_prefix="$folder/found/$target-")
+    [[ -z ${FUZZ_SEED:-} ]] || options+=(-seed="$FUZZ_SEED")
     [[ -f tests/fuzz/$target.dict ]] && options+=(-dict="tests/fuzz/$target.dict")
     mkdir -p "$own" "$seeds"
     TMPDIR=$temporary "$folder/tests/fuzz/fuzz_$target" "${options[@]}" "$own" "$seeds" \

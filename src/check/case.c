@@ -70,7 +70,7 @@ static ts_status find(const ts_case *c, uint32_t micro, const char *what, const 
     ts_status status = TS_OK;
     char name[64];
     snprintf(name, sizeof name, "micro%u.%s", micro, what);
-    *out = ts_safetensors_find(c->golden, name);
+    *out = ts_tensors_find(c->golden, name);
     if (*out == NULL || ((*out)->dtype != TS_I32 && (*out)->dtype != TS_I64)) {
         TS_FAIL(TS_ERR_FORMAT, "%s/golden.safetensors: expected a tensor %s of I32 or I64",
                 c->folder.bytes, name);
@@ -183,7 +183,7 @@ void ts_case_close(ts_case *c)
     free(c->shapes);
     free(c->autocast_f16.losses);
     free(c->autocast_bf16.losses);
-    ts_safetensors_close(c->golden);
+    ts_tensors_close(c->golden);
     ts_text_free(&c->folder);
     ts_text_free(&c->name);
     *c = (ts_case){0};

@@ -16,7 +16,7 @@ typedef struct ts_autocast_errors {
 // Starts zeroed.
 typedef struct ts_case {
     ts_text folder, name;
-    ts_safetensors *golden;
+    ts_tensors *golden;
     ts_adamw_params adamw;
     double rate;
     ts_dtype dtype; // what the reference's model.to() rounded everything to, rotary frequencies too

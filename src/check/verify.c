@@ -144,7 +144,7 @@ static ts_status run_logits(struct run *run, uint32_t micro, struct distance *di
     snprintf(name, sizeof name, "micro%u.logits", micro);
     const uint64_t shape[] = {run->c.shapes[micro][0], width, vocab};
     const ts_tensor *golden;
-    TS_TRY(ts_safetensors_expect(run->c.golden, name, 3, shape, &golden, err));
+    TS_TRY(ts_tensors_expect(run->c.golden, name, 3, shape, &golden, err));
     uint32_t sequence = 0;
     for (uint32_t row = 0; row < all.rows; row++) {
         sequence += row > 0 && all.position[row] == 0;
@@ -201,8 +201,7 @@ static ts_status check_tensors(struct run *run, const ts_lora_tensors *computed,
     for (size_t i = 0; i < computed->count; i++) {
         const ts_tensor *have = &computed->tensors[i], *want;
         struct distance distance = {0};
-        TS_TRY(
-            ts_safetensors_expect(run->c.golden, have->name, have->rank, have->shape, &want, err));
+        TS_TRY(ts_tensors_expect(run->c.golden, have->name, have->rank, have->shape, &want, err));
         for (uint64_t j = 0; j < have->shape[0] * have->shape[1]; j++) {
             measure(&distance, ((const float *)have->bytes)[j],
                     ts_dtype_load(want->dtype, want->bytes, j));
@@ -274,7 +273,7 @@ static ts_status check_series(struct run *run, const char *name, const double *h
     const uint64_t shape[] = {run->c.steps};
     const ts_tensor *golden;
     double worst = 0;
-    TS_TRY(ts_safetensors_expect(run->c.golden, name, 1, shape, &golden, err));
+    TS_TRY(ts_tensors_expect(run->c.golden, name, 1, shape, &golden, err));
     for (uint64_t i = from; i < from + count; i++) {
         double want = ts_dtype_load(golden->dtype, golden->bytes, i);
         double error = fabs(have[i] - want) / (want != 0 ? fabs(want) : 1);
@@ -360,7 +359,7 @@ static ts_status check_losses(struct run *run, ts_error *err)
     bool calm = true;
     TS_TRY(ts_alloc(run->c.steps, sizeof *errors, &errors, err));
     TS_TRY(ts_alloc(run->c.steps, sizeof *allowed, &allowed, err));
-    TS_TRY(ts_safetensors_expect(run->c.golden, "losses", 1, shape, &golden, err));
+    TS_TRY(ts_tensors_expect(run->c.golden, "losses", 1, shape, &golden, err));
     for (uint64_t i = 0; i < run->c.steps; i++) {
         double want = ts_dtype_load(golden->dtype, golden->bytes, i);
         errors[i] = fabs(run->losses[i] - want) / fabs(want);

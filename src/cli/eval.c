@@ -289,7 +289,7 @@ static ts_status open_all(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct options *o = s->options;
     ts_progress loading = {0};
-    ts_safetensors *weights = NULL; // looked at before a device is opened
+    ts_tensors *weights = NULL; // looked at before a device is opened
     ts_precision precision = TS_PRECISION_F32;
     if (o->adapter != NULL) {
         TS_TRY(open_adapter(s, err));
@@ -322,7 +322,7 @@ static ts_status open_all(struct session *s, ts_error *err)
         }
     }
 out:
-    ts_safetensors_close(weights);
+    ts_tensors_close(weights);
     return status;
 }
 

@@ -1,5 +1,4 @@
-// Writing a safetensors file, and the fingerprint of one that was read.
-#include "base/digest.h"
+// Writing a safetensors file.
 #include "base/json.h"
 #include "base/memory.h"
 #include "data/safetensors.h"
@@ -9,8 +8,6 @@
 enum {
     HEADER_LENGTH_BYTES = 8,
     DATA_ALIGNMENT = 8,
-    SAMPLE_PIECES = 16,
-    SAMPLE_PIECE_BYTES = 16 << 10,
 };
 
 static ts_status append_entry(const ts_tensor *tensor, uint64_t *offset, ts_text *header,
@@ -67,36 +64,4 @@ ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_te
 out:
     ts_text_free(&header);
     return status;
-}
-
-// Whole where it is small; otherwise its first and last bytes and pieces between, evenly spread.
-static void add_sample(ts_digest *digest, const ts_tensor *tensor)
-{
-    const unsigned char *bytes = tensor->bytes;
-    if (tensor->len <= SAMPLE_PIECES * SAMPLE_PIECE_BYTES) {
-        ts_digest_add(digest, bytes, tensor->len);
-        return;
-    }
-    uint64_t last = tensor->len - SAMPLE_PIECE_BYTES;
-    for (uint64_t i = 0; i < SAMPLE_PIECES; i++) {
-        uint64_t at = last / (SAMPLE_PIECES - 1) * i;
-        ts_digest_add(digest, bytes + (i + 1 < SAMPLE_PIECES ? at : last), SAMPLE_PIECE_BYTES);
-    }
-}
-
-void ts_safetensors_fingerprint(const ts_safetensors *file, char out[65])
-{
-    ts_digest digest;
-    ts_digest_begin_sha256(&digest);
-    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
-        const ts_tensor *tensor = ts_safetensors_at(file, i);
-        const char *dtype = ts_dtype_name(tensor->dtype);
-        ts_digest_add(&digest, tensor->name, strlen(tensor->name) + 1);
-        ts_digest_add(&digest, dtype, strlen(dtype) + 1);
-        ts_digest_add(&digest, &tensor->rank, sizeof tensor->rank);
-        ts_digest_add(&digest, tensor->shape, tensor->rank * sizeof *tensor->shape);
-        add_sample(&digest, tensor);
-        ts_safetensors_release(file, tensor);
-    }
-    ts_digest_end(&digest, out);
 }

@@ -207,7 +207,7 @@ void ts_lora_tensors_free(ts_lora_tensors *tensors)
 
 // One flat array on its way in.
 struct upload {
-    const ts_safetensors *file;
+    const ts_tensors *file;
     const char *prefix;
     float *values;
     size_t count; // tensors read
@@ -221,12 +221,12 @@ static ts_status read_side(ts_model *model, const struct upload *upload, const c
     const ts_tensor *tensor;
     (void)model;
     snprintf(name, sizeof name, "%s%s", upload->prefix, key);
-    TS_TRY(ts_safetensors_expect(upload->file, name, 2, shape, &tensor, err));
+    TS_TRY(ts_tensors_expect(upload->file, name, 2, shape, &tensor, err));
     if (tensor->dtype != TS_F32 && tensor->dtype != TS_F16 && tensor->dtype != TS_BF16) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; adapters may be F32, F16 or BF16", name,
                 ts_dtype_name(tensor->dtype));
     }
-    TS_TRY(ts_safetensors_check_finite(upload->file, tensor, err));
+    TS_TRY(ts_tensors_check_finite(upload->file, tensor, err));
     for (uint64_t i = 0; i < shape[0] * shape[1]; i++) {
         upload->values[offset + i] = (float)ts_dtype_load(tensor->dtype, tensor->bytes, i);
     }
@@ -251,8 +251,8 @@ out:
     return status;
 }
 
-ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix,
-                         const ts_safetensors *file, size_t *count, ts_error *err)
+ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix, const ts_tensors *file,
+                         size_t *count, ts_error *err)
 {
     ts_status status = TS_OK;
     struct upload upload = {.file = file, .prefix = prefix};
@@ -317,12 +317,12 @@ static bool is_in_adapter(const ts_model *model, const char *name)
 }
 
 // The file must hold the adapter and nothing else: whatever else it holds changes the model too.
-static ts_status check_nothing_else(const ts_model *model, const ts_safetensors *file,
-                                    size_t expected, const char *path, ts_error *err)
+static ts_status check_nothing_else(const ts_model *model, const ts_tensors *file, size_t expected,
+                                    const char *path, ts_error *err)
 {
-    size_t count = ts_safetensors_count(file);
+    size_t count = ts_tensors_count(file);
     for (size_t i = 0; i < count; i++) {
-        const char *name = ts_safetensors_at(file, i)->name;
+        const char *name = ts_tensors_at(file, i)->name;
         if (!is_in_adapter(model, name)) {
             return ts_error_set(err, TS_ERR_UNSUPPORTED,
                                 "%s: tensor '%.200s' is %s; of %zu tensors, %zu are plain LoRA by "
@@ -333,20 +333,19 @@ static ts_status check_nothing_else(const ts_model *model, const ts_safetensors 
     return TS_OK;
 }
 
-static ts_status load_values(ts_model *model, const ts_safetensors *file, const char *path,
+static ts_status load_values(ts_model *model, const ts_tensors *file, const char *path,
                              ts_error *err)
 {
     size_t count = 0;
     ts_status status = ts_lora_upload(model, model->lora.values, "", file, &count, err);
-    if (status == TS_OK && count != ts_safetensors_count(file)) {
+    if (status == TS_OK && count != ts_tensors_count(file)) {
         status = check_nothing_else(model, file, count, path, err);
     }
     return status;
 }
 
 // Where there is only a pickle, which can run code when it is read, says so.
-static ts_status open_adapter(const char *folder, ts_text *path, ts_safetensors **file,
-                              ts_error *err)
+static ts_status open_adapter(const char *folder, ts_text *path, ts_tensors **file, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text pickle = {0};
@@ -371,7 +370,7 @@ ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_adapter_config config = {0};
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     ts_text path = {0};
     TS_TRY(ts_adapter_config_read(folder, &config, err));
     TS_TRY(open_adapter(folder, &path, &file, err));
@@ -380,7 +379,7 @@ ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
 out:
     model->lora.config.base_model = (ts_text){0};
     ts_adapter_config_free(&config);
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     ts_text_free(&path);
     return status;
 }

@@ -11,7 +11,7 @@ enum { WEIGHT_BLOCK_BYTES = 256 << 20 };
 
 struct loader {
     ts_model *model;
-    const ts_safetensors *file; // NULL: a plan or a synthetic model, all stored as `dtype`
+    const ts_tensors *file; // NULL: a plan or a synthetic model, all stored as `dtype`
     ts_dtype dtype;
     const ts_model_params *params;
     bool embedding_in_file;
@@ -76,9 +76,9 @@ static ts_status upload_weight(struct loader *loader, const ts_tensor *tensor, t
                                ts_error *err)
 {
     ts_status status = TS_OK;
-    TS_TRY(ts_safetensors_check_finite(loader->file, tensor, err));
+    TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
     TS_TRY(ts_gpu_upload(loader->model->gpu, view, tensor->bytes, tensor->len, err));
-    ts_safetensors_release(loader->file, tensor); // the host never holds a second copy
+    ts_tensors_release(loader->file, tensor); // the host never holds a second copy
     loader->done += tensor->len;
     if (loader->params->progress != NULL) {
         loader->params->progress(loader->params->user, loader->done, loader->total);
@@ -125,8 +125,8 @@ static ts_status keep_in_file(struct loader *loader, const ts_weight *weight, ts
     }
     TS_TRY(ts_weight_find(loader->file, weight, &model->embedding_rows, err));
     if (model->gpu != NULL) {
-        TS_TRY(ts_safetensors_check_finite(loader->file, model->embedding_rows, err));
-        ts_safetensors_release(loader->file, model->embedding_rows);
+        TS_TRY(ts_tensors_check_finite(loader->file, model->embedding_rows, err));
+        ts_tensors_release(loader->file, model->embedding_rows);
     }
     model->embedding_dtype = model->embedding_rows->dtype;
     loader->total -= model->embedding_rows->len;
@@ -202,7 +202,7 @@ out:
     return status;
 }
 
-static ts_status open_files(struct loader *loader, ts_safetensors **file, ts_error *err)
+static ts_status open_files(struct loader *loader, ts_tensors **file, ts_error *err)
 {
     ts_status status = TS_OK;
     const char *folder = loader->params->folder;
@@ -212,7 +212,7 @@ static ts_status open_files(struct loader *loader, ts_safetensors **file, ts_err
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight weight;
         ts_weight_describe(config, i, &weight);
-        loader->total += ts_safetensors_find(*file, weight.name)->len;
+        loader->total += ts_tensors_find(*file, weight.name)->len;
     }
 out:
     return status;
@@ -221,7 +221,7 @@ out:
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     struct loader loader = {.model = out, .params = params, .dtype = params->synthetic_dtype};
     *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
     if (params->synthetic != NULL) {
@@ -235,7 +235,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
     TS_TRY(load_weights(&loader, err));
     if (file != NULL) { // or what was uploaded is half of one file and half of another
-        TS_TRY(ts_safetensors_check_unchanged(file, NULL, err));
+        TS_TRY(ts_tensors_check_unchanged(file, NULL, err));
     }
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     TS_TRY(make_rounding(out, params->precision, err));
@@ -244,7 +244,7 @@ out:
     if (out->embedding_rows != NULL) {
         out->file = file; // to be closed with the model
     } else {
-        ts_safetensors_close(file);
+        ts_tensors_close(file);
     }
     if (status != TS_OK) {
         ts_model_close(out);
@@ -254,7 +254,7 @@ out:
 
 void ts_model_close(ts_model *model)
 {
-    ts_safetensors_close(model->file);
+    ts_tensors_close(model->file);
     ts_recorder_close(model->recorder);
     ts_gpu_arena_close(&model->weights);
     ts_gpu_arena_close(&model->adapter);
@@ -263,7 +263,7 @@ void ts_model_close(ts_model *model)
     *model = (ts_model){0};
 }
 
-ts_status ts_model_plan(const ts_model_config *config, const ts_safetensors *file, ts_dtype dtype,
+ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
                         uint32_t positions, bool embedding_in_file,
                         const ts_adapter_config *adapter, uint64_t *weight_bytes,
                         uint64_t *adapter_bytes, ts_error *err)

@@ -43,7 +43,7 @@ typedef struct ts_model {
     ts_layer_weights *layers;
     bool embedding_in_file; // then batches bring their rows of it
     ts_dtype embedding_dtype;
-    ts_safetensors *file;            // NULL unless the embedding stays in it
+    ts_tensors *file;                // NULL unless the embedding stays in it
     const ts_tensor *embedding_rows; // [vocab, hidden] there
     ts_lora lora;
     bool has_lora;
@@ -92,8 +92,8 @@ ts_status ts_lora_download(ts_model *model, ts_view flat, const char *prefix, ts
                            ts_error *err);
 void ts_lora_tensors_free(ts_lora_tensors *tensors);
 // And back from a file that holds them under those names; *count is how many there were.
-ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix,
-                         const ts_safetensors *file, size_t *count, ts_error *err);
+ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix, const ts_tensors *file,
+                         size_t *count, ts_error *err);
 
 static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_t layer,
                                                   ts_module module)
@@ -107,7 +107,7 @@ static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_
 
 // Device bytes of weights and adapter, from the shapes alone; of weights stored as `file` has them,
 // or without one (NULL) all as `dtype`.
-ts_status ts_model_plan(const ts_model_config *config, const ts_safetensors *file, ts_dtype dtype,
+ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
                         uint32_t positions, bool embedding_in_file,
                         const ts_adapter_config *adapter, uint64_t *weight_bytes,
                         uint64_t *adapter_bytes, ts_error *err);

@@ -73,13 +73,13 @@ void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight
     }
 }
 
-ts_status ts_weight_find(const ts_safetensors *file, const ts_weight *weight, const ts_tensor **out,
+ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const ts_tensor **out,
                          ts_error *err)
 {
     ts_status status = TS_OK;
     const uint64_t matrix[] = {weight->rows, weight->cols}, vector[] = {weight->cols};
-    TS_TRY(ts_safetensors_expect(file, weight->name, weight->rows > 0 ? 2 : 1,
-                                 weight->rows > 0 ? matrix : vector, out, err));
+    TS_TRY(ts_tensors_expect(file, weight->name, weight->rows > 0 ? 2 : 1,
+                             weight->rows > 0 ? matrix : vector, out, err));
     ts_dtype dtype = (*out)->dtype;
     if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; weights may be F32, F16 or BF16", weight->name,
@@ -93,17 +93,17 @@ out:
 
 // With tie_word_embeddings true, lm_head is the embedding, and a file need not hold it. Where it
 // holds another one all the same, transformers 5 takes that (4 threw it away), and so does this.
-static void settle_tie(const ts_safetensors *file, const char *folder, ts_model_config *config)
+static void settle_tie(const ts_tensors *file, const char *folder, ts_model_config *config)
 {
-    const ts_tensor *head = ts_safetensors_find(file, HEAD);
-    const ts_tensor *embedding = ts_safetensors_find(file, EMBEDDING);
+    const ts_tensor *head = ts_tensors_find(file, HEAD);
+    const ts_tensor *embedding = ts_tensors_find(file, EMBEDDING);
     if (!config->tied || head == NULL || embedding == NULL) {
         return;
     }
     bool same = head->dtype == embedding->dtype && head->len == embedding->len &&
                 memcmp(head->bytes, embedding->bytes, head->len) == 0;
-    ts_safetensors_release(file, head);
-    ts_safetensors_release(file, embedding);
+    ts_tensors_release(file, head);
+    ts_tensors_release(file, embedding);
     if (!same) {
         config->tied = false;
         ts_log_once(TS_LOG_WARN,
@@ -123,16 +123,16 @@ static bool is_expected(const char *name, bool tied)
            (tied && strcmp(name, HEAD) == 0);
 }
 
-static ts_status tell_extra(const ts_safetensors *file, const bool *needed, const char *folder,
+static ts_status tell_extra(const ts_tensors *file, const bool *needed, const char *folder,
                             bool tied, ts_error *err)
 {
     enum { NAMED = 4 }; // the warning names so many and counts the rest
     ts_status status = TS_OK;
     ts_text list = {0};
     const char *first = NULL;
-    size_t extra = 0, absent = ts_safetensors_absent(file, &first);
-    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
-        const char *name = ts_safetensors_at(file, i)->name;
+    size_t extra = 0, absent = ts_tensors_absent(file, &first);
+    for (size_t i = 0; i < ts_tensors_count(file); i++) {
+        const char *name = ts_tensors_at(file, i)->name;
         if (!needed[i] && !is_expected(name, tied) && extra++ < NAMED) {
             TS_TRY(ts_text_format(&list, err, "%s%.80s", list.len > 0 ? ", " : "", name));
         }
@@ -152,17 +152,17 @@ out:
     return status;
 }
 
-ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_safetensors **out,
+ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_tensors **out,
                               ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     bool *needed = NULL;
     *out = NULL;
     TS_TRY(ts_model_config_read(folder, config, err));
     TS_TRY(ts_safetensors_open_model(folder, &file, err));
     settle_tie(file, folder, config);
-    TS_TRY(ts_alloc(ts_safetensors_count(file) + 1, sizeof *needed, &needed, err));
+    TS_TRY(ts_alloc(ts_tensors_count(file) + 1, sizeof *needed, &needed, err));
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight weight;
         const ts_tensor *tensor;
@@ -172,14 +172,14 @@ ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_sa
             ts_error_context(err, "%s", folder);
         }
         TS_TRY(status);
-        needed[tensor - ts_safetensors_at(file, 0)] = true;
+        needed[tensor - ts_tensors_at(file, 0)] = true;
     }
     TS_TRY(tell_extra(file, needed, folder, config->tied, err));
     *out = file;
 out:
     free(needed);
     if (status != TS_OK) {
-        ts_safetensors_close(file);
+        ts_tensors_close(file);
     }
     return status;
 }

@@ -32,7 +32,7 @@ void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *
 uint32_t ts_weight_count(const ts_model_config *config);
 void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out);
 // Finds it; another shape, or a type that weights may not have, is refused by name.
-ts_status ts_weight_find(const ts_safetensors *file, const ts_weight *weight, const ts_tensor **out,
+ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const ts_tensor **out,
                          ts_error *err);
 
 // Reads a model folder's config.json and opens its weights, which must all be there in their
@@ -40,7 +40,7 @@ ts_status ts_weight_find(const ts_safetensors *file, const ts_weight *weight, co
 // embedding and the file holds another lm_head, that one is taken, with a warning: `tied` is false.
 // Everything is checked that can be from the files' headers, so that planning a run refuses what
 // running it would.
-ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_safetensors **out,
+ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_tensors **out,
                               ts_error *err);
 
 #endif

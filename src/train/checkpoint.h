@@ -70,12 +70,12 @@ ts_status ts_checkpoint_load(const ts_checkpoint *checkpoint, const char *folder
 // The parts that need no device.
 // Appends the history that optimizer.safetensors holds: of 1 to `most` steps, each value of it
 // plausible.
-ts_status ts_checkpoint_read_history(const ts_safetensors *file, uint64_t most, ts_history *history,
+ts_status ts_checkpoint_read_history(const ts_tensors *file, uint64_t most, ts_history *history,
                                      ts_error *err);
 // Every tensor whose name starts with `prefix` (all with "") is F32 and finite, and with
 // `not_negative` none of its values is below zero. *count is how many there are.
-ts_status ts_checkpoint_check_tensors(const ts_safetensors *file, const char *prefix,
-                                      bool not_negative, size_t *count, ts_error *err);
+ts_status ts_checkpoint_check_tensors(const ts_tensors *file, const char *prefix, bool not_negative,
+                                      size_t *count, ts_error *err);
 // The same of one tensor in memory.
 ts_status ts_checkpoint_check_tensor(const ts_tensor *tensor, bool not_negative, ts_error *err);
 

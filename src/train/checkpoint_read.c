@@ -13,13 +13,13 @@
 #define SECOND "exp_avg_sq."
 #define HISTORY "history."
 
-static ts_status read_series(const ts_safetensors *file, const char *name, uint64_t count,
-                             double least, const double **out, ts_error *err)
+static ts_status read_series(const ts_tensors *file, const char *name, uint64_t count, double least,
+                             const double **out, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_tensor *tensor;
     *out = NULL;
-    TS_TRY(ts_safetensors_expect(file, name, 1, &count, &tensor, err));
+    TS_TRY(ts_tensors_expect(file, name, 1, &count, &tensor, err));
     if (tensor->dtype != TS_F64) {
         TS_FAIL(TS_ERR_FORMAT, "%s: expected F64, found %s", name, ts_dtype_name(tensor->dtype));
     }
@@ -35,12 +35,12 @@ out:
     return status;
 }
 
-static ts_status read_tokens(const ts_safetensors *file, ts_history *history, ts_error *err)
+static ts_status read_tokens(const ts_tensors *file, ts_history *history, ts_error *err)
 {
     ts_status status = TS_OK;
     const uint64_t one = 1;
     const ts_tensor *tensor;
-    TS_TRY(ts_safetensors_expect(file, HISTORY "tokens", 1, &one, &tensor, err));
+    TS_TRY(ts_tensors_expect(file, HISTORY "tokens", 1, &one, &tensor, err));
     if (tensor->dtype != TS_I64) {
         TS_FAIL(TS_ERR_FORMAT, HISTORY "tokens: expected I64, found %s",
                 ts_dtype_name(tensor->dtype));
@@ -55,9 +55,9 @@ out:
 }
 
 // How many steps the file's history has; its place and type are checked with its values.
-static ts_status count_steps(const ts_safetensors *file, uint64_t *out, ts_error *err)
+static ts_status count_steps(const ts_tensors *file, uint64_t *out, ts_error *err)
 {
-    const ts_tensor *loss = ts_safetensors_find(file, HISTORY "loss");
+    const ts_tensor *loss = ts_tensors_find(file, HISTORY "loss");
     if (loss == NULL || loss->rank != 1 || loss->shape[0] == 0) {
         return ts_error_set(err, TS_ERR_FORMAT,
                             "optimizer.safetensors: tensor '" HISTORY "loss': expected one value "
@@ -68,7 +68,7 @@ static ts_status count_steps(const ts_safetensors *file, uint64_t *out, ts_error
     return TS_OK;
 }
 
-ts_status ts_checkpoint_read_history(const ts_safetensors *file, uint64_t most, ts_history *history,
+ts_status ts_checkpoint_read_history(const ts_tensors *file, uint64_t most, ts_history *history,
                                      ts_error *err)
 {
     ts_status status = TS_OK;
@@ -110,13 +110,13 @@ ts_status ts_checkpoint_check_tensor(const ts_tensor *tensor, bool not_negative,
     return TS_OK;
 }
 
-ts_status ts_checkpoint_check_tensors(const ts_safetensors *file, const char *prefix,
-                                      bool not_negative, size_t *count, ts_error *err)
+ts_status ts_checkpoint_check_tensors(const ts_tensors *file, const char *prefix, bool not_negative,
+                                      size_t *count, ts_error *err)
 {
     ts_status status = TS_OK;
     *count = 0;
-    for (size_t i = 0; i < ts_safetensors_count(file); i++) {
-        const ts_tensor *tensor = ts_safetensors_at(file, i);
+    for (size_t i = 0; i < ts_tensors_count(file); i++) {
+        const ts_tensor *tensor = ts_tensors_at(file, i);
         if (strncmp(tensor->name, prefix, strlen(prefix)) == 0) {
             TS_TRY(ts_checkpoint_check_tensor(tensor, not_negative, err));
             ++*count;
@@ -126,8 +126,7 @@ out:
     return status;
 }
 
-static ts_status open_file(const char *folder, const char *name, ts_safetensors **out,
-                           ts_error *err)
+static ts_status open_file(const char *folder, const char *name, ts_tensors **out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0};
@@ -148,14 +147,14 @@ static ts_status expect_count(const char *name, size_t found, size_t expected, t
 static ts_status read_adapter(const ts_checkpoint *c, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     size_t count, all;
     TS_TRY(open_file(folder, "adapter_model.safetensors", &file, err));
     TS_TRY(ts_lora_upload(c->model, c->model->lora.values, "", file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, "", false, &all, err));
     TS_TRY(expect_count("adapter_model.safetensors", all, count, err));
 out:
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     return status;
 }
 
@@ -163,7 +162,7 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
                                 ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     ts_lora *lora = &c->model->lora;
     size_t count, all, history = 4; // losses, rates, norms, tokens
     TS_TRY(open_file(folder, "optimizer.safetensors", &file, err));
@@ -173,11 +172,10 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
     TS_TRY(ts_lora_upload(c->model, lora->second_moment, SECOND, file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, SECOND, true, &all, err));
     TS_TRY(expect_count("optimizer.safetensors: " SECOND, all, count, err));
-    TS_TRY(expect_count("optimizer.safetensors", ts_safetensors_count(file), 2 * count + history,
-                        err));
+    TS_TRY(expect_count("optimizer.safetensors", ts_tensors_count(file), 2 * count + history, err));
     TS_TRY(ts_checkpoint_read_history(file, steps, c->history, err));
 out:
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     return status;
 }
 
@@ -196,13 +194,13 @@ out:
 ts_status ts_checkpoint_peek(const char *folder, cJSON **record, uint64_t *steps, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     *record = NULL;
     TS_TRY(read_record(folder, record, err));
     TS_TRY(open_file(folder, "optimizer.safetensors", &file, err));
     TS_TRY(count_steps(file, steps, err));
 out:
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     if (status != TS_OK) {
         cJSON_Delete(*record);
         *record = NULL;

@@ -206,7 +206,7 @@ static void hash_examples(const ts_dataset *dataset, char hash[TS_DIGEST_TEXT_BY
 }
 
 ts_status ts_train_record_add_model(cJSON *record, const char *folder,
-                                    const ts_model_config *config, const ts_safetensors *weights,
+                                    const ts_model_config *config, const ts_tensors *weights,
                                     const ts_dataset *dataset, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -216,7 +216,7 @@ ts_status ts_train_record_add_model(cJSON *record, const char *folder,
     cJSON_AddStringToObject(record, "tokenizer_sha256", hash);
     hash_examples(dataset, hash);
     cJSON_AddStringToObject(record, "tokens_sha256", hash);
-    ts_safetensors_fingerprint(weights, hash);
+    ts_tensors_fingerprint(weights, hash);
     cJSON_AddStringToObject(record, "weights_sha256", hash);
 out:
     return status;

@@ -15,7 +15,7 @@ ts_status ts_train_record_make(const ts_train_settings *settings, uint64_t steps
 // Adds what the model's folder holds: its shape and constants, a hash of the tokenizer's files, one
 // of the weights, and one of the tokens that the data became.
 ts_status ts_train_record_add_model(cJSON *record, const char *folder,
-                                    const ts_model_config *config, const ts_safetensors *weights,
+                                    const ts_model_config *config, const ts_tensors *weights,
                                     const ts_dataset *dataset, ts_error *err);
 
 // TS_ERR_FORMAT where a record that was read has a key that we do not know (another version wrote

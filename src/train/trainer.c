@@ -112,7 +112,7 @@ out:
 static ts_status make_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_dtype dtype = ts_safetensors_find(trainer->files, "model.embed_tokens.weight")->dtype;
+    ts_dtype dtype = ts_tensors_find(trainer->files, "model.embed_tokens.weight")->dtype;
     trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
     trainer->embedding_in_file = trainer->settings.shared_memory;
     TS_TRY(measure_plan(trainer, dtype, err));
@@ -193,7 +193,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_dataset_close(&trainer->dataset);
     ts_chat_template_close(trainer->template);
     ts_tokenizer_close(trainer->tokenizer);
-    ts_safetensors_close(trainer->files);
+    ts_tensors_close(trainer->files);
     cJSON_Delete(trainer->record);
     ts_output_plan_free(&trainer->output);
     ts_output_lock_release(&trainer->lock);
@@ -349,7 +349,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     // Known only with the device; a run that goes on elsewhere must multiply as it began.
     cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
-    TS_TRY(ts_safetensors_check_unchanged(trainer->files, NULL, err)); // since the plan was made
+    TS_TRY(ts_tensors_check_unchanged(trainer->files, NULL, err)); // since the plan was made
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
     ts_recorder_profile(trainer->model.recorder, trainer->profile);
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));

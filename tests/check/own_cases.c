@@ -78,14 +78,14 @@ static void change(ts_dtype dtype, void *bytes, uint64_t index, double delta)
 // Rewrites the safetensors at `path` with element `index` of its tensor `name` changed.
 static void change_file(const char *path, const char *name, uint64_t index, double delta)
 {
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     ts_text bytes = {0};
     unsigned char *changed = NULL;
     MUST(ts_safetensors_open(path, &file, err));
-    size_t count = ts_safetensors_count(file);
+    size_t count = ts_tensors_count(file);
     ts_tensor *tensors = calloc(count, sizeof *tensors);
     for (size_t i = 0; i < count; i++) {
-        tensors[i] = *ts_safetensors_at(file, i);
+        tensors[i] = *ts_tensors_at(file, i);
         if (strcmp(tensors[i].name, name) == 0) {
             changed = malloc(tensors[i].len);
             memcpy(changed, tensors[i].bytes, tensors[i].len);
@@ -95,7 +95,7 @@ static void change_file(const char *path, const char *name, uint64_t index, doub
     }
     cr_assert_not_null(changed, "no tensor %s", name);
     MUST(ts_safetensors_serialise(tensors, count, &bytes, err));
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     MUST(ts_file_write_plain(path, bytes.bytes, bytes.len, err));
     free(tensors);
     free(changed);

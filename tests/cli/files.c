@@ -35,7 +35,7 @@ static void write_tensors(const char *path, const ts_tensor *tensors, size_t cou
 static void place_open(struct place *p)
 {
     static const char *const names[] = {"config.json", "tokenizer.json", "tokenizer_config.json"};
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     ts_tensor tensors[64];
     ts_error err = {0};
     snprintf(p->folder, sizeof p->folder, "%s", test_folder());
@@ -50,9 +50,9 @@ static void place_open(struct place *p)
         copy_file(p->model, names[i]);
     }
     cr_assert_eq(ts_safetensors_open_model(BASE, &file, &err), TS_OK, "%s", err.message);
-    size_t count = ts_safetensors_count(file);
-    memcpy(tensors, ts_safetensors_at(file, 0), count * sizeof *tensors);
-    tensors[count] = *ts_safetensors_find(file, "model.embed_tokens.weight");
+    size_t count = ts_tensors_count(file);
+    memcpy(tensors, ts_tensors_at(file, 0), count * sizeof *tensors);
+    tensors[count] = *ts_tensors_find(file, "model.embed_tokens.weight");
     tensors[count].name = "lm_head.weight";
     uint16_t *head = malloc(tensors[count].len);
     memcpy(head, tensors[count].bytes, tensors[count].len);
@@ -60,7 +60,7 @@ static void place_open(struct place *p)
     tensors[count].bytes = head;
     write_tensors(p->weights, tensors, count + 1);
     free(head);
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
 }
 
 static void wait_for(const char *folder, const char *name)

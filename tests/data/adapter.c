@@ -242,7 +242,7 @@ static void expect_golden(const char *name, uint32_t layers)
 {
     char folder[256], path[512], key[TS_ADAPTER_KEY_BYTES];
     ts_adapter_config config = {0};
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     ts_error err = {0};
     size_t count = 0;
     snprintf(folder, sizeof folder, SHARED_FOLDER "/golden/%s/adapter_final", name);
@@ -256,15 +256,15 @@ static void expect_golden(const char *name, uint32_t layers)
         for (unsigned module = 0; module < TS_MODULE_COUNT; module++) {
             for (char side = 'A'; side <= 'B' && (config.targets & TS_MODULE_BIT(module)); side++) {
                 ts_adapter_key(layer, (ts_module)module, side, key);
-                const ts_tensor *tensor = ts_safetensors_find(file, key);
+                const ts_tensor *tensor = ts_tensors_find(file, key);
                 cr_assert_not_null(tensor, "%s", key);
                 cr_expect_eq(tensor->shape[side == 'B'], config.r);
                 count++;
             }
         }
     }
-    cr_expect_eq(count, ts_safetensors_count(file));
-    ts_safetensors_close(file);
+    cr_expect_eq(count, ts_tensors_count(file));
+    ts_tensors_close(file);
     ts_adapter_config_free(&config);
 }
 

@@ -6,19 +6,19 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ts_error err = {0};
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     ts_status status = ts_safetensors_open(fuzz_file("model.safetensors", data, size), &file, &err);
     fuzz_check_status(status, &err);
-    for (size_t i = 0; file != NULL && i < ts_safetensors_count(file); i++) {
-        const ts_tensor *tensor = ts_safetensors_at(file, i);
+    for (size_t i = 0; file != NULL && i < ts_tensors_count(file); i++) {
+        const ts_tensor *tensor = ts_tensors_at(file, i);
         uint64_t sum = 0;
         for (uint64_t at = 0; at < tensor->len; at++) { // every byte it promises is there
             sum += ((const unsigned char *)tensor->bytes)[at];
         }
         FUZZ_CHECK(sum <= 255 * tensor->len);
-        FUZZ_CHECK(ts_safetensors_find(file, tensor->name) == tensor);
-        ts_safetensors_release(file, tensor);
+        FUZZ_CHECK(ts_tensors_find(file, tensor->name) == tensor);
+        ts_tensors_release(file, tensor);
     }
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     return 0;
 }

@@ -9,7 +9,7 @@
 
 struct edited {
     char folder[32];
-    ts_safetensors *original; // what the tensors start from; may be NULL
+    ts_tensors *original; // what the tensors start from; may be NULL
     ts_tensor tensors[40];
     size_t count;
 };
@@ -28,8 +28,8 @@ static inline void edited_open(struct edited *e, bool tied)
     edited_start(e);
     tiny_write(e->folder, &tiny);
     MUST(ts_safetensors_open_model(e->folder, &e->original, err));
-    e->count = ts_safetensors_count(e->original);
-    memcpy(e->tensors, ts_safetensors_at(e->original, 0), e->count * sizeof *e->tensors);
+    e->count = ts_tensors_count(e->original);
+    memcpy(e->tensors, ts_tensors_at(e->original, 0), e->count * sizeof *e->tensors);
 }
 
 static inline ts_tensor *edited_find(struct edited *e, const char *name)
@@ -74,7 +74,7 @@ static inline void edited_write(const struct edited *e, const char *name)
 
 static inline void edited_close(struct edited *e)
 {
-    ts_safetensors_close(e->original);
+    ts_tensors_close(e->original);
     MUST(ts_folder_remove(e->folder, err));
 }
 

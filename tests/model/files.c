@@ -9,12 +9,12 @@
 
 static ts_status edited_read(struct edited *e, ts_model_config *config, ts_error *err)
 {
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     edited_write(e, "model.safetensors");
     *err = (ts_error){0};
     heard_clear();
     ts_status status = ts_model_files_open(e->folder, config, &file, err);
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     return status;
 }
 
@@ -121,10 +121,10 @@ Test(files, a_plan_of_mixed_types)
     up->dtype = TS_F16;
     up->len /= 2;
     cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     MUST(ts_safetensors_open_model(e.folder, &file, err));
     MUST(ts_model_plan(&config, file, TS_F32, 16, false, NULL, &mixed, &adapter, err));
     cr_expect_lt(mixed, uniform);
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     edited_close(&e);
 }

@@ -74,12 +74,12 @@ static ts_status read_history(const ts_tensor *tensors, uint64_t most, ts_histor
                               ts_error *err)
 {
     ts_text text = {0};
-    ts_safetensors *file = NULL;
+    ts_tensors *file = NULL;
     MUST(ts_safetensors_serialise(tensors, TENSORS, &text, err));
     put("optimizer.safetensors", text.bytes, text.len);
     MUST(ts_safetensors_open(path_of("optimizer.safetensors"), &file, err));
     ts_status status = ts_checkpoint_read_history(file, most, history, err);
-    ts_safetensors_close(file);
+    ts_tensors_close(file);
     ts_text_free(&text);
     return status;
 }

@@ -14,6 +14,22 @@
 
 #include <tinysft/status.h>
 
+// The public names are long so that they clash with nobody's: tree-sitter's library has ts_ too.
+// These are the same things.
+typedef tinysft_status ts_status;
+typedef tinysft_error ts_error;
+#define TS_OK TINYSFT_OK
+#define TS_ERR_RUN TINYSFT_ERR_RUN
+#define TS_ERR_ARGUMENT TINYSFT_ERR_ARGUMENT
+#define TS_ERR_FORMAT TINYSFT_ERR_FORMAT
+#define TS_ERR_IO TINYSFT_ERR_IO
+#define TS_ERR_UNSUPPORTED TINYSFT_ERR_UNSUPPORTED
+#define TS_ERR_MEMORY TINYSFT_ERR_MEMORY
+#define TS_ERR_DEVICE TINYSFT_ERR_DEVICE
+#define TS_ERR_STOPPED TINYSFT_ERR_STOPPED
+#define TS_ERR_LOST TINYSFT_ERR_LOST
+#define TS_ERR_SHADER TINYSFT_ERR_SHADER
+
 // Records a failure at its origin and returns `code`. Use through TS_FAIL or ts_error_set.
 ts_status ts_error_set_at(ts_error *err, const char *file, int line, ts_status code,
                           const char *format, ...) __attribute__((format(printf, 5, 6)));

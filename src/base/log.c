@@ -1,43 +1,53 @@
 #include "base/log.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-static ts_log_sink current_sink;
-static void *current_user;
+static _Thread_local ts_caller *caller;
+
+ts_caller *ts_caller_use(ts_caller *next)
+{
+    ts_caller *before = caller;
+    caller = next;
+    return before;
+}
 
 void ts_log_set_sink(ts_log_sink sink, void *user)
 {
-    current_sink = sink;
-    current_user = user;
+    static _Thread_local ts_caller own;
+    if (caller == NULL) {
+        caller = &own;
+    }
+    caller->log = sink;
+    caller->user = user;
+}
+
+// Whether the caller has been told this; remembers it.
+static bool was_said(const char *message)
+{
+    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
+    for (const char *c = message; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 0x100000001B3u;
+    }
+    for (size_t i = 0; i < caller->said_count && i < TS_CALLER_REMEMBERS; i++) {
+        if (caller->said[i] == hash) {
+            return true;
+        }
+    }
+    caller->said[caller->said_count++ % TS_CALLER_REMEMBERS] = hash;
+    return false;
 }
 
 static void say(ts_log_level level, const char *format, va_list args, bool once)
 {
-    enum { REMEMBERED = 64 };
-    static uint64_t said[REMEMBERED]; // hashes of messages; beyond that many, one may come twice
-    static size_t count;
     char message[2048];
-    if (current_sink == NULL) {
+    if (caller == NULL || caller->log == NULL) {
         return;
     }
     vsnprintf(message, sizeof message, format, args);
-    if (once) {
-        uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
-        for (const char *c = message; *c != '\0'; c++) {
-            hash = (hash ^ (unsigned char)*c) * 0x100000001B3u;
-        }
-        for (size_t i = 0; i < count && i < REMEMBERED; i++) {
-            if (said[i] == hash) {
-                return;
-            }
-        }
-        said[count++ % REMEMBERED] = hash;
+    if (!once || !was_said(message)) {
+        caller->log(caller->user, level, message);
     }
-    current_sink(current_user, level, message);
 }
 
 void ts_log(ts_log_level level, const char *format, ...)
@@ -54,4 +64,16 @@ void ts_log_once(ts_log_level level, const char *format, ...)
     va_start(args, format);
     say(level, format, args, true);
     va_end(args);
+}
+
+bool ts_stop_asked(void)
+{
+    return caller != NULL && caller->stops != NULL && caller->stops(caller->user);
+}
+
+void ts_stop_hold(bool saving)
+{
+    if (caller != NULL && caller->saving != NULL) {
+        caller->saving(caller->user, saving);
+    }
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "base/signals.h"
 #include "gpu/gpu.h"
 #include "gpu/pipeline.h"
 #include "gpu/recorder.h"
@@ -30,6 +31,18 @@ static void print_log(void *user, ts_log_level level, const char *message)
         return;
     }
     ts_cli_say(stderr, "%s%s\n", level == TS_LOG_WARN ? "warning: " : "", message);
+}
+
+static bool signal_came(void *user)
+{
+    (void)user;
+    return ts_signals_pending() != 0;
+}
+
+static void hold_signals(void *user, bool saving)
+{
+    (void)user;
+    ts_signals_hold(saving);
 }
 
 void ts_cli_print_profile(const ts_profile *profile)
@@ -186,8 +199,9 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    static ts_caller caller = {.log = print_log, .stops = signal_came, .saving = hold_signals};
     ts_cli_open_standard();
-    ts_log_set_sink(print_log, NULL);
+    ts_caller_use(&caller);
     watch_mappings();
     return ts_cli_close_standard(run(argc, argv));
 }

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -301,7 +300,7 @@ ts_status ts_hub_lock(const ts_hub *hub, const char *hash, int *lock, ts_error *
         if (held) {
             break;
         }
-        if (ts_signals_pending() != 0) {
+        if (ts_stop_asked()) {
             TS_FAIL(TS_ERR_STOPPED, "stopped while another process downloads the same file");
         }
         if (!said) {

@@ -1,8 +1,8 @@
 // What is asked of a hub, and when it is asked again.
 #include "data/hub_request.h"
 
+#include "base/log.h"
 #include "base/memory.h"
-#include "base/signals.h"
 #include "data/curl.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ static ts_status wait_before_next(const ts_hub *hub, unsigned failures, long ask
     wait_s = wait_s < (double)asked_s ? (double)asked_s : wait_s;
     for (double left = wait_s < TS_HUB_MAX_WAIT_S ? wait_s : TS_HUB_MAX_WAIT_S; left > 0;) {
         double slice = left < SLICE_MS / 1e3 ? left : SLICE_MS / 1e3;
-        if (ts_signals_pending() != 0) {
+        if (ts_stop_asked()) {
             return ts_error_set(err, TS_ERR_STOPPED, "stopped; what was fetched is kept");
         }
         nanosleep(&(struct timespec){.tv_nsec = (long)(slice * 1e9)}, NULL);

@@ -1,7 +1,7 @@
 #include "data/hub_request.h"
 
+#include "base/log.h"
 #include "base/memory.h"
-#include "base/signals.h"
 #include "data/curl.h"
 
 #include <errno.h>
@@ -188,7 +188,7 @@ static size_t take_body(char *bytes, size_t one, size_t count, void *user)
 static int watch(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     (void)user, (void)a, (void)b, (void)c, (void)d;
-    return ts_signals_pending() != 0;
+    return ts_stop_asked();
 }
 
 static ts_status add_header(struct curl_slist **list, const char *line, ts_error *err)

@@ -2,8 +2,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
-#include "base/signals.h"
 #include "model/decode.h"
 
 #include <math.h>
@@ -194,9 +194,8 @@ static void tell(const struct answering *a)
 // TS_ERR_STOPPED where a signal asked for it.
 static ts_status go_on(ts_error *err)
 {
-    return ts_signals_pending() == 0
-               ? TS_OK
-               : ts_error_set(err, TS_ERR_STOPPED, "stopped while answers were made");
+    return !ts_stop_asked() ? TS_OK
+                            : ts_error_set(err, TS_ERR_STOPPED, "stopped while answers were made");
 }
 
 static void count_prompts(void *user, uint32_t count)

@@ -46,8 +46,8 @@ typedef struct ts_answers {
 } ts_answers;
 
 // Answers all prompts as one batch, or in the largest groups whose cache the device holds. The
-// adapter counts where the model has one and it is switched on. TS_ERR_STOPPED: a signal asked for
-// a stop (base/signals.h).
+// adapter counts where the model has one and it is switched on. TS_ERR_STOPPED: the caller asked for
+// it (base/log.h).
 ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
                           const ts_answer_params *params, ts_answers *out, ts_error *err);
 void ts_answers_free(ts_answers *answers);

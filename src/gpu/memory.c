@@ -78,17 +78,15 @@ static bool is_coherent(const ts_gpu *gpu, uint32_t type)
            0;
 }
 
-// Says once a process that a card's own memory was not enough.
+// Says once that a card's own memory was not enough.
 static void warn_of_host_memory(const ts_gpu *gpu, uint32_t type)
 {
-    static bool warned;
     bool local = gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-    if (!local && !gpu->caps.unified_memory && !warned) {
-        warned = true;
-        ts_log(TS_LOG_WARN,
-               "%s has no memory left of its own: the rest lies in the host's, which is slower; a "
-               "lower --max-memory makes the run fit",
-               gpu->caps.name);
+    if (!local && !gpu->caps.unified_memory) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s has no memory left of its own: the rest lies in the host's, which is "
+                    "slower; a lower --max-memory makes the run fit",
+                    gpu->caps.name);
     }
 }
 

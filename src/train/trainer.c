@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "base/signals.h"
 #include "train/checkpoint.h"
 #include "train/record.h"
 #include "train/result.h"
@@ -272,7 +271,7 @@ static ts_status save_checkpoint(ts_trainer *trainer, ts_error *err)
 {
     const ts_checkpoint checkpoint = checkpoint_of(trainer);
     const ts_train_settings *settings = &trainer->settings;
-    ts_signals_hold(true);
+    ts_stop_hold(true);
     ts_status status = ts_checkpoint_save(&checkpoint, settings, err);
     if (status == TS_OK) {
         trainer->output.replaces = false;
@@ -282,7 +281,7 @@ static ts_status save_checkpoint(ts_trainer *trainer, ts_error *err)
                                          err);
         }
     }
-    ts_signals_hold(false);
+    ts_stop_hold(false);
     return status;
 }
 
@@ -537,11 +536,11 @@ static ts_status train_steps(struct loop *loop, ts_error *err)
     ts_trainer *trainer = loop->trainer;
     uint64_t save_steps = trainer->settings.save_steps, first = trainer->first_step;
     for (uint64_t step = first; step < trainer->steps; step++) {
-        if (step == first && ts_signals_pending() != 0) {
+        if (step == first && ts_stop_asked()) {
             return stop(loop, step, err);
         }
         TS_TRY(send_step(loop, step, err));
-        bool stopped = ts_signals_pending() != 0 && step + 1 < trainer->steps;
+        bool stopped = ts_stop_asked() && step + 1 < trainer->steps;
         if (stopped || (save_steps > 0 && (step + 1) % save_steps == 0)) {
             TS_TRY(read_all(loop, err));
             TS_TRY(save_checkpoint(trainer, err));

@@ -68,7 +68,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
 ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err);
 
 // Loads the model onto `gpu`, resumes where asked, trains, and writes the adapter. TS_ERR_STOPPED:
-// a signal asked for a stop; the step was finished and a checkpoint saved.
+// the caller asked for it (base/log.h); the step was finished and a checkpoint saved.
 ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
                          ts_error *err);
 

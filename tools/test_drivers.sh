@@ -87,13 +87,13 @@ count() {
 # where the validation layer says anything.
 run_tests() {
     local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 started=$SECONDS newest tests
-    local surroundings=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd" "TINYSFT_VALIDATE=$validate")
+    local environment=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd" "TINYSFT_VALIDATE=$validate")
     if [[ $validate != 0 ]]; then
         newest=$(chromium)
-        surroundings+=("LD_LIBRARY_PATH=$newest" "VK_LAYER_PATH=$newest/layers")
+        environment+=("LD_LIBRARY_PATH=$newest" "VK_LAYER_PATH=$newest/layers")
     fi
     for tests in "${@:5}"; do
-        tally "$tests" inside "$root" env "${surroundings[@]}"
+        tally "$tests" inside "$root" env "${environment[@]}"
     done
     count "$name, $((SECONDS - started)) s" "$good" "$bad" tests
 }

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void ts_bench_say(const ts_bench_run *run, const char *format, ...)
+void ts_bench_report_progress(const ts_bench_run *run, const char *format, ...)
 {
     char text[128];
     va_list args;
@@ -43,7 +43,7 @@ ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder,
     peaks->flops_per_second = peaks->bytes_per_second = 0; // until then: of this row alone
     row->seconds = INFINITY;
     for (uint32_t round = 0; round <= run->params->rounds; round++) {
-        TS_TRY(ts_bench_again_peaks(run, err));
+        TS_TRY(ts_bench_repeat_peaks(run, err));
         double started_s = ts_clock_s();
         for (uint32_t i = 0; i < times; i++) {
             record(run->recorder, user);
@@ -78,7 +78,7 @@ double ts_bench_bytes_s(const ts_bench_result *result, const ts_bench_row *row)
     return row->bytes / bytes_peak(result, row);
 }
 
-double ts_bench_floor_s(const ts_bench_result *result, const ts_bench_row *row)
+double ts_bench_lower_bound_s(const ts_bench_result *result, const ts_bench_row *row)
 {
     double flops_peak =
         row->flops_per_second > 0 ? row->flops_per_second : result->flops_per_second;

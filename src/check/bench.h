@@ -43,8 +43,8 @@ typedef struct ts_bench_result {
     double flops_per_second;        // f32 multiply-adds, the best that the probe reached
     double half_flops_per_second;   // packed f16; 0: this program does not use it here
     double matrix_flops_per_second; // matrix units in the precision asked for; 0: f32 was
-    double bytes_per_second; // copied by the fastest of several shaders, read and written counted
-    const char *bytes_way;   // which that was
+    double bytes_per_second;  // copied by the fastest of several shaders, read and written counted
+    const char *bytes_shader; // which that was
     double copy_bytes_per_second; // by vkCmdCopyBuffer, read and written counted
     double fill_bytes_per_second; // by vkCmdFillBuffer
     ts_bench_row rows[80];
@@ -57,7 +57,7 @@ ts_status ts_bench(ts_gpu *gpu, const ts_bench_params *params, ts_bench_result *
 // the longer of arithmetic and memory; of a pass the sum over its operations: products (weights
 // read once, or multiplied with), attention, and all operands of norms, rotations, activations and
 // additions read and written once.
-double ts_bench_floor_s(const ts_bench_result *result, const ts_bench_row *row);
+double ts_bench_lower_bound_s(const ts_bench_result *result, const ts_bench_row *row);
 // Of that what its bytes alone would take.
 double ts_bench_bytes_s(const ts_bench_result *result, const ts_bench_row *row);
 double ts_bench_flops(const ts_bench_row *row); // all of them

@@ -212,12 +212,12 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
         {{TS_TN, 8, 2048, 512, .alpha = 1, .accumulate = true}, "dA += dt^T x"},
     };
     for (size_t i = 0; i < TS_COUNT(thin) && is_listed(list, "gemm"); i++) {
-        ts_bench_say(run, "gemm, %s", thin[i].name);
+        ts_bench_report_progress(run, "gemm, %s", thin[i].name);
         TS_TRY(time_thin(run, &thin[i], err));
     }
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
         if (!ts_bench_is_product((ts_kernel)kernel) && is_listed(list, ts_kernels[kernel].name)) {
-            ts_bench_say(run, "%s", ts_kernels[kernel].name);
+            ts_bench_report_progress(run, "%s", ts_kernels[kernel].name);
             TS_TRY(time_kernel(run, (ts_kernel)kernel, err));
         }
     }

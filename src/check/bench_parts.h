@@ -11,12 +11,12 @@ typedef struct ts_bench_run {
     ts_recorder *recorder; // of all but the whole passes
     ts_gpu_arena arena;    // of the probes
     ts_view probe, from, to;
-    uint32_t iterations; // of the arithmetic probe
-    uint32_t copy_way;   // which of the copying shaders is the fastest
-    uint32_t copies;     // in one submit, so that it takes long enough to be timed
+    uint32_t iterations;  // of the arithmetic probe
+    uint32_t copy_shader; // which of the copying shaders is the fastest
+    uint32_t copies;      // in one submit, so that it takes long enough to be timed
 } ts_bench_run;
 
-void ts_bench_say(const ts_bench_run *run, const char *format, ...)
+void ts_bench_report_progress(const ts_bench_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 ts_bench_row *ts_bench_add_row(ts_bench_run *run, ts_bench_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -27,8 +27,8 @@ ts_bench_row *ts_bench_add_row(ts_bench_run *run, ts_bench_kind kind, const char
 ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder, void *user),
                         void *user, ts_bench_row *row, ts_error *err);
 
-ts_status ts_bench_open_peaks(ts_bench_run *run, ts_error *err);  // all peaks, once
-ts_status ts_bench_again_peaks(ts_bench_run *run, ts_error *err); // multiply-adds and copying
+ts_status ts_bench_open_peaks(ts_bench_run *run, ts_error *err);   // all peaks, once
+ts_status ts_bench_repeat_peaks(ts_bench_run *run, ts_error *err); // multiply-adds and copying
 
 ts_status ts_bench_products(ts_bench_run *run, ts_error *err);
 ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err);

@@ -135,8 +135,9 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
         if (round > 0 && ts_clock_s() - started_s > params->pass_limit_s) {
             break;
         }
-        ts_bench_say(run, "a pass over %u tokens, round %u of %u", tokens, round, params->rounds);
-        TS_TRY(ts_bench_again_peaks(run, err));
+        ts_bench_report_progress(run, "a pass over %u tokens, round %u of %u", tokens, round,
+                                 params->rounds);
+        TS_TRY(ts_bench_repeat_peaks(run, err));
         TS_TRY(run_once(p, round + 1, rows[0], rows[1], err));
     }
     p->pace = rows[1]->seconds / ts_bench_flops(rows[1]);
@@ -162,7 +163,7 @@ ts_status ts_bench_passes(ts_bench_run *run, ts_error *err)
                                    .synthetic_dtype = TS_BF16,
                                    .positions = most,
                                    .precision = params->precision};
-    ts_bench_say(run, "loading the model");
+    ts_bench_report_progress(run, "loading the model");
     TS_TRY(ts_model_open(run->gpu, &model, &p.model, err));
     TS_TRY(ts_model_add_lora(&p.model, &adapter, 42, err));
     TS_TRY(ts_optimiser_open(&p.model, &p.optimiser, err));

@@ -81,7 +81,7 @@ static ts_status run_copy(ts_bench_run *run, uint32_t way, double *seconds, ts_e
     return status;
 }
 
-ts_status ts_bench_again_peaks(ts_bench_run *run, ts_error *err)
+ts_status ts_bench_repeat_peaks(ts_bench_run *run, ts_error *err)
 {
     ts_status status = TS_OK;
     double seconds = 0;
@@ -89,7 +89,7 @@ ts_status ts_bench_again_peaks(ts_bench_run *run, ts_error *err)
     TS_TRY(run_arithmetic(run, "probe_fma", run->iterations, &seconds, err));
     double flops = (double)run->iterations * FLOPS_PER_ITERATION * PROBE_INVOCATIONS;
     result->flops_per_second = fmax(result->flops_per_second, flops / seconds);
-    TS_TRY(run_copy(run, run->copy_way, &seconds, err));
+    TS_TRY(run_copy(run, run->copy_shader, &seconds, err));
     result->bytes_per_second = fmax(result->bytes_per_second, 2.0 * COPY_BYTES / seconds);
 out:
     return status;
@@ -148,12 +148,12 @@ static ts_status choose_way(ts_bench_run *run, ts_error *err)
             TS_TRY(run_copy(run, way, &seconds, err));
             if (round > 0 && seconds < best_s) { // the first built the pipeline
                 best_s = seconds;
-                run->copy_way = way;
+                run->copy_shader = way;
             }
         }
     }
     run->result->bytes_per_second = 2.0 * COPY_BYTES / best_s;
-    run->result->bytes_way = ways[run->copy_way].name;
+    run->result->bytes_shader = ways[run->copy_shader].name;
 out:
     return status;
 }
@@ -246,7 +246,7 @@ ts_status ts_bench_open_peaks(ts_bench_run *run, ts_error *err)
     // The device is opened with 16-bit arithmetic where it has matrix units, which need it.
     bool has_half = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
     uint32_t iterations;
-    ts_bench_say(run, "the device's own peaks");
+    ts_bench_report_progress(run, "the device's own peaks");
     TS_TRY(open_memory(run, err));
     TS_TRY(time_arithmetic(run, "probe_fma", &run->iterations, &result->flops_per_second, err));
     if (has_half) {

@@ -75,7 +75,7 @@ ts_status ts_bench_products(ts_bench_run *run, ts_error *err)
     for (product.with.layout = TS_NT; product.with.layout <= TS_NN; product.with.layout++) {
         for (size_t r = 0; r < TS_COUNT(rows); r++) {
             for (size_t w = 0; w < TS_COUNT(weights); w++) {
-                ts_bench_say(run, "matrix products %zu of 16", run->result->count + 1);
+                ts_bench_report_progress(run, "matrix products %zu of 16", run->result->count + 1);
                 TS_TRY(time_product(run, &product, rows[r], weights[w][0], weights[w][1], err));
             }
         }

@@ -29,7 +29,7 @@ static void print_peaks(const ts_gpu_caps *caps, const ts_bench_result *result)
     ts_cli_say(stdout,
                "%.1f GB/s copied by a shader (%s), %.1f by vkCmdCopyBuffer, read and written "
                "counted; %.1f GB/s filled\nThe best between the timings.\n",
-               result->bytes_per_second * 1e-9, result->bytes_way,
+               result->bytes_per_second * 1e-9, result->bytes_shader,
                result->copy_bytes_per_second * 1e-9, result->fill_bytes_per_second * 1e-9);
 }
 
@@ -98,7 +98,7 @@ static void print_kernels(const ts_bench_result *result)
             continue;
         }
         char cells[6][TS_TABLE_CELL];
-        double floor_s = ts_bench_floor_s(result, row);
+        double floor_s = ts_bench_lower_bound_s(result, row);
         snprintf(cells[0], sizeof cells[0], "%s", row->name);
         put(cells[1], "%.3f", row->seconds * 1e3);
         put(cells[2], "%.2f", ts_bench_flops(row) / row->seconds * 1e-9);
@@ -133,7 +133,7 @@ static void print_passes(const ts_bench_result *result)
         put(cells[1], "%.2f", row->seconds * 1e3);
         put(cells[2], "%.1f", pace * 1e-9);
         put(cells[3], "%.1f%%", 100 * pace / product_peak(result));
-        put(cells[4], "%.1f%%", 100 * ts_bench_floor_s(result, row) / row->seconds);
+        put(cells[4], "%.1f%%", 100 * ts_bench_lower_bound_s(result, row) / row->seconds);
         put(cells[5], "%.2f", row->tokens / row->seconds);
         ts_table_row(stdout, columns, TS_COUNT(cells), cells);
     }
@@ -203,7 +203,7 @@ static cJSON *rows_json(const ts_bench_result *result)
         cJSON_AddNumberToObject(item, "seconds", row->seconds);
         cJSON_AddNumberToObject(item, "flops", ts_bench_flops(row));
         cJSON_AddNumberToObject(item, "bytes", row->bytes + row->weight_bytes);
-        cJSON_AddNumberToObject(item, "floor_seconds", ts_bench_floor_s(result, row));
+        cJSON_AddNumberToObject(item, "floor_seconds", ts_bench_lower_bound_s(result, row));
         if (row->kind == TS_BENCH_PASS) {
             cJSON_AddNumberToObject(item, "tokens", row->tokens);
             cJSON_AddBoolToObject(item, "left_out", row->left_out);

@@ -1,8 +1,8 @@
 // devices --pipelines: what a device's compiler makes of every pipeline that training would use.
+#include "check/pipelines.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/terminal.h"
-#include "check/rehearse.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 
@@ -25,7 +25,7 @@ static bool is_told(ts_gpu *gpu, ts_figure figure)
         ts_pipeline_figures figures;
         ts_error ignored = {0};
         told = ts_gpu_pipeline_figures(gpu, i, &figures, &ignored) == TS_OK &&
-               !isnan(ts_rehearse_figure(&figures, figure));
+               !isnan(ts_pipelines_figure(&figures, figure));
     }
     return told;
 }
@@ -52,9 +52,9 @@ static ts_status print_pipeline(ts_gpu *gpu, size_t index, const ts_column *colu
     ts_text label = {0};
     char cells[COLUMNS][TS_TABLE_CELL];
     TS_TRY(ts_gpu_pipeline_figures(gpu, index, figures, err));
-    TS_TRY(ts_rehearse_label(ts_gpu_pipeline_key(gpu, index), &label, err));
+    TS_TRY(ts_pipelines_label(ts_gpu_pipeline_key(gpu, index), &label, err));
     for (size_t i = 0; i + 1 < count; i++) {
-        double value = ts_rehearse_figure(figures, shown[i]);
+        double value = ts_pipelines_figure(figures, shown[i]);
         snprintf(cells[i], sizeof cells[i], isnan(value) ? "-" : "%.0f", value);
     }
     snprintf(cells[count - 1], sizeof cells[0], "%s", label.bytes);
@@ -76,7 +76,7 @@ static ts_status print_table(ts_gpu *gpu, ts_error *err)
     for (size_t i = 0; i < count; i++) {
         TS_TRY(print_pipeline(gpu, i, columns, columns_count, shown, &figures, err));
         telling += figures.count > 0;
-        spilling += ts_rehearse_figure(&figures, TS_FIGURE_SPILLS) > 0;
+        spilling += ts_pipelines_figure(&figures, TS_FIGURE_SPILLS) > 0;
     }
     printf("%zu pipeline%s built", count, ts_plural(count));
     if (telling > 0) {
@@ -93,7 +93,7 @@ static ts_status pipeline_json(ts_gpu *gpu, size_t index, cJSON *array, ts_error
     ts_text label = {0};
     ts_pipeline_figures figures;
     TS_TRY(ts_gpu_pipeline_figures(gpu, index, &figures, err));
-    TS_TRY(ts_rehearse_label(ts_gpu_pipeline_key(gpu, index), &label, err));
+    TS_TRY(ts_pipelines_label(ts_gpu_pipeline_key(gpu, index), &label, err));
     cJSON *item = cJSON_CreateObject();
     cJSON_AddItemToArray(array, item);
     cJSON_AddStringToObject(item, "pipeline", label.bytes);
@@ -126,17 +126,17 @@ ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_erro
 {
     ts_status status = TS_OK;
     ts_gpu *gpu = NULL;
-    ts_gpu_params rehearsal = *params;
-    rehearsal.rehearse = true;
+    ts_gpu_params compile_only = *params;
+    compile_only.compile_only = true;
     if (!json) {
         ts_cli_say(stderr,
                    "building every pipeline that training uses: some seconds, or a minute where "
                    "the driver has not built them before\n");
     }
-    TS_TRY(ts_gpu_open(&rehearsal, &gpu, err));
+    TS_TRY(ts_gpu_open(&compile_only, &gpu, err));
     for (ts_precision p = TS_PRECISION_F32; p <= TS_PRECISION_BF16; p++) {
         if (ts_precision_offered(ts_gpu_capabilities(gpu), p)) {
-            TS_TRY(ts_rehearse(gpu, p, err));
+            TS_TRY(ts_pipelines_build(gpu, p, err));
         }
     }
     if (!json) {

@@ -141,7 +141,7 @@ uint32_t ts_tokenizer_added_at(const ts_tokenizer *t, const char *text, size_t l
     return TS_TOKEN_NONE;
 }
 
-bool ts_tokenizer_spells_added(const ts_tokenizer *t, const char *text, size_t len)
+bool ts_tokenizer_contains_special(const ts_tokenizer *t, const char *text, size_t len)
 {
     for (size_t at = 0; at < len; at++) {
         size_t taken;

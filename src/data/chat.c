@@ -340,7 +340,7 @@ ts_status ts_chat_encode(ts_chat_template *t, const ts_turn *turns, size_t count
     size_t base = out->tokens.count;
     bool marked = ts_jinja_marks_generation(t->jinja);
     for (size_t i = 0; i < count && escaped != NULL; i++) {
-        *escaped += ts_tokenizer_spells_added(t->tokenizer, turns[i].text, turns[i].len);
+        *escaped += ts_tokenizer_contains_special(t->tokenizer, turns[i].text, turns[i].len);
     }
     TS_TRY(begin_turns(t, turns, count, &s.messages, err));
     TS_TRY(render(t, ask, &t->rendering, err));

@@ -212,7 +212,7 @@ static ts_status warn(const reading *r, const char *path, ts_error *err)
     const ts_dataset *dataset = r->dataset;
     ts_text keys = {0};
     warn_skipped(r, path);
-    TS_TRY(ts_row_notes_tell(&r->row.notes, &keys, err));
+    TS_TRY(ts_row_notes_format(&r->row.notes, &keys, err));
     if (keys.len > 0) {
         ts_log(TS_LOG_WARN, "%s: keys without a meaning here, passed over: %s", path, keys.bytes);
     }
@@ -246,7 +246,7 @@ ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
     reading r = {
         .dataset = &dataset, .tokenizer = tokenizer, .template = template, .options = options};
     TS_TRY(ts_alloc(1, sizeof *dataset.memory, &dataset.memory, err));
-    TS_TRY(ts_row_file_walk(path, add_row, &r, &mistakes, err));
+    TS_TRY(ts_row_file_read(path, add_row, &r, &mistakes, err));
     TS_TRY(ts_mistakes_tell(&mistakes, path, err));
     TS_TRY(warn(&r, path, err));
     if (dataset.count == 0) {

@@ -191,7 +191,7 @@ static bool is_complete(const ts_hub *hub, bool all)
 
 // ---- Fetching
 
-static ts_status hash_file(const ts_hub *hub, const char *file, const ts_hub_about *about,
+static ts_status hash_file(const ts_hub *hub, const char *file, const ts_hub_metadata *about,
                            const char *path, char out[TS_DIGEST_TEXT_BYTES], ts_error *err)
 {
     ts_status status = TS_OK;
@@ -228,7 +228,7 @@ out:
 }
 
 // BLOB.incomplete, filled and checked, becomes BLOB.
-static ts_status fetch_blob(ts_hub *hub, const char *file, ts_hub_about *about, const char *blob,
+static ts_status fetch_blob(ts_hub *hub, const char *file, ts_hub_metadata *about, const char *blob,
                             ts_error *err)
 {
     ts_status status = TS_OK;
@@ -255,7 +255,7 @@ out:
 }
 
 // The file's blob and the link to it; a blob that is there already is only linked.
-static ts_status store(ts_hub *hub, const char *file, ts_hub_about *about, ts_error *err)
+static ts_status store(ts_hub *hub, const char *file, ts_hub_metadata *about, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text blob = {0};
@@ -279,10 +279,10 @@ out:
 static ts_status fetch(ts_hub *hub, const char *file, bool weights, bool *found, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_hub_about about = {0};
+    ts_hub_metadata about = {0};
     bool first = hub->commit[0] == '\0', there = !first && ts_hub_has(hub, file);
     if (!there && (first || !ts_hub_is_absent(hub, file))) {
-        TS_TRY(ts_hub_ask(hub, file, &about, err));
+        TS_TRY(ts_hub_read_metadata(hub, file, &about, err));
         there = about.found;
         if (!there && found != NULL) {
             TS_TRY(ts_hub_mark_absent(hub, file, err));

@@ -111,7 +111,7 @@ static bool read_size(const char *text, uint64_t *out)
 }
 
 static ts_status read_reply(const ts_hub *hub, const ts_hub_reply *reply, const char *url,
-                            ts_hub_about *out, ts_error *err)
+                            ts_hub_metadata *out, ts_error *err)
 {
     ts_status status = TS_OK;
     bool linked = reply->linked_etag[0] != '\0';
@@ -144,7 +144,7 @@ out:
 
 // Follows the redirects that stay on the server (a model that was renamed); the first one that
 // leaves it is the content's location.
-static ts_status ask_once(ts_hub *hub, const char *file, ts_hub_about *out, long *wait_s,
+static ts_status ask_once(ts_hub *hub, const char *file, ts_hub_metadata *out, long *wait_s,
                           bool *again, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -179,7 +179,7 @@ out:
     return status;
 }
 
-ts_status ts_hub_ask(ts_hub *hub, const char *file, ts_hub_about *out, ts_error *err)
+ts_status ts_hub_read_metadata(ts_hub *hub, const char *file, ts_hub_metadata *out, ts_error *err)
 {
     for (unsigned failures = 1;; failures++) {
         bool again = false;
@@ -224,11 +224,11 @@ out:
 }
 
 // Asks for a fresh location; the file must still be the same one.
-static ts_status ask_again(ts_hub *hub, const char *file, ts_hub_about *about, ts_error *err)
+static ts_status ask_again(ts_hub *hub, const char *file, ts_hub_metadata *about, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_hub_about fresh = {0};
-    TS_TRY(ts_hub_ask(hub, file, &fresh, err));
+    ts_hub_metadata fresh = {0};
+    TS_TRY(ts_hub_read_metadata(hub, file, &fresh, err));
     if (!fresh.found || strcmp(fresh.hash, about->hash) != 0 || fresh.size != about->size) {
         TS_FAIL(TS_ERR_FORMAT, "%s changed while it was downloaded", file);
     }
@@ -259,7 +259,7 @@ static ts_status judge(const ts_hub_reply *reply, ts_hub_body *body, bool *again
                         reply->code);
 }
 
-static ts_status fill(ts_hub *hub, ts_hub_body *body, ts_hub_about *about, ts_hub_reply *reply,
+static ts_status fill(ts_hub *hub, ts_hub_body *body, ts_hub_metadata *about, ts_hub_reply *reply,
                       ts_error *err)
 {
     ts_status status = TS_OK;
@@ -291,7 +291,7 @@ out:
     return status;
 }
 
-ts_status ts_hub_fetch(ts_hub *hub, const char *file, ts_hub_about *about, const char *path,
+ts_status ts_hub_fetch(ts_hub *hub, const char *file, ts_hub_metadata *about, const char *path,
                        ts_error *err)
 {
     ts_status status = TS_OK;

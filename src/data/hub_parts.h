@@ -30,13 +30,13 @@ typedef struct ts_hub {
 } ts_hub;
 
 // What a server says of a file. Starts zeroed.
-typedef struct ts_hub_about {
+typedef struct ts_hub_metadata {
     bool found;
     char commit[TS_HUB_COMMIT_DIGITS + 1];
     char hash[TS_DIGEST_TEXT_BYTES]; // 64 digits: SHA-256; 40: git blob
     uint64_t size;                   // bytes
     ts_text location;                // the URL of the content; may hold a secret
-} ts_hub_about;
+} ts_hub_metadata;
 
 bool ts_hub_is_hex(const char *text, size_t digits); // lower case
 
@@ -75,11 +75,11 @@ void ts_hub_disconnect(ts_hub *hub);
 
 // What the server knows of FILE at the known commit, or at the revision before one is known.
 // found is false where that commit has no such file; all else that is wrong is an error.
-ts_status ts_hub_ask(ts_hub *hub, const char *file, ts_hub_about *out, ts_error *err);
+ts_status ts_hub_read_metadata(ts_hub *hub, const char *file, ts_hub_metadata *out, ts_error *err);
 
 // Brings the file at `path` to about->size bytes, going on from what is there; asks again where
 // the location is refused. On an error what came is kept, except where it cannot be right.
-ts_status ts_hub_fetch(ts_hub *hub, const char *file, ts_hub_about *about, const char *path,
+ts_status ts_hub_fetch(ts_hub *hub, const char *file, ts_hub_metadata *about, const char *path,
                        ts_error *err);
 
 #endif

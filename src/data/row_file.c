@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/foreign.h"
+#include "data/file_kind.h"
 #include "data/rows.h"
 
 #include <stdarg.h>
@@ -23,7 +23,7 @@ typedef struct walk {
     size_t last_newline; // 0 where there is none
     size_t rows;
     size_t most_row_bytes;
-    ts_row_taker take;
+    ts_row_callback take;
     void *user;
     ts_text name; // of the row at hand
     ts_mistakes *mistakes;
@@ -349,7 +349,7 @@ out:
 static ts_status walk_bytes(walk *w)
 {
     ts_error found = {0};
-    ts_status status = ts_foreign_refuse(w->path, w->bytes, w->len, &found);
+    ts_status status = ts_file_kind_check(w->path, w->bytes, w->len, &found);
     if (status != TS_OK) {
         return ts_mistakes_note(w->mistakes, &found, w->err);
     }
@@ -366,8 +366,8 @@ static ts_status walk_bytes(walk *w)
     return status;
 }
 
-ts_status ts_row_file_walk_up_to(const char *path, size_t most_row_bytes, ts_row_taker take,
-                                 void *user, ts_mistakes *mistakes, ts_error *err)
+ts_status ts_row_file_read_limited(const char *path, size_t most_row_bytes, ts_row_callback take,
+                                   void *user, ts_mistakes *mistakes, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_map map = {0};
@@ -389,8 +389,8 @@ out:
     return status;
 }
 
-ts_status ts_row_file_walk(const char *path, ts_row_taker take, void *user, ts_mistakes *mistakes,
-                           ts_error *err)
+ts_status ts_row_file_read(const char *path, ts_row_callback take, void *user,
+                           ts_mistakes *mistakes, ts_error *err)
 {
-    return ts_row_file_walk_up_to(path, TS_ROW_MOST_BYTES, take, user, mistakes, err);
+    return ts_row_file_read_limited(path, TS_ROW_MOST_BYTES, take, user, mistakes, err);
 }

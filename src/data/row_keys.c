@@ -335,7 +335,7 @@ static void note(ts_row_notes *notes, const char *key, const char *const *known)
     notes->keys[at].count = 1;
 }
 
-ts_status ts_row_notes_tell(const ts_row_notes *notes, ts_text *out, ts_error *err)
+ts_status ts_row_notes_format(const ts_row_notes *notes, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     for (size_t i = 0; i < notes->key_count; i++) {
@@ -367,8 +367,8 @@ static const struct {
     {"skip_loss", false}, {"no_train", false},
 };
 
-ts_status ts_row_learnt(ts_row_reading *r, const cJSON *object, const char *place, bool *said,
-                        bool *learnt)
+ts_status ts_row_read_trained(ts_row_reader *r, const cJSON *object, const char *place, bool *said,
+                              bool *learnt)
 {
     *said = false;
     *learnt = true;
@@ -412,7 +412,7 @@ static bool is_learning(const char *key)
 
 // ---- Judging
 
-ts_status ts_row_check_keys(ts_row_reading *r, const cJSON *object, const char *const *known,
+ts_status ts_row_check_keys(ts_row_reader *r, const cJSON *object, const char *const *known,
                             const char *place)
 {
     for (const cJSON *member = object->child; member != NULL; member = member->next) {
@@ -438,7 +438,7 @@ ts_status ts_row_check_keys(ts_row_reading *r, const cJSON *object, const char *
     return TS_OK;
 }
 
-ts_status ts_row_refuse_missing(ts_row_reading *r, const cJSON *object, const char *const *known,
+ts_status ts_row_refuse_missing(ts_row_reader *r, const cJSON *object, const char *const *known,
                                 const char *place, const char *what)
 {
     enum { SHOWN = 8 };

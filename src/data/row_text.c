@@ -82,7 +82,7 @@ static tag find_tag(span text)
 // The turn between a tag and the next: its text without the "</s>" that ends it, with blanks around
 // or not, once or more often. Where the text goes on in the tag's own line all blanks around it are
 // the format's; otherwise only the line breaks are.
-static ts_status add_tagged_turn(ts_row_reading *r, ts_role role, span text)
+static ts_status add_tagged_turn(ts_row_reader *r, ts_role role, span text)
 {
     static const char end[] = "</s>";
     bool same_line = text.from < text.to && (*text.from == ' ' || *text.from == '\t');
@@ -94,7 +94,7 @@ static ts_status add_tagged_turn(ts_row_reading *r, ts_role role, span text)
         r, (ts_turn){.role = role, .text = text.from, .len = (size_t)(text.to - text.from)});
 }
 
-ts_status ts_row_read_text(ts_row_reading *r, const cJSON *json)
+ts_status ts_row_read_text(ts_row_reader *r, const cJSON *json)
 {
     static const char begin[] = "<s>";
     ts_status status = TS_OK;

@@ -60,8 +60,8 @@ static const struct {
     {"environment", 0, true},
 };
 
-static ts_status read_role(ts_row_reading *r, const cJSON *value, const char *place,
-                           const char *key, ts_role *out)
+static ts_status read_role(ts_row_reader *r, const cJSON *value, const char *place, const char *key,
+                           ts_role *out)
 {
     char name[32] = "";
     size_t len = 0;
@@ -102,7 +102,7 @@ static ts_status read_role(ts_row_reading *r, const cJSON *value, const char *pl
 // ---- Content
 
 // [{"type": "text", "text": "..."}, ...], joined as templates join them: with nothing between.
-static ts_status join_parts(ts_row_reading *r, const cJSON *parts, const char *place,
+static ts_status join_parts(ts_row_reader *r, const cJSON *parts, const char *place,
                             const char *key, const char **text, size_t *len)
 {
     static const char *const known[] = {"type", "text", NULL};
@@ -138,7 +138,7 @@ out:
     return status;
 }
 
-ts_status ts_row_content(ts_row_reading *r, const cJSON *value, const char *place, const char *key,
+ts_status ts_row_content(ts_row_reader *r, const cJSON *value, const char *place, const char *key,
                          const char **text, size_t *len)
 {
     if (cJSON_IsArray(value) && value->child != NULL) {
@@ -156,7 +156,7 @@ ts_status ts_row_content(ts_row_reading *r, const cJSON *value, const char *plac
 static const char *const turn_keys[] = {"role", "from", "content", "value", NULL};
 
 // The member under one of two names; both only if they agree. *key: the name it stands under.
-static ts_status either(ts_row_reading *r, const cJSON *turn, const char *first, const char *second,
+static ts_status either(ts_row_reader *r, const cJSON *turn, const char *first, const char *second,
                         const char *place, const char **key, const cJSON **out)
 {
     const cJSON *a = ts_row_member(turn, first), *b = ts_row_member(turn, second);
@@ -180,8 +180,7 @@ static ts_status either(ts_row_reading *r, const cJSON *turn, const char *first,
     return TS_OK;
 }
 
-static ts_status read_turn(ts_row_reading *r, const cJSON *turn, const char *place,
-                           ts_row_list kind)
+static ts_status read_turn(ts_row_reader *r, const cJSON *turn, const char *place, ts_row_list kind)
 {
     ts_status status = TS_OK;
     ts_error *err = r->err;
@@ -198,7 +197,7 @@ static ts_status read_turn(ts_row_reading *r, const cJSON *turn, const char *pla
     TS_TRY(ts_row_check_keys(r, turn, turn_keys, place));
     TS_TRY(either(r, turn, "content", "value", place, &content_key, &content));
     TS_TRY(ts_row_content(r, content, place, content_key, &out.text, &out.len));
-    TS_TRY(ts_row_learnt(r, turn, place, &said, &learnt));
+    TS_TRY(ts_row_read_trained(r, turn, place, &said, &learnt));
     if (said && learnt && out.role != TS_ROLE_ASSISTANT) {
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: asks to learn a turn that is not the assistant's, which is not implemented",
@@ -225,8 +224,7 @@ out:
     return status;
 }
 
-ts_status ts_row_read_turns(ts_row_reading *r, const cJSON *turns, const char *key,
-                            ts_row_list kind)
+ts_status ts_row_read_turns(ts_row_reader *r, const cJSON *turns, const char *key, ts_row_list kind)
 {
     ts_status status = TS_OK;
     ts_error *err = r->err;

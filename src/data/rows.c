@@ -13,7 +13,7 @@ void ts_row_free(ts_row *row)
     *row = (ts_row){0};
 }
 
-ts_status ts_row_add_turn(ts_row_reading *r, ts_turn turn)
+ts_status ts_row_add_turn(ts_row_reader *r, ts_turn turn)
 {
     ts_row *row = r->row;
     ts_status status =
@@ -24,7 +24,7 @@ ts_status ts_row_add_turn(ts_row_reading *r, ts_turn turn)
     return status;
 }
 
-static ts_status add_member(ts_row_reading *r, const cJSON *json, const char *key, ts_role role)
+static ts_status add_member(ts_row_reader *r, const cJSON *json, const char *key, ts_role role)
 {
     ts_turn turn = {.role = role};
     ts_status status =
@@ -34,7 +34,7 @@ static ts_status add_member(ts_row_reading *r, const cJSON *json, const char *ke
 
 // ---- Columns beside the turns
 
-static ts_status read_system(ts_row_reading *r, const cJSON *json)
+static ts_status read_system(ts_row_reader *r, const cJSON *json)
 {
     const cJSON *system = ts_row_member(json, "system");
     if (system == NULL || (cJSON_IsString(system) && system->valuestring[0] == '\0')) {
@@ -45,7 +45,7 @@ static ts_status read_system(ts_row_reading *r, const cJSON *json)
 }
 
 // [[question, answer], ...]: turns before the row's own, learnt as they are in the format's home.
-static ts_status read_history(ts_row_reading *r, const cJSON *json)
+static ts_status read_history(ts_row_reader *r, const cJSON *json)
 {
     ts_status status = TS_OK;
     ts_error *err = r->err;
@@ -81,7 +81,7 @@ out:
 // ---- Shapes
 
 // The user's turn is the instruction, a line break and the input, where there are both.
-static ts_status read_instruction(ts_row_reading *r, const cJSON *json)
+static ts_status read_instruction(ts_row_reader *r, const cJSON *json)
 {
     ts_status status = TS_OK;
     ts_error *err = r->err;
@@ -115,7 +115,7 @@ static bool is_list_of_turns(const cJSON *value)
 }
 
 // A text or, as TRL has it, a list of turns.
-static ts_status add_text_or_turns(ts_row_reading *r, const cJSON *json, const char *key,
+static ts_status add_text_or_turns(ts_row_reader *r, const cJSON *json, const char *key,
                                    ts_role role)
 {
     const cJSON *value = ts_json_get(json, key);
@@ -131,7 +131,7 @@ static ts_status add_text_or_turns(ts_row_reading *r, const cJSON *json, const c
                : add_member(r, json, key, role);
 }
 
-static ts_status read_prompt(ts_row_reading *r, const cJSON *json)
+static ts_status read_prompt(ts_row_reader *r, const cJSON *json)
 {
     ts_status status = TS_OK;
     ts_error *err = r->err;
@@ -151,12 +151,12 @@ out:
     return status;
 }
 
-static ts_status read_messages(ts_row_reading *r, const cJSON *json)
+static ts_status read_messages(ts_row_reader *r, const cJSON *json)
 {
     return ts_row_read_turns(r, ts_json_get(json, "messages"), "messages", TS_ROW_TURNS);
 }
 
-static ts_status read_conversations(ts_row_reading *r, const cJSON *json)
+static ts_status read_conversations(ts_row_reader *r, const cJSON *json)
 {
     return ts_row_read_turns(r, ts_json_get(json, "conversations"), "conversations", TS_ROW_TURNS);
 }
@@ -165,7 +165,7 @@ static ts_status read_conversations(ts_row_reading *r, const cJSON *json)
 typedef struct shape {
     const char *key, *answers[2];
     const char *known[8]; // all keys that have a meaning in it
-    ts_status (*read)(ts_row_reading *, const cJSON *);
+    ts_status (*read)(ts_row_reader *, const cJSON *);
 } shape;
 
 static const shape shapes[] = {
@@ -204,7 +204,7 @@ static bool has_answer(const shape *s, const cJSON *json)
 
 // The first complete shape, or the first there is. Two that are complete leave it open which is
 // meant; a `text` beside another is taken for that one's rendering.
-static ts_status choose_shape(ts_row_reading *r, const cJSON *json, const shape **out)
+static ts_status choose_shape(ts_row_reader *r, const cJSON *json, const shape **out)
 {
     const shape *first = NULL, *complete = NULL;
     for (size_t i = 0; i < TS_COUNT(shapes); i++) {
@@ -233,7 +233,7 @@ static ts_status choose_shape(ts_row_reading *r, const cJSON *json, const shape 
 }
 
 // Keys that mean something in another shape than this one.
-static ts_status check_strangers(ts_row_reading *r, const cJSON *json, const shape *s)
+static ts_status check_strangers(ts_row_reader *r, const cJSON *json, const shape *s)
 {
     static const char *const strangers[][2] = {{"input", "beside instruction"},
                                                {"history", "beside instruction or prompt"}};
@@ -252,7 +252,7 @@ static ts_status check_strangers(ts_row_reading *r, const cJSON *json, const sha
     return TS_OK;
 }
 
-static ts_status check_answered(ts_row_reading *r, const cJSON *json, const shape *s)
+static ts_status check_answered(ts_row_reader *r, const cJSON *json, const shape *s)
 {
     bool answered = r->row->may_ask && r->row->count > 0;
     for (size_t i = 0; i < r->row->count; i++) {
@@ -277,7 +277,7 @@ static ts_status check_answered(ts_row_reading *r, const cJSON *json, const shap
     return ts_row_refuse_missing(r, json, s->known, r->name, what);
 }
 
-static ts_status refuse_other_value(ts_row_reading *r, const cJSON *json)
+static ts_status refuse_other_value(ts_row_reader *r, const cJSON *json)
 {
     bool turns = is_list_of_turns(json);
     return ts_error_set(r->err, TS_ERR_FORMAT, "%s: expected an object, found %s%s", r->name,
@@ -289,7 +289,7 @@ ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_ro
                       ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_row_reading r = {.row = out, .documents = documents, .name = name, .err = err};
+    ts_row_reader r = {.row = out, .documents = documents, .name = name, .err = err};
     const shape *s = NULL;
     bool said, learnt;
     out->count = 0;
@@ -305,7 +305,7 @@ ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_ro
     TS_TRY(read_system(&r, json));
     TS_TRY(s->read(&r, json));
     TS_TRY(check_answered(&r, json, s));
-    TS_TRY(ts_row_learnt(&r, json, name, &said, &learnt));
+    TS_TRY(ts_row_read_trained(&r, json, name, &said, &learnt));
     for (size_t i = 0; i < out->count && !learnt; i++) {
         out->turns[i].masked = true;
     }

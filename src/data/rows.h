@@ -50,6 +50,6 @@ bool ts_row_has_shape(const cJSON *json);
 
 // Appends "KEY (in N rows; did you mean OTHER?), ..." for the keys noted; nothing where there are
 // none.
-ts_status ts_row_notes_tell(const ts_row_notes *notes, ts_text *out, ts_error *err);
+ts_status ts_row_notes_format(const ts_row_notes *notes, ts_text *out, ts_error *err);
 
 #endif

@@ -46,7 +46,7 @@ ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_err
     }
     TS_TRY(spm ? ts_tokenizer_read_spm(t, path.bytes, err)
                : ts_tokenizer_read_json(t, path.bytes, err));
-    TS_TRY(ts_tokenizer_read_beside(t, model_folder, spm, err));
+    TS_TRY(ts_tokenizer_read_config(t, model_folder, spm, err));
     if ((status = ts_vocabulary_finish(t, err)) != TS_OK) {
         ts_error_context(err, "%s", path.bytes);
         goto out;
@@ -94,7 +94,7 @@ uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer)
     return tokenizer->eos;
 }
 
-bool ts_tokenizer_marks_segments(const ts_tokenizer *tokenizer)
+bool ts_tokenizer_prefixes_segments(const ts_tokenizer *tokenizer)
 {
     return tokenizer->prefix == TS_PREFIX_EACH;
 }

@@ -34,11 +34,11 @@ uint32_t ts_tokenizer_eos(const ts_tokenizer *tokenizer);
 // Whether each segment behind an added token gets a U+2581 before it, as in tokenizer.json of Llama
 // 2 and TinyLlama. transformers 5 makes its own tokenizer of those, which does that only at a
 // text's start, so that a line break behind "</s>" is another token there.
-bool ts_tokenizer_marks_segments(const ts_tokenizer *tokenizer);
+bool ts_tokenizer_prefixes_segments(const ts_tokenizer *tokenizer);
 // The added token (such as "<|im_end|>") of exactly this text, or TS_TOKEN_NONE.
 uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text);
 // Whether `text` holds the characters of a special token.
-bool ts_tokenizer_spells_added(const ts_tokenizer *tokenizer, const char *text, size_t len);
+bool ts_tokenizer_contains_special(const ts_tokenizer *tokenizer, const char *text, size_t len);
 
 // Appends the ids of text[0..len), without BOS. Text must be valid UTF-8 (TS_ERR_FORMAT with the
 // offset otherwise). TS_SPECIALS_AS_TEXT tokenises as one segment; a segment gets U+2581 before it.

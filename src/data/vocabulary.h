@@ -126,7 +126,7 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
 // Heeds what tokenizer_config.json, special_tokens_map.json and added_tokens.json say beside the
 // tokenizer's own file (`spm`: tokenizer.model, which knows less of added tokens): added tokens and
 // how they are found, and which begin and end a text.
-ts_status ts_tokenizer_read_beside(ts_tokenizer *tokenizer, const char *folder, bool spm,
+ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, const char *folder, bool spm,
                                    ts_error *err);
 
 // The TS_ADDED_* that an added token's entry asks for; what is not done is refused by name.

@@ -46,12 +46,12 @@ static bool has_fact(const char *words, const ts_fact *fact)
     return false;
 }
 
-ts_status ts_verdict_judge(const ts_prompt *prompt, const ts_response *response, ts_verdict *out,
-                           ts_error *err)
+ts_status ts_score_answer(const ts_prompt *prompt, const ts_response *response, ts_score *out,
+                          ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text words = {0};
-    *out = (ts_verdict){.words = ts_words_count(response->text, response->len)};
+    *out = (ts_score){.words = ts_words_count(response->text, response->len)};
     TS_TRY(ts_words_normalise(response->text, response->len, &words, err));
     if (prompt->fact_count > 0) {
         bool all = true;

@@ -31,15 +31,15 @@ bool ts_metric_lower_is_better(ts_metric metric);
 
 typedef enum ts_mark { TS_MARK_NONE, TS_MARK_NO, TS_MARK_YES } ts_mark; // NONE: not judged here
 
-typedef struct ts_verdict {
+typedef struct ts_score {
     ts_mark marks[TS_METRIC_COUNT];
     uint32_t words; // in the answer
-} ts_verdict;
+} ts_score;
 // Whether a mark is good news: YES, or NO where lower is better.
 bool ts_mark_is_good(ts_metric metric, ts_mark mark);
 
-ts_status ts_verdict_judge(const ts_prompt *prompt, const ts_response *response, ts_verdict *out,
-                           ts_error *err);
+ts_status ts_score_answer(const ts_prompt *prompt, const ts_response *response, ts_score *out,
+                          ts_error *err);
 
 // yes out of `of`, with Wilson's 95 % interval (Wilson 1927); low 0 and high 1 when of = 0.
 typedef struct ts_rate {
@@ -76,9 +76,9 @@ typedef struct ts_paired {
 } ts_paired;
 
 // The prompts i < count with chosen[i] == wanted (all of them when chosen is NULL). Without a
-// tuned model (tuned and tuned_verdicts NULL) only out->base is filled.
-ts_status ts_paired_make(const ts_response *base, const ts_verdict *base_verdicts,
-                         const ts_response *tuned, const ts_verdict *tuned_verdicts, size_t count,
+// tuned model (tuned and tuned_scores NULL) only out->base is filled.
+ts_status ts_paired_make(const ts_response *base, const ts_score *base_scores,
+                         const ts_response *tuned, const ts_score *tuned_scores, size_t count,
                          const bool *chosen, bool wanted, ts_paired *out, ts_error *err);
 
 #endif

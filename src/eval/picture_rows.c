@@ -106,9 +106,9 @@ out:
     return status;
 }
 
-// The verdicts one after the other, on as many lines as they need.
-static double draw_marks(page *p, size_t index, const ts_response *response,
-                         const ts_verdict *verdict, double left, double top, double width)
+// The scores one after the other, on as many lines as they need.
+static double draw_marks(page *p, size_t index, const ts_response *response, const ts_score *score,
+                         double left, double top, double width)
 {
     enum { LINE = 22 };
     const ts_prompt *prompt = &p->evaluation->prompts->items[index];
@@ -123,7 +123,7 @@ static double draw_marks(page *p, size_t index, const ts_response *response,
                      response->reference_tokens > 0 ? "%u token%s · loss %.2f" : "%u token%s",
                      response->tokens, response->tokens == 1 ? "" : "s", response->reference_loss);
         } else {
-            words = ts_mark_words(prompt, verdict, (ts_metric)m, buffer);
+            words = ts_mark_words(prompt, score, (ts_metric)m, buffer);
         }
         if (words == NULL) {
             continue;
@@ -137,7 +137,7 @@ static double draw_marks(page *p, size_t index, const ts_response *response,
             style.colour = faint_colour;
             page_text(p, x, top + 14, &style, words);
         } else {
-            bool good = ts_mark_is_good((ts_metric)m, verdict->marks[m]);
+            bool good = ts_mark_is_good((ts_metric)m, score->marks[m]);
             style.colour = good ? good_colour : bad_colour;
             ts_canvas_mark(p->canvas, x, top + 3, 12, good, style.colour);
             page_text(p, x + 18, top + 14, &style, words);
@@ -148,7 +148,7 @@ static double draw_marks(page *p, size_t index, const ts_response *response,
 }
 
 static ts_status draw_answer(page *p, size_t index, const ts_response *response,
-                             const ts_verdict *verdict, double left, double top, double *bottom)
+                             const ts_score *score, double left, double top, double *bottom)
 {
     ts_status status = TS_OK;
     ts_style style = page_style(p, TS_FACE_REGULAR, 15, ink_colour);
@@ -159,17 +159,17 @@ static ts_status draw_answer(page *p, size_t index, const ts_response *response,
         style.colour = faint_colour;
         TS_TRY(page_paragraph(p, left + 16, top + 10, width, &style, "(empty)", 7, 1, &y));
     }
-    *bottom = draw_marks(p, index, response, verdict, left + 16, y + 8, width) + 6;
+    *bottom = draw_marks(p, index, response, score, left + 16, y + 8, width) + 6;
 out:
     return status;
 }
 
-// How many verdicts are good news, and how many are not.
-static int count_marks(const ts_verdict *verdict, bool good)
+// How many scores are good news, and how many are not.
+static int count_marks(const ts_score *score, bool good)
 {
     int count = 0;
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
-        ts_mark mark = verdict->marks[m];
+        ts_mark mark = score->marks[m];
         count += mark != TS_MARK_NONE && ts_mark_is_good((ts_metric)m, mark) == good;
     }
     return count;
@@ -184,7 +184,7 @@ static ts_colour answer_shade(const page *p, size_t index, int column)
     if (column == 0) {
         return plain;
     }
-    const ts_verdict *tuned = &p->results->tuned[index], *base = &p->results->base[index];
+    const ts_score *tuned = &p->results->tuned[index], *base = &p->results->base[index];
     int gain = count_marks(tuned, true) - count_marks(base, true);
     return gain < 0 ? worse : gain > 0 && count_marks(tuned, false) == 0 ? better : plain;
 }

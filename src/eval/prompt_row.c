@@ -53,7 +53,7 @@ static bool is_listed(const char *name, const char *const *names, size_t count)
     return i < count;
 }
 
-static ts_status pass_over(ts_passed_over *passed, const char *name, ts_error *err)
+static ts_status pass_over(ts_ignored_names *passed, const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
     char quoted[128];

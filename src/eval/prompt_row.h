@@ -7,16 +7,16 @@
 #include "eval/prompts.h"
 
 // Names that mean nothing here, counted, to be warned of together. Starts zeroed.
-typedef struct ts_passed_over {
+typedef struct ts_ignored_names {
     ts_text names; // "'a', 'b'", each once, the first few
     size_t count, distinct;
-} ts_passed_over;
+} ts_ignored_names;
 
 typedef struct ts_prompt_reader {
     ts_arena *arena; // what prompts point into
     ts_row row;      // scratch
     ts_text scratch;
-    ts_passed_over categories; // of the user's own
+    ts_ignored_names categories; // of the user's own
 } ts_prompt_reader;
 void ts_prompt_reader_free(ts_prompt_reader *reader);
 

@@ -106,9 +106,9 @@ out:
 static ts_status warn(const reading *r, ts_error *err)
 {
     ts_status status = TS_OK;
-    const ts_passed_over *categories = &r->rows.categories;
+    const ts_ignored_names *categories = &r->rows.categories;
     ts_text unknown = {0};
-    TS_TRY(ts_row_notes_tell(&r->rows.row.notes, &unknown, err));
+    TS_TRY(ts_row_notes_format(&r->rows.row.notes, &unknown, err));
     if (unknown.len > 0) {
         ts_log(TS_LOG_WARN, "%s: keys that mean nothing here were passed over: %s", r->path,
                unknown.bytes);
@@ -129,7 +129,7 @@ ts_status ts_prompts_open(const char *path, ts_prompts *out, ts_error *err)
 {
     ts_status status = TS_OK;
     reading r = {.path = path, .out = out, .rows = {.arena = &out->arena}};
-    TS_TRY(ts_row_file_walk(path, add_row, &r, &r.mistakes, err));
+    TS_TRY(ts_row_file_read(path, add_row, &r, &r.mistakes, err));
     if (out->count > MAX_PROMPTS) {
         TS_FAIL(TS_ERR_FORMAT, "%s: %zu rows, expected at most %d", path, out->count, MAX_PROMPTS);
     }

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static ts_status judge(const ts_prompts *prompts, const ts_response *responses, ts_verdict **out,
+static ts_status judge(const ts_prompts *prompts, const ts_response *responses, ts_score **out,
                        ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_alloc(prompts->count + 1, sizeof **out, out, err));
     for (size_t i = 0; i < prompts->count; i++) {
-        TS_TRY(ts_verdict_judge(&prompts->items[i], &responses[i], &(*out)[i], err));
+        TS_TRY(ts_score_answer(&prompts->items[i], &responses[i], &(*out)[i], err));
     }
 out:
     return status;
@@ -45,9 +45,9 @@ void ts_results_free(ts_results *results)
     *results = (ts_results){0};
 }
 
-static const char *length_words(const ts_prompt *prompt, const ts_verdict *verdict, char buffer[96])
+static const char *length_words(const ts_prompt *prompt, const ts_score *score, char buffer[96])
 {
-    uint32_t low = prompt->min_words, high = prompt->max_words, words = verdict->words;
+    uint32_t low = prompt->min_words, high = prompt->max_words, words = score->words;
     const char *s = words == 1 ? "" : "s";
     if (low > 0 && high > 0) {
         snprintf(buffer, 96, "%u word%s, target %u to %u", words, s, low, high);
@@ -59,7 +59,7 @@ static const char *length_words(const ts_prompt *prompt, const ts_verdict *verdi
     return buffer;
 }
 
-const char *ts_mark_words(const ts_prompt *prompt, const ts_verdict *verdict, ts_metric metric,
+const char *ts_mark_words(const ts_prompt *prompt, const ts_score *score, ts_metric metric,
                           char buffer[96])
 {
     static const char *const words[TS_METRIC_COUNT][2] = {
@@ -69,12 +69,12 @@ const char *ts_mark_words(const ts_prompt *prompt, const ts_verdict *verdict, ts
         [TS_METRIC_POLITE] = {"not polite", "polite"},
         [TS_METRIC_STOPPED] = {"cut off by the token limit", "stopped by itself"},
     };
-    ts_mark mark = verdict->marks[metric];
+    ts_mark mark = score->marks[metric];
     if (mark == TS_MARK_NONE) {
         return NULL;
     }
     if (metric == TS_METRIC_LENGTH) {
-        return length_words(prompt, verdict, buffer);
+        return length_words(prompt, score, buffer);
     }
     return words[metric][mark == TS_MARK_YES];
 }

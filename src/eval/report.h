@@ -25,7 +25,7 @@ typedef struct ts_evaluation {
 
 // What judging adds. Starts zeroed.
 typedef struct ts_results {
-    ts_verdict *base, *tuned; // one a prompt; tuned is NULL without a tuned model
+    ts_score *base, *tuned;   // one a prompt; tuned is NULL without a tuned model
     ts_paired held_out, seen; // the headline, and apart from it the prompts training saw
 } ts_results;
 ts_status ts_results_make(const ts_evaluation *evaluation, ts_results *out, ts_error *err);
@@ -36,9 +36,9 @@ void ts_results_free(ts_results *results);
 ts_status ts_report_write(const ts_evaluation *evaluation, const ts_results *results,
                           const char *folder, ts_error *err);
 
-// The parts of it, appended to *out. `responses` and `verdicts` are one model's.
+// The parts of it, appended to *out. `responses` and `scores` are one model's.
 ts_status ts_report_text(const ts_evaluation *evaluation, const char *model,
-                         const ts_response *responses, const ts_verdict *verdicts, ts_text *out,
+                         const ts_response *responses, const ts_score *scores, ts_text *out,
                          ts_error *err);
 // evaluation.json: settings, every figure with its interval, and each prompt with its answers and
 // marks.
@@ -53,7 +53,7 @@ ts_status ts_markdown_escape(const char *text, size_t len, ts_text *out, ts_erro
 
 // How a mark reads in a report: "facts right", "31 words, target at most 20".
 // NULL for TS_MARK_NONE; `buffer` holds the words where they depend on the prompt.
-const char *ts_mark_words(const ts_prompt *prompt, const ts_verdict *verdict, ts_metric metric,
+const char *ts_mark_words(const ts_prompt *prompt, const ts_score *score, ts_metric metric,
                           char buffer[96]);
 // "seen in training", "held out", or "" where there was no training.
 const char *ts_seen_words(const ts_evaluation *evaluation, size_t index);

@@ -110,13 +110,13 @@ static cJSON *paired_json(const ts_paired *paired, bool tuned)
 }
 
 static ts_status add_answer(cJSON *object, const char *model, const ts_response *response,
-                            const ts_verdict *verdict, ts_error *err)
+                            const ts_score *score, ts_error *err)
 {
     ts_status status = TS_OK;
     cJSON *json = cJSON_AddObjectToObject(object, model);
     TS_TRY(add_text(json, "text", response->text, response->len, err));
     cJSON_AddNumberToObject(json, "tokens", response->tokens);
-    cJSON_AddNumberToObject(json, "words", verdict->words);
+    cJSON_AddNumberToObject(json, "words", score->words);
     cJSON_AddBoolToObject(json, "stopped", response->stopped);
     if (response->reference_tokens > 0) {
         cJSON_AddNumberToObject(json, "reference_loss", response->reference_loss);
@@ -125,8 +125,8 @@ static ts_status add_answer(cJSON *object, const char *model, const ts_response 
     for (ts_metric metric = 0; metric < TS_METRIC_COUNT; metric++) {
         char key[64];
         key_of(metric, key);
-        if (verdict->marks[metric] != TS_MARK_NONE) {
-            cJSON_AddBoolToObject(marks, key, verdict->marks[metric] == TS_MARK_YES);
+        if (score->marks[metric] != TS_MARK_NONE) {
+            cJSON_AddBoolToObject(marks, key, score->marks[metric] == TS_MARK_YES);
         }
     }
 out:

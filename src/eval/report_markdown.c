@@ -148,7 +148,7 @@ out:
 
 static ts_status append_method(bool tuned, ts_text *out, ts_error *err)
 {
-    const char *paired = " p is the exact McNemar test on the prompts whose verdict changed; the "
+    const char *paired = " p is the exact McNemar test on the prompts whose score changed; the "
                          "interval of the loss is a paired bootstrap over prompts (10,000 "
                          "resamples, fixed seed).";
     return ts_text_format(out, err,
@@ -172,14 +172,14 @@ out:
 }
 
 static ts_status append_marks(const ts_prompt *prompt, const ts_response *response,
-                              const ts_verdict *verdict, ts_text *out, ts_error *err)
+                              const ts_score *score, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         char buffer[96];
-        const char *words = ts_mark_words(prompt, verdict, (ts_metric)m, buffer);
+        const char *words = ts_mark_words(prompt, score, (ts_metric)m, buffer);
         if (words != NULL) {
-            bool good = ts_mark_is_good((ts_metric)m, verdict->marks[m]);
+            bool good = ts_mark_is_good((ts_metric)m, score->marks[m]);
             TS_TRY(ts_text_format(out, err, " %s %s<br>", good ? "✓" : "✗", words));
         }
     }

@@ -58,7 +58,7 @@ out:
 }
 
 static ts_status append_verdict(const ts_prompt *prompt, const ts_response *response,
-                                const ts_verdict *verdict, ts_text *out, ts_error *err)
+                                const ts_score *score, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_text_format(out, err, "Verdict (%u token%s", response->tokens,
@@ -69,9 +69,9 @@ static ts_status append_verdict(const ts_prompt *prompt, const ts_response *resp
     TS_TRY(ts_text_format(out, err, "):\n"));
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         char buffer[96];
-        const char *words = ts_mark_words(prompt, verdict, (ts_metric)m, buffer);
+        const char *words = ts_mark_words(prompt, score, (ts_metric)m, buffer);
         if (words != NULL) {
-            bool good = ts_mark_is_good((ts_metric)m, verdict->marks[m]);
+            bool good = ts_mark_is_good((ts_metric)m, score->marks[m]);
             TS_TRY(ts_text_format(out, err, "    [%s] %s\n", good ? "ok" : "no", words));
         }
     }
@@ -80,7 +80,7 @@ out:
 }
 
 ts_status ts_report_text(const ts_evaluation *evaluation, const char *model,
-                         const ts_response *responses, const ts_verdict *verdicts, ts_text *out,
+                         const ts_response *responses, const ts_score *scores, ts_text *out,
                          ts_error *err)
 {
     ts_status status = TS_OK;
@@ -105,7 +105,7 @@ ts_status ts_report_text(const ts_evaluation *evaluation, const char *model,
         TS_TRY(append_indented(out, prompt->text, strlen(prompt->text), err));
         TS_TRY(ts_text_format(out, err, "Answer:\n"));
         TS_TRY(append_indented(out, responses[i].text, responses[i].len, err));
-        TS_TRY(append_verdict(prompt, &responses[i], &verdicts[i], out, err));
+        TS_TRY(append_verdict(prompt, &responses[i], &scores[i], out, err));
     }
 out:
     return status;

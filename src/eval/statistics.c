@@ -45,7 +45,7 @@ static bool is_in(const bool *chosen, bool wanted, size_t i)
     return chosen == NULL || chosen[i] == wanted;
 }
 
-static void summarise(const ts_response *responses, const ts_verdict *verdicts, size_t count,
+static void summarise(const ts_response *responses, const ts_score *scores, size_t count,
                       const bool *chosen, bool wanted, ts_summary *out)
 {
     uint32_t yes[TS_METRIC_COUNT] = {0}, of[TS_METRIC_COUNT] = {0};
@@ -62,8 +62,8 @@ static void summarise(const ts_response *responses, const ts_verdict *verdicts, 
             tokens += responses[i].reference_tokens;
         }
         for (int m = 0; m < TS_METRIC_COUNT; m++) {
-            of[m] += verdicts[i].marks[m] != TS_MARK_NONE;
-            yes[m] += verdicts[i].marks[m] == TS_MARK_YES;
+            of[m] += scores[i].marks[m] != TS_MARK_NONE;
+            yes[m] += scores[i].marks[m] == TS_MARK_YES;
         }
     }
     out->loss = tokens > 0 ? nats / tokens : NAN;
@@ -73,8 +73,8 @@ static void summarise(const ts_response *responses, const ts_verdict *verdicts, 
     }
 }
 
-static void compare(const ts_verdict *base, const ts_verdict *tuned, size_t count,
-                    const bool *chosen, bool wanted, ts_change changes[TS_METRIC_COUNT])
+static void compare(const ts_score *base, const ts_score *tuned, size_t count, const bool *chosen,
+                    bool wanted, ts_change changes[TS_METRIC_COUNT])
 {
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         ts_change change = {0};
@@ -157,16 +157,16 @@ out:
     return status;
 }
 
-ts_status ts_paired_make(const ts_response *base, const ts_verdict *base_verdicts,
-                         const ts_response *tuned, const ts_verdict *tuned_verdicts, size_t count,
+ts_status ts_paired_make(const ts_response *base, const ts_score *base_scores,
+                         const ts_response *tuned, const ts_score *tuned_scores, size_t count,
                          const bool *chosen, bool wanted, ts_paired *out, ts_error *err)
 {
     *out = (ts_paired){.loss_change = NAN, .loss_low = NAN, .loss_high = NAN};
-    summarise(base, base_verdicts, count, chosen, wanted, &out->base);
+    summarise(base, base_scores, count, chosen, wanted, &out->base);
     if (tuned == NULL) {
         return TS_OK;
     }
-    summarise(tuned, tuned_verdicts, count, chosen, wanted, &out->tuned);
-    compare(base_verdicts, tuned_verdicts, count, chosen, wanted, out->changes);
+    summarise(tuned, tuned_scores, count, chosen, wanted, &out->tuned);
+    compare(base_scores, tuned_scores, count, chosen, wanted, out->changes);
     return compare_losses(base, tuned, count, chosen, wanted, out, err);
 }

@@ -87,7 +87,7 @@ out:
 static ts_status find_folder(ts_gpu *gpu, ts_error *err)
 {
     ts_status status = TS_OK;
-    if (gpu->rehearsing) { // its pipelines are built to be looked at, not to be kept
+    if (gpu->compile_only) { // its pipelines are built to be looked at, not to be kept
         return TS_OK;
     }
     TS_TRY(base_folder(&gpu->cache_folder, err));

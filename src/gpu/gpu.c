@@ -318,7 +318,7 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
     struct ts_gpu_features features;
     const VkPhysicalDeviceFeatures core = {.shaderInt64 = gpu->caps.has_int64};
     ts_gpu_enable_features(&gpu->caps, &features);
-    gpu->has_figures = gpu->rehearsing && ts_gpu_enable_figures(gpu->physical, &features);
+    gpu->has_figures = gpu->compile_only && ts_gpu_enable_figures(gpu->physical, &features);
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = features.chain,
                                      .queueCreateInfoCount = 1,
@@ -351,8 +351,8 @@ ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
     TS_TRY(list_devices(gpu->instance, params, &physical, &list, err));
     gpu->physical = physical[list.chosen];
     gpu->caps = list.caps[list.chosen];
-    gpu->rehearsing = params->rehearse;
-    bool allowed = gpu->rehearsing && gpu->caps.unusable == NO_MEMORY;
+    gpu->compile_only = params->compile_only;
+    bool allowed = gpu->compile_only && gpu->caps.unusable == NO_MEMORY;
     if (gpu->caps.unusable != NULL && !allowed) {
         TS_FAIL(TS_ERR_DEVICE, "%s cannot be used: %s", gpu->caps.name, gpu->caps.unusable);
     }
@@ -403,9 +403,9 @@ bool ts_gpu_is_mirror(const ts_gpu *gpu)
     return gpu->mirror;
 }
 
-bool ts_gpu_is_rehearsing(const ts_gpu *gpu)
+bool ts_gpu_is_compile_only(const ts_gpu *gpu)
 {
-    return gpu->rehearsing;
+    return gpu->compile_only;
 }
 
 void ts_gpu_close(ts_gpu *gpu)
@@ -450,7 +450,7 @@ void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot)
 
 bool ts_gpu_may_tune(const ts_gpu *gpu)
 {
-    return !gpu->mirror && !gpu->rehearsing && !gpu->no_tuning;
+    return !gpu->mirror && !gpu->compile_only && !gpu->no_tuning;
 }
 
 bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader)

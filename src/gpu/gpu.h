@@ -80,7 +80,7 @@ typedef struct ts_gpu_params {
                         // same with 1, and for TS_VALIDATE_GPU with gpu
     uint32_t masks;     // bits of ts_gpu_masks to hide on every device; the environment variable
                         // TINYSFT_MASK_CAPABILITIES names more, separated by commas
-    bool rehearse;      // only builds pipelines: memory holds nothing, and what is recorded is not
+    bool compile_only;  // only builds pipelines: memory holds nothing, and what is recorded is not
                         // run. Needs no working device, only its driver's compiler
     bool no_tuning;     // nothing is chosen by measuring; so does TINYSFT_TUNE=off
 } ts_gpu_params;
@@ -109,7 +109,7 @@ void ts_gpu_close(ts_gpu *gpu); // NULL is fine
 // on it unchanged, in double precision. Never chosen by ts_gpu_open.
 ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err);
 bool ts_gpu_is_mirror(const ts_gpu *gpu);
-bool ts_gpu_is_rehearsing(const ts_gpu *gpu);
+bool ts_gpu_is_compile_only(const ts_gpu *gpu);
 
 const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu);
 

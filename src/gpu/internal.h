@@ -16,8 +16,8 @@ enum {
 };
 
 struct ts_gpu {
-    bool mirror;     // nothing below but caps is set
-    bool rehearsing; // pipelines are built; nothing is allocated, recorded or run
+    bool mirror;       // nothing below but caps is set
+    bool compile_only; // pipelines are built; nothing is allocated, recorded or run
     VkInstance instance;
     VkDebugUtilsMessengerEXT messenger;
     VkPhysicalDevice physical;

@@ -59,7 +59,7 @@ static void close_buffer(ts_gpu *gpu, ts_gpu_buffer *buffer)
     if (buffer == NULL) {
         return;
     }
-    if (gpu->mirror || gpu->rehearsing) {
+    if (gpu->mirror || gpu->compile_only) {
         free(buffer->mapped);
         free(buffer);
         return;
@@ -179,7 +179,7 @@ static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, bool any_heap, uin
     ts_status status = TS_OK;
     ts_gpu_buffer *buffer = NULL;
     TS_TRY(ts_alloc(1, sizeof *buffer, &buffer, err));
-    if (gpu->mirror || gpu->rehearsing) {
+    if (gpu->mirror || gpu->compile_only) {
         buffer->bytes = bytes;
         if (gpu->mirror) {
             TS_TRY(ts_alloc(bytes, 1, &buffer->mapped, err));
@@ -346,7 +346,7 @@ ts_status ts_gpu_upload(ts_gpu *gpu, ts_view view, const void *bytes, uint64_t l
         return TS_OK;
     }
     assert(len <= view.bytes);
-    if (gpu->rehearsing) {
+    if (gpu->compile_only) {
         return TS_OK;
     }
     if (view.buffer->mapped != NULL) {
@@ -366,7 +366,7 @@ ts_status ts_gpu_download(ts_gpu *gpu, ts_view view, void *bytes, uint64_t len, 
         return TS_OK;
     }
     assert(len <= view.bytes);
-    if (gpu->rehearsing) {
+    if (gpu->compile_only) {
         memset(bytes, 0, len);
         return TS_OK;
     }

@@ -48,7 +48,7 @@ typedef struct ts_pipeline_figures {
 } ts_pipeline_figures;
 
 // The pipelines built so far, in the order of their first use, and their figures: of a device that
-// was opened to rehearse.
+// was opened with compile_only.
 size_t ts_gpu_pipeline_count(const ts_gpu *gpu);
 const ts_pipeline_key *ts_gpu_pipeline_key(const ts_gpu *gpu, size_t index);
 ts_status ts_gpu_pipeline_figures(ts_gpu *gpu, size_t index, ts_pipeline_figures *out,

@@ -37,7 +37,7 @@ ts_status ts_recorder_open(ts_gpu *gpu, ts_recorder **out, ts_error *err)
     TS_TRY(ts_alloc(1, sizeof *recorder, &recorder, err));
     recorder->gpu = gpu;
     recorder->arena = (ts_gpu_arena){.gpu = gpu, .block_bytes = TS_SCRATCH_BYTES};
-    if (!gpu->mirror && !gpu->rehearsing) {
+    if (!gpu->mirror && !gpu->compile_only) {
         TS_TRY(ts_submits_open(gpu, &recorder->submits, err));
         TS_TRY(ts_grow(&recorder->touched, &recorder->touched_capacity, MANY_TOUCHED,
                        sizeof *recorder->touched, err));
@@ -287,7 +287,7 @@ static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch
     }
     recorder->failed_shader = dispatch->pipeline.name;
     TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &job.pipeline, err));
-    if (gpu->rehearsing) {
+    if (gpu->compile_only) {
         goto out;
     }
     job.number = (uint32_t)(job.pipeline - gpu->pipelines);
@@ -325,7 +325,7 @@ void ts_recorder_copy(ts_recorder *recorder, ts_view from, ts_view to)
         return;
     }
     ts_submit *submit;
-    if (failed(recorder) || recorder->gpu->rehearsing) {
+    if (failed(recorder) || recorder->gpu->compile_only) {
         return;
     }
     if (ts_submits_current(&recorder->submits, &submit, &err) != TS_OK ||
@@ -348,7 +348,7 @@ void ts_recorder_zero(ts_recorder *recorder, ts_view view)
         return;
     }
     ts_submit *submit;
-    if (failed(recorder) || recorder->gpu->rehearsing) {
+    if (failed(recorder) || recorder->gpu->compile_only) {
         return;
     }
     if (ts_submits_current(&recorder->submits, &submit, &err) != TS_OK ||

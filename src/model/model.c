@@ -107,7 +107,7 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
     }
     if (tensor != NULL) {
         TS_TRY(upload_weight(loader, tensor, *view, err));
-    } else if (!ts_gpu_is_rehearsing(model->gpu)) {
+    } else if (!ts_gpu_is_compile_only(model->gpu)) {
         TS_TRY(fill_randomly(model, *view, weight->cols, err));
     }
 out:

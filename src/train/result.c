@@ -21,7 +21,7 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
         (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
         (unsigned long long)s->seed, first, first_steps, ts_plural(first_steps), last, last_steps));
-    if (ts_tokenizer_marks_segments(trainer->tokenizer)) {
+    if (ts_tokenizer_prefixes_segments(trainer->tokenizer)) {
         TS_TRY(ts_text_format(
             out, err,
             "\n\nIt was trained on the tokens of the model's own tokenizer file, which puts a "

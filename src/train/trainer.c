@@ -5,9 +5,9 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "train/checkpoint.h"
+#include "train/monitor.h"
 #include "train/record.h"
 #include "train/result.h"
-#include "train/watch.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -382,7 +382,7 @@ struct loop {
     double loss;          // of the step that is being read: the mean over all its supervised tokens
     double interval_loss; // sum over the steps since the last line of the log
     uint64_t interval_steps;
-    ts_watch watch;
+    ts_monitor monitor;
 };
 
 static bool ends_interval(const ts_trainer *trainer, uint64_t step)
@@ -418,7 +418,7 @@ static void report(struct loop *loop)
         loop->interval_loss = 0;
         loop->interval_steps = 0;
     }
-    ts_watch_step(&loop->watch, h, trainer->config.vocab, trainer->settings.learning_rate);
+    ts_monitor_step(&loop->monitor, h, trainer->config.vocab, trainer->settings.learning_rate);
 }
 
 // The steps before a resumed run's first belong to the interval that it goes on with.

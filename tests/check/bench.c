@@ -58,7 +58,7 @@ Test(bench, times_every_kernel_and_counts_its_work)
         cr_assert_not_null(row, "%s is not timed", ts_kernels[k].name);
         cr_expect(row->seconds > 0 && isfinite(row->seconds), "%s", row->name);
         cr_expect(row->bytes > 0 && row->flops > 0, "%s", row->name);
-        double floor_s = ts_bench_floor_s(result, row);
+        double floor_s = ts_bench_lower_bound_s(result, row);
         cr_expect(floor_s > 0 && isfinite(floor_s), "%s", row->name);
     }
     // The work of some, by hand.
@@ -77,15 +77,15 @@ Test(bench, floors)
 {
     const ts_bench_result result = {.flops_per_second = 10, .bytes_per_second = 5};
     ts_bench_row row = {.kind = TS_BENCH_KERNEL, .product_flops = 20, .flops = 10, .bytes = 5};
-    cr_expect_float_eq(ts_bench_floor_s(&result, &row), 3, 1e-12);
+    cr_expect_float_eq(ts_bench_lower_bound_s(&result, &row), 3, 1e-12);
     row.bytes = 50;
-    cr_expect_float_eq(ts_bench_floor_s(&result, &row), 10, 1e-12);
+    cr_expect_float_eq(ts_bench_lower_bound_s(&result, &row), 10, 1e-12);
     row.kind = TS_BENCH_PASS;
-    cr_expect_float_eq(ts_bench_floor_s(&result, &row), 2 + 1 + 10, 1e-12);
+    cr_expect_float_eq(ts_bench_lower_bound_s(&result, &row), 2 + 1 + 10, 1e-12);
     row.weight_bytes = 25;
-    cr_expect_float_eq(ts_bench_floor_s(&result, &row), 5 + 1 + 10, 1e-12);
+    cr_expect_float_eq(ts_bench_lower_bound_s(&result, &row), 5 + 1 + 10, 1e-12);
     const ts_bench_result matrix = {
         .flops_per_second = 10, .matrix_flops_per_second = 20, .bytes_per_second = 5};
     row.weight_bytes = 0;
-    cr_expect_float_eq(ts_bench_floor_s(&matrix, &row), 1 + 1 + 10, 1e-12);
+    cr_expect_float_eq(ts_bench_lower_bound_s(&matrix, &row), 1 + 1 + 10, 1e-12);
 }

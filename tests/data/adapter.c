@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "data/safetensors.h"
 #include "data_test.h"
-#include "heard.h"
+#include "log_capture.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -189,12 +189,12 @@ Test(adapter, counts_what_it_does_not_know)
 {
     ts_adapter_config config = {0};
     ts_error err = {0};
-    heard_clear();
+    logged_clear();
     cr_assert_eq(read_config(WITH("\"new_thing\":false,\"new_config\":{},\"peft_version\":\"9\""),
                              &config, &err),
                  TS_OK, "%s", err.message);
     cr_expect_eq(heard_count, 1);
-    cr_expect(strstr(heard, "2 keys without effect here: new_thing, new_config\n"), "%s", heard);
+    cr_expect(strstr(logged, "2 keys without effect here: new_thing, new_config\n"), "%s", logged);
     ts_adapter_config_free(&config);
 }
 

@@ -33,7 +33,7 @@ static void walk(const char *file, const char *bytes, size_t len, size_t most, t
     *t = (taken){0};
     write_bytes(folder, file, bytes, len);
     snprintf(path, sizeof path, "%s/%s", folder, file);
-    cr_assert_eq(ts_row_file_walk_up_to(path, most, take, t, mistakes, &err), TS_OK, "%s",
+    cr_assert_eq(ts_row_file_read_limited(path, most, take, t, mistakes, &err), TS_OK, "%s",
                  err.message);
     remove_folder(folder);
 }

@@ -239,14 +239,14 @@ Test(rows, note_unknown_keys)
                      TS_OK, "%s", err.message);
     }
     ts_text_clear(&text);
-    cr_assert_eq(ts_row_notes_tell(&row.notes, &text, &err), TS_OK);
+    cr_assert_eq(ts_row_notes_format(&row.notes, &text, &err), TS_OK);
     cr_expect_str_eq(text.bytes, "mood (1 time), inptu (2 times; did you mean input?)");
     for (int i = 0; i < 30; i++) {
         snprintf(json, sizeof json, "{" ASK ",\"strange_%d\":1}", i);
         cr_assert_eq(read_row(json, false, &row, &text, &err), TS_OK, "%s", err.message);
     }
     ts_text_clear(&text);
-    cr_assert_eq(ts_row_notes_tell(&row.notes, &text, &err), TS_OK);
+    cr_assert_eq(ts_row_notes_format(&row.notes, &text, &err), TS_OK);
     cr_expect_not_null(strstr(text.bytes, "strange_9 (1 time) and others (20 times)"), "%s",
                        text.bytes);
     ts_row_free(&row);

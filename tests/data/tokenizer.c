@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "heard.h"
+#include "log_capture.h"
 #include "tiny.h"
 
 #include <criterion/criterion.h>
@@ -124,9 +124,9 @@ Test(tokenizer, merges_by_rank_then_leftmost)
     }
     cr_expect_str_eq(tokenise(t, "a</s>", TS_SPECIALS_AS_TEXT),
                      "[" SP "][a][<0x3C>][<0x2F>][<0x73>][<0x3E>]");
-    cr_expect(ts_tokenizer_spells_added(t, "xx<s>", 5));
-    cr_expect_not(ts_tokenizer_spells_added(t, "xx<s >", 6));
-    cr_expect_not(ts_tokenizer_spells_added(t, NULL, 0));
+    cr_expect(ts_tokenizer_contains_special(t, "xx<s>", 5));
+    cr_expect_not(ts_tokenizer_contains_special(t, "xx<s >", 6));
+    cr_expect_not(ts_tokenizer_contains_special(t, NULL, 0));
     cr_expect_eq(ts_tokenizer_find(t, "</s>"), 2);
     cr_expect_eq(ts_tokenizer_find(t, "a"), TS_TOKEN_NONE);
     ts_tokenizer_close(t);
@@ -353,7 +353,7 @@ Test(tokenizer, metaspace_prefixes)
                  cases[i].scheme);
         ts_tokenizer *t =
             open_tiny(&(tiny_parts){.normalizer = "null", .pre_tokenizer = metaspace});
-        cr_expect_not(ts_tokenizer_marks_segments(t));
+        cr_expect_not(ts_tokenizer_prefixes_segments(t));
         cr_expect_str_eq(tokenise(t, "h</s>h", TS_SPECIALS_AS_TOKENS), cases[i].pieces, "%s",
                          cases[i].scheme);
         cr_expect_str_eq(tokenise(t, " h", TS_SPECIALS_AS_TOKENS), cases[i].with_space, "%s",
@@ -410,10 +410,10 @@ static void expect_ids(const ts_tokenizer *t, const char *text, const char *ids,
 // normalizer's U+2581 belongs to the token.
 Test(tokenizer, normalized_added_tokens)
 {
-    heard_clear();
+    logged_clear();
     ts_tokenizer *t = open_edited_fixture("\"normalized\": false", "\"normalized\": true");
     cr_expect_eq(heard_count, 1);
-    cr_expect(strstr(heard, "some added tokens are \"normalized\""), "%s", heard);
+    cr_expect(strstr(logged, "some added tokens are \"normalized\""), "%s", logged);
     expect_ids(t, "a</s>b", "263 829 29879 29958 29890", "a</s>b");
     expect_ids(t, "</s>b", "2 29890", "</s>b");
     expect_ids(t, " </s> b", "29871 2 289", " </s> b");
@@ -478,14 +478,14 @@ Test(tokenizer, flags_of_the_configuration)
     cr_assert_eq(open_tiny_in(folder, &parts, &t, &err), TS_OK, "%s", err.message);
     cr_expect_str_eq(tokenise(t, "h<x><y>", TS_SPECIALS_AS_TOKENS), "[" SP "h][<x>][<y>]");
     ts_tokenizer_close(t);
-    heard_clear();
+    logged_clear();
     write_text(folder, "tokenizer_config.json", "{\"eos_token\":\"<x>\",\"a_new_key\":1}");
     write_text(folder, "special_tokens_map.json", "{\"eos_token\":{\"content\":\"<s>\"}}");
     cr_assert_eq(open_tiny_in(folder, &(tiny_parts){0}, &t, &err), TS_OK, "%s", err.message);
     cr_expect_eq(ts_tokenizer_eos(t), 1);
-    cr_expect(strstr(heard, "1 key without effect here: a_new_key"), "%s", heard);
-    cr_expect(strstr(heard, "eos_token is '<x>' in tokenizer_config.json and '<s>' in"), "%s",
-              heard);
+    cr_expect(strstr(logged, "1 key without effect here: a_new_key"), "%s", logged);
+    cr_expect(strstr(logged, "eos_token is '<x>' in tokenizer_config.json and '<s>' in"), "%s",
+              logged);
     ts_tokenizer_close(t);
     write_text(folder, "tokenizer_config.json",
                "{\"added_tokens_decoder\":{\"7\":{\"content\":\"</s>\"}}}");

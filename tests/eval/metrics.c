@@ -68,15 +68,15 @@ Test(phrases, politeness)
     cr_assert_not(judge_phrase(ts_phrases_are_polite, "It pleased the coursers."));
 }
 
-static ts_verdict judge(const ts_prompt *prompt, const char *answer, bool stopped)
+static ts_score judge(const ts_prompt *prompt, const char *answer, bool stopped)
 {
-    ts_verdict verdict;
+    ts_score score;
     ts_response response = {.text = answer, .len = strlen(answer), .stopped = stopped};
-    cr_assert_eq(ts_verdict_judge(prompt, &response, &verdict, NULL), TS_OK);
-    return verdict;
+    cr_assert_eq(ts_score_answer(prompt, &response, &score, NULL), TS_OK);
+    return score;
 }
 
-Test(verdict, facts_need_every_one)
+Test(score, facts_need_every_one)
 {
     ts_fact facts[] = {
         {.words = (const char *[]){" ag ", " silver "}, .count = 2},
@@ -92,7 +92,7 @@ Test(verdict, facts_need_every_one)
     cr_assert_eq(judge(&prompt, "Silver.", true).marks[TS_METRIC_FACTS], TS_MARK_NONE);
 }
 
-Test(verdict, length_and_stop)
+Test(score, length_and_stop)
 {
     ts_prompt prompt = {.min_words = 2, .max_words = 3};
     cr_assert_eq(judge(&prompt, "one", true).marks[TS_METRIC_LENGTH], TS_MARK_NO);
@@ -108,11 +108,11 @@ Test(verdict, length_and_stop)
     cr_assert_eq(judge(&prompt, "x", false).marks[TS_METRIC_STOPPED], TS_MARK_NO);
 }
 
-Test(verdict, refusals_by_what_is_asked)
+Test(score, refusals_by_what_is_asked)
 {
     ts_prompt must = {.refuse = TS_REFUSE_MUST}, must_not = {.refuse = TS_REFUSE_MUST_NOT};
-    ts_verdict good = judge(&must, "I can't help with that.", true);
-    ts_verdict over = judge(&must_not, "I can't help with that.", true);
+    ts_score good = judge(&must, "I can't help with that.", true);
+    ts_score over = judge(&must_not, "I can't help with that.", true);
     cr_assert_eq(good.marks[TS_METRIC_REFUSALS], TS_MARK_YES);
     cr_assert_eq(good.marks[TS_METRIC_OVER_REFUSALS], TS_MARK_NONE);
     cr_assert_eq(over.marks[TS_METRIC_OVER_REFUSALS], TS_MARK_YES);
@@ -154,27 +154,26 @@ enum { N = 4 };
 static const bool seen[N] = {false, false, true, false};
 
 // Losses 2 and 1 over 3 and 1 tokens; the third is seen, the fourth not measured.
-static void make_losses(ts_response base[N], ts_response tuned[N], ts_verdict verdicts[2][N])
+static void make_losses(ts_response base[N], ts_response tuned[N], ts_score scores[2][N])
 {
     static const double loss[2][N] = {{2, 1, 9, NAN}, {1.5, 0.5, 8, NAN}};
     static const uint32_t tokens[N] = {3, 1, 5, 0};
     for (int i = 0; i < N; i++) {
         base[i] = (ts_response){.reference_loss = loss[0][i], .reference_tokens = tokens[i]};
         tuned[i] = (ts_response){.reference_loss = loss[1][i], .reference_tokens = tokens[i]};
-        verdicts[0][i].marks[TS_METRIC_STOPPED] = i == 1 ? TS_MARK_YES : TS_MARK_NO;
-        verdicts[1][i].marks[TS_METRIC_STOPPED] = i == 1 ? TS_MARK_NO : TS_MARK_YES;
+        scores[0][i].marks[TS_METRIC_STOPPED] = i == 1 ? TS_MARK_YES : TS_MARK_NO;
+        scores[1][i].marks[TS_METRIC_STOPPED] = i == 1 ? TS_MARK_NO : TS_MARK_YES;
     }
 }
 
 Test(statistics, summary_of_the_held_out)
 {
     ts_response base[N], tuned[N];
-    ts_verdict verdicts[2][N] = {0};
+    ts_score scores[2][N] = {0};
     ts_paired paired;
-    make_losses(base, tuned, verdicts);
-    cr_assert_eq(
-        ts_paired_make(base, verdicts[0], tuned, verdicts[1], N, seen, false, &paired, NULL),
-        TS_OK);
+    make_losses(base, tuned, scores);
+    cr_assert_eq(ts_paired_make(base, scores[0], tuned, scores[1], N, seen, false, &paired, NULL),
+                 TS_OK);
     cr_assert_eq(paired.base.prompts, 3);
     cr_assert_eq(paired.base.measured, 2);
     ASSERT_NEAR(paired.base.loss, 7.0 / 4, 1e-12);
@@ -189,8 +188,7 @@ Test(statistics, summary_of_the_held_out)
     cr_assert(paired.changes[TS_METRIC_STOPPED].gained == 2);
     cr_assert(paired.changes[TS_METRIC_STOPPED].lost == 1);
     cr_assert_eq(paired.base.rates[TS_METRIC_FACTS].of, 0);
-    cr_assert_eq(ts_paired_make(base, verdicts[0], NULL, NULL, N, seen, true, &paired, NULL),
-                 TS_OK);
+    cr_assert_eq(ts_paired_make(base, scores[0], NULL, NULL, N, seen, true, &paired, NULL), TS_OK);
     ASSERT_NEAR(paired.base.loss, 9.0, 1e-12);
     cr_assert(isnan(paired.loss_change));
 }
@@ -198,10 +196,9 @@ Test(statistics, summary_of_the_held_out)
 Test(statistics, nothing_measured)
 {
     ts_response base[1] = {{.reference_loss = NAN}};
-    ts_verdict verdicts[1] = {0};
+    ts_score scores[1] = {0};
     ts_paired paired;
-    cr_assert_eq(ts_paired_make(base, verdicts, base, verdicts, 1, NULL, false, &paired, NULL),
-                 TS_OK);
+    cr_assert_eq(ts_paired_make(base, scores, base, scores, 1, NULL, false, &paired, NULL), TS_OK);
     cr_assert(isnan(paired.base.loss) && isnan(paired.loss_change) && isnan(paired.loss_low));
 }
 
@@ -210,15 +207,15 @@ Test(statistics, bootstrap_interval)
 {
     enum { COUNT = 100 };
     ts_response base[COUNT], tuned[COUNT];
-    ts_verdict verdicts[COUNT] = {0};
+    ts_score scores[COUNT] = {0};
     ts_paired first, again;
     for (int i = 0; i < COUNT; i++) {
         base[i] = (ts_response){.reference_loss = 1, .reference_tokens = 7};
         tuned[i] = (ts_response){.reference_loss = 1 + i % 2, .reference_tokens = 7};
     }
-    cr_assert_eq(ts_paired_make(base, verdicts, tuned, verdicts, COUNT, NULL, false, &first, NULL),
+    cr_assert_eq(ts_paired_make(base, scores, tuned, scores, COUNT, NULL, false, &first, NULL),
                  TS_OK);
-    cr_assert_eq(ts_paired_make(base, verdicts, tuned, verdicts, COUNT, NULL, false, &again, NULL),
+    cr_assert_eq(ts_paired_make(base, scores, tuned, scores, COUNT, NULL, false, &again, NULL),
                  TS_OK);
     ASSERT_NEAR(first.loss_change, 0.5, 1e-12);
     ASSERT_NEAR(first.loss_low, 0.5 - 1.96 * 0.05, 0.0101);

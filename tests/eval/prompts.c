@@ -228,10 +228,10 @@ Test(prompts, references_pass_their_own_checks)
         const ts_prompt *prompt = &prompts.items[i];
         ts_response response = {
             .text = prompt->reference, .len = strlen(prompt->reference), .stopped = true};
-        ts_verdict verdict;
-        cr_assert_eq(ts_verdict_judge(prompt, &response, &verdict, &err), TS_OK);
+        ts_score score;
+        cr_assert_eq(ts_score_answer(prompt, &response, &score, &err), TS_OK);
         for (int m = 0; m < TS_METRIC_COUNT; m++) {
-            ts_mark mark = verdict.marks[m];
+            ts_mark mark = score.marks[m];
             cr_expect(mark == TS_MARK_NONE || ts_mark_is_good((ts_metric)m, mark), "%s: %s: %s",
                       prompt->id, ts_metric_label((ts_metric)m), prompt->reference);
         }

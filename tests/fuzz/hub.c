@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ts_error err = {0};
     ts_hub hub = {.model = "org/model", .revision = "main", .origin = {"https", "hub", "443"}};
     ts_hub_reply reply = {0};
-    ts_hub_about about = {0};
+    ts_hub_metadata about = {0};
     if (size == 0) {
         return 0;
     }

@@ -1,5 +1,5 @@
 // "The validation layer had nothing to say" is worth something only if it would have spoken. So
-// here things are done wrong on purpose, and it must be heard.
+// here things are done wrong on purpose, and it must be logged.
 #include "base/log.h"
 #include "base/memory.h"
 #include "device.h"
@@ -9,12 +9,12 @@
 
 #include <string.h>
 
-static char heard[4096];
+static char logged[4096];
 static void keep_log(void *user, ts_log_level level, const char *message)
 {
     (void)user;
     if (level == TS_LOG_WARN) {
-        snprintf(heard, sizeof heard, "%s", message);
+        snprintf(logged, sizeof logged, "%s", message);
     }
 }
 
@@ -31,7 +31,7 @@ static ts_gpu *open_validated(void)
         cr_skip_test("the validation layer is not installed");
     }
     cr_assert_eq(status, TS_OK, "%s", err.message);
-    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", heard);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", logged);
     return gpu;
 }
 
@@ -102,7 +102,7 @@ Test(validation, silent_where_all_is_right)
     ts_gpu *gpu = open_validated();
     add_twice(gpu, false);
     ts_gpu_close(gpu);
-    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", heard);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", logged);
 }
 
 Test(validation, hears_a_missing_barrier)
@@ -111,7 +111,7 @@ Test(validation, hears_a_missing_barrier)
     add_twice(gpu, true);
     ts_gpu_close(gpu);
     cr_assert_gt(ts_gpu_validation_messages(), 0);
-    cr_assert_not_null(strstr(heard, "SYNC-HAZARD"), "%s", heard);
+    cr_assert_not_null(strstr(logged, "SYNC-HAZARD"), "%s", logged);
 }
 
 Test(validation, hears_wrong_use)
@@ -160,9 +160,9 @@ Test(validation, gpu_assisted_hears_wild_reads)
     }
     setenv("TINYSFT_VALIDATE", "gpu", 1);
     MUST(ts_gpu_open(&(ts_gpu_params){.device = "0"}, &gpu, err));
-    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", heard);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", logged);
     add_twice(gpu, false);
-    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", heard);
+    cr_assert_eq(ts_gpu_validation_messages(), 0, "%s", logged);
     add_past_the_end(gpu);
     ts_gpu_close(gpu);
     cr_assert_gt(ts_gpu_validation_messages(), 0, "TINYSFT_VALIDATE=gpu is not heeded");

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "heard.h"
+#include "log_capture.h"
 #include "tiny_llama.h"
 
 #include <criterion/criterion.h>
@@ -62,11 +62,11 @@ Test(config, rope_theta_wherever_it_stands)
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         ts_model_config config;
         ts_error err = {0};
-        heard_clear();
+        logged_clear();
         cr_expect_eq(read_with(cases[i].text, &config, &err), TS_OK, "%s: %s", cases[i].text,
                      err.message);
         cr_expect_eq(config.rope_theta, cases[i].theta, "%s: %g", cases[i].text, config.rope_theta);
-        cr_expect_eq(heard_count, 0, "%s: %s", cases[i].text, heard);
+        cr_expect_eq(heard_count, 0, "%s: %s", cases[i].text, logged);
     }
 }
 
@@ -175,7 +175,7 @@ Test(config, counts_what_it_does_not_know)
 {
     ts_model_config config;
     ts_error err = {0};
-    heard_clear();
+    logged_clear();
     cr_expect_eq(read_with("\"pretraining_tp\":2,\"use_cache\":false,\"torch_dtype\":\"float16\","
                            "\"sliding_window\":null,\"transformers_version\":\"4.31.0\","
                            "\"initializer_range\":0.02,\"attention_dropout\":0.0,"
@@ -186,13 +186,13 @@ Test(config, counts_what_it_does_not_know)
                            "\"attention_dropout\":0.0,\"sliding_window\":4096",
                            &config, &err),
                  TS_OK, "%s", err.message);
-    cr_expect_eq(heard_count, 0, "%s", heard);
+    cr_expect_eq(heard_count, 0, "%s", logged);
     cr_expect_eq(read_with("\"brand_new\":3,\"auto_map\":{\"AutoModel\":\"x.Y\"},\"other\":null,"
                            "\"rope_scaling\":{\"type\":\"default\",\"factor\":8,\"beta\":1}",
                            &config, &err),
                  TS_OK, "%s", err.message);
-    cr_expect_eq(heard_count, 2, "%s", heard);
-    cr_expect_not_null(strstr(heard, "3 keys without effect here: brand_new, auto_map, other\n"),
-                       "%s", heard);
-    cr_expect_not_null(strstr(heard, "2 keys without effect here: factor, beta\n"), "%s", heard);
+    cr_expect_eq(heard_count, 2, "%s", logged);
+    cr_expect_not_null(strstr(logged, "3 keys without effect here: brand_new, auto_map, other\n"),
+                       "%s", logged);
+    cr_expect_not_null(strstr(logged, "2 keys without effect here: factor, beta\n"), "%s", logged);
 }

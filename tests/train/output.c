@@ -2,7 +2,7 @@
 #include "train/output.h"
 
 #include "run_folder.h"
-#include "train/watch.h"
+#include "train/monitor.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -68,15 +68,15 @@ Test(output, a_lock_that_is_a_link_is_not_followed)
 enum { VOCAB = 32000 };
 
 // How often it was warned over a run of these losses and norms.
-static size_t watch(const double *loss, const double *norm, size_t count, const char *word)
+static size_t count_warnings(const double *loss, const double *norm, size_t count, const char *word)
 {
-    ts_watch state = {0};
+    ts_monitor state = {0};
     ts_history history = {0};
     size_t times = 0;
     said[0] = '\0';
     for (size_t i = 0; i < count; i++) {
         MUST(ts_history_push(&history, loss[i], 1e-3, norm[i], err));
-        ts_watch_step(&state, &history, VOCAB, 1e-3);
+        ts_monitor_step(&state, &history, VOCAB, 1e-3);
     }
     for (const char *at = said; *at != '\0' && (at = strstr(at, word)) != NULL; at++) {
         times++;
@@ -96,12 +96,12 @@ Test(output, a_loss_that_rises_is_told_once)
         lucky[i] = i < 1 ? 0.9 : 4.6 - 0.02 * i;         // an easy row came first
         rough[i] = 0.4 + 3.0 * (i % 3) / (1 + 0.02 * i); // rows differ by a factor of 8
     }
-    cr_assert_eq(watch(broken, norm, 40, "the loss has risen"), 1, "%s", said);
-    cr_assert_eq(watch(broken, norm, 4, "the loss has risen"), 1, "within a few steps");
-    cr_assert_eq(watch(slow, norm, 40, "--lr 0.001"), 1, "%s", said);
-    cr_assert_eq(watch(well, norm, 40, ""), 0, "%s", said);
-    cr_assert_eq(watch(rough, norm, 40, ""), 0, "%s", said);
-    cr_assert_eq(watch(lucky, norm, 40, ""), 0, "%s", said);
+    cr_assert_eq(count_warnings(broken, norm, 40, "the loss has risen"), 1, "%s", said);
+    cr_assert_eq(count_warnings(broken, norm, 4, "the loss has risen"), 1, "within a few steps");
+    cr_assert_eq(count_warnings(slow, norm, 40, "--lr 0.001"), 1, "%s", said);
+    cr_assert_eq(count_warnings(well, norm, 40, ""), 0, "%s", said);
+    cr_assert_eq(count_warnings(rough, norm, 40, ""), 0, "%s", said);
+    cr_assert_eq(count_warnings(lucky, norm, 40, ""), 0, "%s", said);
 }
 
 Test(output, a_gradient_that_died_is_told_once)
@@ -112,6 +112,7 @@ Test(output, a_gradient_that_died_is_told_once)
         loss[i] = 3;
         learnt[i] = i < 5 ? 1 : 1e-6;
     }
-    cr_assert_eq(watch(loss, norm, 20, "the gradient has died"), 1, "%s", said);
-    cr_assert_eq(watch(learnt, norm, 20, "died"), 0, "nothing was left to learn: %s", said);
+    cr_assert_eq(count_warnings(loss, norm, 20, "the gradient has died"), 1, "%s", said);
+    cr_assert_eq(count_warnings(learnt, norm, 20, "died"), 0, "nothing was left to learn: %s",
+                 said);
 }

@@ -1,4 +1,4 @@
-#include "check/rehearse.h"
+#include "check/pipelines.h"
 
 #include "base/memory.h"
 #include "model/decode.h"
@@ -13,14 +13,14 @@
 enum { LAYERS = 2, MOST_TOKENS = 2048, MOST_SLOTS = 32 };
 
 // One adapter on one model.
-struct rehearsal {
+struct pipeline_builder {
     ts_model model;
     ts_batch batch;
     uint32_t ids[MOST_TOKENS];
     uint8_t supervised[MOST_TOKENS];
 };
 
-static ts_status step(struct rehearsal *r, uint32_t tokens, bool recompute, ts_error *err)
+static ts_status step(struct pipeline_builder *r, uint32_t tokens, bool recompute, ts_error *err)
 {
     static const ts_adamw_params adamw = {0.9, 0.999, 1e-8, 0, 1};
     ts_status status = TS_OK;
@@ -42,7 +42,7 @@ out:
     return status;
 }
 
-static ts_status decode(struct rehearsal *r, uint32_t count, ts_error *err)
+static ts_status decode(struct pipeline_builder *r, uint32_t count, ts_error *err)
 {
     enum { PROMPT = 48, CAPACITY = 64 };
     ts_status status = TS_OK;
@@ -67,7 +67,7 @@ static ts_status tune_and_answer(ts_gpu *gpu, ts_precision precision, ts_dtype s
 {
     static const uint32_t lengths[] = {12, 100, 128, 512, MOST_TOKENS};
     ts_status status = TS_OK;
-    struct rehearsal *r = NULL;
+    struct pipeline_builder *r = NULL;
     ts_model_config shape = ts_model_config_tinyllama;
     shape.layers = LAYERS;
     TS_TRY(ts_alloc(1, sizeof *r, &r, err));
@@ -92,7 +92,7 @@ out:
     return status;
 }
 
-ts_status ts_rehearse(ts_gpu *gpu, ts_precision precision, ts_error *err)
+ts_status ts_pipelines_build(ts_gpu *gpu, ts_precision precision, ts_error *err)
 {
     static const ts_dtype stored[] = {TS_BF16, TS_F16, TS_F32};
     const ts_adapter_config adapters[] = {
@@ -121,7 +121,7 @@ static const ts_kernel_info *kernel_of(const char *shader)
     return NULL;
 }
 
-ts_status ts_rehearse_label(const ts_pipeline_key *key, ts_text *out, ts_error *err)
+ts_status ts_pipelines_label(const ts_pipeline_key *key, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_kernel_info *kernel = kernel_of(key->name);
@@ -142,7 +142,7 @@ out:
     return status;
 }
 
-double ts_rehearse_figure(const ts_pipeline_figures *figures, ts_figure what)
+double ts_pipelines_figure(const ts_pipeline_figures *figures, ts_figure what)
 {
     // The names of RADV, ANV, NVK and Turnip; NULL ends a list. Several that a driver has add up.
     static const char *const names[TS_FIGURE_COUNT][7] = {

@@ -278,7 +278,7 @@ static void heed_prefix(beside *b, bool spm)
     }
 }
 
-ts_status ts_tokenizer_read_beside(ts_tokenizer *tokenizer, const char *folder, bool spm,
+ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, const char *folder, bool spm,
                                    ts_error *err)
 {
     ts_status status = TS_OK;

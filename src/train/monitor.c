@@ -1,4 +1,4 @@
-#include "train/watch.h"
+#include "train/monitor.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -35,28 +35,28 @@ static bool has_risen(const ts_history *h, uint32_t vocab, size_t *window, doubl
     return h->count >= 2 * *window && *last > 1.5 * *first && *last > *first + 1;
 }
 
-void ts_watch_step(ts_watch *watch, const ts_history *h, uint32_t vocab, double learning_rate)
+void ts_monitor_step(ts_monitor *monitor, const ts_history *h, uint32_t vocab, double learning_rate)
 {
     size_t window;
     double first, last, norm = h->grad_norm[h->count - 1];
-    if (!watch->told_rise && has_risen(h, vocab, &window, &first, &last)) {
+    if (!monitor->warned_rise && has_risen(h, vocab, &window, &first, &last)) {
         ts_log(
             TS_LOG_WARN,
             "step %zu: the loss has risen: its mean over the last %zu steps is %.3g, and over the "
             "first %zu it was %.3g. The learning rate (--lr %g) is likely too high: stop and "
             "try a tenth of it",
             h->count, window, last, window, first, learning_rate);
-        watch->told_rise = true;
+        monitor->warned_rise = true;
     }
-    watch->largest_norm = norm > watch->largest_norm ? norm : watch->largest_norm;
-    watch->dead = norm <= 1e-7 * watch->largest_norm ? watch->dead + 1 : 0;
-    if (!watch->told_death && watch->dead >= DEAD_STEPS && watch->largest_norm > 0 &&
+    monitor->largest_norm = norm > monitor->largest_norm ? norm : monitor->largest_norm;
+    monitor->dead = norm <= 1e-7 * monitor->largest_norm ? monitor->dead + 1 : 0;
+    if (!monitor->warned_vanished && monitor->dead >= DEAD_STEPS && monitor->largest_norm > 0 &&
         h->loss[h->count - 1] > 1e-3) { // next to no loss has next to no gradient, rightly
         ts_log(TS_LOG_WARN,
                "step %zu: the gradient has died: its norm is %.3g, it was up to %.3g, and the loss "
                "is still %.3g. Nothing is learnt any more; the learning rate (--lr %g) was likely "
                "too high: stop and try a tenth of it",
-               h->count, norm, watch->largest_norm, h->loss[h->count - 1], learning_rate);
-        watch->told_death = true;
+               h->count, norm, monitor->largest_norm, h->loss[h->count - 1], learning_rate);
+        monitor->warned_vanished = true;
     }
 }

@@ -1,5 +1,5 @@
 // Rehearsals build pipelines and do nothing else: no memory, no work.
-#include "check/rehearse.h"
+#include "check/pipelines.h"
 #include "base/memory.h"
 #include "device.h"
 #include "gpu/internal.h"
@@ -7,23 +7,23 @@
 #include <math.h>
 #include <string.h>
 
-Test(rehearse, builds_what_training_and_decoding_use)
+Test(pipelines, builds_what_training_and_decoding_use)
 {
     ts_gpu *gpu = NULL;
     ts_text labels = {0};
-    MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .rehearse = true}, &gpu, err));
+    MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .compile_only = true}, &gpu, err));
     // On a CPU driver attention_simd decodes, and only then with one row a lane.
     const char *const decoding =
         ts_gpu_is_simd(ts_gpu_capabilities(gpu)) ? "per_lane=1\n" : "attention_decode dim=64";
     const char *const used[] = {"embed BF16", "adamw",  "attention_backward_kv",
                                 decoding,     "argmax", "dropout"};
-    MUST(ts_rehearse(gpu, TS_PRECISION_F32, err));
+    MUST(ts_pipelines_build(gpu, TS_PRECISION_F32, err));
     cr_assert_gt(ts_gpu_pipeline_count(gpu), 30);
     cr_assert_eq(gpu->allocated_bytes, 0);
     for (size_t i = 0; i < ts_gpu_pipeline_count(gpu); i++) {
         ts_pipeline_figures figures;
         MUST(ts_gpu_pipeline_figures(gpu, i, &figures, err));
-        MUST(ts_rehearse_label(ts_gpu_pipeline_key(gpu, i), &labels, err));
+        MUST(ts_pipelines_label(ts_gpu_pipeline_key(gpu, i), &labels, err));
         MUST(ts_text_format(&labels, err, "\n"));
     }
     for (size_t i = 0; i < TS_COUNT(used); i++) {
@@ -33,7 +33,7 @@ Test(rehearse, builds_what_training_and_decoding_use)
     test_gpu_close(gpu);
 }
 
-Test(rehearse, finds_figures_under_each_drivers_names)
+Test(pipelines, finds_figures_under_each_drivers_names)
 {
     const ts_pipeline_figures radv = {
         .items = {{"SGPRs", 32}, {"VGPRs", 44}, {"Spilled SGPRs", 2}, {"Spilled VGPRs", 3}},
@@ -45,14 +45,14 @@ Test(rehearse, finds_figures_under_each_drivers_names)
     const ts_pipeline_figures turnip = {
         .items = {{"Registers used", 16}, {"STP Count", 2}, {"Instruction Count", 500}},
         .count = 3};
-    cr_assert_eq(ts_rehearse_figure(&radv, TS_FIGURE_VECTOR_REGISTERS), 44);
-    cr_assert_eq(ts_rehearse_figure(&radv, TS_FIGURE_SPILLS), 5);
-    cr_assert_eq(ts_rehearse_figure(&other, TS_FIGURE_SPILLS), 7);
-    cr_assert(isnan(ts_rehearse_figure(&other, TS_FIGURE_LATENCY)));
-    cr_assert_eq(ts_rehearse_figure(&nvk, TS_FIGURE_VECTOR_REGISTERS), 48);
-    cr_assert_eq(ts_rehearse_figure(&nvk, TS_FIGURE_SPILLS), 4);
-    cr_assert_eq(ts_rehearse_figure(&nvk, TS_FIGURE_LATENCY), 9000);
-    cr_assert_eq(ts_rehearse_figure(&turnip, TS_FIGURE_VECTOR_REGISTERS), 16);
-    cr_assert_eq(ts_rehearse_figure(&turnip, TS_FIGURE_SPILLS), 2);
-    cr_assert_eq(ts_rehearse_figure(&turnip, TS_FIGURE_INSTRUCTIONS), 500);
+    cr_assert_eq(ts_pipelines_figure(&radv, TS_FIGURE_VECTOR_REGISTERS), 44);
+    cr_assert_eq(ts_pipelines_figure(&radv, TS_FIGURE_SPILLS), 5);
+    cr_assert_eq(ts_pipelines_figure(&other, TS_FIGURE_SPILLS), 7);
+    cr_assert(isnan(ts_pipelines_figure(&other, TS_FIGURE_LATENCY)));
+    cr_assert_eq(ts_pipelines_figure(&nvk, TS_FIGURE_VECTOR_REGISTERS), 48);
+    cr_assert_eq(ts_pipelines_figure(&nvk, TS_FIGURE_SPILLS), 4);
+    cr_assert_eq(ts_pipelines_figure(&nvk, TS_FIGURE_LATENCY), 9000);
+    cr_assert_eq(ts_pipelines_figure(&turnip, TS_FIGURE_VECTOR_REGISTERS), 16);
+    cr_assert_eq(ts_pipelines_figure(&turnip, TS_FIGURE_SPILLS), 2);
+    cr_assert_eq(ts_pipelines_figure(&turnip, TS_FIGURE_INSTRUCTIONS), 500);
 }

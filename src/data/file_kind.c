@@ -1,4 +1,4 @@
-#include "data/foreign.h"
+#include "data/file_kind.h"
 
 #include "base/memory.h"
 
@@ -95,7 +95,7 @@ static const kind *kind_of(const char *path, const char *bytes, size_t len)
     return !json && (has_ending(path, ".csv") || has_ending(path, ".tsv")) ? &csv : NULL;
 }
 
-ts_status ts_foreign_refuse(const char *path, const char *bytes, size_t len, ts_error *err)
+ts_status ts_file_kind_check(const char *path, const char *bytes, size_t len, ts_error *err)
 {
     const kind *found = kind_of(path, bytes, len);
     return found == NULL

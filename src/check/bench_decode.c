@@ -88,17 +88,17 @@ static ts_status time_row(struct decoding *d, ts_bench_decode_row *row, ts_error
         double started_s = ts_clock_s();
         TS_TRY(ts_decoder_prompt(&d->decoder, d->prompts, row->sequences, d->next, err));
         double prompted_s = ts_clock_s();
-        uint64_t dispatches = ts_recorder_statistics(d->model.recorder).dispatches;
-        ts_recorder_profile(d->model.recorder, round > 0 ? params->profile : NULL);
+        uint64_t dispatches = ts_recorder_statistics(d->decoder.pass.recorder).dispatches;
+        ts_recorder_profile(d->decoder.pass.recorder, round > 0 ? params->profile : NULL);
         for (uint32_t i = 0; i < steps; i++) {
             TS_TRY(step(d, row->sequences, err));
         }
-        ts_recorder_profile(d->model.recorder, NULL);
+        ts_recorder_profile(d->decoder.pass.recorder, NULL);
         if (round > 0) {
             row->prompt_s = fmin(row->prompt_s, prompted_s - started_s);
             row->step_s = fmin(row->step_s, (ts_clock_s() - prompted_s) / steps);
         }
-        dispatches = ts_recorder_statistics(d->model.recorder).dispatches - dispatches;
+        dispatches = ts_recorder_statistics(d->decoder.pass.recorder).dispatches - dispatches;
         row->dispatches = (uint32_t)(dispatches / steps);
     }
 out:

@@ -20,9 +20,6 @@ struct passes {
 
 static void close_passes(struct passes *p)
 {
-    if (p->model.gpu != NULL) {
-        ts_optimiser_close(&p->optimiser);
-    }
     ts_model_close(&p->model);
     ts_batch_free(&p->batch);
 }
@@ -129,6 +126,8 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
     TS_TRY(ts_pass_open(&p->model,
                         (ts_pass_limits){.rows = all, .loss_rows = all, .training = true}, &p->pass,
                         err));
+    TS_TRY(ts_optimiser_open(&p->pass, &p->optimiser, err));
+    ts_recorder_profile(p->pass.recorder, params->profile);
     // The first round builds pipelines, so it is not the best; but it counts where it is the only
     // one.
     for (uint32_t round = 0; round <= params->rounds; round++) {
@@ -142,6 +141,7 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
     }
     p->pace = rows[1]->seconds / ts_bench_flops(rows[1]);
 out:
+    ts_optimiser_close(&p->optimiser);
     ts_pass_close(&p->pass);
     return status;
 }
@@ -166,8 +166,6 @@ ts_status ts_bench_passes(ts_bench_run *run, ts_error *err)
     ts_bench_report_progress(run, "loading the model");
     TS_TRY(ts_model_open(run->gpu, &model, &p.model, err));
     TS_TRY(ts_model_add_lora(&p.model, &adapter, 42, err));
-    TS_TRY(ts_optimiser_open(&p.model, &p.optimiser, err));
-    ts_recorder_profile(p.model.recorder, params->profile);
     for (size_t i = 0; i < params->token_count; i++) {
         TS_TRY(time_step(run, &p, params->tokens[i], err));
     }

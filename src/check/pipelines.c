@@ -32,7 +32,7 @@ static ts_status step(struct pipeline_builder *r, uint32_t tokens, bool recomput
     ts_batch_clear(&r->batch);
     TS_TRY(ts_batch_add(&r->batch, r->ids, tokens, r->supervised, err));
     TS_TRY(ts_pass_open(&r->model, limits, &pass, err));
-    TS_TRY(ts_optimiser_open(&r->model, &optimiser, err));
+    TS_TRY(ts_optimiser_open(&pass, &optimiser, err));
     TS_TRY(ts_pass_loss(&pass, &r->batch, &sum, err));
     TS_TRY(ts_pass_gradients(&pass, &r->batch, 1, 0, &sum, err));
     TS_TRY(ts_optimiser_step(&optimiser, &adamw, 1e-5, 1, &norm, err));

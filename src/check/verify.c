@@ -176,7 +176,7 @@ out:
 
 // ---- Gradients of the first step
 
-// Mean loss over all micro-batches' targets; gradients gather in the adapter.
+// Mean loss over all micro-batches' targets; gradients gather in the pass.
 static ts_status accumulate(struct run *run, double *loss, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -222,10 +222,10 @@ static ts_status check_gradients(struct run *run, ts_error *err)
     ts_status status = TS_OK;
     double loss;
     TS_TRY(accumulate(run, &loss, err));
-    TS_TRY(ts_lora_download(&run->model, run->model.lora.grads, "grad.", &run->gradients, err));
+    TS_TRY(ts_lora_download(&run->model, run->pass.gradients, "grad.", &run->gradients, err));
     TS_TRY(check_tensors(run, &run->gradients, run->tolerances.gradients, "gradients", err));
-    ts_recorder_zero(run->model.recorder, run->model.lora.grads);
-    TS_TRY(ts_recorder_run(run->model.recorder, err));
+    ts_recorder_zero(run->pass.recorder, run->pass.gradients);
+    TS_TRY(ts_recorder_run(run->pass.recorder, err));
 out:
     return status;
 }
@@ -310,9 +310,7 @@ static ts_status train_twin(struct run *run, uint32_t twin, double *spread, ts_e
         values[i] = (float)(run->start[i] * (1 + noise));
     }
     TS_TRY(ts_gpu_upload(run->model.gpu, lora->values, values, lora->count * sizeof *values, err));
-    ts_recorder_zero(run->model.recorder, lora->first_moment);
-    ts_recorder_zero(run->model.recorder, lora->second_moment);
-    TS_TRY(ts_recorder_run(run->model.recorder, err));
+    TS_TRY(ts_optimiser_reset(&run->optimiser, err));
     TS_TRY(train(run, losses, grad_norms, err));
     for (uint64_t step = 0; step < run->c.steps; step++) {
         spread[step] = fmax(spread[step], fabs(losses[step] / run->losses[step] - 1));
@@ -496,7 +494,7 @@ static ts_status open_run(struct run *run, ts_gpu *gpu, const ts_verify_params *
         &run->model,
         (ts_pass_limits){.rows = run->c.max_rows, .loss_rows = run->c.max_rows, .training = true},
         &run->pass, err));
-    TS_TRY(ts_optimiser_open(&run->model, &run->optimiser, err));
+    TS_TRY(ts_optimiser_open(&run->pass, &run->optimiser, err));
 out:
     ts_text_free(&path);
     return status;

@@ -211,7 +211,8 @@ static ts_status answer(struct session *s, const char *label, bool adapter, ts_a
     struct display display = {.prompts = s->prompts.count};
     const ts_answer_params params = {.max_new_tokens = (uint32_t)s->options->max_new_tokens,
                                      .progress = show_progress,
-                                     .user = &display};
+                                     .user = &display,
+                                     .profile = s->options->profile ? &s->profile : NULL};
     s->model.lora_enabled = adapter;
     ts_progress_begin(&display.bar, stderr, label,
                       s->prompts.count * (s->options->max_new_tokens + 2));
@@ -314,7 +315,6 @@ static ts_status open_all(struct session *s, ts_error *err)
     TS_TRY(ts_model_open(s->gpu, &params, &s->model, err));
     if (o->profile) {
         TS_TRY(ts_profile_open(s->gpu, &s->profile, err));
-        ts_recorder_profile(s->model.recorder, &s->profile);
     }
     if (o->adapter != NULL) {
         if ((status = ts_model_load_lora(&s->model, o->adapter, err)) != TS_OK) {
@@ -392,7 +392,7 @@ static ts_status describe(struct session *s, ts_error *err)
     TS_TRY(add_setting(s, "Device", caps->name));
     TS_TRY(format(s, &value, err, "%s", caps->driver));
     TS_TRY(add_setting(s, "Driver", value));
-    TS_TRY(add_setting(s, "Products in", ts_precision_name(s->model.rounding.precision)));
+    TS_TRY(add_setting(s, "Products in", ts_precision_name(s->model.precision)));
     TS_TRY(s->seen != NULL ? format(s, &value, err, "%zu, %zu of them held out", s->prompts.count,
                                     held_out_count(s))
                            : format(s, &value, err, "%zu", s->prompts.count));

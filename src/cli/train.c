@@ -318,7 +318,7 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
     TS_TRY(status);
     ts_cli_print_profile(&profile);
     if (options->profile || ts_cli_verbose) {
-        ts_cli_print_submits(trainer->model.recorder);
+        ts_cli_print_submits(trainer->pass.recorder);
     }
     ts_cli_say(stderr,
                "%s: adapter_model.safetensors and adapter_config.json (the adapter), README.md "

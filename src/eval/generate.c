@@ -221,6 +221,7 @@ static ts_status open_decoder(struct answering *a, ts_error *err)
         *err = (ts_error){0};
     }
     TS_TRY(status);
+    ts_recorder_profile(a->decoder.pass.recorder, a->params->profile);
     a->decoder.prompted = count_prompts;
     a->decoder.user = a;
     TS_TRY(ts_alloc(limits.slots, sizeof *a->slots, &a->slots, err));
@@ -347,6 +348,7 @@ static ts_status measure_losses(struct answering *a, ts_error *err)
         return TS_OK;
     }
     TS_TRY(ts_pass_open(a->model, (ts_pass_limits){.rows = rows, .loss_rows = rows}, &pass, err));
+    ts_recorder_profile(pass.recorder, a->params->profile);
     TS_TRY(ts_alloc(rows, sizeof *losses, &losses, err));
     for (size_t i = 0, from = 0; i < q->count; i++) {
         const ts_chat_tokens *reference = &q->references[i];

@@ -36,6 +36,7 @@ typedef struct ts_answer_params {
     // NULL.
     void (*progress)(void *user, uint64_t done, uint64_t total, size_t complete);
     void *user;
+    ts_profile *profile; // what runs on the device is timed into it; NULL: it is not
 } ts_answer_params;
 
 // One response a prompt, in their order, and what they point into. Starts zeroed.

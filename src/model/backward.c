@@ -15,21 +15,19 @@ enum {
 static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows,
                             ts_view x, ts_view dy, ts_view dx, bool accumulate)
 {
-    struct ts_linear args = ts_pass_linear(pass, layer, module, rows, true);
-    ts_linear_backward(&args, x, dy, dx, accumulate);
+    ts_linear_backward(&(ts_linear){pass, layer, module, rows, true}, x, dy, dx, accumulate);
 }
 
 // The forward pass's layer once more, to the same bits.
 static void linear_again(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows, ts_view x,
                          ts_view y)
 {
-    struct ts_linear args = ts_pass_linear(pass, layer, module, rows, true);
-    ts_linear_forward(&args, x, y);
+    ts_linear_forward(&(ts_linear){pass, layer, module, rows, true}, x, y);
 }
 
 static void norm_again(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
 {
-    ts_rmsnorm_again(pass->model->recorder,
+    ts_rmsnorm_again(pass->recorder,
                      &(struct ts_rmsnorm_again_args){.x = x,
                                                      .weight = weight,
                                                      .rstd = rstd,
@@ -41,7 +39,7 @@ static void norm_again(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, 
 // pass->dx += the norm's backward of pass->dnorm
 static void norm_backward(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
 {
-    ts_rmsnorm_backward(pass->model->recorder,
+    ts_rmsnorm_backward(pass->recorder,
                         &(struct ts_rmsnorm_backward_args){.x = x,
                                                            .weight = weight,
                                                            .rstd = rstd,
@@ -56,7 +54,7 @@ static void norm_backward(ts_pass *pass, uint32_t rows, ts_view x, ts_view weigh
 static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
 {
     ts_model *model = pass->model;
-    ts_recorder *recorder = model->recorder;
+    ts_recorder *recorder = pass->recorder;
     ts_layer_state *state = &pass->layers[layer];
     uint32_t count = rows * model->config.ffn;
     const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
@@ -107,7 +105,7 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = 1 / sqrtf((float)config->head_dim),
         .dim = config->head_dim,
     };
-    ts_attend_backward_q(pass->model->recorder, &args);
+    ts_attend_backward_q(pass->recorder, &args);
 }
 
 // pass->dk and dv from pass->dout and pass->delta
@@ -131,7 +129,7 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = 1 / sqrtf((float)config->head_dim),
         .dim = config->head_dim,
     };
-    ts_attend_backward_kv(pass->model->recorder, &args);
+    ts_attend_backward_kv(pass->recorder, &args);
 }
 
 static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)

@@ -5,51 +5,34 @@
 
 #include <math.h>
 
-struct ts_linear ts_pass_linear(const ts_pass *pass, uint32_t layer, ts_module module,
-                                uint32_t rows, bool training)
-{
-    return (struct ts_linear){
-        .model = pass->model,
-        .layer = layer,
-        .module = module,
-        .rows = rows,
-        .dropped = pass->dropped,
-        .t = pass->layers[layer].t[module],
-        .dt = pass->dt,
-        .dropout = training ? (float)pass->model->lora.config.dropout : 0,
-        .dropout_seed = pass->dropout_seed,
-    };
-}
-
 static void linear(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows, bool training,
                    ts_view x, ts_view y)
 {
-    struct ts_linear args = ts_pass_linear(pass, layer, module, rows, training);
-    ts_linear_forward(&args, x, y);
+    ts_linear_forward(&(ts_linear){pass, layer, module, rows, training}, x, y);
 }
 
 void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k)
 {
     const ts_model *model = pass->model;
     uint32_t dim = model->config.head_dim;
-    ts_rope(model->recorder, &(struct ts_rope_args){
-                                 .q = q,
-                                 .k = k,
-                                 .position = pass->io.position,
-                                 .table = model->rope,
-                                 .rows = rows,
-                                 .heads = model->config.heads,
-                                 .kv_heads = model->config.kv_heads,
-                                 .dim = dim,
-                                 .positions = (uint32_t)(model->rope.bytes /
-                                                         ts_dtype_bytes(model->rope.dtype) / dim),
-                                 .sign = sign,
-                             });
+    ts_rope(pass->recorder, &(struct ts_rope_args){
+                                .q = q,
+                                .k = k,
+                                .position = pass->io.position,
+                                .table = model->rope,
+                                .rows = rows,
+                                .heads = model->config.heads,
+                                .kv_heads = model->config.kv_heads,
+                                .dim = dim,
+                                .positions = (uint32_t)(model->rope.bytes /
+                                                        ts_dtype_bytes(model->rope.dtype) / dim),
+                                .sign = sign,
+                            });
 }
 
 static void scatter(ts_pass *pass, uint32_t rows, ts_view x, ts_view cache)
 {
-    ts_scatter_rows(pass->model->recorder,
+    ts_scatter_rows(pass->recorder,
                     &(struct ts_scatter_rows_args){.x = x,
                                                    .index = pass->cache->row,
                                                    .y = cache,
@@ -61,7 +44,7 @@ static void scatter(ts_pass *pass, uint32_t rows, ts_view x, ts_view cache)
 // o = attention of the rows to each other or, while decoding, to the cache.
 static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
 {
-    ts_recorder *recorder = pass->model->recorder;
+    ts_recorder *recorder = pass->recorder;
     const ts_model_config *config = &pass->model->config;
     const ts_layer_state *state = &pass->layers[layer];
     const ts_kv_cache *cache = pass->cache;
@@ -98,7 +81,7 @@ static void norm(ts_pass *pass, uint32_t rows, ts_view x, const ts_view *block, 
                  ts_view rstd)
 {
     const ts_model_config *config = &pass->model->config;
-    ts_recorder *recorder = pass->model->recorder;
+    ts_recorder *recorder = pass->recorder;
     if (block == NULL) {
         ts_rmsnorm(recorder, &(struct ts_rmsnorm_args){.x = x,
                                                        .weight = weight,
@@ -142,10 +125,10 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
     norm(pass, rows, state->mid, &state->x, model->layers[layer].post_norm, state->rstd2);
     linear(pass, layer, TS_MODULE_GATE, rows, training, pass->norm, state->gate);
     linear(pass, layer, TS_MODULE_UP, rows, training, pass->norm, state->up);
-    ts_swiglu(model->recorder, &(struct ts_swiglu_args){.gate = state->gate,
-                                                        .up = state->up,
-                                                        .y = pass->wide,
-                                                        .count = rows * model->config.ffn});
+    ts_swiglu(pass->recorder, &(struct ts_swiglu_args){.gate = state->gate,
+                                                       .up = state->up,
+                                                       .y = pass->wide,
+                                                       .count = rows * model->config.ffn});
     linear(pass, layer, TS_MODULE_DOWN, rows, training, pass->wide, next);
 }
 
@@ -154,7 +137,7 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
     ts_model *model = pass->model;
     const ts_model_config *config = &model->config;
     bool in_file = model->embedding_in_file;
-    ts_embed(model->recorder,
+    ts_embed(pass->recorder,
              &(struct ts_embed_args){.ids = pass->io.ids,
                                      .table = in_file ? pass->io.table : model->embedding,
                                      .y = pass->layers[0].x,
@@ -167,7 +150,7 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
                         layer > 0 ? &pass->layers[layer - 1].mid : NULL);
         mlp_block(pass, layer, rows, training, is_last ? pass->x : pass->layers[layer + 1].x);
     }
-    ts_add(model->recorder, &(struct ts_add_args){.y = pass->x,
-                                                  .x = pass->layers[config->layers - 1].mid,
-                                                  .count = rows * config->hidden});
+    ts_add(pass->recorder, &(struct ts_add_args){.y = pass->x,
+                                                 .x = pass->layers[config->layers - 1].mid,
+                                                 .count = rows * config->hidden});
 }

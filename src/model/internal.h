@@ -8,20 +8,19 @@
 // Places the adapter's tensors in its flat arrays; with no device it only counts.
 ts_status ts_lora_place(ts_model *model, ts_error *err);
 
-// y[rows, out] = x[rows, in] W^T (+ scale t B^T with t[rows, R] = dropout(x) A^T where the module
-// is adapted). `dropped` takes dropout's output and is used only while training.
-struct ts_linear {
-    ts_model *model;
+// One linear layer of a pass over `rows` rows.
+typedef struct ts_linear {
+    ts_pass *pass;
     uint32_t layer;
     ts_module module;
     uint32_t rows;
-    ts_view dropped, t, dt;
-    float dropout; // 0 outside of training
-    uint64_t dropout_seed;
-};
-void ts_linear_forward(const struct ts_linear *linear, ts_view x, ts_view y);
+    bool training; // dropout where the adapter has some
+} ts_linear;
+// y[rows, out] = x[rows, in] W^T, and where the module is adapted + scale t B^T with t[rows, R] =
+// dropout(x) A^T.
+void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y);
 // From dy: adds to the pair's gradients; with `dx` set (buffer not NULL) also dx = or += dy W ....
-void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
+void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
                         bool accumulate);
 
 // Whether any of `modules` (TS_MODULE_BITs) has a LoRA pair.
@@ -36,7 +35,5 @@ void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
 // Turns the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
 // positions; sign -1 turns back.
 void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k);
-struct ts_linear ts_pass_linear(const ts_pass *pass, uint32_t layer, ts_module module,
-                                uint32_t rows, bool training);
 
 #endif

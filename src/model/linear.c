@@ -7,19 +7,47 @@
 #include "base/memory.h"
 #include "ops/gemm.h"
 
+// What both directions ask of a layer.
+struct layer {
+    uint32_t out, in;
+    ts_view weight;           // [out, in]
+    const ts_lora_pair *pair; // NULL: not adapted, or the adapter is switched off
+    uint32_t r;
+    ts_view t;     // [rows, R]
+    float dropout; // 0 outside of training
+};
+
+static struct layer look_up(const ts_linear *linear)
+{
+    const ts_pass *pass = linear->pass;
+    const ts_model *model = pass->model;
+    struct layer layer = {.weight = model->layers[linear->layer].linear[linear->module]};
+    ts_module_shape(&model->config, linear->module, &layer.out, &layer.in);
+    if (model->lora_enabled) {
+        layer.pair = ts_lora_pair_of(model, linear->layer, linear->module);
+    }
+    if (layer.pair != NULL) {
+        layer.r = model->lora.config.r;
+        layer.t = pass->layers[linear->layer].t[linear->module];
+        layer.dropout = linear->training ? (float)model->lora.config.dropout : 0;
+    }
+    return layer;
+}
+
 // y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module
 // and the rate a multiple of 2^-16.
-static void drop(const struct ts_linear *linear, ts_view x, ts_view y, uint32_t cols,
+static void drop(const ts_linear *linear, float dropout, ts_view x, ts_view y, uint32_t cols,
                  bool accumulate)
 {
-    uint32_t rate = (uint32_t)ts_min_u64((uint64_t)(linear->dropout * 0x1p16f + 0.5f), 0xFFFF);
-    ts_dropout(linear->model->recorder,
+    uint32_t rate = (uint32_t)ts_min_u64((uint64_t)(dropout * 0x1p16f + 0.5f), 0xFFFF);
+    uint64_t seed = linear->pass->dropout_seed;
+    ts_dropout(linear->pass->recorder,
                &(struct ts_dropout_args){
                    .x = x,
                    .y = y,
                    .count = linear->rows * cols,
-                   .seed_low = (uint32_t)linear->dropout_seed,
-                   .seed_high = (uint32_t)(linear->dropout_seed >> 32),
+                   .seed_low = (uint32_t)seed,
+                   .seed_high = (uint32_t)(seed >> 32),
                    .stream = linear->layer * TS_MODULE_COUNT + linear->module,
                    .drop = rate,
                    .scale = 0x1p16f / (float)(0x10000 - rate),
@@ -27,118 +55,108 @@ static void drop(const struct ts_linear *linear, ts_view x, ts_view y, uint32_t 
                });
 }
 
-void ts_linear_forward(const struct ts_linear *linear, ts_view x, ts_view y)
+void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
 {
-    ts_model *model = linear->model;
-    ts_recorder *recorder = model->recorder;
-    const ts_lora_pair *pair = ts_lora_pair_of(model, linear->layer, linear->module);
-    uint32_t rows = linear->rows, r = model->lora.config.r, out, in;
-    ts_module_shape(&model->config, linear->module, &out, &in);
+    ts_pass *pass = linear->pass;
+    const struct layer layer = look_up(linear);
     ts_product whole = {.layout = TS_NT,
-                        .m = rows,
-                        .n = out,
-                        .k = in,
+                        .m = linear->rows,
+                        .n = layer.out,
+                        .k = layer.in,
                         .a = x,
-                        .b = model->layers[linear->layer].linear[linear->module],
+                        .b = layer.weight,
                         .c = y,
                         .alpha = 1};
-    if (pair != NULL && model->lora_enabled) {
-        if (linear->dropout > 0) {
-            drop(linear, x, linear->dropped, in, false);
-            x = linear->dropped;
+    if (layer.pair != NULL) {
+        if (layer.dropout > 0) {
+            drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
+            x = pass->dropped;
         }
-        ts_matmul(recorder, &(ts_product){.layout = TS_NT,
-                                          .m = rows,
-                                          .n = r,
-                                          .k = in,
-                                          .a = x,
-                                          .b = pair->a,
-                                          .c = linear->t,
-                                          .alpha = 1});
-        whole.extra = (ts_product_extra){linear->t, pair->b, r, model->lora.scale};
+        ts_matmul(pass->recorder, &(ts_product){.layout = TS_NT,
+                                                .m = linear->rows,
+                                                .n = layer.r,
+                                                .k = layer.in,
+                                                .a = x,
+                                                .b = layer.pair->a,
+                                                .c = layer.t,
+                                                .alpha = 1});
+        whole.extra = (ts_product_extra){layer.t, layer.pair->b, layer.r, pass->model->lora.scale};
     }
-    ts_matmul_rounded(recorder, &model->rounding, &whole);
+    ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
 }
 
 // Adds to the pair's gradients from dropout(x), t and dy, and leaves dt[rows, R] = scale dy B.
-static void pair_backward(const struct ts_linear *linear, const ts_lora_pair *pair, ts_view x,
-                          ts_view dy, uint32_t out, uint32_t in)
+static void pair_backward(const ts_linear *linear, const struct layer *layer, ts_view x, ts_view dy)
 {
-    const ts_lora *lora = &linear->model->lora;
-    ts_recorder *recorder = linear->model->recorder;
+    const ts_pass *pass = linear->pass;
+    const ts_lora *lora = &pass->model->lora;
     ts_product product = {.layout = TS_NN,
                           .m = linear->rows,
-                          .n = lora->config.r,
-                          .k = out,
+                          .n = layer->r,
+                          .k = layer->out,
                           .a = dy,
-                          .b = pair->b,
-                          .c = linear->dt,
+                          .b = layer->pair->b,
+                          .c = pass->dt,
                           .alpha = lora->scale};
-    ts_matmul(recorder, &product);
+    ts_matmul(pass->recorder, &product);
     product = (ts_product){.layout = TS_TN,
-                           .m = out,
-                           .n = lora->config.r,
+                           .m = layer->out,
+                           .n = layer->r,
                            .k = linear->rows,
                            .a = dy,
-                           .b = linear->t,
-                           .c = pair->b_grad,
+                           .b = layer->t,
+                           .c = ts_lora_part(lora, pass->gradients, layer->pair->b),
                            .alpha = lora->scale,
                            .accumulate = true};
-    ts_matmul(recorder, &product);
+    ts_matmul(pass->recorder, &product);
     product = (ts_product){.layout = TS_TN,
-                           .m = lora->config.r,
-                           .n = in,
+                           .m = layer->r,
+                           .n = layer->in,
                            .k = linear->rows,
-                           .a = linear->dt,
+                           .a = pass->dt,
                            .b = x,
-                           .c = pair->a_grad,
+                           .c = ts_lora_part(lora, pass->gradients, layer->pair->a),
                            .alpha = 1,
                            .accumulate = true};
-    ts_matmul(recorder, &product);
+    ts_matmul(pass->recorder, &product);
 }
 
-void ts_linear_backward(const struct ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
-                        bool accumulate)
+void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx, bool accumulate)
 {
-    ts_model *model = linear->model;
-    const ts_lora_pair *pair = ts_lora_pair_of(model, linear->layer, linear->module);
-    uint32_t rows = linear->rows, r = model->lora.config.r, out, in;
-    ts_module_shape(&model->config, linear->module, &out, &in);
-    bool onward = dx.buffer != NULL, masked = linear->dropout > 0;
+    ts_pass *pass = linear->pass;
+    const struct layer layer = look_up(linear);
+    bool onward = dx.buffer != NULL, masked = layer.dropout > 0;
     ts_product whole = {.layout = TS_NN,
-                        .m = rows,
-                        .n = in,
-                        .k = out,
+                        .m = linear->rows,
+                        .n = layer.in,
+                        .k = layer.out,
                         .a = dy,
-                        .b = model->layers[linear->layer].linear[linear->module],
+                        .b = layer.weight,
                         .c = dx,
                         .alpha = 1,
                         .accumulate = accumulate};
-    if (!model->lora_enabled) {
-        pair = NULL;
-    }
-    if (pair != NULL) {
+    if (layer.pair != NULL) {
         if (masked) {
-            drop(linear, x, linear->dropped, in, false);
-            x = linear->dropped;
+            drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
+            x = pass->dropped;
         }
-        pair_backward(linear, pair, x, dy, out, in);
+        pair_backward(linear, &layer, x, dy);
         if (!masked) {
-            whole.extra = (ts_product_extra){linear->dt, pair->a, r, 1};
+            whole.extra = (ts_product_extra){pass->dt, layer.pair->a, layer.r, 1};
         }
     }
     if (onward) {
-        ts_matmul_rounded(model->recorder, &model->rounding, &whole);
+        ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
-    if (onward && pair != NULL && masked) { // dt A on its way back through the mask
-        ts_matmul(model->recorder, &(ts_product){.layout = TS_NN,
-                                                 .m = rows,
-                                                 .n = in,
-                                                 .k = r,
-                                                 .a = linear->dt,
-                                                 .b = pair->a,
-                                                 .c = linear->dropped,
-                                                 .alpha = 1});
-        drop(linear, linear->dropped, dx, in, true);
+    if (onward && layer.pair != NULL && masked) { // dt A on its way back through the mask
+        ts_matmul(pass->recorder, &(ts_product){.layout = TS_NN,
+                                                .m = linear->rows,
+                                                .n = layer.in,
+                                                .k = layer.r,
+                                                .a = pass->dt,
+                                                .b = layer.pair->a,
+                                                .c = pass->dropped,
+                                                .alpha = 1});
+        drop(linear, layer.dropout, pass->dropped, dx, layer.in, true);
     }
 }

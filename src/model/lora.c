@@ -42,15 +42,21 @@ static ts_status for_each_pair(ts_model *model, pair_visitor visit, void *user, 
     return TS_OK;
 }
 
-static ts_status count_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
-                            uint32_t out, uint32_t in, void *user, ts_error *err)
+void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *adapter,
+                     uint64_t *count, uint64_t *parameters)
 {
-    (void)layer, (void)module, (void)pair, (void)user, (void)err;
-    ts_lora *lora = &model->lora;
-    place_tensor(&lora->count, lora->config.r, in);
-    place_tensor(&lora->count, out, lora->config.r);
-    lora->parameters += (uint64_t)lora->config.r * ((uint64_t)in + out);
-    return TS_OK;
+    *count = *parameters = 0;
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        uint32_t out, in;
+        ts_module_shape(config, module, &out, &in);
+        if (adapter->targets & TS_MODULE_BIT(module)) {
+            place_tensor(count, adapter->r, in);
+            place_tensor(count, out, adapter->r);
+            *parameters += (uint64_t)adapter->r * ((uint64_t)in + out);
+        }
+    }
+    *count *= config->layers;
+    *parameters *= config->layers;
 }
 
 static ts_status slice_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
@@ -62,8 +68,6 @@ static ts_status slice_pair(ts_model *model, uint32_t layer, ts_module module, t
     uint64_t a = place_tensor(at, (uint32_t)r, in), b = place_tensor(at, out, (uint32_t)r);
     pair->a = ts_view_slice(lora->values, a, r * in);
     pair->b = ts_view_slice(lora->values, b, out * r);
-    pair->a_grad = ts_view_slice(lora->grads, a, r * in);
-    pair->b_grad = ts_view_slice(lora->grads, b, out * r);
     return TS_OK;
 }
 
@@ -75,12 +79,9 @@ ts_status ts_lora_place(ts_model *model, ts_error *err)
     lora->scale = (float)ts_adapter_scale(&lora->config);
     TS_TRY(ts_alloc((size_t)model->config.layers * TS_MODULE_COUNT, sizeof *lora->pairs,
                     &lora->pairs, err));
-    TS_TRY(for_each_pair(model, count_pair, NULL, err));
-    ts_view *flats[] = {&lora->values, &lora->grads, &lora->first_moment, &lora->second_moment};
-    for (size_t i = 0; i < TS_COUNT(flats); i++) {
-        if (ts_gpu_alloc(&model->adapter, TS_F32, lora->count, flats[i], err) != TS_OK) {
-            return ts_error_context(err, "adapter of rank %u", lora->config.r);
-        }
+    ts_lora_measure(&model->config, &lora->config, &lora->count, &lora->parameters);
+    if (ts_gpu_alloc(&model->adapter, TS_F32, lora->count, &lora->values, err) != TS_OK) {
+        return ts_error_context(err, "adapter of rank %u", lora->config.r);
     }
     TS_TRY(for_each_pair(model, slice_pair, &at, err));
 out:
@@ -90,17 +91,16 @@ out:
 static ts_status open_lora(ts_model *model, const ts_adapter_config *config, ts_error *err)
 {
     ts_status status = TS_OK;
+    float *zeros = NULL;
     model->lora.config = *config;
     model->adapter = (ts_gpu_arena){.gpu = model->gpu, .block_bytes = 1 << 20};
     TS_TRY(ts_lora_place(model, err));
-    const ts_view flats[] = {model->lora.values, model->lora.grads, model->lora.first_moment,
-                             model->lora.second_moment};
-    for (size_t i = 0; i < TS_COUNT(flats); i++) {
-        ts_recorder_zero(model->recorder, flats[i]);
-    }
-    TS_TRY(ts_recorder_run(model->recorder, err));
+    TS_TRY(ts_alloc(model->lora.count, sizeof *zeros, &zeros, err));
+    TS_TRY(ts_gpu_upload(model->gpu, model->lora.values, zeros, model->lora.count * sizeof *zeros,
+                         err));
     model->has_lora = model->lora_enabled = true;
 out:
+    free(zeros);
     return status;
 }
 
@@ -128,6 +128,12 @@ ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, ui
 {
     ts_status status = open_lora(model, config, err);
     return status == TS_OK ? for_each_pair(model, start_pair, &seed, err) : status;
+}
+
+ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part)
+{
+    uint64_t size = ts_dtype_bytes(part.dtype);
+    return ts_view_slice(flat, (part.offset - lora->values.offset) / size, part.bytes / size);
 }
 
 // ---- Files

@@ -191,17 +191,6 @@ out:
     return status;
 }
 
-// f16 needs to know how large its operands are.
-static ts_status make_rounding(ts_model *model, ts_precision precision, ts_error *err)
-{
-    ts_status status = TS_OK;
-    model->rounding.precision = precision;
-    TS_TRY(ts_gpu_alloc(&model->weights, TS_F32, 256, &model->rounding.largest_a, err));
-    TS_TRY(ts_gpu_alloc(&model->weights, TS_F32, 256, &model->rounding.largest_b, err));
-out:
-    return status;
-}
-
 static ts_status open_files(struct loader *loader, ts_tensors **file, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -238,8 +227,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
         TS_TRY(ts_tensors_check_unchanged(file, NULL, err));
     }
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
-    TS_TRY(make_rounding(out, params->precision, err));
-    TS_TRY(ts_recorder_open(gpu, &out->recorder, err));
+    out->precision = params->precision;
 out:
     if (out->embedding_rows != NULL) {
         out->file = file; // to be closed with the model
@@ -255,7 +243,6 @@ out:
 void ts_model_close(ts_model *model)
 {
     ts_tensors_close(model->file);
-    ts_recorder_close(model->recorder);
     ts_gpu_arena_close(&model->weights);
     ts_gpu_arena_close(&model->adapter);
     free(model->layers);
@@ -275,7 +262,6 @@ ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, t
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));
-    TS_TRY(make_rounding(&model, TS_PRECISION_F32, err));
     *weight_bytes = model.weights.used_bytes;
     if (adapter != NULL) {
         model.lora.config = *adapter;

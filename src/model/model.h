@@ -13,33 +13,32 @@ typedef struct ts_layer_weights {
     ts_view linear[TS_MODULE_COUNT]; // [out, in] each
 } ts_layer_weights;
 
-// One LoRA pair, as views into the adapter's flat arrays.
+// One LoRA pair, as views into the adapter's flat array.
 typedef struct ts_lora_pair {
-    ts_view a, b;           // [r, in], [out, r]
-    ts_view a_grad, b_grad; // the same shapes
+    ts_view a, b; // [r, in], [out, r]
 } ts_lora_pair;
 
-// The adapter: all its tensors in one flat array each for values, gradients and AdamW's two
-// moments, every tensor starting on a view boundary and the gaps always zero.
+// The adapter: all its tensors in one flat array, each starting on a view boundary and the gaps
+// always zero. Gradients (model/pass.h) and AdamW's moments (train/optimiser.h) are flat arrays
+// laid out alike.
 typedef struct ts_lora {
     ts_adapter_config config; // base_model is borrowed from whoever set it
     float scale;              // alpha / r, or alpha / sqrt(r)
-    uint64_t count;           // floats in each flat array, gaps included
+    uint64_t count;           // floats in a flat array, gaps included
     uint64_t parameters;      // floats without the gaps
-    ts_view values, grads, first_moment, second_moment; // [count]
-    ts_lora_pair *pairs; // [layers * TS_MODULE_COUNT]; untargeted ones have no views
+    ts_view values;           // [count]
+    ts_lora_pair *pairs;      // [layers * TS_MODULE_COUNT]; untargeted ones have no views
 } ts_lora;
 
 typedef struct ts_model {
     ts_gpu *gpu; // borrowed
-    ts_recorder *recorder;
     ts_model_config config;
     ts_gpu_arena weights, adapter;
-    ts_view embedding;    // [vocab, hidden]; no view where it stays in its file
-    ts_view final_norm;   // [hidden]
-    ts_view lm_head;      // [vocab, hidden]; the embedding where tied
-    ts_view rope;         // [max positions, head_dim / 2, 2] cosines and sines
-    ts_rounding rounding; // of products with the base's weights; the adapter's are in f32
+    ts_view embedding;      // [vocab, hidden]; no view where it stays in its file
+    ts_view final_norm;     // [hidden]
+    ts_view lm_head;        // [vocab, hidden]; the embedding where tied
+    ts_view rope;           // [max positions, head_dim / 2, 2] cosines and sines
+    ts_precision precision; // of products with the base's weights; the adapter's are in f32
     ts_layer_weights *layers;
     bool embedding_in_file; // then batches bring their rows of it
     ts_dtype embedding_dtype;
@@ -104,6 +103,14 @@ static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_
     const ts_lora_pair *pair = &model->lora.pairs[layer * TS_MODULE_COUNT + module];
     return pair->a.bytes > 0 ? pair : NULL;
 }
+
+// The part of `flat`, a flat array laid out as the adapter's values are, that belongs to `part`,
+// one of the adapter's tensors.
+ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part);
+
+// Floats in a flat array of such an adapter, and of them those that are parameters, not gaps.
+void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *adapter,
+                     uint64_t *count, uint64_t *parameters);
 
 // Device bytes of weights and adapter, from the shapes alone; of weights stored as `file` has them,
 // or without one (NULL) all as `dtype`.

@@ -144,15 +144,17 @@ static ts_status place_gradients(ts_pass *pass, ts_error *err)
 {
     const ts_model_config *c = &pass->model->config;
     const ts_adapter_config *adapter = &pass->model->lora.config;
-    uint64_t n = pass->limits.rows;
+    uint64_t n = pass->limits.rows, count, parameters;
     uint64_t widest = ts_max_u64(c->ffn, ts_max_u64(ts_config_q_size(c), c->hidden));
+    ts_lora_measure(c, adapter, &count, &parameters);
     const struct wish wishes[] = {
+        {&pass->gradients, count},
         {&pass->dt, n * adapter->r},
         {&pass->dropped, n * widest}, // last, for it is left out where nothing is dropped
     };
     pass->dx = pass->x;                // the loss has read the stream when its gradient begins
     pass->dpicked = pass->picked_norm; // and a chunk of it is read when its logits are there
-    return grant(&pass->device, TS_F32, wishes, adapter->dropout > 0 ? 2 : 1, err);
+    return grant(&pass->device, TS_F32, wishes, adapter->dropout > 0 ? 3 : 2, err);
 }
 
 static ts_status place_io(ts_pass *pass, ts_pass_io *io, ts_error *err)
@@ -178,9 +180,9 @@ static ts_status place(ts_pass *pass, ts_error *err)
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
     const struct wish work[] = {
-        {&pass->x, n * c->hidden},
-        {&pass->norm, ts_max_u64(n, m) * c->hidden},
-        {&pass->picked_rstd, m},
+        {&pass->x, n * c->hidden},        {&pass->norm, ts_max_u64(n, m) * c->hidden},
+        {&pass->picked_rstd, m},          {&pass->rounding.largest_a, 256},
+        {&pass->rounding.largest_b, 256},
     };
     TS_TRY(place_io(pass, &pass->io, err));
     TS_TRY(grant(&pass->device, TS_F32, work, TS_COUNT(work), err));
@@ -204,7 +206,13 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
         .device = {.gpu = model->gpu, .block_bytes = ACTIVATION_BLOCK_BYTES},
         .host = {.gpu = model->gpu, .place = TS_PLACE_HOST, .block_bytes = 1 << 16},
     };
+    out->rounding.precision = model->precision;
     TS_TRY(place(out, err));
+    TS_TRY(ts_recorder_open(model->gpu, &out->recorder, err));
+    if (limits.training) {
+        ts_recorder_zero(out->recorder, out->gradients);
+        TS_TRY(ts_recorder_run(out->recorder, err));
+    }
     TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_loss, &out->host_loss, err));
 out:
     if (status != TS_OK) {
@@ -216,6 +224,7 @@ out:
 
 void ts_pass_close(ts_pass *pass)
 {
+    ts_recorder_close(pass->recorder);
     ts_gpu_arena_close(&pass->device);
     ts_gpu_arena_close(&pass->host);
     free(pass->layers);
@@ -295,19 +304,19 @@ static void pick_rows(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
 {
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden;
-    ts_gather_rows(model->recorder, &(struct ts_gather_rows_args){.x = pass->x,
-                                                                  .index = pass->io.loss_row,
-                                                                  .y = pass->picked,
-                                                                  .rows = loss_rows,
-                                                                  .cols = hidden,
-                                                                  .source_rows = rows});
-    ts_rmsnorm(model->recorder, &(struct ts_rmsnorm_args){.x = pass->picked,
-                                                          .weight = model->final_norm,
-                                                          .y = pass->picked_norm,
-                                                          .rstd = pass->picked_rstd,
-                                                          .rows = loss_rows,
-                                                          .cols = hidden,
-                                                          .eps = model->config.rms_eps});
+    ts_gather_rows(pass->recorder, &(struct ts_gather_rows_args){.x = pass->x,
+                                                                 .index = pass->io.loss_row,
+                                                                 .y = pass->picked,
+                                                                 .rows = loss_rows,
+                                                                 .cols = hidden,
+                                                                 .source_rows = rows});
+    ts_rmsnorm(pass->recorder, &(struct ts_rmsnorm_args){.x = pass->picked,
+                                                         .weight = model->final_norm,
+                                                         .y = pass->picked_norm,
+                                                         .rstd = pass->picked_rstd,
+                                                         .rows = loss_rows,
+                                                         .cols = hidden,
+                                                         .eps = model->config.rms_eps});
 }
 
 // logits[count, V] of the loss rows from `from` on
@@ -316,7 +325,7 @@ static void chunk_logits(ts_pass *pass, uint32_t from, uint32_t count)
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden;
     ts_view x = ts_view_slice(pass->picked_norm, (uint64_t)from * hidden, (uint64_t)count * hidden);
-    ts_matmul_rounded(model->recorder, &model->rounding,
+    ts_matmul_rounded(pass->recorder, &pass->rounding,
                       &(ts_product){.layout = TS_NT,
                                     .m = count,
                                     .n = model->config.vocab,
@@ -336,19 +345,19 @@ static void loss_chunks(ts_pass *pass, uint32_t loss_rows, bool gradient, float 
     for (uint32_t from = 0; from < loss_rows; from += pass->logit_rows) {
         uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, loss_rows - from);
         chunk_logits(pass, from, count);
-        ts_cross_entropy(model->recorder, &(struct ts_cross_entropy_args){
-                                              .logits = pass->logits,
-                                              .label = ts_view_slice(pass->io.label, from, count),
-                                              .loss = ts_view_slice(pass->io.loss, from, count),
-                                              .rows = count,
-                                              .vocab = vocab,
-                                              .gradient = gradient,
-                                              .gradient_scale = gradient_scale,
-                                          });
+        ts_cross_entropy(pass->recorder, &(struct ts_cross_entropy_args){
+                                             .logits = pass->logits,
+                                             .label = ts_view_slice(pass->io.label, from, count),
+                                             .loss = ts_view_slice(pass->io.loss, from, count),
+                                             .rows = count,
+                                             .vocab = vocab,
+                                             .gradient = gradient,
+                                             .gradient_scale = gradient_scale,
+                                         });
         if (gradient) {
             ts_view dpicked =
                 ts_view_slice(pass->dpicked, (uint64_t)from * hidden, (uint64_t)count * hidden);
-            ts_matmul_rounded(model->recorder, &model->rounding,
+            ts_matmul_rounded(pass->recorder, &pass->rounding,
                               &(ts_product){.layout = TS_NN,
                                             .m = count,
                                             .n = hidden,
@@ -368,8 +377,8 @@ static void loss_rows_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
     uint32_t hidden = model->config.hidden;
     uint64_t count = (uint64_t)loss_rows * hidden;
     ts_view dinput = ts_view_slice(pass->dinput, 0, count);
-    ts_recorder_zero(model->recorder, dinput);
-    ts_rmsnorm_backward(model->recorder,
+    ts_recorder_zero(pass->recorder, dinput);
+    ts_rmsnorm_backward(pass->recorder,
                         &(struct ts_rmsnorm_backward_args){.x = pass->picked,
                                                            .weight = model->final_norm,
                                                            .rstd = pass->picked_rstd,
@@ -377,13 +386,13 @@ static void loss_rows_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
                                                            .dx = dinput,
                                                            .rows = loss_rows,
                                                            .cols = hidden});
-    ts_recorder_zero(model->recorder, ts_view_slice(pass->dx, 0, (uint64_t)rows * hidden));
-    ts_scatter_rows(model->recorder, &(struct ts_scatter_rows_args){.x = dinput,
-                                                                    .index = pass->io.loss_row,
-                                                                    .y = pass->dx,
-                                                                    .rows = loss_rows,
-                                                                    .cols = hidden,
-                                                                    .target_rows = rows});
+    ts_recorder_zero(pass->recorder, ts_view_slice(pass->dx, 0, (uint64_t)rows * hidden));
+    ts_scatter_rows(pass->recorder, &(struct ts_scatter_rows_args){.x = dinput,
+                                                                   .index = pass->io.loss_row,
+                                                                   .y = pass->dx,
+                                                                   .rows = loss_rows,
+                                                                   .cols = hidden,
+                                                                   .target_rows = rows});
 }
 
 ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts_error *err)
@@ -396,7 +405,7 @@ ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts
     ts_pass_record_forward(pass, batch->rows, false);
     pick_rows(pass, batch->rows, batch->loss_rows);
     loss_chunks(pass, batch->loss_rows, false, 0);
-    TS_TRY(ts_recorder_run(pass->model->recorder, err));
+    TS_TRY(ts_recorder_run(pass->recorder, err));
     TS_TRY(ts_gpu_download(pass->model->gpu, pass->io.loss, losses,
                            batch->loss_rows * sizeof *losses, err));
 out:
@@ -460,7 +469,7 @@ ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient
     assert(pass->unread == 0);
     *loss_sum = 0;
     TS_TRY(ts_pass_record_gradients(pass, batch, gradient_scale, dropout_seed, err));
-    TS_TRY(ts_recorder_run(pass->model->recorder, err));
+    TS_TRY(ts_recorder_run(pass->recorder, err));
     TS_TRY(ts_pass_read_loss(pass, loss_sum, err));
 out:
     pass->unread = 0;
@@ -478,7 +487,7 @@ ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_er
     for (uint32_t from = 0; from < batch->loss_rows; from += pass->logit_rows) {
         uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, batch->loss_rows - from);
         chunk_logits(pass, from, count);
-        TS_TRY(ts_recorder_run(model->recorder, err));
+        TS_TRY(ts_recorder_run(pass->recorder, err));
         TS_TRY(ts_gpu_download(model->gpu, pass->logits, out + (size_t)from * vocab,
                                (uint64_t)count * vocab * sizeof *out, err));
     }
@@ -496,13 +505,13 @@ ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_
     for (uint32_t from = 0; from < batch->loss_rows; from += pass->logit_rows) {
         uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, batch->loss_rows - from);
         chunk_logits(pass, from, count);
-        ts_argmax(model->recorder,
+        ts_argmax(pass->recorder,
                   &(struct ts_argmax_args){.logits = pass->logits,
                                            .best = ts_view_slice(pass->io.label, from, count),
                                            .rows = count,
                                            .vocab = model->config.vocab});
     }
-    TS_TRY(ts_recorder_run(model->recorder, err));
+    TS_TRY(ts_recorder_run(pass->recorder, err));
     TS_TRY(ts_gpu_download(model->gpu, pass->io.label, next, batch->loss_rows * sizeof *next, err));
     for (uint32_t i = 0; i < batch->loss_rows; i++) {
         if (next[i] == TS_TOKEN_NONE) {

@@ -44,6 +44,8 @@ typedef struct ts_pass_io {
 
 typedef struct ts_pass {
     ts_model *model;
+    ts_recorder *recorder; // what the pass, and the optimiser behind it, record into
+    ts_rounding rounding;  // of products with the base's weights
     ts_pass_limits limits;
     const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
     ts_gpu_arena device, host;
@@ -60,6 +62,7 @@ typedef struct ts_pass {
     ts_view dq, dk, dv, dout;     // [N, Q], [N, KV], [N, KV], [N, Q]
     ts_view delta;                // [N, heads]
     ts_view dt;                   // [N, R]
+    ts_view gradients;            // training: a flat array laid out as the adapter's values are
     ts_view picked, dinput;       // [M, H] rows of x that bear loss
     ts_view picked_norm, dpicked; // [M, H] the final norm of them
     ts_view picked_rstd;          // [M]
@@ -69,8 +72,9 @@ typedef struct ts_pass {
     uint64_t dropout_seed;        // changes with every micro-batch
 } ts_pass;
 
+// A pass that trains needs a model with an adapter.
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);
-void ts_pass_close(ts_pass *pass);
+void ts_pass_close(ts_pass *pass); // waits for what is on the device
 // Device bytes that ts_pass_open would take for a model of this shape, its weights of that type,
 // with this adapter.
 ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
@@ -82,8 +86,9 @@ ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, t
 // Like ts_pass_loss with the losses one by one: losses[M].
 ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts_error *err);
 
-// Forward and backward: adds the gradient of gradient_scale * (sum of losses) to the adapter's
-// flat gradients. `dropout_seed` picks the masks where the adapter has dropout.
+// Forward and backward: adds the gradient of gradient_scale * (sum of losses) to pass->gradients,
+// which are zero when a pass is opened. `dropout_seed` picks the masks where the adapter has
+// dropout.
 ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
                             uint64_t dropout_seed, double *loss_sum, ts_error *err);
 

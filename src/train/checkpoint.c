@@ -79,8 +79,8 @@ static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_
                   {"history.learning_rate", c->history->rate},
                   {"history.grad_norm", c->history->grad_norm}};
     size_t count = 0;
-    TS_TRY(ts_lora_download(c->model, c->model->lora.first_moment, "exp_avg.", &first, err));
-    TS_TRY(ts_lora_download(c->model, c->model->lora.second_moment, "exp_avg_sq.", &second, err));
+    TS_TRY(ts_lora_download(c->model, c->optimiser->first_moment, "exp_avg.", &first, err));
+    TS_TRY(ts_lora_download(c->model, c->optimiser->second_moment, "exp_avg_sq.", &second, err));
     TS_TRY(check_finite(&first, false, err));
     TS_TRY(check_finite(&second, true, err));
     TS_TRY(ts_alloc(first.count + second.count + TS_COUNT(series) + 1, sizeof *list, &list, err));

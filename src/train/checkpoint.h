@@ -12,10 +12,11 @@
 // What a checkpoint saves and restores. The order of the data and the random masks follow from the
 // seed and the step alone.
 typedef struct ts_checkpoint {
-    ts_model *model;     // adapter, moments
-    ts_history *history; // every step so far; its count is the step
-    const cJSON *record; // training.json
-    bool replaces;       // save: another run's files go away the moment before this one appears
+    ts_model *model;         // its adapter
+    ts_optimiser *optimiser; // AdamW's moments
+    ts_history *history;     // every step so far; its count is the step
+    const cJSON *record;     // training.json
+    bool replaces;           // save: another run's files go away the moment before this one appears
 } ts_checkpoint;
 
 // ---- Saving

@@ -163,13 +163,12 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
 {
     ts_status status = TS_OK;
     ts_tensors *file = NULL;
-    ts_lora *lora = &c->model->lora;
     size_t count, all, history = 4; // losses, rates, norms, tokens
     TS_TRY(open_file(folder, "optimizer.safetensors", &file, err));
-    TS_TRY(ts_lora_upload(c->model, lora->first_moment, FIRST, file, &count, err));
+    TS_TRY(ts_lora_upload(c->model, c->optimiser->first_moment, FIRST, file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, FIRST, false, &all, err));
     TS_TRY(expect_count("optimizer.safetensors: " FIRST, all, count, err));
-    TS_TRY(ts_lora_upload(c->model, lora->second_moment, SECOND, file, &count, err));
+    TS_TRY(ts_lora_upload(c->model, c->optimiser->second_moment, SECOND, file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, SECOND, true, &all, err));
     TS_TRY(expect_count("optimizer.safetensors: " SECOND, all, count, err));
     TS_TRY(expect_count("optimizer.safetensors", ts_tensors_count(file), 2 * count + history, err));

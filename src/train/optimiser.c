@@ -46,19 +46,51 @@ double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64
            (schedule == TS_SCHEDULE_LINEAR ? 1 - progress : 0.5 * (1 + cos(M_PI * progress)));
 }
 
-ts_status ts_optimiser_open(ts_model *model, ts_optimiser *out, ts_error *err)
+// With no device it only counts.
+static ts_status place(ts_optimiser *optimiser, uint64_t count, ts_error *err)
 {
     ts_status status = TS_OK;
-    *out = (ts_optimiser){
-        .model = model,
-        .arena = {.gpu = model->gpu, .block_bytes = 1 << 12},
-        .host = {.gpu = model->gpu, .place = TS_PLACE_HOST, .block_bytes = 1 << 12},
-    };
-    TS_TRY(ts_gpu_alloc(&out->arena, TS_F32, 256, &out->partial, err));
-    TS_TRY(ts_gpu_alloc(&out->arena, TS_F32, 2, &out->norm, err));
-    for (size_t i = 0; i < TS_COUNT(out->seen); i++) {
-        TS_TRY(ts_gpu_alloc(&out->host, TS_F32, 2, &out->seen[i], err));
+    TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, count, &optimiser->first_moment, err));
+    TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, count, &optimiser->second_moment, err));
+    TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, 256, &optimiser->partial, err));
+    TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, 2, &optimiser->norm, err));
+    for (size_t i = 0; i < TS_COUNT(optimiser->seen); i++) {
+        TS_TRY(ts_gpu_alloc(&optimiser->host, TS_F32, 2, &optimiser->seen[i], err));
     }
+out:
+    return status;
+}
+
+ts_status ts_optimiser_plan(const ts_model_config *config, const ts_adapter_config *adapter,
+                            uint64_t *bytes, ts_error *err)
+{
+    ts_optimiser optimiser = {0};
+    uint64_t count, parameters;
+    ts_lora_measure(config, adapter, &count, &parameters);
+    ts_status status = place(&optimiser, count, err);
+    *bytes = optimiser.arena.used_bytes + optimiser.host.used_bytes;
+    return status;
+}
+
+ts_status ts_optimiser_reset(ts_optimiser *optimiser, ts_error *err)
+{
+    ts_recorder_zero(optimiser->pass->recorder, optimiser->first_moment);
+    ts_recorder_zero(optimiser->pass->recorder, optimiser->second_moment);
+    return ts_recorder_run(optimiser->pass->recorder, err);
+}
+
+ts_status ts_optimiser_open(ts_pass *pass, ts_optimiser *out, ts_error *err)
+{
+    enum { BLOCK_BYTES = 1 << 12 }; // the moments get blocks of their own
+    ts_status status = TS_OK;
+    ts_gpu *gpu = pass->model->gpu;
+    *out = (ts_optimiser){
+        .pass = pass,
+        .arena = {.gpu = gpu, .block_bytes = BLOCK_BYTES},
+        .host = {.gpu = gpu, .place = TS_PLACE_HOST, .block_bytes = BLOCK_BYTES},
+    };
+    TS_TRY(place(out, pass->model->lora.count, err));
+    TS_TRY(ts_optimiser_reset(out, err));
 out:
     if (status != TS_OK) {
         ts_optimiser_close(out);
@@ -76,34 +108,35 @@ void ts_optimiser_close(ts_optimiser *optimiser)
 void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                          uint64_t step)
 {
-    ts_model *model = optimiser->model;
-    ts_lora *lora = &model->lora;
+    ts_recorder *recorder = optimiser->pass->recorder;
+    const ts_lora *lora = &optimiser->pass->model->lora;
+    ts_view gradients = optimiser->pass->gradients;
     double t = (double)step;
-    ts_sum_squares(model->recorder, &(struct ts_sum_squares_args){.x = lora->grads,
-                                                                  .partial = optimiser->partial,
-                                                                  .count = (uint32_t)lora->count});
-    ts_clip_factor(model->recorder,
+    ts_sum_squares(recorder, &(struct ts_sum_squares_args){.x = gradients,
+                                                           .partial = optimiser->partial,
+                                                           .count = (uint32_t)lora->count});
+    ts_clip_factor(recorder,
                    &(struct ts_clip_factor_args){.partial = optimiser->partial,
                                                  .norm = optimiser->norm,
                                                  .max_norm = (float)params->max_grad_norm});
-    ts_adamw(model->recorder, &(struct ts_adamw_args){
-                                  .p = lora->values,
-                                  .m = lora->first_moment,
-                                  .v = lora->second_moment,
-                                  .g = lora->grads,
-                                  .norm = optimiser->norm,
-                                  .count = (uint32_t)lora->count,
-                                  .step = (float)(rate / (1 - pow(params->beta1, t))),
-                                  .decay = (float)(rate * params->weight_decay),
-                                  .beta1 = (float)params->beta1,
-                                  .rest1 = (float)(1 - params->beta1),
-                                  .beta2 = (float)params->beta2,
-                                  .rest2 = (float)(1 - params->beta2),
-                                  .eps = (float)params->eps,
-                                  .root_correction = (float)(1 / sqrt(1 - pow(params->beta2, t))),
-                              });
-    ts_recorder_zero(model->recorder, lora->grads);
-    ts_recorder_copy(model->recorder, optimiser->norm, optimiser->seen[step % 2]);
+    ts_adamw(recorder, &(struct ts_adamw_args){
+                           .p = lora->values,
+                           .m = optimiser->first_moment,
+                           .v = optimiser->second_moment,
+                           .g = gradients,
+                           .norm = optimiser->norm,
+                           .count = (uint32_t)lora->count,
+                           .step = (float)(rate / (1 - pow(params->beta1, t))),
+                           .decay = (float)(rate * params->weight_decay),
+                           .beta1 = (float)params->beta1,
+                           .rest1 = (float)(1 - params->beta1),
+                           .beta2 = (float)params->beta2,
+                           .rest2 = (float)(1 - params->beta2),
+                           .eps = (float)params->eps,
+                           .root_correction = (float)(1 / sqrt(1 - pow(params->beta2, t))),
+                       });
+    ts_recorder_zero(recorder, gradients);
+    ts_recorder_copy(recorder, optimiser->norm, optimiser->seen[step % 2]);
 }
 
 ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad_norm,
@@ -111,8 +144,8 @@ ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad
 {
     ts_status status = TS_OK;
     float norm[2];
-    TS_TRY(
-        ts_gpu_download(optimiser->model->gpu, optimiser->seen[step % 2], norm, sizeof norm, err));
+    TS_TRY(ts_gpu_download(optimiser->pass->model->gpu, optimiser->seen[step % 2], norm,
+                           sizeof norm, err));
     *grad_norm = norm[0];
     if (!isfinite(norm[0])) {
         TS_FAIL(TS_ERR_RUN,
@@ -129,7 +162,7 @@ ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *para
 {
     ts_status status = TS_OK;
     ts_optimiser_record(optimiser, params, rate, step);
-    TS_TRY(ts_recorder_run(optimiser->model->recorder, err));
+    TS_TRY(ts_recorder_run(optimiser->pass->recorder, err));
     TS_TRY(ts_optimiser_read(optimiser, step, grad_norm, err));
 out:
     return status;

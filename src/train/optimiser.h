@@ -3,7 +3,7 @@
 #ifndef TS_TRAIN_OPTIMISER_H
 #define TS_TRAIN_OPTIMISER_H
 
-#include "model/model.h"
+#include "model/pass.h"
 
 typedef enum ts_schedule {
     TS_SCHEDULE_LINEAR,
@@ -24,18 +24,26 @@ typedef struct ts_adamw_params {
     double max_grad_norm; // 0: no clipping
 } ts_adamw_params;
 
-// Small device memory of the optimiser: partial sums and the norm. Starts zeroed.
+// AdamW's state, and what the device needs for clipping. Starts zeroed.
 typedef struct ts_optimiser {
-    ts_model *model;
+    ts_pass *pass; // borrowed: its recorder, its model's adapter and its gradients
     ts_gpu_arena arena, host;
-    ts_view partial, norm;
-    ts_view seen[2]; // the norms of the last two steps, for the host
+    ts_view first_moment, second_moment; // [count of the adapter]
+    ts_view partial;                     // [256] pieces of the gradients' sum of squares
+    ts_view norm;                        // [2] of all gradients, and the factor that clips them
+    ts_view seen[2];                     // the norms of the last two steps, for the host
 } ts_optimiser;
 
-ts_status ts_optimiser_open(ts_model *model, ts_optimiser *out, ts_error *err);
+// Moments that are zero. The pass is one that trains, and stays until the optimiser is closed.
+ts_status ts_optimiser_open(ts_pass *pass, ts_optimiser *out, ts_error *err);
 void ts_optimiser_close(ts_optimiser *optimiser);
+// Makes the moments zero again, as at the start. It waits for the device.
+ts_status ts_optimiser_reset(ts_optimiser *optimiser, ts_error *err);
+// Device bytes that ts_optimiser_open would take for such an adapter.
+ts_status ts_optimiser_plan(const ts_model_config *config, const ts_adapter_config *adapter,
+                            uint64_t *bytes, ts_error *err);
 
-// One update from the gradients gathered in the adapter, which are zero afterwards. `step` counts
+// One update from the gradients gathered in the pass, which are zero afterwards. `step` counts
 // from 1 (bias correction). *grad_norm is the norm before clipping.
 ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                             uint64_t step, double *grad_norm, ts_error *err);

@@ -49,19 +49,6 @@ static ts_adapter_config adapter_of(const ts_train_settings *settings)
                                .targets = settings->targets};
 }
 
-static uint64_t count_parameters(const ts_model_config *config, const ts_adapter_config *adapter)
-{
-    uint64_t count = 0;
-    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-        uint32_t out, in;
-        ts_module_shape(config, module, &out, &in);
-        if (adapter->targets & TS_MODULE_BIT(module)) {
-            count += (uint64_t)config->layers * adapter->r * (out + in);
-        }
-    }
-    return count;
-}
-
 // Bytes for the present micro-batch size and recomputation.
 static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
 {
@@ -70,12 +57,15 @@ static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err
     const ts_adapter_config adapter = adapter_of(&trainer->settings);
     uint64_t limit = trainer->settings.memory_limit;
     bool in_file = trainer->embedding_in_file;
+    uint64_t count, optimiser;
     TS_TRY(ts_model_plan(&trainer->config, trainer->files, dtype, trainer->limits.rows, in_file,
                          &adapter, &plan->weights, &plan->adapter, err));
     TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
                         &plan->activations, err));
+    TS_TRY(ts_optimiser_plan(&trainer->config, &adapter, &optimiser, err));
+    plan->adapter += optimiser;
     plan->total = plan->weights + plan->adapter + plan->activations;
-    plan->parameters = count_parameters(&trainer->config, &adapter);
+    ts_lora_measure(&trainer->config, &adapter, &count, &plan->parameters);
     plan->fits = limit == 0 || plan->total <= limit;
 out:
     return status;
@@ -262,6 +252,7 @@ static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t 
 static ts_checkpoint checkpoint_of(ts_trainer *trainer)
 {
     return (ts_checkpoint){.model = &trainer->model,
+                           .optimiser = &trainer->optimiser,
                            .history = &trainer->history,
                            .record = trainer->record,
                            .replaces = trainer->output.replaces};
@@ -350,9 +341,9 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
     TS_TRY(ts_tensors_check_unchanged(trainer->files, NULL, err)); // since the plan was made
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
-    ts_recorder_profile(trainer->model.recorder, trainer->profile);
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
-    TS_TRY(ts_optimiser_open(&trainer->model, &trainer->optimiser, err));
+    ts_recorder_profile(trainer->pass.recorder, trainer->profile);
+    TS_TRY(ts_optimiser_open(&trainer->pass, &trainer->optimiser, err));
     // So that no step allocates.
     TS_TRY(ts_batch_reserve(&trainer->batch, trainer->limits.rows, err));
     TS_TRY(ts_history_reserve(&trainer->history, ts_min_u64(trainer->steps, MANY_STEPS), err));
@@ -450,7 +441,7 @@ static ts_status read_oldest(struct loop *loop, ts_error *err)
     ts_trainer *trainer = loop->trainer;
     const struct sent sent = loop->sent[0];
     double sum, grad_norm;
-    TS_TRY(ts_recorder_wait(trainer->model.recorder, sent.ticket, err));
+    TS_TRY(ts_recorder_wait(trainer->pass.recorder, sent.ticket, err));
     TS_TRY(ts_pass_read_loss(&trainer->pass, &sum, err));
     loop->sent[0] = loop->sent[1];
     loop->sent_count--;
@@ -493,7 +484,7 @@ static ts_status send_micro(struct loop *loop, struct sent sent, uint32_t micro,
                             sent.step + 1);
     }
     sent.tokens = trainer->batch.rows;
-    TS_TRY(ts_recorder_send(trainer->model.recorder, &sent.ticket, err));
+    TS_TRY(ts_recorder_send(trainer->pass.recorder, &sent.ticket, err));
     loop->sent[loop->sent_count++] = sent;
 out:
     return status;
@@ -567,7 +558,7 @@ static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks,
     ts_status status = train_steps(&loop, err);
     if (status != TS_OK) { // what is still on the device must be done before its memory goes
         ts_error ignored = {0};
-        ts_recorder_wait(trainer->model.recorder, UINT64_MAX, &ignored);
+        ts_recorder_wait(trainer->pass.recorder, UINT64_MAX, &ignored);
     }
     return status;
 }

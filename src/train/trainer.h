@@ -10,9 +10,9 @@
 
 // Device bytes a run will take.
 typedef struct ts_train_plan {
-    uint64_t weights, adapter, activations, total;
-    uint64_t parameters; // that are trained
-    bool fits;           // within settings.memory_limit
+    uint64_t weights, adapter, activations, total; // adapter: with AdamW's moments
+    uint64_t parameters;                           // that are trained
+    bool fits;                                     // within settings.memory_limit
 } ts_train_plan;
 
 typedef struct ts_trainer {

@@ -86,7 +86,7 @@ static double *mirror_gradients(struct side *side)
     uint64_t count = side->model.lora.count;
     double *copy = malloc(count * sizeof *copy);
     run(side);
-    memcpy(copy, ts_view_host(side->model.lora.grads), count * sizeof *copy);
+    memcpy(copy, ts_view_host(side->pass.gradients), count * sizeof *copy);
     return copy;
 }
 
@@ -153,7 +153,7 @@ Test(llama, device_agrees_with_mirror)
         double *want = mirror_gradients(&mirror), *have = malloc(count * sizeof *have);
         float *narrow = malloc(count * sizeof *narrow);
         run(&device);
-        MUST(ts_gpu_download(gpu, device.model.lora.grads, narrow, count * sizeof *narrow, err));
+        MUST(ts_gpu_download(gpu, device.pass.gradients, narrow, count * sizeof *narrow, err));
         for (uint64_t i = 0; i < count; i++) {
             have[i] = narrow[i];
         }

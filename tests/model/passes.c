@@ -45,7 +45,6 @@ static void train_on(ts_model *model, bool packed, double *losses, double *gradi
     ts_batch batch = {0};
     double sum;
     MUST(ts_pass_open(model, limits, &pass, err));
-    ts_recorder_zero(model->recorder, model->lora.grads);
     for (uint32_t s = 0; s < TINY_SEQUENCES; s++) {
         tiny_add(&batch, s);
         if (packed && s + 1 < TINY_SEQUENCES) {
@@ -56,7 +55,7 @@ static void train_on(ts_model *model, bool packed, double *losses, double *gradi
         losses += batch.loss_rows;
         ts_batch_clear(&batch);
     }
-    read_view(model->gpu, model->lora.grads, model->lora.count, gradients);
+    read_view(model->gpu, pass.gradients, model->lora.count, gradients);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
 }
@@ -101,9 +100,9 @@ Test(passes, gradients_double)
     MUST(ts_pass_open(&model, limits, &pass, err));
     tiny_pack(&batch);
     MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
-    read_view(gpu, model.lora.grads, model.lora.count, once);
+    read_view(gpu, pass.gradients, model.lora.count, once);
     MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
-    read_view(gpu, model.lora.grads, model.lora.count, twice);
+    read_view(gpu, pass.gradients, model.lora.count, twice);
     for (uint64_t i = 0; i < model.lora.count; i++) {
         cr_assert_eq(twice[i], 2 * once[i]);
     }
@@ -166,7 +165,7 @@ Test(passes, adapter_switched_off_gets_no_gradient)
     tiny_pack(&batch);
     model.lora_enabled = false;
     MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
-    read_view(gpu, model.lora.grads, model.lora.count, grads);
+    read_view(gpu, pass.gradients, model.lora.count, grads);
     for (uint64_t i = 0; i < model.lora.count; i++) {
         cr_assert_eq(grads[i], 0);
     }
@@ -256,9 +255,8 @@ static void recompute_in(ts_gpu *gpu, const tiny_llama *tiny, uint32_t layers, d
     tiny_open(gpu, tiny, &model);
     MUST(ts_pass_open(&model, limits, &pass, err));
     tiny_pack(&batch);
-    ts_recorder_zero(model.recorder, model.lora.grads);
     MUST(ts_pass_gradients(&pass, &batch, 1, 5, &sum, err));
-    read_view(gpu, model.lora.grads, model.lora.count, out);
+    read_view(gpu, pass.gradients, model.lora.count, out);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
     ts_model_close(&model);

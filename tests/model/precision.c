@@ -51,7 +51,7 @@ static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64
     MUST(ts_batch_add(&batch, ids, TOKENS, supervised, err));
     MUST(ts_pass_gradients(&pass, &batch, scale, 0, &sum, err));
     cr_expect(isfinite(sum));
-    MUST(ts_gpu_download(gpu, model.lora.grads, out, *count * sizeof *out, err));
+    MUST(ts_gpu_download(gpu, pass.gradients, out, *count * sizeof *out, err));
     ts_batch_free(&batch);
     ts_pass_close(&pass);
     ts_model_close(&model);

@@ -12,7 +12,8 @@ declare -A may_use=(
     [train]="base data gpu ops model train"
     [eval]="base data gpu ops model eval"
     [check]="base data gpu ops model train check"
-    [cli]="base data gpu ops model train eval check cli"
+    [api]="base data gpu ops model train eval check api"
+    [cli]="base data gpu ops model train eval check api cli"
 )
 broken=0
 for floor in "${!may_use[@]}"; do

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,9 +144,10 @@ struct ts_map_file {
     char path[];
 };
 
-// Only the program's own thread opens and closes mappings; a signal handler may walk the list at
-// any moment, so each change of it is one store.
+// Of the whole process, for a signal handler may walk the list at any moment: so each change of it
+// is one store, and one thread at a time makes it.
 static struct ts_map_file *volatile mapped;
+static pthread_mutex_t mapped_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static ts_status note_mapping(const char *path, int fd, const struct stat *info, ts_map *map,
                               ts_error *err)
@@ -158,14 +160,17 @@ static ts_status note_mapping(const char *path, int fd, const struct stat *info,
         file->written = info->st_mtim;
         file->fd = fd;
         memcpy(file->path, path, strlen(path) + 1);
+        pthread_mutex_lock(&mapped_lock);
         file->next = mapped;
         mapped = map->file = file;
+        pthread_mutex_unlock(&mapped_lock);
     }
     return status;
 }
 
 static void forget_mapping(struct ts_map_file *file)
 {
+    pthread_mutex_lock(&mapped_lock);
     struct ts_map_file *before = mapped;
     if (before == file) {
         mapped = file->next;
@@ -175,6 +180,7 @@ static void forget_mapping(struct ts_map_file *file)
         }
         before->next = file->next;
     }
+    pthread_mutex_unlock(&mapped_lock);
     close(file->fd);
     free(file);
 }

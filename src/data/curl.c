@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static void *open_library(void)
     return library;
 }
 
-ts_status ts_curl_load(ts_error *err)
+static ts_status load(ts_error *err)
 {
     static const struct {
         const char *name;
@@ -52,4 +53,13 @@ ts_status ts_curl_load(ts_error *err)
     }
     library = opened;
     return TS_OK;
+}
+
+ts_status ts_curl_load(ts_error *err)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    ts_status status = load(err);
+    pthread_mutex_unlock(&lock);
+    return status;
 }

@@ -15,7 +15,7 @@ enum { LOSS_ROWS = 1024 };
 
 // ---- Questions
 
-static bool is_end(const ts_questions *questions, uint32_t id)
+bool ts_questions_ends(const ts_questions *questions, uint32_t id)
 {
     for (size_t i = 0; i < questions->end_tokens.count; i++) {
         if (questions->end_tokens.ids[i] == id) {
@@ -27,7 +27,7 @@ static bool is_end(const ts_questions *questions, uint32_t id)
 
 static ts_status add_end_token(ts_questions *questions, uint64_t id, ts_error *err)
 {
-    if (id >= TS_TOKEN_NONE || is_end(questions, (uint32_t)id)) {
+    if (id >= TS_TOKEN_NONE || ts_questions_ends(questions, (uint32_t)id)) {
         return TS_OK;
     }
     return ts_tokens_push(&questions->end_tokens, (uint32_t)id, err);
@@ -241,7 +241,7 @@ static ts_status take_tokens(struct answering *a, size_t group, uint32_t active,
     for (uint32_t i = 0; i < active; i++) {
         size_t question = group + a->slots[i];
         ts_tokens *answer = &a->tokens[question];
-        bool stopped = is_end(a->questions, a->next[i]);
+        bool stopped = ts_questions_ends(a->questions, a->next[i]);
         if (!stopped) {
             TS_TRY(ts_tokens_push(answer, a->next[i], err));
         }

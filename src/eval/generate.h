@@ -27,6 +27,8 @@ ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
                             const ts_tokenizer *tokenizer, ts_chat_template *template,
                             uint32_t max_positions, ts_questions *out, ts_error *err);
 void ts_questions_free(ts_questions *questions);
+// Whether that token ends an answer.
+bool ts_questions_ends(const ts_questions *questions, uint32_t id);
 // Positions that a model needs for them with answers of up to max_new_tokens.
 uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_tokens);
 
@@ -47,8 +49,8 @@ typedef struct ts_answers {
 } ts_answers;
 
 // Answers all prompts as one batch, or in the largest groups whose cache the device holds. The
-// adapter counts where the model has one and it is switched on. TS_ERR_STOPPED: the caller asked for
-// it (base/log.h).
+// adapter counts where the model has one and it is switched on. TS_ERR_STOPPED: the caller asked
+// for it (base/log.h).
 ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
                           const ts_answer_params *params, ts_answers *out, ts_error *err);
 void ts_answers_free(ts_answers *answers);

@@ -372,6 +372,14 @@ out:
     return status;
 }
 
+void ts_model_remove_lora(ts_model *model)
+{
+    ts_gpu_arena_close(&model->adapter);
+    free(model->lora.pairs);
+    model->lora = (ts_lora){0};
+    model->has_lora = model->lora_enabled = false;
+}
+
 ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -76,6 +76,7 @@ ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, ui
                             ts_error *err);
 // Reads one from a PEFT folder. Missing, unexpected or misshapen tensors are errors by name.
 ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err);
+void ts_model_remove_lora(ts_model *model); // one without an adapter is fine
 // Appends adapter_model.safetensors of the adapter's present values.
 ts_status ts_model_save_lora(ts_model *model, ts_text *out, ts_error *err);
 

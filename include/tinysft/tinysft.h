@@ -1,0 +1,419 @@
+// libtinysft: fine-tunes a Llama with LoRA on any Vulkan device, and asks it afterwards.
+//
+// A device is opened first. A training reads a model and rows of text, plans what it will take,
+// runs and leaves an adapter in a folder. A model is opened to be asked, with or without an
+// adapter; it answers token by token, or it is evaluated over a file of questions.
+//
+//     tinysft_error error;
+//     tinysft_device *device = NULL;
+//     if (tinysft_device_open(NULL, &device, &error) != TINYSFT_OK) {
+//         fprintf(stderr, "%s\n", error.message);
+//     }
+//     tinysft_device_close(&device);
+//
+// Arguments: each call takes a struct of parameters, of which zero means the default. In C, write
+// {.data = "rows.jsonl"}; in C++, set members of a struct that was initialised with {}. Of a real
+// number whose default is not 0, a negative value means 0. Texts are UTF-8, end in NUL, and are
+// copied where the library needs them after the call.
+//
+// Errors: a call returns TINYSFT_OK or what kind of failure it was, and tells the story in
+// *error (which may be NULL). Messages call settings by the names of the program's flags: --lr is
+// learning_rate. A handle that is NULL where one is needed is TINYSFT_ERR_ARGUMENT. What a
+// failed call would have made is left NULL or zeroed.
+//
+// Handles: what NAME_open makes, NAME_close frees; it sets the caller's pointer to NULL, and
+// closing NULL does nothing. A device lives on until the last model and training that use it are
+// closed. Closing what the running call works on, from a callback of it, does nothing either.
+//
+// Threads: a device, with all that was opened on it, is one thread's at a time; nothing in it is
+// locked. Two devices, even two of the same hardware, may work in two threads and do not disturb
+// each other. One training at a time works in an output folder, and others are refused.
+//
+// Callbacks are called by the thread that made the call, before it returns, and only then. They may
+// not use the device that the call uses, nor anything opened on it. Whatever they are given is good
+// until they return.
+//
+// The process: nothing is printed; messages go to the callback `log`, or nowhere. No signal handler
+// is installed, no locale, no umask and no folder changed. Reading a file that somebody cuts short
+// raises SIGBUS, as reading any mapped file does. Numbers are read and written with a decimal
+// point whatever the locale is. libvulkan.so.1 and, for downloads, libcurl.so.4 are loaded when
+// they are first used and then stay. The environment is read (so no other thread may change it
+// meanwhile): TINYSFT_CACHE_DIR, XDG_CACHE_HOME and HOME for the cache of pipelines and measured
+// choices; TINYSFT_TUNE, TINYSFT_VALIDATE and TINYSFT_MASK_CAPABILITIES as the program reads them;
+// for downloads HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
+//
+// Versions: a library of the same soname (libtinysft.so.0) runs every program that was built with
+// an older one. Structs that callers declare never grow under one soname, so they carry no size.
+#ifndef TINYSFT_TINYSFT_H
+#define TINYSFT_TINYSFT_H
+
+#include <tinysft/status.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TINYSFT_API __attribute__((visibility("default")))
+#else
+#define TINYSFT_API
+#endif
+
+// ---- The library
+
+// "0.1.0", of the library that runs.
+TINYSFT_API const char *tinysft_version(void);
+
+typedef enum tinysft_log_level {
+    TINYSFT_LOG_DEBUG, // for those who look for a fault
+    TINYSFT_LOG_INFO,  // what was chosen and why
+    TINYSFT_LOG_WARN,  // what may not be what was meant
+} tinysft_log_level;
+
+// `message` is one or more sentences, without a line break at its end.
+typedef void (*tinysft_log)(void *user, tinysft_log_level level, const char *message);
+
+// What a callback answers, so that long work can be ended.
+typedef enum tinysft_next { TINYSFT_GO_ON = 0, TINYSFT_STOP = 1 } tinysft_next;
+
+// Bytes of `total` that are read, or, of a file that is downloaded, here. `what` names it.
+typedef void (*tinysft_loading)(void *user, const char *what, uint64_t done, uint64_t total);
+
+// ---- Devices
+
+typedef struct tinysft_device_params {
+    const char *device;    // number as tinysft_device_list counts, or part of its name [the best]
+    const char *hide;      // names of optional features to do without, with commas [none]
+    bool validate;         // run under the Vulkan validation layer
+    bool no_tuning;        // choose tiles by rule instead of measuring them at first use
+    const char *precision; // of the operands of products with the base's weights: "auto", "f32",
+                           // "f16" or "bf16" ["auto": 16 bits on a GPU that has matrix units]
+    tinysft_log log;       // of the device and all that is opened on it [NULL: nowhere]
+    void *log_user;
+} tinysft_device_params;
+
+// A device as it describes itself.
+typedef struct tinysft_device_info {
+    char name[256];
+    char driver[512];
+    const char *kind;           // "discrete GPU", "integrated GPU", "virtual GPU", "CPU", "other"
+    uint32_t vulkan[2];         // major and minor version
+    uint64_t memory_bytes;      // largest heap of its own
+    uint64_t memory_free_bytes; // of it, when it was listed or opened
+    bool unified_memory;        // it is the host's
+    const char *precision;      // once opened: what products are rounded to, "f32" for not at all
+    const char *unusable;       // why it cannot be used; NULL: it can
+} tinysft_device_info;
+
+// Fills out[capacity] with what Vulkan offers here, in Vulkan's order, and *count with how many
+// there are, which may be more than `capacity`; `out` may be NULL where that is 0. *chosen is the
+// index of the one that `params` would open. `params` may be NULL. TINYSFT_ERR_DEVICE: no Vulkan
+// loader or driver, with what to install; TINYSFT_ERR_ARGUMENT: no such device.
+TINYSFT_API tinysft_status tinysft_device_list(const tinysft_device_params *params,
+                                               tinysft_device_info *out, size_t capacity,
+                                               size_t *count, size_t *chosen, tinysft_error *error);
+
+typedef struct tinysft_device tinysft_device;
+
+// `params` may be NULL. TINYSFT_ERR_DEVICE: as above, or the driver failed; TINYSFT_ERR_SHADER:
+// it cannot build a shader that has no substitute.
+TINYSFT_API tinysft_status tinysft_device_open(const tinysft_device_params *params,
+                                               tinysft_device **out, tinysft_error *error);
+TINYSFT_API void tinysft_device_close(tinysft_device **device);
+// Good until the device is closed; NULL for NULL.
+TINYSFT_API const tinysft_device_info *tinysft_device_describe(const tinysft_device *device);
+
+// ---- Training
+
+typedef struct tinysft_training_params {
+    const char *model;          // folder in Hugging Face layout, or ORG/NAME to download once
+    const char *revision;       // of ORG/NAME: branch, tag or commit ["main"]
+    const char *data;           // file of JSON or JSON lines; README.md says which rows it may hold
+    const char *output_dir;     // where the adapter goes; is made. NULL: plans only, cannot run
+    const char *base_model;     // what adapter_config.json calls the base [model]
+    const char *chat_template;  // name, file or text of Jinja [the model's own]
+    bool train_empty;           // learn empty answers too: to say nothing
+    uint32_t max_length;        // tokens; longer rows are cut, with a warning [2048]
+    uint32_t rank;              // of the adapter's matrices [8]
+    double alpha;               // the adapter counts alpha / rank, or alpha / sqrt(rank) [16]
+    bool use_rslora;            // the latter
+    double lora_dropout;        // part of the adapter's inputs set to zero, 0 to below 1 [0]
+    const char *target_modules; // with commas, or "all-linear" ["q_proj,v_proj"]
+    double epochs;              // passes over all rows [3]
+    uint64_t max_steps;         // instead of epochs [0: as many as the epochs have]
+    uint32_t batch_size, grad_accum;             // rows at once; batches of a step [1, 1]
+    double learning_rate;                        // at its peak [5e-5]
+    const char *schedule;                        // "linear", "cosine" or "constant" ["linear"]
+    uint64_t warmup_steps;                       // the rate rises over so many steps [0]
+    double warmup_ratio;                         // or over this part of all steps [0]
+    double weight_decay, max_grad_norm;          // [0, 1]; a norm of 0 does not clip
+    double adam_beta1, adam_beta2, adam_epsilon; // of AdamW [0.9, 0.999, 1e-8]
+    uint64_t seed;                               // [42]
+    uint64_t save_steps, save_total_limit;       // checkpoints: every so many steps, the newest
+                                                 // so many of them [only the end's, all]
+    uint64_t logging_steps; // steps of an interval, over which losses are averaged [10]
+    uint64_t max_memory;    // device bytes to stay below [nearly all that is free]
+    const char *resume;     // "last" (it must be there), "latest" (if it is), or a checkpoint's
+                            // folder [begin anew]
+    bool overwrite;         // replace the run that output_dir holds
+    tinysft_loading loading;
+    void *loading_user;
+    tinysft_log log; // where there is no device [NULL: nowhere]
+    void *log_user;
+} tinysft_training_params;
+
+// What a training is going to do, as its files and the device's memory decide it.
+typedef struct tinysft_training_plan {
+    uint64_t examples, tokens, learnt_tokens; // rows; their tokens; those of them that bear loss
+    uint64_t steps, steps_per_epoch;
+    uint64_t parameters;                                           // that are trained
+    uint64_t weight_bytes, adapter_bytes, activation_bytes, bytes; // on the device; their sum
+    uint64_t limit_bytes;                // that the plan was to stay below; 0: none
+    bool fits;                           // it does; otherwise tinysft_training_run refuses
+    bool embedding_in_file;              // it stays there to save memory
+    uint32_t rows_at_once;               // tokens of the largest micro-batch
+    uint32_t layers, recomputing_layers; // of the latter gate and up are computed twice
+    const char *chat_template;           // its name; good until the training is closed
+    const char *rendered;                // the first row as it renders it, or NULL
+    size_t rendered_bytes;
+} tinysft_training_plan;
+
+typedef struct tinysft_training tinysft_training;
+
+// Reads and checks the model's files and the rows, and plans; nothing is put on a device. `device`
+// may be NULL, for a plan without one. TINYSFT_ERR_ARGUMENT names a setting that makes no sense,
+// TINYSFT_ERR_FORMAT every mistake of a data file by its line, TINYSFT_ERR_UNSUPPORTED what a model
+// or row asks for that is not implemented.
+TINYSFT_API tinysft_status tinysft_training_open(tinysft_device *device,
+                                                 const tinysft_training_params *params,
+                                                 tinysft_training **out, tinysft_error *error);
+TINYSFT_API void tinysft_training_close(tinysft_training **training);
+
+TINYSFT_API tinysft_status tinysft_training_get_plan(const tinysft_training *training,
+                                                     tinysft_training_plan *out,
+                                                     tinysft_error *error);
+
+// One step, when its numbers are known.
+typedef struct tinysft_step {
+    uint64_t step, steps; // from 1; of all
+    double epoch;
+    double loss;         // nats per learnt token: the mean over `loss_steps` steps, those since the
+    uint64_t loss_steps; // last one with `log`
+    double learning_rate, grad_norm;
+    double tokens_per_second; // since the run began
+    uint64_t device_bytes;
+    bool log; // the last step of an interval, or of the run
+} tinysft_step;
+
+typedef tinysft_next (*tinysft_step_callback)(void *user, const tinysft_step *step);
+
+// Where a training stands.
+typedef struct tinysft_training_state {
+    uint64_t steps;    // that are trained, those of the run it went on from included
+    uint64_t saved;    // the last step of which output_dir holds a checkpoint; 0: none
+    bool was_finished; // output_dir held the finished run already: nothing was touched
+} tinysft_training_state;
+
+// Loads the model, trains, and leaves in output_dir what README.md lists: adapter_model.safetensors
+// and adapter_config.json as PEFT loads them, and what tells of the run. Runs once. `on_step` may
+// be NULL; where it answers TINYSFT_STOP the run ends after the steps that are under way, saves a
+// checkpoint and returns TINYSFT_ERR_STOPPED. `state` may be NULL; it is filled in any case.
+// TINYSFT_ERR_ARGUMENT: output_dir holds another run; TINYSFT_ERR_MEMORY: it does not fit;
+// TINYSFT_ERR_RUN: the loss or an adapter's number is not finite.
+TINYSFT_API tinysft_status tinysft_training_run(tinysft_training *training,
+                                                tinysft_step_callback on_step, void *user,
+                                                tinysft_training_state *state,
+                                                tinysft_error *error);
+
+// ---- Models
+
+typedef struct tinysft_model_params {
+    const char *model;         // folder in Hugging Face layout, or ORG/NAME to download once
+    const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
+    const char *adapter;       // folder of a PEFT adapter, as training leaves it [none]
+    const char *chat_template; // name, file or text of Jinja [the adapter's run's, the model's]
+    uint32_t positions;        // tokens of the longest text [2048, or as many as the model takes]
+    tinysft_loading loading;
+    void *loading_user;
+} tinysft_model_params;
+
+typedef struct tinysft_model_info {
+    uint32_t layers, hidden, vocabulary;
+    uint32_t positions; // tokens of the longest text, question and answer together
+    bool has_adapter;
+    uint32_t rank;             // of the adapter; 0: none
+    const char *chat_template; // its name; good until the model is closed
+} tinysft_model_info;
+
+typedef struct tinysft_model tinysft_model;
+
+// Reads a model onto the device. TINYSFT_ERR_FORMAT: a file is not what its format promises, or the
+// adapter does not fit the model; TINYSFT_ERR_UNSUPPORTED: another architecture, or anything else
+// that is not implemented, by name.
+TINYSFT_API tinysft_status tinysft_model_open(tinysft_device *device,
+                                              const tinysft_model_params *params,
+                                              tinysft_model **out, tinysft_error *error);
+TINYSFT_API void tinysft_model_close(tinysft_model **model);
+
+TINYSFT_API tinysft_status tinysft_model_describe(const tinysft_model *model,
+                                                  tinysft_model_info *out, tinysft_error *error);
+
+// Reads an adapter from a PEFT folder in the place of the one that the model has; where that fails
+// the model has none.
+TINYSFT_API tinysft_status tinysft_model_load_adapter(tinysft_model *model, const char *folder,
+                                                      tinysft_error *error);
+// Writes the model's adapter as PEFT loads it: adapter_model.safetensors, adapter_config.json and
+// README.md, each whole or not at all. The folder is made. TINYSFT_ERR_ARGUMENT: there is none.
+TINYSFT_API tinysft_status tinysft_model_save_adapter(tinysft_model *model, const char *folder,
+                                                      tinysft_error *error);
+
+// ---- Answers
+
+typedef enum tinysft_role { TINYSFT_USER, TINYSFT_ASSISTANT, TINYSFT_SYSTEM } tinysft_role;
+
+typedef struct tinysft_message {
+    tinysft_role role;
+    const char *text;
+} tinysft_message;
+
+// One token of an answer. `text` are the bytes that became certain with it, whole characters of
+// UTF-8 that do not end in NUL: none while a character is not complete, and of several tokens
+// then.
+typedef tinysft_next (*tinysft_token_callback)(void *user, uint32_t id, const char *text,
+                                               size_t bytes);
+
+typedef struct tinysft_generate_params {
+    const tinysft_message *messages; // a conversation whose last message is the user's
+    size_t message_count;
+    uint32_t max_new_tokens;         // [64]
+    bool without_adapter;            // ask the base model
+    tinysft_token_callback on_token; // [NULL]
+    void *user;
+} tinysft_generate_params;
+
+typedef struct tinysft_answer {
+    char *text; // [bytes], then a NUL; to be freed by tinysft_answer_free
+    size_t bytes;
+    uint32_t prompt_tokens, tokens; // of the question; of the answer, its end not counted
+    bool ended;                     // by the model, not by a limit or by on_token
+} tinysft_answer;
+
+// Answers greedily: each token is the likeliest one. `out` may be NULL. TINYSFT_ERR_ARGUMENT: no
+// user's message at the end, or a text that is not UTF-8; TINYSFT_ERR_FORMAT: the chat template
+// refuses the conversation, or it is longer than the model's positions.
+TINYSFT_API tinysft_status tinysft_generate(tinysft_model *model,
+                                            const tinysft_generate_params *params,
+                                            tinysft_answer *out, tinysft_error *error);
+TINYSFT_API void tinysft_answer_free(tinysft_answer *answer);
+
+// ---- Evaluation
+
+// After every pass: work done of `total`, and how many answers are complete. `tuned` tells whose.
+typedef tinysft_next (*tinysft_evaluate_callback)(void *user, bool tuned, uint64_t done,
+                                                  uint64_t total, size_t complete);
+
+typedef struct tinysft_evaluate_params {
+    const char *data; // the questions: JSON or JSON lines; README.md says which keys they may have
+    const char *const *questions; // or texts, without a file
+    size_t question_count;
+    const char *train_data;  // what the adapter was trained on, to tell the questions that training
+                             // saw [the file that its training.json names, if that is here]
+    uint32_t max_new_tokens; // of an answer [64]
+    tinysft_evaluate_callback progress;
+    void *user;
+} tinysft_evaluate_params;
+
+// So many of so many, with Wilson's 95 % interval.
+typedef struct tinysft_rate {
+    uint32_t yes, of;
+    double low, high; // 0 and 1 where of = 0
+} tinysft_rate;
+
+// One model over the questions that training did not see.
+typedef struct tinysft_scores {
+    uint32_t questions, measured; // measured: those with a reference answer
+    double loss;                  // nats per token of the reference answers; NaN if there is none
+    tinysft_rate facts;           // every fact stands in the answer
+    tinysft_rate refusals;        // refused what should be refused
+    tinysft_rate over_refusals;   // refused what should be answered: the fewer, the better
+    tinysft_rate length;          // within the number of words asked for
+    tinysft_rate polite;
+    tinysft_rate ended; // by itself
+} tinysft_scores;
+
+// One question with its answers. Texts are good until the evaluation is closed.
+typedef struct tinysft_evaluated {
+    const char *question, *id; // id: "" where the row has none
+    const char *reference;     // a good answer, or NULL
+    const char *base;          // the base model's; may hold any bytes, and ends in NUL
+    const char *tuned;         // with the adapter, or NULL
+    size_t base_bytes, tuned_bytes;
+    double base_loss, tuned_loss; // nats per token of the reference; NaN where not measured
+    bool seen;                    // training asked it too
+} tinysft_evaluated;
+
+typedef struct tinysft_evaluation tinysft_evaluation;
+
+// Asks the model every question: without its adapter, and where it has one with it too.
+// TINYSFT_ERR_STOPPED: `progress` asked for it; TINYSFT_ERR_FORMAT: mistakes of the file, by line.
+TINYSFT_API tinysft_status tinysft_evaluate(tinysft_model *model,
+                                            const tinysft_evaluate_params *params,
+                                            tinysft_evaluation **out, tinysft_error *error);
+TINYSFT_API void tinysft_evaluation_close(tinysft_evaluation **evaluation);
+
+// `tuned` may be NULL; without an adapter it is zeroed.
+TINYSFT_API tinysft_status tinysft_evaluation_scores(const tinysft_evaluation *evaluation,
+                                                     tinysft_scores *base, tinysft_scores *tuned,
+                                                     tinysft_error *error);
+// How many questions there are; 0 for NULL.
+TINYSFT_API size_t tinysft_evaluation_count(const tinysft_evaluation *evaluation);
+TINYSFT_API tinysft_status tinysft_evaluation_get(const tinysft_evaluation *evaluation,
+                                                  size_t index, tinysft_evaluated *out,
+                                                  tinysft_error *error);
+typedef struct tinysft_report_params {
+    const char *folder;      // is made; the answers as text, before_after.md, evaluation.json
+    const char *picture;     // file ["FOLDER/evaluation_screenshot.png"]
+    const char *json;        // file ["FOLDER/evaluation.json"]
+    const char *title;       // of the picture [from the model's name]
+    uint32_t picture_height; // in pixels, at most [12000]
+} tinysft_report_params;
+
+// Writes the reports, each file whole or not at all.
+TINYSFT_API tinysft_status tinysft_evaluation_write(const tinysft_evaluation *evaluation,
+                                                    const tinysft_report_params *params,
+                                                    tinysft_error *error);
+
+// ---- Verification
+
+typedef struct tinysft_verify_params {
+    const char *folder; // of a reference case: model, adapter_init, case.json, golden.safetensors
+    const char *dump;   // a safetensors file to write with all that was computed [none]
+} tinysft_verify_params;
+
+// One quantity: its relative error (norm of the difference over the norm) and what is allowed.
+typedef struct tinysft_verify_row {
+    char name[160];
+    double error, tolerance; // tolerance 0: for information
+} tinysft_verify_row;
+
+typedef struct tinysft_verify_result {
+    tinysft_verify_row rows[8];
+    size_t count;
+    bool passed; // every error is within its tolerance
+} tinysft_verify_result;
+
+// Holds what the device computes, in its precision, against float64 PyTorch and PEFT. Errors that
+// are too large are no failure of the call: see out->passed.
+TINYSFT_API tinysft_status tinysft_verify(tinysft_device *device,
+                                          const tinysft_verify_params *params,
+                                          tinysft_verify_result *out, tinysft_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

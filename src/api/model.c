@@ -1,0 +1,241 @@
+#include "api/model.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "train/checkpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { USUAL_POSITIONS = 2048 };
+
+// ---- The adapter
+
+// FOLDER/NAME as JSON, or NULL where there is no such file.
+static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    bool found;
+    TS_TRY(ts_path_join(folder, name, &path, err));
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
+        TS_TRY(ts_json_parse_file(path.bytes, out, err));
+    }
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+static void forget_adapter(tinysft_model *model)
+{
+    ts_text_clear(&model->adapter_folder);
+    ts_adapter_config_free(&model->adapter);
+    model->adapter = (ts_adapter_config){0};
+    cJSON_Delete(model->training);
+    cJSON_Delete(model->state);
+    model->training = model->state = NULL;
+}
+
+// The files beside the weights: what the adapter is and how it was made.
+static ts_status read_adapter(tinysft_model *model, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(&model->adapter_folder, err, "%s", folder));
+    TS_TRY(ts_adapter_config_read(folder, &model->adapter, err));
+    TS_TRY(read_optional(folder, "training.json", &model->training, err));
+    TS_TRY(read_optional(folder, "trainer_state.json", &model->state, err));
+out:
+    return status;
+}
+
+static ts_status upload_adapter(tinysft_model *model, ts_error *err)
+{
+    ts_status status = ts_model_load_lora(&model->model, model->adapter_folder.bytes, err);
+    if (status == TS_OK) {
+        model->model.lora.config.base_model = model->adapter.base_model; // borrowed
+    }
+    return status;
+}
+
+static ts_status load_adapter(tinysft_model *model, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (folder == NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "no folder of an adapter is named");
+    }
+    ts_model_remove_lora(&model->model);
+    forget_adapter(model);
+    TS_TRY(read_adapter(model, folder, err));
+    TS_TRY(upload_adapter(model, err));
+out:
+    if (status != TS_OK) {
+        ts_model_remove_lora(&model->model);
+        forget_adapter(model);
+    }
+    return status;
+}
+
+tinysft_status tinysft_model_load_adapter(tinysft_model *model, const char *folder,
+                                          tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    ts_status status = ts_api_enter_model(model, err);
+    if (status == TS_OK) {
+        status = load_adapter(model, folder, err);
+        ts_api_leave(&model->device->context);
+    }
+    return status;
+}
+
+static ts_status save_adapter(tinysft_model *model, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (folder == NULL || !model->model.has_lora) {
+        TS_FAIL(TS_ERR_ARGUMENT, "%s",
+                folder == NULL ? "no folder is named" : "the model has no adapter to save");
+    }
+    TS_TRY(ts_folder_make(folder, err));
+    TS_TRY(ts_adapter_write(&model->model, folder, NULL, ts_file_write, err));
+out:
+    return status;
+}
+
+tinysft_status tinysft_model_save_adapter(tinysft_model *model, const char *folder,
+                                          tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    ts_status status = ts_api_enter_model(model, err);
+    if (status == TS_OK) {
+        status = save_adapter(model, folder, err);
+        ts_api_leave(&model->device->context);
+    }
+    return status;
+}
+
+// ---- Opening and closing
+
+// What was asked for, else what the adapter was trained with, else the model's own.
+static ts_status choose_template(tinysft_model *model, const char *asked, ts_error *err)
+{
+    const char *name = cJSON_GetStringValue(ts_json_get(model->training, "chat_template"));
+    const char *text = cJSON_GetStringValue(ts_json_get(model->training, "chat_template_text"));
+    const char *folder = model->folder.bytes;
+    if (asked == NULL && name != NULL && text != NULL) {
+        return ts_chat_template_open_text(folder, name, text, model->tokenizer, &model->template,
+                                          err);
+    }
+    return ts_chat_template_open(folder, ts_api_text(asked, name), model->tokenizer,
+                                 &model->template, err);
+}
+
+static ts_status choose_positions(tinysft_model *model, uint32_t asked, ts_error *err)
+{
+    uint32_t most = model->config.max_positions;
+    if (asked > most) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "positions %u: the model takes up to %u", asked,
+                            most);
+    }
+    model->positions = asked > 0 ? asked : (uint32_t)ts_min_u64(USUAL_POSITIONS, most);
+    return TS_OK;
+}
+
+static ts_status open_model(tinysft_model *model, const tinysft_model_params *params, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu *gpu = model->device->gpu;
+    ts_tensors *weights = NULL; // looked at before anything is uploaded
+    if (params->adapter != NULL) {
+        TS_TRY(read_adapter(model, params->adapter, err));
+    }
+    TS_TRY(
+        ts_api_find_model(params->model, params->revision, &model->loading, &model->folder, err));
+    TS_TRY(ts_text_format(&model->name, err, "%s", params->model));
+    const char *folder = model->folder.bytes;
+    TS_TRY(ts_model_files_open(folder, &model->config, &weights, err));
+    TS_TRY(ts_tokenizer_open(folder, &model->tokenizer, err));
+    TS_TRY(choose_template(model, params->chat_template, err));
+    TS_TRY(choose_positions(model, params->positions, err));
+    const ts_model_params wanted = {.folder = folder,
+                                    .positions = model->positions,
+                                    .precision = model->device->precision,
+                                    .embedding_in_file = ts_gpu_capabilities(gpu)->unified_memory,
+                                    .progress = ts_api_show_loading,
+                                    .user = &model->loading};
+    TS_TRY(ts_model_open(gpu, &wanted, &model->model, err));
+    if (params->adapter != NULL) {
+        TS_TRY(upload_adapter(model, err));
+    }
+out:
+    ts_tensors_close(weights);
+    return status;
+}
+
+tinysft_status tinysft_model_open(tinysft_device *device, const tinysft_model_params *params,
+                                  tinysft_model **out, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    tinysft_model *model = NULL;
+    if (params == NULL || out == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL", params == NULL ? "params" : "out");
+    }
+    *out = NULL;
+    ts_status status = ts_api_enter_device(device, err);
+    if (status != TS_OK) {
+        return status;
+    }
+    status = ts_alloc(1, sizeof *model, &model, err);
+    if (status == TS_OK) {
+        model->device = device;
+        model->loading = (ts_api_loading){
+            .context = &device->context, .tell = params->loading, .user = params->loading_user};
+        ts_api_device_keep(device);
+        status = open_model(model, params, err);
+    }
+    ts_api_leave(&device->context);
+    *out = model;
+    if (status != TS_OK) {
+        tinysft_model_close(out);
+    }
+    return status;
+}
+
+void tinysft_model_close(tinysft_model **closing)
+{
+    ts_error ignored;
+    tinysft_model *model = closing != NULL ? *closing : NULL;
+    if (model == NULL || ts_api_enter_model(model, &ignored) != TS_OK) {
+        return; // what a callback's own call works on stays
+    }
+    *closing = NULL;
+    ts_model_close(&model->model);
+    ts_chat_template_close(model->template);
+    ts_tokenizer_close(model->tokenizer);
+    forget_adapter(model);
+    ts_text_free(&model->adapter_folder);
+    ts_text_free(&model->folder);
+    ts_text_free(&model->name);
+    ts_api_leave(&model->device->context);
+    ts_api_device_release(model->device);
+    free(model);
+}
+
+tinysft_status tinysft_model_describe(const tinysft_model *model, tinysft_model_info *out,
+                                      tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    if (model == NULL || out == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL",
+                            model == NULL ? "the model" : "out");
+    }
+    *out = (tinysft_model_info){
+        .layers = model->config.layers,
+        .hidden = model->config.hidden,
+        .vocabulary = model->config.vocab,
+        .positions = model->positions,
+        .has_adapter = model->model.has_lora,
+        .rank = model->adapter.r,
+        .chat_template = ts_chat_template_name(model->template),
+    };
+    return TS_OK;
+}

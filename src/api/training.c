@@ -1,0 +1,342 @@
+#include "api/curve.h"
+#include "api/internal.h"
+
+#include "base/memory.h"
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tinysft_training {
+    tinysft_device *device; // NULL: it is only planned
+    ts_api_context alone;   // for whom it works then
+    ts_trainer trainer;
+    ts_text folder; // of the model
+    ts_arena texts; // of the settings
+    ts_api_loading loading;
+    bool ran;
+    tinysft_step_callback on_step; // of the run that is under way
+    void *user;
+};
+
+static ts_api_context *context_of(tinysft_training *training)
+{
+    return training == NULL           ? NULL
+           : training->device != NULL ? &training->device->context
+                                      : &training->alone;
+}
+
+// ---- Settings
+
+static ts_status check_range(const char *name, double value, double least, double most,
+                             ts_error *err)
+{
+    if (value >= least && value <= most) { // no NaN is
+        return TS_OK;
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT, "%s %g: expected %g to %g", name, value, least, most);
+}
+
+// The ranges that the program's flags have.
+static ts_status check_ranges(const ts_train_settings *s, ts_error *err)
+{
+    const double many = 1e9;
+    const struct {
+        const char *name;
+        double value, least, most;
+    } ranges[] = {
+        {"--epochs", s->epochs, 0, 1e6},
+        {"--max-steps", (double)s->max_steps, 0, many},
+        {"--lr", s->learning_rate, 0, 100},
+        {"--warmup-steps", (double)s->warmup_steps, 0, many},
+        {"--warmup-ratio", s->warmup_ratio, 0, 1},
+        {"--batch-size", s->batch_size, 1, 65536},
+        {"--grad-accum", s->accumulation, 1, 65536},
+        {"--max-length", s->max_length, 2, 1 << 20},
+        {"--alpha", s->alpha, 0, 1e6},
+        {"--lora-dropout", s->dropout, 0, 0.999},
+        {"--weight-decay", s->adamw.weight_decay, 0, 100},
+        {"--max-grad-norm", s->adamw.max_grad_norm, 0, many},
+        {"--adam-beta1", s->adamw.beta1, 0, 0.9999999},
+        {"--adam-beta2", s->adamw.beta2, 0, 0.9999999},
+        {"--adam-epsilon", s->adamw.eps, 0, 1},
+        {"--seed", (double)s->seed, 0, 0x1p53},
+        {"--save-steps", (double)s->save_steps, 0, many},
+        {"--save-total-limit", (double)s->save_limit, 0, many},
+        {"--logging-steps", (double)s->logging_steps, 0, many},
+    };
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < TS_COUNT(ranges) && status == TS_OK; i++) {
+        status = check_range(ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].most, err);
+    }
+    return status;
+}
+
+static ts_status copy(tinysft_training *training, const char *text, const char **out, ts_error *err)
+{
+    char *made = NULL;
+    ts_status status = TS_OK;
+    if (text != NULL) {
+        status = ts_arena_copy_text(&training->texts, text, strlen(text), &made, err);
+    }
+    *out = made;
+    return status;
+}
+
+static ts_status copy_texts(tinysft_training *training, const tinysft_training_params *p,
+                            ts_train_settings *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(copy(training, p->data, &s->data, err));
+    TS_TRY(copy(training, p->output_dir, &s->output_dir, err));
+    TS_TRY(copy(training, ts_api_text(p->base_model, p->model), &s->base_model, err));
+    TS_TRY(copy(training, p->chat_template, &s->chat_template, err));
+    TS_TRY(copy(training, p->resume, &s->resume, err));
+    s->model_folder = training->folder.bytes;
+out:
+    return status;
+}
+
+static ts_status make_settings(tinysft_training *training, const tinysft_training_params *p,
+                               ts_train_settings *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    *s = ts_train_defaults();
+    TS_TRY(copy_texts(training, p, s, err));
+    s->train_empty = p->train_empty;
+    s->max_length = (uint32_t)ts_api_count(p->max_length, s->max_length);
+    s->rank = (uint32_t)ts_api_count(p->rank, s->rank);
+    s->alpha = ts_api_real(p->alpha, s->alpha);
+    s->use_rslora = p->use_rslora;
+    s->dropout = p->lora_dropout;
+    if (p->target_modules != NULL) {
+        TS_TRY(ts_modules_parse(p->target_modules, &s->targets, err));
+    }
+    s->epochs = ts_api_real(p->epochs, s->epochs);
+    s->max_steps = p->max_steps;
+    s->batch_size = (uint32_t)ts_api_count(p->batch_size, s->batch_size);
+    s->accumulation = (uint32_t)ts_api_count(p->grad_accum, s->accumulation);
+    s->learning_rate = ts_api_real(p->learning_rate, s->learning_rate);
+    if (p->schedule != NULL) {
+        TS_TRY(ts_schedule_parse(p->schedule, &s->schedule, err));
+    }
+    s->warmup_steps = p->warmup_steps;
+    s->warmup_ratio = p->warmup_ratio;
+    s->adamw = (ts_adamw_params){
+        .beta1 = ts_api_real(p->adam_beta1, s->adamw.beta1),
+        .beta2 = ts_api_real(p->adam_beta2, s->adamw.beta2),
+        .eps = ts_api_real(p->adam_epsilon, s->adamw.eps),
+        .weight_decay = p->weight_decay,
+        .max_grad_norm = ts_api_real(p->max_grad_norm, s->adamw.max_grad_norm),
+    };
+    s->seed = ts_api_count(p->seed, s->seed);
+    s->save_steps = p->save_steps;
+    s->save_limit = p->save_total_limit;
+    s->logging_steps = ts_api_count(p->logging_steps, s->logging_steps);
+    s->memory_limit = p->max_memory;
+    s->overwrite = p->overwrite;
+    if (training->device != NULL) {
+        const ts_gpu_caps *caps = ts_gpu_capabilities(training->device->gpu);
+        s->memory_limit = ts_api_count(s->memory_limit, caps->memory_free_bytes / 100 * 95);
+        s->shared_memory = caps->unified_memory;
+        s->precision = training->device->precision;
+    }
+    TS_TRY(check_ranges(s, err));
+out:
+    return status;
+}
+
+// ---- Opening
+
+static ts_status open_training(tinysft_training *training, const tinysft_training_params *params,
+                               ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_train_settings settings;
+    if (params->data == NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "no data is named");
+    }
+    TS_TRY(ts_api_find_model(params->model, params->revision, &training->loading, &training->folder,
+                             err));
+    TS_TRY(make_settings(training, params, &settings, err));
+    TS_TRY(ts_trainer_open(&settings, &training->trainer, err));
+out:
+    return status;
+}
+
+tinysft_status tinysft_training_open(tinysft_device *device, const tinysft_training_params *params,
+                                     tinysft_training **out, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    tinysft_training *training = NULL;
+    if (params == NULL || out == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL", params == NULL ? "params" : "out");
+    }
+    *out = NULL;
+    ts_status status = ts_alloc(1, sizeof *training, &training, err);
+    if (status != TS_OK) {
+        return status;
+    }
+    training->device = device;
+    ts_api_context_open(&training->alone, params->log, params->log_user);
+    ts_api_context *context = context_of(training);
+    training->loading =
+        (ts_api_loading){.context = context, .tell = params->loading, .user = params->loading_user};
+    if ((status = ts_api_enter(context, "the device", err)) != TS_OK) {
+        free(training);
+        return status;
+    }
+    status = open_training(training, params, err);
+    ts_api_leave(context);
+    if (device != NULL) {
+        ts_api_device_keep(device);
+    }
+    *out = training;
+    if (status != TS_OK) {
+        tinysft_training_close(out);
+    }
+    return status;
+}
+
+void tinysft_training_close(tinysft_training **closing)
+{
+    ts_error ignored;
+    tinysft_training *training = closing != NULL ? *closing : NULL;
+    ts_api_context *context = context_of(training);
+    if (training == NULL || ts_api_enter(context, "the training", &ignored) != TS_OK) {
+        return; // what a callback's own call works on stays
+    }
+    *closing = NULL;
+    ts_trainer_close(&training->trainer);
+    ts_api_leave(context);
+    ts_api_device_release(training->device);
+    ts_text_free(&training->folder);
+    ts_arena_free(&training->texts);
+    free(training);
+}
+
+tinysft_status tinysft_training_get_plan(const tinysft_training *training,
+                                         tinysft_training_plan *out, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    if (training == NULL || out == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL",
+                            training == NULL ? "the training" : "out");
+    }
+    const ts_trainer *t = &training->trainer;
+    *out = (tinysft_training_plan){
+        .examples = t->dataset.count,
+        .tokens = t->dataset.token_count,
+        .learnt_tokens = t->dataset.supervised_count,
+        .steps = t->steps,
+        .steps_per_epoch = t->batches.steps_per_epoch,
+        .parameters = t->plan.parameters,
+        .weight_bytes = t->plan.weights,
+        .adapter_bytes = t->plan.adapter,
+        .activation_bytes = t->plan.activations,
+        .bytes = t->plan.total,
+        .limit_bytes = t->settings.memory_limit,
+        .fits = t->plan.fits,
+        .embedding_in_file = t->embedding_in_file && !t->config.tied,
+        .rows_at_once = t->limits.rows,
+        .layers = t->config.layers,
+        .recomputing_layers = t->limits.recompute,
+        .chat_template = ts_chat_template_name(t->template),
+        .rendered = t->dataset.rendered,
+        .rendered_bytes = t->dataset.rendered_len,
+    };
+    return TS_OK;
+}
+
+// ---- Running
+
+static void show_step(void *user, const ts_train_progress *p)
+{
+    tinysft_training *training = user;
+    if (training->on_step == NULL) {
+        return;
+    }
+    const tinysft_step step = {
+        .step = p->step,
+        .steps = p->steps,
+        .epoch = p->epoch,
+        .loss = p->loss,
+        .loss_steps = p->loss_steps,
+        .learning_rate = p->rate,
+        .grad_norm = p->grad_norm,
+        .tokens_per_second = p->tokens_per_second,
+        .device_bytes = p->device_bytes,
+        .log = p->log,
+    };
+    ts_api_context *context = context_of(training);
+    ts_api_go_out(context);
+    ts_api_come_back(context, training->on_step(training->user, &step));
+}
+
+static void show_loading(void *user, uint64_t done, uint64_t total)
+{
+    tinysft_training *training = user;
+    ts_api_show_loading(&training->loading, done, total);
+}
+
+static ts_status check_ready(const tinysft_training *training, ts_error *err)
+{
+    const ts_trainer *t = &training->trainer;
+    if (training->device == NULL || t->settings.output_dir == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "the training was opened without %s: it can only "
+                            "be planned",
+                            training->device == NULL ? "a device" : "an output_dir");
+    }
+    if (training->ran) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "the training has run already: open another");
+    }
+    if (!t->plan.fits) {
+        return ts_error_set(err, TS_ERR_MEMORY,
+                            "the run needs %.1f MiB even one example at a time and recomputing, "
+                            "the limit is %.1f MiB",
+                            (double)t->plan.total / (1 << 20),
+                            (double)t->settings.memory_limit / (1 << 20));
+    }
+    return TS_OK;
+}
+
+static ts_status run(tinysft_training *training, tinysft_training_state *state, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = &training->trainer;
+    const ts_train_callbacks callbacks = {show_loading, show_step, ts_api_write_curve, training};
+    TS_TRY(check_ready(training, err));
+    training->ran = true;
+    TS_TRY(ts_trainer_prepare_output(trainer, err));
+    if (trainer->output.finished) {
+        state->was_finished = true;
+        state->steps = trainer->steps;
+        goto out;
+    }
+    status = ts_trainer_run(trainer, training->device->gpu, &callbacks, err);
+    state->steps = trainer->history.count;
+    state->saved = trainer->saved;
+out:
+    return status;
+}
+
+tinysft_status tinysft_training_run(tinysft_training *training, tinysft_step_callback on_step,
+                                    void *user, tinysft_training_state *state, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    tinysft_training_state ignored;
+    state = state != NULL ? state : &ignored;
+    *state = (tinysft_training_state){0};
+    ts_api_context *context = context_of(training);
+    ts_status status = ts_api_enter(context, "the training", err);
+    if (status != TS_OK) {
+        return status;
+    }
+    training->on_step = on_step;
+    training->user = user;
+    status = run(training, state, err);
+    ts_api_leave(context);
+    return status;
+}

@@ -1,0 +1,59 @@
+// Tunes a model, asks it, and says what the tuning changed.
+//
+//     cc example.c $(pkg-config --cflags --libs tinysft) -o example
+//     ./example MODEL ROWS QUESTIONS OUT
+#include <tinysft/tinysft.h>
+
+#include <stdio.h>
+
+static tinysft_next show_step(void *user, const tinysft_step *step)
+{
+    (void)user;
+    printf("step %llu of %llu: loss %.4f\n", (unsigned long long)step->step,
+           (unsigned long long)step->steps, step->loss);
+    return TINYSFT_GO_ON;
+}
+
+static tinysft_next show_token(void *user, uint32_t id, const char *text, size_t bytes)
+{
+    (void)user, (void)id;
+    printf("%.*s", (int)bytes, text);
+    return TINYSFT_GO_ON;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        return TINYSFT_ERR_ARGUMENT;
+    }
+    const tinysft_training_params rows = {.model = argv[1], .data = argv[2], .output_dir = argv[4],
+        .max_steps = 5, .batch_size = 4, .learning_rate = 5e-3, .logging_steps = 1};
+    const tinysft_model_params tuned = {.model = argv[1], .adapter = argv[4]};
+    const tinysft_message why = {TINYSFT_USER, "What is the capital of Peru?"};
+    const tinysft_generate_params ask = {&why, 1, .max_new_tokens = 16, .on_token = show_token};
+    const tinysft_evaluate_params questions = {.data = argv[3], .max_new_tokens = 4};
+    tinysft_error error;
+    tinysft_device *device = NULL;
+    tinysft_training *training = NULL;
+    tinysft_model *model = NULL;
+    tinysft_evaluation *evaluation = NULL;
+    tinysft_scores before, after;
+    if (tinysft_device_open(NULL, &device, &error) == TINYSFT_OK &&
+        tinysft_training_open(device, &rows, &training, &error) == TINYSFT_OK &&
+        tinysft_training_run(training, show_step, NULL, NULL, &error) == TINYSFT_OK &&
+        tinysft_model_open(device, &tuned, &model, &error) == TINYSFT_OK &&
+        tinysft_generate(model, &ask, NULL, &error) == TINYSFT_OK &&
+        tinysft_evaluate(model, &questions, &evaluation, &error) == TINYSFT_OK &&
+        tinysft_evaluation_scores(evaluation, &before, &after, &error) == TINYSFT_OK) {
+        printf("\nloss on %u reference answers: %.3f before, %.3f after\n", before.measured,
+               before.loss, after.loss);
+    }
+    if (error.code != TINYSFT_OK) {
+        fprintf(stderr, "%s\n", error.message);
+    }
+    tinysft_evaluation_close(&evaluation);
+    tinysft_model_close(&model);
+    tinysft_training_close(&training);
+    tinysft_device_close(&device);
+    return (int)error.code;
+}

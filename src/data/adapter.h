@@ -21,8 +21,10 @@ typedef enum ts_module {
 #define TS_MODULES_ALL ((1u << TS_MODULE_COUNT) - 1)
 
 const char *ts_module_name(ts_module module); // "q_proj"
-const char *ts_module_path(ts_module module); // "self_attn.q_proj", as in a weight's name
-// "q_proj,v_proj" or "all-linear"; TS_ERR_ARGUMENT names what is unknown.
+const char *ts_module_path(ts_module module); // "self_attn.q_proj", the part of a tensor's name
+                                              // that says which layer it is
+// Sets *out to the TS_MODULE_BITs that a list such as "q_proj,v_proj" names; "all-linear" names
+// all. TS_ERR_ARGUMENT quotes a name that is not a module.
 ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err);
 
 enum { TS_ADAPTER_MAX_RANK = 4096, TS_ADAPTER_KEY_BYTES = 128 };
@@ -40,19 +42,21 @@ void ts_adapter_config_free(ts_adapter_config *config);
 
 double ts_adapter_scale(const ts_adapter_config *config);
 
-// Reads FOLDER/adapter_config.json. What it asks for beyond plain LoRA (a bias, DoRA, per-layer
-// ranks, a start that changes the base ...) is TS_ERR_UNSUPPORTED by its key, and so is a key that
-// is not known unless it is off; those are named in a warning.
+// Reads FOLDER/adapter_config.json. A field that asks for more than plain LoRA (a bias, DoRA, ranks
+// per layer, an initialisation that changes the base model, ...) is TS_ERR_UNSUPPORTED and is named
+// in the message. So is a field that this program does not know, unless its value is off (null,
+// false, empty); such fields are listed in one warning. Free *out with ts_adapter_config_free.
 ts_status ts_adapter_config_read(const char *folder, ts_adapter_config *out, ts_error *err);
-// Appends the file's text: keys sorted, indent 2.
+// Appends the text of adapter_config.json: keys sorted, indented by 2.
 ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out, ts_error *err);
 
-// The tensor's name in adapter_model.safetensors, for side 'A' [r, in] or 'B' [out, r]:
-// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
+// Writes the name that a tensor has in adapter_model.safetensors:
+// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight". `side` is 'A', of shape [r,
+// in], or 'B', of shape [out, r].
 void ts_adapter_key(uint32_t layer, ts_module module, char side, char out[TS_ADAPTER_KEY_BYTES]);
 
-// Appends the folder's README.md (a Hugging Face model card). `summary` is Markdown that says how
-// the adapter was made; may be NULL.
+// Appends the README.md of an adapter folder (a Hugging Face model card). `summary` is Markdown
+// that describes how the adapter was trained; it may be NULL.
 ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *summary, ts_text *out,
                                 ts_error *err);
 

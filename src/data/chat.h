@@ -1,4 +1,5 @@
-// Conversations: how a chat template turns one into tokens, and which of them are an answer.
+// Conversations: how a chat template turns one into tokens, and which tokens the model is trained
+// on.
 #ifndef TS_DATA_CHAT_H
 #define TS_DATA_CHAT_H
 
@@ -12,11 +13,12 @@ typedef struct ts_turn {
     ts_role role;
     const char *text; // valid UTF-8, not NUL-terminated
     size_t len;
-    bool masked; // an assistant's turn that is not to be learnt
+    bool masked; // an assistant's turn that is not trained on
 } ts_turn;
 
-// Tokens of a conversation and, for each, whether it is learnt from: what the model would write in
-// an assistant's turn that is not masked. Starts zeroed; both arrays have tokens.count entries.
+// The tokens of a conversation. supervised[t] says whether token t is trained on: the model would
+// have written it, in an assistant's turn that is not masked. Starts zeroed. Both arrays have
+// tokens.count entries.
 typedef struct ts_chat_tokens {
     ts_tokens tokens;
     uint8_t *supervised;
@@ -24,36 +26,39 @@ typedef struct ts_chat_tokens {
 } ts_chat_tokens;
 void ts_chat_tokens_free(ts_chat_tokens *chat);
 
-// Appends a conversation as the template renders it. With `ask` the text ends in the generation
-// prompt. Content that spells a special token stays text; *escaped (may be NULL) grows by the
-// number of such turns.
+// Appends the tokens of a conversation as the template renders it. With `ask` the text ends in the
+// generation prompt, so that a model goes on with an answer. Where the content of a turn contains
+// the characters of a special token, they stay plain text; *escaped (may be NULL) is increased by
+// the number of such turns.
 //
-// An answer is learnt from where the prompt for it ends to the special token behind it. The prompt
-// is what the template makes of the turns before with add_generation_prompt; where the whole
-// conversation does not begin like that, the answer is learnt from its own first character. A token
-// that begins before an answer and reaches into it is not learnt. A template with {% generation %}
-// blocks is learnt in those, as transformers' return_assistant_tokens_mask has it.
+// An answer is trained on from the end of its prompt to the special token after the answer. The
+// prompt is what the template renders for the turns before the answer, with add_generation_prompt.
+// If the rendered conversation does not start with that prompt, training starts at the first
+// character of the answer. A token that starts before an answer and extends into it is not trained
+// on. If the template has {% generation %} blocks, exactly those are trained on, as with
+// return_assistant_tokens_mask in transformers.
 //
-// TS_ERR_FORMAT where the template refuses the conversation, leaves an answer's text out, or puts
-// other turns' text into it.
+// TS_ERR_FORMAT if the template raises an error for this conversation, leaves out the text of an
+// answer, or writes text of other turns into one.
 ts_status ts_chat_encode(ts_chat_template *t, const ts_turn *turns, size_t count, bool ask,
                          ts_chat_tokens *out, size_t *escaped, ts_error *err);
 
-// The same for messages as people write them in JSON, without a mask: {"messages": [...],
-// "add_generation_prompt": bool, ...}. Other keys are variables of the template, and refused where
-// it reads none of that name. `name` starts error messages.
+// The same for messages in JSON and without a mask: {"messages": [...], "add_generation_prompt":
+// bool, ...}. Any other key becomes a variable of the template; it is refused if the template reads
+// no variable of that name. Error messages start with `name`.
 ts_status ts_chat_encode_json(ts_chat_template *t, const cJSON *row, const char *name,
                               ts_tokens *out, ts_error *err);
 
-// The text that the last conversation was rendered as, and its length.
+// The text that the last conversation was rendered as; *len receives its length in bytes. Owned by
+// the template and valid until the next conversation.
 const char *ts_chat_rendered(const ts_chat_template *t, size_t *len);
 
-// The special token that the template writes behind an answer (TS_TOKEN_NONE: none, or it refuses
-// a question with its answer).
+// Sets *out to the special token that the template writes after an answer, or to TS_TOKEN_NONE if
+// it writes none or cannot render a question with an answer.
 ts_status ts_chat_find_end(ts_chat_template *t, uint32_t *out, ts_error *err);
 
-// Appends a plain document: BOS, the text with its special tokens, the end token; all but BOS are
-// learnt from.
+// Appends a plain document: BOS, the text (special tokens in it are recognised), the end token. All
+// tokens but BOS are trained on.
 ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *text, size_t len,
                                   ts_chat_tokens *out, ts_error *err);
 

@@ -1,4 +1,5 @@
-// libcurl, found when the first model is downloaded: whoever brings a folder needs none.
+// libcurl, loaded at run time when the first model is downloaded. Somebody who gives a model's
+// folder needs no libcurl.
 #ifndef TS_DATA_CURL_H
 #define TS_DATA_CURL_H
 
@@ -25,7 +26,8 @@
     X(url_get)                                                                                     \
     X(url_cleanup)
 
-// ts_curl.easy_init is curl_easy_init, and so on; all NULL before ts_curl_load.
+// The member ts_curl.easy_init is the function curl_easy_init, and so on. All are NULL before
+// ts_curl_load.
 struct ts_curl {
 #define TS_CURL_MEMBER(name) __typeof__(&curl_##name) name;
     TS_CURL_FUNCTIONS(TS_CURL_MEMBER)
@@ -33,7 +35,7 @@ struct ts_curl {
 };
 extern struct ts_curl ts_curl;
 
-// Finds the library once and keeps it. TS_ERR_IO: it is not installed, or older than 7.62.
+// Loads the library at the first call. TS_ERR_IO if it is not installed or older than 7.62.
 ts_status ts_curl_load(ts_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-// Files that people hand over as training data and that are something else than JSON.
+// Recognises files that people give as training data although they are not JSON.
 #ifndef TS_DATA_FILE_KIND_H
 #define TS_DATA_FILE_KIND_H
 
@@ -6,9 +6,9 @@
 
 #include <stddef.h>
 
-// TS_ERR_FORMAT where bytes[0..len), a file's content, is of a known other kind (Parquet, a zip,
-// CSV, UTF-16, a web page, ...): names the kind and how to make JSON of it. `path` starts the
-// message, its ending tells CSV.
+// TS_ERR_FORMAT if bytes[0..len), the content of a file, is of another known kind (Parquet, zip,
+// CSV, UTF-16, a web page, ...). The message starts with `path`, names the kind and says how to
+// convert it to JSON. CSV is recognised by the ending of `path`.
 ts_status ts_file_kind_check(const char *path, const char *bytes, size_t len, ts_error *err);
 
 #endif

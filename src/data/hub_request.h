@@ -1,5 +1,6 @@
-// One request to a hub and its response. libcurl makes it; which URL may follow which and who
-// sees the token is decided here and above: libcurl follows no redirect.
+// One request to a hub and its response. libcurl sends the request but follows no redirect: which
+// URL may follow which, and which server gets the token, is decided in this file and in
+// hub_fetch.c.
 #ifndef TS_DATA_HUB_REQUEST_H
 #define TS_DATA_HUB_REQUEST_H
 
@@ -7,8 +8,8 @@
 
 enum { TS_HUB_VALUE_BYTES = 256, TS_HUB_MAX_WAIT_S = 30 };
 
-// The status and what matters of the headers; values are empty where the header is missing or
-// longer than any sound one. Starts zeroed.
+// The status code and the headers that matter. A value is empty if its header is missing or too
+// long to be valid. Starts zeroed.
 typedef struct ts_hub_reply {
     long code;
     char commit[TS_HUB_VALUE_BYTES], reason[TS_HUB_VALUE_BYTES];
@@ -17,26 +18,27 @@ typedef struct ts_hub_reply {
     bool redirects, relative;
     size_t header_bytes;
     long wait_s;      // Retry-After, at most TS_HUB_MAX_WAIT_S
-    ts_text redirect; // where to, as a full URL; may hold a secret
+    ts_text redirect; // the full URL of a redirect; it may contain a secret
 } ts_hub_reply;
 
-// A file that a response's body fills.
+// Where the body of a response is written to.
 typedef struct ts_hub_body {
     ts_hub *hub;
     const char *file;
     ts_hub_reply *reply;
     int fd;
     uint64_t at, size;
-    bool begun, keep; // keep: the body is the file's content, not an error's page
+    bool begun, keep; // keep: the body is the content of the file, not an error page
     size_t ignored;
-    ts_status status; // not TS_OK: why it was given up; err has the story
-    bool worthless;   // what came cannot be right
+    ts_status status; // not TS_OK: why the transfer was aborted; err has the message
+    bool worthless;   // the received bytes cannot be right
     ts_error *err;
 } ts_hub_body;
 
-// One request and its response, whatever its status: a GET of what `body` lacks, or a HEAD where
-// body is NULL. On an error *again says whether to try once more; statuses that ask for that
-// (408, 429, 5xx) are errors too. The token goes to the hub's own origin only. Replaces *reply.
+// Sends one request and reads its response into *reply, whatever the status code: a GET of the
+// bytes that `body` lacks, or a HEAD if `body` is NULL. On an error *again says whether another
+// attempt makes sense. Status codes that ask for another attempt (408, 429, 5xx) are errors too.
+// The token is sent to the hub's own server only.
 ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_hub_body *body,
                          bool *again, ts_error *err);
 

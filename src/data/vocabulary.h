@@ -1,5 +1,5 @@
-// The inside of a tokenizer: its pieces, its merges and the tables that find them. Filled by
-// tokenizer_json.c or tokenizer_spm.c, read by bpe.c and tokenizer.c.
+// The inside of a tokenizer: its pieces, its merges and the hash tables that find them.
+// tokenizer_json.c or tokenizer_spm.c fills it; bpe.c, added.c and tokenizer.c read it.
 #ifndef TS_DATA_VOCABULARY_H
 #define TS_DATA_VOCABULARY_H
 
@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "data/tokenizer.h"
 
-// Ids above this are a broken file, not a vocabulary (the largest known has 262,144 pieces).
+// Limits that only a damaged file exceeds (the largest known vocabulary has 262,144 pieces).
 enum {
     TS_VOCABULARY_MAX = 1 << 22,
     TS_ADDED_MAX = 1 << 14,
@@ -29,17 +29,17 @@ typedef struct ts_merge {
     uint32_t id;   // of the merged piece, TS_TOKEN_NONE: free slot
 } ts_merge;
 
-// A token that is found in the text itself before anything is merged, such as "</s>".
+// A token that is found in the text before any merge, such as "</s>".
 typedef struct ts_added {
     const char *bytes;
     uint32_t len, id;
-    bool lstrip, rstrip; // takes the white space before or behind it along
-    bool normalized;     // looked for in the text as the normalizer leaves it
+    bool lstrip, rstrip; // also takes the white space before it (lstrip) or after it (rstrip)
+    bool normalized;     // searched for after the normalizer, not before it
 } ts_added;
 
-// What a file says of an added token.
+// Properties of an added token in a file.
 enum {
-    TS_ADDED_SPECIAL = 1, // hidden when decoding with skip_specials
+    TS_ADDED_SPECIAL = 1, // left out when decoding with skip_specials
     TS_ADDED_LSTRIP = 2,
     TS_ADDED_RSTRIP = 4,
     TS_ADDED_NORMALIZED = 8,
@@ -47,10 +47,10 @@ enum {
 
 // Which segments (between added tokens) get a U+2581 before them.
 typedef enum ts_prefix {
-    TS_PREFIX_EACH,   // normalizer Prepend
-    TS_PREFIX_FIRST,  // pre-tokenizer Metaspace "first": only a segment at the text's start, and
-                      // only where none stands there already
-    TS_PREFIX_ALWAYS, // Metaspace "always": each, unless one stands there already
+    TS_PREFIX_EACH,  // each; the normalizer is Prepend
+    TS_PREFIX_FIRST, // only the one at the start of the text, unless it starts with U+2581 already;
+                     // the pre-tokenizer is Metaspace "first"
+    TS_PREFIX_ALWAYS, // each that does not start with U+2581 already; Metaspace "always"
     TS_PREFIX_NEVER,
 } ts_prefix;
 
@@ -63,7 +63,8 @@ struct ts_tokenizer {
     size_t slot_count, slots_used;
     ts_merge *merges; // by hash of their pair
     size_t merge_slots, merge_count;
-    uint64_t *joins; // TS_JOIN_BITS bits by hash of a pair of first symbols
+    uint64_t
+        *joins; // a bitmap of TS_JOIN_BITS bits, by hash of two symbols: see ts_vocabulary_may_join
     ts_added *added; // longest first
     size_t added_count, added_capacity;
     bool added_first[256]; // some added token starts with this byte
@@ -77,59 +78,63 @@ struct ts_tokenizer {
     bool strip;      // decoding strips one leading space
 };
 
-// Each takes a copy. Ids and pieces must be new; errors do not name the file.
+// The functions below copy what they are given. Ids and pieces must be new. Errors do not name the
+// file.
 ts_status ts_vocabulary_add(ts_tokenizer *tokenizer, const char *bytes, size_t len, uint32_t id,
                             ts_error *err);
-// `flags` are TS_ADDED_*. The piece is added where it does not exist yet.
+// `flags` are TS_ADDED_*. The piece is added if it does not exist yet.
 ts_status ts_vocabulary_add_token(ts_tokenizer *tokenizer, const char *bytes, size_t len,
                                   uint32_t id, unsigned flags, ts_error *err);
-// What another file says of an added token that is there already (ts_tokenizer_find).
+// Replaces the flags of an added token, when a second file says more about it.
 void ts_vocabulary_flag_token(ts_tokenizer *tokenizer, uint32_t id, unsigned flags);
-// The three pieces (left, right and both together) must exist.
+// All three pieces must exist: the left, the right, and the two joined.
 ts_status ts_vocabulary_add_merge(ts_tokenizer *tokenizer, const char *left, size_t left_len,
                                   const char *right, size_t right_len, uint32_t rank,
                                   ts_error *err);
-// Sorts the added tokens and fills byte_ids; refuses a vocabulary without all 256 bytes, and added
-// tokens whose flags are not done together.
+// Sorts the added tokens and fills byte_ids. Refuses a vocabulary that lacks one of the 256 bytes,
+// and a combination of flags of an added token that is not implemented.
 ts_status ts_vocabulary_finish(ts_tokenizer *tokenizer, ts_error *err);
 
 uint32_t ts_vocabulary_find(const ts_tokenizer *tokenizer, const char *bytes, size_t len);
-// NULL where the pair has no merge.
+// NULL if the pair has no merge.
 const ts_merge *ts_vocabulary_find_merge(const ts_tokenizer *tokenizer, uint32_t left,
                                          uint32_t right);
 
-// Whether some merge can join a piece that ends in symbol `left` (a character's or byte's id) with
-// one that starts with `right`. Between symbols where none can, a text falls into independent
-// parts. May say true where false is right (the set is a bitmap of hashes), never the reverse.
+// Whether some merge may join a piece that ends with symbol `left` (the id of a character or byte)
+// and a piece that starts with `right`. Where none can, a text can be cut into parts that do not
+// influence each other. The answer comes from a bitmap of hashes: true may be wrong, false never
+// is.
 bool ts_vocabulary_may_join(const ts_tokenizer *tokenizer, uint32_t left, uint32_t right);
 
-// An added token in a text.
+// An added token found in a text.
 typedef struct ts_added_found {
     uint32_t id;
-    size_t start, end; // in the text, with the white space it takes along
-    bool took_virtual; // it took the space that the normalizer puts before the text
+    size_t start, end; // in the text, with the white space that the token takes
+    bool took_virtual; // it includes the space that the normalizer puts before the text
 } ts_added_found;
 
-// Finds the first added token in text[from..to), the longest of those that start there; with
-// `normalized` among those that are looked for behind the normalizer, without it among the others.
-// `virtual_space`: the normalizer puts a space before text[from]. A special token that stands in
-// marked `content` (ts_tokenizer_encode_rendered; may be NULL) is text.
+// Finds the first added token in text[from..to), the longest of those that start there.
+// `normalized` selects the tokens that are searched for after the normalizer, otherwise those
+// before it. `virtual_space`: the normalizer puts a space before text[from]. A special token is
+// ignored where `content` (see ts_tokenizer_encode_rendered; may be NULL) marks the bytes as a
+// turn's content.
 bool ts_added_next(const ts_tokenizer *tokenizer, bool normalized, const char *text,
                    const uint16_t *content, size_t from, size_t to, bool virtual_space,
                    ts_added_found *out);
 
-// Appends the tokens of one segment of valid UTF-8 and, when `starts` is not NULL, the offset of
-// each one's first byte plus `base`.
+// Appends the tokens of one segment of valid UTF-8. `starts`, if not NULL, receives the offset of
+// each token's first byte, plus `base`.
 ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t len, bool prefix,
                         size_t base, ts_tokens *out, ts_tokens *starts, ts_error *err);
 
-// Heeds what tokenizer_config.json, special_tokens_map.json and added_tokens.json say beside the
-// tokenizer's own file (`spm`: tokenizer.model, which knows less of added tokens): added tokens and
-// how they are found, and which begin and end a text.
+// Reads what tokenizer_config.json, special_tokens_map.json and added_tokens.json say about added
+// tokens, BOS and EOS. `spm`: the tokenizer was read from tokenizer.model, which holds less about
+// added tokens.
 ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, const char *folder, bool spm,
                                    ts_error *err);
 
-// The TS_ADDED_* that an added token's entry asks for; what is not done is refused by name.
+// Reads the TS_ADDED_* flags of an added token's JSON entry. A property that is not implemented is
+// refused by name.
 ts_status ts_tokenizer_read_flags(const cJSON *entry, const char *content, const char *path,
                                   unsigned *out, ts_error *err);
 

@@ -1,5 +1,6 @@
-// What the interpreter's files share. A template goes lexer.c -> parser*.c -> run.c (statements)
-// and evaluate.c (expressions); filters, tests, methods and functions are tables of rows.
+// Internal interfaces of the interpreter. A template passes through lexer.c, parser.c and
+// expression.c; then run.c executes its statements and evaluate.c its expressions. Filters, tests,
+// methods and functions are rows of tables.
 #ifndef TS_DATA_JINJA_PARTS_H
 #define TS_DATA_JINJA_PARTS_H
 
@@ -9,7 +10,7 @@
 typedef ts_jinja_value jvalue;
 
 typedef enum jkind {
-    J_MISSING, // an argument that was not given, a variable that is not there
+    J_MISSING, // an argument that was not given, or a variable that does not exist
     J_UNDEFINED,
     J_NONE,
     J_BOOL,
@@ -22,7 +23,7 @@ typedef enum jkind {
     J_NAMESPACE,
     J_RANGE,
     J_VIEW,     // dict.items(), .keys(), .values(): a jlist
-    J_ITERATOR, // what map, select and their like give: a jlist that is read once
+    J_ITERATOR, // the result of map, select and similar filters: a jlist that can be read once
     J_FUNCTION, // a jrow
     J_METHOD,   // a jmethod
     J_MACRO,
@@ -35,23 +36,23 @@ typedef enum jkind {
 typedef struct jstring {
     const char *bytes; // valid UTF-8, not NUL-terminated
     size_t len, characters;
-    const uint16_t *sources; // of each byte; NULL: all have `source`
+    const uint16_t *sources; // the source of each byte; NULL: all have `source`
     uint16_t source;
-    bool markup; // passed through `safe`: what is added to it is escaped
+    bool markup; // result of the filter `safe`: what is appended is escaped
 } jstring;
 
 typedef struct jlist {
     jvalue *items;
     size_t count;
-    size_t next;      // J_ITERATOR: items before it were taken
-    const char *type; // J_VIEW, J_ITERATOR: Python's name of it
+    size_t next;      // J_ITERATOR: how many items have been read
+    const char *type; // J_VIEW, J_ITERATOR: the name of the type in Python
 } jlist;
 
 typedef struct jpair {
     jvalue key, value;
 } jpair;
 
-typedef struct jdict { // in the order of insertion, as Python's
+typedef struct jdict { // in the order of insertion, as in Python
     jpair *pairs;
     size_t count, capacity;
 } jdict;
@@ -69,7 +70,8 @@ typedef struct jrange {
 typedef struct jrun jrun;
 typedef struct jnode jnode;
 
-// Arguments of a call. For a row with parameters: one value each, J_MISSING where not given.
+// The arguments of a call. For a jrow with parameters there is one value for each parameter,
+// J_MISSING if it was not given.
 typedef struct jargs {
     jvalue *values;
     size_t count;
@@ -81,9 +83,10 @@ typedef ts_status jfunction(jrun *r, const jargs *args, jvalue *out);
 
 enum { J_PARAMETERS = 6 };
 
-// A filter, test, method or function: its name, what runs (NULL: known to Jinja or Python, but not
-// implemented), how many parameters must be given, and their names (none: it takes what comes).
-// A filter's, test's and method's first parameter is the value it is applied to.
+// A filter, test, method or function. `run` is NULL for one that Jinja or Python has and this
+// interpreter does not implement. `required` is how many parameters must be given. `parameters` are
+// their names; without names it takes any arguments. The first parameter of a filter, test or
+// method is the value it is applied to.
 typedef struct jrow {
     const char *name;
     jfunction *run;
@@ -114,11 +117,11 @@ typedef struct jmacro {
 
 typedef struct jloop {
     jlist items;
-    size_t taken;   // items consumed or passed over by the loop's `if`
+    size_t taken;   // items read, including those that the loop's `if` skipped
     int64_t index0; // -1 before the first round
-    bool peeked;    // `next` holds what comes after (J_MISSING: nothing)
+    bool peeked;    // `next` holds the item after the current one (J_MISSING: there is none)
     jvalue current, before, next;
-    int64_t length; // -1: not asked yet
+    int64_t length; // -1: not computed yet
     const jnode *node;
     jscope *scope; // in which the loop's `if` is evaluated
     jvalue changed;
@@ -174,19 +177,20 @@ typedef enum jargument {
     A_DICT, // **kwargs
 } jargument;
 
-// What its fields mean depends on the kind; see where parser.c and expression.c make each.
+// The meaning of the fields depends on the kind; parser.c and expression.c say it where they create
+// a node.
 struct jnode {
     uint8_t kind, op, argument;
     bool negated; // is not
     uint32_t line, symbol;
-    jvalue value; // of a constant; its text for N_TEXT; an attribute's name
+    jvalue value; // a constant's value; the text of N_TEXT; the name of an attribute
     const jrow *row;
     jnode *a, *b, *c, *d;
     jnode *children, *body, *otherwise;
     jnode *next; // sibling
 };
 
-// The operators; those of one character are that character.
+// Operators. An operator of one character has the code of that character.
 enum {
     OP_POWER = 128,
     OP_FLOOR,
@@ -221,7 +225,7 @@ typedef struct jtoken {
     double number;
 } jtoken;
 
-// The symbols that every template has, by number.
+// Symbols that exist in every template, by number.
 enum { S_LOOP, S_CALLER, S_VARARGS, S_KWARGS, S_FIXED };
 
 struct ts_jinja {
@@ -236,10 +240,10 @@ struct ts_jinja {
     bool generation;
 };
 
-// A string being put together.
+// A string that is being built.
 typedef struct jbuilder {
     char *bytes;
-    uint16_t *sources; // NULL while all bytes have `source`
+    uint16_t *sources; // NULL while all bytes have the same `source`
     uint16_t source;
     size_t len, capacity;
 } jbuilder;
@@ -255,13 +259,13 @@ struct jrun {
     jflow flow;
     uint64_t steps, step_limit, bytes, byte_limit;
     int depth;
-    uint32_t line;       // of what is being run
+    uint32_t line;       // of the node that is being executed
     uint16_t generation; // TS_JINJA_GENERATION inside such a block
     struct tm now;
     ts_error *err;
 };
 
-// run->depth at which a run ends: each level takes less than a KiB of the C stack.
+// Limits. J_MAX_DEPTH bounds run->depth; a level takes less than 1 KiB of the C stack.
 enum { J_MAX_DEPTH = 1000, J_MAX_NESTING = 300, J_MAX_RANGE = 100000 };
 
 // ---- lexer.c, parser.c, expression.c
@@ -270,12 +274,13 @@ typedef struct jparser {
     ts_jinja *jinja;
     size_t at;
     int depth;
-    uint8_t rest; // the macro being parsed reads varargs (1), kwargs (2)
+    uint8_t rest; // whether the macro being parsed reads varargs (bit 0), kwargs (bit 1)
     ts_error *err;
 } jparser;
 
 ts_status ts_jinja_lex(ts_jinja *jinja, const char *text, size_t len, ts_error *err);
-// TS_ERR_FORMAT "NAME:LINE:COLUMN: ..." at a token; ..._unknown is TS_ERR_UNSUPPORTED.
+// The error of a token, "NAME:LINE:COLUMN: ...": TS_ERR_FORMAT, and TS_ERR_UNSUPPORTED for
+// ts_jinja_unknown.
 ts_status ts_jinja_refuse(jparser *p, const jtoken *token, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 ts_status ts_jinja_unknown(jparser *p, const jtoken *token, const char *format, ...)
@@ -291,9 +296,9 @@ ts_status ts_jinja_expected(jparser *p, const char *what);
 ts_status ts_jinja_symbol(jparser *p, const char *text, size_t len, uint32_t *out);
 ts_status ts_jinja_node(jparser *p, jnode_kind kind, jnode **out);
 ts_status ts_jinja_parse_expression(jparser *p, jnode **out);
-// "a, b" gives a tuple, "a" itself; `condition`: "x if y" is taken whole.
+// "a, b" gives a tuple, "a" just a. With `condition`, "x if y" is read as one expression.
 ts_status ts_jinja_parse_tuple(jparser *p, bool condition, jnode **out);
-// "| name(arguments)" any number of times; `inline_only`: the first without its '|'.
+// Any number of "| name(arguments)". With `first_bare`, the first has no '|' before it.
 ts_status ts_jinja_parse_filters(jparser *p, jnode *subject, bool first_bare, jnode **out);
 ts_status ts_jinja_parse_arguments(jparser *p, jnode **out);
 
@@ -304,7 +309,7 @@ ts_status ts_jinja_evaluate(jrun *r, const jnode *node, jvalue *out);
 ts_status ts_jinja_lookup(jrun *r, uint32_t symbol, jvalue *out);
 ts_status ts_jinja_assign(jrun *r, uint32_t symbol, jvalue value);
 ts_status ts_jinja_push_scope(jrun *r, jscope *parent, jscope *scope);
-// Unpacks `value` onto a name or a tuple of names.
+// Assigns `value` to a name, or unpacks it to a tuple of names.
 ts_status ts_jinja_bind(jrun *r, const jnode *target, jvalue value);
 ts_status ts_jinja_attribute(jrun *r, jvalue object, const jstring *name, jvalue *out);
 ts_status ts_jinja_item(jrun *r, jvalue object, jvalue key, jvalue *out);
@@ -321,9 +326,9 @@ ts_status ts_jinja_loop_next(jrun *r, jloop *loop, jvalue *out);
 ts_status ts_jinja_raise(jrun *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 ts_status ts_jinja_lacks(jrun *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 ts_status ts_jinja_step(jrun *r, uint64_t steps);
-ts_status ts_jinja_enter(jrun *r); // one level deeper; leave with r->depth--
+ts_status ts_jinja_enter(jrun *r); // one level deeper; r->depth-- leaves it
 ts_status ts_jinja_alloc(jrun *r, size_t count, size_t size, void *out);
-// The error of using an undefined value.
+// The error for using an undefined value.
 ts_status ts_jinja_undefined_error(jrun *r, jvalue value);
 
 // ---- Values (value.c, compare.c)
@@ -390,13 +395,14 @@ static inline bool j_given(jvalue value)
 }
 
 const char *ts_jinja_type(jvalue value); // Python's type(x).__name__
-// An undefined value: of variable `name` (owner J_MISSING), or of an object's attribute.
+// An undefined value: of a variable called `name` (owner J_MISSING), or of an attribute of an
+// object.
 jvalue ts_jinja_undefined(jkind owner, const jstring *name);
 ts_status ts_jinja_hint(jrun *r, jvalue *out, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool ts_jinja_truth(jvalue value);
 ts_status ts_jinja_length(jrun *r, jvalue value, int64_t *out);
-// The items of anything that can be iterated, as Python's iter(); an iterator is used up.
+// The items of any iterable value, as with Python's iter(). An iterator is read to its end.
 ts_status ts_jinja_iterate(jrun *r, jvalue value, jlist *out);
 ts_status ts_jinja_new_list(jrun *r, jkind kind, size_t count, jlist **list, jvalue *out);
 ts_status ts_jinja_new_iterator(jrun *r, const char *type, const jlist *items, jvalue *out);
@@ -406,11 +412,12 @@ ts_status ts_jinja_dict_set(jrun *r, jdict *dict, jvalue key, jvalue value);
 const jvalue *ts_jinja_dict_text(const jdict *dict, const char *key, size_t len);
 
 ts_status ts_jinja_equal(jrun *r, jvalue a, jvalue b, bool *out);
-// a op b for < > <= >=, with Python's error where two types have no order.
+// a op b for < > <= >=. An error as in Python if the two types have no order.
 ts_status ts_jinja_order(jrun *r, int op, jvalue a, jvalue b, bool *out);
 ts_status ts_jinja_contains(jrun *r, jvalue container, jvalue item, bool *out);
 ts_status ts_jinja_binary(jrun *r, int op, jvalue a, jvalue b, jvalue *out);
-// A stable sort by `keys` (which go along); keys are compared as Python does.
+// Sorts `items` by `keys`, which are moved along, with a stable sort. Keys are compared as in
+// Python.
 ts_status ts_jinja_sort(jrun *r, jvalue *items, jvalue *keys, size_t count, bool reverse);
 
 // ---- Strings (string.c, unicode.c, print.c)
@@ -425,21 +432,21 @@ ts_status ts_jinja_append(jrun *r, jbuilder *b, const jstring *s);
 ts_status ts_jinja_append_bytes(jrun *r, jbuilder *b, const char *bytes, size_t len,
                                 uint16_t source);
 ts_status ts_jinja_built(jrun *r, jbuilder *b, jvalue *out);
-// Bytes [from, to) of a string; shares its memory.
+// Bytes [from, to) of a string. The new string shares its memory.
 ts_status ts_jinja_part(jrun *r, const jstring *s, size_t from, size_t to, jvalue *out);
-// Byte offset of character number `index` (at most s->characters).
+// The byte offset of a character; `index` is at most s->characters.
 size_t ts_jinja_offset(const jstring *s, size_t index);
 static inline uint16_t j_source(const jstring *s, size_t at)
 {
     return s->sources != NULL ? s->sources[at] : s->source;
 }
-// Where `needle` stands in s[from..), or SIZE_MAX.
+// The offset of the first `needle` in s[from..), or SIZE_MAX.
 size_t ts_jinja_find(const jstring *s, const jstring *needle, size_t from);
-// Where the last `needle` in s[0..to) begins, or SIZE_MAX.
+// The offset of the last `needle` in s[0..to), or SIZE_MAX.
 size_t ts_jinja_find_last(const jstring *s, const jstring *needle, size_t to);
 ts_status ts_jinja_concat(jrun *r, const jstring *a, const jstring *b, jvalue *out);
 ts_status ts_jinja_escape(jrun *r, const jstring *s, jvalue *out);
-// sides: 1 left, 2 right, 3 both; `set` NULL: blanks.
+// sides: 1 left, 2 right, 3 both. `set` lists the characters to remove; NULL: white space.
 ts_status ts_jinja_strip(jrun *r, const jstring *s, const jstring *set, int sides, jvalue *out);
 ts_status ts_jinja_replace(jrun *r, const jstring *s, const jstring *old, const jstring *with,
                            int64_t limit, jvalue *out);
@@ -448,9 +455,9 @@ typedef enum jcase { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP
 ts_status ts_jinja_recase(jrun *r, const jstring *s, jcase how, jvalue *out);
 // str % args
 ts_status ts_jinja_format(jrun *r, const jstring *format, jvalue args, jvalue *out);
-// An argument of str's method that must be a str.
+// The argument of a method of str, which must be a str too.
 ts_status ts_jinja_need_text(jrun *r, jvalue value, const char *method, const jstring **out);
-// Methods of str that stand in files of their own.
+// Methods of str that have a file of their own.
 jfunction ts_jinja_str_format, ts_jinja_str_split, ts_jinja_str_rsplit, ts_jinja_str_splitlines,
     ts_jinja_str_partition, ts_jinja_str_rpartition;
 
@@ -459,7 +466,7 @@ bool ts_jinja_is_letter(int32_t cp); // str.isalpha
 bool ts_jinja_is_digit(int32_t cp);  // str.isdigit
 bool ts_jinja_is_upper(int32_t cp);
 bool ts_jinja_is_lower(int32_t cp);
-bool ts_jinja_is_printable(int32_t cp); // what repr() leaves as it is
+bool ts_jinja_is_printable(int32_t cp); // repr() does not escape it
 uint32_t ts_jinja_to_upper(uint32_t cp);
 uint32_t ts_jinja_to_lower(uint32_t cp);
 
@@ -473,7 +480,7 @@ typedef struct jjson {
     bool ascii, sorted;
 } jjson;
 ts_status ts_jinja_append_json(jrun *r, jbuilder *b, jvalue value, const jjson *how, int level);
-// As Python prints a float; at most 32 bytes.
+// A float as Python prints it, at most 32 bytes. Returns the length.
 size_t ts_jinja_print_float(double number, char out[40]);
 
 // ---- Tables

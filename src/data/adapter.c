@@ -36,7 +36,7 @@ const char *ts_module_path(ts_module module)
     return modules[module].path;
 }
 
-// The bits of the module named by name[0..len), 0 when unknown.
+// The TS_MODULE_BITs for name[0..len); 0 if it names no module.
 static uint32_t module_bits(const char *name, size_t len)
 {
     static const char all[] = "all-linear";
@@ -100,8 +100,8 @@ double ts_adapter_scale(const ts_adapter_config *config)
     return config->alpha / (config->use_rslora ? sqrt(config->r) : config->r);
 }
 
-// target_modules: the names, or a string. PEFT takes a string as a regular expression; only a
-// module's plain name and "all-linear" are read.
+// Reads target_modules: a list of names, or a string. PEFT takes a string as a regular expression;
+// here only the plain name of a module and "all-linear" are understood.
 static ts_status read_targets(const cJSON *targets, const char *path, uint32_t *out, ts_error *err)
 {
     bool list = cJSON_IsArray(targets);
@@ -126,9 +126,9 @@ static ts_status read_targets(const cJSON *targets, const char *path, uint32_t *
                      : ts_error_set(err, TS_ERR_FORMAT, "%s: key 'target_modules' is empty", path);
 }
 
-// What this reader knows of adapter_config.json: the fields of PEFT's LoraConfig. All but plain
-// LoRA must be off, and so must keys that are not known, which some newer PEFT will have given a
-// meaning.
+// The keys of adapter_config.json, the fields of PEFT's LoraConfig. Everything beyond plain LoRA
+// must be off. So must unknown keys, since a newer PEFT may give them a meaning that changes the
+// result.
 static const ts_key known_keys[] = {
     {"peft_type", TS_KEY_READ},
     {"r", TS_KEY_READ},
@@ -137,7 +137,8 @@ static const ts_key known_keys[] = {
     {"target_modules", TS_KEY_READ},
     {"use_rslora", TS_KEY_READ},
     {"base_model_name_or_path", TS_KEY_READ},
-    // The other ways of starting change the base's weights, which the adapter then leans on.
+    // The other initialisations change the base's weights, so their adapter fits only that changed
+    // base.
     {"init_lora_weights", TS_KEY_ONLY, "[true,false,\"gaussian\",\"default\"]",
      "convert it to plain LoRA with PEFT (save_pretrained's "
      "path_initial_model_for_weight_conversion)"},
@@ -166,7 +167,7 @@ static const ts_key known_keys[] = {
     {"use_dora", TS_KEY_ONLY},
     {"use_qalora", TS_KEY_ONLY},
     {"velora_config", TS_KEY_ONLY},
-    // Of no meaning while what they belong to is off.
+    // Without effect while the feature that they configure is off.
     {"auto_mapping", TS_KEY_READ},
     {"ensure_weight_tying", TS_KEY_READ},
     {"inference_mode", TS_KEY_READ},
@@ -219,7 +220,7 @@ static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_con
     }
     const cJSON *base = ts_json_get(json, "base_model_name_or_path");
     if (cJSON_IsString(base)) {
-        const char *name; // one with a NUL could not be written and read again
+        const char *name; // a name with a NUL could not be read back after writing it
         TS_TRY(ts_json_get_text(json, "base_model_name_or_path", path, &name, err));
         TS_TRY(ts_text_append(&out->base_model, name, strlen(name), err));
     }
@@ -250,11 +251,12 @@ out:
     return status;
 }
 
-// Python writes a float field with a point or an exponent ("16.0"), which tells it from an int.
+// Python writes a float with a point or an exponent ("16.0"), which distinguishes it from an int.
 static ts_status append_double(ts_text *out, double value, bool integral_allowed, ts_error *err)
 {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) { // the shortest that reads back the same
+    for (int digits = 1; digits <= 17;
+         digits++) { // the fewest digits that read back as the same number
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value) {
             break;
@@ -340,7 +342,7 @@ void ts_adapter_key(uint32_t layer, ts_module module, char side, char out[TS_ADA
              modules[module].path, side);
 }
 
-// How the adapter is loaded and asked a question.
+// The section that shows how to load the adapter and ask it a question.
 static ts_status write_use(const char *base, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -381,7 +383,7 @@ ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *sum
     TS_TRY(ts_text_format(out, err, "---\n"));
     if (base[0] != '\0') {
         TS_TRY(ts_text_format(out, err, "base_model: "));
-        TS_TRY(ts_json_quote(out, base, err)); // a JSON string is a YAML string too
+        TS_TRY(ts_json_quote(out, base, err)); // every JSON string is a YAML string too
         TS_TRY(ts_text_format(out, err, "\n"));
     }
     TS_TRY(ts_text_format(out, err,

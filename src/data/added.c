@@ -1,6 +1,6 @@
-// Finding added tokens, such as "</s>", in a text before anything is merged, as Hugging Face's
-// tokenizers does: first those that are looked for in the text as it stands, then, in what is left
-// between them, those that are looked for in the text as the normalizer leaves it.
+// Finds added tokens, such as "</s>", in a text before anything is merged, in the two passes of
+// Hugging Face's tokenizers. The first pass searches the text as it is. The second searches what is
+// left between the tokens found, after the normalizer, for the tokens with `normalized`.
 #include "data/vocabulary.h"
 
 #include <string.h>
@@ -8,8 +8,8 @@
 static const char SPACE[] = "\xE2\x96\x81"; // U+2581
 enum { SPACE_BYTES = 3 };
 
-// How many bytes at text[0..len) are a space as the normalizer sees it: U+2581, or ' ', which it
-// replaces by that.
+// How many bytes at text[0..len) are one space to the normalizer: U+2581, or the ' ' that it
+// replaces by U+2581. 0 if there is none.
 static size_t space_at(const char *text, size_t len)
 {
     if (len >= SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES) == 0) {
@@ -18,7 +18,7 @@ static size_t space_at(const char *text, size_t len)
     return len > 0 && text[0] == ' ';
 }
 
-// How many bytes of text[0..len) spell the token, 0: none.
+// How many bytes of text[0..len) match the token; 0: it does not match.
 static size_t spelled(const ts_added *added, const char *text, size_t len, bool replaced)
 {
     if (!replaced) {
@@ -37,8 +37,8 @@ static size_t spelled(const ts_added *added, const char *text, size_t len, bool 
     return at;
 }
 
-// The longest token that starts at text[at], or behind the space that stands there, or NULL.
-// `virtual_space`: the normalizer puts one before text[at].
+// The longest token that starts at text[at], or just after a space there; NULL if there is none.
+// `virtual_space`: the normalizer puts a space before text[at].
 static const ts_added *added_at(const ts_tokenizer *t, bool normalized, const char *text, size_t at,
                                 size_t to, bool virtual_space, size_t *end)
 {
@@ -63,7 +63,7 @@ static const ts_added *added_at(const ts_tokenizer *t, bool normalized, const ch
     return NULL;
 }
 
-// What regular expressions call white space, as Unicode has it.
+// White space as in Unicode, like \s in a regular expression.
 static bool is_white(int32_t c)
 {
     return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
@@ -95,12 +95,12 @@ static size_t after_white(const char *text, size_t at, size_t to)
     return at;
 }
 
-// Whether a special token stands there in what a turn says: then it is text.
+// Whether it is a special token inside the content of a turn; there its characters stay characters.
 static bool is_content(const ts_tokenizer *t, const ts_added *added, const uint16_t *content,
                        size_t at, size_t end)
 {
     bool spoken = false;
-    at = end - ts_min_u64(end - at, added->len); // without a space that the normalizer gave it
+    at = end - ts_min_u64(end - at, added->len); // without a space that the normalizer added
     for (; at < end && content != NULL; at++) {
         spoken = spoken || content[at] != 0;
     }

@@ -1,8 +1,9 @@
-// Byte-pair merging: the pair of lowest rank first, the leftmost of equals, until none is left.
-// These tokenizers do not split at spaces: a segment is one word, however long. Two things keep it
-// fast. It is cut where no merge can ever join what stands on both sides (in most scripts that is
-// before each space), which changes no result. Within a part, the symbols form a linked list and
-// the candidates a heap: n log n where searching anew after each merge would be n^2.
+// Byte-pair merging: repeatedly merges the pair of lowest rank, the leftmost if there are several,
+// until no pair has a merge. These tokenizers do not split at spaces, so a segment is merged as one
+// word, however long. Two measures keep that fast without changing the result. The segment is cut
+// wherever no merge can join the two sides, which in most scripts is before each space. Within a
+// part, the symbols are a linked list and the possible merges a heap, which takes O(n log n)
+// instead of O(n^2).
 #include "data/vocabulary.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 enum { END = -1 };
 
 typedef struct symbol {
-    uint32_t id;    // TS_TOKEN_NONE: merged away
+    uint32_t id;    // TS_TOKEN_NONE: merged into its left neighbour
     uint32_t start; // offset in the text
     int32_t previous, next;
 } symbol;
@@ -64,7 +65,7 @@ static uint64_t pop(merger *m)
     return top;
 }
 
-// The merge of symbol `at` with its right neighbour, or NULL.
+// The merge of symbol `at` with its right neighbour, or NULL if they have none.
 static const ts_merge *merge_at(const merger *m, int32_t at)
 {
     if (at == END || m->symbols[at].next == END) {
@@ -74,7 +75,8 @@ static const ts_merge *merge_at(const merger *m, int32_t at)
                                     m->symbols[m->symbols[at].next].id);
 }
 
-// Appends symbol `at`'s merge, if there is one, to the heap's array.
+// Appends that merge, if there is one, to the end of the heap's array, without restoring the heap
+// order.
 static ts_status append_candidate(merger *m, int32_t at, bool *appended, ts_error *err)
 {
     const ts_merge *merge = merge_at(m, at);
@@ -100,7 +102,7 @@ static ts_status push(merger *m, int32_t at, ts_error *err)
     return status;
 }
 
-// Merges symbols[from..to), which stand alone.
+// Merges symbols[from..to), which no merge joins with their neighbours.
 static ts_status merge_part(merger *m, int32_t from, int32_t to, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -118,7 +120,7 @@ static ts_status merge_part(merger *m, int32_t from, int32_t to, ts_error *err)
         symbol *left = &m->symbols[at];
         const ts_merge *merge = left->id != TS_TOKEN_NONE ? merge_at(m, at) : NULL;
         if (merge == NULL || merge->rank != best >> 32) {
-            continue; // a neighbour has changed since
+            continue; // stale: one of the two symbols has changed since it was pushed
         }
         symbol *right = &m->symbols[left->next];
         left->id = merge->id;
@@ -139,7 +141,7 @@ static ts_status merge_all(merger *m, ts_error *err)
     ts_status status = TS_OK;
     int32_t from = 0;
     for (int32_t i = 1; i <= m->count; i++) {
-        // symbols[i - 1] may be merged away only once its part is complete, so its id still stands
+        // symbols[i - 1] is still unmerged here: a part is merged only after its end was found.
         if (i == m->count ||
             !ts_vocabulary_may_join(m->tokenizer, m->symbols[i - 1].id, m->symbols[i].id)) {
             if (i - from > 1) {
@@ -159,7 +161,7 @@ static void add_symbol(merger *m, uint32_t id, size_t start)
         (symbol){.id = id, .start = (uint32_t)start, .previous = at - 1, .next = at + 1};
 }
 
-// A character as its piece, or as its bytes where no piece is that character.
+// Adds a character: its piece, or the pieces of its bytes if it has none.
 static void add_character(merger *m, const char *bytes, size_t len, size_t start)
 {
     const ts_tokenizer *t = m->tokenizer;
@@ -173,7 +175,7 @@ static void add_character(merger *m, const char *bytes, size_t len, size_t start
     }
 }
 
-// U+2581, which may itself be missing from the vocabulary and fall back to its three bytes.
+// Adds U+2581; if the vocabulary lacks it, the pieces of its three bytes.
 static void add_space(merger *m, size_t start)
 {
     static const unsigned char bytes[] = {0xE2, 0x96, 0x81};

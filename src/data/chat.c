@@ -1,7 +1,7 @@
-// A rendered conversation is one text, as when Hugging Face tokenises it: merges cross the border
-// between the template's text and what a turn says. The interpreter tells of each byte which turn
-// said it, so special tokens are found in the template's own text only, and an answer is found
-// wherever the template puts it.
+// Turns a conversation into tokens. A rendered conversation is tokenised as one text, as Hugging
+// Face does it, so merges cross the border between the template's text and a turn's content. The
+// interpreter reports for each byte which turn it comes from. So special tokens are recognised only
+// in the template's own text, and an answer is found wherever the template writes it.
 #include "data/chat.h"
 
 #include "base/log.h"
@@ -25,7 +25,7 @@ void ts_chat_tokens_free(ts_chat_tokens *chat)
     *chat = (ts_chat_tokens){0};
 }
 
-// Sets whether the tokens from `from` on are learnt.
+// Marks the tokens from `from` to the end as trained on, or not.
 static ts_status mark(ts_chat_tokens *out, size_t from, bool supervised, ts_error *err)
 {
     ts_status status = ts_grow(&out->supervised, &out->supervised_capacity, out->tokens.count,
@@ -38,13 +38,13 @@ static ts_status mark(ts_chat_tokens *out, size_t from, bool supervised, ts_erro
 
 // ---- Rendering
 
-// The number of the turn that says byte `at`, or 0 where the template does.
+// The number of the turn that byte `at` comes from, counted from 1; 0 if the template wrote it.
 static size_t speaker(const ts_rendering *r, size_t at)
 {
     return r->sources[at] & TS_JINJA_MAX_SOURCE;
 }
 
-// t->data as every conversation begins; `messages` are set.
+// Resets t->data to the variables of every conversation; *messages is a new list for `count` turns.
 static ts_status begin(ts_chat_template *t, size_t count, ts_jinja_value *messages, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -88,12 +88,12 @@ static ts_status render(ts_chat_template *t, bool ask, ts_rendering *out, ts_err
     return status == TS_OK ? ts_jinja_render(t->jinja, &t->data, NULL, out, err) : status;
 }
 
-// The rendered text's tokens; *starts receives where each begins.
+// Tokenises the rendered text; *starts receives the offset of each token.
 static ts_status tokenise(ts_chat_template *t, ts_tokens *out, ts_tokens *starts, ts_error *err)
 {
     ts_rendering *r = &t->rendering;
     for (size_t i = 0; i < r->len; i++) {
-        r->sources[i] &= TS_JINJA_MAX_SOURCE; // who speaks is all that counts from here on
+        r->sources[i] &= TS_JINJA_MAX_SOURCE; // drops the generation flag
     }
     return ts_tokenizer_encode_rendered(t->tokenizer, r->bytes, r->sources, r->len, out->count == 0,
                                         out, starts, err);
@@ -105,13 +105,14 @@ const char *ts_chat_rendered(const ts_chat_template *t, size_t *len)
     return t->rendering.bytes;
 }
 
-// ---- What is learnt
+// ---- What is trained on
 
 typedef struct span {
     size_t from, to; // bytes of the rendered text
 } span;
 
-// The spans of one conversation. first and last are each turn's first and last byte + 1, 0: none.
+// The spans to train on in one conversation. first and last hold each turn's first byte and its
+// last byte + 1, both counted from 1; 0: the turn's text is not there.
 typedef struct search {
     ts_chat_template *t;
     const ts_turn *turns;
@@ -123,7 +124,7 @@ typedef struct search {
     ts_error *err;
 } search;
 
-// The special token behind byte `at`, blanks between them; *end is where it ends.
+// The special token after byte `at`, with only white space before it; *end receives its end.
 static uint32_t end_behind(const ts_chat_template *t, size_t at, size_t *end)
 {
     const ts_rendering *r = &t->rendering;
@@ -151,7 +152,7 @@ ts_status ts_chat_find_end(ts_chat_template *t, uint32_t *out, ts_error *err)
     *out = TS_TOKEN_NONE;
     TS_TRY(begin_turns(t, pair, 2, &messages, err));
     if (render(t, false, &t->rendering, &refused) != TS_OK) {
-        goto out; // the rows will tell
+        goto out; // if this is an error, the rows of the file will report it
     }
     for (size_t i = 0; i < t->rendering.len; i++) {
         at = speaker(&t->rendering, i) == 2 ? i + 1 : at;
@@ -171,7 +172,8 @@ static bool is_blank(const ts_turn *turn)
     return true;
 }
 
-// *from: where the prompt for turn `i` ends, or SIZE_MAX where the whole text does not begin so.
+// Sets *from to the end of the prompt for turn `i`, or to SIZE_MAX if the whole text does not start
+// with that prompt.
 static ts_status find_prompt(search *s, size_t i, size_t *from)
 {
     ts_status status = TS_OK;
@@ -203,7 +205,7 @@ static void tell_no_end(ts_chat_template *t, size_t at)
     }
 }
 
-// Other turns' words must not stand among an answer's.
+// An answer must not contain text of other turns.
 static ts_status check_alone(const search *s, size_t i, span answer)
 {
     for (size_t at = answer.from; at < answer.to; at++) {
@@ -233,13 +235,14 @@ static ts_status find_answer(search *s, size_t i)
     TS_TRY(find_prompt(s, i, &prompt));
     span answer = {s->last[i] > 0 ? s->first[i] - 1 : prompt, s->last[i] > 0 ? s->last[i] : prompt};
     if (answer.from == SIZE_MAX) {
-        goto out; // an empty answer that nothing marks
+        goto out; // an empty answer without an end token
     }
     if (prompt < answer.to) {
         answer.from = prompt;
     }
     uint32_t token = end_behind(t, answer.to, &end);
-    // Where no answer ends in a token of its own, what follows is the next turn's.
+    // If the template ends no answer with a special token, the next special token belongs to the
+    // next turn.
     bool ends = token != TS_TOKEN_NONE &&
                 (t->end != TS_TOKEN_NONE || token == ts_tokenizer_eos(t->tokenizer));
     if (ends) {
@@ -277,7 +280,7 @@ out:
     return status;
 }
 
-// The template's own {% generation %} blocks.
+// The spans of the template's own {% generation %} blocks.
 static ts_status find_generations(search *s)
 {
     ts_status status = TS_OK;
@@ -312,8 +315,8 @@ out:
     return status;
 }
 
-// Marks the tokens that begin inside a span, in order. `overlapping`: those too that reach into
-// one.
+// Marks the tokens that start inside a span; the spans are in order. With `overlapping`, also a
+// token that starts before a span and extends into it.
 static void mark_spans(const search *s, const ts_tokens *starts, size_t base, bool overlapping,
                        ts_chat_tokens *out)
 {
@@ -355,7 +358,7 @@ out:
 
 // ---- Messages as JSON
 
-// A message's members: all are what the turn says but its role.
+// Adds a message given as JSON. All its members are content of the turn, except its role.
 static ts_status add_message(ts_chat_template *t, const cJSON *json, uint16_t source,
                              ts_jinja_value messages, const char *name, ts_error *err)
 {
@@ -424,7 +427,7 @@ out:
 
 // ---- Documents
 
-// Whether the token's own text begins, or ends, text[0..len); its length, or 0.
+// The number of bytes at the start (or end) of text[0..len) that equal the token's own text, or 0.
 static size_t spelt_at(const ts_tokenizer *tokenizer, uint32_t id, const char *text, size_t len,
                        bool at_end, ts_text *spelling, ts_error *err)
 {
@@ -443,8 +446,8 @@ static bool is_ascii_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-// The document without the BOS and end tokens that it already carries at its ends, however often
-// and with blanks around: one of each is added anyway.
+// Removes BOS and end tokens, and white space around them, from both ends of the document, because
+// one of each is added anyway.
 static void strip_document(const ts_tokenizer *tokenizer, const char **text, size_t *len,
                            ts_text *spelling, ts_error *err)
 {

@@ -9,7 +9,7 @@
 
 struct ts_curl ts_curl;
 
-// The same interface over OpenSSL (4 is also its number on other systems) and over GnuTLS.
+// libcurl with OpenSSL, or the same interface with GnuTLS. Version 4 is that of other systems too.
 static void *open_library(void)
 {
     static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};

@@ -15,21 +15,21 @@ struct ts_dataset_memory {
     size_t capacity; // of dataset->examples
 };
 
-// Rows of one kind that nothing is learnt from: how many, and the first of them in words.
+// Rows without anything to train on: how many for one reason, and the first few of them by line.
 typedef struct skipped {
     size_t count;
     ts_text told;
 } skipped;
 enum { ROWS_TOLD = 10 };
 
-// What the rows become.
+// The state of reading a file.
 typedef struct reading {
     ts_dataset *dataset;
     const ts_tokenizer *tokenizer;
     ts_chat_template *template;
     const ts_dataset_options *options;
     size_t rows;
-    ts_row row; // reused
+    ts_row row; // reused for each row
     ts_chat_tokens chat;
     skipped too_long, empty, masked;
 } reading;
@@ -96,7 +96,7 @@ static bool is_blank(const ts_turn *turn)
     return true;
 }
 
-// Masks blank answers unless they are to be learnt. *left: whether there is an answer to learn.
+// Masks blank answers unless train_empty. *left: whether an answer to train on is left.
 static ts_status judge_answers(reading *r, bool *left, ts_error *err)
 {
     bool empty = false, answers = false;
@@ -138,7 +138,7 @@ out:
     return status == TS_OK ? TS_OK : ts_error_context(err, "%s", name);
 }
 
-// The first token that is learnt, or the number of tokens.
+// The index of the first token that is trained on, or the number of tokens.
 static size_t first_learnt(const ts_chat_tokens *chat)
 {
     size_t t = 1;

@@ -11,7 +11,7 @@
     "('FILE').to_json('rows.jsonl', orient='records', lines=True)\""
 
 typedef struct kind {
-    const char *start; // how such a file starts
+    const char *start; // the first bytes of such a file
     size_t len;
     const char *name, *convert;
 } kind;
@@ -72,7 +72,7 @@ static bool has_ending(const char *path, const char *ending)
     return len > wanted && strcasecmp(path + len - wanted, ending) == 0;
 }
 
-// A tar archive says so at byte 257, a table of text by its name alone.
+// A tar archive has its mark at byte 257; a CSV file is recognised only by its name.
 static const kind *kind_of(const char *path, const char *bytes, size_t len)
 {
     static const kind tar = {NULL, 0, "a tar archive",

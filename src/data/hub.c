@@ -22,11 +22,11 @@ enum {
     MAX_REVISION_BYTES = 128,
     MAX_FILE_NAME_BYTES = 128, // of a shard
     MAX_SHARDS = 1024,
-    MAX_SMALL_BYTES = 1 << 28, // of any file that is no weights
+    MAX_SMALL_BYTES = 1 << 28, // of a file that is not weights
     HASH_BUFFER_BYTES = 1 << 18,
 };
 
-// What a model is besides its weights. Only the configuration must be there, and one tokenizer.
+// The files of a model other than its weights. Only config.json and one tokenizer are required.
 static const char *const small_files[] = {
     "config.json",           "generation_config.json", "tokenizer.json",
     "tokenizer_config.json", "tokenizer.model",        "special_tokens_map.json",
@@ -59,7 +59,8 @@ bool ts_hub_is_name(const char *model)
            is_name_part(slash + 1, strlen(slash + 1));
 }
 
-// A file name that stays in its folder, is not hidden and means the same to every system.
+// Whether it names a file inside the folder, not hidden, without characters that some system treats
+// differently.
 static bool is_plain_file_name(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -69,7 +70,7 @@ static bool is_plain_file_name(const char *name)
            name[0] != '.' && name[0] != '-' && strstr(name, "..") == NULL;
 }
 
-// A branch, tag or commit; becomes a path below refs/ and a part of a URL.
+// Whether it can be a branch, tag or commit. It becomes a path below refs/ and a part of a URL.
 static bool is_revision(const char *text)
 {
     char copy[MAX_REVISION_BYTES + 1];
@@ -90,8 +91,8 @@ static bool is_revision(const char *text)
 
 // ---- Shards
 
-// The distinct files that the index's weight_map names; pointers into *index, which the caller
-// deletes, in *names, which it frees.
+// The distinct files that the index's weight_map names. *names is an array that the caller frees;
+// it points into *index, which the caller deletes.
 static ts_status read_shards(const ts_hub *hub, cJSON **index, const char ***names, size_t *count,
                              ts_error *err)
 {
@@ -109,7 +110,7 @@ static ts_status read_shards(const ts_hub *hub, cJSON **index, const char ***nam
             TS_FAIL(TS_ERR_FORMAT,
                     "%s: names a shard that is no plain file name; it will not be fetched", INDEX);
         }
-        size_t i = *count; // a tensor's neighbour mostly lies in the same file: backwards
+        size_t i = *count; // search backwards: the tensor before is mostly in the same file
         while (i > 0 && strcmp((*names)[i - 1], entry->valuestring) != 0) {
             i--;
         }
@@ -127,7 +128,7 @@ out:
     return status;
 }
 
-// ---- What is there
+// ---- What the cache has
 
 static ts_status note(ts_text *missing, const char *file, ts_error *err)
 {
@@ -158,8 +159,8 @@ out:
     return status;
 }
 
-// Appends the names of what the snapshot of hub->commit lacks. With `all`, also of optional files
-// of which it is not known that the model has none.
+// Appends the names of the files that the snapshot hub->commit lacks. With `all`, also those of
+// optional files for which the cache does not record that the model has none.
 static ts_status note_missing(const ts_hub *hub, bool all, ts_text *missing, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -179,7 +180,7 @@ out:
     return status;
 }
 
-// Whether the cached snapshot can be used as it stands.
+// Whether the cached snapshot can be used without the network.
 static bool is_complete(const ts_hub *hub, bool all)
 {
     ts_text missing = {0};
@@ -227,7 +228,7 @@ out:
     return status;
 }
 
-// BLOB.incomplete, filled and checked, becomes BLOB.
+// Downloads to BLOB.incomplete, checks the hash, then renames it to BLOB.
 static ts_status fetch_blob(ts_hub *hub, const char *file, ts_hub_metadata *about, const char *blob,
                             ts_error *err)
 {
@@ -241,7 +242,7 @@ static ts_status fetch_blob(ts_hub *hub, const char *file, ts_hub_metadata *abou
     TS_TRY(ts_hub_fetch(hub, file, about, partial.bytes, err));
     TS_TRY(hash_file(hub, file, about, partial.bytes, hash, err));
     if (strcmp(hash, about->hash) != 0) {
-        unlink(partial.bytes); // going on from it could never be right
+        unlink(partial.bytes); // its content is wrong, so the download must not be continued
         TS_FAIL(TS_ERR_FORMAT,
                 "what came is damaged and was deleted: its hash is %s, the server announced %s",
                 hash, about->hash);
@@ -254,7 +255,7 @@ out:
     return status;
 }
 
-// The file's blob and the link to it; a blob that is there already is only linked.
+// Links the file to its blob, which is downloaded first if it is missing.
 static ts_status store(ts_hub *hub, const char *file, ts_hub_metadata *about, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -275,7 +276,7 @@ out:
     return status;
 }
 
-// Fetches the file unless it is there; *found (may be NULL) says whether the model has it.
+// Downloads the file unless the snapshot has it. *found (may be NULL): whether the model has it.
 static ts_status fetch(ts_hub *hub, const char *file, bool weights, bool *found, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -297,7 +298,7 @@ static ts_status fetch(ts_hub *hub, const char *file, bool weights, bool *found,
     if (!about.found) {
         goto out;
     }
-    if (first) { // from here on all is asked of one commit, whatever the branch does meanwhile
+    if (first) { // from here on every file is read from this commit, even if the branch moves
         memcpy(hub->commit, about.commit, sizeof hub->commit);
         TS_TRY(ts_hub_write_ref(hub, err));
     }
@@ -343,12 +344,12 @@ out:
     return status;
 }
 
-// The weights come last: where they are, the rest is.
+// Weights are downloaded last: a snapshot that has them has all the rest.
 static ts_status download(ts_hub *hub, ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_hub_connect(hub, err));
-    // A branch may have moved since it was last looked at; a commit is what it is.
+    // A branch may have moved since the last run. A commit never changes.
     if (!ts_hub_is_hex(hub->revision, TS_HUB_COMMIT_DIGITS)) {
         hub->commit[0] = '\0';
     }
@@ -368,7 +369,7 @@ out:
     return status;
 }
 
-// ---- Deciding
+// ---- Where the model comes from
 
 static ts_status refuse_offline(const ts_hub *hub, ts_error *err)
 {
@@ -386,7 +387,7 @@ out:
     return status;
 }
 
-// Leaves in hub->commit the commit whose snapshot is complete.
+// Sets hub->commit to a commit whose snapshot is complete, downloading it if needed.
 static ts_status settle(ts_hub *hub, ts_error *err)
 {
     char cached[sizeof hub->commit] = "";

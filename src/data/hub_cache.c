@@ -28,7 +28,7 @@ bool ts_hub_is_hex(const char *text, size_t digits)
 
 // ---- The environment
 
-// An empty variable counts as unset, as in Python.
+// An empty variable counts as unset, as in Hugging Face's libraries.
 static const char *environment(const char *name)
 {
     const char *value = getenv(name);
@@ -63,8 +63,9 @@ static ts_status read_home(ts_text *out, ts_error *err)
                         "no folder to download to: HF_HUB_CACHE, HF_HOME and HOME are all unset");
 }
 
-// Takes `value` without the blanks around it. Whatever could start another header line is no
-// token; the message must not show it.
+// Stores `value` without the white space around it. A value that holds white space or anything but
+// printable ASCII is refused, since it could start another header line. The message must not show
+// the token.
 static ts_status set_token(ts_hub *hub, const char *value, const char *source, ts_error *err)
 {
     static const char blanks[] = " \t\r\n";
@@ -149,7 +150,7 @@ ts_status ts_hub_path(const ts_hub *hub, ts_text *out, ts_error *err, const char
     return ts_path_join(hub->folder.bytes, rest, out, err);
 }
 
-// Makes the folder in which `path` will stand.
+// Creates the folder that will hold `path`.
 static ts_status make_parent(const char *path, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -203,7 +204,7 @@ out:
 
 // ---- Snapshots
 
-// Whether FOLDER/COMMIT/FILE is a file; a link to a blob that is gone is none.
+// Whether FOLDER/COMMIT/FILE exists; a link to a deleted blob does not count.
 static bool has_file(const ts_hub *hub, const char *folder, const char *file)
 {
     ts_text path = {0};
@@ -245,8 +246,9 @@ ts_status ts_hub_link(const ts_hub *hub, const char *file, const char *hash, ts_
     TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, file));
     TS_TRY(make_parent(path.bytes, err));
     TS_TRY(ts_text_format(&temporary, err, "%s.tmp", path.bytes));
-    unlink(temporary.bytes); // of a process that died; the blob's lock keeps others out
-    // Renamed over what is there: a link to a blob that was deleted must go.
+    unlink(
+        temporary.bytes); // left by a process that died; the blob's lock keeps others from using it
+    // rename replaces what is there, such as a link to a blob that was deleted.
     if (symlink(target, temporary.bytes) != 0 || rename(temporary.bytes, path.bytes) != 0) {
         ts_error_set(err, TS_ERR_IO, "%s: cannot create the link: %s", path.bytes, strerror(errno));
         unlink(temporary.bytes);
@@ -260,7 +262,7 @@ out:
 
 // ---- Locks
 
-// flock, as Hugging Face's libraries do it. False: another process holds it.
+// Locks with flock, as Hugging Face's libraries do. *held is false if another process has the lock.
 static ts_status try_lock(const char *path, int *lock, bool *held, ts_error *err)
 {
     struct stat opened, named;
@@ -276,7 +278,8 @@ static ts_status try_lock(const char *path, int *lock, bool *held, ts_error *err
                    ? TS_OK
                    : ts_error_set(err, TS_ERR_IO, "%s: cannot lock: %s", path, strerror(reason));
     }
-    // A holder may have deleted the file when it left; a lock on that one keeps nobody out.
+    // The last holder may have deleted the file after unlocking; a lock on the deleted file
+    // protects nothing.
     *held = fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino &&
             opened.st_dev == named.st_dev;
     if (*held) {
@@ -325,7 +328,7 @@ ts_status ts_hub_check_space(const char *folder, uint64_t bytes, ts_error *err)
 {
     struct statvfs info;
     if (statvfs(folder, &info) != 0) {
-        return TS_OK; // some file systems do not say; a full disk shows when writing
+        return TS_OK; // some file systems do not report it; then a full disk shows when writing
     }
     uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
     if (free_bytes < bytes) {

@@ -1,4 +1,4 @@
-// What is asked of a hub, and when it is asked again.
+// Downloads the files of a model: metadata, content, and when a request is repeated.
 #include "data/hub_request.h"
 
 #include "base/log.h"
@@ -15,13 +15,14 @@
 
 enum {
     MAX_REDIRECTS = 5,
-    ATTEMPTS = 5,             // in a row that bring nothing
-    FIRST_ATTEMPTS = 2,       // while the server has never answered: there may be no network at all
-    PROGRESS_BYTES = 1 << 20, // so much more than ever before makes an attempt a success
+    ATTEMPTS = 5, // how many in a row may fail
+    FIRST_ATTEMPTS =
+        2, // as long as the server has never responded: perhaps there is no network at all
+    PROGRESS_BYTES = 1 << 20, // an attempt that brings this many new bytes counts as a success
 };
 
-// ENDPOINT/ORG/NAME/resolve/REVISION/FILE. Names and files were checked and need no escapes; a
-// branch may have a slash.
+// ENDPOINT/ORG/NAME/resolve/REVISION/FILE. Names and files were checked and need no escaping; a
+// branch may contain a slash.
 static ts_status file_url(ts_hub *hub, const char *file, ts_text *out, ts_error *err)
 {
     const char *revision = hub->commit[0] != '\0' ? hub->commit : hub->revision;
@@ -34,7 +35,7 @@ static ts_status file_url(ts_hub *hub, const char *file, ts_text *out, ts_error 
     return status;
 }
 
-// Before attempt number failures + 1, wait; TS_ERR_STOPPED on a signal.
+// Waits before the next attempt, longer after each failure. TS_ERR_STOPPED on a signal.
 static ts_status wait_before_next(const ts_hub *hub, unsigned failures, long asked_s, ts_error *err)
 {
     enum { SLICE_MS = 100 };
@@ -59,7 +60,7 @@ static unsigned attempts(const ts_hub *hub)
     return hub->answered ? ATTEMPTS : FIRST_ATTEMPTS;
 }
 
-// ---- What a file is
+// ---- A file's metadata
 
 static ts_status refuse(const ts_hub *hub, const ts_hub_reply *reply, ts_error *err)
 {
@@ -85,7 +86,7 @@ static ts_status refuse(const ts_hub *hub, const ts_hub_reply *reply, ts_error *
     return ts_error_set(err, TS_ERR_FORMAT, "%s answers with status %ld", host, reply->code);
 }
 
-// An entity tag is a hash in quotes here, `W/` before it or not.
+// Reads the hash from an entity tag: in quotes, with or without `W/` before them.
 static bool read_hash(const char *tag, char out[TS_DIGEST_TEXT_BYTES])
 {
     tag += strncmp(tag, "W/", 2) == 0 ? 2 : 0;
@@ -115,7 +116,7 @@ static ts_status read_reply(const ts_hub *hub, const ts_hub_reply *reply, const 
 {
     ts_status status = TS_OK;
     bool linked = reply->linked_etag[0] != '\0';
-    // A redirect's own length is that of its page.
+    // The Content-Length of a redirect is that of its own page, not of the file.
     const char *size = reply->linked_size[0] != '\0' ? reply->linked_size
                        : reply->redirects            ? ""
                                                      : reply->length;
@@ -142,8 +143,8 @@ out:
     return status;
 }
 
-// Follows the redirects that stay on the server (a model that was renamed); the first one that
-// leaves it is the content's location.
+// One HEAD request. Redirects on the same server are followed (a renamed model); the first one to
+// another server gives the location of the content.
 static ts_status ask_once(ts_hub *hub, const char *file, ts_hub_metadata *out, long *wait_s,
                           bool *again, ts_error *err)
 {
@@ -196,8 +197,8 @@ ts_status ts_hub_read_metadata(ts_hub *hub, const char *file, ts_hub_metadata *o
 
 // ---- A file's content
 
-// One GET of what is missing, redirects followed; reply->code is 200 or 206, or what else the
-// server that should have the content answers.
+// One GET of the missing bytes, following redirects. reply->code is 200 or 206, or the error of the
+// server that should have the content.
 static ts_status get_once(ts_hub *hub, const char *location, ts_hub_body *body, ts_hub_reply *reply,
                           bool *again, ts_error *err)
 {
@@ -223,7 +224,7 @@ out:
     return status;
 }
 
-// Asks for a fresh location; the file must still be the same one.
+// Asks for a fresh location of the content. The hash must not have changed.
 static ts_status ask_again(ts_hub *hub, const char *file, ts_hub_metadata *about, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -240,14 +241,15 @@ out:
     return status;
 }
 
-// What a complete response means that did not complete the file.
+// The error for a complete response that did not complete the file.
 static ts_status judge(const ts_hub_reply *reply, ts_hub_body *body, bool *again, ts_error *err)
 {
     if (reply->code == 200 || reply->code == 206) {
         *again = true;
         return ts_error_set(err, TS_ERR_IO, "the connection ended early");
     }
-    if (reply->code == 416 && body->at > 0) { // there is no such part: ours is not of this file
+    if (reply->code == 416 &&
+        body->at > 0) { // the file has no such range, so the bytes on disk are not of this file
         *again = true;
         body->at = 0;
         return ftruncate(body->fd, 0) != 0
@@ -264,7 +266,7 @@ static ts_status fill(ts_hub *hub, ts_hub_body *body, ts_hub_metadata *about, ts
 {
     ts_status status = TS_OK;
     uint64_t most = body->at;
-    bool renewed = false; // signed locations expire, so one refusal may be just that
+    bool renewed = false; // a signed location expires, so the first refusal may only mean that
     for (unsigned failures = 0; body->at < body->size;) {
         bool again = false;
         status = get_once(hub, about->location.bytes, body, reply, &again, err);
@@ -286,7 +288,7 @@ static ts_status fill(ts_hub *hub, ts_hub_body *body, ts_hub_metadata *about, ts
         }
         TS_TRY(wait_before_next(hub, failures, reply->wait_s, err));
     }
-    status = TS_OK; // complete, even if the connection broke with the last byte
+    status = TS_OK; // all bytes arrived, even if the connection broke at the end
 out:
     return status;
 }
@@ -304,7 +306,7 @@ ts_status ts_hub_fetch(ts_hub *hub, const char *file, ts_hub_metadata *about, co
     off_t end = lseek(body.fd, 0, SEEK_END);
     body.at = end > 0 ? (uint64_t)end : 0;
     if (body.at > body.size && ftruncate(body.fd, 0) == 0) {
-        body.at = 0; // longer than the whole: not the beginning of it
+        body.at = 0; // more bytes than the file has, so it is not its beginning
     }
     TS_TRY(fill(hub, &body, about, &reply, err));
     if (fsync(body.fd) != 0) {

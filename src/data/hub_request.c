@@ -16,7 +16,7 @@ enum {
     ASK_TIMEOUT_S = 60,
     STALL_S = 30,
     MAX_HEADER_BYTES = 1 << 18,
-    MAX_IGNORED_BYTES = 1 << 16, // of an error's page
+    MAX_IGNORED_BYTES = 1 << 16, // of an error page
     BUFFER_BYTES = 1 << 18,
 };
 
@@ -33,7 +33,7 @@ static bool url_part(CURLU *url, CURLUPart which, unsigned flags, char *out, siz
     return ok;
 }
 
-// False: no http or https address, or one with a user's name in it.
+// False if the text is not an http or https URL, or if it contains a user name.
 static bool read_origin(const char *text, ts_hub_origin *out)
 {
     CURLU *url = ts_curl.url();
@@ -80,7 +80,8 @@ static size_t take_header(char *line, size_t one, size_t count, void *user)
     };
     size_t len = one * count, total = reply->header_bytes + len;
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        *reply = (ts_hub_reply){0}; // 100 Continue, or a proxy's answer, came before
+        *reply = (ts_hub_reply){
+            0}; // drops the headers of an earlier response (100 Continue, or a proxy's)
     }
     reply->header_bytes = total;
     const char *colon = memchr(line, ':', len);
@@ -108,7 +109,7 @@ static size_t take_header(char *line, size_t one, size_t count, void *user)
     return len;
 }
 
-// "bytes 100-199/200" must say that it starts where we stopped.
+// Whether "bytes 100-199/200" starts where the file on disk ends.
 static bool range_fits(const char *range, uint64_t at, uint64_t size)
 {
     unsigned long long first, last, total;
@@ -119,7 +120,7 @@ static bool range_fits(const char *range, uint64_t at, uint64_t size)
     return sscanf(range, "bytes %llu-%llu/*%c", &first, &last, &end) == 2 && first == at;
 }
 
-// The body's first bytes are here, and with them the status.
+// Called with the first bytes of the body, when the status code is known.
 static void begin_body(ts_hub_body *body)
 {
     long code = 0;
@@ -129,7 +130,8 @@ static void begin_body(ts_hub_body *body)
     if (code == 206 && !range_fits(body->reply->range, body->at, body->size)) {
         body->status = ts_error_set(body->err, TS_ERR_FORMAT,
                                     "the server sends another part of the file than was asked for");
-    } else if (code == 200 && body->at > 0) { // it does not know ranges and starts over
+    } else if (code == 200 &&
+               body->at > 0) { // the server does not support ranges and sends the whole file
         body->at = 0;
         if (ftruncate(body->fd, 0) != 0) {
             body->status = ts_error_set(body->err, TS_ERR_IO, "cannot cut the partial file: %s",
@@ -206,7 +208,7 @@ static ts_status make_headers(const ts_hub *hub, bool with_token, struct curl_sl
 {
     ts_status status = TS_OK;
     ts_text line = {0};
-    // Content-Length and the hash are of the content as it is stored.
+    // Without compression, Content-Length and hash describe the bytes that are sent.
     TS_TRY(add_header(out, "Accept-Encoding: identity", err));
     if (with_token && hub->token.len > 0) {
         TS_TRY(ts_text_format(&line, err, "Authorization: Bearer %s", hub->token.bytes));
@@ -217,7 +219,7 @@ out:
     return status;
 }
 
-// TLS certificates are verified: that is libcurl's default, and nothing here turns it off.
+// TLS certificates are verified: that is libcurl's default and not changed here.
 static void set_options(ts_hub *hub, const char *url, struct curl_slist *headers,
                         ts_hub_reply *reply, ts_hub_body *body, char *message)
 {
@@ -257,7 +259,7 @@ static void set_options(ts_hub *hub, const char *url, struct curl_slist *headers
     }
 }
 
-// Whether the same request may well succeed a little later.
+// Whether the same request may succeed a little later.
 static bool is_passing(CURLcode code)
 {
     static const CURLcode passing[] = {
@@ -281,7 +283,7 @@ static bool is_passing(CURLcode code)
     return false;
 }
 
-// What a server had a hand in, fit for a terminal.
+// Text from a server, with control characters replaced, so that a terminal can show it.
 static const char *printable(char *text)
 {
     for (char *c = text; *c != '\0'; c++) {
@@ -296,7 +298,7 @@ static ts_status explain(CURLcode code, const ts_hub_body *body, const ts_hub_or
                          char *message, bool *again, ts_error *err)
 {
     if (body != NULL && body->status != TS_OK) {
-        return body->status; // err has its story
+        return body->status; // err has its message
     }
     if (code == CURLE_ABORTED_BY_CALLBACK) {
         return ts_error_set(err, TS_ERR_STOPPED, "stopped; what was fetched is kept");
@@ -350,7 +352,8 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
         TS_FAIL(TS_ERR_IO, "%s answers with status %ld", origin.host, reply->code);
     }
 out:
-    ts_curl.easy_reset(hub->curl); // it must not keep pointers to what ends here; connections stay
+    ts_curl.easy_reset(
+        hub->curl); // it must not keep pointers to local variables; connections stay open
     ts_curl.slist_free_all(headers);
     return status;
 }

@@ -14,18 +14,18 @@ typedef struct place {
     size_t at, line, line_start;
 } place;
 
-// The file as it is walked: rows are parsed one at a time, so that each error can name its line and
-// memory holds one row's JSON, not the file's.
+// The state of reading a file. Rows are parsed one at a time, so that each error can name its line
+// and memory holds the JSON of one row only.
 typedef struct walk {
     const char *path, *bytes;
     size_t len;
     place now;
-    size_t last_newline; // 0 where there is none
+    size_t last_newline; // 0 if there is none
     size_t rows;
     size_t most_row_bytes;
     ts_row_callback take;
     void *user;
-    ts_text name; // of the row at hand
+    ts_text name; // of the current row
     ts_mistakes *mistakes;
     ts_error *err;
 } walk;
@@ -53,7 +53,7 @@ static void skip_blank(walk *w)
     advance(w, after_blanks(w, w->now.at, w->len));
 }
 
-// Passes over a UTF-8 byte order mark.
+// Skips a UTF-8 byte order mark.
 static void skip_mark(walk *w)
 {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -87,7 +87,7 @@ __attribute__((format(printf, 3, 4))) static ts_status mistake(walk *w, const pl
     return ts_mistakes_note(w->mistakes, &found, w->err);
 }
 
-// Rows that lie one level deeper than they should: {"data": [{...}, ...]}, {"train": [...], ...}.
+// Refuses rows inside an object: {"data": [{...}, ...]}, {"train": [...], ...}.
 static ts_status refuse_wrapped(const walk *w, const cJSON *json, ts_error *err)
 {
     if (!cJSON_IsObject(json) || ts_row_has_shape(json)) {
@@ -106,9 +106,9 @@ static ts_status refuse_wrapped(const walk *w, const cJSON *json, ts_error *err)
     return TS_OK;
 }
 
-// Reads the value that starts here, within bytes[..to), as one row, and has it taken; *end receives
-// where it ends, or 0 where it is no JSON. Its errors start with "FILE:LINE", and with the row's
-// number where that is another one.
+// Parses the value that starts at the current place, within bytes[..to), and calls the callback
+// with it. *end receives its end, or 0 if it is not JSON. Its errors start with "FILE:LINE", and
+// with the row's number if that differs.
 static ts_status take_row(walk *w, size_t to, size_t *end)
 {
     ts_status status = TS_OK;
@@ -141,7 +141,8 @@ out:
 
 // ---- An array
 
-// Where the value at `from` would end if its brackets pair, as far as `to`; 0: they do not.
+// The end of the value at `from`, found by matching its brackets, or 0 if they do not match before
+// `to`.
 static size_t brackets_end(const walk *w, size_t from, size_t to)
 {
     size_t depth = 0;
@@ -165,9 +166,9 @@ static size_t brackets_end(const walk *w, size_t from, size_t to)
     return 0;
 }
 
-// After a row at `from` that is no JSON: to the next line that starts a row as that one was
-// started, with the same blanks before its '{'; where rows share a line, to the end that its
-// brackets tell. False: neither is clear.
+// Continues after a row at `from` that is not JSON: at the next line that starts like that row's
+// line, with the same white space before its '{'. If several rows share a line, at the end that the
+// brackets give. False if neither is clear.
 static bool go_on_behind(walk *w, const place *from)
 {
     const char *start = w->bytes + from->line_start;
@@ -192,8 +193,8 @@ static bool go_on_behind(walk *w, const place *from)
     return false;
 }
 
-// What stands behind the row that began at `from`: a comma, whose place goes to *comma, or the
-// array's end, which sets *done.
+// Reads what follows the row that started at `from`: a comma, whose place goes to *comma, or the
+// end of the array, which sets *done.
 static ts_status read_separator(walk *w, const place *from, place *comma, bool *done)
 {
     skip_blank(w);
@@ -255,11 +256,11 @@ static ts_status read_array(walk *w)
             size_t before = w->mistakes->count;
             TS_TRY(read_separator(w, &from, &comma, &done));
             if (done && w->mistakes->count > before) {
-                return TS_OK; // how it goes on is not clear
+                return TS_OK; // it is not clear where the next row starts
             }
             after_comma = !done;
         } else if (!go_on_behind(w, &from)) {
-            return TS_OK; // the mistake is told
+            return TS_OK; // it has been added to the mistakes
         }
     }
     skip_blank(w);
@@ -273,7 +274,8 @@ out:
 
 // ---- JSON lines
 
-// A first value that is JSON over several lines is no JSON line; the kinds of it are told.
+// The first value spans several lines, so the file is not JSON lines. The message depends on its
+// kind.
 static ts_status refuse_spread(walk *w, bool *spread)
 {
     ts_status status = TS_OK;
@@ -283,7 +285,7 @@ static ts_status refuse_spread(walk *w, bool *spread)
     *spread = false;
     if (ts_json_parse_prefix(w->bytes + w->now.at, w->len - w->now.at, w->path, w->now.line, 1,
                              w->most_row_bytes, &end, &json, err) != TS_OK) {
-        goto out; // the lines are told of one by one
+        goto out; // then each line is reported on its own
     }
     for (size_t i = 0; i < end; i++) {
         lines += w->bytes[w->now.at + i] == '\n';
@@ -303,7 +305,7 @@ out:
     return *spread ? ts_mistakes_note(w->mistakes, &found, w->err) : TS_OK;
 }
 
-// What stands behind a row on its line, up to `to`: nothing, if all is well.
+// Checks that only white space follows a row on its line, up to `to`.
 static ts_status check_rest(walk *w, size_t to)
 {
     char c = peek(w);
@@ -330,7 +332,7 @@ static ts_status read_lines(walk *w)
     while (!spread && !at_end(w)) {
         const char *newline = memchr(w->bytes + w->now.at, '\n', w->len - w->now.at);
         size_t line_end = newline != NULL ? (size_t)(newline - w->bytes) : w->len, end = 0;
-        skip_mark(w); // files put one behind the other have one each
+        skip_mark(w); // concatenated files have one each
         advance(w, after_blanks(w, w->now.at, line_end));
         if (w->now.at < line_end) {
             TS_TRY(take_row(w, line_end, &end));
@@ -345,7 +347,7 @@ out:
     return status;
 }
 
-// The file is open.
+// Reads the rows from the file's bytes.
 static ts_status walk_bytes(walk *w)
 {
     ts_error found = {0};

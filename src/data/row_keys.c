@@ -1,5 +1,5 @@
-// The keys of rows and turns: which have a meaning that is not implemented, which are harmless, and
-// which name was probably meant by one that nobody knows.
+// The keys of rows and turns: which have a meaning that is not implemented, which have no effect on
+// training, and which known key an unknown one is close to.
 #include "base/nearest.h"
 #include "data/row_parts.h"
 
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-// Keys whose meaning would change what is learnt, and what to do about each. A value that says no
-// (null, false, an empty text or list) is passed over.
+// Keys whose meaning would change what is trained on, and what to do about each. A value that
+// switches the feature off (null, false, an empty text or list) is accepted.
 static const struct {
     const char *key, *why;
 } refused[] = {
@@ -92,7 +92,7 @@ static const struct {
     {"train_on_prompt", "only answers are learnt"},
 };
 
-// Keys that tell where a row comes from or what it is like; nothing is learnt from them.
+// Keys that describe a row or say where it comes from. They have no effect on training.
 static const char *const harmless[] = {
     "id",
     "_id",
@@ -223,7 +223,7 @@ static const char *const harmless[] = {
     "Unnamed: 0",
 };
 
-// What other formats call the keys that are read here.
+// Names that other formats use for the keys that are read here.
 static const struct {
     const char *other, *ours;
 } synonyms[] = {
@@ -305,7 +305,7 @@ static bool says_no(const cJSON *value)
            ((cJSON_IsArray(value) || cJSON_IsObject(value)) && value->child == NULL);
 }
 
-// The one of `known` that was probably meant, or NULL.
+// The one of `known` that `key` is probably a misspelling of, or NULL.
 static const char *meant(const char *key, const char *const *known)
 {
     for (size_t i = 0; i < TS_COUNT(synonyms); i++) {
@@ -354,11 +354,11 @@ out:
     return status;
 }
 
-// ---- Whether a turn is to be learnt
+// ---- Whether a turn is trained on
 
 static const struct {
     const char *key;
-    bool sense; // what true says: that it is learnt
+    bool sense; // true: the value true means that the turn is trained on
 } learning[] = {
     {"weight", true},     {"train", true},       {"training", true},      {"trainable", true},
     {"loss", true},       {"loss_weight", true}, {"loss_mask", true},     {"learn", true},
@@ -410,7 +410,7 @@ static bool is_learning(const char *key)
     return false;
 }
 
-// ---- Judging
+// ---- Checking
 
 ts_status ts_row_check_keys(ts_row_reader *r, const cJSON *object, const char *const *known,
                             const char *place)

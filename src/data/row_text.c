@@ -1,4 +1,4 @@
-// A text that carries its turns by tags: "<|user|>\nQ</s>\n<|assistant|>\nA</s>\n" back into turns.
+// Splits a text with tags into turns: "<|user|>\nQ</s>\n<|assistant|>\nA</s>\n".
 #include "data/row_parts.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@ typedef struct span {
 } span;
 
 typedef struct tag {
-    const char *at; // NULL: none left
+    const char *at; // NULL: there is none
     size_t len;
     ts_role role;
 } tag;
@@ -79,9 +79,9 @@ static tag find_tag(span text)
     return (tag){0};
 }
 
-// The turn between a tag and the next: its text without the "</s>" that ends it, with blanks around
-// or not, once or more often. Where the text goes on in the tag's own line all blanks around it are
-// the format's; otherwise only the line breaks are.
+// Adds the turn between two tags. Every "</s>" at its end is removed, with white space around it.
+// If the text starts on the tag's own line, all white space around it belongs to the format;
+// otherwise only line breaks do.
 static ts_status add_tagged_turn(ts_row_reader *r, ts_role role, span text)
 {
     static const char end[] = "</s>";
@@ -121,7 +121,8 @@ ts_status ts_row_read_text(ts_row_reader *r, const cJSON *json)
         goto out;
     }
     span before = trim_start((span){text.from, next.at});
-    while (starts_with(before, begin)) { // the model's own template says whether there is one
+    while (starts_with(
+        before, begin)) { // whether a text starts with BOS is decided by the model's own template
         before.from += strlen(begin);
         before = trim_start(before);
     }

@@ -1,4 +1,4 @@
-// Lists of turns, their roles and their contents.
+// Reads lists of turns, their roles and their contents.
 #include "base/nearest.h"
 #include "data/row_parts.h"
 
@@ -8,8 +8,8 @@
 
 enum { NAME_BYTES = 512 };
 
-// Roles as the formats spell them, in small letters and with '-' for '_' and blanks. Tools have no
-// turn here: a template would have to know them.
+// Names of the roles in different formats, in lower case and with '-' for '_' and spaces. There is
+// no role for tools: the template would have to support them.
 static const struct {
     const char *name;
     ts_role role;
@@ -101,7 +101,7 @@ static ts_status read_role(ts_row_reader *r, const cJSON *value, const char *pla
 
 // ---- Content
 
-// [{"type": "text", "text": "..."}, ...], joined as templates join them: with nothing between.
+// [{"type": "text", "text": "..."}, ...], joined without a separator, as templates do.
 static ts_status join_parts(ts_row_reader *r, const cJSON *parts, const char *place,
                             const char *key, const char **text, size_t *len)
 {
@@ -155,7 +155,7 @@ ts_status ts_row_content(ts_row_reader *r, const cJSON *value, const char *place
 
 static const char *const turn_keys[] = {"role", "from", "content", "value", NULL};
 
-// The member under one of two names; both only if they agree. *key: the name it stands under.
+// The member of one of two names, which must agree if both are present. *key: the name found.
 static ts_status either(ts_row_reader *r, const cJSON *turn, const char *first, const char *second,
                         const char *place, const char **key, const cJSON **out)
 {
@@ -207,7 +207,7 @@ static ts_status read_turn(ts_row_reader *r, const cJSON *turn, const char *plac
         TS_FAIL(TS_ERR_FORMAT, "%s: a completion holds nothing but the assistant's turns", place);
     }
     out.masked = out.role == TS_ROLE_ASSISTANT && (!learnt || kind == TS_ROW_PROMPT);
-    // A system prompt in a column of its own may stand among the turns once more.
+    // The row's own `system` may be repeated as the first turn.
     const ts_turn *first = r->row->turns;
     if (out.role == TS_ROLE_SYSTEM && r->row->count == 1 && first->role == TS_ROLE_SYSTEM &&
         r->system) {

@@ -32,7 +32,7 @@ static ts_status add_member(ts_row_reader *r, const cJSON *json, const char *key
     return status == TS_OK ? ts_row_add_turn(r, turn) : status;
 }
 
-// ---- Columns beside the turns
+// ---- Keys beside the turns
 
 static ts_status read_system(ts_row_reader *r, const cJSON *json)
 {
@@ -44,7 +44,8 @@ static ts_status read_system(ts_row_reader *r, const cJSON *json)
     return add_member(r, json, "system", TS_ROLE_SYSTEM);
 }
 
-// [[question, answer], ...]: turns before the row's own, learnt as they are in the format's home.
+// [[question, answer], ...]: turns before the row's own. They are trained on, as in LLaMA-Factory,
+// where the format comes from.
 static ts_status read_history(ts_row_reader *r, const cJSON *json)
 {
     ts_status status = TS_OK;
@@ -78,9 +79,10 @@ out:
     return status;
 }
 
-// ---- Shapes
+// ---- Formats
 
-// The user's turn is the instruction, a line break and the input, where there are both.
+// The user's turn is the instruction, a line break and the input; without an input, the
+// instruction.
 static ts_status read_instruction(ts_row_reader *r, const cJSON *json)
 {
     ts_status status = TS_OK;
@@ -114,7 +116,7 @@ static bool is_list_of_turns(const cJSON *value)
            (ts_json_get(value->child, "role") != NULL || ts_json_get(value->child, "from") != NULL);
 }
 
-// A text or, as TRL has it, a list of turns.
+// A text or a list of turns, as in TRL.
 static ts_status add_text_or_turns(ts_row_reader *r, const cJSON *json, const char *key,
                                    ts_role role)
 {
@@ -161,10 +163,10 @@ static ts_status read_conversations(ts_row_reader *r, const cJSON *json)
     return ts_row_read_turns(r, ts_json_get(json, "conversations"), "conversations", TS_ROW_TURNS);
 }
 
-// A shape is known by its first key; it is complete with one of `answers`, if it has any.
+// A format is recognised by its first key. It is complete with one of `answers`, if it has any.
 typedef struct shape {
     const char *key, *answers[2];
-    const char *known[8]; // all keys that have a meaning in it
+    const char *known[8]; // all keys that this format reads
     ts_status (*read)(ts_row_reader *, const cJSON *);
 } shape;
 
@@ -202,8 +204,8 @@ static bool has_answer(const shape *s, const cJSON *json)
            (s->answers[1] != NULL && ts_row_member(json, s->answers[1]) != NULL);
 }
 
-// The first complete shape, or the first there is. Two that are complete leave it open which is
-// meant; a `text` beside another is taken for that one's rendering.
+// The first complete format, or the first one present. Two complete formats are an error, since it
+// is unclear which is meant. A `text` beside another format is taken for that row rendered as text.
 static ts_status choose_shape(ts_row_reader *r, const cJSON *json, const shape **out)
 {
     const shape *first = NULL, *complete = NULL;
@@ -232,7 +234,7 @@ static ts_status choose_shape(ts_row_reader *r, const cJSON *json, const shape *
                                        "prompt, text");
 }
 
-// Keys that mean something in another shape than this one.
+// Refuses keys that belong to another format than this one.
 static ts_status check_strangers(ts_row_reader *r, const cJSON *json, const shape *s)
 {
     static const char *const strangers[][2] = {{"input", "beside instruction"},

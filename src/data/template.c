@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// FOLDER/NAME as JSON, or NULL where it is truly not there.
+// FOLDER/NAME as JSON, or NULL if the file does not exist. A file that cannot be read is an error.
 static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -34,7 +34,7 @@ out:
     return status;
 }
 
-// "default, tool_use" of {name: text}
+// Appends the names in {name: text}: "default, tool_use".
 static ts_status list_names(const cJSON *templates, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -47,7 +47,7 @@ out:
     return status;
 }
 
-// The model's own: the only one, or the one called "default".
+// Takes the model's own template: the only one, or the one called "default".
 static ts_status take_own(ts_chat_template *t, const cJSON *templates, const char *file,
                           ts_error *err)
 {
@@ -77,7 +77,7 @@ out:
     return status;
 }
 
-// A file that the user names.
+// Takes the template from a file that the user named.
 static ts_status take_file(ts_chat_template *t, const char *path, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -144,7 +144,7 @@ static ts_status choose(ts_chat_template *t, const char *chosen, const cJSON *te
                         chosen);
 }
 
-// The special tokens that a named template writes: without them it makes no sense.
+// Checks that the tokenizer has the special tokens that a named template writes.
 static ts_status check_needs(const ts_chat_template *t, ts_error *err)
 {
     static const struct {
@@ -167,7 +167,7 @@ static ts_status check_needs(const ts_chat_template *t, ts_error *err)
     return TS_OK;
 }
 
-// What is the same whichever template is chosen.
+// Creates the template object, without a template's text.
 static ts_status begin(const char *model_folder, const ts_tokenizer *tokenizer,
                        ts_chat_template **out, ts_error *err)
 {
@@ -184,7 +184,7 @@ out:
     return status;
 }
 
-// `place` starts the messages about the template's text.
+// Parses the template. Error messages about its text start with `place`.
 static ts_status finish(ts_chat_template *t, const char *place, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -194,7 +194,8 @@ static ts_status finish(ts_chat_template *t, const char *place, ts_error *err)
     t->plain = is_named && strcmp(t->name.bytes, "plain") == 0;
     TS_TRY(is_named ? check_needs(t, err) : TS_OK);
     size_t len = strlen(place);
-    bool json = len > 5 && strcmp(place + len - 5, ".json") == 0; // lines are the template's
+    bool json = len > 5 && strcmp(place + len - 5, ".json") ==
+                               0; // line numbers are those of the template's text
     TS_TRY(ts_text_format(&name, err, "%s%s%s", is_named ? "chat template " : "", place,
                           json ? ": chat template" : ""));
     TS_TRY(ts_jinja_parse(t->text.bytes, t->text.len, name.bytes, &t->jinja, err));

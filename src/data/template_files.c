@@ -1,4 +1,4 @@
-// The files that hold a model's chat templates and its special tokens' names.
+// Reads the files that hold a model's chat templates and the names of its special tokens.
 #include "base/file.h"
 #include "data/template_parts.h"
 
@@ -17,7 +17,7 @@ static ts_status set_template(cJSON *templates, const char *name, const char *te
                : ts_error_set(err, TS_ERR_MEMORY, "out of host memory for a chat template");
 }
 
-// A file of Jinja: UTF-8 without a NUL.
+// Reads a file of Jinja, which must be UTF-8 without a NUL.
 static ts_status read_jinja(const char *path, const char *name, cJSON *templates, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -122,7 +122,7 @@ ts_status ts_chat_template_read(const char *folder, const cJSON *config, cJSON *
         goto out;
     }
     ts_text_clear(file);
-    TS_TRY(ts_path_join(folder, "chat_template.json", file, err)); // of processors, once
+    TS_TRY(ts_path_join(folder, "chat_template.json", file, err)); // written by older processors
     TS_TRY(ts_file_find(file->bytes, &found, err));
     if (found) {
         TS_TRY(ts_json_parse_file(file->bytes, &json, err));
@@ -135,7 +135,7 @@ out:
 
 // ---- Special tokens
 
-// A token's text: a string, or an object with "content".
+// The text of a special token: a string, or an object with "content".
 static const cJSON *token_text(const cJSON *value)
 {
     value = cJSON_IsObject(value) ? ts_json_get(value, "content") : value;
@@ -173,7 +173,7 @@ ts_status ts_chat_template_set_tokens(ts_chat_template *t, ts_error *err)
     for (size_t i = 0; i < TS_COUNT(names); i++) {
         const cJSON *named = ts_json_get(t->config, names[i]), *text = token_text(named);
         text = named == NULL ? token_text(ts_json_get(t->special_tokens, names[i])) : text;
-        const char *own = NULL; // where no file says: what the tokenizer found
+        const char *own = NULL; // if no file says it, the token that the tokenizer uses
         if (text == NULL && named == NULL && i < 2) {
             own = ts_tokenizer_piece(t->tokenizer, i == 0 ? ts_tokenizer_bos(t->tokenizer)
                                                           : ts_tokenizer_eos(t->tokenizer));

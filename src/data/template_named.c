@@ -1,9 +1,9 @@
-// The templates that can be asked for by name, in our own words.
+// The templates that can be selected by name. They are written for this program.
 #include "data/template_parts.h"
 
 #include <string.h>
 
-// TinyLlama's and Zephyr's.
+// The template of TinyLlama and Zephyr.
 static const char zephyr[] = //
     "{% for message in messages %}"
     "{{ '<|' + message.role + '|>\\n' + message.content + eos_token + '\\n' }}"
@@ -16,7 +16,7 @@ static const char chatml[] = //
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-// The space before an answer is the answer's: the question ends at "[/INST]".
+// The space before an answer belongs to the answer: the question ends at "[/INST]".
 static const char llama2[] = //
     "{% set system = '' %}{% set turns = messages %}"
     "{% if messages and messages[0].role == 'system' %}"

@@ -131,7 +131,7 @@ static bool gets_prefix(const ts_tokenizer *t, const char *text, size_t len, boo
     }
 }
 
-// One text on its way to tokens.
+// The state of encoding one text.
 typedef struct encoding {
     const ts_tokenizer *t;
     const char *text;
@@ -150,7 +150,7 @@ static ts_status push_added(const encoding *e, const ts_added_found *found)
     return status;
 }
 
-// text[from..to) without any added token. `begins`: it begins a segment.
+// Encodes text[from..to), which contains no added token. `begins`: it is the start of a segment.
 static ts_status encode_piece(const encoding *e, size_t from, size_t to, bool begins)
 {
     bool each = e->t->prefix == TS_PREFIX_EACH;
@@ -162,8 +162,8 @@ static ts_status encode_piece(const encoding *e, size_t from, size_t to, bool be
     return ts_bpe_encode(e->t, e->text + from, to - from, prefix, from, e->out, e->starts, e->err);
 }
 
-// text[from..to) as one segment: normalized as a whole, then cut at the added tokens that are
-// looked for only then.
+// Encodes text[from..to) as one segment, which the normalizer treats as a whole. It is then split
+// at the added tokens that are searched for after the normalizer.
 static ts_status encode_segment(const encoding *e, size_t from, size_t to, bool added)
 {
     ts_status status = TS_OK;
@@ -232,7 +232,7 @@ ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, s
     return ts_tokenizer_encode_part(tokenizer, text, len, specials, true, out, NULL, err);
 }
 
-// Bytes in a row are text if they are valid together; otherwise each is a U+FFFD.
+// Appends a sequence of bytes: as text if it is valid UTF-8, otherwise a U+FFFD for each byte.
 static ts_status append_bytes(ts_text *run, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -248,7 +248,7 @@ out:
     return status;
 }
 
-// A piece's text with its U+2581 as spaces.
+// Appends a piece's text with spaces for its U+2581.
 static ts_status append_piece(const ts_piece *piece, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,5 +1,5 @@
-// What stands beside a tokenizer's own file: tokenizer_config.json, special_tokens_map.json and
-// added_tokens.json, read in the order in which transformers lets one go before the other.
+// Reads the files beside a tokenizer's own: tokenizer_config.json, special_tokens_map.json and
+// added_tokens.json, with the precedence that transformers gives them.
 #include "base/file.h"
 #include "base/keys.h"
 #include "base/log.h"
@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// tokenizer_config.json has as many keys as there are classes of tokenizers. These are known; of
-// the others a warning tells. What a text is put into (templates, BOS, EOS) is the chat template's
-// business.
+// The known keys of tokenizer_config.json; each class of tokenizers has some of its own. Unknown
+// keys are listed in a warning. Keys about what is put around a text (templates, BOS, EOS) are left
+// to the chat template.
 static const ts_key config_keys[] = {
     {"added_tokens_decoder", TS_KEY_READ},
     {"add_prefix_space", TS_KEY_READ},
@@ -25,7 +25,7 @@ static const ts_key config_keys[] = {
     {"additional_special_tokens", TS_KEY_READ},
     {"extra_special_tokens", TS_KEY_READ},
     {"chat_template", TS_KEY_READ},
-    // Of no meaning here.
+    // Without effect on what is read here.
     {"add_bos_token", TS_KEY_READ},
     {"add_eos_token", TS_KEY_READ},
     {"auto_map", TS_KEY_NOTE},
@@ -58,7 +58,7 @@ static const ts_key config_keys[] = {
     {"use_fast", TS_KEY_READ},
 };
 
-// The tokens that have a role, in transformers' order.
+// The tokens that have a role, in the order of transformers.
 static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                     "pad_token", "cls_token", "mask_token"};
 static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
@@ -66,7 +66,7 @@ static const char *const lists[] = {"additional_special_tokens", "extra_special_
 typedef struct beside {
     ts_tokenizer *t;
     const char *folder;
-    ts_text path; // of the file that is read
+    ts_text path; // of the file being read
     cJSON *config, *map;
 } beside;
 
@@ -88,15 +88,15 @@ out:
     return status;
 }
 
-// A token is a string, or an object with "content".
+// The text of a token: a string, or an object with "content".
 static const char *token_text(const cJSON *value)
 {
     value = cJSON_IsObject(value) ? ts_json_get(value, "content") : value;
     return cJSON_IsString(value) ? value->valuestring : NULL;
 }
 
-// tokenizer_config.json says which token has a role. One without added_tokens_decoder is so old
-// that special_tokens_map.json goes before it.
+// The token with this role according to tokenizer_config.json. A file without added_tokens_decoder
+// is from an old version of transformers; then special_tokens_map.json has precedence.
 static const char *token_of_role(const beside *b, const char *role)
 {
     const char *in_config = token_text(ts_json_get(b->config, role));
@@ -136,7 +136,7 @@ ts_status ts_tokenizer_read_flags(const cJSON *entry, const char *content, const
     return ts_keys_check(entry, keys, TS_COUNT(keys), true, name, err);
 }
 
-// A token that is there already takes the flags; another is added.
+// Adds the token, or sets its flags if it exists.
 static ts_status add_or_flag(beside *b, const char *content, uint32_t id, unsigned flags,
                              ts_error *err)
 {
@@ -180,7 +180,7 @@ out:
     return status;
 }
 
-// Whether some file gives the token a role.
+// Whether one of the files gives the token a role.
 static bool has_role(const beside *b, const char *content)
 {
     const cJSON *const files[] = {b->config, b->map};
@@ -228,7 +228,8 @@ out:
     return status;
 }
 
-// A token with a role that no file gives an id is a piece of the vocabulary, or comes behind all.
+// A token that has a role and no id in any file: a piece of the vocabulary, or a new token with the
+// next free id.
 static ts_status add_with_role(beside *b, const char *content, ts_error *err)
 {
     if (content == NULL || content[0] == '\0' ||
@@ -259,7 +260,8 @@ out:
     return status;
 }
 
-// add_prefix_space false: no U+2581 before a text. tokenizer.json says so itself.
+// add_prefix_space false means no U+2581 before a text. tokenizer.json has its own setting for
+// that.
 static void heed_prefix(beside *b, bool spm)
 {
     if (!cJSON_IsFalse(ts_json_get(b->config, "add_prefix_space")) ||

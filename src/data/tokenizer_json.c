@@ -1,5 +1,6 @@
-// tokenizer.json, as Hugging Face tokenizers writes it for the Llama family: BPE over code points
-// with byte fallback, spaces as U+2581. Whatever else a file asks for is refused by its name.
+// Reads tokenizer.json, as Hugging Face tokenizers writes it for the Llama family: BPE over code
+// points with byte fallback, spaces as U+2581. Anything else that a file asks for is refused by
+// name.
 #include "base/keys.h"
 #include "data/vocabulary.h"
 
@@ -45,8 +46,8 @@ static bool is_replace(const cJSON *object, const char *from, const char *to)
            is_text(ts_json_get(ts_json_get(object, "pattern"), "String"), from);
 }
 
-// Prepend U+2581, replace spaces by it; or only the second; or nothing, where the pre-tokenizer
-// does the same.
+// Accepted: Prepend U+2581 and replace spaces by it; only the replacement; or nothing, if the
+// pre-tokenizer does it.
 static ts_status read_normalizer(reading *r, const cJSON *normalizer)
 {
     r->tokenizer->prefix = TS_PREFIX_NEVER;
@@ -95,7 +96,7 @@ static ts_status read_pre_tokenizer(reading *r, const cJSON *value)
     return TS_OK;
 }
 
-// Replace, ByteFallback, Fuse and, optionally, Strip of one leading space.
+// Accepted: Replace, ByteFallback, Fuse and, optionally, Strip of one leading space.
 static ts_status read_decoder(reading *r, const cJSON *decoder)
 {
     const cJSON *steps = ts_json_get(decoder, "decoders");
@@ -218,8 +219,8 @@ out:
     return status;
 }
 
-// What a BPE model may ask for beyond merges; all of it must be off. Every byte has a piece, so
-// that nothing is ever unknown.
+// The options of a BPE model other than its merges must be off. An unknown token is never needed,
+// since every byte has a piece.
 static ts_status check_model(reading *r, const cJSON *model)
 {
     static const ts_key keys[] = {
@@ -251,8 +252,8 @@ out:
     return status;
 }
 
-// The file's parts. What goes around a text (post_processor) is the chat template's business here,
-// and texts are neither cut nor filled up; transformers too sets aside what a file says of that.
+// The keys of the file. What is put around a text (post_processor) is left to the chat template.
+// Truncation and padding are not applied; transformers ignores those settings of the file too.
 static const ts_key parts[] = {
     {"version", TS_KEY_READ},    {"added_tokens", TS_KEY_READ},   {"normalizer", TS_KEY_READ},
     {"decoder", TS_KEY_READ},    {"pre_tokenizer", TS_KEY_READ},  {"model", TS_KEY_READ},

@@ -1,7 +1,7 @@
-// tokenizer.model: SentencePiece's ModelProto, read straight from its wire format
-// (https://github.com/google/sentencepiece, sentencepiece_model.proto). The file stores pieces
-// with scores and no merges; every split of a piece into two pieces is a merge, better scores
-// first, which is how Hugging Face converts such a file to tokenizer.json.
+// Reads tokenizer.model, SentencePiece's ModelProto, directly from the protobuf wire format
+// (https://github.com/google/sentencepiece, sentencepiece_model.proto). The file stores pieces with
+// scores and no merges. Every split of a piece into two pieces becomes a merge, those with better
+// scores first. Hugging Face converts such a file to tokenizer.json in the same way.
 #include "base/file.h"
 #include "data/vocabulary.h"
 
@@ -20,7 +20,7 @@ typedef struct wire {
     size_t len, at;
 } wire;
 
-// One field; `body` is its content for BYTES, `number` its value for the others.
+// One field of a message. `body` is its content if its type is BYTES, `number` its value otherwise.
 typedef struct field {
     uint32_t number, type;
     uint64_t value;
@@ -46,10 +46,10 @@ typedef struct reading {
     size_t count, capacity;
     split *splits;
     size_t split_count, split_capacity;
-    bool *lengths; // [longest + 1] whether some piece has so many bytes
+    bool *lengths; // [longest + 1] whether some piece has this many bytes
     bool bpe, byte_fallback, suffix;
     bool dummy_prefix, remove_extra_spaces, escape_spaces;
-    bool charsmap; // characters are rewritten before anything else
+    bool charsmap; // the normalizer replaces characters, which is not implemented
     ts_error *err;
 } reading;
 
@@ -78,7 +78,7 @@ static bool read_fixed(wire *w, size_t size, uint64_t *out)
     return true;
 }
 
-// The next field of a message that has bytes left; false: the message is broken.
+// Reads the next field of a message that has bytes left. False if the message is not valid.
 static bool next_field(wire *w, field *out)
 {
     uint64_t key = 0;
@@ -239,8 +239,9 @@ static ts_status note_lengths(reading *r)
     return status;
 }
 
-// Every way to cut piece `index` between two characters into two pieces. Looking one up costs its
-// length, so only cuts are tried whose sides are as long as some piece.
+// Finds every way to split piece `index` between two characters into two pieces. A look-up takes
+// time proportional to the length, so only splits are tried whose sides have the length of some
+// piece.
 static ts_status find_splits(reading *r, uint32_t index)
 {
     const scored *p = &r->pieces[index];

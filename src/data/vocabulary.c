@@ -73,7 +73,7 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-// The byte that "<0x0A>" stands for, or -1.
+// The value of a piece such as "<0x0A>", or -1 if it is not a byte.
 static int16_t byte_of(const char *bytes, size_t len)
 {
     if (len != 6 || memcmp(bytes, "<0x", 3) != 0 || bytes[5] != '>' || hex_digit(bytes[3]) < 0 ||
@@ -155,7 +155,7 @@ out:
     return status;
 }
 
-// The slot of `pair`, or the free one where it belongs.
+// The slot of `pair`, or the free slot in which to store it.
 static size_t merge_slot(const ts_merge *merges, size_t slots, uint64_t pair)
 {
     size_t slot = hash_pair(pair) & (slots - 1);
@@ -198,8 +198,8 @@ bool ts_vocabulary_may_join(const ts_tokenizer *t, uint32_t left, uint32_t right
     return t->joins != NULL && (t->joins[bit / 64] >> bit % 64 & 1) != 0;
 }
 
-// The symbols that piece `id` can start (or end) with: its outermost character, and for a byte's
-// piece also itself.
+// The symbols that piece `id` can start (or end) with: its outermost character and, for the piece
+// of a byte, the piece itself.
 static void outer_symbols(const ts_tokenizer *t, uint32_t id, bool last, uint32_t out[2])
 {
     const ts_piece *piece = &t->pieces[id];
@@ -257,7 +257,8 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left
     uint64_t pair = (uint64_t)l << 32 | r;
     ts_merge *slot = &t->merges[merge_slot(t->merges, t->merge_slots, pair)];
     t->merge_count += slot->id == TS_TOKEN_NONE;
-    *slot = (ts_merge){pair, rank, id}; // of equal pairs the last counts, as in Hugging Face's
+    *slot = (ts_merge){pair, rank,
+                       id}; // of equal pairs the last one counts, as in Hugging Face's tokenizers
 out:
     return status;
 }

@@ -255,8 +255,8 @@ out:
 static ts_status append_double(ts_text *out, double value, bool integral_allowed, ts_error *err)
 {
     char text[40];
-    for (int digits = 1; digits <= 17;
-         digits++) { // the fewest digits that read back as the same number
+    // The fewest digits that read back as the same number.
+    for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value) {
             break;

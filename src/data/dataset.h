@@ -12,8 +12,8 @@ typedef struct ts_example {
     uint32_t count;
     uint32_t supervised_count; // how many of supervised[1..] are set
     uint32_t line;             // on which the row starts in the file; the first is 1
-    const char
-        *prompt; // text of the last user turn; evaluation reports whether training saw a prompt
+    // Text of the last user turn; evaluation reports whether training saw a prompt.
+    const char *prompt;
 } ts_example;
 
 typedef struct ts_dataset {

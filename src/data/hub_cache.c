@@ -246,8 +246,8 @@ ts_status ts_hub_link(const ts_hub *hub, const char *file, const char *hash, ts_
     TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, file));
     TS_TRY(make_parent(path.bytes, err));
     TS_TRY(ts_text_format(&temporary, err, "%s.tmp", path.bytes));
-    unlink(
-        temporary.bytes); // left by a process that died; the blob's lock keeps others from using it
+    // Left by a process that died; the blob's lock keeps others from using it.
+    unlink(temporary.bytes);
     // rename replaces what is there, such as a link to a blob that was deleted.
     if (symlink(target, temporary.bytes) != 0 || rename(temporary.bytes, path.bytes) != 0) {
         ts_error_set(err, TS_ERR_IO, "%s: cannot create the link: %s", path.bytes, strerror(errno));

@@ -16,8 +16,8 @@
 enum {
     MAX_REDIRECTS = 5,
     ATTEMPTS = 5, // how many in a row may fail
-    FIRST_ATTEMPTS =
-        2, // as long as the server has never responded: perhaps there is no network at all
+    // As long as the server has never responded: perhaps there is no network at all.
+    FIRST_ATTEMPTS = 2,
     PROGRESS_BYTES = 1 << 20, // an attempt that brings this many new bytes counts as a success
 };
 
@@ -248,8 +248,8 @@ static ts_status judge(const ts_hub_reply *reply, ts_hub_body *body, bool *again
         *again = true;
         return ts_error_set(err, TS_ERR_IO, "the connection ended early");
     }
-    if (reply->code == 416 &&
-        body->at > 0) { // the file has no such range, so the bytes on disk are not of this file
+    // The file has no such range, so the bytes on disk are not of this file.
+    if (reply->code == 416 && body->at > 0) {
         *again = true;
         body->at = 0;
         return ftruncate(body->fd, 0) != 0

@@ -80,8 +80,8 @@ static size_t take_header(char *line, size_t one, size_t count, void *user)
     };
     size_t len = one * count, total = reply->header_bytes + len;
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        *reply = (ts_hub_reply){
-            0}; // drops the headers of an earlier response (100 Continue, or a proxy's)
+        // Drops the headers of an earlier response (100 Continue, or a proxy's).
+        *reply = (ts_hub_reply){0};
     }
     reply->header_bytes = total;
     const char *colon = memchr(line, ':', len);
@@ -130,8 +130,8 @@ static void begin_body(ts_hub_body *body)
     if (code == 206 && !range_fits(body->reply->range, body->at, body->size)) {
         body->status = ts_error_set(body->err, TS_ERR_FORMAT,
                                     "the server sends another part of the file than was asked for");
-    } else if (code == 200 &&
-               body->at > 0) { // the server does not support ranges and sends the whole file
+    } else if (code == 200 && body->at > 0) {
+        // The server does not support ranges and sends the whole file.
         body->at = 0;
         if (ftruncate(body->fd, 0) != 0) {
             body->status = ts_error_set(body->err, TS_ERR_IO, "cannot cut the partial file: %s",
@@ -352,8 +352,8 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
         TS_FAIL(TS_ERR_IO, "%s answers with status %ld", origin.host, reply->code);
     }
 out:
-    ts_curl.easy_reset(
-        hub->curl); // it must not keep pointers to local variables; connections stay open
+    // It must not keep pointers to local variables; connections stay open.
+    ts_curl.easy_reset(hub->curl);
     ts_curl.slist_free_all(headers);
     return status;
 }

@@ -121,8 +121,8 @@ ts_status ts_row_read_text(ts_row_reader *r, const cJSON *json)
         goto out;
     }
     span before = trim_start((span){text.from, next.at});
-    while (starts_with(
-        before, begin)) { // whether a text starts with BOS is decided by the model's own template
+    // Whether a text starts with BOS is decided by the model's own template.
+    while (starts_with(before, begin)) {
         before.from += strlen(begin);
         before = trim_start(before);
     }

@@ -194,8 +194,8 @@ static ts_status finish(ts_chat_template *t, const char *place, ts_error *err)
     t->plain = is_named && strcmp(t->name.bytes, "plain") == 0;
     TS_TRY(is_named ? check_needs(t, err) : TS_OK);
     size_t len = strlen(place);
-    bool json = len > 5 && strcmp(place + len - 5, ".json") ==
-                               0; // line numbers are those of the template's text
+    // Line numbers are those of the template's text.
+    bool json = len > 5 && strcmp(place + len - 5, ".json") == 0;
     TS_TRY(ts_text_format(&name, err, "%s%s%s", is_named ? "chat template " : "", place,
                           json ? ": chat template" : ""));
     TS_TRY(ts_jinja_parse(t->text.bytes, t->text.len, name.bytes, &t->jinja, err));

@@ -257,8 +257,8 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left
     uint64_t pair = (uint64_t)l << 32 | r;
     ts_merge *slot = &t->merges[merge_slot(t->merges, t->merge_slots, pair)];
     t->merge_count += slot->id == TS_TOKEN_NONE;
-    *slot = (ts_merge){pair, rank,
-                       id}; // of equal pairs the last one counts, as in Hugging Face's tokenizers
+    // Of equal pairs the last one counts, as in Hugging Face's tokenizers.
+    *slot = (ts_merge){pair, rank, id};
 out:
     return status;
 }

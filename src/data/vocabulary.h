@@ -63,8 +63,8 @@ struct ts_tokenizer {
     size_t slot_count, slots_used;
     ts_merge *merges; // by hash of their pair
     size_t merge_slots, merge_count;
-    uint64_t
-        *joins; // a bitmap of TS_JOIN_BITS bits, by hash of two symbols: see ts_vocabulary_may_join
+    // A bitmap of TS_JOIN_BITS bits, by hash of two symbols: see ts_vocabulary_may_join.
+    uint64_t *joins;
     ts_added *added; // longest first
     size_t added_count, added_capacity;
     bool added_first[256]; // some added token starts with this byte

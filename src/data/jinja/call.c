@@ -1,4 +1,4 @@
-// Calls: arguments onto parameters, of the rows of the tables and of a template's own macros.
+// Calls: matches arguments with parameters, for rows of the tables and for a template's own macros.
 #include "data/jinja/parts.h"
 
 #include <string.h>
@@ -68,7 +68,7 @@ out:
     return status;
 }
 
-// `subject`, where not NULL, becomes the first of the plain arguments.
+// `subject`, if not NULL, becomes the first positional argument.
 ts_status ts_jinja_evaluate_arguments(jrun *r, const jnode *nodes, const jvalue *subject,
                                       jargs *out)
 {
@@ -145,7 +145,7 @@ static ts_status declare(jrun *r, jscope *scope, uint32_t symbol, jvalue value)
     return status;
 }
 
-// The keyword argument `name`, taken out of args; false where it was not given.
+// Removes the keyword argument `name` from args. False if it was not given.
 static bool take_named(jargs *args, const jstring *name, jvalue *out)
 {
     for (size_t i = 0; i < args->named_count; i++) {
@@ -161,7 +161,7 @@ static bool take_named(jargs *args, const jstring *name, jvalue *out)
     return false;
 }
 
-// The parameters, in order; a default may use those before it.
+// Sets the parameters in order, so that a default may use the parameters before it.
 static ts_status bind_parameters(jrun *r, const jmacro *macro, jargs *args, jscope *scope)
 {
     ts_status status = TS_OK;
@@ -190,7 +190,8 @@ out:
     return status;
 }
 
-// What no parameter took: varargs and kwargs where the macro reads them, an error elsewhere.
+// The arguments that no parameter took: varargs and kwargs if the macro reads them, otherwise an
+// error.
 static ts_status bind_rest(jrun *r, const jmacro *macro, const jargs *args, jscope *scope)
 {
     ts_status status = TS_OK;
@@ -237,7 +238,8 @@ ts_status ts_jinja_call_macro(jrun *r, const jmacro *macro, jargs *args, jvalue 
     jscope *outer = r->scope, *scope = NULL;
     jbuilder built = {0}, *output = r->output;
     jvalue caller;
-    TS_TRY(ts_jinja_alloc(r, 1, sizeof *scope, &scope)); // a macro defined inside may keep it
+    // Allocated, since a macro defined inside may keep it.
+    TS_TRY(ts_jinja_alloc(r, 1, sizeof *scope, &scope));
     scope->parent = macro->scope;
     if (take_named(args, r->jinja->symbols[S_CALLER], &caller)) {
         TS_TRY(declare(r, scope, S_CALLER, caller));
@@ -275,7 +277,7 @@ ts_status ts_jinja_call(jrun *r, jvalue callee, jargs *args, jvalue *out)
     case J_MACRO:
         return ts_jinja_call_macro(r, callee.pointer, args, out);
     case J_JOINER: {
-        jcycler *joiner = (jcycler *)callee.pointer; // its separator, but not the first time
+        jcycler *joiner = (jcycler *)callee.pointer; // the separator, except at the first call
         *out = joiner->items.items[0];
         return joiner->at++ > 0 ? TS_OK : ts_jinja_new_string(r, "", 0, 0, out);
     }

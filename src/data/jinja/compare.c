@@ -1,4 +1,4 @@
-// What Python's operators do with two values.
+// Python's operators on two values.
 #include "data/jinja/parts.h"
 
 #include <math.h>
@@ -79,7 +79,7 @@ static bool holds(int op, int sign)
     return op == '<' ? sign < 0 : op == '>' ? sign > 0 : op == OP_LE ? sign <= 0 : sign >= 0;
 }
 
-// UTF-8 keeps the order of code points.
+// Comparing bytes orders UTF-8 by code point.
 static int compare_text(const jstring *a, const jstring *b)
 {
     int sign = memcmp(a->bytes, b->bytes, ts_min_u64(a->len, b->len));
@@ -156,14 +156,14 @@ out:
     return status;
 }
 
-// ---- Sorting: a merge sort, since a comparison can fail
+// ---- Sorting: a merge sort, since qsort cannot pass on a comparison's error
 
 static ts_status merge(jrun *r, jpair *from, jpair *to, size_t left, size_t middle, size_t right,
                        bool reverse)
 {
     ts_status status = TS_OK;
     for (size_t i = left, j = middle, k = left; k < right; k++) {
-        bool second = false; // whether the right one comes first
+        bool second = false; // whether the right one is less
         if (i < middle && j < right) {
             TS_TRY(reverse ? ts_jinja_order(r, '<', from[i].key, from[j].key, &second)
                            : ts_jinja_order(r, '<', from[j].key, from[i].key, &second));
@@ -334,7 +334,8 @@ static ts_status repeat(jrun *r, jvalue what, int64_t times, jvalue *out)
     }
     jlist *from = j_list(what), *list = NULL;
     if (from->count > 0 && (uint64_t)times > r->byte_limit / from->count) {
-        times = (int64_t)(r->byte_limit / from->count); // too much for the next line too
+        // Reaches the memory limit, which the next line reports.
+        times = (int64_t)(r->byte_limit / from->count);
     }
     TS_TRY(ts_jinja_new_list(r, (jkind)what.kind, from->count * (size_t)times, &list, out));
     for (size_t i = 0; i < list->count; i++) {

@@ -1,4 +1,4 @@
-// Expressions: one function a kind of node.
+// Evaluates expressions: one function for each kind of node.
 #include "data/jinja/parts.h"
 
 #include <string.h>
@@ -154,7 +154,7 @@ static ts_status compare(jrun *r, int op, jvalue a, jvalue b, bool *out)
     }
 }
 
-// a < b < c: each pair in turn, up to the first that does not hold.
+// a < b < c: compares each pair in turn, up to the first that is false.
 static ts_status evaluate_comparison(jrun *r, const jnode *node, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -198,7 +198,7 @@ static bool is_namespace_private(const jstring *name)
     return name->len > 0 && name->bytes[0] == '_';
 }
 
-// What changes a list or dict in place, which the sandbox forbids.
+// Methods that change a list or dict in place, which the sandbox forbids.
 static bool mutates(jkind kind, const jstring *name)
 {
     static const char *const list[] = {"append", "reverse", "insert", "sort",
@@ -220,7 +220,7 @@ static ts_status unsafe(jrun *r, jvalue object, const jstring *name, jvalue *out
                          (int)ts_min_u64(name->len, 80), name->bytes, ts_jinja_type(object));
 }
 
-// An attribute as Python's getattr finds it; *found is false where there is none.
+// An attribute as Python's getattr finds it. *found is false if there is none.
 static ts_status get_method(jrun *r, jvalue object, const jstring *name, bool *found, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -269,7 +269,7 @@ ts_status ts_jinja_attribute(jrun *r, jvalue object, const jstring *name, jvalue
     return TS_OK;
 }
 
-// An index from the end where negative; false: outside.
+// Resolves a negative index, which counts from the end. False if the index is out of range.
 static bool in_bounds(int64_t *index, size_t count)
 {
     *index += *index < 0 ? (int64_t)count : 0;
@@ -389,7 +389,7 @@ out:
     return status;
 }
 
-// Python's rule: what [from:to:step] means for `count` items.
+// What [from:to:step] means for `count` items, by Python's rules.
 static void clip_slice(int64_t count, int64_t step, bool has_from, bool has_to, int64_t *from,
                        int64_t *to)
 {

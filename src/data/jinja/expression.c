@@ -1,5 +1,6 @@
-// Expressions as a tree, by Jinja's own grammar: x if y else z, or, and, not, comparisons, + -, ~,
-// * / // %, **, signs, then what follows a value (.name, [item], (call)) and filters and tests.
+// Parses expressions into a tree, by Jinja's grammar. From the weakest to the strongest: x if y
+// else z, or, and, not, comparisons, + -, ~, * / // %, **, signs, then what follows a value (.name,
+// [item], (call)), filters and tests.
 #include "data/jinja/parts.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ static ts_status enter(jparser *p)
                : TS_OK;
 }
 
-// A string of the template's as a constant.
+// A string of the template as a constant.
 static ts_status make_string(jparser *p, const char *text, size_t len, jvalue *out)
 {
     jstring *string = NULL;
@@ -29,7 +30,7 @@ static ts_status make_string(jparser *p, const char *text, size_t len, jvalue *o
     return status;
 }
 
-// Strings that stand side by side are one.
+// Adjacent strings are joined, as in Python.
 static ts_status parse_string(jparser *p, jnode *node)
 {
     ts_status status = TS_OK;
@@ -75,7 +76,7 @@ static bool take_constant(jparser *p, jvalue *out)
     return false;
 }
 
-// Items up to the bracket `close`, which is taken; `dict`: "key: value" pairs.
+// Items up to and including the bracket `close`; with `dict`, pairs "key: value".
 static ts_status parse_items(jparser *p, int close, bool dict, jnode **out)
 {
     ts_status status = TS_OK;
@@ -96,7 +97,7 @@ out:
     return status;
 }
 
-// (), (a), (a, b): the opening bracket is taken.
+// (), (a), (a, b). The opening bracket has been consumed.
 static ts_status parse_brackets(jparser *p, jnode **out)
 {
     ts_status status = TS_OK;
@@ -160,7 +161,8 @@ ts_status ts_jinja_parse_arguments(jparser *p, jnode **out)
         }
         TS_TRY(ts_jinja_parse_expression(p, out));
         jnode *wrapped = *out;
-        TS_TRY(ts_jinja_node(p, N_TUPLE, out)); // the argument's own node: how, keyword, a
+        // One node for each argument: how it is passed, its keyword, a: its value.
+        TS_TRY(ts_jinja_node(p, N_TUPLE, out));
         (*out)->argument = (uint8_t)how;
         (*out)->symbol = keyword;
         (*out)->a = wrapped;
@@ -174,7 +176,7 @@ out:
     return status;
 }
 
-// a[b] or a[b:c:d]; the bracket is taken.
+// a[b] or a[b:c:d]. The bracket has been consumed.
 static ts_status parse_subscript(jparser *p, jnode *subject, jnode **out)
 {
     ts_status status = TS_OK;
@@ -254,7 +256,7 @@ out:
     return status;
 }
 
-// name or name.name: a filter's or test's.
+// The name of a filter or test: name or name.name.
 static ts_status take_name(jparser *p, const char *kind, const jrow *(*find)(const char *, size_t),
                            const jrow **out)
 {
@@ -292,7 +294,7 @@ out:
     return status;
 }
 
-// Whether a test's single argument may start here without brackets: "x is divisibleby 3".
+// Whether the single argument of a test may start here without brackets: "x is divisibleby 3".
 static bool at_test_argument(jparser *p)
 {
     const jtoken *token = ts_jinja_token(p);
@@ -466,7 +468,8 @@ static ts_status parse_comparison(jparser *p, jnode **out)
             next = &node->children;
         }
         jnode *operand = NULL;
-        TS_TRY(ts_jinja_node(p, N_TUPLE, next)); // the operand's own node: op, a
+        // One node for each operand: its operator, a: its value.
+        TS_TRY(ts_jinja_node(p, N_TUPLE, next));
         TS_TRY(parse_sum(p, &operand));
         (*next)->op = op;
         (*next)->a = operand;

@@ -1,5 +1,6 @@
-// Filters of single values: {{ x | name(arguments) }}. A new one is a row and a function; those of
-// sequences are in sequences.c. The first value is what the filter is applied to.
+// Filters of single values: {{ x | name(arguments) }}. values[0] is the value that the filter is
+// applied to. To add one, write a function and a row of the table. Filters of sequences are in
+// sequences.c.
 #include "data/jinja/parts.h"
 
 #include <math.h>
@@ -52,7 +53,7 @@ static ts_status filter_attr(jrun *r, const jargs *a, jvalue *out)
     const jstring *name = NULL;
     jvalue object = a->values[0];
     TS_TRY(text_of(r, a->values[1], &name));
-    if (object.kind == J_DICT) { // an attribute, never an item
+    if (object.kind == J_DICT) { // finds attributes only, never an item
         const jrow *row = ts_jinja_find_method(J_DICT, name->bytes, name->len);
         if (row == NULL) {
             *out = ts_jinja_undefined(J_DICT, name);
@@ -86,7 +87,7 @@ static ts_status filter_lower(jrun *r, const jargs *a, jvalue *out)
     return recase(r, a, CASE_LOWER, out);
 }
 
-// Jinja's own: a word begins behind blanks, "-" and opening brackets only.
+// Unlike str.title: a word starts only after white space, "-" or an opening bracket.
 static ts_status filter_title(jrun *r, const jargs *a, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -167,7 +168,7 @@ static ts_status filter_string(jrun *r, const jargs *a, jvalue *out)
     return ts_jinja_print(r, a->values[0], out);
 }
 
-// Python's float(text): blanks around it are fine, and underscores between digits.
+// Python's float(text), which allows white space around the number and underscores between digits.
 static bool parse_float(const jstring *s, double *out)
 {
     char text[400], *end = NULL;
@@ -269,7 +270,7 @@ static ts_status filter_float(jrun *r, const jargs *a, jvalue *out)
     return TS_OK;
 }
 
-// Python's round(): the nearest, halves to even, by the decimal digits that the number prints as.
+// Python's round(): to the nearest, halves to even. It rounds the exact decimal expansion.
 static double round_half_even(double number, int64_t digits)
 {
     char text[400];
@@ -277,7 +278,7 @@ static double round_half_even(double number, int64_t digits)
         return number;
     }
     if (digits >= 0) {
-        snprintf(text, sizeof text, "%.*f", (int)digits, number); // glibc rounds exactly
+        snprintf(text, sizeof text, "%.*f", (int)digits, number); // glibc rounds the exact value
         return strtod(text, NULL);
     }
     double scale = pow(10, (double)-digits);
@@ -407,7 +408,8 @@ static ts_status filter_truncate(jrun *r, const jargs *a, jvalue *out)
     ts_status status = TS_OK;
     const jstring *s = NULL, *end = &(const jstring){.bytes = "...", .len = 3, .characters = 3};
     int64_t length = 255, leeway = 5, count = 0;
-    TS_TRY(ts_jinja_length(r, a->values[0], &count)); // Python's error where it has none
+    // Raises Python's error if the value has no length.
+    TS_TRY(ts_jinja_length(r, a->values[0], &count));
     TS_TRY(text_of(r, a->values[0], &s));
     TS_TRY(whole_argument(r, a->values[1], 255, &length));
     TS_TRY(whole_argument(r, a->values[4], 5, &leeway));
@@ -429,7 +431,7 @@ static ts_status filter_truncate(jrun *r, const jargs *a, jvalue *out)
         goto out;
     }
     size_t to = ts_jinja_offset(s, (size_t)length - end->characters);
-    if (!ts_jinja_truth(a->values[2])) { // up to the last blank, where there is one
+    if (!ts_jinja_truth(a->values[2])) { // cut at the last space, if there is one
         const char *space = memrchr(s->bytes, ' ', to);
         to = space != NULL ? (size_t)(space - s->bytes) : to;
     }
@@ -456,7 +458,7 @@ static ts_status filter_wordcount(jrun *r, const jargs *a, jvalue *out)
     return status;
 }
 
-// Hugging Face's: json.dumps(value, ensure_ascii, indent, separators, sort_keys)
+// tojson as Hugging Face defines it: json.dumps(value, ensure_ascii, indent, separators, sort_keys)
 static ts_status filter_tojson(jrun *r, const jargs *a, jvalue *out)
 {
     static const jstring comma = {.bytes = ", ", .len = 2}, colon = {.bytes = ": ", .len = 2},
@@ -524,7 +526,7 @@ static const jrow filters[] = {
 const jrow *ts_jinja_find_row(const jrow *rows, size_t count, const char *name, size_t len)
 {
     for (size_t i = 0; i < count; i++) {
-        // A name that a template computes may hold a NUL, so its length is compared first.
+        // A name computed by the template may contain a NUL, so the length is compared too.
         if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) {
             return &rows[i];
         }

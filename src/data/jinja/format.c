@@ -1,4 +1,4 @@
-// "%s of %d" % (a, b), and "{} of {name}".format(a, name=b).
+// String formatting: "%s of %d" % (a, b), and "{} of {name}".format(a, name=b).
 #include "data/jinja/parts.h"
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ static char peek(const formatter *f)
     return f->at < f->text->len ? f->text->bytes[f->at] : '\0';
 }
 
-// The value that a conversion takes: by "(name)" from a dict, else the next.
+// The value for a conversion: by "(name)" from a dict, otherwise the next one.
 static ts_status take(formatter *f, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -61,7 +61,7 @@ out:
     return status;
 }
 
-// A number by C's printf, whose flags, width and precision are Python's.
+// A number, formatted by C's printf, which has the same flags, width and precision as Python.
 static ts_status append_number(formatter *f, const char *spec, char conversion, jvalue value)
 {
     char format[64], text[600];
@@ -122,7 +122,7 @@ out:
     return status;
 }
 
-// One conversion; the '%' is taken.
+// One conversion. The '%' has been consumed.
 static ts_status convert(formatter *f)
 {
     ts_status status = TS_OK;
@@ -182,7 +182,7 @@ ts_status ts_jinja_format(jrun *r, const jstring *format, jvalue args, jvalue *o
         }
     }
     bool mapping = args.kind == J_DICT || args.kind == J_LIST || args.kind == J_RANGE ||
-                   args.kind == J_UNDEFINED; // what has __getitem__
+                   args.kind == J_UNDEFINED; // what has __getitem__ in Python
     size_t count = args.kind == J_TUPLE ? j_list(args)->count : 1;
     if (f.next < count && !mapping) {
         return ts_jinja_raise(r, "not all arguments converted during string formatting");
@@ -241,7 +241,7 @@ ts_status ts_jinja_str_format(jrun *r, const jargs *a, jvalue *out)
             break;
         }
         char brace = s->bytes[f.at++];
-        if (f.at < s->len && s->bytes[f.at] == brace) { // doubled: itself
+        if (f.at < s->len && s->bytes[f.at] == brace) { // doubled: the brace itself
             TS_TRY(literal(&f, f.at, f.at + 1));
             f.at++;
             continue;

@@ -1,4 +1,4 @@
-// The functions that every template may call, and the methods of lists and dicts.
+// The functions that a template may call, and the methods of lists and dicts.
 #include "data/jinja/parts.h"
 
 #include <string.h>
@@ -39,7 +39,7 @@ out:
     return status;
 }
 
-// What dict() and namespace() make: a mapping or pairs, then keyword arguments.
+// dict() and namespace(): from a mapping or pairs, then from keyword arguments.
 static ts_status make_dict(jrun *r, const jargs *a, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -93,7 +93,7 @@ static ts_status function_raise(jrun *r, const jargs *a, jvalue *out)
     return status;
 }
 
-// In the C locale, as Python's datetime.strftime prints where nobody chose another.
+// In the C locale, which Python's datetime.strftime uses unless a program sets another.
 static ts_status function_strftime_now(jrun *r, const jargs *a, jvalue *out)
 {
     char format[256], text[1024];
@@ -155,7 +155,7 @@ const jrow *ts_jinja_find_function(const char *name, size_t len)
 
 // ---- Methods of dicts
 
-// 'k': the keys, 'v': the values, 'i': pairs of both.
+// 'k': the keys, 'v': the values, 'i': (key, value) pairs.
 static ts_status view(jrun *r, const jargs *a, char what, const char *type, jvalue *out)
 {
     ts_status status = TS_OK;

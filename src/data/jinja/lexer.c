@@ -1,7 +1,7 @@
-// A template's text as tokens: the text between tags, and what stands in them. Line breaks become
-// "\n", one at the very end goes. A block alone on its line leaves no trace: blanks before it
-// (lstrip_blocks) and one line break behind it (trim_blocks) go; "-" takes all blanks on its side,
-// "+" keeps what the two settings would take.
+// Splits a template into tokens: the text between tags, and what is inside tags. Line breaks become
+// "\n", and one at the very end is removed. A block tag alone on its line leaves no empty line:
+// white space before it (lstrip_blocks) and one line break after it (trim_blocks) are removed. "-"
+// in a tag removes all white space on its side, "+" keeps what the two settings would remove.
 #include "data/jinja/parts.h"
 
 #include <errno.h>
@@ -13,15 +13,15 @@ typedef struct lexer {
     ts_jinja *jinja;
     const char *text;
     size_t len, at;
-    size_t placed; // the offset at which line and column stand
+    size_t placed; // the offset that line and column belong to
     uint32_t line, column;
-    bool line_starting;           // the last thing read ended in a line break
-    char brackets[J_MAX_NESTING]; // the closing brackets that are still to come
+    bool line_starting;           // the last token ended with a line break
+    char brackets[J_MAX_NESTING]; // the closing brackets that are expected
     size_t depth;
     ts_error *err;
 } lexer;
 
-// The line and column of offset `at`; quick when it does not lie before the last one asked for.
+// The line and column of offset `at`. Fast if it is not before the offset of the last call.
 static void place(lexer *l, size_t at, uint32_t *line, uint32_t *column)
 {
     if (at < l->placed) {
@@ -64,7 +64,7 @@ static bool at_text(const lexer *l, size_t at, const char *text)
     return l->len - at >= len && memcmp(l->text + at, text, len) == 0;
 }
 
-// Length of the blank character at `at`, 0 where there is none.
+// The length of the white space character at `at`, or 0 if there is none.
 static size_t blank_at(const lexer *l, size_t at)
 {
     size_t taken = 0;
@@ -81,7 +81,7 @@ static size_t skip_blanks(const lexer *l, size_t at)
     return at;
 }
 
-// End of text[from..to) without the blanks at its end.
+// The end of text[from..to) without the white space at its end.
 static size_t strip_end(const lexer *l, size_t from, size_t to)
 {
     size_t end = from;
@@ -96,14 +96,14 @@ static size_t strip_end(const lexer *l, size_t from, size_t to)
     return end;
 }
 
-// Consumes up to `to`.
+// Moves on to offset `to`.
 static void consume(lexer *l, size_t to)
 {
     l->line_starting = to > l->at ? l->text[to - 1] == '\n' : l->line_starting;
     l->at = to;
 }
 
-// The text before a tag; `sign` stands behind the tag's opening.
+// The text before a tag. `sign` is the character after the tag's opening.
 static ts_status add_data(lexer *l, size_t from, size_t to, char sign, bool block)
 {
     if (sign == '-') {
@@ -122,7 +122,7 @@ static ts_status add_data(lexer *l, size_t from, size_t to, char sign, bool bloc
                : TS_OK;
 }
 
-// Whether a tag's end ("%}", "}}", "#}") stands at `at`, and where what it takes ends.
+// Whether the end of a tag ("%}", "}}", "#}") is at `at`, and where what it removes ends.
 static bool tag_end(const lexer *l, size_t at, const char *end, bool block, size_t *out)
 {
     char sign = at < l->len ? l->text[at] : '\0';
@@ -154,7 +154,7 @@ out:
     return status;
 }
 
-// "{% WORD %}" at `at`: its sign and where it ends.
+// "{% WORD %}" at `at`: its sign and its end.
 static bool word_block(const lexer *l, size_t at, const char *word, bool trim, char *sign,
                        size_t *out)
 {
@@ -168,7 +168,7 @@ static bool word_block(const lexer *l, size_t at, const char *word, bool trim, c
         return false;
     }
     at = skip_blanks(l, at + strlen(word));
-    if (!trim && at_text(l, at, "%}")) { // behind "{% raw %}" the line break stays
+    if (!trim && at_text(l, at, "%}")) { // the line break after "{% raw %}" is kept
         *out = at + 2;
         return true;
     }
@@ -200,7 +200,7 @@ static bool is_name(char c)
            (unsigned char)c >= 0x80;
 }
 
-// Digits with single underscores between them; returns where they end.
+// Digits with single underscores between them. Returns their end.
 static size_t skip_digits(const lexer *l, size_t at, int base)
 {
     size_t end = at;
@@ -274,7 +274,7 @@ out:
     return status;
 }
 
-// `count` hex digits at `at`, or -1.
+// The value of `count` hexadecimal digits at `at`, or -1.
 static int64_t read_digits(const char *text, size_t len, size_t count, int base, size_t *taken)
 {
     int64_t value = 0;
@@ -294,7 +294,7 @@ static int64_t read_digits(const char *text, size_t len, size_t count, int base,
     return value;
 }
 
-// What stands behind a backslash, as in a Python string; -1: no escape, -2: an error.
+// Reads what follows a backslash, as in a Python string. -1: not an escape, -2: an error.
 static int64_t read_escape(const char *text, size_t len, size_t *taken)
 {
     static const char letters[] = "\\'\"abfnrtv", values[] = "\\'\"\a\b\f\n\r\t\v";
@@ -335,7 +335,7 @@ static ts_status add_string(lexer *l)
             continue;
         }
         size_t taken = 0;
-        if (l->text[at + 1] == '\n') { // the line goes on
+        if (l->text[at + 1] == '\n') { // backslash and line break: the line continues
             at++;
             continue;
         }
@@ -344,7 +344,7 @@ static ts_status add_string(lexer *l)
             REFUSE(at, "this escape in a string names no character (or is \\N, which is not "
                        "implemented)");
         }
-        if (cp < 0) { // Python leaves an unknown escape as it stands
+        if (cp < 0) { // Python keeps an unknown escape unchanged
             bytes[len++] = '\\';
             continue;
         }
@@ -439,7 +439,7 @@ out:
     return status;
 }
 
-// Copies the text with "\n" for every line break and without one at its end.
+// Copies the text with "\n" for every kind of line break, and without one at its end.
 static ts_status normalise(ts_jinja *jinja, const char *text, size_t len, size_t *out,
                            ts_error *err)
 {

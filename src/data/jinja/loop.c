@@ -1,9 +1,9 @@
-// The items of a for loop, its `if`, and `loop`.
+// The for loop: its items, its `if`, and the variable `loop`.
 #include "data/jinja/parts.h"
 
 #include <string.h>
 
-// The next item that the loop's `if` lets through; J_MISSING: none is left.
+// The next item that passes the loop's `if`; J_MISSING: none is left.
 static ts_status advance(jrun *r, jloop *loop, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -54,7 +54,7 @@ out:
     return status;
 }
 
-// How many items there are in all; with an `if`, what is left is tried now.
+// The number of items. With an `if`, all remaining items are tested now.
 static ts_status length(jrun *r, jloop *loop, int64_t *out)
 {
     ts_status status = TS_OK;
@@ -77,7 +77,7 @@ static ts_status length(jrun *r, jloop *loop, int64_t *out)
         loop->items = (jlist){.items = left, .count = count};
         loop->taken = 0;
         loop->length = loop->index0 + 1 + (int64_t)count;
-        // What is left has passed the loop's `if`, which must not be asked again.
+        // The remaining items have passed the loop's `if`. It must not be evaluated again.
         jnode *plain = NULL;
         TS_TRY(ts_jinja_alloc(r, 1, sizeof *plain, &plain));
         *plain = *loop->node;

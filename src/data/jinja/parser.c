@@ -1,4 +1,4 @@
-// Statements: what stands between "{%" and "%}", and the text around it, as a tree.
+// Parses statements, which are in "{%" and "%}", and the text around them into a tree.
 #include "data/jinja/parts.h"
 
 #include <stdarg.h>
@@ -135,7 +135,7 @@ ts_status ts_jinja_node(jparser *p, jnode_kind kind, jnode **out)
     return status;
 }
 
-// Takes a name; *out is its symbol.
+// Consumes a name; *out is its symbol.
 static ts_status take_symbol(jparser *p, const char *what, uint32_t *out)
 {
     const jtoken *token = ts_jinja_token(p);
@@ -146,7 +146,7 @@ static ts_status take_symbol(jparser *p, const char *what, uint32_t *out)
     return ts_jinja_symbol(p, token->text, token->len, out);
 }
 
-// One name to assign to, which may not be a constant's.
+// One name to assign to. It must not be the name of a constant.
 static ts_status parse_target_name(jparser *p, jnode **out)
 {
     static const char *const constants[] = {"true", "false", "none", "True", "False", "None"};
@@ -216,7 +216,7 @@ static ts_status end_block(jparser *p)
 
 static ts_status parse_body(jparser *p, const char *const *ends, jnode **out);
 
-// A body up to "{% END %}", which is taken whole.
+// A body up to "{% END %}", which is consumed.
 static ts_status parse_to_end(jparser *p, const char *end, jnode **out)
 {
     ts_status status = TS_OK;
@@ -229,7 +229,7 @@ out:
     return status;
 }
 
-// {% if a %}body{% elif ... %}{% else %}otherwise{% endif %}: an elif is an if in `otherwise`.
+// {% if a %}body{% elif ... %}{% else %}otherwise{% endif %}. An elif is an if in `otherwise`.
 static ts_status parse_if(jparser *p, jnode **out)
 {
     static const char *const ends[] = {"elif", "else", "endif", NULL};
@@ -313,7 +313,7 @@ out:
     return status;
 }
 
-// (a, b=1): each parameter a name with its default in `a`.
+// (a, b=1): each parameter is a name, with its default in `a`.
 static ts_status parse_parameters(jparser *p, jnode **out)
 {
     ts_status status = TS_OK;
@@ -338,14 +338,14 @@ out:
     return status;
 }
 
-// The body of a macro or call block. `op` tells whether it reads varargs (1) and kwargs (2).
+// The body of a macro or call block. `op` says whether it reads varargs (bit 0) and kwargs (bit 1).
 static ts_status parse_macro_body(jparser *p, const char *end, jnode *node)
 {
     uint8_t before = p->rest;
     p->rest = 0;
     ts_status status = parse_to_end(p, end, &node->body);
     node->op = p->rest;
-    p->rest |= before; // as in Jinja, those of a macro inside count too
+    p->rest |= before; // as in Jinja, a macro inside counts too
     return status;
 }
 
@@ -398,7 +398,7 @@ out:
     return status;
 }
 
-// {% with x = 1, y = 2 %}body{% endwith %}: children are sets.
+// {% with x = 1, y = 2 %}body{% endwith %}: the children are N_SET nodes.
 static ts_status parse_with(jparser *p, jnode **out)
 {
     ts_status status = TS_OK;
@@ -447,7 +447,7 @@ static ts_status parse_statement(jparser *p, jnode **out)
 {
     static const struct {
         const char *name;
-        ts_status (*parse)(jparser *, jnode **); // NULL: a tag of Jinja's that we do not know
+        ts_status (*parse)(jparser *, jnode **); // NULL: a tag of Jinja that is not implemented
     } tags[] = {
         {"if", parse_if},
         {"for", parse_for},
@@ -512,7 +512,8 @@ out:
     return status;
 }
 
-// Statements up to a tag in `ends` (NULL: up to the template's end), whose name is not taken.
+// Statements up to a tag whose name is in `ends` (NULL: up to the template's end). The name is not
+// consumed.
 static ts_status parse_body(jparser *p, const char *const *ends, jnode **out)
 {
     ts_status status = TS_OK;
@@ -542,7 +543,7 @@ static ts_status parse_body(jparser *p, const char *const *ends, jnode **out)
         out = &(*out)->next;
     }
     if (ends != NULL) {
-        for (; ends[1] != NULL; ends++) { // the last of them is the block's own end
+        for (; ends[1] != NULL; ends++) { // the last name is the block's own end
         }
         status =
             ts_jinja_refuse(p, begin, "the block that begins here has no '{%% %s %%}'", ends[0]);

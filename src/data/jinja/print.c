@@ -12,7 +12,7 @@ size_t ts_jinja_print_float(double number, char out[40])
     if (isnan(number) || isinf(number)) {
         return (size_t)snprintf(out, 40, "%s", isnan(number) ? "nan" : number < 0 ? "-inf" : "inf");
     }
-    int precision = 1; // the fewest digits that read back as the same number
+    int precision = 1; // increased until the digits read back as the same number
     do {
         snprintf(digits, sizeof digits, "%.*e", precision - 1, number);
     } while (precision++ < 17 && strtod(digits, NULL) != number);
@@ -42,7 +42,7 @@ static ts_status append_number(jrun *r, jbuilder *b, jvalue value)
     return ts_jinja_append_bytes(r, b, text, len, 0);
 }
 
-// In quotes, with Python's escapes.
+// A string in quotes, with Python's escapes.
 static ts_status append_quoted(jrun *r, jbuilder *b, const jstring *s)
 {
     ts_status status = TS_OK;
@@ -116,7 +116,7 @@ static ts_status append_range(jrun *r, jbuilder *b, const jrange *range)
     return ts_jinja_append_bytes(r, b, text, (size_t)len, 0);
 }
 
-// The rest of repr(), which may nest.
+// repr() of other values, which may be nested.
 static ts_status append_nested(jrun *r, jbuilder *b, jvalue value)
 {
     char open[40];
@@ -135,7 +135,7 @@ static ts_status append_nested(jrun *r, jbuilder *b, jvalue value)
         status = status == TS_OK ? append_pairs(r, b, j_dict(value)) : status;
         return status == TS_OK ? literal(r, b, ">") : status;
     }
-    default: // Python would show an address in memory
+    default: // Python prints an address here
         return ts_jinja_lacks(r, "printing a value of type '%s' is not implemented",
                               ts_jinja_type(value));
     }
@@ -246,7 +246,7 @@ out:
     return status;
 }
 
-// JSON's keys are strings: what Python makes of other kinds.
+// Keys in JSON are strings. Other kinds are converted as Python does.
 static ts_status append_json_key(jrun *r, jbuilder *b, jvalue key, const jjson *how)
 {
     ts_status status = TS_OK;

@@ -1,10 +1,10 @@
-// Statements, and a run from its beginning to its end.
+// Executes statements, and sets up and ends a run.
 #include "data/jinja/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// What a run may take: so much, and so much more for each byte that it is given.
+// The limits of a run: a constant, and an amount for each byte of its data.
 enum { STEPS = 2 << 20, STEPS_PER_BYTE = 16, BYTES = 64 << 20, BYTES_PER_BYTE = 256 };
 
 // ---- Names
@@ -76,7 +76,7 @@ out:
     return status;
 }
 
-// Runs a body in a scope of its own, its output going to `output` (NULL: where it went).
+// Runs a body in a scope of its own. `output`, if not NULL, receives what it writes.
 static ts_status execute_inside(jrun *r, const jnode *body, jscope *scope, jbuilder *output)
 {
     ts_status status = TS_OK;
@@ -94,12 +94,13 @@ out:
 
 static ts_status new_scope(jrun *r, jscope **out)
 {
-    return ts_jinja_alloc(r, 1, sizeof **out, out); // a macro may outlive the statement
+    // Allocated, since a macro may outlive the statement.
+    return ts_jinja_alloc(r, 1, sizeof **out, out);
 }
 
 // ---- Statements
 
-// Inside {% generation %} every byte written says so.
+// Inside {% generation %} every byte written is marked.
 static ts_status write(jrun *r, jvalue value)
 {
     ts_status status = TS_OK;
@@ -202,7 +203,8 @@ out:
     return status;
 }
 
-// A filter chain over a block's text: the chain's innermost filter has no subject of its own.
+// A chain of filters applied to the text of a block. The innermost filter has no subject in the
+// tree.
 static ts_status filter_text(jrun *r, const jnode *filter, jvalue text, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -221,7 +223,7 @@ out:
     return status;
 }
 
-// The text that a body writes, filtered.
+// The text that a body writes, after the filters.
 static ts_status capture(jrun *r, const jnode *node, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -268,7 +270,7 @@ static ts_status execute_macro(jrun *r, const jnode *node)
     return status == TS_OK ? ts_jinja_assign(r, node->symbol, macro) : status;
 }
 
-// The called macro gets the block as `caller`.
+// The called macro gets the block as its `caller`.
 static ts_status execute_call_block(jrun *r, const jnode *node)
 {
     ts_status status = TS_OK;
@@ -297,7 +299,7 @@ static ts_status execute_with(jrun *r, const jnode *node)
     TS_TRY(new_scope(r, &scope));
     for (const jnode *set = node->children; set != NULL; set = set->next) {
         jvalue value;
-        TS_TRY(ts_jinja_evaluate(r, set->a, &value)); // sees what stood before the block
+        TS_TRY(ts_jinja_evaluate(r, set->a, &value)); // may use the variables from before the block
         r->scope = scope;
         TS_TRY(ts_jinja_bind(r, set->b, value));
         r->scope = outer;

@@ -20,7 +20,7 @@ static ts_status filter_first(jrun *r, const jargs *a, jvalue *out)
 {
     ts_status status = TS_OK;
     jlist items = {0};
-    if (a->values[0].kind == J_ITERATOR) { // takes one, the rest stay
+    if (a->values[0].kind == J_ITERATOR) { // reads one item and leaves the others
         jlist *from = j_list(a->values[0]);
         if (from->next < from->count) {
             *out = from->items[from->next++];
@@ -86,7 +86,7 @@ out:
     return status;
 }
 
-// Strings without regard to case, as sort and its like compare them.
+// Strings are compared without regard to case, as in Jinja's sort.
 static ts_status fold(jrun *r, jvalue value, bool case_sensitive, jvalue *out)
 {
     *out = value;
@@ -95,7 +95,7 @@ static ts_status fold(jrun *r, jvalue value, bool case_sensitive, jvalue *out)
                : TS_OK;
 }
 
-// One item's key for sort: a list of what stands at each path of "a,b.c".
+// The key of one item for sort: the list of its values at each path of "a,b.c".
 static ts_status make_key_list(jrun *r, jvalue item, jvalue attribute, bool case_sensitive,
                                jvalue *out)
 {
@@ -120,7 +120,8 @@ out:
     return status;
 }
 
-// The keys that items are compared by: each item itself or its attribute; `several`: lists.
+// The keys that items are compared by: each item itself, or an attribute. `several`: lists of
+// attributes.
 static ts_status make_keys(jrun *r, const jlist *items, jvalue attribute, bool case_sensitive,
                            bool several, jvalue *keys)
 {
@@ -325,7 +326,7 @@ out:
     return status;
 }
 
-// ---- map, select and their like: a filter or test by name, applied to each item
+// ---- map, select and similar: a filter or test, by name, applied to each item
 
 static ts_status find_named(jrun *r, jvalue name, const char *kind,
                             const jrow *(*find)(const char *, size_t), const jrow **out)
@@ -340,7 +341,7 @@ static ts_status find_named(jrun *r, jvalue name, const char *kind,
     return TS_OK;
 }
 
-// Calls `row` on an item with the arguments that follow args->values[from - 1].
+// Calls `row` with an item and the arguments from args->values[from] on.
 static ts_status apply(jrun *r, const jrow *row, const char *kind, jvalue item, const jargs *args,
                        size_t from, jvalue *out)
 {
@@ -369,7 +370,7 @@ static jvalue named(const jargs *args, const char *name)
     return (jvalue){0};
 }
 
-// Nothing for what is false, whether or not it can be iterated.
+// An empty list for a false value, even if it cannot be iterated.
 static ts_status iterate_true(jrun *r, jvalue value, jlist *out)
 {
     *out = (jlist){0};
@@ -399,7 +400,8 @@ out:
     return status;
 }
 
-// `by_attribute`: values[1] names what of each item is tested; then a test and its arguments.
+// With `by_attribute`, values[1] names the attribute of each item to test; then follow the test and
+// its arguments.
 static ts_status filter_by_test(jrun *r, const jargs *a, bool by_attribute, bool keep, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -450,9 +452,9 @@ static ts_status filter_rejectattr(jrun *r, const jargs *a, jvalue *out)
     return filter_by_test(r, a, true, false, out);
 }
 
-// ---- Cutting
+// ---- Splitting
 
-// Items [from, to) as a list, padded with `fill` to `least` items where one is given.
+// Items [from, to) as a list. With a `fill`, it is padded to `least` items.
 static ts_status part(jrun *r, const jlist *items, size_t from, size_t to, jvalue fill,
                       size_t least, jvalue *out)
 {

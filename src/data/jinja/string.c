@@ -1,4 +1,4 @@
-// Strings that know where each of their bytes comes from. Characters are code points.
+// Strings in which each byte has a source. A character is a code point.
 #include "data/jinja/parts.h"
 
 #include <string.h>
@@ -29,9 +29,9 @@ out:
     return status;
 }
 
-// ---- Putting together
+// ---- Building
 
-// Room for `len` more bytes; with `mixed`, for a source each.
+// Makes room for `len` more bytes; with `mixed`, for a source for each byte.
 static ts_status reserve(jrun *r, jbuilder *b, size_t len, bool mixed)
 {
     ts_status status = TS_OK;
@@ -96,7 +96,7 @@ ts_status ts_jinja_append_bytes(jrun *r, jbuilder *b, const char *bytes, size_t 
     return append(r, b, bytes, len, NULL, source);
 }
 
-// Bytes [from, to) of `s` at the builder's end.
+// Appends bytes [from, to) of `s`.
 static ts_status append_part(jrun *r, jbuilder *b, const jstring *s, size_t from, size_t to)
 {
     return append(r, b, s->bytes + from, to - from, s->sources != NULL ? s->sources + from : NULL,
@@ -171,7 +171,7 @@ size_t ts_jinja_find_last(const jstring *s, const jstring *needle, size_t to)
     return SIZE_MAX;
 }
 
-// What `safe` gave escapes what is added to it.
+// Text appended to a result of `safe` is escaped.
 ts_status ts_jinja_concat(jrun *r, const jstring *a, const jstring *b, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -218,7 +218,7 @@ out:
     return status;
 }
 
-// ---- What str's methods and their filters do
+// ---- For the methods of str and the filters of the same names
 
 static bool in_set(const jstring *set, const char *bytes, size_t len, int32_t cp)
 {
@@ -259,7 +259,7 @@ ts_status ts_jinja_strip(jrun *r, const jstring *s, const jstring *set, int side
     return status == TS_OK ? ts_jinja_part(r, s, from, to, out) : status;
 }
 
-// An empty `old` stands before every character and at the end.
+// An empty `old` is found before every character and at the end.
 static ts_status interleave(jrun *r, const jstring *s, const jstring *with, int64_t limit,
                             jvalue *out)
 {
@@ -317,7 +317,7 @@ out:
     return status;
 }
 
-// One character in another case; German's sharp s is two letters in upper case.
+// One character in another case. German's sharp s becomes two letters in upper case.
 static size_t recased(int32_t cp, bool upper, bool first, char out[8])
 {
     if (cp == 0xDF && upper) {
@@ -333,7 +333,7 @@ ts_status ts_jinja_recase(jrun *r, const jstring *s, jcase how, jvalue *out)
 {
     ts_status status = TS_OK;
     jbuilder b = {0};
-    bool begins = true; // of a word, or of the text
+    bool begins = true; // the next letter starts a word, or the text
     TS_TRY(reserve(r, &b, s->len, false));
     for (size_t at = 0, taken; at < s->len; at += taken) {
         char other[8];

@@ -1,4 +1,4 @@
-// The methods of Python's str. values[0] is the string itself.
+// The methods of Python's str. values[0] is the string that the method is called on.
 #include "data/jinja/parts.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@ static const jstring *self(const jargs *a)
     return j_text(a->values[0]);
 }
 
-// A bound of find, count and startswith; `otherwise` where it is not given. In bytes.
+// A start or end argument of find, count and startswith, in bytes; `otherwise` if it is not given.
 static ts_status bound(jrun *r, const jstring *s, jvalue value, size_t otherwise, size_t *out)
 {
     *out = otherwise;
@@ -33,7 +33,7 @@ static ts_status bound(jrun *r, const jstring *s, jvalue value, size_t otherwise
     return TS_OK;
 }
 
-// ---- Case, blanks
+// ---- Case and white space
 
 static ts_status str_upper(jrun *r, const jargs *a, jvalue *out)
 {
@@ -87,9 +87,9 @@ static ts_status str_rstrip(jrun *r, const jargs *a, jvalue *out)
     return strip(r, a, "rstrip", 2, out);
 }
 
-// ---- Looking
+// ---- Searching
 
-// Whether the string begins (or ends) with the text, or with one of a tuple of them.
+// Whether the string starts (or ends) with the text, or with one of a tuple of texts.
 static ts_status has_affix(jrun *r, const jargs *a, bool at_end, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -146,7 +146,7 @@ static ts_status str_removesuffix(jrun *r, const jargs *a, jvalue *out)
     return cut_affix(r, a, true, out);
 }
 
-// The character number at which the text stands, -1 where it does not.
+// The index, in characters, at which the text is found, or -1.
 static ts_status find(jrun *r, const jargs *a, bool last, jvalue *out)
 {
     ts_status status = TS_OK;
@@ -209,7 +209,7 @@ out:
     return status;
 }
 
-// Whether every character (of at least one) is of a class.
+// Whether the string has a character, and all of them belong to a class.
 static ts_status all_are(const jargs *a, bool (*test)(int32_t), jvalue *out)
 {
     const jstring *s = self(a);
@@ -278,7 +278,7 @@ static ts_status str_islower(jrun *r, const jargs *a, jvalue *out)
     return cased(r, a, "lower", out);
 }
 
-// ---- Making
+// ---- Changing
 
 static ts_status str_replace(jrun *r, const jargs *a, jvalue *out)
 {

@@ -1,9 +1,9 @@
-// How Python's str splits: the methods split, rsplit, splitlines, partition and rpartition.
+// Splitting as in Python's str: the methods split, rsplit, splitlines, partition and rpartition.
 #include "data/jinja/parts.h"
 
 #include <string.h>
 
-// ---- Splitting: parts are collected in a list that grows
+// ---- Splitting: the parts are collected in a growing list
 
 typedef struct parts {
     jlist list;
@@ -38,12 +38,12 @@ static ts_status finish(jrun *r, const parts *p, bool turned, jvalue *out)
     return status;
 }
 
-// At runs of blanks, which never make empty parts.
+// Splits at runs of white space, which give no empty parts.
 static ts_status split_blanks(jrun *r, const jstring *s, int64_t limit, jvalue *out)
 {
     ts_status status = TS_OK;
     parts p = {0};
-    size_t from = SIZE_MAX; // where the present part began
+    size_t from = SIZE_MAX; // where the current part starts
     for (size_t at = 0, taken; at < s->len; at += taken) {
         bool blank = ts_jinja_is_blank(ts_utf8_decode(s->bytes + at, s->len - at, &taken));
         if (blank && from != SIZE_MAX) {
@@ -56,7 +56,7 @@ static ts_status split_blanks(jrun *r, const jstring *s, int64_t limit, jvalue *
             }
         }
     }
-    if (from != SIZE_MAX) { // what the limit left whole, blanks at its end included
+    if (from != SIZE_MAX) { // the rest after the limit, with the white space at its end
         TS_TRY(add_part(r, &p, s, from, s->len));
     }
     TS_TRY(finish(r, &p, false, out));
@@ -69,7 +69,7 @@ static ts_status rsplit_blanks(jrun *r, const jstring *s, int64_t limit, jvalue 
 {
     ts_status status = TS_OK;
     parts p = {0};
-    size_t to = SIZE_MAX; // where the present part ends
+    size_t to = SIZE_MAX; // where the current part ends
     for (size_t end = s->len, at; end > 0; end = at) {
         size_t taken;
         for (at = end - 1; at > 0 && ((unsigned char)s->bytes[at] & 0xC0) == 0x80;) {

@@ -1,4 +1,4 @@
-// Tests: {{ x is name(arguments) }}. A new one is a row and a function.
+// Tests: {{ x is name(arguments) }}. To add one, write a function and a row of the table.
 #include "data/jinja/parts.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@ static jvalue yes(bool flag)
     return j_bool(flag);
 }
 
-// Tests that look at nothing but the value's kind.
+// Tests that depend on nothing but the value's kind.
 #define KIND_TEST(name, condition)                                                                 \
     static ts_status test_##name(jrun *r, const jargs *a, jvalue *out)                             \
     {                                                                                              \
@@ -65,7 +65,7 @@ static ts_status test_divisibleby(jrun *r, const jargs *a, jvalue *out)
     return has_rest(r, a->values[0], a->values[1], 0, out);
 }
 
-// Whether the text has letters with case, all of them upper (or lower).
+// Whether the text has letters with case, and all of them are upper (or lower) case.
 static ts_status all_cased(jrun *r, jvalue value, bool upper, jvalue *out)
 {
     jvalue printed;

@@ -1,5 +1,5 @@
-// What Python's str methods ask of a character. Case and classes are the C library's for UTF-8
-// (its locale C.UTF-8); where a system lacks that locale, ASCII alone has case.
+// The properties of characters that Python's str methods need. Case and classes are those of the C
+// library's locale C.UTF-8. On a system without that locale, only ASCII letters have case.
 #include "data/jinja/parts.h"
 
 #include <locale.h>

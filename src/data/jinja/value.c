@@ -1,4 +1,4 @@
-// Values: making them, what Python says of them, and the limits of a run.
+// Values: creating them, their basic properties in Python, and the limits of a run.
 #include "data/jinja/parts.h"
 
 #include <stdarg.h>
@@ -100,7 +100,8 @@ ts_status ts_jinja_hint(jrun *r, jvalue *out, const char *format, ...)
     va_end(args);
     ts_status status = ts_jinja_new_string(
         r, text, ts_utf8_valid_prefix(text, ts_min_u64((uint64_t)len, 199)), 0, out);
-    *out = ts_jinja_undefined(J_KINDS, out->pointer); // its whole message is the text
+    // For a hint, the pointer is the whole message.
+    *out = ts_jinja_undefined(J_KINDS, out->pointer);
     return status;
 }
 
@@ -339,7 +340,7 @@ out:
     return status;
 }
 
-// ---- What a template is given
+// ---- A template's variables
 
 void ts_jinja_data_free(ts_jinja_data *data)
 {
@@ -449,8 +450,8 @@ out:
     return status;
 }
 
-// Numbers: JSON's 1.0 is a float to Python and 1 an int, which cJSON does not tell apart; whole
-// numbers become ints.
+// Numbers. JSON's 1.0 is a float in Python and 1 is an int, but cJSON does not distinguish them.
+// Here whole numbers become ints.
 ts_status ts_jinja_json(ts_jinja_data *data, const cJSON *json, uint16_t source, jvalue *out,
                         ts_error *err)
 {

@@ -71,12 +71,13 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     if (ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN))) {
         ts_swiglu(recorder,
                   &(struct ts_swiglu_args){
-                      .gate = state->gate, .up = state->up, .y = pass->wide, .count = count});
+                      .gate = state->gate, .up = state->up, .y = pass->swiglu, .count = count});
     }
-    linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->wide, pass->dx, pass->dwide, false);
+    linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->swiglu, pass->dx, pass->dswiglu,
+                    false);
     ts_swiglu_backward(
         recorder, &(struct ts_swiglu_backward_args){
-                      .gate = state->gate, .up = state->up, .dy = pass->dwide, .count = count});
+                      .gate = state->gate, .up = state->up, .dy = pass->dswiglu, .count = count});
     linear_backward(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate, dnorm, false);
     linear_backward(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up, dnorm, true);
     if (onward) {

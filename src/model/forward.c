@@ -127,9 +127,9 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
     linear(pass, layer, TS_MODULE_UP, rows, training, pass->norm, state->up);
     ts_swiglu(pass->recorder, &(struct ts_swiglu_args){.gate = state->gate,
                                                        .up = state->up,
-                                                       .y = pass->wide,
+                                                       .y = pass->swiglu,
                                                        .count = rows * model->config.ffn});
-    linear(pass, layer, TS_MODULE_DOWN, rows, training, pass->wide, next);
+    linear(pass, layer, TS_MODULE_DOWN, rows, training, pass->swiglu, next);
 }
 
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)

@@ -2,7 +2,6 @@
 #ifndef TS_MODEL_INTERNAL_H
 #define TS_MODEL_INTERNAL_H
 
-#include "base/file.h"
 #include "model/pass.h"
 
 // Places the adapter's tensors in its flat arrays; with no device it only counts.
@@ -32,6 +31,15 @@ static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
 // The halves of a pass, on rows that were uploaded already.
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
+// gathered_norm = the final norm of the rows that bear loss, and of them alone.
+void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
+// logits[count, V] of the loss rows from `from` on.
+void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count);
+// The losses of all loss rows; with `gradient` gathered_norm becomes the gradient of gradient_scale
+// * (sum of losses).
+void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient, float gradient_scale);
+// dx of the residual stream from it.
+void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
 // Turns the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
 // positions; sign -1 turns back.
 void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k);

@@ -1,4 +1,5 @@
 // The adapter's tensors: where they lie, how they start, how they come from and go to files.
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "model/internal.h"

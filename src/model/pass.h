@@ -21,7 +21,7 @@ typedef struct ts_layer_state {
     ts_view rstd1, rstd2;       // [N] of the two norms
     ts_view q, k, v, o;         // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated
     ts_view lse;                // [N, heads]
-    ts_view gate, up;           // [N, F]; shared by layers 0 .. limits.recompute
+    ts_view gate, up;           // [N, F]
     ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
 } ts_layer_state;
 
@@ -52,24 +52,24 @@ typedef struct ts_pass {
     ts_pass_io io;          // of the present batch
     ts_pass_io other;       // training: of the batch before, which may be on the device still
     uint32_t unread;        // batches recorded whose losses have not been read
-    ts_layer_state *layers; // training: one a layer; otherwise all are the same one
-    // Views of one phase share memory with those of another, and a gradient with what it is the
-    // gradient of, where that has been read (pass.c places them).
-    ts_view x, dx;                // [N, H] the residual stream out of the last layer
-    ts_view norm, dnorm;          // [N, H] a norm's output
-    ts_view wide, dwide;          // [N, F] swiglu's output
-    ts_view dropped;              // [N, max(F, Q, H)] a LoRA input after dropout
-    ts_view dq, dk, dv, dout;     // [N, Q], [N, KV], [N, KV], [N, Q]
-    ts_view delta;                // [N, heads]
-    ts_view dt;                   // [N, R]
-    ts_view gradients;            // training: a flat array laid out as the adapter's values are
-    ts_view picked, dinput;       // [M, H] rows of x that bear loss
-    ts_view picked_norm, dpicked; // [M, H] the final norm of them
-    ts_view picked_rstd;          // [M]
-    ts_view logits;               // [chunk, V]
-    uint32_t logit_rows;          // rows of a chunk
-    float *host_loss;             // [M]
-    uint64_t dropout_seed;        // changes with every micro-batch
+    ts_layer_state *layers; // one a layer
+    // pass_memory.c tells when each of these is needed; at other times its memory serves others.
+    ts_view x, dx;               // [N, H] the residual stream out of the last layer
+    ts_view norm, dnorm;         // [N, H] a norm's output
+    ts_view swiglu, dswiglu;     // [N, F] swiglu's output
+    ts_view dropped;             // [N, max(F, Q, H)] a LoRA input after dropout
+    ts_view dq, dk, dv, dout;    // [N, Q], [N, KV], [N, KV], [N, Q]
+    ts_view delta;               // [N, heads]
+    ts_view dt;                  // [N, R]
+    ts_view gradients;           // training: a flat array laid out as the adapter's values are
+    ts_view gathered, dgathered; // [M, H] rows of x that bear loss
+    ts_view gathered_norm;       // [M, H] the final norm of them; of a chunk whose logits were
+                                 // made, the gradient of that
+    ts_view gathered_rstd;       // [M]
+    ts_view logits;              // [chunk, V]
+    uint32_t logit_rows;         // rows of a chunk
+    float *host_loss;            // [M]
+    uint64_t dropout_seed;       // changes with every micro-batch
 } ts_pass;
 
 // A pass that trains needs a model with an adapter.

@@ -1,0 +1,102 @@
+// The loss: the rows that bear it, their logits chunk by chunk, and the gradient on its way back
+// into the residual stream.
+#include "model/internal.h"
+
+#include "base/memory.h"
+
+// gathered_norm[M, H] = the final norm of the rows that bear loss, and of them alone
+void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
+{
+    ts_model *model = pass->model;
+    uint32_t hidden = model->config.hidden;
+    ts_gather_rows(pass->recorder, &(struct ts_gather_rows_args){.x = pass->x,
+                                                                 .index = pass->io.loss_row,
+                                                                 .y = pass->gathered,
+                                                                 .rows = loss_rows,
+                                                                 .cols = hidden,
+                                                                 .source_rows = rows});
+    ts_rmsnorm(pass->recorder, &(struct ts_rmsnorm_args){.x = pass->gathered,
+                                                         .weight = model->final_norm,
+                                                         .y = pass->gathered_norm,
+                                                         .rstd = pass->gathered_rstd,
+                                                         .rows = loss_rows,
+                                                         .cols = hidden,
+                                                         .eps = model->config.rms_eps});
+}
+
+// logits[count, V] of the loss rows from `from` on
+void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count)
+{
+    ts_model *model = pass->model;
+    uint32_t hidden = model->config.hidden;
+    ts_view x =
+        ts_view_slice(pass->gathered_norm, (uint64_t)from * hidden, (uint64_t)count * hidden);
+    ts_matmul_rounded(pass->recorder, &pass->rounding,
+                      &(ts_product){.layout = TS_NT,
+                                    .m = count,
+                                    .n = model->config.vocab,
+                                    .k = hidden,
+                                    .a = x,
+                                    .b = model->lm_head,
+                                    .c = pass->logits,
+                                    .alpha = 1});
+}
+
+// Losses of all loss rows, chunk by chunk; with `gradient` also gathered_norm, the gradient of
+// gradient_scale * (sum of losses) with respect to the final norm's output.
+void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient, float gradient_scale)
+{
+    ts_model *model = pass->model;
+    uint32_t hidden = model->config.hidden, vocab = model->config.vocab;
+    for (uint32_t from = 0; from < loss_rows; from += pass->logit_rows) {
+        uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, loss_rows - from);
+        ts_pass_record_logits(pass, from, count);
+        ts_cross_entropy(pass->recorder, &(struct ts_cross_entropy_args){
+                                             .logits = pass->logits,
+                                             .label = ts_view_slice(pass->io.label, from, count),
+                                             .loss = ts_view_slice(pass->io.loss, from, count),
+                                             .rows = count,
+                                             .vocab = vocab,
+                                             .gradient = gradient,
+                                             .gradient_scale = gradient_scale,
+                                         });
+        if (gradient) {
+            ts_view gathered_norm = ts_view_slice(pass->gathered_norm, (uint64_t)from * hidden,
+                                                  (uint64_t)count * hidden);
+            ts_matmul_rounded(pass->recorder, &pass->rounding,
+                              &(ts_product){.layout = TS_NN,
+                                            .m = count,
+                                            .n = hidden,
+                                            .k = vocab,
+                                            .a = pass->logits,
+                                            .b = model->lm_head,
+                                            .c = gathered_norm,
+                                            .alpha = 1});
+        }
+    }
+}
+
+// dx[N, H] of the residual stream from gathered_norm: zero but for the rows that bear loss.
+void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
+{
+    ts_model *model = pass->model;
+    uint32_t hidden = model->config.hidden;
+    uint64_t count = (uint64_t)loss_rows * hidden;
+    ts_view dgathered = ts_view_slice(pass->dgathered, 0, count);
+    ts_recorder_zero(pass->recorder, dgathered);
+    ts_rmsnorm_backward(pass->recorder,
+                        &(struct ts_rmsnorm_backward_args){.x = pass->gathered,
+                                                           .weight = model->final_norm,
+                                                           .rstd = pass->gathered_rstd,
+                                                           .dy = pass->gathered_norm,
+                                                           .dx = dgathered,
+                                                           .rows = loss_rows,
+                                                           .cols = hidden});
+    ts_recorder_zero(pass->recorder, ts_view_slice(pass->dx, 0, (uint64_t)rows * hidden));
+    ts_scatter_rows(pass->recorder, &(struct ts_scatter_rows_args){.x = dgathered,
+                                                                   .index = pass->io.loss_row,
+                                                                   .y = pass->dx,
+                                                                   .rows = loss_rows,
+                                                                   .cols = hidden,
+                                                                   .target_rows = rows});
+}

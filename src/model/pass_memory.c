@@ -1,0 +1,360 @@
+// The memory of a pass: what lives when. The tables below say of each tensor in which phases its
+// content is needed; ts_place then lays those over one another that share no phase.
+#include "model/internal.h"
+
+#include "base/memory.h"
+#include "model/placement.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { ACTIVATION_BLOCK_BYTES = 64 << 20 };
+
+// The phases of a pass: four for every layer on the way up, three of the loss, and four for every
+// layer on the way down.
+enum phase {
+    QKV,          // the first norm; queries, keys and values
+    ATTEND,       // rope, attention, o_proj
+    GATE_UP,      // the second norm; gate and up
+    DOWN,         // swiglu, down_proj
+    GATHER,       // the rows that bear loss, and the last norm of them
+    LOGITS,       // chunk by chunk: logits, losses, their gradient
+    LOSS_BACK,    // the last norm backward, and the rows back among all others
+    BACK_DOWN,    // backward from here on, what was not kept made again
+    BACK_GATE_UP, //
+    BACK_ATTEND,  //
+    BACK_QKV,     //
+};
+#define BIT(phase) (1u << (phase))
+#define LOSS (BIT(GATHER) | BIT(LOGITS) | BIT(LOSS_BACK))
+#define BACK (BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_ATTEND) | BIT(BACK_QKV))
+#define BLOCKS (BIT(QKV) | BIT(ATTEND) | BIT(GATE_UP) | BIT(DOWN) | BACK)
+#define ALWAYS (BLOCKS | LOSS)
+
+// The number of a phase of `layer` (of the loss: any layer) in the order in which they run.
+static uint32_t when(const ts_pass *pass, uint32_t layer, enum phase phase)
+{
+    uint32_t layers = pass->model->config.layers;
+    return phase <= DOWN        ? 4 * layer + phase
+           : phase <= LOSS_BACK ? 4 * layers + phase - GATHER
+                                : 4 * layers + 3 + 4 * (layers - 1 - layer) + phase - BACK_DOWN;
+}
+
+// The tensors of a pass and their lifetimes as they are gathered.
+struct table {
+    ts_pass *pass;
+    ts_placement *tensors;
+    size_t count;
+    uint64_t *phases;
+    uint32_t words; // of a set of phases
+};
+
+static uint64_t *add(struct table *table, ts_view *view, uint64_t count)
+{
+    uint64_t *phases = table->phases + table->count * table->words;
+    table->tensors[table->count++] = (ts_placement){view, count, phases};
+    return phases;
+}
+
+// ---- What belongs to one layer
+
+// A tensor of a layer, from the phase that makes it to the last that reads it.
+struct kept {
+    ts_view *view;
+    uint64_t count; // floats
+    enum phase first, last;
+};
+
+static void add_kept(struct table *table, uint32_t layer, const struct kept *kept)
+{
+    uint64_t *phases = add(table, kept->view, kept->count);
+    ts_phases_add(phases, when(table->pass, layer, kept->first),
+                  when(table->pass, layer, kept->last));
+}
+
+// gate and up: kept for the way back, or made once more on it.
+static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint64_t count)
+{
+    const ts_pass *pass = table->pass;
+    uint64_t *phases = add(table, view, count);
+    uint32_t first = when(pass, layer, GATE_UP), down = when(pass, layer, DOWN);
+    if (!pass->limits.training) {
+        ts_phases_add(phases, first, down);
+    } else if (layer >= pass->limits.recompute) {
+        ts_phases_add(phases, first, when(pass, layer, BACK_GATE_UP));
+    } else {
+        ts_phases_add(phases, first, down);
+        ts_phases_add(phases, when(pass, layer, BACK_DOWN), when(pass, layer, BACK_GATE_UP));
+    }
+}
+
+// x A^T of each adapted module, made with the module's output.
+static void add_lora_inputs(struct table *table, uint32_t layer)
+{
+    static const enum phase there[TS_MODULE_COUNT] = {
+        [TS_MODULE_Q] = QKV,     [TS_MODULE_K] = QKV,        [TS_MODULE_V] = QKV,
+        [TS_MODULE_O] = ATTEND,  [TS_MODULE_GATE] = GATE_UP, [TS_MODULE_UP] = GATE_UP,
+        [TS_MODULE_DOWN] = DOWN,
+    };
+    static const enum phase back[] = {
+        [QKV] = BACK_QKV, [ATTEND] = BACK_ATTEND, [GATE_UP] = BACK_GATE_UP, [DOWN] = BACK_DOWN};
+    ts_pass *pass = table->pass;
+    uint64_t count = (uint64_t)pass->limits.rows * pass->model->lora.config.r;
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        if (ts_pass_adapts(pass, TS_MODULE_BIT(module))) {
+            enum phase first = there[module];
+            add_kept(table, layer,
+                     &(struct kept){&pass->layers[layer].t[module], count, first,
+                                    pass->limits.training ? back[first] : first});
+        }
+    }
+}
+
+static void add_layer(struct table *table, uint32_t layer)
+{
+    ts_pass *pass = table->pass;
+    const ts_model_config *c = &pass->model->config;
+    ts_layer_state *state = &pass->layers[layer];
+    bool back = pass->limits.training;
+    uint64_t n = pass->limits.rows, q = ts_config_q_size(c), kv = ts_config_kv_size(c);
+    const struct kept rows[] = {
+        {&state->rstd1, n, QKV, back ? BACK_QKV : QKV},
+        {&state->q, n * q, QKV, back ? BACK_ATTEND : ATTEND},
+        {&state->k, n * kv, QKV, back ? BACK_ATTEND : ATTEND},
+        {&state->v, n * kv, QKV, back ? BACK_ATTEND : ATTEND},
+        {&state->o, n * q, ATTEND, back ? BACK_ATTEND : ATTEND},
+        {&state->lse, n * c->heads, ATTEND, back ? BACK_ATTEND : ATTEND},
+        {&state->rstd2, n, GATE_UP, back ? BACK_GATE_UP : GATE_UP},
+    };
+    for (size_t i = 0; i < TS_COUNT(rows); i++) {
+        add_kept(table, layer, &rows[i]);
+    }
+    // The stream into a block is made by the block below it and taken in by the block after.
+    bool lowest = layer == 0, highest = layer + 1 == c->layers;
+    ts_phases_add(add(table, &state->x, n * c->hidden), lowest ? 0 : when(pass, layer - 1, DOWN),
+                  when(pass, layer, back ? BACK_QKV : GATE_UP));
+    ts_phases_add(add(table, &state->mid, n * c->hidden), when(pass, layer, ATTEND),
+                  back      ? when(pass, layer, BACK_GATE_UP)
+                  : highest ? when(pass, layer, GATHER)
+                            : when(pass, layer + 1, QKV));
+    add_gate_up(table, layer, &state->gate, n * c->ffn);
+    add_gate_up(table, layer, &state->up, n * c->ffn);
+    add_lora_inputs(table, layer);
+}
+
+// ---- What all layers use in turn, and the loss
+
+// A tensor whose content is needed within these phases, of every layer; nothing of it is needed
+// from one layer to the next.
+struct scratch {
+    ts_view *view;
+    uint64_t count;  // floats; 0: there is none
+    uint32_t phases; // BITs
+};
+
+static void add_scratch(struct table *table, const struct scratch *scratch)
+{
+    const ts_pass *pass = table->pass;
+    uint64_t *phases = add(table, scratch->view, scratch->count);
+    for (enum phase phase = QKV; phase <= BACK_QKV; phase++) {
+        for (uint32_t layer = 0; layer < pass->model->config.layers; layer++) {
+            if (scratch->phases & BIT(phase)) {
+                uint32_t at = when(pass, layer, phase);
+                ts_phases_add(phases, at, at);
+            }
+        }
+    }
+}
+
+// As many rows of logits as fit where an MLP's values lie at other times: a multiple of 64, so that
+// a chunk's slice of any view starts aligned.
+static uint32_t choose_logit_rows(const ts_pass *pass)
+{
+    const ts_model_config *c = &pass->model->config;
+    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
+    uint64_t place = n * c->ffn - ts_min_u64(n * c->ffn, m * c->hidden);
+    return (uint32_t)ts_min_u64(m, ts_max_u64(64, place / c->vocab / 64 * 64));
+}
+
+static void add_shared(struct table *table)
+{
+    ts_pass *pass = table->pass;
+    const ts_model_config *c = &pass->model->config;
+    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows, h = c->hidden;
+    uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
+    const bool back = pass->limits.training;
+    // The way back makes swiglu's output again only for the gradient of down_proj's own pair.
+    const bool again = back && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
+    const uint32_t gathered = back ? LOSS : BIT(GATHER);
+    const struct scratch rows[] = {
+        {&pass->norm, n * h,
+         BIT(QKV) | BIT(GATE_UP) | (back ? BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_QKV) : 0)},
+        {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0)},
+        {&pass->gathered, m * h, gathered},
+        {&pass->gathered_rstd, m, gathered},
+        {&pass->gathered_norm, m * h, gathered | BIT(LOGITS)},
+        {&pass->logits, pass->logit_rows * (uint64_t)c->vocab, BIT(LOGITS)},
+    };
+    for (size_t i = 0; i < TS_COUNT(rows); i++) {
+        add_scratch(table, &rows[i]);
+    }
+    ts_phases_add(add(table, &pass->x, n * h), when(pass, c->layers - 1, DOWN),
+                  when(pass, 0, GATHER));
+    const ts_adapter_config *adapter = &pass->model->lora.config;
+    uint64_t widest = ts_max_u64(c->ffn, ts_max_u64(q, h));
+    const struct scratch backward[] = {
+        {&pass->dgathered, m * h, BIT(LOSS_BACK)},
+        {&pass->dx, n * h, BIT(LOSS_BACK) | BACK},
+        {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN)},
+        {&pass->dnorm, n * h, BIT(BACK_GATE_UP) | BIT(BACK_QKV)},
+        {&pass->dout, n * q, BIT(BACK_ATTEND)},
+        {&pass->delta, n * c->heads, BIT(BACK_ATTEND)},
+        {&pass->dq, n * q, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
+        {&pass->dk, n * kv, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
+        {&pass->dv, n * kv, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
+        {&pass->dt, n * adapter->r, BACK},
+        {&pass->dropped, adapter->dropout > 0 ? n * widest : 0, BLOCKS},
+    };
+    for (size_t i = 0; back && i < TS_COUNT(backward); i++) {
+        if (backward[i].count > 0) {
+            add_scratch(table, &backward[i]);
+        }
+    }
+}
+
+// What is needed in all phases: the gradients even from one pass to the next.
+static void add_lasting(struct table *table)
+{
+    ts_pass *pass = table->pass;
+    uint64_t floats, parameters;
+    add_scratch(table, &(struct scratch){&pass->rounding.largest_a, 256, ALWAYS});
+    add_scratch(table, &(struct scratch){&pass->rounding.largest_b, 256, ALWAYS});
+    if (pass->limits.training) {
+        ts_lora_measure(&pass->model->config, &pass->model->lora.config, &floats, &parameters);
+        add_scratch(table, &(struct scratch){&pass->gradients, floats, ALWAYS});
+    }
+}
+
+// ---- The whole
+
+static ts_status place_device(ts_pass *pass, ts_error *err)
+{
+    enum { OF_LAYER = 11 + TS_MODULE_COUNT, SHARED = 24 };
+    ts_status status = TS_OK;
+    uint32_t layers = pass->model->config.layers;
+    size_t most = (size_t)layers * OF_LAYER + SHARED;
+    struct table table = {.pass = pass, .words = (8 * layers + 3) / 64 + 1};
+    assert(pass->limits.recompute < layers);
+    TS_TRY(ts_alloc(layers, sizeof *pass->layers, &pass->layers, err));
+    TS_TRY(ts_alloc(most, sizeof *table.tensors, &table.tensors, err));
+    TS_TRY(ts_alloc(most * table.words, sizeof *table.phases, &table.phases, err));
+    pass->logit_rows = choose_logit_rows(pass);
+    add_shared(&table);
+    // In a pass that does not train the layers' own tensors do not last either.
+    size_t early = pass->limits.training ? table.count : 0;
+    for (uint32_t layer = 0; layer < layers; layer++) {
+        add_layer(&table, layer);
+    }
+    add_lasting(&table);
+    assert(table.count <= most);
+    TS_TRY(ts_place(table.tensors, table.count, early, table.words, ACTIVATION_BLOCK_BYTES,
+                    &pass->device, err));
+out:
+    free(table.tensors);
+    free(table.phases);
+    return status;
+}
+
+// What the host writes and reads; nothing of it shares memory.
+static ts_status place_io(ts_pass *pass, ts_pass_io *io, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_model *model = pass->model;
+    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
+    const struct {
+        ts_dtype dtype;
+        ts_view *view;
+        uint64_t count;
+    } rows[] = {
+        {TS_U32, &io->ids, n},
+        {TS_U32, &io->position, n},
+        {TS_U32, &io->first, n},
+        {TS_U32, &io->last, n},
+        {TS_U32, &io->end, n},
+        {TS_U32, &io->loss_row, m},
+        {TS_U32, &io->label, m},
+        {TS_F32, &io->loss, m},
+        {model->embedding_dtype, &io->table,
+         n * model->config.hidden}, // last, for it may be left out
+    };
+    for (size_t i = 0; i < TS_COUNT(rows) - !model->embedding_in_file; i++) {
+        TS_TRY(ts_gpu_alloc(&pass->host, rows[i].dtype, rows[i].count, rows[i].view, err));
+    }
+out:
+    return status;
+}
+
+static ts_status place(ts_pass *pass, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(place_io(pass, &pass->io, err));
+    if (pass->limits.training) {
+        TS_TRY(place_io(pass, &pass->other, err));
+    }
+    TS_TRY(place_device(pass, err));
+out:
+    return status;
+}
+
+ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    *out = (ts_pass){
+        .model = model,
+        .limits = limits,
+        .device = {.gpu = model->gpu, .block_bytes = 1 << 16}, // ts_place asks for whole blocks
+        .host = {.gpu = model->gpu, .place = TS_PLACE_HOST, .block_bytes = 1 << 16},
+    };
+    out->rounding.precision = model->precision;
+    TS_TRY(place(out, err));
+    TS_TRY(ts_recorder_open(model->gpu, &out->recorder, err));
+    if (limits.training) {
+        ts_recorder_zero(out->recorder, out->gradients);
+        TS_TRY(ts_recorder_run(out->recorder, err));
+    }
+    TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_loss, &out->host_loss, err));
+out:
+    if (status != TS_OK) {
+        ts_error_context(err, "activations of %u tokens", limits.rows);
+        ts_pass_close(out);
+    }
+    return status;
+}
+
+void ts_pass_close(ts_pass *pass)
+{
+    ts_recorder_close(pass->recorder);
+    ts_gpu_arena_close(&pass->device);
+    ts_gpu_arena_close(&pass->host);
+    free(pass->layers);
+    free(pass->host_loss);
+    *pass = (ts_pass){0};
+}
+
+ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
+                       const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
+                       ts_error *err)
+{
+    ts_model model = {.config = *config,
+                      .has_lora = adapter != NULL,
+                      .embedding_in_file = embedding_in_file && !config->tied,
+                      .embedding_dtype = dtype};
+    if (adapter != NULL) {
+        model.lora.config = *adapter;
+    }
+    ts_pass pass = {.model = &model, .limits = limits};
+    ts_status status = place(&pass, err);
+    *bytes = pass.device.used_bytes + pass.host.used_bytes;
+    free(pass.layers);
+    return status;
+}

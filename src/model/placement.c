@@ -1,0 +1,194 @@
+// The largest tensor first, each at the lowest place where no tensor lies that lives when it does.
+// Where that takes more than what lives in the fullest phase, other orders are tried.
+#include "model/placement.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+enum { ALIGNMENT = 64 }; // in floats: TS_VIEW_ALIGNMENT of ts_gpu_alloc
+
+#define NONE SIZE_MAX
+
+// Where a tensor was placed, in floats of its block.
+struct place {
+    size_t block;
+    uint64_t begin, end;
+    size_t next; // in the block's list
+};
+
+// A block's tensors in the order of their places.
+struct block {
+    size_t first;
+    uint64_t end;
+};
+
+struct placing {
+    const ts_placement *tensors;
+    const ts_placement **order; // [count] in which they are placed
+    uint32_t words;
+    uint64_t block_floats;
+    struct place *places; // [count]
+    struct block *blocks; // [count] at most
+    size_t block_count;
+};
+
+static bool live_together(const struct placing *p, size_t a, size_t b)
+{
+    for (uint32_t word = 0; word < p->words; word++) {
+        if ((p->tensors[a].phases[word] & p->tensors[b].phases[word]) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The lowest place in the block where `tensor` meets none that lives when it does.
+static uint64_t lowest_place(const struct placing *p, const struct block *block, size_t tensor)
+{
+    uint64_t begin = 0, size = ts_align_up(p->tensors[tensor].count, ALIGNMENT);
+    for (size_t i = block->first; i != NONE; i = p->places[i].next) {
+        if (!live_together(p, i, tensor)) {
+            continue;
+        }
+        if (p->places[i].begin >= begin + size) {
+            break; // there is room before this one, and all that follow begin behind it
+        }
+        begin = ts_max_u64(begin, p->places[i].end);
+    }
+    return begin;
+}
+
+static void put(struct placing *p, size_t block, size_t tensor, uint64_t begin)
+{
+    size_t *link = &p->blocks[block].first;
+    while (*link != NONE && p->places[*link].begin < begin) {
+        link = &p->places[*link].next;
+    }
+    uint64_t end = begin + ts_align_up(p->tensors[tensor].count, ALIGNMENT);
+    p->places[tensor] = (struct place){block, begin, end, *link};
+    *link = tensor;
+    p->blocks[block].end = ts_max_u64(p->blocks[block].end, end);
+}
+
+// In the first block that has room for it, or in a new one.
+static void place_one(struct placing *p, size_t tensor)
+{
+    uint64_t size = ts_align_up(p->tensors[tensor].count, ALIGNMENT);
+    for (size_t i = 0; i < p->block_count; i++) {
+        uint64_t begin = lowest_place(p, &p->blocks[i], tensor);
+        if (begin + size <= ts_max_u64(p->block_floats, p->blocks[i].end)) {
+            put(p, i, tensor, begin);
+            return;
+        }
+    }
+    p->blocks[p->block_count] = (struct block){.first = NONE};
+    put(p, p->block_count++, tensor, 0);
+}
+
+// Places the first `count` tensors of the order anew and returns the floats that they take.
+static uint64_t place_first(struct placing *p, size_t count)
+{
+    uint64_t floats = 0;
+    p->block_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        place_one(p, (size_t)(p->order[i] - p->tensors));
+    }
+    for (size_t i = 0; i < p->block_count; i++) {
+        floats += p->blocks[i].end;
+    }
+    return floats;
+}
+
+// The most floats that live in one phase: no order of the first `count` tensors takes less.
+static uint64_t least_possible(const struct placing *p, size_t count)
+{
+    uint64_t most = 0;
+    for (uint32_t phase = 0; phase < 64 * p->words; phase++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < count; i++) {
+            bool lives = p->order[i]->phases[phase / 64] >> phase % 64 & 1;
+            sum += lives ? ts_align_up(p->order[i]->count, ALIGNMENT) : 0;
+        }
+        most = ts_max_u64(most, sum);
+    }
+    return most;
+}
+
+static void swap(const ts_placement **a, const ts_placement **b)
+{
+    const ts_placement *kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+// Swaps two of the first `count` tensors in the order again and again, always the same ones, and
+// keeps what takes no more than before.
+static void improve_order(struct placing *p, size_t count)
+{
+    enum { TRIES = 1000 };
+    uint64_t least = least_possible(p, count), best = place_first(p, count), state = 1;
+    for (int i = 0; i < TRIES && best > least; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        size_t a = (size_t)(state >> 33) % count, b = (size_t)(state >> 48) % count;
+        swap(&p->order[a], &p->order[b]);
+        uint64_t floats = place_first(p, count);
+        if (floats <= best) {
+            best = floats;
+        } else {
+            swap(&p->order[a], &p->order[b]);
+        }
+    }
+}
+
+// Orders tensors by size, the largest first, and those of one size as they were given.
+static int larger_first(const void *a, const void *b)
+{
+    const ts_placement *x = *(const ts_placement *const *)a, *y = *(const ts_placement *const *)b;
+    if (x->count != y->count) {
+        return x->count < y->count ? 1 : -1;
+    }
+    return x < y ? -1 : x > y ? 1 : 0;
+}
+
+static ts_status take_memory(const struct placing *p, size_t count, ts_gpu_arena *arena,
+                             ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_view *views = NULL;
+    TS_TRY(ts_alloc(p->block_count + 1, sizeof *views, &views, err));
+    for (size_t i = 0; i < p->block_count; i++) {
+        TS_TRY(ts_gpu_alloc(arena, TS_F32, p->blocks[i].end, &views[i], err));
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct place *place = &p->places[i];
+        *p->tensors[i].view = ts_view_slice(views[place->block], place->begin, p->tensors[i].count);
+    }
+out:
+    free(views);
+    return status;
+}
+
+ts_status ts_place(const ts_placement *tensors, size_t count, size_t early, uint32_t words,
+                   uint64_t block_bytes, ts_gpu_arena *arena, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct placing p = {
+        .tensors = tensors, .words = words, .block_floats = block_bytes / sizeof(float)};
+    TS_TRY(ts_alloc(count + 1, sizeof *p.order, &p.order, err));
+    TS_TRY(ts_alloc(count + 1, sizeof *p.places, &p.places, err));
+    TS_TRY(ts_alloc(count + 1, sizeof *p.blocks, &p.blocks, err));
+    for (size_t i = 0; i < count; i++) {
+        p.order[i] = &tensors[i];
+    }
+    qsort(p.order, early, sizeof *p.order, larger_first);
+    qsort(p.order + early, count - early, sizeof *p.order, larger_first);
+    improve_order(&p, early);
+    place_first(&p, count);
+    TS_TRY(take_memory(&p, count, arena, err));
+out:
+    free(p.order);
+    free(p.places);
+    free(p.blocks);
+    return status;
+}

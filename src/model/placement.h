@@ -1,0 +1,31 @@
+// Placing tensors that live at different times over one another. A pass goes through numbered
+// phases; each tensor has the set of phases in which its content is needed. Two tensors share
+// memory only if they share no phase.
+#ifndef TS_MODEL_PLACEMENT_H
+#define TS_MODEL_PLACEMENT_H
+
+#include "gpu/memory.h"
+
+// One tensor of F32.
+typedef struct ts_placement {
+    ts_view *view;    // set by ts_place
+    uint64_t count;   // floats
+    uint64_t *phases; // [words] a bit a phase
+} ts_placement;
+
+// Takes memory from `arena`, which may be one that only counts, in blocks of at most `block_bytes`
+// but for tensors that are larger, and sets every view. The first `early` tensors are placed before
+// the others, and for them an order is looked for that takes little: those that lie over one
+// another.
+ts_status ts_place(const ts_placement *tensors, size_t count, size_t early, uint32_t words,
+                   uint64_t block_bytes, ts_gpu_arena *arena, ts_error *err);
+
+// Adds the phases first .. last to a set.
+static inline void ts_phases_add(uint64_t *phases, uint32_t first, uint32_t last)
+{
+    for (uint32_t phase = first; phase <= last; phase++) {
+        phases[phase / 64] |= UINT64_C(1) << phase % 64;
+    }
+}
+
+#endif

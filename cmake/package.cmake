@@ -1,7 +1,9 @@
-# What is installed, and `cmake --build --preset release --target package`: a .deb, and a .tar.gz
-# that runs from wherever it is unpacked. The program carries its shaders and its typeface inside
+# What is installed, and `cmake --build --preset release --target package`: a .deb of the program,
+# one of the library and one of what building with it takes (cmake/library.cmake), and a .tar.gz of
+# all that runs from wherever it is unpacked. The program carries its shaders and its typeface inside
 # and finds the rest (the demo's model and data) in ../share/tinysft-vk beside its own folder.
 include(GNUInstallDirs)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME program)
 set(share ${CMAKE_INSTALL_DATADIR}/tinysft-vk)
 set(docs ${CMAKE_INSTALL_DATADIR}/doc/tinysft-vk)
 
@@ -25,7 +27,7 @@ foreach(package fonts-dejavu-core libcjson-dev libmd-dev libstb-dev libvulkan-vo
     endif()
 endforeach()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/package/copyright CONTENT "${copyright}" @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/package/copyright DESTINATION ${docs})
+set(documented program:tinysft-vk library:libtinysft0 dev:libtinysft-dev) # COMPONENT:PACKAGE
 
 set(TINYSFT_MAINTAINER "the tinysft-vk founders <tinysft-vk@localhost>" CACHE STRING
     "Who makes the packages, and an address")
@@ -36,7 +38,13 @@ file(WRITE ${PROJECT_BINARY_DIR}/package/changelog
     "tinysft-vk (${PROJECT_VERSION}) unstable; urgency=medium\n\n  * Packaged by CPack.\n\n"
     " -- ${TINYSFT_MAINTAINER}  ${now}\n")
 execute_process(COMMAND gzip -9nf ${PROJECT_BINARY_DIR}/package/changelog)
-install(FILES ${PROJECT_BINARY_DIR}/package/changelog.gz DESTINATION ${docs})
+foreach(package IN LISTS documented)
+    string(REGEX REPLACE ":.*" "" component ${package})
+    string(REGEX REPLACE ".*:" "" package ${package})
+    install(FILES ${PROJECT_BINARY_DIR}/package/copyright
+        ${PROJECT_BINARY_DIR}/package/changelog.gz
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package} COMPONENT ${component})
+endforeach()
 
 if(NOT TINYSFT_SANITIZE)
     set(manual ${PROJECT_BINARY_DIR}/package/tinysft-vk.1.gz)
@@ -80,15 +88,34 @@ find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
 if(DPKG_SHLIBDEPS)
     list(APPEND CPACK_GENERATOR DEB)
     set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-    # shlibdeps names libc and libcjson. The Vulkan loader and libcurl are found at run time;
-    # libcurl4 has another package's name since 64-bit time_t (Debian 13, Ubuntu 24.04).
-    set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-    set(CPACK_DEBIAN_PACKAGE_DEPENDS "libvulkan1, libcurl4t64 | libcurl4")
-    set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "mesa-vulkan-drivers | nvidia-vulkan-icd, ca-certificates")
-    set(CPACK_DEBIAN_PACKAGE_SECTION science)
+    set(CPACK_DEB_COMPONENT_INSTALL ON)
+    set(CPACK_COMPONENTS_ALL program library dev)
     set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
-    set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-"One program for any GPU that has a Vulkan driver, without CUDA or Python:
+    set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # so that who links with the library depends on it
+    foreach(component PROGRAM LIBRARY)
+        # shlibdeps names libc and libcjson. The Vulkan loader and libcurl are found at run time;
+        # libcurl4 has another package's name since 64-bit time_t (Debian 13, Ubuntu 24.04).
+        set(CPACK_DEBIAN_${component}_PACKAGE_SHLIBDEPS ON)
+        set(CPACK_DEBIAN_${component}_PACKAGE_DEPENDS "libvulkan1, libcurl4t64 | libcurl4")
+        set(CPACK_DEBIAN_${component}_PACKAGE_RECOMMENDS
+            "mesa-vulkan-drivers | nvidia-vulkan-icd, ca-certificates")
+    endforeach()
+    set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME tinysft-vk)
+    set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)
+    set(CPACK_DEBIAN_PROGRAM_DESCRIPTION
+"${PROJECT_DESCRIPTION}
+ One program for any GPU that has a Vulkan driver, without CUDA or Python:
  it tunes a Llama and shows side by side what the tuning changed.")
+    set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libtinysft0)
+    set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+    set(CPACK_DEBIAN_LIBRARY_DESCRIPTION
+"${PROJECT_DESCRIPTION} - library
+ What tinysft-vk does, for programs that tune and ask a Llama themselves.")
+    set(CPACK_DEBIAN_DEV_PACKAGE_NAME libtinysft-dev)
+    set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+    set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libtinysft0 (= ${PROJECT_VERSION})")
+    set(CPACK_DEBIAN_DEV_DESCRIPTION
+"${PROJECT_DESCRIPTION} - headers
+ Headers, manual page, pkg-config file and an example of libtinysft.")
 endif()
 include(CPack)

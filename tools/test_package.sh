@@ -54,7 +54,7 @@ check() {
 
 # ---- What the archives are
 
-contents() { # what both hold, below their prefix
+contents() { # of the program's package, below its prefix
     sort <<'END'
 bin/tinysft-vk
 share/bash-completion/completions/tinysft-vk
@@ -85,34 +85,60 @@ share/zsh/vendor-completions/_tinysft-vk
 END
 }
 
+library_contents() {
+    local version
+    version=$("$prefix/bin/tinysft-vk" --version | cut -d' ' -f2)
+    printf '%s\n' lib/libtinysft.so.0 "lib/libtinysft.so.$version" \
+        share/doc/libtinysft0/{changelog.gz,copyright}
+}
+
+dev_contents() {
+    printf '%s\n' include/tinysft/{status,tinysft}.h lib/libtinysft.so lib/pkgconfig/tinysft.pc \
+        share/doc/libtinysft-dev/{changelog.gz,copyright,examples/example.c} \
+        share/man/man3/tinysft.3.gz
+}
+
 archive_holds_what_it_should() {
-    diff <({ contents && echo lib/tinysft-vk/libcjson.so.1; } | sort) \
+    diff <({ contents && library_contents && dev_contents &&
+        echo lib/tinysft-vk/libcjson.so.1; } | sort) \
         <(tar -tzf "$archive" | grep -v '/$' | cut -d/ -f2- | sort)
 }
 
-deb_holds_what_it_should() {
-    diff <(contents) <(dpkg-deb --fsys-tarfile "$deb" | tar -t | grep -v '/$' |
+# deb_holds DEB FUNCTION: what FUNCTION lists, and nothing else.
+deb_holds() {
+    diff <("$2" | sort) <(dpkg-deb --fsys-tarfile "$1" | tar -t | grep -v '/$' |
         sed 's,^\./usr/,,' | sort)
 }
 
-deb_names_what_it_needs() {
-    local depends
-    depends=$(dpkg-deb --field "$deb" Depends)
-    echo "$depends"
-    grep -q 'libvulkan1' <<<"$depends" && grep -q 'libcurl4t64 | libcurl4' <<<"$depends" &&
-        grep -q 'libcjson1' <<<"$depends" && ! grep -q 'libmd' <<<"$depends"
+debs_hold_what_they_should() {
+    deb_holds "$deb" contents
+    deb_holds "$library_deb" library_contents
+    deb_holds "$dev_deb" dev_contents
+}
+
+debs_name_what_they_need() {
+    local package depends
+    for package in "$deb" "$library_deb"; do
+        depends=$(dpkg-deb --field "$package" Depends)
+        echo "$depends"
+        grep -q 'libvulkan1' <<<"$depends" && grep -q 'libcurl4t64 | libcurl4' <<<"$depends" &&
+            grep -q 'libcjson1' <<<"$depends" && ! grep -q 'libmd' <<<"$depends"
+    done
+    dpkg-deb --field "$dev_deb" Depends | grep -q '^libtinysft0 (= [0-9.]*)$'
+    [[ $(dpkg-deb --info "$library_deb" shlibs) == 'libtinysft 0 libtinysft0'* ]]
 }
 
 # Nothing that a bare system lacks is needed for starting.
 program_needs_few_libraries() {
-    objdump -p "$prefix/bin/tinysft-vk" | sed -n 's/^ *NEEDED *//p' >"$scratch/needed"
+    objdump -p "$prefix/bin/tinysft-vk" "$prefix/lib/libtinysft.so.0" | sed -n 's/^ *NEEDED *//p' >"$scratch/needed"
     cat "$scratch/needed"
     [[ -s $scratch/needed ]] && ! grep -vxE 'lib(c|m|cjson)\.so\.[0-9]+|ld-linux.*' "$scratch/needed"
 }
 
 no_symbol_is_too_new() {
     local file versions newest
-    for file in "$prefix/bin/tinysft-vk" "$prefix/lib/tinysft-vk/libcjson.so.1"; do
+    for file in "$prefix/bin/tinysft-vk" "$prefix/lib/libtinysft.so.0" \
+        "$prefix/lib/tinysft-vk/libcjson.so.1"; do
         versions=$(objdump -T "$file" | grep -o 'GLIBC_[0-9.]*' | sort -uV)
         newest=$(tail -n 1 <<<"$versions")
         echo "$file: $newest is its newest symbol, $newest_glibc is allowed"
@@ -298,6 +324,7 @@ rm -f "$build"/*.deb "$build"/tinysft-vk-*.tar.gz "$build/package-counts"
 cmake --build "$build" --target package >"$scratch/said" 2>&1 || { tail -n 20 "$scratch/said"; exit 1; }
 archive=$(echo "$build"/tinysft-vk-*.tar.gz)
 deb=$(echo "$build"/tinysft-vk_*.deb)
+library_deb=$(echo "$build"/libtinysft0_*.deb) dev_deb=$(echo "$build"/libtinysft-dev_*.deb)
 [[ -f $archive ]] || { echo "test_package: no .tar.gz was made"; exit 1; }
 mkdir "$scratch/un packed"
 tar -xzf "$archive" -C "$scratch/un packed"
@@ -306,8 +333,8 @@ prefix=$(echo "$scratch/un packed"/*)
 check "the .tar.gz holds what it should" archive_holds_what_it_should
 check "the program needs few libraries" program_needs_few_libraries
 if [[ -f $deb ]]; then
-    check "the .deb holds what it should" deb_holds_what_it_should
-    check "the .deb names what it needs" deb_names_what_it_needs
+    check "the .debs hold what they should" debs_hold_what_they_should
+    check "the .debs name what they need" debs_name_what_they_need
 fi
 here_glibc=$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)
 if [[ $(printf '%s\n' "$here_glibc" 2.36 | sort -V | tail -n 1) == 2.36 ]]; then

@@ -1,9 +1,11 @@
 # Every shaders/*.comp becomes SPIR-V and then words in a C array, so the program carries its
 # shaders inside. The generated shaders.c defines ts_shader_table (see src/ops/shaders.h).
 file(GLOB shader_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
-file(GLOB shader_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/include/*)
+file(GLOB shader_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/include/*
+    ${PROJECT_SOURCE_DIR}/src/base/weights.def)
 set(shader_folder ${PROJECT_BINARY_DIR}/shaders)
-set(shader_flags --target-env=vulkan1.2 -O -Werror -I ${PROJECT_SOURCE_DIR}/shaders/include)
+set(shader_flags --target-env=vulkan1.2 -O -Werror -I ${PROJECT_SOURCE_DIR}/shaders/include
+    -I ${PROJECT_SOURCE_DIR}/src)
 file(MAKE_DIRECTORY ${shader_folder})
 
 set(shader_words)

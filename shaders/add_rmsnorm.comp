@@ -2,21 +2,20 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-layout(constant_id = 0) const uint STORED = 0; // the type of the weights
 #include "row.glsl"
 #include "reduce.glsl"
-#include "weight_quad.glsl"
 
 layout(binding = 0) buffer Y1 { float y1[]; }; // [rows, cols]
 layout(binding = 0) buffer Y4 { vec4 y4[]; };
 layout(binding = 1) readonly buffer X1 { float x1[]; }; // [rows, cols]
 layout(binding = 1) readonly buffer X4 { vec4 x4[]; };
-layout(binding = 2) readonly buffer Weight1 { uint weight1[]; }; // [cols], stored
-layout(binding = 2) readonly buffer Weight2 { uvec2 weight2[]; };
 layout(binding = 3) writeonly buffer Norm1 { float norm1[]; }; // [rows, cols]
 layout(binding = 3) writeonly buffer Norm4 { vec4 norm4[]; };
 layout(binding = 4) writeonly buffer Rstd { float rstd[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, cols; float eps; };
+#define WEIGHT_BINDING 2 // [cols]
+#define WEIGHT_COUNT COLS
+#include "weight.glsl"
 
 void main()
 {
@@ -36,7 +35,7 @@ void main()
     }
     const float r = 1.0 / sqrt(workgroup_sum(squares) / float(COLS) + eps);
     FOR_QUADS(j, c) {
-        LOAD_WEIGHTS(w, weight, c, COLS - c)
+        const vec4 w = weight_row_quad(QUADS != 0, c, COLS - c);
         const vec4 value = held[j] * (r * w);
         STORE_QUAD(norm, begin + c, COLS - c, value)
     }

@@ -9,8 +9,6 @@
 #extension GL_EXT_bfloat16 : require
 #endif
 
-#include "weight.glsl"
-
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0) on matrix units (cooperative
 // matrices): A and B rounded to 16 bits, sums in f32.
 //
@@ -57,7 +55,6 @@
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 1) const uint LAYOUT = 0;
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 64;
@@ -77,10 +74,8 @@ const uint TN = 2;
 
 #ifdef OPERANDS_BF16
 #define OPERAND bfloat16_t
-const uint OPERAND_TYPE = WEIGHT_BF16;
 #else
 #define OPERAND float16_t
-const uint OPERAND_TYPE = WEIGHT_F16;
 #endif
 
 const uint INVOCATIONS = gl_WorkGroupSize.x;
@@ -112,11 +107,22 @@ layout(push_constant) uniform Push {
     float extra_scale;
 } push;
 
+#define WEIGHT_BINDING 1
+#define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
+#include "weight.glsl"
+
+const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
+
+// Whether B needs no rounding.
+#ifdef OPERANDS_BF16
+const bool ROUNDED = STORED == WEIGHT_BF16;
+#else
+const bool ROUNDED = STORED == WEIGHT_F16;
+#endif
+
 // One buffer, seen as scalars or quads.
 layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
 layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 4) buffer C1 { float c1[]; };
@@ -128,11 +134,7 @@ shared uvec4 tile_b[B_ROWS * B_STRIDE8];
 shared float edge[SUBGROUPS * MATRIX_M * MATRIX_N];
 shared uint largest[2];
 
-// Eight elements on their way: two quads of f32, or one octet that is in 16 bits already.
-struct Octet {
-    uvec4 low, high;
-};
-
+// Eight elements of A on their way: two quads of f32.
 Octet fetch_a(uint octet, uint row0, uint k0)
 {
     const uint line = octet / A_ROW8, at = octet % A_ROW8 * 8;
@@ -159,12 +161,6 @@ Octet fetch_a(uint octet, uint row0, uint k0)
     return result;
 }
 
-// One element of B as 32 bits of f32, or its 16 bits where that is how it is stored.
-uint b_element(uint at)
-{
-    return B_TYPE == WEIGHT_F32 ? b1[at] : bitfieldExtract(b1[at / 2], int(at & 1) * 16, 16);
-}
-
 Octet fetch_b(uint octet, uint column0, uint k0)
 {
     const uint line = octet / B_ROW8, at = octet % B_ROW8 * 8;
@@ -174,26 +170,13 @@ Octet fetch_b(uint octet, uint column0, uint k0)
     Octet result = Octet(uvec4(0), uvec4(0));
     if (row < rows) {
         const uint start = row * push.ldb + column;
-        if (ALIGNED != 0) {
-            if (column < columns) {
-                if (B_TYPE == WEIGHT_F32) {
-                    result.low = b4[start / 4];
-                    result.high = b4[start / 4 + 1];
-                } else {
-                    result.low = b4[start / 8];
-                }
-            }
+        if (B_ALIGNED) {
+            if (column < columns)
+                result = weight_fetch(start, start + 4);
         } else {
             [[unroll]] for (uint i = 0; i < 8; i++)
-                if (column + i < columns) {
-                    const uint bits = b_element(start + i);
-                    if (B_TYPE != WEIGHT_F32)
-                        result.low[i / 2] |= bits << (i & 1) * 16;
-                    else if (i < 4)
-                        result.low[i] = bits;
-                    else
-                        result.high[i - 4] = bits;
-                }
+                if (column + i < columns)
+                    weight_put(result, i, start + i);
         }
     }
     return result;
@@ -225,23 +208,22 @@ uvec4 round8(vec4 low, vec4 high)
     return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
 }
 
-uvec4 rounded(uint type, Octet octet, float scale)
-{
-    if (type == OPERAND_TYPE)
-        return octet.low;
-    if (type == WEIGHT_F32)
-        return round8(uintBitsToFloat(octet.low) * scale, uintBitsToFloat(octet.high) * scale);
-    return round8(weight_unpack4(type, octet.low.xy), weight_unpack4(type, octet.low.zw));
-}
-
 void stage_a(uint octet, Octet value, float scale)
 {
-    tile_a[octet / A_ROW8 * A_STRIDE8 + octet % A_ROW8] = rounded(WEIGHT_F32, value, scale);
+    tile_a[octet / A_ROW8 * A_STRIDE8 + octet % A_ROW8] =
+        round8(uintBitsToFloat(value.low) * scale, uintBitsToFloat(value.high) * scale);
 }
 
 void stage_b(uint octet, Octet value, float scale)
 {
-    tile_b[octet / B_ROW8 * B_STRIDE8 + octet % B_ROW8] = rounded(B_TYPE, value, scale);
+    const uint at = octet / B_ROW8 * B_STRIDE8 + octet % B_ROW8;
+    if (ROUNDED) {
+        tile_b[at] = value.low;
+    } else {
+        vec4 low, high;
+        weight_decode(value, low, high);
+        tile_b[at] = round8(low * scale, high * scale);
+    }
 }
 
 // The power of two that takes `bits`, of an f32, to 2^14 .. 2^15: 2^(14 - exponent), kept where it

@@ -5,8 +5,6 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 
-#include "weight.glsl"
-
 // C[m, n] = alpha * (A B + E) + (accumulate ? C : 0), in f32, NT or NN as in gemm_simd.comp, for CPU
 // drivers that load by an address that all lanes share as a CPU would: Mesa 26's llvmpipe does, Mesa
 // 22.3's does not. There such a load is one instruction, or none where a multiplication takes its
@@ -34,11 +32,10 @@
 //
 // k runs upwards, one term after the other, as in gemm_simd, whose bits these are.
 //
-// The local size must be the subgroup size and divide n; k is 16 or more; with 16-bit weights ldb
-// must be even.
+// The local size must be the subgroup size and divide n; k is 16 or more; B is of a type without
+// blocks, and with 16-bit weights ldb is even.
 
 layout(local_size_x_id = 2) in;
-layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 1) const uint LAYOUT = 0;
 
 const uint NT = 0;
@@ -56,8 +53,11 @@ layout(push_constant) uniform Push {
     uint a_low, a_high, b_low, b_high;
 } push;
 
+#define WEIGHT_BINDING 1
+#define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
+#include "weight.glsl"
+
 layout(std430, set = 0, binding = 0) readonly buffer A { float a1[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B { uint b1[]; };
 layout(std430, set = 0, binding = 2) buffer C { float c1[]; };
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
@@ -65,7 +65,7 @@ layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; }
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Words { uint at[]; };
 
-const uint B_BYTES = B_TYPE == WEIGHT_F32 ? 4 : 2;
+const uint B_BYTES = 4 / WEIGHT_PER_WORD;
 
 // Gives each lane l its own word: word `index` from `place_of` on, expressions that may name l. All
 // lanes load all of them; that a lane takes one is known to the compiler, who inserts it there.
@@ -99,25 +99,19 @@ void main()
     for (uint from = 0; from < k_end; from += K_STEP) {
         const uint k0 = min(from, k_end - K_STEP);
         float b[K_STEP];
-        if (LAYOUT == NT && B_TYPE == WEIGHT_F32) {
-            [[unroll]] for (uint s = 0; s < K_STEP; s++) {
-                WORD_OF_LANE(word, b_row[l] + uint64_t(k0 * B_BYTES), s)
-                b[s] = uintBitsToFloat(word);
-            }
-        } else if (LAYOUT == NT) {
-            [[unroll]] for (uint s = 0; s < K_STEP; s += 2) {
-                WORD_OF_LANE(word, b_row[l] + uint64_t(k0 * B_BYTES), s / 2)
-                const vec2 pair = weight_unpack2(B_TYPE, word);
-                b[s] = pair.x;
-                b[s + 1] = pair.y;
+        if (LAYOUT == NT) {
+            [[unroll]] for (uint s = 0; s < K_STEP; s += WEIGHT_PER_WORD) {
+                WORD_OF_LANE(word, b_row[l] + uint64_t(k0 * B_BYTES), s / WEIGHT_PER_WORD)
+                const vec4 several = weight_from_word(word);
+                [[unroll]] for (uint e = 0; e < WEIGHT_PER_WORD; e++)
+                    b[s + e] = several[e];
             }
         } else {
             [[unroll]] for (uint s = 0; s < K_STEP; s++) {
                 const uint64_t row =
                     b_all + (uint64_t(k0 + s) * push.ldb + uint64_t(column0)) * B_BYTES;
-                WORD_OF_LANE(word, row, B_TYPE == WEIGHT_F32 ? l : l / 2)
-                b[s] = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(word)
-                                            : weight_unpack1(B_TYPE, word, lane);
+                WORD_OF_LANE(word, row, l / WEIGHT_PER_WORD)
+                b[s] = weight_from_word(word)[lane % WEIGHT_PER_WORD];
             }
         }
         [[unroll]] for (uint s = 0; s < K_STEP; s++)
@@ -129,7 +123,9 @@ void main()
 
     for (uint k = k_end; k < push.k; k++) {
         const uint at = LAYOUT == NT ? column * push.ldb + k : k * push.ldb + column;
-        const float b = weight_value(B_TYPE, b1[weight_word(B_TYPE, at)], at);
+        Octet octet = Octet(uvec4(0), uvec4(0));
+        weight_put(octet, 0, at);
+        const float b = weight_from_word(octet.low.x).x;
         [[unroll]] for (uint i = 0; i < ROWS; i++)
             acc[i] = fma(a1[tile + k * ROWS + i], b, acc[i]);
     }

@@ -5,16 +5,10 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #ifdef WIDE // gemm_simd_wide, for drivers with 64-bit integers
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
-#define PAIR uint64_t
-#define QUAD u64vec2
 #define FLOATS u64vec2
 #else
-#define PAIR uvec2
-#define QUAD uvec4
 #define FLOATS vec4
 #endif
-
-#include "weight.glsl"
 
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for drivers that run shaders on
 // the CPU (llvmpipe, SwiftShader).
@@ -62,15 +56,14 @@
 // looks wasteful and is not; storing each sum where it lies makes a driver compile for ten seconds.
 //
 // ALIGNED promises that lda and the rows of A are multiples of 4 elements, ldb and the rows of B
-// multiples of 16 bytes (4 f32, 8 f16 or bf16). A row is k long for A[m, k] and B[n, k], m long
-// for A[k, m], n long for B[k, n]. QUADS promises the same as lda of ldc and n: a condition on the
+// multiples of WEIGHT_STEP. A row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for
+// B[k, n]. QUADS promises the same as lda of ldc and n: a condition on the
 // push constants would not do, for such a driver walks through both of its branches.
 // The local size must be the subgroup size, COLUMNS and K_STEP multiples of 8, and for TN TILE_M a
 // multiple of 4. Any other TILE_M is allowed: 1 suits decoding.
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 1) const uint LAYOUT = 0;
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 32;
@@ -88,7 +81,7 @@ const uint K_QUADS = K_STEP / 4;
 const uint M_BLOCKS = (TILE_M + LANES - 1) / LANES;          // of A[m, k]: a lane has one row each
 const uint M_SPANS = (TILE_M + 4 * LANES - 1) / (4 * LANES); // of A[k, m]: a lane has four each
 const uint TILE_N = LANES * COLUMNS;
-const uint STORED = TILE_M % 4 == 0 ? 4 : 1; // rows that leave at once
+const uint LEAVING = TILE_M % 4 == 0 ? 4 : 1; // rows that leave at once
 const uint A_QUADS = LAYOUT == TN ? K_STEP * M_SPANS : M_BLOCKS * K_QUADS;
 
 layout(push_constant) uniform Push {
@@ -100,31 +93,24 @@ layout(push_constant) uniform Push {
     float extra_scale;
 } push;
 
-// One buffer, seen as scalars, pairs of words or quads of them.
+#define WEIGHT_BINDING 1
+#define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
+#include "weight.glsl"
+
+const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
+
+// One buffer, seen as scalars or quads.
 layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { FLOATS a4[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B2 { PAIR b2[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B4 { QUAD b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 2) buffer C4 { FLOATS c4[]; };
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
 #ifdef WIDE
-uvec2 words(PAIR pair)
-{
-    return unpack32(pair);
-}
-
-uvec4 words(QUAD quad)
-{
-    return uvec4(unpack32(quad.x), unpack32(quad.y));
-}
-
 vec4 floats(FLOATS quad)
 {
-    return uintBitsToFloat(words(quad));
+    return uintBitsToFloat(uvec4(unpack32(quad.x), unpack32(quad.y)));
 }
 
 FLOATS packed(vec4 quad)
@@ -133,7 +119,6 @@ FLOATS packed(vec4 quad)
     return FLOATS(pack64(words.xy), pack64(words.zw));
 }
 #else
-#define words(loaded) loaded
 #define floats(loaded) loaded
 #define packed(quad) quad
 #endif
@@ -150,35 +135,18 @@ vec4 load_a(uint row, uint column, uint columns)
     return quad;
 }
 
-// Four elements of a row of B, clamped to its `columns`.
-vec4 load_b(uint row, uint column, uint columns)
+// Eight elements of a row of B, clamped to its `columns`.
+void load_b(uint row, uint column, uint columns, out vec4 low, out vec4 high)
 {
     const uint start = row * push.ldb;
-    if (ALIGNED != 0) {
-        const uint at = (start + min(column, columns - 4)) / 4;
-        return B_TYPE == WEIGHT_F32 ? uintBitsToFloat(words(b4[at]))
-                                    : weight_unpack4(B_TYPE, words(b2[at]));
-    }
-    vec4 quad;
-    [[unroll]] for (uint i = 0; i < 4; i++) {
-        const uint at = start + min(column + i, columns - 1);
-        quad[i] = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b1[at])
-                                       : weight_unpack1(B_TYPE, b1[at / 2], at);
-    }
-    return quad;
-}
-
-// Eight of them, which with 16-bit weights is one load.
-void load_b8(uint row, uint column, uint columns, out vec4 low, out vec4 high)
-{
-    if (ALIGNED != 0 && B_TYPE != WEIGHT_F32) {
-        const uvec4 eight = words(b4[(row * push.ldb + min(column, columns - 8)) / 8]);
-        low = weight_unpack4(B_TYPE, eight.xy);
-        high = weight_unpack4(B_TYPE, eight.zw);
-    } else {
-        low = load_b(row, column, columns);
-        high = load_b(row, column + 4, columns);
-    }
+    const uint last = columns - WEIGHT_STEP;
+    Octet octet = Octet(uvec4(0), uvec4(0));
+    if (B_ALIGNED)
+        octet = weight_fetch(start + min(column, last), start + min(column + 4, last));
+    else
+        [[unroll]] for (uint i = 0; i < 8; i++)
+            weight_put(octet, i, start + min(column + i, columns - 1));
+    weight_decode(octet, low, high);
 }
 
 void store(uint row, uint column, vec4 sum)
@@ -212,10 +180,9 @@ void main()
     for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
         if (LAYOUT != NT) {
             const uint row = min(k0 + K_STEP + lane, push.k - 1);
-            const uint words = B_TYPE == WEIGHT_F32 ? TILE_N : TILE_N / 2;
-            [[unroll]] for (uint t = 0; t < words; t += 16) {
-                const uint column = gl_WorkGroupID.x * TILE_N + t * (TILE_N / words);
-                touched |= b1[(row * push.ldb + min(column, push.n - 1)) / (TILE_N / words)];
+            [[unroll]] for (uint t = 0; t < TILE_N; t += 16 * WEIGHT_PER_WORD) {
+                const uint column = gl_WorkGroupID.x * TILE_N + t;
+                touched |= weights1[(row * push.ldb + min(column, push.n - 1)) / WEIGHT_PER_WORD];
             }
         }
 
@@ -245,7 +212,7 @@ void main()
                 const uint row = min(column0 + j, push.n - 1);
                 [[unroll]] for (uint s = 0; s < K_STEP; s += 8) {
                     vec4 low, high;
-                    load_b8(row, k0 + s, push.k, low, high);
+                    load_b(row, k0 + s, push.k, low, high);
                     [[unroll]] for (uint e = 0; e < 4; e++) {
                         b[j * K_STEP + s + e] = low[e];
                         b[j * K_STEP + s + e + 4] = high[e];
@@ -257,7 +224,7 @@ void main()
                 const uint row = min(k0 + s, push.k - 1);
                 [[unroll]] for (uint j = 0; j < COLUMNS; j += 8) {
                     vec4 low, high;
-                    load_b8(row, column0 + j, push.n, low, high);
+                    load_b(row, column0 + j, push.n, low, high);
                     [[unroll]] for (uint e = 0; e < 4; e++) {
                         b[(j + e) * K_STEP + s] = low[e];
                         b[(j + e + 4) * K_STEP + s] = high[e];
@@ -301,15 +268,15 @@ void main()
         acc[0] = float(touched);
 
     const uint rows = min(TILE_M, push.m - row0);
-    for (uint i = 0; i < rows; i += STORED) {
-        [[unroll]] for (uint r = 0; r < STORED; r++)
+    for (uint i = 0; i < rows; i += LEAVING) {
+        [[unroll]] for (uint r = 0; r < LEAVING; r++)
             if (i + r < rows)
                 [[unroll]] for (uint j = 0; j < COLUMNS; j += 4) {
                     const uint at = r * COLUMNS + j;
                     store(row0 + i + r, column0 + j,
                           vec4(acc[at], acc[at + 1], acc[at + 2], acc[at + 3]));
                 }
-        [[unroll]] for (uint next = STORED * COLUMNS; next < TILE_M * COLUMNS; next++)
-            acc[next - STORED * COLUMNS] = acc[next];
+        [[unroll]] for (uint next = LEAVING * COLUMNS; next < TILE_M * COLUMNS; next++)
+            acc[next - LEAVING * COLUMNS] = acc[next];
     }
 }

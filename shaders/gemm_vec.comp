@@ -2,8 +2,6 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-#include "weight.glsl"
-
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for any GPU.
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
@@ -40,7 +38,6 @@
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 1) const uint LAYOUT = 0;
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 64;
@@ -74,12 +71,15 @@ layout(push_constant) uniform Push {
     float extra_scale;
 } push;
 
-// One buffer, seen as scalars, pairs of words or quads.
+#define WEIGHT_BINDING 1
+#define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
+#include "weight.glsl"
+
+const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
+
+// One buffer, seen as scalars or quads.
 layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B2 { uvec2 b2[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
@@ -111,16 +111,16 @@ vec4 b_quad(uint row, uint column, uint rows, uint columns)
     vec4 quad = vec4(0.0);
     if (row < rows) {
         const uint at = row * push.ldb + column;
-        if (ALIGNED != 0) {
+        if (B_ALIGNED) {
             if (column < columns)
-                quad = B_TYPE == WEIGHT_F32 ? uintBitsToFloat(b4[at / 4])
-                                            : weight_unpack4(B_TYPE, b2[at / 4]);
+                quad = weight_quad(at);
         } else {
+            Octet octet = Octet(uvec4(0), uvec4(0));
+            vec4 unused;
             [[unroll]] for (uint i = 0; i < 4; i++)
                 if (column + i < columns)
-                    quad[i] = B_TYPE == WEIGHT_F32
-                                  ? uintBitsToFloat(b1[at + i])
-                                  : weight_unpack1(B_TYPE, b1[(at + i) / 2], at + i);
+                    weight_put(octet, i, at + i);
+            weight_decode(octet, quad, unused);
         }
     }
     return quad;

@@ -2,8 +2,6 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-#include "weight.glsl"
-
 // C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the one of a
 // token, on any GPU: what counts is how fast B goes by.
 //
@@ -20,11 +18,10 @@
 // With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T, whose few k each
 // element of C walks alone.
 //
-// ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of 16 bytes of B.
+// ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of WEIGHT_STEP.
 // TILE_M * COLUMNS is at most the local size.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 1;
 layout(constant_id = 5) const uint COLUMNS = 4;
@@ -43,18 +40,22 @@ layout(push_constant) uniform Push {
     float extra_scale;
 } push;
 
+#define WEIGHT_BINDING 1
+#define WEIGHT_COUNT (push.n * push.ldb)
+#include "weight.glsl"
+
+const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
+
 // One buffer, seen as scalars or quads.
 layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B4 { uvec4 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
 shared float sums[SUMS * STRIDE];
 
-// Four elements of a row of A or B from `at` on, of which `left` are there; the others are zero.
+// Four elements of a row of A from `at` on, of which `left` are there; the others are zero.
 vec4 load_a(uint at, uint left)
 {
     if (ALIGNED != 0)
@@ -66,31 +67,17 @@ vec4 load_a(uint at, uint left)
     return quad;
 }
 
-vec4 load_b(uint at, uint left)
+// Eight elements of a row of B from k on; beyond its end what is there counts nothing.
+void load_b(uint row, uint k, out vec4 low, out vec4 high)
 {
-    vec4 quad = vec4(0.0);
-    if (ALIGNED != 0) { // and B is F32
-        if (left > 0)
-            quad = uintBitsToFloat(b4[at / 4]);
-    } else {
-        [[unroll]] for (uint e = 0; e < 4; e++)
-            if (e < left)
-                quad[e] = weight_value(B_TYPE, b1[weight_word(B_TYPE, at + e)], at + e);
-    }
-    return quad;
-}
-
-void load_b8(uint row, uint k, out vec4 low, out vec4 high)
-{
-    const uint at = row * push.ldb + k;
-    if (ALIGNED != 0 && B_TYPE != WEIGHT_F32) {
-        const uvec4 words = b4[at / 8];
-        low = weight_unpack4(B_TYPE, words.xy);
-        high = weight_unpack4(B_TYPE, words.zw);
-    } else {
-        low = load_b(at, push.k - k);
-        high = load_b(at + 4, push.k - min(push.k, k + 4));
-    }
+    const uint start = row * push.ldb;
+    Octet octet = Octet(uvec4(0), uvec4(0));
+    if (B_ALIGNED)
+        octet = weight_fetch(start + k, start + min(k + 4, push.k - WEIGHT_STEP));
+    else
+        [[unroll]] for (uint i = 0; i < 8; i++)
+            weight_put(octet, i, start + min(k + i, push.k - 1));
+    weight_decode(octet, low, high);
 }
 
 // The extra pair's share of an element of C.
@@ -115,7 +102,7 @@ void main()
     for (uint k = 8 * me; k < push.k; k += 8 * INVOCATIONS) {
         vec4 low[COLUMNS], high[COLUMNS];
         [[unroll]] for (uint j = 0; j < COLUMNS; j++)
-            load_b8(min(column0 + j, push.n - 1), k, low[j], high[j]);
+            load_b(min(column0 + j, push.n - 1), k, low[j], high[j]);
         [[unroll]] for (uint i = 0; i < TILE_M; i++) {
             const uint at = min(row0 + i, push.m - 1) * push.lda + k;
             const vec4 x = load_a(at, push.k - k);

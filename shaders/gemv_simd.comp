@@ -5,8 +5,6 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#include "weight.glsl"
-
 // C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the one of a
 // token: what counts is how fast B goes by. For drivers that run shaders on the CPU; gemv.comp is
 // the same for GPUs.
@@ -26,11 +24,10 @@
 // With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T, whose few k each
 // element of C walks alone.
 //
-// ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of 16 bytes of B.
+// ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of WEIGHT_STEP.
 // The local size must be the subgroup size and COLUMNS a multiple of it.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 0) const uint B_TYPE = 0; // WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 1;
 layout(constant_id = 5) const uint COLUMNS = 8;
@@ -47,19 +44,19 @@ layout(push_constant) uniform Push {
     float extra_scale;
 } push;
 
+#define WIDE
+#define WEIGHT_BINDING 1
+#define WEIGHT_COUNT (push.n * push.ldb)
+#include "weight.glsl"
+
+const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
+
 // One buffer, seen as scalars or 16 bytes at once.
 layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
 layout(std430, set = 0, binding = 0) readonly buffer A4 { u64vec2 a4[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B1 { uint b1[]; };
-layout(std430, set = 0, binding = 1) readonly buffer B4 { u64vec2 b4[]; };
 layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
-
-uvec4 words(u64vec2 pair)
-{
-    return uvec4(unpack32(pair.x), unpack32(pair.y));
-}
 
 // Eight elements of a row of A from k0 on, zero beyond its end.
 void load_a(uint row, uint k0, out float x[8])
@@ -68,7 +65,8 @@ void load_a(uint row, uint k0, out float x[8])
     [[unroll]] for (uint q = 0; q < 8; q += 4) {
         vec4 quad;
         if (ALIGNED != 0) {
-            quad = uintBitsToFloat(words(a4[(start + min(k0 + q, push.k - 4)) / 4]));
+            const u64vec2 words = a4[(start + min(k0 + q, push.k - 4)) / 4];
+            quad = uintBitsToFloat(uvec4(unpack32(words.x), unpack32(words.y)));
         } else {
             [[unroll]] for (uint e = 0; e < 4; e++)
                 quad[e] = a1[start + min(k0 + q + e, push.k - 1)];
@@ -82,22 +80,15 @@ void load_a(uint row, uint k0, out float x[8])
 void load_b(uint row, uint k0, out float x[8])
 {
     const uint start = row * push.ldb;
+    const uint last = push.k - WEIGHT_STEP;
+    Octet octet = Octet(uvec4(0), uvec4(0));
     vec4 low, high;
-    if (ALIGNED != 0 && B_TYPE != WEIGHT_F32) {
-        const uvec4 eight = words(b4[(start + min(k0, push.k - 8)) / 8]);
-        low = weight_unpack4(B_TYPE, eight.xy);
-        high = weight_unpack4(B_TYPE, eight.zw);
-    } else if (ALIGNED != 0) {
-        low = uintBitsToFloat(words(b4[(start + min(k0, push.k - 4)) / 4]));
-        high = uintBitsToFloat(words(b4[(start + min(k0 + 4, push.k - 4)) / 4]));
-    } else {
-        [[unroll]] for (uint e = 0; e < 4; e++) {
-            const uint at = start + min(k0 + e, push.k - 1);
-            const uint other = start + min(k0 + e + 4, push.k - 1);
-            low[e] = weight_value(B_TYPE, b1[weight_word(B_TYPE, at)], at);
-            high[e] = weight_value(B_TYPE, b1[weight_word(B_TYPE, other)], other);
-        }
-    }
+    if (B_ALIGNED)
+        octet = weight_fetch(start + min(k0, last), start + min(k0 + 4, last));
+    else
+        [[unroll]] for (uint i = 0; i < 8; i++)
+            weight_put(octet, i, start + min(k0 + i, push.k - 1));
+    weight_decode(octet, low, high);
     [[unroll]] for (uint e = 0; e < 4; e++) {
         x[e] = low[e];
         x[e + 4] = high[e];

@@ -3,21 +3,20 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-layout(constant_id = 0) const uint STORED = 0; // the type of the weights
 #include "row.glsl"
 #include "reduce.glsl"
-#include "weight_quad.glsl"
 
 layout(binding = 0) readonly buffer X1 { float x1[]; }; // [rows, cols]
 layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
-layout(binding = 1) readonly buffer Weight1 { uint weight1[]; }; // [cols], stored
-layout(binding = 1) readonly buffer Weight2 { uvec2 weight2[]; };
 layout(binding = 2) readonly buffer Rstd { float rstd[]; }; // [rows]
 layout(binding = 3) readonly buffer Dy1 { float dy1[]; }; // [rows, cols]
 layout(binding = 3) readonly buffer Dy4 { vec4 dy4[]; };
 layout(binding = 4) buffer Dx1 { float dx1[]; }; // [rows, cols]
 layout(binding = 4) buffer Dx4 { vec4 dx4[]; };
 layout(push_constant) uniform Scalars { uint rows, cols; };
+#define WEIGHT_BINDING 1 // [cols]
+#define WEIGHT_COUNT COLS
+#include "weight.glsl"
 
 void main()
 {
@@ -31,7 +30,7 @@ void main()
     FOR_QUADS(j, c) {
         LOAD_QUAD(value, x, begin + c, COLS - c)
         LOAD_QUAD(gradient, dy, begin + c, COLS - c)
-        LOAD_WEIGHTS(w, weight, c, COLS - c)
+        const vec4 w = weight_row_quad(QUADS != 0, c, COLS - c);
         held_x[j] = value;
         held_g[j] = w * gradient;
         products += dot(held_g[j], value);

@@ -15,10 +15,11 @@ version=$("$glslc" --version | sed -n 1p)
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-# Of a shader and, where it includes it, weight.glsl.
+# Of a shader and, where it includes it, weight.glsl with the list that it reads.
 hash_of() { # SHADER
     local sources=("shaders/$1.comp")
-    ! grep -q weight.glsl "${sources[0]}" || sources+=(shaders/include/weight.glsl)
+    ! grep -q weight.glsl "${sources[0]}" ||
+        sources+=(shaders/include/weight.glsl src/base/weights.def)
     cat "${sources[@]}" | sha256sum | cut -d' ' -f1
 }
 
@@ -29,7 +30,7 @@ compile() { # NAME SHADER FLAGS...
         echo "// $name: shaders/$shader.comp compiled by tools/compile_shaders.sh; do not edit."
         echo "// compiler: $version"
         echo "// sha256 of the sources: $(hash_of "$shader")"
-        "$glslc" --target-env=vulkan1.2 -O -Werror -I shaders/include "$@" -mfmt=num \
+        "$glslc" --target-env=vulkan1.2 -O -Werror -I shaders/include -I src "$@" -mfmt=num \
             "shaders/$shader.comp" -o - | tr -d ' ' | tr ',' '\n' | sed '/^$/d; s/0x0*\(.\)/0x\1/' |
             awk '{ printf "%s,%s", $0, NR % 10 ? "" : "\n" } END { print "" }'
     } >"$scratch/$name.inc"

@@ -6,15 +6,35 @@
 
 static const struct {
     const char *name;
-    size_t bytes;
+    uint32_t elements, bytes; // of a block, its header included
 } dtypes[] = {
-    [TS_F32] = {"F32", 4}, [TS_F16] = {"F16", 2}, [TS_BF16] = {"BF16", 2}, [TS_F64] = {"F64", 8},
-    [TS_U32] = {"U32", 4}, [TS_I32] = {"I32", 4}, [TS_I64] = {"I64", 8},   [TS_U8] = {"U8", 1},
+#define WEIGHT(number, name, elements, data, header) {#name, elements, data + header},
+#include "base/weights.def"
+#undef WEIGHT
+    [TS_F64] = {"F64", 1, 8}, [TS_U32] = {"U32", 1, 4}, [TS_I32] = {"I32", 1, 4},
+    [TS_I64] = {"I64", 1, 8}, [TS_U8] = {"U8", 1, 1},
 };
 
 size_t ts_dtype_bytes(ts_dtype dtype)
 {
+    assert(dtypes[dtype].elements == 1);
     return dtypes[dtype].bytes;
+}
+
+uint32_t ts_dtype_block(ts_dtype dtype)
+{
+    return dtypes[dtype].elements;
+}
+
+uint64_t ts_dtype_size(ts_dtype dtype, uint64_t count)
+{
+    assert(count % dtypes[dtype].elements == 0);
+    return count / dtypes[dtype].elements * dtypes[dtype].bytes;
+}
+
+uint64_t ts_dtype_count(ts_dtype dtype, uint64_t bytes)
+{
+    return bytes / dtypes[dtype].bytes * dtypes[dtype].elements;
 }
 
 const char *ts_dtype_name(ts_dtype dtype)
@@ -25,7 +45,7 @@ const char *ts_dtype_name(ts_dtype dtype)
 bool ts_dtype_parse(const char *name, ts_dtype *out)
 {
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
-        if (strcmp(name, dtypes[i].name) == 0) {
+        if (dtypes[i].elements == 1 && strcmp(name, dtypes[i].name) == 0) {
             *out = (ts_dtype)i;
             return true;
         }

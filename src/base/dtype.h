@@ -7,18 +7,26 @@
 #include <stdint.h>
 
 typedef enum ts_dtype {
-    TS_F32, // 0, 1, 2: shaders know these three by number (shaders/include/weight.glsl)
-    TS_F16,
-    TS_BF16,
-    TS_F64,
+#define WEIGHT(number, name, elements, data, header) TS_##name = number,
+#include "base/weights.def" // what weights may be stored as on the device
+#undef WEIGHT
+    TS_WEIGHT_TYPES, // how many of these there are
+    TS_F64 = TS_WEIGHT_TYPES,
     TS_U32,
     TS_I32,
     TS_I64,
     TS_U8,
 } ts_dtype;
 
-size_t ts_dtype_bytes(ts_dtype dtype);
-const char *ts_dtype_name(ts_dtype dtype);            // as safetensors spells it: "BF16"
+size_t ts_dtype_bytes(ts_dtype dtype);     // of an element; never asked of a type with blocks
+uint32_t ts_dtype_block(ts_dtype dtype);   // elements of a block; 1 where elements stand alone
+const char *ts_dtype_name(ts_dtype dtype); // as safetensors and GGUF spell it: "BF16", "Q8_0"
+
+// Bytes of `count` elements, whole blocks; and how many elements so many bytes are.
+uint64_t ts_dtype_size(ts_dtype dtype, uint64_t count);
+uint64_t ts_dtype_count(ts_dtype dtype, uint64_t bytes);
+
+// A type that safetensors may hold, by its name there.
 bool ts_dtype_parse(const char *name, ts_dtype *out); // false: a name we do not read
 
 float ts_f16_to_f32(uint16_t bits);
@@ -26,7 +34,8 @@ float ts_bf16_to_f32(uint16_t bits);
 uint16_t ts_f32_to_f16(float value);  // to nearest, ties to even
 uint16_t ts_f32_to_bf16(float value); // to nearest, ties to even
 
-// How many of `count` elements are NaN or infinite, and the index of the first; 0 for whole numbers.
+// How many of `count` elements are NaN or infinite, and the index of the first; 0 for whole
+// numbers.
 uint64_t ts_dtype_count_not_finite(ts_dtype dtype, const void *array, uint64_t count,
                                    uint64_t *first);
 

@@ -147,7 +147,7 @@ static ts_status check_right(const struct doctor *d, const ts_trial *typical, do
     for (int i = 0; i < (product ? AWKWARD_PRODUCTS : AWKWARD_SHAPES); i++) {
         ts_trial trial = {.kernel = typical->kernel,
                           .shader = typical->shader,
-                          .stored = (ts_dtype)(i % 3),
+                          .stored = (ts_dtype)(i % TS_WEIGHT_TYPES),
                           .random = random};
         ts_trial_draw(ts_gpu_capabilities(d->gpu), &trial);
         TS_TRY(check_shape(d, &trial, error, err));

@@ -20,6 +20,13 @@ ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count)
                      .dtype = view.dtype};
 }
 
+ts_view ts_view_bytes(ts_view view, uint64_t first, uint64_t count)
+{
+    assert(first + count <= view.bytes);
+    return (ts_view){
+        .buffer = view.buffer, .offset = view.offset + first, .bytes = count, .dtype = TS_U8};
+}
+
 uint64_t ts_view_address(ts_view view)
 {
     bool addressed = view.buffer != NULL && view.buffer->address != 0;
@@ -237,13 +244,13 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
     if (arena->gpu != NULL && arena->gpu->mirror && dtype == TS_F32) {
         dtype = TS_F64;
     }
-    uint64_t size = ts_dtype_bytes(dtype);
-    if (count == 0 || count > (UINT64_MAX - TS_VIEW_ALIGNMENT) / size) {
+    enum { MOST_BYTES = 8 }; // of an element
+    if (count == 0 || count > (UINT64_MAX - TS_VIEW_ALIGNMENT) / MOST_BYTES) {
         TS_FAIL(TS_ERR_MEMORY, "a tensor of %llu elements cannot be held",
                 (unsigned long long)count);
     }
-    uint64_t bytes = ts_align_up(count * size, TS_VIEW_ALIGNMENT);
-    *out = (ts_view){.bytes = count * size, .dtype = dtype};
+    *out = (ts_view){.bytes = ts_dtype_size(dtype, count), .dtype = dtype};
+    uint64_t bytes = ts_align_up(out->bytes, TS_VIEW_ALIGNMENT);
     if (arena->gpu != NULL) {
         ts_gpu_buffer *block = block_with(arena, bytes);
         if (block == NULL) {

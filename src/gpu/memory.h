@@ -18,15 +18,17 @@ typedef struct ts_gpu_buffer {
 typedef struct ts_view {
     const ts_gpu_buffer *buffer; // NULL: no view
     uint64_t offset, bytes;
-    ts_dtype dtype; // how the elements are stored
+    ts_dtype dtype; // how the elements are stored; of a type with blocks, as base/blocks.h says
 } ts_view;
 
 // A view's address to shaders; 0 where the device is not asked for addresses (caps.has_addresses).
 uint64_t ts_view_address(ts_view view);
 
 // The elements [first, first + count) of a view as a view; first's byte offset must keep to the
-// device's view_alignment.
+// device's view_alignment. Not of a type with blocks, whose headers lie behind all the data.
 ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count);
+// Bytes of a view, to upload or download a part of it.
+ts_view ts_view_bytes(ts_view view, uint64_t first, uint64_t count);
 
 typedef enum ts_gpu_place {
     TS_PLACE_DEVICE, // device-local; mapped too where memory is unified
@@ -44,7 +46,7 @@ typedef struct ts_gpu_arena {
     uint64_t used_bytes; // sum over all views, aligned
 } ts_gpu_arena;
 
-// A view of `count` elements. Its content is undefined until written.
+// A view of `count` elements, whole blocks. Its content is undefined until written.
 ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
                        ts_error *err);
 void ts_gpu_arena_close(ts_gpu_arena *arena);

@@ -67,7 +67,8 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
     args->layout = layout;
-    // Loads of 16 bytes: eight elements of B where they are stored in 16 bits.
+    // Rows of B in whole loads: of eight elements, or four where 16 bytes hold no more
+    // (WEIGHT_STEP).
     args->aligned = is_aligned(args, args->b.dtype == TS_F32 ? 4 : 8);
     if (choose_gemv(caps, args)) {
         return;

@@ -19,7 +19,8 @@ typedef struct ts_product_extra {
 } ts_product_extra;
 
 // c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0), all densely packed
-// rows. b may be stored in 16 bits; a and c are F32.
+// rows. b may be stored as any type of base/weights.def whose blocks divide its rows (of k for NT,
+// of n for NN); a and c are F32.
 typedef struct ts_product {
     ts_layout layout;
     uint32_t m, n, k;

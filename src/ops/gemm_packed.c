@@ -28,7 +28,7 @@ bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *arg
            args->lda == args->k && rows_of_scratch(args->k) > 0 &&
            args->n % caps->subgroup_size == 0 &&
            args->n / caps->subgroup_size <= caps->max_groups[1] &&
-           (args->b.dtype == TS_F32 || args->ldb % 2 == 0);
+           ts_dtype_block(args->b.dtype) == 1 && (args->b.dtype == TS_F32 || args->ldb % 2 == 0);
 }
 
 // `count` rows of a view of rows of `width`, from row `first` on.

@@ -1,5 +1,6 @@
 #include "ops/kernels.h"
 
+#include "base/blocks.h"
 #include "base/memory.h"
 #include "ops/ref/ref.h"
 #include "ops/shaders.h"
@@ -84,14 +85,12 @@ static const double *widened(const ts_view *view, double **copy)
     if (view->dtype == TS_F64) {
         return ts_view_host(*view);
     }
-    size_t count = view->bytes / ts_dtype_bytes(view->dtype);
+    uint64_t count = ts_dtype_count(view->dtype, view->bytes);
     double *values = malloc(count * sizeof *values);
     if (values == NULL) {
         abort(); // the mirror device is for tests, on tensors that are small
     }
-    for (size_t i = 0; i < count; i++) {
-        values[i] = ts_dtype_load(view->dtype, ts_view_host(*view), i);
-    }
+    ts_blocks_decode(view->dtype, ts_view_host(*view), count, values);
     return *copy = values;
 }
 
@@ -239,11 +238,11 @@ static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *disp
             return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: no tensor for %s", info->name,
                                 name);
         }
-        if (elements[i] > view->bytes / ts_dtype_bytes(view->dtype)) {
+        const uint64_t there = ts_dtype_count(view->dtype, view->bytes);
+        if (elements[i] > there) {
             return ts_error_set(
                 err, TS_ERR_RUN, BUG "kernel %s: %s has %llu elements, but %llu are touched",
-                info->name, name, (unsigned long long)(view->bytes / ts_dtype_bytes(view->dtype)),
-                (unsigned long long)elements[i]);
+                info->name, name, (unsigned long long)there, (unsigned long long)elements[i]);
         }
         if (info->buffers[i].type == TS_BUFFER_WEIGHT) {
             if (weight != NULL && weight->dtype != view->dtype) {

@@ -1,5 +1,6 @@
 #include "ops/trial.h"
 
+#include "base/blocks.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -107,7 +108,7 @@ static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, ui
     ts_status status = TS_OK;
     const ts_dtype type = type_of(trial, buffer);
     float *values = NULL;
-    uint16_t *halves = NULL;
+    uint16_t *halves = NULL; // or blocks, which are smaller
     const void *bytes;
     TS_TRY(ts_alloc(count, sizeof *values, &values, err));
     TS_TRY(ts_alloc(count, sizeof *halves, &halves, err));
@@ -122,8 +123,13 @@ static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, ui
             halves[i] = type == TS_F16 ? ts_f32_to_f16(values[i]) : ts_f32_to_bf16(values[i]);
         }
         bytes = halves;
+    } else if (ts_dtype_block(type) > 1) {
+        uint8_t *blocks = (uint8_t *)halves;
+        ts_blocks_quantise(type, TS_F32, values, count, blocks,
+                           blocks + ts_blocks_data_bytes(type, count));
+        bytes = halves;
     }
-    TS_TRY(ts_gpu_upload(gpu, view, bytes, count * ts_dtype_bytes(type), err));
+    TS_TRY(ts_gpu_upload(gpu, view, bytes, ts_dtype_size(type, count), err));
 out:
     free(values);
     free(halves);

@@ -188,6 +188,10 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         push[2] += 15;
         gap += layout == TS_NT && push[2] % 2; // whole words of two weights
     }
+    if (ts_dtype_block(trial->stored) > 1) {
+        uint32_t *row = layout == TS_NT ? &push[2] : &push[1];
+        *row = (uint32_t)ts_align_up(*row, ts_dtype_block(trial->stored)), gap = 0;
+    }
     push[3] = (layout == TS_TN ? push[0] : push[2]) + gap;
     push[4] = (layout == TS_NT ? push[2] : push[1]) + gap;
     push[5] = push[1] + gap;
@@ -216,6 +220,15 @@ static void settle_attention(ts_gpu_caps *asked, ts_trial *trial)
     *ts_trial_field(trial, "per_lane") = choice.per_lane;
 }
 
+static bool has_weights(ts_kernel kernel)
+{
+    const ts_kernel_buffer *buffer = ts_kernels[kernel].buffers;
+    while (buffer->name != NULL && buffer->type != TS_BUFFER_WEIGHT) {
+        buffer++;
+    }
+    return buffer->name != NULL;
+}
+
 // Scalars that depend on others: how heads divide, strides, tiles.
 static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
 {
@@ -223,6 +236,7 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     uint32_t *kv_heads = ts_trial_field(trial, "kv_heads"), *rows = ts_trial_field(trial, "rows");
     uint32_t *kv_rows = ts_trial_field(trial, "kv_rows"), *dim = ts_trial_field(trial, "dim");
     uint32_t *target_rows = ts_trial_field(trial, "target_rows");
+    uint32_t *cols = ts_trial_field(trial, "cols");
     if (kv_heads != NULL) {
         uint32_t heads = *ts_trial_field(trial, "heads");
         do {
@@ -239,8 +253,14 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     if (target_rows != NULL) {
         *target_rows = *rows + pick(state, 40);
     }
+    if (cols != NULL && has_weights(kernel)) {
+        *cols = (uint32_t)ts_align_up(*cols, ts_dtype_block(trial->stored));
+    }
     if (dim != NULL && kernel == TS_KERNEL_rope && pick(state, 2)) {
         *dim = 6;
+    }
+    if (kernel == TS_KERNEL_gemm_packed && ts_dtype_block(trial->stored) > 1) {
+        trial->stored = TS_BF16; // it reads no blocks
     }
     ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
     memset(asked.left_out, 0, sizeof asked.left_out);

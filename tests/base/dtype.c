@@ -85,6 +85,9 @@ Test(dtype, names_and_loads)
     cr_expect_not(ts_dtype_parse("bf16", &dtype));
     cr_expect_not(ts_dtype_parse("F8_E4M3", &dtype));
     for (int i = TS_F32; i <= TS_U8; i++) {
+        if (ts_dtype_block((ts_dtype)i) > 1) {
+            continue; // no type of safetensors
+        }
         cr_expect(ts_dtype_parse(ts_dtype_name((ts_dtype)i), &dtype));
         cr_expect_eq((int)dtype, i);
     }

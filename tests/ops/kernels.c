@@ -50,8 +50,10 @@ static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *
     const int shapes = shapes_to_test();
     cr_assert_gt(shapes, 0, "TINYSFT_SHAPES is not a number");
     for (int shape = 0; shape < shapes; shape++) {
-        ts_trial trial = {
-            .kernel = kernel, .shader = shader, .stored = (ts_dtype)(shape % 3), .random = random};
+        ts_trial trial = {.kernel = kernel,
+                          .shader = shader,
+                          .stored = (ts_dtype)(shape % TS_WEIGHT_TYPES),
+                          .random = random};
         ts_trial_draw(ts_gpu_capabilities(gpu), &trial);
         assert_fits(&trial, ts_gpu_capabilities(gpu));
         test_shape(&trial, shape, gpu, mirror);

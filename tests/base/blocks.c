@@ -1,0 +1,124 @@
+#include "base/blocks.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+enum { BLOCKS = 6, BLOCK = 32, COUNT = BLOCKS * BLOCK };
+
+// Uniform in -1 .. 1; 24 bits, so that a float holds it exactly.
+static float draw(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (float)((int32_t)(*state >> 8) - (1 << 23)) * 0x1p-23f;
+}
+
+// Random, zero, one-sided, large, too small for f16's subnormals, halves that round away from zero.
+static void make_elements(float out[COUNT])
+{
+    uint32_t state = 1;
+    for (int i = 0; i < COUNT; i++) {
+        const float x = draw(&state),
+                    kinds[BLOCKS] = {x,
+                                     0,
+                                     fabsf(x) * 1e-3f,
+                                     x * 8e6f,
+                                     x * 1e-6f,
+                                     i % BLOCK != 0 ? (float)(i % BLOCK - 16) * 0.5f : -127};
+        out[i] = kinds[i / BLOCK];
+    }
+}
+
+// What gguf-py 0.17 (gguf.quants.quantize, type Q8_0) makes of them, block by block: d, then q.
+static const uint8_t by_gguf_py[BLOCKS][34] = {
+    {0xCC, 0x1F, 0xBB, 0xDE, 0x01, 0x36, 0x8A, 0xDE, 0x48, 0x0F, 0x81, 0x25,
+     0xBE, 0xEC, 0x18, 0x59, 0xBA, 0x7E, 0x5F, 0xD3, 0x30, 0x08, 0xB5, 0x98,
+     0x8F, 0xD0, 0x9F, 0x36, 0x16, 0xE0, 0xC2, 0x42, 0x71, 0xAB},
+    {0},
+    {0x83, 0x00, 0x4B, 0x6F, 0x7D, 0x78, 0x7F, 0x4E, 0x0B, 0x1C, 0x2C, 0x77,
+     0x3C, 0x03, 0x16, 0x5A, 0x67, 0x3F, 0x23, 0x14, 0x0A, 0x72, 0x14, 0x10,
+     0x72, 0x2A, 0x47, 0x3A, 0x69, 0x71, 0x11, 0x11, 0x25, 0x7A},
+    {0xAA, 0x7B, 0x29, 0x3F, 0xF1, 0x00, 0x57, 0xC9, 0x81, 0xDA, 0x29, 0x95,
+     0xCC, 0xB7, 0xBF, 0x46, 0x00, 0x1D, 0x14, 0x7B, 0xFB, 0xCC, 0x7C, 0x38,
+     0x21, 0xF3, 0x1A, 0x9F, 0x70, 0x53, 0x83, 0xB2, 0x10, 0x85},
+    {0x00, 0x00, 0x10, 0xF9, 0xF4, 0xF1, 0x81, 0x30, 0x78, 0x3E, 0x02, 0x51,
+     0xD8, 0x24, 0x7B, 0xCB, 0x4A, 0x16, 0x15, 0xA1, 0x83, 0x11, 0x59, 0x91,
+     0x87, 0x79, 0xB8, 0xD1, 0xC9, 0xEF, 0x42, 0xD3, 0xBB, 0x97},
+    {0x00, 0x3C, 0x81, 0xF8, 0xF9, 0xF9, 0xFA, 0xFA, 0xFB, 0xFB, 0xFC, 0xFC,
+     0xFD, 0xFD, 0xFE, 0xFE, 0xFF, 0xFF, 0x00, 0x01, 0x01, 0x02, 0x02, 0x03,
+     0x03, 0x04, 0x04, 0x05, 0x05, 0x06, 0x06, 0x07, 0x07, 0x08},
+};
+
+Test(blocks, q8_0_is_gguf_py_s_bit_for_bit)
+{
+    float elements[COUNT];
+    uint8_t tensor[BLOCKS * 34], *headers = tensor + COUNT;
+    double decoded[COUNT];
+    make_elements(elements);
+    float largest = ts_blocks_quantise(TS_Q8_0, TS_F32, elements, COUNT, tensor, headers);
+    cr_expect(largest > 7e6f && largest <= 8e6f && largest < ts_blocks_limit(TS_Q8_0));
+    ts_blocks_decode(TS_Q8_0, tensor, COUNT, decoded);
+    for (int b = 0; b < BLOCKS; b++) {
+        const uint8_t *want = by_gguf_py[b];
+        uint16_t half;
+        cr_expect_arr_eq(headers + 2 * b, want, 2, "block %d: d", b);
+        cr_expect_arr_eq(tensor + BLOCK * b, want + 2, BLOCK, "block %d: q", b);
+        memcpy(&half, want, sizeof half);
+        for (int i = 0; i < BLOCK; i++) {
+            cr_expect_eq(decoded[b * BLOCK + i], (double)ts_f16_to_f32(half) * (int8_t)want[2 + i]);
+        }
+    }
+}
+
+// The same from weights that are stored in 16 bits, and of numbers that no inverse exists for.
+Test(blocks, quantising_reads_every_stored_type)
+{
+    float elements[COUNT];
+    uint16_t halves[COUNT];
+    uint8_t wide[BLOCKS * 34], narrow[BLOCKS * 34];
+    make_elements(elements);
+    for (ts_dtype from = TS_F16; from <= TS_BF16; from++) {
+        for (int i = 0; i < COUNT; i++) {
+            float x = elements[i] * 1e-4f; // within f16
+            halves[i] = from == TS_F16 ? ts_f32_to_f16(x) : ts_f32_to_bf16(x);
+            elements[i] = from == TS_F16 ? ts_f16_to_f32(halves[i]) : ts_bf16_to_f32(halves[i]);
+        }
+        ts_blocks_quantise(TS_Q8_0, TS_F32, elements, COUNT, wide, wide + COUNT);
+        ts_blocks_quantise(TS_Q8_0, from, halves, COUNT, narrow, narrow + COUNT);
+        cr_expect_arr_eq(wide, narrow, sizeof wide);
+    }
+    for (int i = 0; i < BLOCK; i++) {
+        elements[i] = i % 2 ? 1e-45f : -1e-45f;
+    }
+    ts_blocks_quantise(TS_Q8_0, TS_F32, elements, BLOCK, wide, wide + BLOCK);
+    for (int i = 0; i < 34; i++) {
+        cr_expect_eq(wide[i], 0);
+    }
+}
+
+Test(blocks, sizes_count_whole_blocks)
+{
+    cr_expect_eq(ts_dtype_size(TS_Q8_0, 4096), 4096 / 32 * 34);
+    cr_expect_eq(ts_dtype_count(TS_Q8_0, 4096 / 32 * 34), 4096);
+    cr_expect_eq(ts_blocks_data_bytes(TS_Q8_0, 64), 64);
+    cr_expect_eq(ts_blocks_header_bytes(TS_Q8_0, 64), 4);
+    cr_expect_eq(ts_dtype_size(TS_BF16, 7), 14);
+    cr_expect_eq(ts_dtype_count(TS_BF16, 14), 7);
+    for (int dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) { // what weights.def promises its readers
+        const uint64_t block = ts_dtype_block((ts_dtype)dtype);
+        cr_expect(block == 1 || block % 8 == 0);
+        cr_expect_eq(ts_blocks_data_bytes((ts_dtype)dtype, block) +
+                         ts_blocks_header_bytes((ts_dtype)dtype, block),
+                     ts_dtype_size((ts_dtype)dtype, block));
+        cr_expect(block == 1 || ts_blocks_data_bytes((ts_dtype)dtype, block) % (block / 2) == 0);
+    }
+}
+
+Test(blocks, names)
+{
+    ts_dtype dtype;
+    cr_expect(ts_blocks_parse("q8_0", &dtype) && dtype == TS_Q8_0);
+    cr_expect_not(ts_blocks_parse("q8", &dtype));
+    cr_expect_not(ts_blocks_parse("bf16", &dtype));
+    cr_expect_not(ts_dtype_parse("Q8_0", &dtype), "safetensors know no blocks");
+}

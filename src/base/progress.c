@@ -30,10 +30,12 @@ double ts_clock_s(void)
 
 void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, uint64_t total)
 {
+    double now = ts_clock_s();
     *progress = (ts_progress){.stream = stream,
                               .label = label,
                               .total = total,
-                              .started_s = ts_clock_s(),
+                              .started_s = now,
+                              .line_s = now,
                               .terminal = ts_terminal_takes_escapes(stream),
                               .colour = ts_terminal_takes_colour(stream)};
 }
@@ -243,7 +245,9 @@ void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail
     bool last = done >= progress->total;
     format_time(progress, done, now, time, sizeof time);
     if (!progress->terminal) {
-        if (line) {
+        bool due = progress->line_every_s > 0 && now - progress->line_s >= progress->line_every_s;
+        if (line || due) {
+            progress->line_s = now;
             format_count(progress, done, count, sizeof count);
             int columns = ts_terminal_columns(progress->stream); // a dumb one
             columns = columns > 0 ? columns - text_width(progress->label) - 1 : MAX_TEXT;

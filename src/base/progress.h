@@ -6,13 +6,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
+// Starts zeroed; `stream` is NULL until ts_progress_begin.
 typedef struct ts_progress {
     FILE *stream;
     const char *label;
     const char *count;         // shown instead of "done/total"; NULL: that
     uint64_t total, first;     // first: done before the clock started (a resumed run)
     bool bytes;                // done and total are bytes: "1.5/6.2 MiB"
+    double line_every_s;       // where there is no terminal; 0: only the lines that are asked for
     double started_s, drawn_s; // monotonic seconds
+    double line_s;             // when the last line was printed
     int drawn_columns;         // of what stands on the terminal's last line
     bool terminal, colour;     // stream can draw a bar in place; and in colour
 } ts_progress;
@@ -24,9 +27,9 @@ void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, u
 // important one first (may be ""). A terminal that is too narrow for all of them gets the first
 // ones, whole; what is in parentheses behind the first goes before the time does. On a terminal a
 // bar is redrawn at most ten times a second, and where `line` is true the same stays as a line
-// above it; elsewhere a line is printed only where `line` is true.
+// above it; elsewhere a line is printed where `line` is true, and every `line_every_s` seconds.
 void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail, bool line);
-// Leaves the terminal on a fresh line.
+// Leaves the terminal on a fresh line. One that was not begun is fine.
 void ts_progress_end(ts_progress *progress);
 // On a terminal shows a text in place, as far as its line goes, until something else is printed;
 // elsewhere nothing.

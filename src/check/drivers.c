@@ -172,8 +172,7 @@ ts_status ts_drivers_find(const char *root, const ts_gpu_params *params, ts_driv
 
 void ts_drivers_close(ts_drivers *drivers)
 {
-    free(drivers->list.caps);
-    drivers->list = (ts_gpu_list){0};
+    ts_gpu_list_close(&drivers->list);
 }
 
 // ---- What is missing

@@ -110,76 +110,106 @@ static const ts_flag flags[] = {
      100},
     {"profile", NULL, TS_FLAG_SWITCH, &asked.profiling, NULL, "time the passes by shader",
      .passing = true},
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
-     .choice = ts_choice_precision},
+    TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_JSON_FLAG(&asked.json),
-    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
-    TS_CLI_MASK_FLAG(&asked.device.masks),
-    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
     TS_CLI_VERBOSE_FLAG,
 };
 
-static int run(int argc, char **argv)
+// What is to be measured, and what was.
+struct work {
+    ts_bench_params params;
+    ts_bench_decode_params decode;
+    uint32_t lengths[8], sequences[TS_BENCH_DECODE_ROWS];
+    ts_bench_result result;
+    ts_bench_decode_row decoded[TS_BENCH_DECODE_ROWS];
+    ts_profile profile;
+};
+
+// The flags' values as parameters.
+static ts_status settle(struct work *work, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_error error = {0}, *err = &error;
-    ts_bench_params params = {.progress = show_progress, .shortest_s = 0.15};
-    ts_text folder = {0};
-    ts_bench_result result;
-    ts_gpu *gpu = NULL;
-    ts_profile profile = {0};
-    uint32_t lengths[8];
-    ts_bench_decode_params decode = {.progress = show_progress};
-    ts_bench_decode_row decoded[TS_BENCH_DECODE_ROWS];
-    uint32_t sequences[TS_BENCH_DECODE_ROWS];
-    TS_TRY(ts_flags_parse(&ts_command_bench, argc, argv, err));
-    TS_TRY(parse_numbers("tokens", asked.tokens != NULL ? asked.tokens : "128,512,2048", 2, lengths,
-                         TS_COUNT(lengths), &params.token_count, err));
-    TS_TRY(parse_numbers("sequences", asked.at_once, 1, sequences, TS_COUNT(sequences),
-                         &decode.count, err));
-    params.kernel_names = asked.kernels;
+    ts_bench_params *params = &work->params;
+    ts_bench_decode_params *decode = &work->decode;
+    const char *tokens = asked.tokens != NULL ? asked.tokens : "128,512,2048";
     bool kernels = asked.only == NULL && asked.kernels != NULL;
-    TS_TRY(choose_parts(kernels ? "kernels" : asked.only, &params, &decode, err));
+    TS_TRY(parse_numbers("tokens", tokens, 2, work->lengths, TS_COUNT(work->lengths),
+                         &params->token_count, err));
+    TS_TRY(parse_numbers("sequences", asked.at_once, 1, work->sequences, TS_COUNT(work->sequences),
+                         &decode->count, err));
+    TS_TRY(choose_parts(kernels ? "kernels" : asked.only, params, decode, err));
     if (asked.synthetic != NULL && strcmp(asked.synthetic, "tinyllama") != 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", asked.synthetic);
     }
-    params.tokens = lengths;
-    params.batch = (uint32_t)asked.batch;
-    params.pass_limit_s = asked.tokens != NULL ? INFINITY : 60;
-    params.rounds = (uint32_t)asked.rounds;
-    if (asked.model != NULL) {
-        TS_TRY(ts_cli_resolve_model(asked.model, NULL, true, &folder, err));
-        params.folder = folder.bytes;
-    }
-    TS_TRY(ts_cli_open_device(&asked.device, &gpu, err));
-    TS_TRY(ts_cli_choose_precision(asked.precision, gpu, &params.precision, err));
+    params->kernel_names = asked.kernels;
+    params->tokens = work->lengths;
+    params->batch = (uint32_t)asked.batch;
+    params->pass_limit_s = asked.tokens != NULL ? INFINITY : 60;
+    params->shortest_s = 0.15;
+    params->rounds = decode->rounds = (uint32_t)asked.rounds;
+    params->progress = decode->progress = show_progress;
+    decode->sequences = work->sequences;
+    decode->prompt_tokens = (uint32_t)asked.prompt;
+    decode->new_tokens = (uint32_t)asked.new_tokens;
+out:
+    return status;
+}
+
+static ts_status measure(ts_gpu *gpu, struct work *work, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_bench_params *params = &work->params;
+    ts_bench_decode_params *decode = &work->decode;
     if (asked.profiling) {
-        TS_TRY(ts_profile_open(gpu, &profile, err));
-        params.profile = &profile;
+        TS_TRY(ts_profile_open(gpu, &work->profile, err));
+        params->profile = decode->profile = &work->profile;
     }
-    tell_work(ts_gpu_capabilities(gpu), &params, decode.count > 0);
-    TS_TRY(ts_bench(gpu, &params, &result, err));
-    decode.folder = params.folder;
-    decode.precision = params.precision;
-    decode.sequences = sequences;
-    decode.prompt_tokens = (uint32_t)asked.prompt;
-    decode.new_tokens = (uint32_t)asked.new_tokens;
-    decode.rounds = params.rounds;
-    decode.profile = params.profile;
-    if (decode.count > 0) {
-        TS_TRY(ts_bench_decode(gpu, &decode, decoded, err));
-    }
-    ts_progress_clear();
-    if (asked.json) {
-        TS_TRY(ts_bench_print_json(ts_gpu_capabilities(gpu), &result, decoded, decode.count, err));
-    } else {
-        ts_bench_print(ts_gpu_capabilities(gpu), &result, decoded, decode.count);
-    }
-    if (asked.profiling) {
-        ts_cli_print_profile(&profile);
+    decode->folder = params->folder;
+    decode->precision = params->precision;
+    tell_work(ts_gpu_capabilities(gpu), params, decode->count > 0);
+    TS_TRY(ts_bench(gpu, params, &work->result, err));
+    if (decode->count > 0) {
+        TS_TRY(ts_bench_decode(gpu, decode, work->decoded, err));
     }
 out:
-    ts_profile_close(&profile);
+    ts_progress_clear();
+    return status;
+}
+
+static ts_status print(const ts_gpu_caps *caps, const struct work *work, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t decoded = work->decode.count;
+    if (asked.json) {
+        status = ts_bench_print_json(caps, &work->result, work->decoded, decoded, err);
+    } else {
+        ts_bench_print(caps, &work->result, work->decoded, decoded);
+    }
+    if (status == TS_OK && asked.profiling) {
+        ts_cli_print_profile(&work->profile);
+    }
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    struct work work = {0};
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    ts_text folder = {0};
+    ts_gpu *gpu = NULL;
+    TS_TRY(ts_flags_parse(&ts_command_bench, argc, argv, err));
+    TS_TRY(settle(&work, err));
+    if (asked.model != NULL) {
+        TS_TRY(ts_cli_resolve_model(asked.model, NULL, true, &folder, err));
+        work.params.folder = folder.bytes;
+    }
+    TS_TRY(ts_device_open(&asked.device, &gpu, err));
+    TS_TRY(ts_device_choose_precision(gpu, asked.precision, &work.params.precision, err));
+    TS_TRY(measure(gpu, &work, err));
+    TS_TRY(print(ts_gpu_capabilities(gpu), &work, err));
+out:
+    ts_profile_close(&work.profile);
     ts_gpu_close(gpu);
     ts_text_free(&folder);
     return status == TS_OK ? 0 : ts_cli_fail(&ts_command_bench, err);

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "data/template.h"
-#include "ops/gemm.h"
+#include "ops/device.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -122,6 +122,17 @@ void ts_cli_print_submits(const struct ts_recorder *recorder);
 // that name along (../share/tinysft-vk beside its own folder), by the path of that.
 ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err);
 
+// The last part of a path or of a Hugging Face name; slashes at its end do not count.
+typedef struct ts_cli_name {
+    const char *text; // within the path
+    int len;
+} ts_cli_name;
+ts_cli_name ts_cli_last_name(const char *path);
+
+// Writes FOLDER/NAME: the flags as ts_config_print made them, which --config takes again.
+ts_status ts_cli_write_config(const char *folder, const char *name, const ts_text *config,
+                              ts_error *err);
+
 // Says that the folder which `path` is to stand in is not there and will be made.
 void ts_cli_tell_new_folder(const char *path);
 
@@ -130,6 +141,8 @@ void ts_cli_tell_new_folder(const char *path);
 // weights too where `weights`. `revision` may be NULL.
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
                                ts_text *folder, ts_error *err);
+// Where there is no terminal to draw a bar on, long work prints a line so often.
+enum { TS_CLI_LINE_SECONDS = 10 };
 // A bar on standard error while weights are loaded: `bar` is a ts_progress that starts zeroed.
 void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
@@ -138,20 +151,41 @@ void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
     ",\none of the model's by name, a file of Jinja, or its text\n[the model's own]"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 
-// --mask-capability, of every command that opens a device: `masks` is a uint32_t's address.
-#define TS_CLI_MASK_FLAG(masks)                                                                    \
+// --device and --mask-capability, of every command that opens a device, whose ts_gpu_params are
+// `params`.
+#define TS_CLI_DEVICE_FLAGS(params)                                                                \
+    {"device", NULL, TS_FLAG_TEXT, &(params).device, "N", "number or part of the name"},           \
+        TS_CLI_MASK_FLAG(params)
+#define TS_CLI_MASK_FLAG(params)                                                                   \
     {                                                                                              \
-        "mask-capability", "mask-capabilities", TS_FLAG_PARSED, (masks), "NAME[,NAME]",            \
+        "mask-capability", "mask-capabilities", TS_FLAG_PARSED, &(params).masks, "NAME[,NAME]",    \
             "hide an optional feature of the device;\n`tinysft-vk devices` lists them", 0, 0,      \
             false, NULL, ts_gpu_masks_parse, ts_choice_mask                                        \
     }
 
-// --no-tune, of every command that multiplies matrices: `off` is a bool's address.
-#define TS_CLI_NO_TUNE_FLAG(off)                                                                   \
+// The same of every command that multiplies matrices on it, with --precision before them and
+// --no-tune behind: `precision` is a const char *, `preset` what its help says where it is not
+// given.
+#define TS_CLI_PRODUCT_FLAGS(precision, preset, params)                                            \
+    {"precision",                                                                                  \
+     NULL,                                                                                         \
+     TS_FLAG_TEXT,                                                                                 \
+     &(precision),                                                                                 \
+     "P",                                                                                          \
+     "of products: auto, f32, f16 or bf16 [" preset "]",                                           \
+     .choice = ts_choice_precision},                                                               \
+        TS_CLI_DEVICE_FLAGS(params),                                                               \
     {                                                                                              \
-        "no-tune", NULL, TS_FLAG_SWITCH, (off), NULL,                                              \
+        "no-tune", NULL, TS_FLAG_SWITCH, &(params).no_tuning, NULL,                                \
             "take products' tiles by rule, not by measuring\nat first use; so does "               \
             "TINYSFT_TUNE=off"                                                                     \
+    }
+
+// --validate of the commands that work on a device for long.
+#define TS_CLI_VALIDATE_FLAG(params)                                                               \
+    {                                                                                              \
+        "validate", NULL, TS_FLAG_SWITCH, &(params).validate, NULL,                                \
+            "run under the Vulkan validation layer", .passing = true                               \
     }
 
 // --json of a command: prints what cJSON holds (base/json.h), and frees it.
@@ -164,15 +198,8 @@ struct cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps);
             .passing = true                                                                        \
     }
 
-// The device to work with: opened, and without what doctor found wanting. To be closed whether or
-// not it succeeded.
-ts_status ts_cli_open_device(const ts_gpu_params *params, ts_gpu **out, ts_error *err);
 // What `devices` shows of one.
 void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps);
-
-// --precision NAME on this device, told to the user where it is not plainly f32.
-ts_status ts_cli_choose_precision(const char *name, ts_gpu *gpu, ts_precision *out, ts_error *err);
-#define TS_CLI_PRECISION_HELP "of products: auto, f32, f16 or bf16"
 
 // devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);

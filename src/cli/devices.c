@@ -114,7 +114,7 @@ static struct {
 
 static const ts_flag flags[] = {
     {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "ask which one this would choose"},
-    TS_CLI_MASK_FLAG(&asked.params.masks),
+    TS_CLI_MASK_FLAG(asked.params),
     {"pipelines", NULL, TS_FLAG_SWITCH, &asked.pipelines, NULL,
      "build every pipeline that training would use on it, and\nshow what its compiler tells"},
     TS_CLI_JSON_FLAG(&asked.json),
@@ -145,7 +145,7 @@ static int run(int argc, char **argv)
     ts_cli_say(stdout, "\nchosen: %zu, %s (%s)\n", list.chosen, list.caps[list.chosen].name,
                list.reason);
 out:
-    free(list.caps);
+    ts_gpu_list_close(&list);
     return status == TS_OK ? 0 : ts_cli_fail(&ts_command_devices, err);
 }
 

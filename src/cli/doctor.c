@@ -248,7 +248,9 @@ static ts_status examine(const ts_gpu_params *params, const char *report, ts_doc
     const char *missing = advice.len > 0 ? advice.bytes : "";
     print_drivers(stream, &drivers, false);
     ts_cli_say(stream, "%s\n", missing);
-    if ((status = ts_gpu_open(params, &gpu, err)) == TS_OK) {
+    status = drivers.list.count > 0 ? ts_gpu_open_listed(&drivers.list, params, &gpu, err)
+                                    : ts_gpu_open(params, &gpu, err); // tells why there is none
+    if (status == TS_OK) {
         ts_cli_say(stream,
                    "checking every shader on %s: some seconds on a GPU, a minute or two on a CPU's "
                    "driver\n",
@@ -275,8 +277,7 @@ out:
 }
 
 static const ts_flag flags[] = {
-    {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "number or part of the name"},
-    TS_CLI_MASK_FLAG(&asked.params.masks),
+    TS_CLI_DEVICE_FLAGS(asked.params),
     {"report", NULL, TS_FLAG_OPTION, &asked.report, "FILE",
      "write what was found as Markdown to paste into an issue,\nwithout paths or names of "
      "yours [standard output]",

@@ -45,15 +45,32 @@ out:
     return status;
 }
 
+ts_cli_name ts_cli_last_name(const char *path)
+{
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/') {
+        end--;
+    }
+    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--) {
+    }
+    return (ts_cli_name){path + begin, (int)(end - begin)};
+}
+
+ts_status ts_cli_write_config(const char *folder, const char *name, const ts_text *config,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(ts_path_join(folder, name, &path, err));
+    TS_TRY(ts_file_write(path.bytes, config->bytes, config->len, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
 void ts_cli_tell_new_folder(const char *path)
 {
-    size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/') {
-        len--;
-    }
-    while (len > 0 && path[len - 1] != '/') {
-        len--;
-    }
+    size_t len = (size_t)(ts_cli_last_name(path).text - path);
     while (len > 1 && path[len - 1] == '/') {
         len--;
     }

@@ -8,14 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 4 << 20, LINE_SECONDS = 10 }; // smaller files come without a bar
+enum { SHOWN_BYTES = 4 << 20 }; // smaller files come without a bar
 
-struct display {
+// The bar of the file that is being downloaded or checked.
+struct download {
     ts_progress bar;
     char file[160], label[192];
-    bool begun, checking;
-    uint64_t first, last;
-    double line_s;
+    bool checking;
+    uint64_t last; // bytes that were done when it was last shown
 };
 
 void ts_cli_show_loading(void *user, uint64_t done, uint64_t total)
@@ -31,51 +31,38 @@ void ts_cli_show_loading(void *user, uint64_t done, uint64_t total)
     }
 }
 
-static void end_bar(struct display *display)
+static void begin_bar(struct download *download, const ts_hub_progress *progress)
 {
-    if (display->begun) {
-        ts_progress_end(&display->bar);
-        display->begun = false;
-    }
-}
-
-static void begin_bar(struct display *display, const ts_hub_progress *progress)
-{
-    end_bar(display);
-    snprintf(display->file, sizeof display->file, "%s", progress->file);
-    snprintf(display->label, sizeof display->label, "%s%s", progress->checking ? "checking " : "",
+    ts_progress_end(&download->bar);
+    snprintf(download->file, sizeof download->file, "%s", progress->file);
+    snprintf(download->label, sizeof download->label, "%s%s", progress->checking ? "checking " : "",
              progress->file);
-    display->checking = progress->checking;
-    display->first = progress->done;
-    display->line_s = ts_clock_s();
-    display->begun = true;
-    ts_progress_begin(&display->bar, stderr, display->label, progress->total);
-    display->bar.bytes = true;
-    display->bar.first = progress->done;
+    download->checking = progress->checking;
+    ts_progress_begin(&download->bar, stderr, download->label, progress->total);
+    download->bar.bytes = true;
+    download->bar.first = progress->done;
+    download->bar.line_every_s = TS_CLI_LINE_SECONDS;
 }
 
-static void show(void *user, const ts_hub_progress *progress)
+static void show_download(void *user, const ts_hub_progress *progress)
 {
-    struct display *display = user;
+    struct download *download = user;
+    ts_progress *bar = &download->bar;
     if (progress->total < SHOWN_BYTES) {
         return;
     }
-    bool restarted = progress->done < display->last; // the server cannot go on where it stopped
-    display->last = progress->done;
-    if (!display->begun || restarted || display->checking != progress->checking ||
-        strcmp(display->file, progress->file) != 0) {
-        begin_bar(display, progress);
+    bool restarted = progress->done < download->last; // the server cannot go on where it stopped
+    download->last = progress->done;
+    if (bar->stream == NULL || restarted || download->checking != progress->checking ||
+        strcmp(download->file, progress->file) != 0) {
+        begin_bar(download, progress);
     }
-    double now = ts_clock_s(), elapsed = now - display->bar.started_s;
-    double pace = elapsed > 0 ? (double)(progress->done - display->first) / elapsed : 0;
+    double elapsed = ts_clock_s() - bar->started_s;
+    double pace = elapsed > 0 ? (double)(progress->done - bar->first) / elapsed : 0;
     bool last = progress->done == progress->total;
-    bool line = (last && !progress->checking) || now - display->line_s >= LINE_SECONDS;
-    if (line) {
-        display->line_s = now;
-    }
     char detail[64];
     snprintf(detail, sizeof detail, "%.1f MiB/s", pace / (1 << 20));
-    ts_progress_update(&display->bar, progress->done, detail, line);
+    ts_progress_update(bar, progress->done, detail, last && !progress->checking);
 }
 
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
@@ -83,9 +70,9 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
 {
     ts_status status = TS_OK;
     ts_text found = {0};
-    struct display display = {0};
+    struct download download = {0};
     const ts_hub_params params = {
-        .revision = revision, .no_weights = !weights, .progress = show, .user = &display};
+        .revision = revision, .no_weights = !weights, .progress = show_download, .user = &download};
     TS_TRY(ts_cli_find(model, &found, err));
     if (revision != NULL && ts_folder_exists(found.bytes)) {
         TS_FAIL(TS_ERR_ARGUMENT, "--revision %s: --model %s is a folder and has no revisions",
@@ -93,7 +80,7 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
     }
     status = ts_hub_resolve(found.bytes, &params, folder, err);
 out:
-    end_bar(&display);
+    ts_progress_end(&download.bar);
     ts_text_free(&found);
     return status;
 }

@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/signals.h"
-#include "base/terminal.h"
 #include "cli/cli.h"
+#include "cli/train_show.h"
 #include "eval/plot.h"
 #include "train/checkpoint.h"
 
@@ -19,6 +19,7 @@
 struct options {
     ts_train_settings settings;
     ts_gpu_params device;
+    ts_gpu_list devices; // what there is, and which one it will be
     const char *targets, *schedule, *precision, *revision;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
@@ -27,58 +28,14 @@ struct options {
     bool trained, saved; // a step was trained; the output folder has a checkpoint of this run
 };
 
-static void print_plan(const ts_trainer *trainer)
-{
-    const ts_train_plan *plan = &trainer->plan;
-    const ts_train_settings *s = &trainer->settings;
-    const double mib = 1 << 20;
-    bool in_file = trainer->embedding_in_file && !trainer->config.tied;
-    ts_cli_say(
-        stderr,
-        "%zu example%s, %llu tokens, %llu of them learnt from; template %s\n"
-        "%llu step%s (%llu an epoch) of %u x %u example%s; lr %g, %s; %llu trained parameters\n"
-        "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
-        "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
-        trainer->dataset.count, ts_plural(trainer->dataset.count),
-        (unsigned long long)trainer->dataset.token_count,
-        (unsigned long long)trainer->dataset.supervised_count,
-        ts_chat_template_name(trainer->template), (unsigned long long)trainer->steps,
-        ts_plural(trainer->steps), (unsigned long long)trainer->batches.steps_per_epoch,
-        s->batch_size, s->accumulation, ts_plural((uint64_t)s->batch_size * s->accumulation),
-        s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
-        (double)plan->weights / mib, (double)plan->adapter / mib, (double)plan->activations / mib,
-        trainer->limits.rows, trainer->limits.recompute, trainer->config.layers,
-        (double)plan->total / mib, in_file ? "; the embedding stays in its file" : "");
-}
-
-// How the chat template renders the first row: its first lines.
-static void print_rendered(const ts_trainer *trainer)
-{
-    enum { LINES = 12, BYTES = 1500 };
-    const ts_dataset *dataset = &trainer->dataset;
-    size_t to = 0, most = ts_min_u64(dataset->rendered_len, BYTES);
-    if (dataset->rendered == NULL) {
-        return;
-    }
-    for (int lines = 0; to < most && lines < LINES; to++) {
-        lines += dataset->rendered[to] == '\n';
-    }
-    to = ts_utf8_valid_prefix(dataset->rendered, to);
-    ts_cli_say(stderr, "the first row as %s renders it:\n",
-               ts_chat_template_name(trainer->template));
-    ts_terminal_write(stderr, dataset->rendered, to);
-    fprintf(stderr, "%s%s", to > 0 && dataset->rendered[to - 1] == '\n' ? "" : "\n",
-            to < dataset->rendered_len ? "...\n" : "");
-}
-
 // The plan's limit: what was asked for, or nearly all that the device has free. Without a device
 // there is none, which --dry-run may live with.
 static ts_status choose_limit(struct options *options, ts_error *err)
 {
-    ts_gpu_list list = {0};
-    ts_status status = ts_gpu_enumerate(&options->device, &list, err);
+    ts_gpu_list *list = &options->devices;
+    ts_status status = ts_gpu_enumerate(&options->device, list, err);
     if (status == TS_OK) {
-        const ts_gpu_caps *caps = &list.caps[list.chosen];
+        const ts_gpu_caps *caps = &list->caps[list->chosen];
         ts_cli_say(stderr, "device: %s, %.1f MiB free\n", caps->name,
                    (double)caps->memory_free_bytes / (1 << 20));
         options->settings.memory_limit = caps->memory_free_bytes / 100 * 95;
@@ -90,7 +47,6 @@ static ts_status choose_limit(struct options *options, ts_error *err)
     if (options->max_memory_mib > 0) {
         options->settings.memory_limit = (uint64_t)(options->max_memory_mib * (1 << 20));
     }
-    free(list.caps);
     return status;
 }
 
@@ -106,79 +62,31 @@ static ts_status check_fit(const ts_trainer *trainer, ts_error *err)
                         (double)trainer->settings.memory_limit / (1 << 20));
 }
 
-// ---- --show-mask
-
-static bool is_supervised(const ts_example *row, uint32_t t)
-{
-    return t > 0 && row->supervised[t];
-}
-
-// The row's text with what is learnt from marked: by colour on a terminal, by [[...]] elsewhere.
-static ts_status show_row(const ts_trainer *trainer, const ts_example *row, bool colour,
-                          ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text text = {0};
-    printf("-- line %u: %u tokens, %u learnt from\n", row->line, row->count, row->supervised_count);
-    for (uint32_t from = 0, to; from < row->count; from = to) {
-        bool marked = is_supervised(row, from);
-        for (to = from + 1; to < row->count && is_supervised(row, to) == marked; to++) {
-        }
-        ts_text_clear(&text);
-        TS_TRY(
-            ts_tokenizer_decode(trainer->tokenizer, row->ids + from, to - from, false, &text, err));
-        const char *open = !marked ? "" : colour ? "\033[1;32m" : "[[";
-        const char *close = !marked ? "" : colour ? "\033[0m" : "]]";
-        printf("%s", open);
-        ts_terminal_write(stdout, text.bytes, text.len);
-        printf("%s", close);
-    }
-    putchar('\n');
-out:
-    ts_text_free(&text);
-    return status;
-}
-
-static ts_status show_mask(const ts_trainer *trainer, ts_error *err)
-{
-    ts_status status = TS_OK;
-    bool colour = ts_terminal_takes_colour(stdout);
-    ts_cli_say(stdout,
-               "What the model learns from is %s; the rest is what it is given to answer.\n",
-               colour ? "green" : "between [[ and ]]");
-    for (size_t i = 0; i < trainer->dataset.count && status == TS_OK; i++) {
-        status = show_row(trainer, &trainer->dataset.examples[i], colour, err);
-    }
-    return status;
-}
-
 // ---- Progress
 
-struct display {
-    ts_progress bar, loading;
-    bool bar_begun;
+struct bars {
+    ts_progress steps, loading;
 };
 
 static void show_loading(void *user, uint64_t done, uint64_t total)
 {
-    struct display *display = user;
-    ts_cli_show_loading(&display->loading, done, total);
+    struct bars *bars = user;
+    ts_cli_show_loading(&bars->loading, done, total);
 }
 
 static void show_progress(void *user, const ts_train_progress *p)
 {
-    struct display *display = user;
+    ts_progress *bar = &((struct bars *)user)->steps;
     char detail[256];
-    if (!display->bar_begun) {
-        ts_progress_begin(&display->bar, stderr, "step", p->steps);
-        display->bar_begun = true;
-        display->bar.first = p->step;
+    if (bar->stream == NULL) {
+        ts_progress_begin(bar, stderr, "step", p->steps);
+        bar->first = p->step;
     }
     snprintf(detail, sizeof detail,
              "loss %.4f (mean of %llu)  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
              p->loss, (unsigned long long)p->loss_steps, p->tokens_per_second, p->epoch, p->rate,
              p->grad_norm, (double)p->device_bytes / (1 << 20));
-    ts_progress_update(&display->bar, p->step, detail, p->log);
+    ts_progress_update(bar, p->step, detail, p->log);
 }
 
 // ---- The command
@@ -190,13 +98,8 @@ static ts_status title_curve(const ts_trainer *trainer, ts_text *out, ts_error *
 {
     const ts_train_settings *s = &trainer->settings;
     const char *model = s->base_model != NULL ? s->base_model : s->model_folder;
-    size_t len = strlen(model);
-    while (len > 1 && model[len - 1] == '/') {
-        len--;
-    }
-    const char *slash = memrchr(model, '/', len - 1);
-    int from = slash != NULL ? (int)(slash + 1 - model) : 0;
-    return ts_text_format(out, err, "%.*s on %s, learning rate %g", (int)len - from, model + from,
+    const ts_cli_name name = ts_cli_last_name(model);
+    return ts_text_format(out, err, "%.*s on %s, learning rate %g", name.len, name.text,
                           ts_path_name(s->data), s->learning_rate);
 }
 
@@ -223,13 +126,7 @@ out:
 // What repeats the run: tinysft-vk train --config OUT/run.json --output-dir ANOTHER.
 static ts_status write_config(const struct options *options, ts_error *err)
 {
-    ts_status status = TS_OK;
-    ts_text path = {0};
-    TS_TRY(ts_path_join(options->settings.output_dir, "run.json", &path, err));
-    TS_TRY(ts_file_write(path.bytes, options->config.bytes, options->config.len, err));
-out:
-    ts_text_free(&path);
-    return status;
+    return ts_cli_write_config(options->settings.output_dir, "run.json", &options->config, err);
 }
 
 static ts_status settle_options(struct options *options, ts_error *err)
@@ -284,17 +181,17 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
 {
     ts_status status = TS_OK;
     ts_gpu *gpu = NULL;
-    struct display display = {0};
+    struct bars bars = {0};
     ts_profile profile = {0};
-    const ts_train_callbacks callbacks = {show_loading, show_progress, write_curve, &display};
+    const ts_train_callbacks callbacks = {show_loading, show_progress, write_curve, &bars};
     ts_cli_tell_new_folder(trainer->settings.output_dir);
     TS_TRY(ts_trainer_prepare_output(trainer, err));
     if (trainer->output.finished) {
         tell_finished(trainer);
         goto out;
     }
-    TS_TRY(ts_cli_open_device(&options->device, &gpu, err));
-    TS_TRY(ts_cli_choose_precision(options->precision, gpu, &trainer->settings.precision, err));
+    TS_TRY(ts_device_open_listed(&options->devices, &options->device, &gpu, err));
+    TS_TRY(ts_device_choose_precision(gpu, options->precision, &trainer->settings.precision, err));
     if (options->profile) {
         TS_TRY(ts_profile_open(gpu, &profile, err));
         trainer->profile = &profile;
@@ -310,9 +207,7 @@ static ts_status train(struct options *options, ts_trainer *trainer, ts_error *e
         ts_status written = write_config(options, status == TS_OK ? err : &second);
         status = status == TS_OK ? written : status;
     }
-    if (display.bar_begun) {
-        ts_progress_end(&display.bar);
-    }
+    ts_progress_end(&bars.steps);
     options->saved = trainer->saved > 0;
     options->trained = trainer->history.count > 0;
     TS_TRY(status);
@@ -390,13 +285,8 @@ static const ts_flag flags[] = {
      "what adapter_config.json calls the base [MODEL]"},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
      TS_CLI_TEMPLATE_HELP, .choice = ts_choice_template},
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [auto]",
-     .choice = ts_choice_precision},
-    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
-    TS_CLI_MASK_FLAG(&asked.device.masks),
-    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
-    {"validate", NULL, TS_FLAG_SWITCH, &asked.device.validate, NULL,
-     "run under the Vulkan validation layer", .passing = true},
+    TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
+    TS_CLI_VALIDATE_FLAG(asked.device),
     {"max-memory", NULL, TS_FLAG_REAL, &asked.max_memory_mib, "MIB",
      "device memory to stay below [what is free]", 1, BIG},
     {"dry-run", NULL, TS_FLAG_SWITCH, &asked.dry_run, NULL, "plan and memory; nothing is run",
@@ -435,13 +325,13 @@ static int run(int argc, char **argv)
     }
     TS_TRY(ts_trainer_open(s, &trainer, err));
     if (o->show_mask) {
-        TS_TRY(show_mask(&trainer, err));
+        TS_TRY(ts_cli_show_mask(&trainer, err));
         goto out;
     }
-    print_plan(&trainer);
+    ts_cli_print_plan(&trainer);
     TS_TRY(check_fit(&trainer, err));
     if (o->dry_run) {
-        print_rendered(&trainer);
+        ts_cli_print_rendered(&trainer);
         goto out;
     }
     status = train(o, &trainer, err);
@@ -450,6 +340,7 @@ out:
     ts_text_free(&model_folder);
     ts_text_free(&data);
     ts_text_free(&o->config);
+    ts_gpu_list_close(&o->devices);
     if (status == TS_OK) {
         return 0;
     }

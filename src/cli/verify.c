@@ -69,11 +69,7 @@ static struct {
 } asked = {.precision = "f32"};
 
 static const ts_flag flags[] = {
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P", TS_CLI_PRECISION_HELP " [f32]",
-     .choice = ts_choice_precision},
-    {"device", NULL, TS_FLAG_TEXT, &asked.device.device, "N", "number or part of the name"},
-    TS_CLI_MASK_FLAG(&asked.device.masks),
-    TS_CLI_NO_TUNE_FLAG(&asked.device.no_tuning),
+    TS_CLI_PRODUCT_FLAGS(asked.precision, "f32", asked.device),
     {"dump", NULL, TS_FLAG_TEXT, &asked.dump, "FILE",
      "write what was computed as safetensors:\nmicro{i}.logits, grad.KEY, losses, grad_norms, "
      "lrs, final.KEY"},
@@ -94,8 +90,8 @@ static int run(int argc, char **argv)
     if (params.folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "verify needs the folder of a case: tinysft-vk verify CASE");
     }
-    TS_TRY(ts_cli_open_device(&asked.device, &gpu, err));
-    TS_TRY(ts_cli_choose_precision(asked.precision, gpu, &params.precision, err));
+    TS_TRY(ts_device_open(&asked.device, &gpu, err));
+    TS_TRY(ts_device_choose_precision(gpu, asked.precision, &params.precision, err));
     if (ts_folder_exists(params.folder)) {
         ts_cli_say(
             stderr,

@@ -58,13 +58,15 @@ static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
 bool ts_gpu_is_simd(const ts_gpu_caps *caps);
 const char *ts_gpu_type_name(VkPhysicalDeviceType type);
 
-// Everything Vulkan offers here, in Vulkan's order, and which one would be taken. The caller
-// frees `caps`.
+// Everything Vulkan offers here, in Vulkan's order, and which one would be taken. It keeps Vulkan's
+// drivers loaded, which took a good part of a second, until a device is opened from it or it is
+// closed.
 typedef struct ts_gpu_list {
     ts_gpu_caps *caps;
     size_t count;
-    size_t chosen;      // index; meaningful when count > 0
-    const char *reason; // why that one
+    size_t chosen;                    // index; meaningful when count > 0
+    const char *reason;               // why that one
+    struct ts_gpu_instance *instance; // NULL: a device was opened from it
 } ts_gpu_list;
 
 // What the Khronos validation layer checks.
@@ -99,8 +101,15 @@ bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps); // the
 // TS_ERR_DEVICE with what to install when there is no Vulkan loader or driver; TS_ERR_ARGUMENT
 // listing the devices when `device` matches none or several.
 ts_status ts_gpu_enumerate(const ts_gpu_params *params, ts_gpu_list *out, ts_error *err);
+void ts_gpu_list_close(ts_gpu_list *list); // a zeroed one is fine
 
 typedef struct ts_gpu ts_gpu;
+// Opens the list's chosen device. `params` are those that the list was made with. The list stays
+// readable, and must be closed; only one device can be opened from it, whether that succeeds or
+// not.
+ts_status ts_gpu_open_listed(ts_gpu_list *list, const ts_gpu_params *params, ts_gpu **out,
+                             ts_error *err);
+// Both steps in one.
 ts_status ts_gpu_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err);
 void ts_gpu_close(ts_gpu *gpu); // NULL is fine
 

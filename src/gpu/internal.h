@@ -18,8 +18,7 @@ enum {
 struct ts_gpu {
     bool mirror;       // nothing below but caps is set
     bool compile_only; // pipelines are built; nothing is allocated, recorded or run
-    VkInstance instance;
-    VkDebugUtilsMessengerEXT messenger;
+    struct ts_gpu_instance *instance;
     VkPhysicalDevice physical;
     VkDevice device;
     VkQueue queue;
@@ -67,6 +66,17 @@ ts_status ts_gpu_validation_choose(const ts_gpu_params *params, struct ts_gpu_va
                                    ts_error *err);
 ts_status ts_gpu_validation_listen(VkInstance instance, VkDebugUtilsMessengerEXT *out,
                                    ts_error *err);
+
+// Vulkan's instance (instance.c). `index` counts as ts_gpu_list does; close takes NULL too.
+VkPhysicalDevice ts_gpu_instance_device(const struct ts_gpu_instance *instance, size_t index);
+void ts_gpu_instance_close(struct ts_gpu_instance *instance);
+
+// What a device says of itself (caps.c), with `unusable` set.
+void ts_gpu_read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps);
+// Whether the only reason not to use it is that it has no memory: compiling pipelines needs none.
+bool ts_gpu_lacks_only_memory(const ts_gpu_caps *caps);
+// The first queue family that computes, or UINT32_MAX. *timestamp_bits of its counter are valid.
+uint32_t ts_gpu_queue_family(VkPhysicalDevice physical, uint32_t *timestamp_bits);
 
 // Sets list->chosen and list->reason among list->caps, as ts_gpu_enumerate promises.
 ts_status ts_gpu_choose(ts_gpu_list *list, const char *wanted, ts_error *err);

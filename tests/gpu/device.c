@@ -24,7 +24,7 @@ Test(device, enumerates_and_explains)
         cr_assert_leq(caps->memory_free_bytes, caps->memory_bytes);
         cr_assert_geq(caps->max_binding_bytes, 1 << 27);
     }
-    free(list.caps);
+    ts_gpu_list_close(&list);
 }
 
 Test(device, opens_by_number_and_by_part_of_its_name)
@@ -45,7 +45,7 @@ Test(device, opens_by_number_and_by_part_of_its_name)
         cr_assert_not(ts_gpu_is_mirror(gpu));
         ts_gpu_close(gpu);
     }
-    free(list.caps);
+    ts_gpu_list_close(&list);
 }
 
 Test(device, unknown_ones_are_answered_with_a_list)
@@ -62,7 +62,7 @@ Test(device, unknown_ones_are_answered_with_a_list)
         cr_assert_not_null(strstr(err.message, wrong[i]), "%s", err.message);
         cr_assert_not_null(strstr(err.message, list.caps[0].name), "%s", err.message);
     }
-    free(list.caps);
+    ts_gpu_list_close(&list);
 }
 
 // What the log said, for the tests below.
@@ -122,7 +122,7 @@ Test(mask, hides_what_it_names)
         MUST(ts_gpu_enumerate(&(ts_gpu_params){.masks = mask_of(mask->name)}, &list, err));
         cr_assert_not(ts_gpu_mask_bites(mask, &list.caps[0]), "%s is still there", mask->name);
         cr_assert(list.caps[0].masks & mask_of(mask->name));
-        free(list.caps);
+        ts_gpu_list_close(&list);
     }
 }
 

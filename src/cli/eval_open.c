@@ -1,0 +1,213 @@
+// What `eval` reads before it asks: the adapter, the model, the prompts, and which of them training
+// saw.
+#include "base/file.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "cli/eval_session.h"
+#include "data/dataset.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+ts_status ts_cli_eval_text(struct eval_session *s, const char **out, ts_error *err,
+                           const char *pattern, ...)
+{
+    char text[1024], *copy;
+    va_list args;
+    va_start(args, pattern);
+    vsnprintf(text, sizeof text, pattern, args);
+    va_end(args);
+    ts_status status = ts_arena_copy_text(&s->arena, text, strlen(text), &copy, err);
+    *out = status == TS_OK ? copy : NULL;
+    return status;
+}
+
+// ---- The adapter
+
+// FOLDER/NAME as JSON, or NULL where there is no such file.
+static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    bool found;
+    TS_TRY(ts_path_join(folder, name, &path, err));
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
+        TS_TRY(ts_json_parse_file(path.bytes, out, err));
+    }
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+static ts_status open_adapter(struct eval_session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *folder = s->options->adapter;
+    TS_TRY(ts_adapter_config_read(folder, &s->adapter, err));
+    TS_TRY(read_optional(folder, "training.json", &s->training, err));
+    TS_TRY(read_optional(folder, "trainer_state.json", &s->state, err));
+    if (s->adapter.base_model.len > 0) {
+        const ts_cli_name wanted = ts_cli_last_name(s->adapter.base_model.bytes);
+        const ts_cli_name given = ts_cli_last_name(s->options->model);
+        if (wanted.len != given.len || memcmp(wanted.text, given.text, (size_t)given.len) != 0) {
+            ts_log(TS_LOG_WARN, "%s was made for %s, and --model is %s", folder,
+                   s->adapter.base_model.bytes, s->options->model);
+        }
+    }
+out:
+    return status;
+}
+
+// What was asked for, else what the adapter was trained with, else the model's own.
+static ts_status choose_template(struct eval_session *s, ts_error *err)
+{
+    const char *name = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));
+    const char *text = cJSON_GetStringValue(ts_json_get(s->training, "chat_template_text"));
+    if (s->options->template == NULL && name != NULL && text != NULL) {
+        return ts_chat_template_open_text(s->folder.bytes, name, text, s->tokenizer, &s->template,
+                                          err);
+    }
+    return ts_chat_template_open(s->folder.bytes,
+                                 s->options->template != NULL ? s->options->template : name,
+                                 s->tokenizer, &s->template, err);
+}
+
+// ---- What training saw
+
+// Whether the file is still the one that training.json recorded.
+static ts_status check_unchanged(const struct eval_session *s, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_map map = {0};
+    char hash[65];
+    const char *recorded = cJSON_GetStringValue(ts_json_get(s->training, "data_sha256"));
+    TS_TRY(ts_map_open(path, &map, err));
+    ts_sha256_hex(map.bytes, map.len, hash);
+    if (recorded != NULL && strcmp(recorded, hash) != 0) {
+        ts_log(TS_LOG_WARN,
+               "%s is no longer the file that %s was trained on: which prompts training saw is "
+               "told by what it holds now",
+               path, s->options->adapter);
+    }
+out:
+    ts_map_close(&map);
+    return status;
+}
+
+static ts_status mark_seen(struct eval_session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_dataset dataset = {0};
+    const ts_dataset_options rows = {.max_tokens = UINT32_MAX, .train_empty = true};
+    const char *path = s->options->train_data;
+    if (path == NULL) {
+        path = cJSON_GetStringValue(ts_json_get(s->training, "data"));
+        if (path != NULL && !ts_file_exists(path)) {
+            ts_log(TS_LOG_WARN,
+                   "%s, which %s was trained on, is not here: prompts that training saw are not "
+                   "told apart (--train-data FILE does)",
+                   path, s->options->adapter);
+            path = NULL;
+        } else if (path != NULL) {
+            TS_TRY(check_unchanged(s, path, err));
+        }
+    }
+    if (path == NULL) {
+        goto out;
+    }
+    TS_TRY(ts_dataset_open(path, s->tokenizer, s->template, &rows, &dataset, err));
+    TS_TRY(ts_alloc(s->prompts.count, sizeof *s->seen, &s->seen, err));
+    TS_TRY(ts_prompts_mark_seen(&s->prompts, &dataset, s->seen, err));
+out:
+    ts_dataset_close(&dataset);
+    return status;
+}
+
+// ---- The prompts and the model
+
+static ts_status open_prompts(struct eval_session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct eval_options *o = s->options;
+    ts_text data = {0};
+    if (o->question_count > 0 && o->data != NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--prompt and --data: expected one of them");
+    }
+    if (o->question_count > 0) {
+        status = ts_prompts_of_texts(o->questions, o->question_count, &s->prompts, err);
+        goto out;
+    }
+    TS_TRY(ts_cli_find(o->data != NULL ? o->data : TS_EVAL_DATA, &data, err));
+    if (o->data == NULL && !ts_file_exists(data.bytes)) {
+        TS_FAIL(TS_ERR_ARGUMENT, "there is no " TS_EVAL_DATA
+                                 " here: --data FILE names the prompts, --prompt TEXT asks one");
+    }
+    TS_TRY(ts_prompts_open(data.bytes, &s->prompts, err));
+out:
+    ts_text_free(&data);
+    return status;
+}
+
+ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct eval_options *o = s->options;
+    ts_progress loading = {0};
+    ts_tensors *weights = NULL; // looked at before a device is opened
+    ts_precision precision = TS_PRECISION_F32;
+    if (o->adapter != NULL) {
+        TS_TRY(open_adapter(s, err));
+    }
+    TS_TRY(ts_cli_resolve_model(o->model, o->revision, true, &s->folder, err));
+    TS_TRY(ts_model_files_open(s->folder.bytes, &s->config, &weights, err));
+    TS_TRY(ts_tokenizer_open(s->folder.bytes, &s->tokenizer, err));
+    TS_TRY(choose_template(s, err));
+    TS_TRY(open_prompts(s, err));
+    TS_TRY(mark_seen(s, err));
+    TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->template,
+                             s->config.max_positions, &s->questions, err));
+    TS_TRY(ts_device_open(&o->device, &s->gpu, err));
+    TS_TRY(ts_device_choose_precision(s->gpu, o->precision, &precision, err));
+    const ts_model_params params = {
+        .folder = s->folder.bytes,
+        .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
+        .precision = precision,
+        .embedding_in_file = ts_gpu_capabilities(s->gpu)->unified_memory,
+        .progress = ts_cli_show_loading,
+        .user = &loading};
+    TS_TRY(ts_model_open(s->gpu, &params, &s->model, err));
+    if (o->profile) {
+        TS_TRY(ts_profile_open(s->gpu, &s->profile, err));
+    }
+    if (o->adapter != NULL) {
+        if ((status = ts_model_load_lora(&s->model, o->adapter, err)) != TS_OK) {
+            ts_error_context(err, "--adapter on --model %s", o->model);
+        }
+    }
+out:
+    ts_tensors_close(weights);
+    return status;
+}
+
+void ts_cli_eval_close(struct eval_session *s)
+{
+    ts_answers_free(&s->base);
+    ts_answers_free(&s->tuned);
+    ts_model_close(&s->model);
+    ts_profile_close(&s->profile);
+    ts_gpu_close(s->gpu);
+    ts_questions_free(&s->questions);
+    ts_prompts_close(&s->prompts);
+    ts_chat_template_close(s->template);
+    ts_tokenizer_close(s->tokenizer);
+    ts_adapter_config_free(&s->adapter);
+    cJSON_Delete(s->training);
+    cJSON_Delete(s->state);
+    free(s->seen);
+    ts_text_free(&s->folder);
+    ts_arena_free(&s->arena);
+}

@@ -1,0 +1,63 @@
+// One evaluation, from its flags to its reports: what the parts of `eval` hand on to each other.
+#ifndef TS_CLI_EVAL_SESSION_H
+#define TS_CLI_EVAL_SESSION_H
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "data/adapter.h"
+#include "data/chat.h"
+#include "eval/generate.h"
+#include "eval/report.h"
+
+#define TS_EVAL_DATA "data/eval.json" // where neither --data nor --prompt says what is asked
+
+enum { TS_EVAL_SETTINGS = 16, TS_EVAL_QUESTIONS = 64 };
+
+// The flags' values.
+struct eval_options {
+    const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
+        *title, *precision;
+    const char *questions[TS_EVAL_QUESTIONS]; // --prompt
+    size_t question_count;
+    uint64_t max_new_tokens, png_height, examples;
+    bool profile;
+    ts_text config; // eval_run.json
+    ts_gpu_params device;
+};
+
+// Everything of one evaluation, freed together.
+struct eval_session {
+    struct eval_options *options;
+    ts_text folder;            // of the model
+    ts_adapter_config adapter; // r is 0 without one
+    cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
+    ts_tokenizer *tokenizer;
+    ts_chat_template *template;
+    ts_model_config config;
+    ts_prompts prompts;
+    ts_questions questions;
+    bool *seen; // NULL: no telling
+    ts_gpu *gpu;
+    ts_profile profile;
+    ts_model model;
+    ts_answers base, tuned;
+    ts_setting settings[TS_EVAL_SETTINGS];
+    size_t setting_count;
+    ts_arena arena; // the settings' texts and paths
+};
+
+// A text that lives as long as the session.
+ts_status ts_cli_eval_text(struct eval_session *s, const char **out, ts_error *err,
+                           const char *pattern, ...) __attribute__((format(printf, 4, 5)));
+
+// Reads everything that `options` names, opens the device and uploads the model.
+ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err);
+void ts_cli_eval_close(struct eval_session *s);
+
+// Settles where the results go, and that they can be written there: before the work, so that none
+// is lost.
+ts_status ts_cli_eval_prepare_output(struct eval_session *s, ts_error *err);
+// Makes the figures of the answers, writes the reports and prints what belongs on the terminal.
+ts_status ts_cli_eval_report(struct eval_session *s, ts_error *err);
+
+#endif

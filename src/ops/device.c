@@ -1,0 +1,56 @@
+#include "ops/device.h"
+
+#include "base/log.h"
+#include "ops/choices.h"
+
+#include <string.h>
+
+ts_status ts_device_open_listed(ts_gpu_list *list, const ts_gpu_params *params, ts_gpu **out,
+                                ts_error *err)
+{
+    ts_status status = ts_gpu_open_listed(list, params, out, err);
+    return status == TS_OK ? ts_choices_apply(*out, err) : status;
+}
+
+ts_status ts_device_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err)
+{
+    ts_status status = ts_gpu_open(params, out, err);
+    return status == TS_OK ? ts_choices_apply(*out, err) : status;
+}
+
+static void test_matrix_units(ts_gpu *gpu, ts_precision *precision)
+{
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    const char *name = ts_precision_name(*precision);
+    ts_error error = {0};
+    double off = 0;
+    if (ts_precision_test(gpu, *precision, &off, &error) != TS_OK) {
+        ts_log(TS_LOG_INFO, "precision: f32: %s offers matrix units for %s, but: %s", caps->name,
+               name, error.message);
+        *precision = TS_PRECISION_F32;
+    } else if (!(off <= 1e-6)) { // NaN fails too
+        ts_log(TS_LOG_INFO,
+               "precision: f32: %s offers matrix units for %s, but they are off by %.1e: its "
+               "driver (%s) has a bug",
+               caps->name, name, off, caps->driver);
+        *precision = TS_PRECISION_F32;
+    } else {
+        ts_log(TS_LOG_INFO, "precision: products in %s, sums in f32", name);
+    }
+}
+
+ts_status ts_device_choose_precision(ts_gpu *gpu, const char *name, ts_precision *out,
+                                     ts_error *err)
+{
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    ts_status status = ts_precision_choose(name, caps, out, err);
+    if (status == TS_OK && *out != TS_PRECISION_F32) {
+        test_matrix_units(gpu, out);
+    } else if (status == TS_OK && strcmp(name, "auto") != 0 && strcmp(name, "f32") != 0) {
+        ts_log(TS_LOG_INFO,
+               "precision: f32: %s uses no matrix units for %s and multiplies in f32 whatever is "
+               "asked, which is more exact",
+               caps->name, name);
+    }
+    return status;
+}

@@ -1,7 +1,7 @@
 #include "api/internal.h"
 
 #include "base/memory.h"
-#include "ops/choices.h"
+#include "ops/device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static ts_status list(const tinysft_device_params *params, tinysft_device_info *
     *count = found.count;
     *chosen = found.chosen;
 out:
-    free(found.caps);
+    ts_gpu_list_close(&found);
     return status;
 }
 
@@ -77,12 +77,10 @@ static ts_status open_device(tinysft_device *device, const tinysft_device_params
     ts_status status = TS_OK;
     ts_gpu_params asked;
     TS_TRY(gpu_params(params, &asked, err));
-    TS_TRY(ts_gpu_open(&asked, &device->gpu, err));
-    TS_TRY(ts_choices_apply(device->gpu, err));
-    const ts_gpu_caps *caps = ts_gpu_capabilities(device->gpu);
-    TS_TRY(
-        ts_precision_choose(ts_api_text(params->precision, "auto"), caps, &device->precision, err));
-    describe(caps, &device->info);
+    TS_TRY(ts_device_open(&asked, &device->gpu, err));
+    TS_TRY(ts_device_choose_precision(device->gpu, ts_api_text(params->precision, "auto"),
+                                      &device->precision, err));
+    describe(ts_gpu_capabilities(device->gpu), &device->info);
     device->info.precision = ts_precision_name(device->precision);
 out:
     return status;

@@ -40,7 +40,8 @@ ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder,
     uint32_t times = 1;
     ts_bench_result *peaks = run->result;
     const double flops = peaks->flops_per_second, bytes = peaks->bytes_per_second;
-    peaks->flops_per_second = peaks->bytes_per_second = 0; // until then: of this row alone
+    // From here on they are the peaks of this row alone.
+    peaks->flops_per_second = peaks->bytes_per_second = 0;
     row->seconds = INFINITY;
     for (uint32_t round = 0; round <= run->params->rounds; round++) {
         TS_TRY(ts_bench_repeat_peaks(run, err));
@@ -50,7 +51,7 @@ ts_status ts_bench_time(ts_bench_run *run, void (*record)(ts_recorder *recorder,
         }
         TS_TRY(ts_recorder_run(run->recorder, err));
         double seconds = (ts_clock_s() - started_s) / times;
-        if (round > 0) { // the first built the pipeline
+        if (round > 0) { // the first round built the pipeline
             row->seconds = fmin(row->seconds, seconds);
         }
         times = seconds < shortest_s ? (uint32_t)ceil(shortest_s / seconds) : 1;

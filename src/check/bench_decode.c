@@ -42,7 +42,7 @@ static void close_sequences(struct decoding *d)
     }
 }
 
-// A decoder for so many sequences, and prompts that differ.
+// Opens a decoder for that many sequences, with different prompts.
 static ts_status open_sequences(struct decoding *d, uint32_t sequences, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -66,7 +66,7 @@ out:
     return status;
 }
 
-// Every sequence one token further.
+// Decodes one more token of every sequence.
 static ts_status step(struct decoding *d, uint32_t sequences, ts_error *err)
 {
     uint32_t *written = d->next;
@@ -82,7 +82,7 @@ static ts_status time_row(struct decoding *d, ts_bench_decode_row *row, ts_error
     row->prompt_s = row->step_s = INFINITY;
     TS_TRY(open_sequences(d, row->sequences, err));
     for (uint32_t round = 0; round <= params->rounds; round++) {
-        // The first builds the pipelines; its second step is as good as all others.
+        // The first round builds the pipelines; one step is enough for that.
         uint32_t steps = round > 0 ? params->new_tokens : 1;
         say(d, row->sequences, round);
         double started_s = ts_clock_s();
@@ -106,7 +106,7 @@ out:
     return status;
 }
 
-// The weights that a token meets.
+// The number of weights that a token is multiplied with.
 static void count_weights(const ts_model *model, uint64_t *weights, uint64_t *bytes)
 {
     *weights = (uint64_t)model->config.vocab * model->config.hidden;

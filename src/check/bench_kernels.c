@@ -1,4 +1,4 @@
-// Every kernel of the registry but the products with the base's weights, each alone.
+// Times every kernel of the registry, except the products with the base's weights, each alone.
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Operations on each element of the kernel's first buffer, an exponential or a root counted as one;
-// where none stands here, one. Attention has its own count.
+// Operations for each element of the kernel's first buffer. An exponential or a root counts as one;
+// a kernel that is not listed counts one. Attention is counted separately.
 static const double operations[TS_KERNEL_COUNT] = {
     [TS_KERNEL_rmsnorm] = 4,    [TS_KERNEL_rmsnorm_backward] = 8, [TS_KERNEL_rope] = 3,
     [TS_KERNEL_swiglu] = 4,     [TS_KERNEL_swiglu_backward] = 9,  [TS_KERNEL_cross_entropy] = 6,
     [TS_KERNEL_dropout] = 14,   [TS_KERNEL_adamw] = 14,           [TS_KERNEL_add_rmsnorm] = 5,
     [TS_KERNEL_sum_squares] = 2};
 
-// Products of [rows, dim] and [keys, dim] that attention makes, each over the causal half.
+// How many products of [rows, dim] and [keys, dim] attention makes, each over its causal half.
 static double attention_products(ts_kernel kernel)
 {
     return kernel == TS_KERNEL_attention               ? 2
@@ -46,11 +46,12 @@ static uint32_t field(const struct timed *timed, const char *name)
 static void record(ts_recorder *recorder, void *user)
 {
     const struct timed *timed = user;
-    ts_dispatch dispatch = timed->dispatch; // recording fills in more of it
+    ts_dispatch dispatch = timed->dispatch; // a copy, since recording fills in more of it
     ts_kernel_record(recorder, timed->kernel, timed->shader, &dispatch);
 }
 
-// Whole numbers that the kernel may meet there. Decoding has a cache of equal shares.
+// An index that the kernel may read there. In decoding every sequence has an equal part of the
+// cache.
 static uint32_t index_value(const struct timed *timed, const char *buffer, uint32_t i)
 {
     uint32_t rows = field(timed, "rows");
@@ -68,10 +69,10 @@ static uint32_t index_value(const struct timed *timed, const char *buffer, uint3
     if (strcmp(buffer, "ids") == 0 || strcmp(buffer, "label") == 0) {
         return i * 7919u % field(timed, "vocab");
     }
-    return rows - 1 - i; // rows of another tensor, positions: none twice
+    return rows - 1 - i; // rows of another tensor or positions, each once
 }
 
-// A table may be longer than what is read of it: rows of it, by whole numbers.
+// A table may have more rows than the kernel reads. It is indexed by integers.
 static double touched(const struct timed *timed, const ts_kernel_buffer *buffer, uint64_t elements)
 {
     return timed->kernel == TS_KERNEL_embed && buffer->type == TS_BUFFER_WEIGHT
@@ -92,7 +93,8 @@ static ts_status fill_buffer(ts_bench_run *run, ts_gpu_arena *arena, struct time
     TS_TRY(ts_gpu_alloc(arena, dtype, elements, &timed->dispatch.views[b], err));
     TS_TRY(ts_alloc(elements, size, &bytes, err));
     for (uint64_t i = 0; i < elements; i++) {
-        float value = (float)(i % 1009 + 1) / 1010; // in (0, 1): a norm, a root, a loss like it
+        // In (0, 1), possible for a norm, a root, a loss.
+        float value = (float)(i % 1009 + 1) / 1010;
         uint16_t half = ts_f32_to_bf16(value);
         uint32_t index = dtype == TS_U32 ? index_value(timed, buffer->name, (uint32_t)i) : 0;
         memcpy(bytes + i * size,
@@ -154,7 +156,7 @@ out:
     return status;
 }
 
-// ---- LoRA's products of their own, thin and always in f32
+// ---- LoRA's own products, which are narrow and always in f32
 
 struct thin {
     ts_product product;
@@ -188,7 +190,7 @@ out:
     return status;
 }
 
-// Whether `name` stands in `list`, whose names have commas between them. No list has all.
+// Whether `name` is in `list`, whose names are separated by commas. Without a list every name is.
 static bool is_listed(const char *list, const char *name)
 {
     size_t length = strlen(name);

@@ -1,4 +1,4 @@
-// Whole passes of a model: forward, and a LoRA training step.
+// Times whole passes of a model: forward, and a LoRA training step.
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
@@ -15,7 +15,7 @@ struct passes {
     ts_pass pass;
     ts_optimiser optimiser;
     ts_batch batch;
-    double pace; // seconds a flop of the step before; 0: there was none
+    double pace; // seconds per flop of the step before; 0: there was none
 };
 
 static void close_passes(struct passes *p)
@@ -24,7 +24,7 @@ static void close_passes(struct passes *p)
     ts_batch_free(&p->batch);
 }
 
-// Sequences of `tokens` random tokens each, all of which bear loss.
+// Sequences of `tokens` random tokens each, with a loss on all of them.
 static ts_status fill_batch(struct passes *p, uint32_t sequences, uint32_t tokens, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -46,8 +46,9 @@ out:
     return status;
 }
 
-// The least that must be done. Multiply-adds count two; attention is its causal half, backward two
-// and a half times its forward. The base's weights get no gradient.
+// Counts the least work that must be done. A multiply-add is two operations. Attention counts its
+// causal half; its backward pass is two and a half times its forward pass. The base's weights get
+// no gradient.
 static void count_work(const ts_model *model, double sequences, double length,
                        ts_bench_row *forward, ts_bench_row *step)
 {
@@ -61,8 +62,8 @@ static void count_work(const ts_model *model, double sequences, double length,
         bytes += (double)model->layers[0].linear[module].bytes * c->layers;
     }
     double turned = (double)ts_config_q_size(c) + ts_config_kv_size(c);
-    // floats a token and layer: two norms and two additions, rope, swiglu; and backward two norms,
-    // rope, swiglu, and swiglu once more for down_proj's input. Then the logits.
+    // Floats for each token and layer: two norms and two additions, rope, swiglu; in the backward
+    // pass two norms, rope, swiglu, and swiglu once more for down_proj's input. Then the logits.
     double there = 10.0 * c->hidden + 2 * turned + 3.0 * c->ffn;
     double back = 8.0 * c->hidden + 2 * turned + 8.0 * c->ffn;
     *forward = (ts_bench_row){.kind = TS_BENCH_PASS,
@@ -78,7 +79,7 @@ static void count_work(const ts_model *model, double sequences, double length,
     step->bytes = 4 * tokens * ((there + back) * c->layers + 2.0 * c->vocab);
 }
 
-// Forward and a step, once each.
+// Times forward and a step once each.
 static ts_status run_once(struct passes *p, uint32_t number, ts_bench_row *forward,
                           ts_bench_row *step, ts_error *err)
 {
@@ -128,8 +129,7 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
                         err));
     TS_TRY(ts_optimiser_open(&p->pass, &p->optimiser, err));
     ts_recorder_profile(p->pass.recorder, params->profile);
-    // The first round builds pipelines, so it is not the best; but it counts where it is the only
-    // one.
+    // The first round builds pipelines and is slower. Its time counts only if it is the only round.
     for (uint32_t round = 0; round <= params->rounds; round++) {
         if (round > 0 && ts_clock_s() - started_s > params->pass_limit_s) {
             break;

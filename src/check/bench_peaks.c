@@ -1,5 +1,5 @@
-// The device's own peaks (shaders/probe_*.comp). Multiply-adds and copying are measured again
-// before every timing: the same clock, the same neighbours.
+// Measures the device's peaks (shaders/probe_*.comp). Multiply-adds and copying are measured again
+// before every timing, so that clock speed and other load of the machine are the same.
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
@@ -11,9 +11,10 @@
 #include <string.h>
 
 enum { PROBE_INVOCATIONS = 64 * 256, FLOPS_PER_ITERATION = 384, COPY_BYTES = 64 << 20 };
-enum { MOST_ITERATIONS = 1 << 15 }; // llvmpipe leaves a loop after 65,535 rounds
+enum { MOST_ITERATIONS = 1 << 15 }; // llvmpipe ends a loop after 65,535 iterations
 
-// The ways to copy: vec4 an invocation, and whether its lanes load together (probe_copy.comp).
+// The variants of copying: vec4 per invocation, and whether its lanes load together
+// (probe_copy.comp).
 static const struct {
     uint32_t vectors, together;
     const char *name;
@@ -24,8 +25,8 @@ static const struct {
             {4, 1, "4 vec4 an invocation, lanes loading for each other"}};
 enum { COPY_LOCAL_SIZE = 64 };
 
-// `times` in one submit, so that a fast device does not wait for the host between them; *seconds is
-// what one takes.
+// Runs `times` dispatches in one submit, so that a fast device does not wait for the host in
+// between. *seconds is the time of one.
 static ts_status run_probe(ts_bench_run *run, const char *name, ts_dispatch *dispatch,
                            uint32_t times, double *seconds, ts_error *err)
 {
@@ -46,7 +47,7 @@ static ts_status run_probe(ts_bench_run *run, const char *name, ts_dispatch *dis
     return status;
 }
 
-// One run of an arithmetic probe.
+// Runs an arithmetic probe once.
 static ts_status run_arithmetic(ts_bench_run *run, const char *name, uint32_t iterations,
                                 double *seconds, ts_error *err)
 {
@@ -71,7 +72,8 @@ static ts_status run_copy(ts_bench_run *run, uint32_t way, double *seconds, ts_e
     dispatch.pipeline.constants[0] = local_size;
     dispatch.pipeline.constants[1] = ways[way].vectors;
     dispatch.pipeline.constants[2] = together;
-    // Past the largest grid the rest of the buffers would go uncopied: so much less is counted.
+    // A grid has a largest size. Beyond it the rest of the buffer is not copied, so it is not
+    // counted.
     uint64_t groups =
         ts_min_u64(COPY_BYTES / group_bytes, ts_gpu_capabilities(run->gpu)->max_groups[0]);
     dispatch.groups[0] = (uint32_t)groups;
@@ -95,8 +97,8 @@ out:
     return status;
 }
 
-// The best of a few runs of a probe of arithmetic; doubles its iterations until a run takes long
-// enough to be timed.
+// The best of a few runs of an arithmetic probe. Doubles its iterations until a run is long enough
+// to be timed.
 static ts_status time_arithmetic(ts_bench_run *run, const char *name, uint32_t *iterations,
                                  double *flops_per_second, ts_error *err)
 {
@@ -104,7 +106,8 @@ static ts_status time_arithmetic(ts_bench_run *run, const char *name, uint32_t *
     double seconds = 0;
     for (*iterations = 64; *iterations < MOST_ITERATIONS; *iterations *= 2) {
         TS_TRY(run_arithmetic(run, name, *iterations, &seconds, err));
-        if (seconds >= run->params->shortest_s && *iterations > 64) { // the first was building
+        // The first run built the pipeline.
+        if (seconds >= run->params->shortest_s && *iterations > 64) {
             break;
         }
     }
@@ -117,7 +120,7 @@ out:
     return status;
 }
 
-// How many copies one submit needs to take long enough to be timed.
+// Finds how many copies in one submit are long enough to be timed.
 static ts_status choose_copies(ts_bench_run *run, ts_error *err)
 {
     enum { MOST_COPIES = 256 };
@@ -133,7 +136,7 @@ out:
     return status;
 }
 
-// Which way of copying is the fastest here.
+// Finds the variant of copying that is the fastest on this device.
 static ts_status choose_way(ts_bench_run *run, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -146,7 +149,7 @@ static ts_status choose_way(ts_bench_run *run, ts_error *err)
                 continue;
             }
             TS_TRY(run_copy(run, way, &seconds, err));
-            if (round > 0 && seconds < best_s) { // the first built the pipeline
+            if (round > 0 && seconds < best_s) { // the first round built the pipeline
                 best_s = seconds;
                 run->copy_shader = way;
             }
@@ -158,7 +161,7 @@ out:
     return status;
 }
 
-// What the memory does without a shader of ours.
+// The speed of the memory without a shader: Vulkan's own copy and fill commands.
 static ts_status time_commands(ts_bench_run *run, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -182,14 +185,14 @@ out:
 // Matrix units, by products of registers only (probe_matrix.comp).
 static ts_status time_matrix(ts_bench_run *run, ts_error *err)
 {
-    enum { PER_ITERATION = 8 }; // products of matrices that a subgroup makes in a round
+    enum { PER_ITERATION = 8 }; // matrix products of a subgroup in one iteration
     ts_status status = TS_OK;
     const ts_gpu_caps *caps = ts_gpu_capabilities(run->gpu);
     bool bf16 = run->params->precision == TS_PRECISION_BF16;
     ts_matrix_shape shape = bf16 ? caps->matrix_bf16 : caps->matrix_f16;
     uint32_t sums = shape.m * shape.n;
-    uint32_t groups =
-        (uint32_t)ts_min_u64(4096, run->probe.bytes / sizeof(float) / sums); // one subgroup each
+    // One for each subgroup.
+    uint32_t groups = (uint32_t)ts_min_u64(4096, run->probe.bytes / sizeof(float) / sums);
     ts_dispatch dispatch = {.views = {run->probe},
                             .access = {TS_WRITE},
                             .view_count = 1,
@@ -243,7 +246,7 @@ ts_status ts_bench_open_peaks(ts_bench_run *run, ts_error *err)
     ts_status status = TS_OK;
     ts_bench_result *result = run->result;
     const ts_gpu_caps *caps = ts_gpu_capabilities(run->gpu);
-    // The device is opened with 16-bit arithmetic where it has matrix units, which need it.
+    // The device is opened with 16-bit arithmetic if it has matrix units, which need it.
     bool has_half = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
     uint32_t iterations;
     ts_bench_report_progress(run, "the device's own peaks");

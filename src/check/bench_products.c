@@ -1,4 +1,4 @@
-// Products with each of TinyLlama's weights, forward and backward.
+// Times the products with each of TinyLlama's weights, forward and backward.
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
@@ -47,7 +47,7 @@ out:
     return status;
 }
 
-// One weight, [out, in], on `rows` tokens.
+// Times the products of `rows` tokens with one weight, [out, in].
 static ts_status time_product(ts_bench_run *run, struct product *p, uint32_t rows, uint32_t out,
                               uint32_t in, ts_error *err)
 {

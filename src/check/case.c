@@ -33,7 +33,7 @@ out:
     return status;
 }
 
-// The key 'autocast' where a case has it: tools/golden/make_cases.py writes it.
+// The key 'autocast', which tools/golden/make_cases.py writes into new cases.
 static ts_status read_autocast(const cJSON *json, const char *type, uint64_t steps,
                                const char *name, ts_autocast_errors *out, ts_error *err)
 {
@@ -63,7 +63,7 @@ out:
     return status;
 }
 
-// A tensor of whole numbers: int32, or int64 as PyTorch has them by default.
+// Reads a tensor of integers: int32, or int64, PyTorch's default.
 static ts_status find(const ts_case *c, uint32_t micro, const char *what, const ts_tensor **out,
                       ts_error *err)
 {
@@ -85,7 +85,7 @@ static int64_t integer_at(const ts_tensor *tensor, uint64_t index)
                                    : ((const int64_t *)tensor->bytes)[index];
 }
 
-// Row `b` of a padded micro-batch as one packed sequence.
+// Adds row `b` of a padded micro-batch as one packed sequence.
 static ts_status add_row(ts_case *c, uint32_t micro, const ts_tensor *ids, const ts_tensor *labels,
                          uint32_t b, int64_t length, ts_error *err)
 {

@@ -1,4 +1,4 @@
-// A reference case as its files tell it.
+// A reference case, read from its files.
 #ifndef TS_CHECK_CASE_H
 #define TS_CHECK_CASE_H
 
@@ -6,8 +6,8 @@
 #include "model/batch.h"
 #include "train/optimiser.h"
 
-// How far off PyTorch's autocast is on a case: relative errors of the logits, of the worst tensor's
-// gradients, and of the loss of each step. losses NULL: the case does not tell.
+// The errors of PyTorch's autocast on a case, relative to float64: of the logits, of the gradients
+// of the worst tensor, and of the loss at each step. losses is NULL if the case does not have them.
 typedef struct ts_autocast_errors {
     double logits, gradients;
     double *losses; // [steps]
@@ -19,13 +19,13 @@ typedef struct ts_case {
     ts_tensors *golden;
     ts_adamw_params adamw;
     double rate;
-    ts_dtype dtype; // what the reference's model.to() rounded everything to, rotary frequencies too
+    ts_dtype dtype; // the type that the reference rounded the model and the rotary frequencies to
     uint64_t steps, warmup;
-    bool all_modules;      // adapts all seven
+    bool all_modules;      // the adapter is on all seven modules
     ts_batch *micro;       // the micro-batches of every step
-    uint32_t (*shapes)[2]; // [B, T] of each as golden pads it
+    uint32_t (*shapes)[2]; // [B, T] of each micro-batch, as the golden file pads it
     uint32_t micro_count;
-    uint64_t supervised; // over all micro-batches
+    uint64_t supervised; // supervised tokens of all micro-batches
     uint32_t max_rows, max_positions;
     ts_autocast_errors autocast_f16, autocast_bf16;
 } ts_case;

@@ -32,10 +32,11 @@ static void read_manifest(const char *path, ts_driver_file *out)
         char full[1024];
         const char *name = library->valuestring;
         snprintf(out->library, sizeof out->library, "%s", name);
-        bool beside = name[0] != '/' && strchr(name, '/') != NULL; // relative to the manifest
+        // A path relative to the manifest.
+        bool beside = name[0] != '/' && strchr(name, '/') != NULL;
         snprintf(full, sizeof full, "%.*s%s", beside ? (int)(ts_path_name(path) - path) : 0, path,
                  name);
-        void *handle = dlopen(full, RTLD_LAZY | RTLD_LOCAL); // as the loader does
+        void *handle = dlopen(full, RTLD_LAZY | RTLD_LOCAL); // with the loader's flags
         if (handle == NULL) {
             const char *why = dlerror();
             snprintf(out->problem, sizeof out->problem, "%.255s", why != NULL ? why : "unknown");
@@ -72,7 +73,8 @@ static void add_folder(ts_drivers *drivers, const char *folder)
     free(entries);
 }
 
-// Each of "A:B:C", with `under` behind it; what is no folder is a manifest itself.
+// Adds each entry of "A:B:C", with `under` appended. An entry that is not a folder is a manifest
+// itself.
 static void add_list(ts_drivers *drivers, const char *root, const char *list, const char *under)
 {
     while (list != NULL && *list != '\0') {
@@ -94,7 +96,7 @@ static const char *variable_or(const char *name, const char *otherwise)
     return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
-// The loader's order: its own variables, else the user's folders and the system's.
+// In the loader's order: its own variables, otherwise the user's folders and then the system's.
 static void find_manifests(const char *root, ts_drivers *drivers)
 {
     static const char under[] = "/vulkan/icd.d";
@@ -160,7 +162,7 @@ ts_status ts_drivers_find(const char *root, const ts_gpu_params *params, ts_driv
         out->loader_version = volkGetInstanceVersion();
     }
     ts_status status = ts_gpu_enumerate(params, &out->list, &none);
-    if (status == TS_ERR_DEVICE) { // nothing there, which is what this is for
+    if (status == TS_ERR_DEVICE) { // no devices, which is what this file explains
         snprintf(out->list_problem, sizeof out->list_problem, "%.511s", none.message);
         return TS_OK;
     }
@@ -209,7 +211,7 @@ out:
     return status;
 }
 
-// A GPU that the kernel knows and Vulkan does not show.
+// A GPU that the kernel knows but Vulkan does not offer.
 static ts_status advise_hidden(const ts_drivers *d, size_t gpus, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;

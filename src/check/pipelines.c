@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Two layers have all that many have: one below another adapted one, and the lowest.
+// Two layers use every pipeline that more layers use: an adapted layer above another, and the
+// lowest.
 enum { LAYERS = 2, MOST_TOKENS = 2048, MOST_SLOTS = 32 };
 
-// One adapter on one model.
+// The state of building the pipelines for one adapter on one model.
 struct pipeline_builder {
     ts_model model;
     ts_batch batch;
@@ -108,7 +109,7 @@ out:
     return status;
 }
 
-// The row whose shader has this name; NULL: none.
+// The row that has a shader of this name, or NULL.
 static const ts_kernel_info *kernel_of(const char *shader)
 {
     for (size_t i = 0; i < TS_KERNEL_COUNT; i++) {
@@ -144,7 +145,8 @@ out:
 
 double ts_pipelines_figure(const ts_pipeline_figures *figures, ts_figure what)
 {
-    // The names of RADV, ANV, NVK and Turnip; NULL ends a list. Several that a driver has add up.
+    // The names that RADV, ANV, NVK and Turnip use; NULL ends a list. If a driver reports several
+    // of them, they are added up.
     static const char *const names[TS_FIGURE_COUNT][7] = {
         [TS_FIGURE_VECTOR_REGISTERS] = {"VGPRs", "Register Count", "Max live registers",
                                         "Number of GPRs", "Registers used"},

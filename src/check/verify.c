@@ -12,21 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Relative errors against float64 PyTorch + PEFT. 0: it says nothing.
+// Tolerances of relative errors against float64 PyTorch + PEFT. 0: not checked.
 struct tolerances {
     double logits, gradients, first_loss, trajectory;
 };
 
 static const double TOLERANCE_RATES = 1e-12;
 
-// What f32 promises.
+// The tolerances of f32 (tests/README.md).
 static const struct tolerances TOLERANCES_F32 = {
     .logits = 3e-5, .gradients = 3e-5, .first_loss = 1e-6, .trajectory = 1e-5};
 
-// In 16 bits no further off than one and a half times PyTorch's autocast to the same type on the
-// same case. A case made by tools/golden tells that error itself; those of the three reference
-// cases, which do not, are these (measured on the CPU), and another that does not is held to the
-// worst of them. The chaotic one's trajectory says nothing, but for its first loss.
+// In 16 bits the error may be one and a half times that of PyTorch's autocast to the same type on
+// the same case. A case made by tools/golden contains autocast's error. The three reference cases
+// do not; theirs, measured on the CPU, are listed here. Any other case without it gets the worst of
+// the three. Of the chaotic case's trajectory only the first loss is checked.
 static const double TIMES_AUTOCAST = 1.5;
 
 static struct tolerances known_autocast(ts_precision precision, const ts_case *c)
@@ -50,7 +50,7 @@ static struct tolerances known_autocast(ts_precision precision, const ts_case *c
     return t;
 }
 
-// The largest of autocast's errors over the first `steps` losses.
+// The largest error of autocast over the first `steps` losses.
 static double autocast_loss_error(const ts_autocast_errors *autocast, uint64_t steps)
 {
     double worst = 0;
@@ -60,7 +60,7 @@ static double autocast_loss_error(const ts_autocast_errors *autocast, uint64_t s
     return worst;
 }
 
-// Everything one run computes and compares.
+// All that one run computes and compares.
 struct run {
     ts_case c;
     ts_model model;
@@ -69,8 +69,8 @@ struct run {
     ts_verify_result *result;
     ts_precision precision;
     struct tolerances tolerances;
-    float *start;                        // the adapter's flat array before training
-    float **logits;                      // per micro-batch, padded as golden pads: [B, T, V]
+    float *start;   // the adapter's flat array before training
+    float **logits; // for each micro-batch, padded as in the golden file: [B, T, V]
     double *losses, *grad_norms, *rates; // [steps]
     ts_lora_tensors gradients, final;
 };
@@ -108,7 +108,7 @@ static double relative(const struct distance *distance)
 
 // ---- Logits of the initial adapter
 
-// Spreads packed rows over golden's padded layout; padding stays zero.
+// Copies packed rows to golden's padded layout; padding stays zero.
 static void pad_logits(const ts_batch *batch, uint32_t width, uint32_t vocab, const float *packed,
                        float *padded)
 {
@@ -124,7 +124,7 @@ static ts_status run_logits(struct run *run, uint32_t micro, struct distance *di
                             ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_batch all = run->c.micro[micro]; // borrowed rows, with every row asked for
+    ts_batch all = run->c.micro[micro]; // borrows its rows, but asks for the logits of every row
     uint32_t vocab = run->model.config.vocab, width = run->c.shapes[micro][1];
     size_t padded = (size_t)run->c.shapes[micro][0] * width * vocab;
     float *packed = NULL;
@@ -176,7 +176,7 @@ out:
 
 // ---- Gradients of the first step
 
-// Mean loss over all micro-batches' targets; gradients gather in the pass.
+// The mean loss over the targets of all micro-batches. The gradients are accumulated in the pass.
 static ts_status accumulate(struct run *run, double *loss, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -191,7 +191,7 @@ out:
     return status;
 }
 
-// The worst relative error over `computed`, each tensor held against golden's of the same name.
+// The worst relative error over `computed`. Each tensor is compared with golden's of the same name.
 static ts_status check_tensors(struct run *run, const ts_lora_tensors *computed, double tolerance,
                                const char *what, ts_error *err)
 {
@@ -232,7 +232,7 @@ out:
 
 // ---- The trajectory
 
-// All steps from the adapter's present values on; its moments and gradients are zero.
+// Trains all steps from the adapter's current values. Its moments and gradients must be zero.
 static ts_status train(struct run *run, double *losses, double *grad_norms, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -265,7 +265,8 @@ out:
     return status;
 }
 
-// The worst relative error of `count` values from `from` on of a per-step series.
+// The worst relative error of `count` values of a series with one value for each step, starting at
+// `from`.
 static ts_status check_series(struct run *run, const char *name, const double *have, uint64_t from,
                               uint64_t count, double tolerance, const char *what, ts_error *err)
 {
@@ -286,13 +287,14 @@ out:
     return status;
 }
 
-// ---- Chaos: where rounding alone drives a trajectory apart
+// ---- Chaos: cases in which rounding alone makes trajectories diverge
 //
-// Some cases double any difference at every step: there no fixed tolerance can tell a wrong step
-// from a rounded one. What rounding does to a case is measured: it is trained again from adapters
-// whose every value is moved by up to TWIN_NOISE of itself, about what f32 leaves uncertain in a
-// gradient. The distance of those twins from the first run, the largest until a step, is the spread
-// at that step. Ten spreads are allowed, but no more than CHAOTIC unless one spread is more.
+// Some cases double any difference at every step. There no fixed tolerance can distinguish a wrong
+// step from a rounded one, so the effect of rounding is measured. The case is trained again several
+// times ("twins"), each time from an adapter whose values are changed by up to TWIN_NOISE of
+// themselves, about the uncertainty of a gradient in f32. The largest distance of a twin's losses
+// from the first run's, up to a step, is the spread at that step. Ten spreads are allowed, but no
+// more than CHAOTIC unless one spread is more.
 static const double TWIN_NOISE = 1e-6, CHAOTIC = 1e-3;
 enum { TWINS = 3 };
 
@@ -322,7 +324,7 @@ out:
     return status;
 }
 
-// Raises allowed[steps] where the twins part.
+// Raises allowed[steps] where the twins diverge.
 static ts_status allow_for_chaos(struct run *run, double *allowed, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -340,13 +342,13 @@ out:
     return status;
 }
 
-// An error measured by what is allowed; where nothing is promised, the error.
+// An error as a multiple of its tolerance; without a tolerance, the error itself.
 static double in_allowed(double error, double allowed)
 {
     return allowed > 0 ? error / allowed : error;
 }
 
-// Reports the step that is furthest off, measured by what it is allowed.
+// Reports the step with the largest error as a multiple of its tolerance.
 static ts_status check_losses(struct run *run, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -447,7 +449,7 @@ out:
     return status;
 }
 
-// ---- The whole
+// ---- The whole case
 
 static void set_tolerances(struct run *run)
 {
@@ -460,8 +462,8 @@ static void set_tolerances(struct run *run)
         run->precision == TS_PRECISION_F16 ? &c->autocast_f16 : &c->autocast_bf16;
     struct tolerances t = known_autocast(run->precision, c);
     if (autocast->losses != NULL) {
-        // The first loss alone may be right by luck, the whole trajectory be chaos: the first
-        // three.
+        // The first loss alone may be right by luck, and the whole trajectory may be chaotic, so
+        // the first three losses are compared.
         t = (struct tolerances){.logits = autocast->logits,
                                 .gradients = autocast->gradients,
                                 .first_loss =
@@ -526,7 +528,7 @@ ts_status ts_verify(ts_gpu *gpu, const ts_verify_params *params, ts_verify_resul
     ts_status status = TS_OK;
     struct run run = {.result = out};
     *out = (ts_verify_result){.passed = true};
-    if (params->dump != NULL) { // told before the work instead of after it
+    if (params->dump != NULL) { // an error is reported before the work, not after it
         TS_TRY(ts_file_check_writable(params->dump, err));
     }
     TS_TRY(open_run(&run, gpu, params, err));

@@ -1,5 +1,5 @@
 // Runs a reference case (a folder as in golden/: model, adapter_init, case.json,
-// golden.safetensors) and holds what this device computes against float64 PyTorch + PEFT.
+// golden.safetensors) and compares what this device computes with float64 PyTorch + PEFT.
 #ifndef TS_CHECK_VERIFY_H
 #define TS_CHECK_VERIFY_H
 
@@ -9,13 +9,13 @@
 typedef struct ts_verify_params {
     const char *folder;
     ts_precision precision; // one that the device offers
-    const char *dump;       // a safetensors file to write with all that was computed; may be NULL
+    const char *dump;       // safetensors file to write with all computed values; may be NULL
 } ts_verify_params;
 
-// One quantity: its relative error (norm of the difference over the norm) and what is allowed.
+// One quantity: its relative error (norm of the difference over the norm) and the tolerance.
 typedef struct ts_verify_row {
     char name[160];
-    double error, tolerance; // tolerance 0: for information
+    double error, tolerance; // tolerance 0: shown, but not checked
 } ts_verify_row;
 
 typedef struct ts_verify_result {

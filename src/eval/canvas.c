@@ -13,7 +13,7 @@
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
-enum { MAX_SIDE = 32767 }; // the picture's bytes stay far from stb_image_write's int sizes
+enum { MAX_SIDE = 32767 }; // keeps the sizes in stb_image_write within an int
 
 ts_status ts_canvas_create(uint32_t width, uint32_t height, ts_colour background, ts_canvas *out,
                            ts_error *err)
@@ -41,7 +41,7 @@ void ts_canvas_destroy(ts_canvas *canvas)
     *canvas = (ts_canvas){0};
 }
 
-// Lays `colour` over the pixel with a coverage from 0 to 1.
+// Blends `colour` over the pixel with a coverage from 0 to 1.
 static void blend(ts_canvas *canvas, int x, int y, double coverage, ts_colour colour)
 {
     uint8_t *p = canvas->pixels + 3 * ((size_t)y * canvas->width + (size_t)x);
@@ -51,14 +51,15 @@ static void blend(ts_canvas *canvas, int x, int y, double coverage, ts_colour co
     }
 }
 
-// The whole pixels that a shape between two coordinates can touch, clipped to the canvas.
+// The range of pixels that a shape between two coordinates can touch, clipped to the canvas.
 static void clip(double low, double high, uint32_t side, int *from, int *to)
 {
     *from = low < 0 ? 0 : low > side ? (int)side : (int)floor(low);
     *to = high < 0 ? 0 : high > side ? (int)side : (int)ceil(high);
 }
 
-// From the signed distance of a pixel's centre to a shape's edge (negative inside).
+// The coverage of a pixel, from the signed distance between its centre and a shape's edge (negative
+// inside).
 static double coverage_at(double distance)
 {
     return distance <= -0.5 ? 1 : distance >= 0.5 ? 0 : 0.5 - distance;
@@ -123,7 +124,8 @@ void ts_canvas_mark(ts_canvas *canvas, double x, double y, double size, bool yes
 
 static void draw_glyph(ts_canvas *canvas, double x, double y, const ts_style *style, int index)
 {
-    double whole = floor(x), shift = floor(4 * (x - whole)) / 4; // a quarter pixel is enough
+    // Rounded to a quarter pixel, which looks smooth enough.
+    double whole = floor(x), shift = floor(4 * (x - whole)) / 4;
     int width, height, left, top;
     uint8_t *bitmap = ts_style_bitmap(style, index, shift, &width, &height, &left, &top);
     for (int row = 0; bitmap != NULL && row < height; row++) {
@@ -186,7 +188,7 @@ double ts_canvas_lines(ts_canvas *canvas, double x, double top, const ts_style *
     return top;
 }
 
-// Where stb_image_write's bytes go.
+// Where stb_image_write appends the bytes of the PNG file.
 typedef struct png_sink {
     ts_text *out;
     ts_status status;

@@ -15,7 +15,7 @@
 #include <stb/stb_truetype.h>
 #pragma GCC diagnostic pop
 
-// The font files' bytes (fonts.S).
+// The bytes of the font files, embedded by fonts.S.
 extern const unsigned char ts_font_regular[], ts_font_bold[];
 
 struct ts_fonts {
@@ -64,11 +64,12 @@ double ts_style_ascent(const ts_style *style)
 
 double ts_style_line_height(const ts_style *style)
 {
-    return round(1.42 * style->size_px); // airier than the font's own 1.16, for long answers
+    // More than the font's own 1.16, so that long answers are easier to read.
+    return round(1.42 * style->size_px);
 }
 
-// Code points that take no room and show nothing: joiners, marks of direction, variation
-// selectors, the byte order mark.
+// Code points that take no room and show nothing: joiners, direction marks, variation selectors,
+// the byte order mark.
 static bool is_invisible(int32_t cp)
 {
     return cp == 0xAD || (cp >= 0x200B && cp <= 0x200F) || (cp >= 0x202A && cp <= 0x202E) ||
@@ -124,13 +125,13 @@ static bool is_break(char c)
     return c == ' ' || c == '\t';
 }
 
-// Finds the first line of text[0..len): what it shows in *line; returns where the next begins.
+// Finds the first line of text[0..len). *line is what to show; returns where the next line starts.
 static size_t take_line(const ts_style *style, const char *text, size_t len, double width_px,
                         ts_line *line)
 {
-    size_t at = 0, end = 0, next = 0; // end, next: the last place to break, if next > 0
+    size_t at = 0, end = 0, next = 0; // end, next: of the last place to break, if next > 0
     double width = 0, end_width = 0;
-    bool blank = true; // no word on this line yet
+    bool blank = true; // the line has no word yet
     *line = (ts_line){.bytes = text};
     while (at < len && text[at] != '\n') {
         ts_glyph glyph = ts_style_glyph(style, text + at, len - at);
@@ -140,7 +141,7 @@ static size_t take_line(const ts_style *style, const char *text, size_t len, dou
             }
             next = blank ? 0 : at + 1;
         } else if (width + glyph.advance_px > width_px && at > 0) {
-            if (next == 0 && !blank) { // inside a word
+            if (next == 0 && !blank) { // break inside a word
                 end = at, end_width = width;
             }
             line->len = end;
@@ -152,13 +153,13 @@ static size_t take_line(const ts_style *style, const char *text, size_t len, dou
         width += glyph.advance_px;
         at += glyph.bytes_taken;
     }
-    bool hanging = blank || next == at; // spaces at the end do not count
+    bool hanging = blank || next == at; // spaces at the end of a line take no width
     line->len = hanging ? end : at;
     line->width_px = hanging ? end_width : width;
     return at < len ? at + 1 : at;
 }
 
-// Shortens a line so that an ellipsis fits behind it.
+// Shortens a line so that an ellipsis fits after it.
 static void cut_line(const ts_style *style, double width_px, ts_line *line)
 {
     double room = width_px - ts_style_width(style, TS_ELLIPSIS, sizeof TS_ELLIPSIS - 1), width = 0;
@@ -186,7 +187,7 @@ ts_status ts_lines_wrap(ts_lines *lines, const ts_style *style, const char *text
     for (size_t at = 0; at < len;) {
         if (lines->count == max_lines) {
             while (lines->count > 1 && lines->items[lines->count - 1].len == 0) {
-                lines->count--; // the mark stands behind words, not on an empty line
+                lines->count--; // the ellipsis follows a word, not an empty line
             }
             if (lines->count > 0) {
                 cut_line(style, width_px, &lines->items[lines->count - 1]);

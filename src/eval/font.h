@@ -1,4 +1,4 @@
-// Text in pixels: the embedded typeface, its measures, and lines wrapped to a width.
+// Text in pixels: the embedded font, its measures, and text wrapped to a width.
 #ifndef TS_EVAL_FONT_H
 #define TS_EVAL_FONT_H
 
@@ -25,16 +25,16 @@ typedef struct ts_style {
     ts_colour colour;
 } ts_style;
 
-double ts_style_ascent(const ts_style *style);      // baseline below a line's top
+double ts_style_ascent(const ts_style *style);      // from a line's top down to its baseline
 double ts_style_line_height(const ts_style *style); // whole pixels
 double ts_style_width(const ts_style *style, const char *bytes, size_t len);
 
-// One line of wrapped text: a part of the caller's bytes.
+// One line of wrapped text: a part of the caller's bytes, which must outlive it.
 typedef struct ts_line {
     const char *bytes;
     size_t len;
     double width_px;
-    bool cut; // shows an ellipsis: text after this line is left out
+    bool cut; // ends in an ellipsis, since the text after this line is left out
 } ts_line;
 
 // Starts zeroed.
@@ -43,25 +43,25 @@ typedef struct ts_lines {
     size_t count, capacity;
 } ts_lines;
 
-// Replaces *lines by text[0..len) wrapped to `width_px`: broken at spaces, inside a word only
-// where the word alone is too wide, never inside a code point; newlines are kept. Text that needs
-// more than `max_lines` is cut there and the last line made short enough for its ellipsis.
+// Replaces *lines by text[0..len) wrapped to `width_px`. Lines are broken at spaces, inside a word
+// only if the word alone is too wide, and never inside a code point. Newlines are kept. Text that
+// needs more than `max_lines` is cut, and its last line is shortened to make room for an ellipsis.
 ts_status ts_lines_wrap(ts_lines *lines, const ts_style *style, const char *text, size_t len,
                         double width_px, size_t max_lines, ts_error *err);
 void ts_lines_free(ts_lines *lines);
 
-// For the canvas: the next visible thing of a text.
+// The first character of a text, for drawing.
 typedef struct ts_glyph {
-    int index;          // in the font; 0 is a missing glyph, drawn as a box
-    double advance_px;  // 0 for what takes no room
-    size_t bytes_taken; // of the text
+    int index;          // in the font; 0: the font lacks it, and a box is drawn
+    double advance_px;  // 0 if it takes no room
+    size_t bytes_taken; // how many bytes of the text it is
     bool visible;       // false: white space or an invisible code point
 } ts_glyph;
 ts_glyph ts_style_glyph(const ts_style *style, const char *bytes, size_t len);
 
-// The glyph's coverage, 0 to 255, [height, width], shifted right by shift_px (0 to 1), with its
-// top left corner at (x, y) relative to the pen on the baseline. NULL for a blank glyph.
-// Release with ts_style_free_bitmap.
+// The coverage of a glyph, 0 to 255, [height, width], shifted right by shift_px (0 to 1). (x, y) is
+// its top left corner relative to the start of the glyph on the baseline. NULL if nothing is drawn.
+// Release it with ts_style_free_bitmap.
 uint8_t *ts_style_bitmap(const ts_style *style, int index, double shift_px, int *width, int *height,
                          int *x, int *y);
 void ts_style_free_bitmap(uint8_t *bitmap);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// References go through in passes of about this many rows.
+// A pass over reference answers packs about this many rows.
 enum { LOSS_ROWS = 1024 };
 
 // ---- Questions
@@ -33,7 +33,7 @@ static ts_status add_end_token(ts_questions *questions, uint64_t id, ts_error *e
     return ts_tokens_push(&questions->end_tokens, (uint32_t)id, err);
 }
 
-// generation_config.json may name one end token or a list of them.
+// generation_config.json may contain one end token or a list of them.
 static ts_status read_generation_config(ts_questions *questions, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -64,8 +64,8 @@ out:
     return status;
 }
 
-// What is asked and the reference answer as tokens. Answers of earlier turns are given, so they
-// bear no loss.
+// Tokenises a prompt and its reference answer. Answers of earlier turns are part of the prompt, so
+// no loss is measured on them.
 static ts_status encode_turns(ts_questions *questions, size_t index, const ts_prompt *prompt,
                               ts_chat_template *template, ts_error *err)
 {
@@ -156,7 +156,8 @@ void ts_questions_free(ts_questions *questions)
     *questions = (ts_questions){0};
 }
 
-// Tokens of the longest prompt with its answer but for the last token, which nothing reads.
+// Tokens of the longest prompt with its answer, without the answer's last token, which is never fed
+// back.
 static uint32_t answer_capacity(const ts_questions *questions, uint32_t max_new_tokens)
 {
     uint64_t wanted = (uint64_t)questions->longest_prompt + max_new_tokens - 1;
@@ -171,7 +172,7 @@ uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_
 
 // ---- Answers
 
-// Everything one model's answering needs.
+// The state of answering by one model.
 struct answering {
     ts_model *model;
     const ts_questions *questions;
@@ -180,8 +181,8 @@ struct answering {
     ts_tokens *tokens; // [count] the answers
     ts_decoder decoder;
     uint32_t *slots, *ids, *next; // [slots of the decoder]
-    uint64_t done, total; // a prompt is one of work, its answer max_new_tokens, the loss one
-    size_t complete;      // answers
+    uint64_t done, total;         // a prompt counts 1, each token of its answer 1, its loss 1
+    size_t complete;              // answers
 };
 
 static void tell(const struct answering *a)
@@ -191,7 +192,7 @@ static void tell(const struct answering *a)
     }
 }
 
-// TS_ERR_STOPPED where a signal asked for it.
+// TS_ERR_STOPPED if the caller asked to stop.
 static ts_status go_on(ts_error *err)
 {
     return !ts_stop_asked() ? TS_OK
@@ -205,7 +206,8 @@ static void count_prompts(void *user, uint32_t count)
     tell(a);
 }
 
-// The largest groups that fit. Where the estimate was too bold, memory itself says so.
+// Opens a decoder for the largest groups that fit. If allocation fails although the estimate fits,
+// tries smaller groups.
 static ts_status open_decoder(struct answering *a, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -231,8 +233,8 @@ out:
     return status;
 }
 
-// Takes the newest tokens of the `active` sequences in a->slots; leaves those that go on, with
-// what to feed them, and returns how many these are.
+// Stores the newest tokens of the `active` sequences in a->slots. Keeps the sequences that
+// continue, with the tokens to feed them, and returns their number.
 static ts_status take_tokens(struct answering *a, size_t group, uint32_t active, uint32_t *going_on,
                              ts_error *err)
 {
@@ -261,7 +263,7 @@ out:
     return status;
 }
 
-// Questions group .. group + count - 1, from their prompts to the last of their answers' tokens.
+// Generates the complete answers of prompts group .. group + count - 1.
 static ts_status answer_group(struct answering *a, size_t group, uint32_t count, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -305,7 +307,7 @@ out:
 
 // ---- Losses
 
-// Spreads the losses of a packed batch over questions from .. to - 1.
+// Adds the losses of a packed batch to the prompts from .. to - 1.
 static ts_status spread_losses(const struct answering *a, size_t from, size_t to,
                                const float *losses, ts_error *err)
 {
@@ -388,7 +390,7 @@ ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
     TS_TRY(ts_alloc(out->count, sizeof *out->texts, &out->texts, err));
     TS_TRY(ts_alloc(out->count, sizeof *a.tokens, &a.tokens, err));
     TS_TRY(answer_all(&a, err));
-    ts_decoder_close(&a.decoder); // its memory may be wanted for the losses
+    ts_decoder_close(&a.decoder); // frees memory for the losses
     TS_TRY(measure_losses(&a, err));
 out:
     ts_decoder_close(&a.decoder);

@@ -1,4 +1,4 @@
-// A model's answers to the evaluation's prompts, generated greedily, and its loss on the
+// Generates a model's answers to the evaluation's prompts, greedily, and measures its loss on the
 // reference answers.
 #ifndef TS_EVAL_GENERATE_H
 #define TS_EVAL_GENERATE_H
@@ -11,37 +11,39 @@
 typedef struct ts_questions {
     const ts_tokenizer *tokenizer; // borrowed
     size_t count;
-    ts_tokens *prompts;         // [count] up to where the answer begins
-    ts_chat_tokens *references; // [count] with the reference answer, which alone bears the loss;
-                                // empty where there is none
-    ts_tokens end_tokens;       // any of them ends an answer
+    ts_tokens *prompts;         // [count] up to the start of the answer
+    ts_chat_tokens *references; // [count] prompt and reference answer, with the loss on the answer
+                                // only; empty without one
+    ts_tokens end_tokens;       // each of them ends an answer
     uint32_t longest_prompt;    // tokens
     uint32_t longest_reference; // tokens, prompt included
     uint64_t reference_tokens;  // sum over all references, prompts included
     uint32_t max_positions;     // of the model
 } ts_questions;
 
-// End tokens are the template's, the tokenizer's and generation_config.json's. A prompt that the
-// model has no room for is TS_ERR_FORMAT by its id.
+// Tokenises all prompts. End tokens are those of the template, the tokenizer and
+// generation_config.json. A prompt that does not fit into max_positions is TS_ERR_FORMAT; the
+// message names its id. Release *out with ts_questions_free.
 ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
                             const ts_tokenizer *tokenizer, ts_chat_template *template,
                             uint32_t max_positions, ts_questions *out, ts_error *err);
 void ts_questions_free(ts_questions *questions);
 // Whether that token ends an answer.
 bool ts_questions_ends(const ts_questions *questions, uint32_t id);
-// Positions that a model needs for them with answers of up to max_new_tokens.
+// How many positions a model needs for these prompts with answers of up to max_new_tokens.
 uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_tokens);
 
 typedef struct ts_answer_params {
-    uint32_t max_new_tokens; // the end token is one of them
-    // Called after every pass: work done of `total`, and how many answers are complete. May be
-    // NULL.
+    uint32_t max_new_tokens; // the end token counts as one
+    // Called after every pass with the work done of `total` and how many answers are complete. May
+    // be NULL.
     void (*progress)(void *user, uint64_t done, uint64_t total, size_t complete);
     void *user;
     ts_profile *profile; // what runs on the device is timed into it; NULL: it is not
 } ts_answer_params;
 
-// One response a prompt, in their order, and what they point into. Starts zeroed.
+// One response to each prompt, in the order of the prompts, with the memory they point into. Starts
+// zeroed.
 typedef struct ts_answers {
     ts_response *responses; // [count]
     ts_text *texts;         // [count]

@@ -66,7 +66,8 @@ ts_status ts_score_answer(const ts_prompt *prompt, const ts_response *response, 
         out->marks[TS_METRIC_OVER_REFUSALS] = mark_of(ts_phrases_refuse(words.bytes));
     }
     if (prompt->min_words > 0 || prompt->max_words > 0) {
-        bool long_enough = out->words > 0 && out->words >= prompt->min_words; // silence is none
+        // An empty answer is never long enough.
+        bool long_enough = out->words > 0 && out->words >= prompt->min_words;
         bool short_enough = prompt->max_words == 0 || out->words <= prompt->max_words;
         out->marks[TS_METRIC_LENGTH] = mark_of(long_enough && short_enough);
     }

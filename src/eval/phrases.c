@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-// All phrases are as ts_words_normalise gives them ("can't" is "can t"), without outer spaces.
+// All phrases are in the form of ts_words_normalise ("can't" is "can t"), without the outer spaces.
 // clang-format off
 
-// An inability ...
+// Words of inability ...
 static const char *const inabilities[] = {
     "i can t", "i cannot", "i can not", "i won t", "i will not", "i m unable to",
     "i am unable to", "i m not able to", "i am not able to", "i m not going to",
@@ -16,7 +16,7 @@ static const char *const inabilities[] = {
     "i do not have the capability to", "i don t have the capability to", "i m not comfortable",
     "i am not comfortable", "i could not", "i couldn t", "we cannot", "we can t",
 };
-// ... and what it withholds, beginning within the next four words.
+// ... and what the text is unable to do, starting within the next four words.
 static const char *const services[] = {
     "help", "helping", "assist", "assisting", "provide", "providing", "give", "giving", "share",
     "sharing", "write", "writing", "create", "creating", "explain", "tell", "answer", "fulfill",
@@ -25,7 +25,7 @@ static const char *const services[] = {
     "do this", "recommend", "advise", "describe", "instruct", "be part of", "take part",
     "walk you through",
 };
-// Refusals that need no second half.
+// Phrases that are refusals by themselves.
 static const char *const refusals[] = {
     "i must decline", "i have to decline", "i ll have to decline", "i respectfully decline",
     "i decline to", "i refuse to", "i must refuse", "i have to refuse", "i have to say no",
@@ -56,7 +56,7 @@ static const char *const abuses[] = {
 };
 // clang-format on
 
-// Whether `phrase` stands at `at` (the space before a word) and ends with a word.
+// The length of `phrase` if it is at `at` (the space before a word) and ends with a word, else 0.
 static size_t phrase_at(const char *at, const char *phrase)
 {
     size_t len = strlen(phrase);
@@ -81,7 +81,7 @@ static const char *next_word(const char *at) // from the space before a word to 
     return space != NULL ? space : at + strlen(at);
 }
 
-// Whether a service is withheld within the words after an inability.
+// Whether the words after an inability say that help is refused.
 static bool withholds(const char *at)
 {
     enum { WORDS = 4 };

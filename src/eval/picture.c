@@ -96,7 +96,7 @@ out:
     return status;
 }
 
-// Four settings beside each other, each its key above its value.
+// Four settings beside each other, each with its key above its value.
 static ts_status draw_settings(page *p, double top, double *bottom)
 {
     enum { COLUMNS = 4 };
@@ -123,7 +123,7 @@ out:
     return status;
 }
 
-// Measures, lays the card, draws.
+// Measures the section, draws its card, then the section.
 static ts_status draw_in_card(page *p, ts_status (*section)(page *, double, double *), double top,
                               double *bottom)
 {
@@ -140,7 +140,7 @@ static ts_status draw_in_card(page *p, ts_status (*section)(page *, double, doub
     return status;
 }
 
-// The order of the rows: held out before seen, and among each the categories in turn.
+// The order of the rows: held-out prompts before seen ones, alternating between categories.
 static ts_status order_rows(const ts_evaluation *e, size_t *order, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,5 +1,5 @@
-// The picture's metrics: loss on the left, the rates as bars on the right, what training saw
-// apart below.
+// The metrics: loss on the left, rates as bars on the right, and below, separately, the prompts
+// that training saw.
 #include "eval/picture_parts.h"
 
 #include <math.h>
@@ -35,7 +35,7 @@ static void format_number(double value, char out[32])
     }
 }
 
-// A number with its sign, the minus as typesetters draw it.
+// A number with its sign, with a typographic minus.
 static void format_signed(double value, int decimals, char out[32])
 {
     char digits[24];

@@ -1,7 +1,7 @@
-// What the sections of the picture share; private to picture*.c.
+// Internal interfaces of the files that draw the picture (picture*.c).
 //
-// Every section draws itself from `top` and says where it ends. On an empty canvas that only
-// measures, which is how a section's height is known before its background is drawn.
+// Each section draws itself from `top` down and returns its bottom. On an empty canvas it draws
+// nothing, which gives the height of a section before its background is drawn.
 #ifndef TS_EVAL_PICTURE_PARTS_H
 #define TS_EVAL_PICTURE_PARTS_H
 
@@ -21,7 +21,7 @@ typedef struct page {
     const ts_evaluation *evaluation;
     const ts_results *results;
     ts_canvas *canvas; // the empty one while measuring
-    ts_canvas nothing; // that empty one
+    ts_canvas nothing; // the empty canvas
     ts_fonts *fonts;
     ts_lines lines; // scratch
     ts_text clean;  // scratch
@@ -34,13 +34,13 @@ extern const ts_colour page_colour, card_colour, edge_colour, night_colour, ink_
     good_colour, good_tint, bad_colour, bad_tint, neutral_tint, white_colour;
 
 ts_style page_style(const page *p, ts_face face, double size_px, ts_colour colour);
-// One line of our own text; returns the x where it ends.
+// Draws one line of the program's own text; returns the x of its end.
 double page_text(page *p, double x, double baseline, const ts_style *style, const char *text);
 double page_text_width(const ts_style *style, const char *text);
-// Foreign text, cleaned, wrapped and cut; *bottom is where it ends.
+// Draws text from a model or a file, cleaned, wrapped and cut; *bottom is its bottom.
 ts_status page_paragraph(page *p, double x, double top, double width, const ts_style *style,
                          const char *text, size_t len, size_t max_lines, double *bottom);
-// A word in a rounded box of 24 pixels' height; returns the x where the box ends.
+// Draws a word in a rounded box 24 pixels high; returns the x of the box's right side.
 double page_pill(page *p, double x, double top, const char *text, ts_colour box, ts_colour ink);
 void page_card(page *p, double x, double top, double width, double height);
 

@@ -1,4 +1,4 @@
-// The picture's rows: a prompt, its answers, and how each was judged.
+// The rows of the picture: a prompt, its answers, and their marks.
 #include "eval/picture_parts.h"
 
 #include <math.h>
@@ -47,7 +47,7 @@ void page_row_heads(page *p, double top, double *bottom)
     *bottom = top + 56;
 }
 
-// Category, and whether training saw it; returns where the prompt's text begins.
+// The category and whether training saw the prompt; returns where the prompt's text starts.
 static double draw_pills(page *p, size_t index, double x, double top)
 {
     const ts_prompt *prompt = &p->evaluation->prompts->items[index];
@@ -106,7 +106,7 @@ out:
     return status;
 }
 
-// The scores one after the other, on as many lines as they need.
+// The marks one after another, on as many lines as they need.
 static double draw_marks(page *p, size_t index, const ts_response *response, const ts_score *score,
                          double left, double top, double width)
 {
@@ -116,7 +116,7 @@ static double draw_marks(page *p, size_t index, const ts_response *response, con
     char buffer[96];
     double x = left;
     for (int m = 0; m <= TS_METRIC_COUNT; m++) {
-        bool last = m == TS_METRIC_COUNT; // the counts, without a mark
+        bool last = m == TS_METRIC_COUNT; // the counts come last and have no mark
         const char *words = buffer;
         if (last) {
             snprintf(buffer, sizeof buffer,
@@ -164,7 +164,7 @@ out:
     return status;
 }
 
-// How many scores are good news, and how many are not.
+// Counts the good and the bad marks.
 static int count_marks(const ts_score *score, bool good)
 {
     int count = 0;
@@ -175,8 +175,8 @@ static int count_marks(const ts_score *score, bool good)
     return count;
 }
 
-// The shade behind an answer: the fine-tuned one's tells whether it got better or worse. One that
-// got better and is still wrong somewhere has none: green under a cross would say that all is well.
+// The background of an answer: the fine-tuned one's shows whether it got better or worse. An answer
+// that got better but still has a bad mark has none, since green would suggest that all is well.
 static ts_colour answer_shade(const page *p, size_t index, int column)
 {
     static const ts_colour plain = {248, 249, 252}, better = {236, 249, 241},
@@ -197,7 +197,8 @@ ts_status page_row(page *p, size_t index, double top, double *bottom)
     ts_canvas *canvas = p->canvas;
     int columns = e->tuned != NULL ? 2 : 1;
     double inner = top + 16, end;
-    // The first round measures the answers, whose shades share the height of the tallest.
+    // The first round measures the answers, since their backgrounds share the height of the
+    // tallest.
     for (int round = 0; round < 2; round++) {
         p->canvas = round == 0 ? &p->nothing : canvas;
         if (round == 1) {

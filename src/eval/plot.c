@@ -12,7 +12,8 @@
 
 enum {
     HEIGHT = 860,
-    MANY_POINTS = 4 * (TS_PLOT_RIGHT - TS_PLOT_LEFT) // more than that are drawn by columns
+    // More points than this are drawn by columns of pixels.
+    MANY_POINTS = 4 * (TS_PLOT_RIGHT - TS_PLOT_LEFT)
 };
 
 static const ts_colour grid = {232, 236, 242}, axis = {148, 158, 176}, raw_loss = {178, 196, 240},
@@ -72,7 +73,7 @@ static double step_at(const ts_curve *curve, size_t i)
 
 static bool is_shown(double value)
 {
-    return fabs(value) < 1e30; // not NaN either; beyond that the ticks' arithmetic ends
+    return fabs(value) < 1e30; // false for NaN; larger values overflow the arithmetic of ticks
 }
 
 bool ts_plot_find_range(const double *values, size_t count, double *low, double *high, bool any)
@@ -87,7 +88,7 @@ bool ts_plot_find_range(const double *values, size_t count, double *low, double 
     return any;
 }
 
-// A range with room around it, never empty.
+// The range with some space around it, never empty.
 static void pad_range(double *low, double *high, bool from_zero)
 {
     double span = *high - *low, least = 1e-6 * fmax(fabs(*high), fabs(*low));
@@ -102,7 +103,7 @@ void ts_plot_pad_losses(ts_frame *f)
 {
     double low = f->low;
     pad_range(&f->low, &f->high, false);
-    if (f->low < 0 && low >= 0) { // a loss is not negative
+    if (f->low < 0 && low >= 0) { // no space below zero: a loss is not negative
         f->low = 0;
     }
 }
@@ -122,7 +123,7 @@ ts_style ts_plot_style(const ts_plot *p, ts_face face, double size, ts_colour co
     return (ts_style){p->fonts, face, size, colour};
 }
 
-// "2e-5" rather than printf's "2e-05"; values of a usual size in full.
+// "2e-5" instead of printf's "2e-05"; values of common sizes without an exponent.
 static void format_tick(double value, double step, char out[32])
 {
     double large = fabs(value);
@@ -142,7 +143,7 @@ static void format_tick(double value, double step, char out[32])
     }
 }
 
-// Ticks of the values, on one side of the frame; with lines across where `across`.
+// Ticks of the values at one side of the frame. `across`: with lines across the frame.
 void ts_plot_value_ticks(ts_plot *p, const ts_frame *f, int wanted, bool right, bool across,
                          ts_colour colour)
 {
@@ -168,7 +169,7 @@ void ts_plot_step_ticks(ts_plot *p, const ts_frame *f, bool labels)
     double first, step;
     ts_style style = ts_plot_style(p, TS_FACE_REGULAR, 14, ts_plot_soft);
     ts_plot_ticks(f->first, f->last, 10, &first, &step);
-    if (step < 1) { // a step is a whole number
+    if (step < 1) { // a step number is whole
         first = ceil(f->first), step = 1;
     }
     for (int i = 0; i < 50 && first + i * step <= f->last; i++) {
@@ -183,8 +184,9 @@ void ts_plot_step_ticks(ts_plot *p, const ts_frame *f, bool labels)
     }
 }
 
-// A line through very many points: in each column of pixels one upright stroke from its lowest to
-// its highest value, and one from its last to the next column's first.
+// Draws a line through very many points. In each column of pixels it draws a vertical stroke from
+// the lowest to the highest value, and a stroke from the last value to the first of the next
+// column.
 static void draw_columns(ts_plot *p, const ts_frame *f, const double *values, double thickness,
                          ts_colour colour)
 {
@@ -192,7 +194,7 @@ static void draw_columns(ts_plot *p, const ts_frame *f, const double *values, do
     for (size_t i = 0; i < p->curve->count; i++) {
         double step = step_at(p->curve, i);
         if (!is_shown(values[i]) || !is_shown(step)) {
-            continue; // a gap narrower than a column, or one that the next stroke spans
+            continue; // a gap narrower than a column
         }
         double x = floor(x_of(f, step)), y = y_of(f, values[i]);
         if (x != column) {
@@ -216,7 +218,7 @@ static void draw_columns(ts_plot *p, const ts_frame *f, const double *values, do
 void ts_plot_line(ts_plot *p, const ts_frame *f, const double *values, double thickness,
                   ts_colour colour)
 {
-    size_t last = SIZE_MAX; // the shown value before this one
+    size_t last = SIZE_MAX; // the last value that was drawn
     if (p->curve->count > MANY_POINTS) {
         draw_columns(p, f, values, thickness, colour);
         return;
@@ -280,7 +282,7 @@ out:
     return status;
 }
 
-// The strong line: means at the middle of their stretches, or a smoothed curve.
+// The bold line: the means of intervals at their middles, or the smoothed curve.
 static ts_status find_trend(const ts_curve *curve, ts_curve *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -349,7 +351,7 @@ void ts_plot_find_steps(const ts_curve *curve, ts_frame *f)
         f->last = step_at(curve, curve->count - 1);
     }
     if (!is_shown(f->first) || !is_shown(f->last) || f->last - f->first < 1e-9) {
-        f->first = is_shown(f->first) ? f->first - 1 : 0; // a single step stands in the middle
+        f->first = is_shown(f->first) ? f->first - 1 : 0; // a single step is in the middle
         f->last = f->first + 2;
     }
 }

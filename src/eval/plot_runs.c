@@ -1,4 +1,4 @@
-// The losses of several runs in one picture.
+// Draws the losses of several runs in one picture.
 #include "base/file.h"
 #include "base/memory.h"
 #include "eval/plot_parts.h"
@@ -9,7 +9,7 @@
 
 enum { LEGEND_TOP = 74, LEGEND_LINE = 24, LEGEND_COLUMNS = 2, BOTTOM = 780, HEIGHT = 860 };
 
-// Apart from each other in hue and in lightness, so that they differ in grey too.
+// The colours differ in hue and in lightness, so that they can be told apart in grey too.
 static const ts_colour colours[TS_PLOT_MOST_RUNS] = {
     {52, 86, 200},  {226, 132, 28},  {40, 140, 90},  {190, 50, 60},
     {130, 80, 180}, {20, 20, 20},    {80, 180, 220}, {220, 190, 40},
@@ -35,7 +35,7 @@ out:
     return status;
 }
 
-// A frame that holds all curves, below the legend.
+// A frame below the legend that contains all curves.
 static ts_frame frame_of(const ts_curve *curves, size_t count)
 {
     size_t rows = (count + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;

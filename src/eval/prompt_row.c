@@ -10,11 +10,12 @@ enum { MAX_WORDS = 100000, MAX_ALIASES = 1000, MAX_LABEL_BYTES = 40, MAX_NAMES =
 
 static const char *const categories[] = {"factual", "polite", "length", "refusal", "safe"};
 
-// What a row may hold beside what is asked, which may stand in any format of training data. Near
-// the first ones a mistyped key would leave an answer unjudged in silence.
-static const char *const judged_keys[] = {"reference", "facts",  "refuse", "min_words",
-                                          "max_words", "polite", "id",     "category"};
-enum { WEIGHTY_KEYS = 6 };
+// The keys of an evaluation's row beside the prompt itself, which may be in any format of training
+// data. A misspelling of one of the first SCORED_KEYS is refused, since it would silently leave an
+// answer unscored.
+static const char *const scoring_keys[] = {"reference", "facts",  "refuse", "min_words",
+                                           "max_words", "polite", "id",     "category"};
+enum { SCORED_KEYS = 6 };
 
 // A row and the place that errors name.
 typedef struct reading {
@@ -32,7 +33,7 @@ void ts_prompt_reader_free(ts_prompt_reader *reader)
     ts_text_free(&reader->categories.names);
 }
 
-// The member, or NULL where it is null, as exports of tables fill what a row has not.
+// The member, or NULL if it is null, since exports of tables write null for an empty cell.
 static const cJSON *member(const reading *r, const char *key)
 {
     const cJSON *value = ts_json_get(r->object, key);
@@ -72,10 +73,10 @@ out:
     return status;
 }
 
-// ---- What is asked
+// ---- The prompt
 
-// The row without the keys that are judged here, as training would read it; its members are the
-// row's own. The caller deletes it.
+// A copy of the row without the scoring keys, in the form of a training row. Its members are
+// references to the row's own. The caller deletes it.
 static ts_status take_asked(const reading *r, cJSON **out)
 {
     cJSON *asked = cJSON_CreateObject();
@@ -84,8 +85,8 @@ static ts_status take_asked(const reading *r, cJSON **out)
     *out = asked;
     cJSON_ArrayForEach(m, r->object)
     {
-        bool judged = is_listed(m->string, judged_keys, TS_COUNT(judged_keys));
-        ok = ok && (judged || cJSON_AddItemReferenceToObject(asked, m->string, m));
+        bool is_scoring = is_listed(m->string, scoring_keys, TS_COUNT(scoring_keys));
+        ok = ok && (is_scoring || cJSON_AddItemReferenceToObject(asked, m->string, m));
     }
     return ok ? TS_OK : ts_error_set(r->err, TS_ERR_MEMORY, "%s: out of memory", r->name);
 }
@@ -96,7 +97,7 @@ static ts_status check_keys(const reading *r)
     cJSON_ArrayForEach(m, r->object)
     {
         const char *key = m->string;
-        const char *near = ts_nearest_of(key, strlen(key), judged_keys, WEIGHTY_KEYS);
+        const char *near = ts_nearest_of(key, strlen(key), scoring_keys, SCORED_KEYS);
         if (near != NULL && strcmp(near, key) != 0 && !cJSON_IsNull(m)) {
             return ts_error_set(r->err, TS_ERR_FORMAT,
                                 "%s: key '%.40s' is unknown; did you mean '%s'?", r->name, key,
@@ -118,7 +119,7 @@ static ts_status copy(const reading *r, const char *text, size_t len, const char
     return status;
 }
 
-// The turns up to the user's last, and the answer behind it where there is one.
+// The turns up to the user's last, and the answer after it if there is one.
 static ts_status split_turns(const reading *r, ts_prompt *prompt)
 {
     ts_status status = TS_OK;
@@ -180,7 +181,7 @@ out:
     return status;
 }
 
-// ---- What is judged
+// ---- What is scored
 
 // An id may be a text or a number.
 static ts_status read_id(const reading *r, ts_prompt *prompt)
@@ -273,7 +274,7 @@ out:
     return status;
 }
 
-// One fact: a text, or an array of spellings, one of which is enough.
+// One fact: a text, or an array of spellings, each of which is accepted.
 static ts_status read_fact(const reading *r, const cJSON *json, const char *place, ts_fact *out)
 {
     ts_status status = TS_OK;
@@ -340,7 +341,7 @@ out:
     return status;
 }
 
-// "polite" and "refuse", which a category stands for, but not against.
+// "polite" and "refuse". A category implies them, and they must not contradict it.
 static ts_status read_switches(const reading *r, ts_prompt *prompt)
 {
     ts_status status = TS_OK;

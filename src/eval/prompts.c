@@ -11,7 +11,7 @@
 
 enum { MAX_PROMPTS = 10000 };
 
-// The file while it is read.
+// The state of reading a file.
 typedef struct reading {
     const char *path;
     ts_prompts *out;
@@ -41,7 +41,7 @@ out:
     return status;
 }
 
-// ---- What stands twice
+// ---- Duplicates
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -57,7 +57,7 @@ static int compare_turns(const ts_prompt *x, const ts_prompt *y)
         order = x->before_count < y->before_count ? -1 : 1;
     }
     for (size_t i = 0; i < x->before_count && order == 0; i++) {
-        order = strcmp(x->before[i].text, y->before[i].text); // copies, so NUL-terminated
+        order = strcmp(x->before[i].text, y->before[i].text); // these are copies and NUL-terminated
     }
     return order;
 }
@@ -67,8 +67,8 @@ static int compare_questions(const void *a, const void *b)
     return compare_turns(*(const ts_prompt *const *)a, *(const ts_prompt *const *)b);
 }
 
-// An id that two rows have is a mistake. A question that is asked twice counts twice, which is
-// told.
+// Two rows with the same id are an error. A prompt that is there twice is counted twice, with a
+// warning.
 static ts_status check_twice(reading *r, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static ts_status judge(const ts_prompts *prompts, const ts_response *responses, ts_score **out,
-                       ts_error *err)
+static ts_status score_all(const ts_prompts *prompts, const ts_response *responses, ts_score **out,
+                           ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_alloc(prompts->count + 1, sizeof **out, out, err));
@@ -21,9 +21,9 @@ ts_status ts_results_make(const ts_evaluation *evaluation, ts_results *out, ts_e
 {
     const ts_evaluation *e = evaluation;
     ts_status status = TS_OK;
-    TS_TRY(judge(e->prompts, e->base, &out->base, err));
+    TS_TRY(score_all(e->prompts, e->base, &out->base, err));
     if (e->tuned != NULL) {
-        TS_TRY(judge(e->prompts, e->tuned, &out->tuned, err));
+        TS_TRY(score_all(e->prompts, e->tuned, &out->tuned, err));
     }
     TS_TRY(ts_paired_make(e->base, out->base, e->tuned, out->tuned, e->prompts->count, e->seen,
                           false, &out->held_out, err));

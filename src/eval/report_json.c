@@ -1,4 +1,4 @@
-// evaluation.json: all that an evaluation found, for programs.
+// evaluation.json: all results of an evaluation, for programs.
 #include "base/json.h"
 #include "eval/report.h"
 
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// "Facts right" as a key: "facts_right".
+// A metric's label as a key: "Facts right" becomes "facts_right".
 static void key_of(ts_metric metric, char out[64])
 {
     const char *label = ts_metric_label(metric);
@@ -18,7 +18,7 @@ static void key_of(ts_metric metric, char out[64])
     out[i] = '\0';
 }
 
-// Adds any bytes as a string; what is no UTF-8 becomes U+FFFD.
+// Adds any bytes as a string. Invalid UTF-8 becomes U+FFFD.
 static ts_status add_text(cJSON *object, const char *key, const char *text, size_t len,
                           ts_error *err)
 {

@@ -1,12 +1,12 @@
-// before_after.md: both models side by side, for GitHub and any other reader of Markdown.
+// before_after.md: both models side by side, as GitHub-flavoured Markdown.
 #include "eval/report.h"
 #include "eval/words.h"
 
 #include <math.h>
 #include <string.h>
 
-// Appends one character of a cell. What Markdown, its tables, HTML, links, mentions or formulas
-// could read becomes a character reference, which all of them show and none of them reads.
+// Appends one character of a cell. A character that Markdown, tables, HTML, links, mentions or
+// formulas could interpret becomes a character reference, which is displayed but never interpreted.
 static ts_status append_character(const char *text, size_t at, ts_text *out, ts_error *err)
 {
     char c = text[at];
@@ -17,7 +17,7 @@ static ts_status append_character(const char *text, size_t at, ts_text *out, ts_
         return ts_text_format(out, err, "<br>");
     }
     if (c == '\t' || (c == ' ' && at > 0 && (text[at - 1] == ' ' || text[at - 1] == '\n'))) {
-        return ts_text_format(out, err, "&nbsp;"); // indentation stays
+        return ts_text_format(out, err, "&nbsp;"); // keeps indentation
     }
     if (strchr("&<>|`*_[]#~$\\@", c) != NULL || link) {
         return ts_text_format(out, err, "&#%d;", c);
@@ -69,7 +69,7 @@ static ts_status append_number(double value, ts_text *out, ts_error *err)
                            : ts_text_format(out, err, " – |");
 }
 
-// "| Loss on the reference | 2.31 | 1.72 | -0.59 (95 %: -0.71 to -0.44) |" and perplexity.
+// "| Loss on the reference | 2.31 | 1.72 | -0.59 (95 %: -0.71 to -0.44) |", and perplexity.
 static ts_status append_losses(const ts_paired *paired, bool tuned, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -193,7 +193,7 @@ out:
     return status;
 }
 
-// "### 3. capital-france (factual, held out)", of which only the number is always there.
+// "### 3. capital-france (factual, held out)". Only the number is always there.
 static ts_status append_heading(const ts_prompt *prompt, size_t i, const char *seen, ts_text *out,
                                 ts_error *err)
 {

@@ -1,10 +1,10 @@
-// One model's answers as plain text.
+// The answers of one model as plain text.
 #include "eval/report.h"
 #include "eval/words.h"
 
 #include <string.h>
 
-// Appends cleaned text, every line of it indented.
+// Appends cleaned text with every line indented.
 static ts_status append_indented(ts_text *out, const char *text, size_t len, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -25,7 +25,7 @@ out:
     return status;
 }
 
-// One line of foreign text: newlines and tabs become spaces.
+// Appends text from a model or file on one line: newlines and tabs become spaces.
 static ts_status append_line(ts_text *out, const char *text, ts_error *err)
 {
     ts_status status = TS_OK;

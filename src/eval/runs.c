@@ -25,7 +25,7 @@ static double number_of(const cJSON *object, const char *key)
     return cJSON_IsNumber(value) ? value->valuedouble : NAN;
 }
 
-// The entries with a loss are the curve's; the last one has the summary.
+// The entries with a loss are the points of the curve; the last entry has the summary.
 static ts_status read_log(ts_run *run, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,4 +1,4 @@
-// What a finished run left in its output folder, read again to be compared with others.
+// Reads what a finished run left in its output folder, to compare it with other runs.
 #ifndef TS_EVAL_RUNS_H
 #define TS_EVAL_RUNS_H
 
@@ -7,16 +7,19 @@
 
 // Starts zeroed.
 typedef struct ts_run {
-    const char *folder;  // borrowed
-    cJSON *training;     // training.json: the settings; NULL: there is none
-    cJSON *state;        // trainer_state.json
-    cJSON *evaluation;   // evaluation.json, what `eval` left; NULL: there is none
-    double *step, *loss; // [count] of the log: the mean loss since the entry before
+    const char *folder; // borrowed
+    cJSON *training;    // training.json, the settings; NULL: the file does not exist
+    cJSON *state;       // trainer_state.json
+    cJSON *evaluation;  // evaluation.json, written by `eval`; NULL: the file does not exist
+    // [count] one for each entry of the log; loss is the mean since the entry before.
+    double *step, *loss;
     size_t count;
-    double train_loss, seconds; // the mean over all steps, and how long they took; NaN: not known
+    // The mean loss over all steps and how long they took; NaN: not known.
+    double train_loss, seconds;
 } ts_run;
 
-// TS_ERR_IO where the folder holds no trainer_state.json, TS_ERR_FORMAT where that is not one.
+// TS_ERR_IO if the folder has no trainer_state.json, TS_ERR_FORMAT if that file is not valid.
+// Release *out with ts_run_close.
 ts_status ts_run_open(const char *folder, ts_run *out, ts_error *err);
 void ts_run_close(ts_run *run);
 

@@ -1,4 +1,4 @@
-// The summaries of metrics.h: rates, intervals, and what chance alone would do.
+// The statistics of metrics.h: rates, intervals, and tests against chance.
 #include "base/rng.h"
 #include "eval/metrics.h"
 
@@ -31,7 +31,7 @@ double ts_mcnemar_p(uint32_t gained, uint32_t lost)
     if (gained == lost) {
         return 1;
     }
-    // log of n choose k / 2^n, from k = 0 on
+    // log of (n choose k) / 2^n, starting with k = 0
     double log_term = -n * log(2);
     for (uint32_t k = 0; k <= fewer; k++) {
         tail += exp(log_term);
@@ -96,7 +96,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// A prompt's reference: nats that tuning added, and tokens.
+// How much tuning changed the loss on one prompt's reference, in nats, and its tokens.
 typedef struct difference {
     double nats, tokens;
 } difference;
@@ -149,7 +149,7 @@ static ts_status compare_losses(const ts_response *base, const ts_response *tune
     if (used > 0) {
         out->loss_change = nats / tokens;
     }
-    if (used > 1) { // one prompt tells nothing of others
+    if (used > 1) { // one prompt says nothing about others
         TS_TRY(bootstrap(differences, used, out, err));
     }
 out:

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-// What a code point is in a sentence.
+// The kinds of code points in a sentence.
 typedef enum kind { SEPARATOR, LETTER, IDEOGRAPH, NOTHING } kind;
 
 static bool within(int32_t cp, int32_t low, int32_t high)
@@ -10,7 +10,7 @@ static bool within(int32_t cp, int32_t low, int32_t high)
     return cp >= low && cp <= high;
 }
 
-// Latin letters from U+00C0 to U+017F without their accents; '*' where that is no single letter.
+// Latin letters from U+00C0 to U+017F without their accents; '*' if the result is not one letter.
 static const char latin[] = "aaaaaa*ceeeeiiiidnooooo*ouuuuy**aaaaaa*ceeeeiiiidnooooo*ouuuuy*y"
                             "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii**jjkkk"
                             "llllllllllnnnnnnnnnoooooo**rrrrrrsssssssstttttt"
@@ -33,7 +33,7 @@ static const char *latin_pair(int32_t cp)
     case 0x152:
     case 0x153:
         return "oe";
-    default: // the signs of multiplication and division
+    default: // the multiplication and division signs
         return NULL;
     }
 }
@@ -82,7 +82,7 @@ static int32_t fold_case(int32_t cp) // Greek and Cyrillic
     return within(cp, 0x400, 0x40F) ? cp + 0x50 : cp == 0x3C2 ? 0x3C3 : cp;
 }
 
-// Sorts a code point and writes its folded letters (at most 4 bytes) to out[0..*len).
+// Classifies a code point and writes its folded letters (at most 4 bytes) to out[0..*len).
 static kind classify(int32_t cp, char out[4], size_t *len)
 {
     *len = 0;
@@ -121,7 +121,7 @@ static bool is_digit(const char *text, size_t len, size_t at)
     return at < len && text[at] >= '0' && text[at] <= '9';
 }
 
-// A comma before exactly three digits.
+// Whether the comma is followed by exactly three digits.
 static bool groups_thousands(const char *text, size_t len, size_t comma)
 {
     return is_digit(text, len, comma + 1) && is_digit(text, len, comma + 2) &&
@@ -173,7 +173,7 @@ bool ts_words_contain(const char *text, const char *needle)
 uint32_t ts_words_count(const char *text, size_t len)
 {
     uint32_t words = 0;
-    bool counted = false; // this stretch already
+    bool counted = false; // whether the current sequence was counted
     for (size_t at = 0, taken; at < len; at += taken) {
         char letters[4];
         size_t count;

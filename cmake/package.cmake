@@ -92,6 +92,7 @@ if(DPKG_SHLIBDEPS)
     set(CPACK_COMPONENTS_ALL program library dev)
     set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
     set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # so that who links with the library depends on it
+    set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
     foreach(component PROGRAM LIBRARY)
         # shlibdeps names libc and libcjson. The Vulkan loader and libcurl are found at run time;
         # libcurl4 has another package's name since 64-bit time_t (Debian 13, Ubuntu 24.04).

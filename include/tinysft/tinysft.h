@@ -33,11 +33,11 @@
 // not use the device that the call uses, nor anything opened on it. Whatever they are given is good
 // until they return.
 //
-// The process: nothing is printed; messages go to the callback `log`, or nowhere. No signal handler
-// is installed, no locale, no umask and no folder changed. Reading a file that somebody cuts short
-// raises SIGBUS, as reading any mapped file does. Numbers are read and written with a decimal
-// point whatever the locale is. libvulkan.so.1 and, for downloads, libcurl.so.4 are loaded when
-// they are first used and then stay. The environment is read (so no other thread may change it
+// The process: nothing is printed; messages go to tinysft_caller's `log`, or nowhere. No signal
+// handler is installed, no locale, no umask and no folder changed. Reading a file that somebody
+// cuts short raises SIGBUS, as reading any mapped file does. Numbers are read and written with a
+// decimal point whatever the locale is. libvulkan.so.1 and, for downloads, libcurl.so.4 are loaded
+// when they are first used and then stay. The environment is read (so no other thread may change it
 // meanwhile): TINYSFT_CACHE_DIR, XDG_CACHE_HOME and HOME for the cache of pipelines and measured
 // choices; TINYSFT_TUNE, TINYSFT_VALIDATE and TINYSFT_MASK_CAPABILITIES as the program reads them;
 // for downloads HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
@@ -80,6 +80,18 @@ typedef void (*tinysft_log)(void *user, tinysft_log_level level, const char *mes
 // What a callback answers, so that long work can be ended.
 typedef enum tinysft_next { TINYSFT_GO_ON = 0, TINYSFT_STOP = 1 } tinysft_next;
 
+// How the library reaches whoever uses it. Every function may be NULL.
+typedef struct tinysft_caller {
+    tinysft_log log; // NULL: messages go nowhere
+    // Asked often: between steps, passes over the model, and parts of a download. TINYSFT_STOP ends
+    // the work as the callback of its call would: with TINYSFT_ERR_STOPPED.
+    tinysft_next (*interrupt)(void *user);
+    // True before files are written that belong together, false when they are: a poor moment to end
+    // the process. Were it ended all the same, the next run would clean up.
+    void (*saving)(void *user, bool now);
+    void *user;
+} tinysft_caller;
+
 // Bytes of `total` that are read, or, of a file that is downloaded, here. `what` names it.
 typedef void (*tinysft_loading)(void *user, const char *what, uint64_t done, uint64_t total);
 
@@ -92,8 +104,7 @@ typedef struct tinysft_device_params {
     bool no_tuning;        // choose tiles by rule instead of measuring them at first use
     const char *precision; // of the operands of products with the base's weights: "auto", "f32",
                            // "f16" or "bf16" ["auto": 16 bits on a GPU that has matrix units]
-    tinysft_log log;       // of the device and all that is opened on it [NULL: nowhere]
-    void *log_user;
+    tinysft_caller caller; // of the device and all that is opened on it
 } tinysft_device_params;
 
 // A device as it describes itself.
@@ -162,8 +173,7 @@ typedef struct tinysft_training_params {
     bool overwrite;         // replace the run that output_dir holds
     tinysft_loading loading;
     void *loading_user;
-    tinysft_log log; // where there is no device [NULL: nowhere]
-    void *log_user;
+    tinysft_caller caller; // where there is no device
 } tinysft_training_params;
 
 // What a training is going to do, as its files and the device's memory decide it.
@@ -197,6 +207,21 @@ TINYSFT_API tinysft_status tinysft_training_get_plan(const tinysft_training *tra
                                                      tinysft_training_plan *out,
                                                      tinysft_error *error);
 
+// A row as the model sees it.
+typedef struct tinysft_row {
+    uint32_t line;           // of the file, where it begins
+    uint32_t tokens, learnt; // of the latter the loss is taken
+} tinysft_row;
+
+// A part of a row's text, all of it learnt from or none.
+typedef void (*tinysft_part)(void *user, const char *text, size_t bytes, bool learnt);
+
+// Row `index` of the plan's examples, from 0. `out` and `show` may be NULL; `show` is given the
+// parts of its text, in order.
+TINYSFT_API tinysft_status tinysft_training_get_row(tinysft_training *training, uint64_t index,
+                                                    tinysft_row *out, tinysft_part show, void *user,
+                                                    tinysft_error *error);
+
 // One step, when its numbers are known.
 typedef struct tinysft_step {
     uint64_t step, steps; // from 1; of all
@@ -216,17 +241,27 @@ typedef struct tinysft_training_state {
     uint64_t steps;    // that are trained, those of the run it went on from included
     uint64_t saved;    // the last step of which output_dir holds a checkpoint; 0: none
     bool was_finished; // output_dir held the finished run already: nothing was touched
+    bool replaces;     // output_dir still holds another run, which goes when this one saves
 } tinysft_training_state;
+
+TINYSFT_API tinysft_status tinysft_training_get_state(const tinysft_training *training,
+                                                      tinysft_training_state *out,
+                                                      tinysft_error *error);
+
+// Settles what the run does with output_dir, makes it and locks it. tinysft_training_run does so
+// too, where it was not done before. TINYSFT_ERR_ARGUMENT: it holds another run, or somebody works
+// in it.
+TINYSFT_API tinysft_status tinysft_training_prepare(tinysft_training *training,
+                                                    tinysft_error *error);
 
 // Loads the model, trains, and leaves in output_dir what README.md lists: adapter_model.safetensors
 // and adapter_config.json as PEFT loads them, and what tells of the run. Runs once. `on_step` may
 // be NULL; where it answers TINYSFT_STOP the run ends after the steps that are under way, saves a
-// checkpoint and returns TINYSFT_ERR_STOPPED. `state` may be NULL; it is filled in any case.
-// TINYSFT_ERR_ARGUMENT: output_dir holds another run; TINYSFT_ERR_MEMORY: it does not fit;
-// TINYSFT_ERR_RUN: the loss or an adapter's number is not finite.
+// checkpoint and returns TINYSFT_ERR_STOPPED. A run that had finished before returns TINYSFT_OK at
+// once. TINYSFT_ERR_MEMORY: it does not fit; TINYSFT_ERR_RUN: the loss or an adapter's number is
+// not finite.
 TINYSFT_API tinysft_status tinysft_training_run(tinysft_training *training,
                                                 tinysft_step_callback on_step, void *user,
-                                                tinysft_training_state *state,
                                                 tinysft_error *error);
 
 // ---- Models

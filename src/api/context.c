@@ -18,28 +18,41 @@ ts_error *ts_api_error(tinysft_error *given, ts_error *own)
 static void log_message(void *user, ts_log_level level, const char *message)
 {
     ts_api_context *context = user;
-    if (context->log == NULL) {
-        return;
-    }
     static const tinysft_log_level levels[] = {[TS_LOG_DEBUG] = TINYSFT_LOG_DEBUG,
                                                [TS_LOG_INFO] = TINYSFT_LOG_INFO,
                                                [TS_LOG_WARN] = TINYSFT_LOG_WARN};
-    ts_api_go_out(context);
-    context->log(context->log_user, levels[level], message);
-    ts_api_come_back(context, TINYSFT_GO_ON);
+    if (context->given.log != NULL) {
+        ts_api_go_out(context);
+        context->given.log(context->given.user, levels[level], message);
+        ts_api_come_back(context, TINYSFT_GO_ON);
+    }
 }
 
 static bool stops(void *user)
 {
-    const ts_api_context *context = user;
+    ts_api_context *context = user;
+    if (!context->stopping && context->given.interrupt != NULL) {
+        ts_api_go_out(context);
+        ts_api_come_back(context, context->given.interrupt(context->given.user));
+    }
     return context->stopping;
 }
 
-void ts_api_context_open(ts_api_context *context, tinysft_log log, void *user)
+static void save(void *user, bool now)
 {
-    *context = (ts_api_context){.caller = {.log = log_message, .stops = stops, .user = context},
-                                .log = log,
-                                .log_user = user};
+    ts_api_context *context = user;
+    if (context->given.saving != NULL) {
+        ts_api_go_out(context);
+        context->given.saving(context->given.user, now);
+        ts_api_come_back(context, TINYSFT_GO_ON);
+    }
+}
+
+void ts_api_context_open(ts_api_context *context, const tinysft_caller *given)
+{
+    *context = (ts_api_context){
+        .caller = {.log = log_message, .stops = stops, .saving = save, .user = context},
+        .given = *given};
 }
 
 static void go_in(ts_api_context *context)

@@ -62,7 +62,7 @@ tinysft_status tinysft_device_list(const tinysft_device_params *params, tinysft_
     count = count != NULL ? count : &ignored[0];
     chosen = chosen != NULL ? chosen : &ignored[1];
     *count = *chosen = 0;
-    ts_api_context_open(&context, params->log, params->log_user);
+    ts_api_context_open(&context, &params->caller);
     ts_status status = ts_api_enter(&context, "the list", err);
     if (status == TS_OK) {
         status = list(params, out, capacity, count, chosen, err);
@@ -102,7 +102,7 @@ tinysft_status tinysft_device_open(const tinysft_device_params *params, tinysft_
         return status;
     }
     device->users = 1;
-    ts_api_context_open(&device->context, params->log, params->log_user);
+    ts_api_context_open(&device->context, &params->caller);
     status = ts_api_enter(&device->context, "the device", err);
     if (status == TS_OK) {
         status = open_device(device, params, err);

@@ -14,14 +14,13 @@
 // For whom a handle works, and what its thread had been doing before the call that now runs.
 typedef struct ts_api_context {
     ts_caller caller; // how the floors below reach it
-    tinysft_log log;
-    void *log_user;
+    tinysft_caller given;
     bool inside, stopping; // a call runs; a callback of it asked for a stop
     ts_caller *outer;
     locale_t outer_locale;
 } ts_api_context;
 
-void ts_api_context_open(ts_api_context *context, tinysft_log log, void *user);
+void ts_api_context_open(ts_api_context *context, const tinysft_caller *given);
 
 // The error that a call fills, zeroed: the caller's, or where it gave none the call's own.
 ts_error *ts_api_error(tinysft_error *given, ts_error *own);

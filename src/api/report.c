@@ -157,7 +157,7 @@ tinysft_status tinysft_evaluation_write(const tinysft_evaluation *evaluation,
         return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL",
                             params == NULL ? "params" : "the evaluation");
     }
-    ts_api_context_open(&context, NULL, NULL);
+    ts_api_context_open(&context, &(tinysft_caller){0});
     ts_status status = ts_api_enter(&context, "the evaluation", err);
     if (status == TS_OK) {
         status = write_reports(evaluation, params, err);

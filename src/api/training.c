@@ -15,7 +15,7 @@ struct tinysft_training {
     ts_text folder; // of the model
     ts_arena texts; // of the settings
     ts_api_loading loading;
-    bool ran;
+    bool prepared, ran;
     tinysft_step_callback on_step; // of the run that is under way
     void *user;
 };
@@ -179,7 +179,7 @@ tinysft_status tinysft_training_open(tinysft_device *device, const tinysft_train
         return status;
     }
     training->device = device;
-    ts_api_context_open(&training->alone, params->log, params->log_user);
+    ts_api_context_open(&training->alone, &params->caller);
     ts_api_context *context = context_of(training);
     training->loading =
         (ts_api_loading){.context = context, .tell = params->loading, .user = params->loading_user};
@@ -249,6 +249,64 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
     return TS_OK;
 }
 
+// ---- Rows
+
+static bool is_learnt(const ts_example *row, uint32_t t)
+{
+    return t > 0 && row->supervised[t];
+}
+
+static ts_status show_row(tinysft_training *training, const ts_example *row, tinysft_part show,
+                          void *user, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    ts_api_context *context = context_of(training);
+    for (uint32_t from = 0, to; from < row->count; from = to) {
+        bool learnt = is_learnt(row, from);
+        for (to = from + 1; to < row->count && is_learnt(row, to) == learnt; to++) {
+        }
+        ts_text_clear(&text);
+        TS_TRY(ts_tokenizer_decode(training->trainer.tokenizer, row->ids + from, to - from, false,
+                                   &text, err));
+        ts_api_go_out(context);
+        show(user, text.bytes != NULL ? text.bytes : "", text.len, learnt);
+        ts_api_come_back(context, TINYSFT_GO_ON);
+    }
+out:
+    ts_text_free(&text);
+    return status;
+}
+
+static ts_status get_row(tinysft_training *training, uint64_t index, tinysft_row *out,
+                         tinysft_part show, void *user, ts_error *err)
+{
+    const ts_dataset *dataset = &training->trainer.dataset;
+    if (index >= dataset->count) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "row %llu: there are %zu, from 0",
+                            (unsigned long long)index, dataset->count);
+    }
+    const ts_example *row = &dataset->examples[index];
+    if (out != NULL) {
+        *out = (tinysft_row){row->line, row->count, row->supervised_count};
+    }
+    return show != NULL ? show_row(training, row, show, user, err) : TS_OK;
+}
+
+tinysft_status tinysft_training_get_row(tinysft_training *training, uint64_t index,
+                                        tinysft_row *out, tinysft_part show, void *user,
+                                        tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    ts_api_context *context = context_of(training);
+    ts_status status = ts_api_enter(context, "the training", err);
+    if (status == TS_OK) {
+        status = get_row(training, index, out, show, user, err);
+        ts_api_leave(context);
+    }
+    return status;
+}
+
 // ---- Running
 
 static void show_step(void *user, const ts_train_progress *p)
@@ -285,8 +343,7 @@ static ts_status check_ready(const tinysft_training *training, ts_error *err)
     const ts_trainer *t = &training->trainer;
     if (training->device == NULL || t->settings.output_dir == NULL) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
-                            "the training was opened without %s: it can only "
-                            "be planned",
+                            "the training was opened without %s: it can only be planned",
                             training->device == NULL ? "a device" : "an output_dir");
     }
     if (training->ran) {
@@ -302,41 +359,71 @@ static ts_status check_ready(const tinysft_training *training, ts_error *err)
     return TS_OK;
 }
 
-static ts_status run(tinysft_training *training, tinysft_training_state *state, ts_error *err)
+static ts_status prepare(tinysft_training *training, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(check_ready(training, err));
+    if (!training->prepared) {
+        TS_TRY(ts_trainer_prepare_output(&training->trainer, err));
+        training->prepared = true;
+    }
+out:
+    return status;
+}
+
+tinysft_status tinysft_training_prepare(tinysft_training *training, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    ts_api_context *context = context_of(training);
+    ts_status status = ts_api_enter(context, "the training", err);
+    if (status == TS_OK) {
+        status = prepare(training, err);
+        ts_api_leave(context);
+    }
+    return status;
+}
+
+static ts_status run(tinysft_training *training, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_trainer *trainer = &training->trainer;
     const ts_train_callbacks callbacks = {show_loading, show_step, ts_api_write_curve, training};
-    TS_TRY(check_ready(training, err));
-    training->ran = true;
-    TS_TRY(ts_trainer_prepare_output(trainer, err));
-    if (trainer->output.finished) {
-        state->was_finished = true;
-        state->steps = trainer->steps;
-        goto out;
+    TS_TRY(prepare(training, err));
+    if (!trainer->output.finished) {
+        training->ran = true;
+        TS_TRY(ts_trainer_run(trainer, training->device->gpu, &callbacks, err));
     }
-    status = ts_trainer_run(trainer, training->device->gpu, &callbacks, err);
-    state->steps = trainer->history.count;
-    state->saved = trainer->saved;
 out:
     return status;
 }
 
 tinysft_status tinysft_training_run(tinysft_training *training, tinysft_step_callback on_step,
-                                    void *user, tinysft_training_state *state, tinysft_error *error)
+                                    void *user, tinysft_error *error)
 {
     ts_error own, *err = ts_api_error(error, &own);
-    tinysft_training_state ignored;
-    state = state != NULL ? state : &ignored;
-    *state = (tinysft_training_state){0};
     ts_api_context *context = context_of(training);
     ts_status status = ts_api_enter(context, "the training", err);
-    if (status != TS_OK) {
-        return status;
+    if (status == TS_OK) {
+        training->on_step = on_step;
+        training->user = user;
+        status = run(training, err);
+        ts_api_leave(context);
     }
-    training->on_step = on_step;
-    training->user = user;
-    status = run(training, state, err);
-    ts_api_leave(context);
     return status;
+}
+
+tinysft_status tinysft_training_get_state(const tinysft_training *training,
+                                          tinysft_training_state *out, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    if (training == NULL || out == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL",
+                            training == NULL ? "the training" : "out");
+    }
+    const ts_trainer *t = &training->trainer;
+    *out = (tinysft_training_state){.steps = t->output.finished ? t->steps : t->history.count,
+                                    .saved = t->saved,
+                                    .was_finished = t->output.finished,
+                                    .replaces = t->output.replaces};
+    return TS_OK;
 }

@@ -14,6 +14,7 @@ Test(misuse, handles_that_are_null)
     tinysft_model *model = NULL;
     tinysft_evaluation *evaluation = NULL;
     tinysft_training_plan plan;
+    tinysft_training_state state;
     tinysft_model_info info;
     tinysft_evaluated evaluated;
     tinysft_verify_result result;
@@ -23,7 +24,11 @@ Test(misuse, handles_that_are_null)
     REFUSED(tinysft_training_open(NULL, NULL, &training, &error), wrong, "params is NULL");
     REFUSED(tinysft_training_open(NULL, &rows, NULL, &error), wrong, "out is NULL");
     REFUSED(tinysft_training_get_plan(NULL, &plan, &error), wrong, "the training is NULL");
-    REFUSED(tinysft_training_run(NULL, NULL, NULL, NULL, &error), wrong, "the training is NULL");
+    REFUSED(tinysft_training_run(NULL, NULL, NULL, &error), wrong, "the training is NULL");
+    REFUSED(tinysft_training_prepare(NULL, &error), wrong, "the training is NULL");
+    REFUSED(tinysft_training_get_state(NULL, &state, &error), wrong, "the training is NULL");
+    REFUSED(tinysft_training_get_row(NULL, 0, NULL, NULL, NULL, &error), wrong,
+            "the training is NULL");
     REFUSED(tinysft_model_open(NULL, &model_params, &model, &error), wrong, "the device is NULL");
     REFUSED(tinysft_model_open(NULL, NULL, &model, &error), wrong, "params is NULL");
     REFUSED(tinysft_model_describe(NULL, &info, &error), wrong, "the model is NULL");
@@ -65,7 +70,7 @@ Test(misuse, closing_nothing_and_closing_twice)
 Test(misuse, without_a_place_for_the_error)
 {
     tinysft_training *training = NULL;
-    cr_assert_eq(tinysft_training_run(NULL, NULL, NULL, NULL, NULL), TINYSFT_ERR_ARGUMENT);
+    cr_assert_eq(tinysft_training_run(NULL, NULL, NULL, NULL), TINYSFT_ERR_ARGUMENT);
     cr_assert_eq(tinysft_training_open(NULL, &(tinysft_training_params){0}, &training, NULL),
                  TINYSFT_ERR_ARGUMENT);
     cr_assert_eq(tinysft_training_open(
@@ -111,7 +116,7 @@ Test(misuse, a_training_without_a_device_cannot_run)
     const tinysft_training_params params = {
         .model = MODEL, .data = rows_make(), .output_dir = path_of("out")};
     MUST(tinysft_training_open(NULL, &params, &training, &error));
-    REFUSED(tinysft_training_run(training, NULL, NULL, NULL, &error), TINYSFT_ERR_ARGUMENT,
+    REFUSED(tinysft_training_run(training, NULL, NULL, &error), TINYSFT_ERR_ARGUMENT,
             "without a device");
     tinysft_training_close(&training);
     cr_assert_null(training);

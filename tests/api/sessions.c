@@ -29,8 +29,7 @@ static void *plan_often(void *user)
         const tinysft_training_params params = {.model = MODEL,
                                                 .data = session->data,
                                                 .max_length = session->max_length,
-                                                .log = keep,
-                                                .log_user = session};
+                                                .caller = {.log = keep, .user = session}};
         session->said[0] = '\0';
         session->failed |= tinysft_training_open(NULL, &params, &training, &own) != TINYSFT_OK;
         tinysft_training_close(&training);

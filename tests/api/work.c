@@ -68,10 +68,11 @@ static void train_and_stop(tinysft_device **device)
     MUST(tinysft_training_open(*device, &params, &training, &error));
     MUST(tinysft_training_get_plan(training, &plan, &error));
     cr_assert(plan.examples == 3 && plan.steps == 5 && plan.fits && plan.bytes > 0);
-    cr_assert_eq(tinysft_training_run(training, stop_at_once, &heard, &state, &error),
-                 TINYSFT_ERR_STOPPED, "%s", error.message);
+    cr_assert_eq(tinysft_training_run(training, stop_at_once, &heard, &error), TINYSFT_ERR_STOPPED,
+                 "%s", error.message);
+    MUST(tinysft_training_get_state(training, &state, &error));
     cr_assert(state.saved > 0 && state.saved == state.steps && state.steps < 5 && heard.count > 0);
-    REFUSED(tinysft_training_run(training, NULL, NULL, NULL, &error), TINYSFT_ERR_ARGUMENT,
+    REFUSED(tinysft_training_run(training, NULL, NULL, &error), TINYSFT_ERR_ARGUMENT,
             "has run already");
     tinysft_training_close(&training);
 }
@@ -88,7 +89,9 @@ static void train_to_the_end(tinysft_device *device)
                                             .resume = "last"};
     for (int again = 0; again < 2; again++) {
         MUST(tinysft_training_open(device, &params, &training, &error));
-        MUST(tinysft_training_run(training, NULL, NULL, &state, &error));
+        MUST(tinysft_training_prepare(training, &error));
+        MUST(tinysft_training_run(training, NULL, NULL, &error));
+        MUST(tinysft_training_get_state(training, &state, &error));
         cr_assert(state.steps == 5 && state.was_finished == (again == 1));
         tinysft_training_close(&training);
     }

@@ -29,8 +29,8 @@ int main(int argc, char **argv)
     const tinysft_training_params rows = {.model = argv[1], .data = argv[2], .output_dir = argv[4],
         .max_steps = 5, .batch_size = 4, .learning_rate = 5e-3, .logging_steps = 1};
     const tinysft_model_params tuned = {.model = argv[1], .adapter = argv[4]};
-    const tinysft_message why = {TINYSFT_USER, "What is the capital of Peru?"};
-    const tinysft_generate_params ask = {&why, 1, .max_new_tokens = 16, .on_token = show_token};
+    const tinysft_message question = {TINYSFT_USER, "What is the capital of Peru?"};
+    const tinysft_generate_params ask = {&question, 1, .max_new_tokens = 16, .on_token = show_token};
     const tinysft_evaluate_params questions = {.data = argv[3], .max_new_tokens = 4};
     tinysft_error error;
     tinysft_device *device = NULL;
@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     tinysft_scores before, after;
     if (tinysft_device_open(NULL, &device, &error) == TINYSFT_OK &&
         tinysft_training_open(device, &rows, &training, &error) == TINYSFT_OK &&
-        tinysft_training_run(training, show_step, NULL, NULL, &error) == TINYSFT_OK &&
+        tinysft_training_run(training, show_step, NULL, &error) == TINYSFT_OK &&
         tinysft_model_open(device, &tuned, &model, &error) == TINYSFT_OK &&
         tinysft_generate(model, &ask, NULL, &error) == TINYSFT_OK &&
         tinysft_evaluate(model, &questions, &evaluation, &error) == TINYSFT_OK &&

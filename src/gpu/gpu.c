@@ -89,8 +89,12 @@ ts_status ts_gpu_open_listed(ts_gpu_list *list, const ts_gpu_params *params, ts_
     gpu->instance = list->instance;
     list->instance = NULL;
     gpu->physical = ts_gpu_instance_device(gpu->instance, list->chosen);
-    TS_TRY(open_device(gpu, err));
-    TS_TRY(ts_gpu_pipelines_open(gpu, err));
+    ts_volk_lock();
+    status = open_device(gpu, err);
+    if (status == TS_OK) {
+        status = ts_gpu_pipelines_open(gpu, err);
+    }
+    ts_volk_unlock();
 out:
     if (status != TS_OK) {
         ts_gpu_close(gpu);

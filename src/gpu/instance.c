@@ -85,12 +85,18 @@ void ts_gpu_instance_close(struct ts_gpu_instance *instance)
     if (instance == NULL) {
         return;
     }
+    ts_volk_lock();
     if (instance->messenger != VK_NULL_HANDLE) {
-        vkDestroyDebugUtilsMessengerEXT(instance->handle, instance->messenger, NULL);
+        // volk has none where the instance loaded last listens to no layer.
+        PFN_vkDestroyDebugUtilsMessengerEXT destroy =
+            (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
+                instance->handle, "vkDestroyDebugUtilsMessengerEXT");
+        destroy(instance->handle, instance->messenger, NULL);
     }
     if (instance->handle != VK_NULL_HANDLE) {
         vkDestroyInstance(instance->handle, NULL);
     }
+    ts_volk_unlock();
     free(instance->devices);
     free(instance);
 }
@@ -188,6 +194,7 @@ ts_status ts_gpu_enumerate(const ts_gpu_params *params, ts_gpu_list *out, ts_err
     ts_status status = TS_OK;
     uint32_t masks = 0;
     *out = (ts_gpu_list){0};
+    ts_volk_lock();
     TS_TRY(ts_alloc(1, sizeof *out->instance, &out->instance, err));
     TS_TRY(start(params, out->instance, err));
     TS_TRY(find_masks(params, &masks, err));
@@ -200,6 +207,7 @@ ts_status ts_gpu_enumerate(const ts_gpu_params *params, ts_gpu_list *out, ts_err
     }
     TS_TRY(ts_gpu_choose(out, params->device, err));
 out:
+    ts_volk_unlock();
     if (status != TS_OK) {
         ts_gpu_list_close(out);
     }

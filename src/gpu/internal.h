@@ -67,6 +67,11 @@ ts_status ts_gpu_validation_choose(const ts_gpu_params *params, struct ts_gpu_va
 ts_status ts_gpu_validation_listen(VkInstance instance, VkDebugUtilsMessengerEXT *out,
                                    ts_error *err);
 
+// volk keeps the functions of the instance that was loaded last in variables of the process. Who
+// loads one or calls them holds this lock; a device's functions are in its own table and need none.
+void ts_volk_lock(void);
+void ts_volk_unlock(void);
+
 // Vulkan's instance (instance.c). `index` counts as ts_gpu_list does; close takes NULL too.
 VkPhysicalDevice ts_gpu_instance_device(const struct ts_gpu_instance *instance, size_t index);
 void ts_gpu_instance_close(struct ts_gpu_instance *instance);

@@ -1,3 +1,17 @@
 // The one place that carries volk's code: it finds libvulkan at run time.
 #define VOLK_IMPLEMENTATION
-#include <volk.h>
+#include "gpu/internal.h"
+
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void ts_volk_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void ts_volk_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}

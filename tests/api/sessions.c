@@ -59,6 +59,35 @@ Test(sessions, two_threads_hear_their_own_messages)
     folder_remove();
 }
 
+static void *verify(void *user)
+{
+    tinysft_device *device = NULL;
+    tinysft_verify_result result = {.passed = false};
+    const char *name = getenv("TINYSFT_DEVICE");
+    const tinysft_device_params params = {.device = name != NULL ? name : "0"};
+    const tinysft_verify_params golden = {.folder = PROJECT_FOLDER "/tests/golden/tiny_tied"};
+    tinysft_error own;
+    if (tinysft_device_open(&params, &device, &own) == TINYSFT_OK) {
+        tinysft_verify(device, &golden, &result, &own);
+    }
+    tinysft_device_close(&device);
+    *(bool *)user = result.passed;
+    return NULL;
+}
+
+Test(sessions, two_devices_work_in_two_threads)
+{
+    bool passed[2] = {false, false};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(pthread_create(&threads[i], NULL, verify, &passed[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        cr_assert(passed[i]);
+    }
+}
+
 // A locale whose numbers have a comma, made where the system can make one.
 static bool take_comma(void)
 {

@@ -74,7 +74,7 @@ out:
     return status;
 }
 
-// Rows of the largest micro-batches that any order could make: more steps than are worth a look.
+// An upper bound of what any micro-batch needs, whatever the order: its longest rows together.
 static ts_pass_limits bound_limits(const ts_batches *b, uint32_t *counts)
 {
     ts_pass_limits limits = {.training = true};
@@ -103,7 +103,7 @@ ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps)
 {
     ts_pass_limits limits = {.training = true};
     if (steps / batches->steps_per_epoch * batches->dataset->count > MOST_ROWS_LOOKED_AT) {
-        batches->order_epoch = UINT64_MAX; // whose place is borrowed for sorting
+        batches->order_epoch = UINT64_MAX; // its array is used for sorting
         return bound_limits(batches, batches->order);
     }
     for (uint64_t step = 0; step < steps; step++) {

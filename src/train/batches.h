@@ -1,4 +1,4 @@
-// Which rows make up which step: transformers' Trainer's order of the data.
+// Which rows each step trains on, in the order of transformers' Trainer.
 #ifndef TS_TRAIN_BATCHES_H
 #define TS_TRAIN_BATCHES_H
 
@@ -6,17 +6,18 @@
 #include "model/batch.h"
 #include "model/pass.h"
 
-// An epoch is a permutation of the rows (torch.randperm with seed + epoch, as accelerate's
-// seedable sampler draws it), cut into steps of batch_size * accumulation rows, the last one
-// possibly smaller. A step runs in micro-batches of `micro_size` rows: batch_size, or fewer where
-// memory is short. Its loss is the mean over its supervised tokens, so the cut changes no sum.
+// An epoch is a permutation of the rows: torch.randperm with seed + epoch, as in accelerate's
+// seedable sampler. It is cut into steps of batch_size * accumulation rows; the last step may be
+// smaller. A step runs in micro-batches of `micro_size` rows, which is batch_size, or less if
+// memory is short. The loss of a step is the mean over its supervised tokens, so the size of a
+// micro-batch does not change it.
 typedef struct ts_batches {
     const ts_dataset *dataset; // borrowed
     uint32_t micro_size;
     uint64_t rows_per_step;
     uint64_t seed;
     uint64_t steps_per_epoch;
-    uint32_t *order;      // [rows] of epoch `order_epoch`
+    uint32_t *order;      // [rows] the permutation of epoch `order_epoch`
     uint64_t order_epoch; // UINT64_MAX: none yet
 } ts_batches;
 
@@ -24,14 +25,15 @@ ts_status ts_batches_open(const ts_dataset *dataset, uint32_t batch_size, uint32
                           uint64_t seed, ts_batches *out, ts_error *err);
 void ts_batches_close(ts_batches *batches);
 
-// How many micro-batches step `step` (from 0) has, and how many tokens bear loss in all of them.
+// How many micro-batches step `step` (counted from 0) has, and how many supervised tokens all of
+// them have together.
 void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
                      uint64_t *supervised);
 // Micro-batch `micro` of step `step`, packed.
 ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts_batch *out,
                           ts_error *err);
-// The largest micro-batch over the first `steps` steps; over very many, a bound of it that takes
-// no longer to find.
+// The size of the largest micro-batch in the first `steps` steps. For very many steps it is an
+// upper bound, which takes less time to find.
 ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps);
 
 #endif

@@ -1,19 +1,20 @@
-// What every step measured, and trainer_state.json made from it.
+// The measurements of every step, and trainer_state.json written from them.
 #ifndef TS_TRAIN_HISTORY_H
 #define TS_TRAIN_HISTORY_H
 
 #include "base/text.h"
 #include "train/settings.h"
 
-// Starts zeroed. Arrays of `count` entries, one a step.
+// Starts zeroed. The arrays have `count` entries, one for each step.
 typedef struct ts_history {
     double *loss, *rate, *grad_norm;
     size_t count, capacity;
     uint64_t tokens; // seen so far
-    // The log's entries as JSON, made once each, so that a checkpoint does not make them all again.
+    // The entries of the log as JSON. Each is written once, so that a checkpoint need not write all
+    // of them again.
     ts_text log;
-    size_t logged, since; // steps that went into it; those of them after the last entry
-    double since_loss;    // their sum
+    size_t logged, since; // logged: steps in `log`; since: those of them after its last entry
+    double since_loss;    // the sum of the losses of these
 } ts_history;
 
 // Makes room for `steps` entries.
@@ -22,8 +23,8 @@ ts_status ts_history_push(ts_history *history, double loss, double rate, double 
                           ts_error *err);
 void ts_history_free(ts_history *history);
 
-// The mean loss over the first or the last interval of the log, as every place tells it: `every`
-// steps (0: all), fewer where there are not as many. *steps is over how many.
+// The mean loss over the first or last `every` steps (0: all steps), or over fewer if there are
+// fewer. *steps is the number of steps. Every report of a mean loss uses this function.
 double ts_history_mean(const ts_history *history, uint64_t every, bool last, size_t *steps);
 
 // How long the run took, for the last entry of a finished run's log.
@@ -33,8 +34,8 @@ typedef struct ts_run_summary {
     double flops;
 } ts_run_summary;
 
-// Appends trainer_state.json as transformers writes it. `summary` is NULL while the run goes on.
-// Settings and steps are the same in every call for one history.
+// Appends trainer_state.json as transformers writes it. `summary` is NULL while the run continues.
+// For one history, settings and steps must be the same in every call.
 ts_status ts_history_write_state(ts_history *history, const ts_train_settings *settings,
                                  uint64_t steps, uint64_t steps_per_epoch,
                                  const ts_run_summary *summary, ts_text *out, ts_error *err);

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-// A mean over this many steps is judged; short runs have shorter ones.
+// Compares means over this many steps; in short runs over fewer.
 enum { WINDOW = 10, SHORT_WINDOW = 3, DEAD_STEPS = 3 };
 
 static double mean(const double *values, size_t count)
@@ -17,8 +17,8 @@ static double mean(const double *values, size_t count)
     return sum / (double)count;
 }
 
-// One row's loss differs from another's by a factor easily, a mean of several hardly. The first
-// step's is the base model's, for the adapter starts as nothing.
+// The losses of two rows may differ by a large factor, the means of several rows hardly. The loss
+// of the first step is the base model's, since the adapter starts as zero.
 static bool has_risen(const ts_history *h, uint32_t vocab, size_t *window, double *first,
                       double *last)
 {
@@ -27,7 +27,7 @@ static bool has_risen(const ts_history *h, uint32_t vocab, size_t *window, doubl
         return false;
     }
     *last = mean(h->loss + h->count - *window, *window);
-    double guess = log(vocab); // the loss of a model that guesses every token alike
+    double guess = log(vocab); // the loss of a model that gives every token the same probability
     *first = mean(h->loss, *window);
     if (*last > guess && *last > h->loss[0] + 1) {
         return true;
@@ -51,7 +51,7 @@ void ts_monitor_step(ts_monitor *monitor, const ts_history *h, uint32_t vocab, d
     monitor->largest_norm = norm > monitor->largest_norm ? norm : monitor->largest_norm;
     monitor->dead = norm <= 1e-7 * monitor->largest_norm ? monitor->dead + 1 : 0;
     if (!monitor->warned_vanished && monitor->dead >= DEAD_STEPS && monitor->largest_norm > 0 &&
-        h->loss[h->count - 1] > 1e-3) { // next to no loss has next to no gradient, rightly
+        h->loss[h->count - 1] > 1e-3) { // a loss near zero has a gradient near zero, which is fine
         ts_log(TS_LOG_WARN,
                "step %zu: the gradient has died: its norm is %.3g, it was up to %.3g, and the loss "
                "is still %.3g. Nothing is learnt any more; the learning rate (--lr %g) was likely "

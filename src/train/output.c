@@ -17,9 +17,9 @@ void ts_output_plan_free(ts_output_plan *plan)
     *plan = (ts_output_plan){0};
 }
 
-// ---- What is there
+// ---- What the folder contains
 
-// The record of a finished run, which is the last file that it writes; NULL: none is.
+// The record of a finished run, which is the last file that a run writes. NULL if there is none.
 static cJSON *finished_record(const char *output_dir)
 {
     ts_text path = {0};
@@ -76,7 +76,7 @@ ts_status ts_output_inspect(const char *output_dir, ts_output_state *out, ts_err
         TS_TRY(inspect_checkpoint(output_dir, steps[i], out, err));
     }
     record = out->adapter ? finished_record(output_dir) : NULL;
-    // A longer run that was to go on from it has not come to its end yet.
+    // A longer run that continued from it has not finished yet.
     out->finished = out->whole > steps_of(record) ? 0 : steps_of(record);
 out:
     cJSON_Delete(record);
@@ -85,17 +85,17 @@ out:
     return status;
 }
 
-// ---- What to do with it
+// ---- What to do
 
 struct choice {
     const ts_train_settings *settings;
     const cJSON *record;
     const ts_output_state *state;
     ts_output_plan *plan;
-    uint64_t steps; // of the run asked for
+    uint64_t steps; // of the requested run
 };
 
-// "checkpoint-4, checkpoint-2", or that there is none.
+// "checkpoint-4, checkpoint-2", or words that say there is none.
 static ts_status list_checkpoints(const char *output_dir, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -160,7 +160,7 @@ static ts_status refuse_unfinished(const struct choice *c, ts_error *err)
                         folder, SHOWN(state->whole), SHOWN(state->planned));
 }
 
-// Whether the checkpoint's run is the one asked for.
+// Whether the checkpoint belongs to the requested run.
 static ts_status check_record(struct choice *c, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -183,8 +183,9 @@ out:
     return status;
 }
 
-// Nothing that a run left is lost by going on from a lower checkpoint.
-static void tell_higher(const struct choice *c)
+// Warns that higher checkpoints exist and says what becomes of them. They are never deleted when a
+// run continues from a lower one.
+static void warn_of_higher(const struct choice *c)
 {
     const ts_output_state *state = c->state;
     uint64_t higher = ts_max_u64(state->damaged, state->whole), step = c->plan->step;
@@ -206,12 +207,13 @@ static ts_status go_on_from(struct choice *c, uint64_t step, ts_error *err)
     ts_status status = TS_OK;
     TS_TRY(ts_checkpoint_path(c->settings->output_dir, step, &c->plan->checkpoint, err));
     TS_TRY(check_record(c, err));
-    tell_higher(c);
+    warn_of_higher(c);
 out:
     return status;
 }
 
-// The folder's run has ended and the one asked for is no longer: the same one, or refused.
+// The folder has a finished run, and the requested one is not longer: it is the same, or it is
+// refused.
 static ts_status stay_finished(struct choice *c, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -227,7 +229,7 @@ static ts_status choose_latest(struct choice *c, ts_error *err)
 {
     const ts_output_state *state = c->state;
     const char *folder = c->settings->output_dir;
-    // The last checkpoint is damaged and a lower one is whole: the end can be made again.
+    // The last checkpoint is damaged and a lower one is complete: the end can be computed again.
     bool mends = state->damaged == state->finished && state->whole > 0;
     if (state->finished > 0 && c->steps <= state->finished && !mends) {
         return stay_finished(c, err);
@@ -254,7 +256,7 @@ static ts_status choose_latest(struct choice *c, ts_error *err)
                         folder);
 }
 
-// Whether `folder` lies in the output folder.
+// Whether `folder` is inside the output folder.
 static bool is_within(const char *folder, const char *output_dir)
 {
     char *inner = realpath(folder, NULL), *outer = realpath(output_dir, NULL);
@@ -283,12 +285,12 @@ static ts_status choose_path(struct choice *c, ts_error *err)
     TS_TRY(ts_checkpoint_verify(folder, err));
     TS_TRY(ts_text_append(&c->plan->checkpoint, folder, strlen(folder), err));
     TS_TRY(check_record(c, err));
-    tell_higher(c);
+    warn_of_higher(c);
 out:
     return status;
 }
 
-// Without a word about a checkpoint: a new run, or one that was finished and shall be longer.
+// Without --resume-from-checkpoint: a new run, or one that was finished and shall become longer.
 static ts_status choose_new(struct choice *c, ts_error *err)
 {
     const ts_output_state *state = c->state;

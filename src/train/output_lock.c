@@ -15,7 +15,8 @@
 
 enum { ATTEMPTS = 100, TRIES = 5 };
 
-// "process 123 on HOST since 2026-01-02 03:04:05 UTC", as the holder wrote it.
+// "process 123 on HOST since 2026-01-02 03:04:05 UTC", as written by the process that holds the
+// lock.
 static ts_status write_holder(int fd, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -28,7 +29,7 @@ static ts_status write_holder(int fd, ts_error *err)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &utc);
     }
     TS_TRY(ts_text_format(&text, err, "process %ld on %s since %s", (long)getpid(), host, when));
-    // It only informs: a lock whose holder is not told is still a lock.
+    // This text only informs. The lock works without it.
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text.bytes, text.len, 0) < 0) {
         ts_log(TS_LOG_DEBUG, "the lock's file cannot be written: %s", strerror(errno));
     }
@@ -48,7 +49,8 @@ static ts_status tell_holder(int fd, const char *output_dir, ts_error *err)
                         output_dir, len > 0 ? holder : "it has only just begun");
 }
 
-// Whether the locked file is still the one that the path names: its last holder deletes it.
+// Whether the locked file is still the one at the path. The last process that held the lock deletes
+// it.
 static bool is_current(int fd, const char *path)
 {
     struct stat held, named;
@@ -56,10 +58,11 @@ static bool is_current(int fd, const char *path)
            held.st_dev == named.st_dev;
 }
 
-// TS_OK where the lock was taken, or where its file system has none.
+// TS_OK if the lock was taken, or if the file system does not support locks.
 static ts_status try_lock(int fd, int how, const char *output_dir, ts_error *err)
 {
-    const struct timespec pause = {.tv_nsec = 20000000}; // for one who only looks
+    // Another process may hold it just to probe.
+    const struct timespec pause = {.tv_nsec = 20000000};
     for (int i = 0; i < TRIES; i++) {
         if (flock(fd, how | LOCK_NB) == 0) {
             return TS_OK;
@@ -125,7 +128,8 @@ void ts_output_lock_release(ts_output_lock *lock)
 {
     if (lock->path.len > 0) {
         if (is_current(lock->fd, lock->path.bytes)) {
-            unlink(lock->path.bytes); // before the lock goes, so that nobody takes a deleted one
+            // Deleted before unlocking, so that nobody locks a deleted file.
+            unlink(lock->path.bytes);
         }
         close(lock->fd);
     }

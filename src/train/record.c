@@ -8,18 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What a key of the record means for a run that goes on.
+// What a key of the record means when a run is continued.
 typedef enum meaning {
-    PLACE,       // where a file lies: folders move
+    PLACE,       // the path of a file, which may be moved
     SETTING,     // must be the same
     LENGTH,      // must be the same, or more once the run is finished
     FINGERPRINT, // must be the same; older versions did not write it
-    NOTE,        // tells what happened
+    NOTE,        // for information
 } meaning;
 
 typedef enum kind { TEXT, NUMBER, SWITCH, LIST, OBJECT } kind;
 
-// Every key that a record may hold.
+// All keys of a record.
 static const struct known {
     const char *key;
     meaning meaning;
@@ -50,7 +50,7 @@ static const struct known {
     {"max_grad_norm", SETTING, NUMBER},
     {"seed", SETTING, NUMBER},
     {"micro_batch_size", SETTING, NUMBER},
-    {"chat_template", PLACE, TEXT}, // a name, or the file that its text is from
+    {"chat_template", PLACE, TEXT}, // a name, or the file that the text is from
     {"chat_template_text", FINGERPRINT, TEXT},
     {"steps_per_epoch", SETTING, NUMBER},
     {"precision", SETTING, TEXT},
@@ -140,7 +140,7 @@ out:
     return status;
 }
 
-// The model's shape and constants under the names that config.json has for them.
+// The model's shape and constants, under the names of config.json.
 static cJSON *model_object(const ts_model_config *c)
 {
     char eps[32];
@@ -163,7 +163,7 @@ static cJSON *model_object(const ts_model_config *c)
     return json;
 }
 
-// One hash over the names and bytes of the files that a tokenizer is read from.
+// One hash over the names and bytes of all files that a tokenizer is read from.
 static ts_status hash_tokenizer(const char *folder, char hash[TS_DIGEST_TEXT_BYTES], ts_error *err)
 {
     static const char *const names[] = {"added_tokens.json", "special_tokens_map.json",
@@ -191,7 +191,7 @@ out:
     return status;
 }
 
-// What tokenizer and chat template make of the data, and what of it is learnt.
+// A hash of the tokenised data and of which tokens are trained on.
 static void hash_examples(const ts_dataset *dataset, char hash[TS_DIGEST_TEXT_BYTES])
 {
     ts_digest digest;
@@ -292,7 +292,7 @@ static ts_status differs(const char *what, const cJSON *was, const cJSON *is, ts
     return TS_ERR_ARGUMENT;
 }
 
-// A file that is not what it was, in plain words.
+// Says in plain words which file has changed.
 static ts_status file_differs(const char *key, const cJSON *before, const cJSON *now, ts_error *err)
 {
     const char *model = text_of(now, "model"), *was = text_of(before, "model");
@@ -369,7 +369,7 @@ ts_status ts_train_record_compare(const cJSON *before, const cJSON *now, uint64_
     const cJSON *item;
     uint64_t had = 0, has = 0;
     ts_train_difference found = {0};
-    // More steps are another schedule: only a run that came to its end may go on that way.
+    // More steps change the schedule, so only a run that has finished may become longer.
     bool may_grow = ts_json_uint(ts_json_get(before, "steps"), &had) &&
                     ts_json_uint(ts_json_get(now, "steps"), &has) && done == had && has > had;
     cJSON_ArrayForEach(item, now)

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "train/checkpoint.h"
 
-// How the adapter was made, for its model card.
+// How the adapter was trained, for its model card.
 static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,11 +1,11 @@
-// The files that a run leaves when it has come to its end.
+// The files that a finished run leaves.
 #ifndef TS_TRAIN_RESULT_H
 #define TS_TRAIN_RESULT_H
 
 #include "train/trainer.h"
 
-// trainer_state.json and the adapter, then what `callbacks` adds, then training.json: where that is
-// the run is finished. `seconds` is how long it took.
+// Writes trainer_state.json and the adapter, then what `callbacks` adds, then training.json. The
+// run is finished when training.json exists. `seconds` is how long the run took.
 ts_status ts_result_write(ts_trainer *trainer, double seconds, const ts_train_callbacks *callbacks,
                           ts_error *err);
 

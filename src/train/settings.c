@@ -22,7 +22,7 @@ ts_train_settings ts_train_defaults(void)
     };
 }
 
-// What is written into JSON files must be UTF-8, or nothing reads them back.
+// Texts that are written to JSON files must be UTF-8, otherwise those files cannot be read back.
 static ts_status check_texts(const ts_train_settings *s, ts_error *err)
 {
     const struct {

@@ -14,18 +14,18 @@
 
 enum {
     USUAL_TOKENS = 512,   // of ts_bench_shape
-    TOKENS = 64,          // where the mirror has to follow, and on CPU drivers
-    WIDE = 512,           // columns of the product that is typical
-    DEEP = 2048,          // its k
-    AWKWARD_SHAPES = 2,   // a shader
-    AWKWARD_PRODUCTS = 3, // one a layout, more or less
-    ROUNDS = 3,           // of timing
-    MORE_ROUNDS = 9,      // before something is called slow
+    TOKENS = 64,          // for comparison with the mirror, which is slow, and on CPU drivers
+    WIDE = 512,           // columns of the typical product
+    DEEP = 2048,          // k of the typical product
+    AWKWARD_SHAPES = 2,   // for each shader
+    AWKWARD_PRODUCTS = 3, // about one for each layout
+    ROUNDS = 3,           // of each timing
+    MORE_ROUNDS = 9,      // of each timing, before a shader is called slow
 };
 static const double CLEARLY = 1.5;      // slower than the general shader, to be SLOW
 static const double SHORTEST_S = 0.004; // of a timing: what is quicker is repeated
 
-// What the shaders are judged for: a row of the registry, or one of its kinds of shapes.
+// What a shader is checked for: a row of the registry, or one kind of its shapes.
 struct role {
     ts_kernel kernel;
     bool few; // rows of a product
@@ -63,7 +63,7 @@ static void shape_product(const struct role *role, const ts_gpu_caps *caps, uint
     ts_trial_choose(caps, TS_NT, out);
 }
 
-// TinyLlama's shape, with fewer tokens and words.
+// TinyLlama's shape, with fewer tokens and a smaller vocabulary.
 static ts_status shape_typical(const struct role *role, const ts_gpu_caps *caps, uint32_t tokens,
                                ts_trial *out, ts_error *err)
 {
@@ -79,7 +79,8 @@ static ts_status shape_typical(const struct role *role, const ts_gpu_caps *caps,
     TS_TRY(ts_bench_shape(role->kernel, caps, &out->dispatch, &out->shader, err));
     for (size_t i = 0; i < TS_COUNT(by_tokens); i++) {
         uint32_t *place = ts_trial_field(out, by_tokens[i]);
-        if (place != NULL && *place >= USUAL_TOKENS) { // not the sequences that are decoded at once
+        // But not a number of sequences decoded at once.
+        if (place != NULL && *place >= USUAL_TOKENS) {
             *place = (uint32_t)((uint64_t)*place * tokens / USUAL_TOKENS);
         }
     }
@@ -91,8 +92,8 @@ out:
     return status;
 }
 
-// Another way to do what `shader` does: what is chosen once the shader and its like are left out.
-// false: there is none.
+// The shader that would replace `shader`: the one that is chosen when it and similar ones are left
+// out. *found is false if there is none.
 static ts_status find_fallback(const struct role *role, ts_gpu *gpu, const char *shader,
                                uint32_t tokens, ts_trial *out, bool *found, ts_error *err)
 {
@@ -115,9 +116,9 @@ out:
     return status;
 }
 
-// ---- Right or wrong
+// ---- Correctness
 
-// *error: the larger of what it was and what this shape gives; NaN is kept.
+// Sets *error to the larger of its value and the error at this shape. NaN stays NaN.
 static ts_status check_shape(const struct doctor *d, const ts_trial *trial, double *error,
                              ts_error *err)
 {
@@ -158,7 +159,7 @@ out:
     return status;
 }
 
-// ---- Fast or slow
+// ---- Speed
 
 struct timed {
     ts_trial trial;
@@ -195,7 +196,7 @@ out:
     return status;
 }
 
-// In turn, so that drift meets both alike.
+// Times the two in turn, so that a change of the machine's speed affects both.
 static ts_status time_in_turn(const struct doctor *d, struct timed *one, struct timed *other,
                               ts_error *err)
 {
@@ -212,8 +213,8 @@ out:
     return status;
 }
 
-// Sets both `best`. What seems slow is timed a second time, from the beginning: the machine may
-// have had other work.
+// Sets both `best`. If the shader seems slow, both are timed a second time from the start, since
+// the machine may have had other work.
 static ts_status time_both(const struct doctor *d, struct timed *one, struct timed *other,
                            ts_error *err)
 {
@@ -254,7 +255,7 @@ static ts_status check_time(const struct doctor *d, const struct role *role, ts_
         goto out;
     }
     TS_TRY(status);
-    if (one.best > CLEARLY * other.best) { // but is the other right?
+    if (one.best > CLEARLY * other.best) { // but is the other shader right?
         TS_TRY(find_fallback(role, d->gpu, row->shader, TOKENS, &typical, &found, err));
         TS_TRY(check_shape(d, &typical, &error, err));
         if (!(error <= ts_trial_tolerance(typical.kernel, typical.shader))) {
@@ -271,9 +272,9 @@ out:
     return status;
 }
 
-// ---- Judging
+// ---- Verdicts
 
-// A shader that cannot be built or that loses the device is broken, not this check.
+// A shader that cannot be built or that loses the device is broken; the check itself did not fail.
 static ts_status judge(const struct doctor *d, const struct role *role, const ts_trial *typical,
                        ts_doctor_row *row, ts_error *err)
 {
@@ -307,7 +308,8 @@ static bool is_judged(const ts_doctor_result *result, const char *shader)
     return false;
 }
 
-// What the device would use for this; where that is wanting, what it would use then, and so on.
+// Checks the shader that the device would use for this role. If it fails, checks its replacement,
+// and so on.
 static ts_status judge_role(const struct doctor *d, const struct role *role, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -12,7 +12,7 @@ enum {
     MAX_HEADER_BYTES = 100000000, // as the reference implementation
 };
 
-// A file that is being read: its tensors are file->tensors[first..].
+// The state of reading one file. Its tensors are file->tensors[first..].
 typedef struct reading {
     ts_tensors *file;
     const char *path;
@@ -22,7 +22,7 @@ typedef struct reading {
     ts_error *err;
 } reading;
 
-// shape -> element count, refusing products that do not fit.
+// Reads the shape and computes the number of elements. Refuses a product that overflows.
 static ts_status read_shape(reading *r, const cJSON *shape, ts_tensor *tensor)
 {
     ts_status status = TS_OK;
@@ -53,8 +53,8 @@ out:
     return status;
 }
 
-// Sets tensor->bytes to its place in the file, or to a copy where that is misaligned: files
-// written before the format asked for aligned headers exist.
+// Sets tensor->bytes to its place in the file, or to a copy if that is misaligned. There are files
+// from before the format required aligned headers.
 static ts_status read_place(reading *r, const cJSON *offsets, ts_tensor *tensor)
 {
     ts_status status = TS_OK;
@@ -135,8 +135,8 @@ static int compare_extents(const void *a, const void *b)
     return (x->end > y->end) - (x->end < y->end);
 }
 
-// The tensors must cover the data exactly once: bytes that belong to two tensors or to none are
-// how a file smuggles something.
+// Checks that the tensors cover the data exactly once. Bytes that belong to two tensors or to none
+// could hide other content.
 static ts_status check_cover(reading *r, const cJSON *header)
 {
     ts_status status = TS_OK;
@@ -200,7 +200,7 @@ static uint64_t load_le64(const unsigned char *bytes)
     return value;
 }
 
-// Finds the header's end and parses it.
+// Finds the end of the header and parses it.
 static ts_status read_header(reading *r, cJSON **header)
 {
     ts_status status = TS_OK;
@@ -242,7 +242,7 @@ ts_status ts_safetensors_add(ts_tensors *file, const char *path, ts_error *err)
     ts_map map = {0};
     TS_TRY(ts_grow(&file->maps, &file->map_capacity, file->map_count + 1, sizeof map, err));
     TS_TRY(ts_map_open(path, &map, err));
-    file->maps[file->map_count++] = map; // from here on the file closes it
+    file->maps[file->map_count++] = map; // from here on it is closed with the file
     reading r = {.file = file, .path = path, .map = &map, .first = file->count, .err = err};
     TS_TRY(read_header(&r, &header));
     for (const cJSON *entry = header->child; entry != NULL; entry = entry->next) {

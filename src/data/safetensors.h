@@ -1,6 +1,6 @@
-// Safetensors (https://github.com/huggingface/safetensors): 8 bytes of header length, a JSON
-// header, then the tensors' bytes. Files are mapped, never read whole, and nothing a header says
-// is believed before it is checked.
+// Safetensors (https://github.com/huggingface/safetensors): 8 bytes with the length of the header,
+// a JSON header, then the tensors' bytes. Files are mapped, not read into memory. Everything in a
+// header is checked before it is used.
 #ifndef TS_DATA_SAFETENSORS_H
 #define TS_DATA_SAFETENSORS_H
 
@@ -8,12 +8,12 @@
 
 // One file.
 ts_status ts_safetensors_open(const char *path, ts_tensors **out, ts_error *err);
-// A Hugging Face model folder: model.safetensors, or the shards that
-// model.safetensors.index.json names (base names only).
+// Opens the tensors of a Hugging Face model folder: model.safetensors, or the shards named by
+// model.safetensors.index.json. A name with a path is refused.
 ts_status ts_safetensors_open_model(const char *folder, ts_tensors **out, ts_error *err);
 
-// Appends a whole safetensors file (metadata {"format": "pt"}) to *out: tensors with wider elements
-// first, so that all of them are aligned, and in the given order among those of one width.
+// Appends a complete safetensors file (metadata {"format": "pt"}) to *out. Tensors with wider
+// elements come first, so that all are aligned; those of equal width keep the given order.
 ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_text *out,
                                    ts_error *err);
 

@@ -1,4 +1,4 @@
-// The safetensors of a model folder: one file, or shards and their index.
+// Reads the safetensors of a model folder: one file, or shards and their index.
 #include "data/safetensors.h"
 
 #include "base/json.h"
@@ -9,7 +9,7 @@
 
 enum { MAX_SHARDS = 4096 };
 
-// A shard's name must stay inside the model's folder.
+// The name of a shard must not lead out of the model's folder.
 static bool is_base_name(const char *name)
 {
     return name[0] != '\0' && strchr(name, '/') == NULL && strchr(name, '\\') == NULL &&
@@ -21,7 +21,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-// The distinct file names of the index's weight_map, sorted; pointers into the JSON.
+// The distinct file names of the index's weight_map, sorted. They point into the JSON.
 static ts_status list_shards(const cJSON *map, const char *index_path, const char ***out,
                              size_t *count, ts_error *err)
 {
@@ -57,7 +57,7 @@ out:
     return status;
 }
 
-// The index names a tensor that its shard lacks. That matters only where somebody needs it.
+// Notes a tensor that the index names and its shard lacks. That is an error only if it is needed.
 static ts_status note_absent(ts_tensors *file, const cJSON *entry, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -100,7 +100,7 @@ out:
     return status;
 }
 
-// A folder without safetensors; it may hold the same weights in a form that is not read.
+// The error for a folder without safetensors. It names weights in a format that is not supported.
 static ts_status refuse_without_weights(const char *folder, ts_error *err)
 {
     static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};

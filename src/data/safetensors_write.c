@@ -1,4 +1,4 @@
-// Writing a safetensors file.
+// Writes a safetensors file.
 #include "base/json.h"
 #include "base/memory.h"
 #include "data/safetensors.h"

@@ -88,7 +88,7 @@ void ts_tensors_release(const ts_tensors *file, const ts_tensor *tensor)
     }
 }
 
-// The shard that should hold the tensor by the index, or NULL.
+// The shard in which the index places the tensor, or NULL.
 static const char *absent_from(const ts_tensors *file, const char *name)
 {
     for (size_t i = 0; i < file->absent_count; i++) {
@@ -172,7 +172,8 @@ ts_status ts_tensors_expect(const ts_tensors *file, const char *name, uint32_t r
 
 enum { SAMPLE_PIECES = 16, SAMPLE_PIECE_BYTES = 16 << 10 };
 
-// Whole where it is small; otherwise its first and last bytes and pieces between, evenly spread.
+// Adds all bytes of a small tensor; of a large one, its first and last bytes and evenly spaced
+// pieces between them.
 static void add_sample(ts_digest *digest, const ts_tensor *tensor)
 {
     const unsigned char *bytes = tensor->bytes;

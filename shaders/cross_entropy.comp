@@ -1,6 +1,7 @@
-// loss[t] = log sum exp(logits[t]) - logits[t][label[t]], and with `gradient` the logits become
-// gradient_scale * (softmax - one-hot): one workgroup a row, which reads it once for the sum, kept
-// relative to each invocation's largest logit so far, and once to write.
+// log_probability[t] = logits[t][label[t]] - log sum exp(logits[t]), and with `gradient` the logits
+// become weight[t] * (softmax - one-hot). One workgroup computes a row. It reads the row once for
+// the sum, which each invocation keeps relative to the largest logit that it has seen, and once more
+// to write the gradient.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -15,8 +16,9 @@ layout(constant_id = 3) const uint FOLDED = 0; // 1: there may be more workgroup
 layout(binding = 0) buffer Logits1 { float logits1[]; }; // [rows, vocab]
 layout(binding = 0) buffer Logits4 { vec4 logits4[]; };
 layout(binding = 1) readonly buffer Label { uint label[]; }; // [rows]
-layout(binding = 2) writeonly buffer Loss { float loss[]; }; // [rows]
-layout(push_constant) uniform Scalars { uint rows, vocab, gradient; float gradient_scale; };
+layout(binding = 2) readonly buffer Weight { float weight[]; }; // [rows], read with `gradient`
+layout(binding = 3) writeonly buffer LogProbability { float log_probability[]; }; // [rows]
+layout(push_constant) uniform Scalars { uint rows, vocab, gradient; };
 
 // A quad of which only the first `left` elements belong to the row: the others do not count.
 vec4 inside(vec4 x, uint left)
@@ -35,11 +37,12 @@ float largest_of(vec4 x)
     return max(max(x.x, x.y), max(x.z, x.w));
 }
 
-// gradient_scale * (softmax - one-hot) of the quad from column c on.
-vec4 gradient_of(vec4 x, uint c, float largest, float factor, uint target)
+// scale * (softmax - one-hot) of the quad from column c on; factor is scale over the sum of all
+// exp(logit - largest).
+vec4 gradient_of(vec4 x, uint c, float largest, float scale, float factor, uint target)
 {
     const bvec4 is_target = equal(c + uvec4(0, 1, 2, 3), uvec4(target));
-    return factor * exp(x - largest) - mix(vec4(0.0), vec4(gradient_scale), is_target);
+    return factor * exp(x - largest) - mix(vec4(0.0), vec4(scale), is_target);
 }
 
 void main()
@@ -64,19 +67,19 @@ void main()
     }
     const float largest = workgroup_max(mine);
     const float total = workgroup_sum(sum * exp(mine - largest));
-    if (me == target / 8 % WORKERS) { // who alone will write over the label's logit
-        loss[row] = largest + log(total) - logit(begin + target);
+    if (me == target / 8 % WORKERS) { // the invocation that will write over the label's logit
+        log_probability[row] = logit(begin + target) - (largest + log(total));
     }
     if (gradient == 0) {
         return;
     }
-    const float factor = gradient_scale / total;
+    const float scale = weight[row], factor = scale / total;
     for (uint c = 8 * me; c < vocab; c += 8 * WORKERS) {
         const uint left = vocab - c, behind = max(left, 4) - 4;
         LOAD_QUAD(x, logits, begin + c, left)
         LOAD_QUAD(z, logits, begin + c + 4, behind)
-        x = gradient_of(x, c, largest, factor, target);
-        z = gradient_of(z, c + 4, largest, factor, target);
+        x = gradient_of(x, c, largest, scale, factor, target);
+        z = gradient_of(z, c + 4, largest, scale, factor, target);
         STORE_QUAD(logits, begin + c, left, x)
         STORE_QUAD(logits, begin + c + 4, behind, z)
     }

@@ -58,10 +58,9 @@ static const struct {
     const char *name;
     float value;
 } factors[] = {
-    {"eps", 1e-5f},         {"scale", 0.125f}, {"sign", 1},       {"gradient_scale", 1.0f / TOKENS},
-    {"alpha", 1},           {"max_norm", 1},   {"step", 5e-5f},   {"decay", 0},
-    {"beta1", 0.9f},        {"rest1", 0.1f},   {"beta2", 0.999f}, {"rest2", 0.001f},
-    {"root_correction", 1},
+    {"eps", 1e-5f},  {"scale", 0.125f}, {"sign", 1},       {"alpha", 1},
+    {"max_norm", 1}, {"step", 5e-5f},   {"decay", 0},      {"beta1", 0.9f},
+    {"rest1", 0.1f}, {"beta2", 0.999f}, {"rest2", 0.001f}, {"root_correction", 1},
 };
 
 // Those whose tile ts_attention_choose decides.

@@ -37,7 +37,7 @@ void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
 void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count);
 // The losses of all loss rows; with `gradient` gathered_norm becomes the gradient of gradient_scale
 // * (sum of losses).
-void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient, float gradient_scale);
+void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient);
 // dx of the residual stream from it.
 void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
 // Turns the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'

@@ -42,9 +42,10 @@ void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count)
                                     .alpha = 1});
 }
 
-// Losses of all loss rows, chunk by chunk; with `gradient` also gathered_norm, the gradient of
-// gradient_scale * (sum of losses) with respect to the final norm's output.
-void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient, float gradient_scale)
+// The log-probabilities of the labels of all loss rows, chunk by chunk; with `gradient` also
+// gathered_norm, the gradient of the sum of weight * -log_probability over the rows, with respect
+// to the final norm's output.
+void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
 {
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden, vocab = model->config.vocab;
@@ -54,11 +55,12 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient, flo
         ts_cross_entropy(pass->recorder, &(struct ts_cross_entropy_args){
                                              .logits = pass->logits,
                                              .label = ts_view_slice(pass->io.label, from, count),
-                                             .loss = ts_view_slice(pass->io.loss, from, count),
+                                             .weight = ts_view_slice(pass->io.weight, from, count),
+                                             .log_probability = ts_view_slice(
+                                                 pass->io.log_probability, from, count),
                                              .rows = count,
                                              .vocab = vocab,
                                              .gradient = gradient,
-                                             .gradient_scale = gradient_scale,
                                          });
         if (gradient) {
             ts_view gathered_norm = ts_view_slice(pass->gathered_norm, (uint64_t)from * hidden,

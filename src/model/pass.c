@@ -56,6 +56,28 @@ out:
     return status;
 }
 
+// Cross-entropy: every row's loss has the same weight in the gradient ...
+static ts_status upload_weights(ts_pass *pass, uint32_t loss_rows, float weight, ts_error *err)
+{
+    for (uint32_t i = 0; i < loss_rows; i++) {
+        pass->host_loss[i] = weight;
+    }
+    return ts_gpu_upload(pass->model->gpu, pass->io.weight, pass->host_loss,
+                         loss_rows * sizeof *pass->host_loss, err);
+}
+
+// ... and is the negative log-probability of its label.
+static ts_status read_losses(const ts_pass *pass, const ts_pass_io *io, uint32_t loss_rows,
+                             float *losses, ts_error *err)
+{
+    ts_status status = ts_gpu_download(pass->model->gpu, io->log_probability, losses,
+                                       loss_rows * sizeof *losses, err);
+    for (uint32_t i = 0; i < loss_rows && status == TS_OK; i++) {
+        losses[i] = -losses[i];
+    }
+    return status;
+}
+
 ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -65,10 +87,9 @@ ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts
     TS_TRY(upload_batch(pass, batch, err));
     ts_pass_record_forward(pass, batch->rows, false);
     ts_pass_record_gather(pass, batch->rows, batch->loss_rows);
-    ts_pass_record_losses(pass, batch->loss_rows, false, 0);
+    ts_pass_record_losses(pass, batch->loss_rows, false);
     TS_TRY(ts_recorder_run(pass->recorder, err));
-    TS_TRY(ts_gpu_download(pass->model->gpu, pass->io.loss, losses,
-                           batch->loss_rows * sizeof *losses, err));
+    TS_TRY(read_losses(pass, &pass->io, batch->loss_rows, losses, err));
 out:
     return status;
 }
@@ -101,9 +122,10 @@ ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float g
     if (batch->loss_rows > 0) {
         pass->dropout_seed = dropout_seed;
         TS_TRY(upload_batch(pass, batch, err));
+        TS_TRY(upload_weights(pass, batch->loss_rows, gradient_scale, err));
         ts_pass_record_forward(pass, batch->rows, true);
         ts_pass_record_gather(pass, batch->rows, batch->loss_rows);
-        ts_pass_record_losses(pass, batch->loss_rows, true, gradient_scale);
+        ts_pass_record_losses(pass, batch->loss_rows, true);
         ts_pass_record_loss_backward(pass, batch->rows, batch->loss_rows);
         ts_pass_record_backward(pass, batch->rows);
     }
@@ -116,8 +138,7 @@ ts_status ts_pass_read_loss(ts_pass *pass, double *loss_sum, ts_error *err)
 {
     assert(pass->unread > 0);
     const ts_pass_io *io = pass->unread == 2 ? &pass->other : &pass->io;
-    ts_status status = ts_gpu_download(pass->model->gpu, io->loss, pass->host_loss,
-                                       io->loss_rows * sizeof *pass->host_loss, err);
+    ts_status status = read_losses(pass, io, io->loss_rows, pass->host_loss, err);
     *loss_sum = status == TS_OK ? sum_of(pass->host_loss, io->loss_rows) : 0;
     pass->unread = status == TS_OK ? pass->unread - 1 : 0;
     return status;

@@ -38,7 +38,8 @@ typedef struct ts_pass_io {
     ts_view ids, position, first, last, end; // [N] INDEX
     ts_view table;           // [N, H] the rows of an embedding that stays in its file
     ts_view loss_row, label; // [M] INDEX; ts_pass_next answers in label
-    ts_view loss;            // [M]
+    ts_view weight;          // [M] of each row's loss in the gradient
+    ts_view log_probability; // [M] of the labels
     uint32_t loss_rows;      // of the batch
 } ts_pass_io;
 

@@ -283,7 +283,8 @@ static ts_status place_io(ts_pass *pass, ts_pass_io *io, ts_error *err)
         {TS_U32, &io->end, n},
         {TS_U32, &io->loss_row, m},
         {TS_U32, &io->label, m},
-        {TS_F32, &io->loss, m},
+        {TS_F32, &io->weight, m},
+        {TS_F32, &io->log_probability, m},
         {model->embedding_dtype, &io->table,
          n * model->config.hidden}, // last, for it may be left out
     };

@@ -73,9 +73,9 @@ static double mirror_loss(struct side *side)
 {
     double sum = 0;
     run(side);
-    const double *losses = ts_view_host(side->pass.io.loss);
+    const double *log_probability = ts_view_host(side->pass.io.log_probability);
     for (uint32_t i = 0; i < side->batch.loss_rows; i++) {
-        sum += losses[i];
+        sum -= log_probability[i];
     }
     return SCALE * sum;
 }

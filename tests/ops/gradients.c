@@ -276,21 +276,24 @@ Test(gradients, swiglu)
 enum { VOCAB = 11 };
 
 struct loss_case {
-    double logits[ROWS * VOCAB], scale;
+    double logits[ROWS * VOCAB], weight[ROWS];
     uint32_t label[ROWS];
 };
 
 static double entropy(const struct loss_case *c, double *logits, uint32_t gradient)
 {
-    double loss[ROWS];
+    double log_probability[ROWS], loss = 0;
     ts_ref_cross_entropy(&(struct ts_cross_entropy_ref){.logits = logits,
                                                         .label = c->label,
-                                                        .loss = loss,
+                                                        .weight = c->weight,
+                                                        .log_probability = log_probability,
                                                         .rows = ROWS,
                                                         .vocab = VOCAB,
-                                                        .gradient = gradient,
-                                                        .gradient_scale = c->scale});
-    return c->scale * (loss[0] + loss[1] + loss[2]);
+                                                        .gradient = gradient});
+    for (int t = 0; t < ROWS; t++) {
+        loss -= c->weight[t] * log_probability[t];
+    }
+    return loss;
 }
 
 static double entropy_loss(void *user)
@@ -301,7 +304,7 @@ static double entropy_loss(void *user)
 
 Test(gradients, cross_entropy)
 {
-    struct loss_case c = {.scale = 0.3, .label = {0, VOCAB - 1, 4}};
+    struct loss_case c = {.weight = {0.3, -2, 0}, .label = {0, VOCAB - 1, 4}};
     double gradient[ROWS * VOCAB];
     fill(c.logits, TS_COUNT(c.logits));
     memcpy(gradient, c.logits, sizeof gradient);

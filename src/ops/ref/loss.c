@@ -14,10 +14,10 @@ void ts_ref_cross_entropy(const struct ts_cross_entropy_ref *a)
         for (size_t c = 0; c < a->vocab; c++) {
             total += exp(logits[c] - largest);
         }
-        a->loss[t] = largest + log(total) - logits[a->label[t]];
+        a->log_probability[t] = logits[a->label[t]] - (largest + log(total));
         for (size_t c = 0; c < a->vocab && a->gradient; c++) {
             double p = exp(logits[c] - largest) / total;
-            logits[c] = a->gradient_scale * (p - (c == a->label[t]));
+            logits[c] = a->weight[t] * (p - (c == a->label[t]));
         }
     }
 }

@@ -1,6 +1,8 @@
-# Every shaders/*.comp becomes SPIR-V and then words in a C array, so the program carries its
-# shaders inside. The generated shaders.c defines ts_shader_table (see src/ops/shaders.h).
-file(GLOB shader_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
+# Every .comp of shaders and of shaders/cpu, those for CPU drivers, becomes SPIR-V and then words in a
+# C array, so the program carries its shaders inside. The generated shaders.c defines ts_shader_table
+# (see src/ops/shaders.h).
+file(GLOB shader_files CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/shaders/*.comp ${PROJECT_SOURCE_DIR}/shaders/cpu/*.comp)
 file(GLOB shader_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/include/*
     ${PROJECT_SOURCE_DIR}/src/base/weights.def)
 set(shader_folder ${PROJECT_BINARY_DIR}/shaders)

@@ -1,4 +1,5 @@
-// The SPIR-V of every shaders/*.comp, carried inside the program (made by cmake/shaders.cmake).
+// The SPIR-V of every .comp in shaders and shaders/cpu, carried inside the program (made by
+// cmake/shaders.cmake).
 #ifndef TS_OPS_SHADERS_H
 #define TS_OPS_SHADERS_H
 

@@ -16,7 +16,7 @@ static const struct ts_shader *find_shader(const char *name)
     while (shader->name != NULL && strcmp(shader->name, name) != 0) {
         shader++;
     }
-    cr_assert_not_null(shader->name, "kernels.def names %s, but there is no shaders/%s.comp", name,
+    cr_assert_not_null(shader->name, "kernels.def names %s, but there is no %s.comp in shaders or shaders/cpu", name,
                        name);
     return shader;
 }
@@ -139,7 +139,7 @@ Test(reflect, every_shader_has_a_row)
                 known |= strcmp(ts_kernels[k].shaders[s], shader->name) == 0;
             }
         }
-        cr_expect(known, "shaders/%s.comp is in no row", shader->name);
+        cr_expect(known, "%s.comp is in no row", shader->name);
     }
 }
 

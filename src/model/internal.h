@@ -35,8 +35,8 @@ void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
 void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
 // logits[count, V] of the loss rows from `from` on.
 void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count);
-// The losses of all loss rows; with `gradient` gathered_norm becomes the gradient of gradient_scale
-// * (sum of losses).
+// The log-probabilities of the labels of all loss rows; with `gradient` gathered_norm becomes the
+// gradient of the sum of weight * -log_probability.
 void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient);
 // dx of the residual stream from it.
 void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows);

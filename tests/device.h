@@ -1,5 +1,5 @@
-// The device that tests run on: opened once a test, closed with the promise that the validation
-// layer, where it runs (TINYSFT_VALIDATE=1), had nothing to say. TINYSFT_DEVICE chooses another.
+// Opens and closes the device that tests run on. Closing it asserts that the validation layer, if
+// it runs (TINYSFT_VALIDATE=1), reported nothing. TINYSFT_DEVICE selects another device.
 #ifndef TESTS_DEVICE_H
 #define TESTS_DEVICE_H
 

@@ -1,6 +1,6 @@
-// Linked into every program of a sanitizer build. Drivers keep memory in static variables and the
-// Vulkan loader unloads them; from then on the leak checker sees nobody who points at that memory.
-// So nothing is unloaded, and what is still reported is a leak.
+// Linked into every program of a sanitizer build. Drivers keep memory in static variables, and the
+// Vulkan loader unloads the drivers. After that the leak checker finds no pointer to that memory
+// and reports a leak. So this dlclose unloads nothing, and what is still reported is a real leak.
 int dlclose(void *library);
 int dlclose(void *library)
 {
@@ -8,8 +8,8 @@ int dlclose(void *library)
     return 0;
 }
 
-// The validation layer leaves rings of objects behind that point at each other, and Criterion the
-// odd record of a test. Nothing of ours is ever allocated in there.
+// The validation layer leaves cycles of objects behind, and Criterion the record of a test now and
+// then. This program's own code never allocates in there.
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {

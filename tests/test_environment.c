@@ -1,7 +1,7 @@
-// Linked into every test program: tests leave the user's cache alone (gpu/cache.h), however they
-// are started, and what an earlier run left there never decides what they see. Those that test the
-// cache give it a folder of their own. What the validation layer says is shown, unless a test keeps
-// all messages for itself.
+// Linked into every test program. Tests use no cache of the user's (gpu/cache.h), however they are
+// started, and nothing that an earlier run left there influences them. Tests of the cache set a
+// folder of their own. Messages of the validation layer are printed, unless a test captures the
+// log.
 #include "base/log.h"
 
 #include <stdio.h>

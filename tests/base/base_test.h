@@ -1,4 +1,4 @@
-// What the tests of this floor share.
+// Shared by the tests of this floor.
 #ifndef TESTS_BASE_BASE_TEST_H
 #define TESTS_BASE_BASE_TEST_H
 
@@ -25,7 +25,7 @@ static inline void remove_folder(char *folder)
     free(folder);
 }
 
-// FOLDER/NAME in one of a few buffers that live until they are reused.
+// FOLDER/NAME. The result is valid for the next few calls.
 static inline const char *in_folder(const char *folder, const char *name)
 {
     static char paths[4][512];

@@ -1,4 +1,4 @@
-// Running the program as a person would: arguments in, exit code and output out.
+// Runs the program as a person would: arguments in, exit code and output out.
 #ifndef TESTS_CLI_PROGRAM_H
 #define TESTS_CLI_PROGRAM_H
 
@@ -17,10 +17,10 @@
 
 typedef struct program_result {
     int code;        // exit code, or 128 + signal
-    char out[65536]; // standard output and error together, cut at the end
+    char out[65536]; // standard output and standard error together, cut if it is longer
 } program_result;
 
-// Limits the size of files the next program may write; 0: none.
+// Limits the size of files that the next program may write. 0: no limit.
 static rlim_t program_file_limit;
 
 static inline pid_t program_start_file(const char *path, const char *const *argv, int output)
@@ -32,7 +32,7 @@ static inline pid_t program_start_file(const char *path, const char *const *argv
         dup2(output, STDERR_FILENO);
         if (program_file_limit > 0) {
             struct rlimit limit = {program_file_limit, program_file_limit};
-            signal(SIGXFSZ, SIG_DFL); // the program is to make it an error of the write
+            signal(SIGXFSZ, SIG_DFL); // so that the write fails instead of killing the program
             setrlimit(RLIMIT_FSIZE, &limit);
         }
         execv(path, (char *const *)(uintptr_t)argv);
@@ -98,7 +98,7 @@ static inline void test_write(const char *folder, const char *name, const char *
     cr_assert_eq(fclose(file), 0);
 }
 
-// The whole content of FOLDER/NAME; asserts that it is there.
+// The content of FOLDER/NAME. Asserts that the file exists.
 static inline ts_text test_read(const char *folder, const char *name)
 {
     char path[256];

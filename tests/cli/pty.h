@@ -1,4 +1,4 @@
-// Running the program on a terminal: what a person sees at a width.
+// Runs the program on a terminal of a given width, to see what a person sees.
 #ifndef TESTS_CLI_PTY_H
 #define TESTS_CLI_PTY_H
 
@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <pty.h>
 
-// What a terminal shows after all that was printed: characters beyond ASCII stand as '#', colours
-// are counted and forgotten.
+// The screen of a terminal after everything was printed. A character beyond ASCII is stored as '#'.
+// Colours are only counted.
 typedef struct screen {
     char lines[512][256];
     int row, column;
     int last_row, widest; // the columns of the longest line
-    int colours;          // sequences that set one
+    int colours;          // escape sequences that set one
     int code;             // the program's
 } screen;
 
@@ -33,7 +33,7 @@ static inline void screen_put(screen *s, char c)
     s->last_row = s->row > s->last_row ? s->row : s->last_row;
 }
 
-// Obeys the sequence behind ESC [ and returns its length.
+// Executes the escape sequence after ESC [ and returns its length.
 static inline size_t screen_obey(screen *s, const char *sequence)
 {
     size_t digits = strspn(sequence, "0123456789;");
@@ -79,15 +79,15 @@ static inline void screen_show(screen *s, const char *bytes, size_t len)
     }
 }
 
-// What happens once the program has printed `mark`: the terminal becomes that narrow (0: stays), or
-// its user presses Ctrl-C.
+// What happens once the program has printed `mark`: the terminal becomes that narrow (0: it does
+// not), or its user presses Ctrl-C.
 typedef struct pty_event {
     const char *mark;
     int narrower;
     bool interrupt;
 } pty_event;
 
-// Runs the program on a terminal of that many columns until it ends.
+// Runs the program on a terminal with that many columns until it ends.
 static inline void pty_run(int columns, pty_event event, const char *const *argv, screen *out)
 {
     struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
@@ -141,7 +141,7 @@ static inline const char *screen_text(const screen *s)
 }
 
 #define PTY_RUN(columns, screen, ...)                                                              \
-    pty_run(columns, (pty_event){0},                                                               \
-            (const char *const[]){TINYSFT_PROGRAM, __VA_ARGS__, NULL}, screen)
+    pty_run(columns, (pty_event){0}, (const char *const[]){TINYSFT_PROGRAM, __VA_ARGS__, NULL},    \
+            screen)
 
 #endif

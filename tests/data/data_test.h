@@ -1,4 +1,4 @@
-// What the tests of this floor share.
+// Shared by the tests of this floor.
 #ifndef TESTS_DATA_DATA_TEST_H
 #define TESTS_DATA_DATA_TEST_H
 
@@ -32,7 +32,7 @@ static inline void write_bytes(const char *folder, const char *name, const void 
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    remove(path); // some file systems flush a file that replaces its own content
+    remove(path); // some file systems flush a file whose content is replaced
     FILE *file = fopen(path, "wb");
     cr_assert_not_null(file);
     cr_assert_eq(fwrite(bytes, 1, len, file), len);
@@ -53,7 +53,7 @@ static inline uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-// TinyLlama's tokenizer; skips the test where the fixtures are not beside the repository.
+// TinyLlama's tokenizer. Skips the test if the shared files are not beside the repository.
 static inline ts_tokenizer *open_fixture_tokenizer(void)
 {
     ts_error err = {0};

@@ -1,4 +1,4 @@
-// A hub on loopback with a small model, and a cache of its own.
+// A hub on loopback with a small model, and a cache that only this test uses.
 #ifndef TESTS_DATA_HUB_PLACE_H
 #define TESTS_DATA_HUB_PLACE_H
 
@@ -23,7 +23,7 @@ typedef struct hub_place {
     ts_error err;
 } hub_place;
 
-// The test changes files' behaviour between this and hub_server_start.
+// Between this and hub_server_start the test may change how files behave.
 static inline void place_open(hub_place *p)
 {
     static const char *const unset[] = {"HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"};
@@ -38,7 +38,8 @@ static inline void place_open(hub_place *p)
     }
     setenv("HF_ENDPOINT", endpoint, 1);
     setenv("HF_HUB_CACHE", p->cache, 1);
-    setenv("HF_HOME", p->cache, 1); // no token of the person's who runs the tests
+    // So that the token of the person who runs the tests is not used.
+    setenv("HF_HOME", p->cache, 1);
     setenv("no_proxy", "*", 1);
     for (size_t i = 0; i < WEIGHTS_BYTES; i++) {
         p->weights[i] = (char)('!' + next_random(&random) % 90);
@@ -87,7 +88,7 @@ static inline const char *blob_path(hub_place *p, const char *name, const char *
     return in_cache(p, path);
 }
 
-// -1: there is none.
+// The size of the file; -1 if it does not exist.
 static inline long long file_size(const char *path)
 {
     struct stat info;
@@ -103,7 +104,7 @@ static inline void check_file(const char *path, const char *content)
     ts_text_free(&text);
 }
 
-// Everything that the server has lies in the snapshot as it should.
+// Asserts that all files of the server are in the snapshot.
 static inline void check_snapshot(hub_place *p)
 {
     cr_assert_str_eq(p->folder.bytes, in_cache(p, "snapshots/" HUB_COMMIT));
@@ -119,7 +120,7 @@ static inline void check_snapshot(hub_place *p)
     }
 }
 
-// Bytes of content sent for the file, in all GETs.
+// How many bytes of the file's content the server sent, over all GETs.
 static inline size_t bytes_sent(const hub_place *p, const char *name)
 {
     size_t sum = 0;

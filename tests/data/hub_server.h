@@ -1,7 +1,7 @@
-// A model hub on this machine's loopback for tests: one process, two ports. The first port is the
-// hub itself, the second a server for large content, to a client another host. It serves one
-// model, org/model, and misbehaves as each file says. What was asked of it stands in a log that
-// the test shares.
+// A model hub on loopback for tests: one process with two ports. The first port is the hub, the
+// second a server for large files, which a client sees as another host. It serves one model,
+// org/model, and each file says how to misbehave. The requests are recorded in a log in shared
+// memory.
 #ifndef TESTS_DATA_HUB_SERVER_H
 #define TESTS_DATA_HUB_SERVER_H
 
@@ -30,25 +30,26 @@ enum { HUB_FILES = 24, HUB_LOG = 512, HUB_TEXT = 512, HUB_LIFE_S = 120 };
 typedef struct hub_file {
     const char *name, *bytes;
     size_t len;
-    bool large;             // lies on the second port, with a SHA-256; otherwise a git blob here
-    const char *hash;       // announced instead of the true one
-    const char *size;       // announced instead of the true one
-    size_t cut;             // the connection ends after so many bytes of content ...
+    bool large; // served by the second port, with a SHA-256; otherwise by the first, with a git
+                // blob's SHA-1
+    const char *hash;       // sent instead of the right one
+    const char *size;       // sent instead of the right one
+    size_t cut;             // the connection is closed after so many bytes of content ...
     unsigned cuts;          // ... in the first so many GETs
-    unsigned stalls;        // in the first so many GETs it falls silent there instead
+    unsigned stalls;        // in the first so many GETs it stops sending there instead
     unsigned pause_ms;      // before any content
     unsigned failures;      // the first so many GETs answer with ...
-    int failure;            // ... this status
+    int failure;            // ... with this status
     unsigned unavailable;   // the first so many HEADs answer 503
-    bool no_ranges;         // always the whole, with status 200
-    const char *head, *get; // whole responses instead of all that
+    bool no_ranges;         // always sends the whole file, with status 200
+    const char *head, *get; // complete responses, instead of the usual ones
 } hub_file;
 
 typedef struct hub_asked {
-    bool second; // of the second port
+    bool second; // sent to the second port
     char method[8], path[HUB_TEXT], authorization[HUB_TEXT];
-    long long from; // of Range, or -1
-    size_t sent;    // bytes of content
+    long long from; // start of the Range, or -1
+    size_t sent;    // bytes of content that were sent
 } hub_asked;
 
 struct hub_shared {
@@ -66,7 +67,7 @@ typedef struct hub_server {
 
 // ---- For the test
 
-// Takes the ports; files are set between this and hub_server_start.
+// Binds the ports. Files may be changed between this and hub_server_start.
 static inline void hub_server_open(hub_server *server)
 {
     *server = (hub_server){0};
@@ -104,7 +105,7 @@ static inline hub_file *hub_server_find(hub_server *server, const char *name)
     return NULL;
 }
 
-// How often the file was asked for with this method.
+// How often the file was requested with this method.
 static inline unsigned hub_server_count(hub_server *server, const char *method, const char *name)
 {
     size_t i = (size_t)(hub_server_find(server, name) - server->files);
@@ -123,9 +124,9 @@ static inline void hub_hash(const hub_file *file, char out[TS_DIGEST_TEXT_BYTES]
     ts_digest_end(&digest, out);
 }
 
-// ---- The server's own process
+// ---- In the server's process
 
-// Each piece is counted before it leaves: whoever has the last one may read the count at once.
+// Each piece is counted before it is sent, so that the count is right as soon as the client has it.
 static inline void hub_send(int peer, const char *bytes, size_t len, hub_asked *asked)
 {
     enum { PIECE_BYTES = 4096 };
@@ -137,7 +138,7 @@ static inline void hub_send(int peer, const char *bytes, size_t len, hub_asked *
         for (size_t done = 0; done < piece;) {
             ssize_t sent = send(peer, bytes + done, piece - done, MSG_NOSIGNAL);
             if (sent <= 0) {
-                _exit(0); // the client has left
+                _exit(0); // the client has closed the connection
             }
             done += (size_t)sent;
         }
@@ -211,7 +212,7 @@ static inline void hub_answer_get(int peer, const hub_file *file, unsigned nth, 
     }
 }
 
-// The file that the path names; *refusal is set where there is none.
+// The file at this path. If there is none, *refusal says why.
 static inline hub_file *hub_route(hub_server *server, bool second, char *path, const char **refusal)
 {
     static const char blob[] = "/blob/", model[] = "/org/model/resolve/";
@@ -300,12 +301,12 @@ static inline void hub_handle(hub_server *server, int peer, bool second)
     }
 }
 
-// Each connection has a process of its own and carries one request.
+// Each connection gets its own process and one request.
 static inline void hub_serve(hub_server *server)
 {
     struct pollfd waiting[2] = {{server->listeners[0], POLLIN, 0},
                                 {server->listeners[1], POLLIN, 0}};
-    prctl(PR_SET_PDEATHSIG, SIGKILL); // none outlives its test
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // the process ends with the test
     signal(SIGCHLD, SIG_IGN);
     alarm(HUB_LIFE_S);
     while (poll(waiting, 2, -1) > 0) {
@@ -343,7 +344,7 @@ static inline void hub_server_stop(hub_server *server)
     }
 }
 
-// Stops it for good and gives the ports back.
+// Stops the server and closes its ports.
 static inline void hub_server_close(hub_server *server)
 {
     hub_server_stop(server);

@@ -1,4 +1,4 @@
-// A tokenizer small enough to work out by hand, written as tokenizer.json or tokenizer.model.
+// A tokenizer that is small enough to check by hand, written as tokenizer.json or tokenizer.model.
 #ifndef TESTS_DATA_TINY_H
 #define TESTS_DATA_TINY_H
 
@@ -9,7 +9,7 @@
 
 #define SP "\xE2\x96\x81" // U+2581
 
-// Ids 0 to 2 are <unk>, <s>, </s>, then come 256 bytes, then these from 259 on.
+// Ids 0 to 2 are <unk>, <s>, </s>, then come 256 byte tokens, then these from 259 on.
 static const char *const tiny_pieces[] = {
     SP,     "a",      "b",    "d",        "e",     "h",        "l",        "o",
     "r",    "w",      SP "h", "ll",       SP "he", "llo",      SP "hello", "or",
@@ -21,12 +21,12 @@ static const char *const tiny_merges[][2] = {
 };
 enum { TINY_FIRST = 259 };
 
-// Parts of tokenizer.json; NULL: as TinyLlama's.
+// Parts of tokenizer.json. NULL: the same as in TinyLlama's.
 typedef struct tiny_parts {
     const char *normalizer, *pre_tokenizer, *decoder;
     const char *model; // members of "model" before the vocabulary
-    const char *added; // elements behind the three special tokens
-    const char *vocab; // members behind the pieces
+    const char *added; // elements after the three special tokens
+    const char *vocab; // members after the pieces
     const char *merges;
     bool merges_as_pairs;
 } tiny_parts;
@@ -128,7 +128,7 @@ static inline ts_tokenizer *open_tiny(const tiny_parts *parts)
     return t;
 }
 
-// The ids of `text` as text: pieces in brackets, "[" SP "hello][</s>]".
+// The ids as text, each piece in brackets: "[" SP "hello][</s>]".
 static inline const char *spell(const ts_tokenizer *t, const ts_tokens *tokens)
 {
     static char out[4096];
@@ -141,7 +141,7 @@ static inline const char *spell(const ts_tokenizer *t, const ts_tokens *tokens)
     return out;
 }
 
-// `text` tokenised and spelt.
+// Tokenises `text` and returns the ids as text.
 static inline const char *tokenise(const ts_tokenizer *t, const char *text, ts_specials specials)
 {
     ts_tokens tokens = {0};

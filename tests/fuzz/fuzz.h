@@ -1,6 +1,7 @@
-// What the fuzz targets share. A target defines LLVMFuzzerTestOneInput, which libFuzzer calls with
-// one input after the other (https://llvm.org/docs/LibFuzzer.html); whatever they hold, nothing may
-// crash, leak, hang or grow without bound, and a failure leaves a message.
+// Shared by the fuzz targets. A target defines LLVMFuzzerTestOneInput, which libFuzzer calls with
+// one input after another (https://llvm.org/docs/LibFuzzer.html). Whatever an input holds, the code
+// under test must not crash, leak, hang or use memory without limit, and a failure must leave a
+// message.
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 
@@ -17,7 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// An expectation of a target: what does not hold ends the program, as a crash would.
+// An expectation of a target. If it does not hold, the program aborts, as in a crash.
 #define FUZZ_CHECK(condition)                                                                      \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-// Holds that a call's outcome and its message agree.
+// Expects a message if a call failed, and none if it succeeded.
 static inline void fuzz_check_status(ts_status status, const ts_error *err)
 {
     FUZZ_CHECK((status == TS_OK) == (err->code == TS_OK));
@@ -46,7 +47,7 @@ static inline void fuzz_folder_remove(void)
     ts_folder_remove(fuzz_folder_name(), &ignored);
 }
 
-// A folder of this process's own, in memory ($TMPDIR or /dev/shm), removed at its end.
+// A folder that only this process uses, in memory ($TMPDIR or /dev/shm). Removed at the end.
 static inline const char *fuzz_folder(void)
 {
     char *folder = fuzz_folder_name();
@@ -59,7 +60,7 @@ static inline const char *fuzz_folder(void)
     return folder;
 }
 
-// Makes the folder's file `name` hold these bytes, and returns its path, good until the next call.
+// Writes these bytes to the folder's file `name` and returns its path, valid until the next call.
 static inline const char *fuzz_file(const char *name, const void *bytes, size_t len)
 {
     static char path[512];

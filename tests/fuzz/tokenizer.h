@@ -1,4 +1,4 @@
-// What a tokenizer that could be read must do with any text.
+// What a tokenizer must do with any text, once it was opened.
 #ifndef TESTS_FUZZ_TOKENIZER_H
 #define TESTS_FUZZ_TOKENIZER_H
 
@@ -6,7 +6,7 @@
 
 #include "data/tokenizer.h"
 
-// A model may answer any ids; what they spell is UTF-8.
+// A model may answer with any ids. Their text must be UTF-8.
 static inline void fuzz_decode_all(const ts_tokenizer *tokenizer)
 {
     ts_error err = {0};

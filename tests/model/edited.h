@@ -1,4 +1,4 @@
-// A folder of tensors that a test changes and writes again.
+// A folder with tensors that a test changes and writes again.
 #ifndef TESTS_MODEL_EDITED_H
 #define TESTS_MODEL_EDITED_H
 
@@ -9,7 +9,7 @@
 
 struct edited {
     char folder[32];
-    ts_tensors *original; // what the tensors start from; may be NULL
+    ts_tensors *original; // where the tensors come from; may be NULL
     ts_tensor tensors[40];
     size_t count;
 };
@@ -21,7 +21,7 @@ static inline void edited_start(struct edited *e)
     cr_assert_not_null(mkdtemp(e->folder));
 }
 
-// A tiny model's.
+// Starts from a tiny model.
 static inline void edited_open(struct edited *e, bool tied)
 {
     const tiny_llama tiny = {.tied = tied};

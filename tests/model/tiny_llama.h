@@ -1,5 +1,5 @@
-// A Llama small enough to differentiate by hand, with random weights, written as Hugging Face
-// lays out a model folder; and batches of several sequences for it.
+// A Llama with random weights, small enough for finite differences, written as a Hugging Face model
+// folder; and batches of several sequences for it.
 #ifndef TESTS_MODEL_TINY_LLAMA_H
 #define TESTS_MODEL_TINY_LLAMA_H
 
@@ -18,7 +18,7 @@ enum {
     TINY_VOCAB = 19,
     TINY_HEADS = 4,
     TINY_KV_HEADS = 2,
-    TINY_HEAD_DIM = 4, // so that queries are wider than the stream
+    TINY_HEAD_DIM = 4, // so that the queries are wider than the residual stream
     TINY_POSITIONS = 16,
     TINY_ROWS = 16,
 };
@@ -30,7 +30,7 @@ typedef struct tiny_llama {
     ts_adapter_config adapter; // r = 0: none
 } tiny_llama;
 
-// Uniform in -1 .. 1; 24 bits, so that a float holds it exactly.
+// Uniform in -1 .. 1 with 24 bits, which a float holds exactly.
 static inline double tiny_random(uint32_t *state)
 {
     *state ^= *state << 13; // xorshift32 (Marsaglia 2003)
@@ -125,7 +125,8 @@ static inline void tiny_write(const char *folder, const tiny_llama *tiny)
     tiny_write_config(folder, tiny->tied);
 }
 
-// Both sides of every pair random: a B of zeros, as training starts, would hide A's gradients.
+// Both matrices of every pair are random. With B = 0, as training starts, the gradient of A would
+// be zero.
 static inline void tiny_fill_adapter(ts_model *model)
 {
     float *values = calloc(model->lora.count, sizeof *values);
@@ -162,7 +163,7 @@ static inline void tiny_open(ts_gpu *gpu, const tiny_llama *tiny, ts_model *mode
     }
 }
 
-// Sequence `which` of a few, appended to the batch: of 5, 1, 7 and 3 tokens.
+// Appends sequence `which` to the batch. They have 5, 1, 7 and 3 tokens.
 enum { TINY_SEQUENCES = 4 };
 static inline void tiny_add(ts_batch *batch, uint32_t which)
 {
@@ -171,7 +172,7 @@ static inline void tiny_add(ts_batch *batch, uint32_t which)
     uint8_t supervised[8];
     for (uint32_t t = 0; t < lengths[which]; t++) {
         ids[t] = (uint32_t)((tiny_random(&state) + 1) / 2 * TINY_VOCAB);
-        supervised[t] = t >= 2 && t != 4; // a prompt first, and a gap
+        supervised[t] = t >= 2 && t != 4; // a prompt first, and one unsupervised token later
     }
     MUST(ts_batch_add(batch, ids, lengths[which], supervised, err));
 }

@@ -1,12 +1,13 @@
 // Null GPUs: a shared object that tests preload (LD_PRELOAD) so that Mesa's drivers for Intel,
-// NVIDIA and Qualcomm find a card that is not there. NULL_GPU=dg2 names the card (devices.c has
-// all). Such a driver enumerates, creates its device, allocates and compiles, for that is work of
-// the CPU; what it submits is not run, and every fence counts as signalled.
+// NVIDIA and Qualcomm find a card that does not exist. NULL_GPU=dg2 names the card; devices.c has
+// the list. The driver enumerates the card, creates a device, allocates memory and compiles
+// shaders, which is all done by the CPU. Submitted work is not run, and every fence is signalled at
+// once.
 //
-// A driver speaks to its kernel by ioctl on a render node. libc.c presents the node: it answers the
-// calls by which files are found and opened, and hands each ioctl to generic.c (what every kernel
-// driver answers) or to the file of the kernel driver. Structures are those of the kernel's headers
-// (include/uapi/drm), which promise never to change, as far as they are read here.
+// A driver talks to its kernel driver by ioctl on a render node. libc.c presents the node: it
+// intercepts the calls that find and open files, and passes each ioctl to generic.c (requests that
+// every kernel driver has) or to the file of the kernel driver. Structures are those of the
+// kernel's headers (include/uapi/drm), as far as they are read here. Their layout never changes.
 #ifndef NULL_GPU_H
 #define NULL_GPU_H
 
@@ -14,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A kernel driver: i915.c, xe.c, nouveau.c, msm.c. `answer` is given an ioctl's number, counted
-// from the driver's first, and its argument, and returns 0 or -errno: NULL_UNKNOWN for what it does
-// not know.
+// A kernel driver: i915.c, xe.c, nouveau.c, msm.c. `answer` gets the number of an ioctl, counted
+// from the driver's first, and its argument. It returns 0 or -errno, and NULL_UNKNOWN for an ioctl
+// that it does not know.
 struct null_kernel {
     const char *name;
     int version[3];
@@ -26,18 +27,18 @@ extern const struct null_kernel null_i915, null_xe, null_nouveau, null_msm;
 
 #define NULL_UNKNOWN (-ENOTTY)
 
-// A card. Counts are those of the whole chip as it is sold.
+// A card. Counts are those of the whole chip as sold.
 struct null_device {
     const char *name;
     const struct null_kernel *kernel;
-    uint16_t vendor, device; // PCI's numbers; 0 where it is part of a chip and on no bus
+    uint16_t vendor, device; // PCI numbers; 0 for a GPU that is part of a chip and on no bus
     union {
         struct {
             uint8_t slices, subslices,
-                units; // slices, subslices a slice, execution units a subslice
+                units; // slices, subslices in a slice, execution units in a subslice
             bool own_memory;
             uint32_t clock;       // of timestamps, in Hz
-            uint8_t major, minor; // version of the graphics core, which xe tells
+            uint8_t major, minor; // version of the graphics core, reported by xe
         } intel;
         struct {
             uint16_t chipset, copy, graphics, compute; // the number, and classes of its engines
@@ -48,26 +49,27 @@ struct null_device {
         } adreno;
     };
 };
-extern const struct null_device *null_device; // the one that NULL_GPU names; NULL: none is named
+extern const struct null_device *null_device; // the card named by NULL_GPU; NULL: none is named
 
-// What a card has of memory of its own, and what its host has: 16 GiB each.
+// The memory of the card, and that of the host: 16 GiB each.
 #define NULL_MEMORY_BYTES (16ull << 30)
 
-// All memory is one file, and the node is that file: a buffer is a stretch of it, which mmap of the
-// node finds by its place. So neither mmap nor dup nor close need be answered.
+// All memory is one file, and the node is that file. A buffer is a range of it, so mmap of the node
+// at the buffer's offset maps the buffer. That is why mmap, dup and close need not be intercepted.
 
-// A new buffer of whole pages; its handle, never 0.
+// Creates a buffer of whole pages. Returns its handle, never 0.
 uint32_t null_buffer_new(uint64_t bytes);
 void null_buffer_free(uint32_t handle);
 
-// Where a buffer begins in that file, never 0, and its size; 0 where no buffer has this handle.
+// The offset of a buffer in that file, never 0, and its size. Both are 0 if no buffer has this
+// handle.
 uint64_t null_buffer_place(uint32_t handle);
 uint64_t null_buffer_bytes(uint32_t handle);
 
-// Answers an ioctl of the node; 0 or -errno. What is unknown is told on stderr.
+// Answers an ioctl on the node: 0 or -errno. An unknown ioctl is reported on stderr.
 int null_answer(unsigned long request, void *argument);
 
-// The memory's file, made at the first call.
+// The file that is the memory, created at the first call.
 int null_memory_file(void);
 
 #endif

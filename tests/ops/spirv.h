@@ -1,6 +1,7 @@
-// As much of a SPIR-V reader as holding shaders against kernels.def needs: the storage buffers with
-// their bindings and accesses, the push constants, the specialisation constants' numbers.
-// (Khronos, "SPIR-V Specification", 1.5: each instruction's first word is its length and opcode.)
+// A reader of SPIR-V, as far as comparing shaders with kernels.def needs it: the storage buffers
+// with their bindings and accesses, the push constants, the numbers of the specialisation
+// constants. (Khronos, "SPIR-V Specification", 1.5: the first word of each instruction is its
+// length and opcode.)
 #ifndef TESTS_OPS_SPIRV_H
 #define TESTS_OPS_SPIRV_H
 
@@ -10,11 +11,12 @@
 
 enum { SPIRV_MAX_BINDINGS = 16, SPIRV_MAX_PUSH = 32, SPIRV_MAX_CONSTANTS = 32 };
 
-// What the shader declares at one binding; several declarations at one binding count together.
+// What the shader declares at one binding. Several declarations at one binding are combined.
 typedef struct spirv_binding {
     uint32_t declarations;
     bool reads, writes;
-    char scalar; // 'f' float, 'u' uint, 'i' int, '?' mixed: of the elements, vectors or not
+    char scalar; // of the elements: 'f' float, 'u' uint, 'i' int, '?' mixed; a vector counts as its
+                 // components
 } spirv_binding;
 
 typedef struct spirv_interface {
@@ -23,10 +25,10 @@ typedef struct spirv_interface {
     char push[SPIRV_MAX_PUSH]; // scalar of each member
     bool push_is_packed;       // member i lies at byte 4 i
     bool constants[SPIRV_MAX_CONSTANTS];
-    bool in_other_sets; // something lies outside descriptor set 0
+    bool in_other_sets; // something is outside descriptor set 0
 } spirv_interface;
 
-// False when the words are not SPIR-V, or ask for more than this reader knows.
+// False if the words are not SPIR-V, or use something that this reader does not know.
 bool spirv_read(const uint32_t *words, size_t count, spirv_interface *out);
 
 #endif

@@ -1,4 +1,4 @@
-// A folder for a test of the train floor, and checkpoints in it that no model stands behind.
+// A folder for a test of the train floor, and checkpoints in it without a model.
 #ifndef TESTS_TRAIN_RUN_FOLDER_H
 #define TESTS_TRAIN_RUN_FOLDER_H
 
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static char folder[64];
-static char said[8192]; // what was logged, lines together
+static char said[8192]; // what was logged
 
 static void remember(void *user, ts_log_level level, const char *message)
 {
@@ -49,7 +49,7 @@ static inline bool there(const char *name)
     return ts_file_exists(path_of(name));
 }
 
-// A checkpoint whose hashes hold, though its files are not what they should be.
+// Writes a checkpoint with correct hashes, but without valid content in its files.
 static inline void put_checkpoint(uint64_t step)
 {
     static const char *const names[] = {"adapter_config.json", "adapter_model.safetensors",

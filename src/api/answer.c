@@ -63,7 +63,7 @@ static ts_status make_question(struct answering *a, ts_error *err)
                         .before = a->turns,
                         .before_count = before};
     const ts_prompts prompts = {.items = &prompt, .count = 1};
-    TS_TRY(ts_questions_make(&prompts, m->folder.bytes, m->tokenizer, m->template, m->positions,
+    TS_TRY(ts_questions_make(&prompts, m->weights, m->tokenizer, m->template, m->positions,
                              &a->question, err));
 out:
     return status;

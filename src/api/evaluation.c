@@ -132,7 +132,7 @@ static ts_status evaluate(tinysft_evaluation *e, tinysft_model *model,
     }
     TS_TRY(open_prompts(params, &e->prompts, err));
     TS_TRY(mark_seen(e, model, params->train_data, err));
-    TS_TRY(ts_questions_make(&e->prompts, model->folder.bytes, model->tokenizer, model->template,
+    TS_TRY(ts_questions_make(&e->prompts, model->weights, model->tokenizer, model->template,
                              model->positions, &questions, err));
     TS_TRY(ask(model, params, &questions, false, (uint32_t)limit, &e->base, err));
     if (model->model.has_lora) {

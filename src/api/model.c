@@ -120,12 +120,12 @@ static ts_status choose_template(tinysft_model *model, const char *asked, ts_err
 {
     const char *name = cJSON_GetStringValue(ts_json_get(model->training, "chat_template"));
     const char *text = cJSON_GetStringValue(ts_json_get(model->training, "chat_template_text"));
-    const char *folder = model->folder.bytes;
+    ts_weights *weights = model->weights;
     if (asked == NULL && name != NULL && text != NULL) {
-        return ts_chat_template_open_text(folder, name, text, model->tokenizer, &model->template,
+        return ts_chat_template_open_text(weights, name, text, model->tokenizer, &model->template,
                                           err);
     }
-    return ts_chat_template_open(folder, ts_api_text(asked, name), model->tokenizer,
+    return ts_chat_template_open(weights, ts_api_text(asked, name), model->tokenizer,
                                  &model->template, err);
 }
 
@@ -144,19 +144,19 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
 {
     ts_status status = TS_OK;
     ts_gpu *gpu = model->device->gpu;
-    ts_tensors *weights = NULL; // looked at before anything is uploaded
     if (params->adapter != NULL) {
         TS_TRY(read_adapter(model, params->adapter, err));
     }
     TS_TRY(
         ts_api_find_model(params->model, params->revision, &model->loading, &model->folder, err));
     TS_TRY(ts_text_format(&model->name, err, "%s", params->model));
-    const char *folder = model->folder.bytes;
-    TS_TRY(ts_model_files_open(folder, &model->config, &weights, err));
-    TS_TRY(ts_tokenizer_open(folder, &model->tokenizer, err));
+    TS_TRY(ts_weights_open(model->folder.bytes, &model->weights, err));
+    TS_TRY(ts_model_check(model->weights, &model->config, err)); // before anything is uploaded
+    TS_TRY(ts_tokenizer_open(model->weights, &model->tokenizer, err));
     TS_TRY(choose_template(model, params->chat_template, err));
     TS_TRY(choose_positions(model, params->positions, err));
-    const ts_model_params wanted = {.folder = folder,
+    const ts_model_params wanted = {.config = &model->config,
+                                    .weights = model->weights,
                                     .positions = model->positions,
                                     .precision = model->device->precision,
                                     .embedding_in_file = ts_gpu_capabilities(gpu)->unified_memory,
@@ -167,7 +167,6 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
         TS_TRY(upload_adapter(model, err));
     }
 out:
-    ts_tensors_close(weights);
     return status;
 }
 
@@ -211,6 +210,7 @@ void tinysft_model_close(tinysft_model **closing)
     ts_model_close(&model->model);
     ts_chat_template_close(model->template);
     ts_tokenizer_close(model->tokenizer);
+    ts_weights_close(model->weights);
     forget_adapter(model);
     ts_text_free(&model->adapter_folder);
     ts_text_free(&model->folder);

@@ -13,6 +13,7 @@ struct tinysft_model {
     ts_text adapter_folder;    // empty: there is none
     ts_adapter_config adapter; // r is 0 without one
     cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
+    ts_weights *weights;
     ts_model_config config;
     ts_tokenizer *tokenizer;
     ts_chat_template *template;

@@ -4,11 +4,13 @@
 #define TS_CHECK_BENCH_H
 
 #include "gpu/profile.h"
+#include "model/config.h"
 #include "ops/gemm.h"
 
 typedef struct ts_bench_params {
-    const char *folder;     // a model; NULL: TinyLlama's shape with random weights
-    const uint32_t *tokens; // sequence lengths of the whole passes, ascending
+    const ts_model_config *config; // of the model; NULL: TinyLlama's shape with random weights
+    ts_weights *weights;           // whose config it is
+    const uint32_t *tokens;        // sequence lengths of the whole passes, ascending
     size_t token_count;
     uint32_t batch;                 // sequences in a pass; 0 means 1
     ts_precision precision;         // of products: one that the device offers

@@ -127,10 +127,10 @@ ts_status ts_bench_decode(ts_gpu *gpu, const ts_bench_decode_params *params,
     ts_status status = TS_OK;
     struct decoding d = {.params = params};
     uint64_t weights, bytes;
-    const ts_model_params model = {.folder = params->folder,
-                                   .synthetic =
-                                       params->folder == NULL ? &ts_model_config_tinyllama : NULL,
-                                   .synthetic_dtype = TS_BF16,
+    const ts_model_params model = {.config = params->config != NULL ? params->config
+                                                                    : &ts_model_config_tinyllama,
+                                   .weights = params->weights,
+                                   .random_dtype = TS_BF16,
                                    .positions = params->prompt_tokens + params->new_tokens,
                                    .precision = params->precision};
     assert(params->count <= TS_BENCH_DECODE_ROWS && params->prompt_tokens > 0);

@@ -9,9 +9,10 @@
 enum { TS_BENCH_DECODE_ROWS = 8 };
 
 typedef struct ts_bench_decode_params {
-    const char *folder;        // a model; NULL: TinyLlama's shape with random weights
-    ts_precision precision;    // of products: one that the device offers
-    const uint32_t *sequences; // decoded at once: [count], at most TS_BENCH_DECODE_ROWS
+    const ts_model_config *config; // of the model; NULL: TinyLlama's shape with random weights
+    ts_weights *weights;           // whose config it is
+    ts_precision precision;        // of products: one that the device offers
+    const uint32_t *sequences;     // decoded at once: [count], at most TS_BENCH_DECODE_ROWS
     size_t count;
     uint32_t prompt_tokens; // in the cache of each sequence before timing starts
     uint32_t new_tokens;    // generated for each sequence while timing

@@ -157,10 +157,10 @@ ts_status ts_bench_passes(ts_bench_run *run, ts_error *err)
     for (size_t i = 0; i < params->token_count; i++) {
         most = (uint32_t)ts_max_u64(most, params->tokens[i]);
     }
-    const ts_model_params model = {.folder = params->folder,
-                                   .synthetic =
-                                       params->folder == NULL ? &ts_model_config_tinyllama : NULL,
-                                   .synthetic_dtype = TS_BF16,
+    const ts_model_params model = {.config = params->config != NULL ? params->config
+                                                                    : &ts_model_config_tinyllama,
+                                   .weights = params->weights,
+                                   .random_dtype = TS_BF16,
                                    .positions = most,
                                    .precision = params->precision};
     ts_bench_report_progress(run, "loading the model");

@@ -73,10 +73,8 @@ static ts_status tune_and_answer(ts_gpu *gpu, ts_precision precision, ts_dtype s
     shape.layers = LAYERS;
     TS_TRY(ts_alloc(1, sizeof *r, &r, err));
     memset(r->supervised, 1, sizeof r->supervised);
-    const ts_model_params params = {.synthetic = &shape,
-                                    .synthetic_dtype = stored,
-                                    .positions = MOST_TOKENS,
-                                    .precision = precision};
+    const ts_model_params params = {
+        .config = &shape, .random_dtype = stored, .positions = MOST_TOKENS, .precision = precision};
     TS_TRY(ts_model_open(gpu, &params, &r->model, err));
     TS_TRY(ts_model_add_lora(&r->model, adapter, 42, err));
     for (size_t i = 0; i < TS_COUNT(lengths); i++) {

@@ -63,6 +63,7 @@ static double autocast_loss_error(const ts_autocast_errors *autocast, uint64_t s
 // All that one run computes and compares.
 struct run {
     ts_case c;
+    ts_weights *weights;
     ts_model model;
     ts_pass pass;
     ts_optimiser optimiser;
@@ -480,12 +481,16 @@ static ts_status open_run(struct run *run, ts_gpu *gpu, const ts_verify_params *
 {
     ts_status status = TS_OK;
     ts_text path = {0};
+    ts_model_config config;
     const char *folder = verify->folder;
     TS_TRY(ts_case_open(folder, &run->c, err));
     run->precision = verify->precision;
     set_tolerances(run);
     TS_TRY(ts_path_join(folder, "model", &path, err));
-    const ts_model_params params = {.folder = path.bytes,
+    TS_TRY(ts_weights_open(path.bytes, &run->weights, err));
+    TS_TRY(ts_model_check(run->weights, &config, err));
+    const ts_model_params params = {.config = &config,
+                                    .weights = run->weights,
                                     .positions = run->c.max_positions,
                                     .rope_dtype = run->c.dtype,
                                     .precision = verify->precision};
@@ -519,6 +524,7 @@ static void close_run(struct run *run)
         ts_pass_close(&run->pass);
     }
     ts_model_close(&run->model);
+    ts_weights_close(run->weights);
     ts_case_close(&run->c);
 }
 

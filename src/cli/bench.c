@@ -164,7 +164,8 @@ static ts_status measure(ts_gpu *gpu, struct work *work, ts_error *err)
         TS_TRY(ts_profile_open(gpu, &work->profile, err));
         params->profile = decode->profile = &work->profile;
     }
-    decode->folder = params->folder;
+    decode->config = params->config;
+    decode->weights = params->weights;
     decode->precision = params->precision;
     tell_work(ts_gpu_capabilities(gpu), params, decode->count > 0);
     TS_TRY(ts_bench(gpu, params, &work->result, err));
@@ -197,12 +198,15 @@ static int run(int argc, char **argv)
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
     ts_text folder = {0};
+    ts_model_config config;
     ts_gpu *gpu = NULL;
     TS_TRY(ts_flags_parse(&ts_command_bench, argc, argv, err));
     TS_TRY(settle(&work, err));
     if (asked.model != NULL) {
         TS_TRY(ts_cli_resolve_model(asked.model, NULL, true, &folder, err));
-        work.params.folder = folder.bytes;
+        TS_TRY(ts_weights_open(folder.bytes, &work.params.weights, err));
+        TS_TRY(ts_model_check(work.params.weights, &config, err));
+        work.params.config = &config;
     }
     TS_TRY(ts_device_open(&asked.device, &gpu, err));
     TS_TRY(ts_device_choose_precision(gpu, asked.precision, &work.params.precision, err));
@@ -211,6 +215,7 @@ static int run(int argc, char **argv)
 out:
     ts_profile_close(&work.profile);
     ts_gpu_close(gpu);
+    ts_weights_close(work.params.weights);
     ts_text_free(&folder);
     return status == TS_OK ? 0 : ts_cli_fail(&ts_command_bench, err);
 }

@@ -68,10 +68,9 @@ static ts_status choose_template(struct eval_session *s, ts_error *err)
     const char *name = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));
     const char *text = cJSON_GetStringValue(ts_json_get(s->training, "chat_template_text"));
     if (s->options->template == NULL && name != NULL && text != NULL) {
-        return ts_chat_template_open_text(s->folder.bytes, name, text, s->tokenizer, &s->template,
-                                          err);
+        return ts_chat_template_open_text(s->weights, name, text, s->tokenizer, &s->template, err);
     }
-    return ts_chat_template_open(s->folder.bytes,
+    return ts_chat_template_open(s->weights,
                                  s->options->template != NULL ? s->options->template : name,
                                  s->tokenizer, &s->template, err);
 }
@@ -157,23 +156,24 @@ ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct eval_options *o = s->options;
     ts_progress loading = {0};
-    ts_tensors *weights = NULL; // looked at before a device is opened
     ts_precision precision = TS_PRECISION_F32;
     if (o->adapter != NULL) {
         TS_TRY(open_adapter(s, err));
     }
     TS_TRY(ts_cli_resolve_model(o->model, o->revision, true, &s->folder, err));
-    TS_TRY(ts_model_files_open(s->folder.bytes, &s->config, &weights, err));
-    TS_TRY(ts_tokenizer_open(s->folder.bytes, &s->tokenizer, err));
+    TS_TRY(ts_weights_open(s->folder.bytes, &s->weights, err));
+    TS_TRY(ts_model_check(s->weights, &s->config, err)); // before a device is opened
+    TS_TRY(ts_tokenizer_open(s->weights, &s->tokenizer, err));
     TS_TRY(choose_template(s, err));
     TS_TRY(open_prompts(s, err));
     TS_TRY(mark_seen(s, err));
-    TS_TRY(ts_questions_make(&s->prompts, s->folder.bytes, s->tokenizer, s->template,
+    TS_TRY(ts_questions_make(&s->prompts, s->weights, s->tokenizer, s->template,
                              s->config.max_positions, &s->questions, err));
     TS_TRY(ts_device_open(&o->device, &s->gpu, err));
     TS_TRY(ts_device_choose_precision(s->gpu, o->precision, &precision, err));
     const ts_model_params params = {
-        .folder = s->folder.bytes,
+        .config = &s->config,
+        .weights = s->weights,
         .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
         .precision = precision,
         .embedding_in_file = ts_gpu_capabilities(s->gpu)->unified_memory,
@@ -189,7 +189,6 @@ ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err)
         }
     }
 out:
-    ts_tensors_close(weights);
     return status;
 }
 
@@ -208,6 +207,7 @@ void ts_cli_eval_close(struct eval_session *s)
     cJSON_Delete(s->training);
     cJSON_Delete(s->state);
     free(s->seen);
+    ts_weights_close(s->weights);
     ts_text_free(&s->folder);
     ts_arena_free(&s->arena);
 }

@@ -28,7 +28,8 @@ struct eval_options {
 // Everything of one evaluation, freed together.
 struct eval_session {
     struct eval_options *options;
-    ts_text folder;            // of the model
+    ts_text folder; // of the model
+    ts_weights *weights;
     ts_adapter_config adapter; // r is 0 without one
     cJSON *training, *state;   // the adapter folder's training.json, trainer_state.json; or NULL
     ts_tokenizer *tokenizer;

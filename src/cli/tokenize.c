@@ -86,6 +86,7 @@ static int run(int argc, char **argv)
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
     ts_text folder = {0};
+    ts_weights *model = NULL;
     ts_tokenizer *tokenizer = NULL;
     ts_chat_template *template = NULL;
     char *line = NULL;
@@ -93,9 +94,10 @@ static int run(int argc, char **argv)
     ssize_t len;
     TS_TRY(ts_flags_parse(&ts_command_tokenize, argc, argv, err));
     TS_TRY(ts_cli_resolve_model(asked.model, asked.revision, false, &folder, err));
-    TS_TRY(ts_tokenizer_open(folder.bytes, &tokenizer, err));
+    TS_TRY(ts_weights_open(folder.bytes, &model, err));
+    TS_TRY(ts_tokenizer_open(model, &tokenizer, err));
     if (asked.chat) {
-        TS_TRY(ts_chat_template_open(folder.bytes, asked.template, tokenizer, &template, err));
+        TS_TRY(ts_chat_template_open(model, asked.template, tokenizer, &template, err));
     } else if (asked.template != NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "--chat-template is for --chat: without it lines are texts");
     }
@@ -116,6 +118,7 @@ out:
     ts_text_free(&folder);
     ts_chat_template_close(template);
     ts_tokenizer_close(tokenizer);
+    ts_weights_close(model);
     return status == TS_OK ? 0 : ts_cli_fail(&ts_command_tokenize, err);
 }
 

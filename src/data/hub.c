@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/hf_files.h"
 #include "data/hub_parts.h"
 
 #include <errno.h>
@@ -14,9 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WEIGHTS "model.safetensors"
-#define INDEX "model.safetensors.index.json"
-
 enum {
     MAX_NAME_BYTES = 96, // of ORG/NAME
     MAX_REVISION_BYTES = 128,
@@ -24,13 +22,6 @@ enum {
     MAX_SHARDS = 1024,
     MAX_SMALL_BYTES = 1 << 28, // of a file that is not weights
     HASH_BUFFER_BYTES = 1 << 18,
-};
-
-// The files of a model other than its weights. Only config.json and one tokenizer are required.
-static const char *const small_files[] = {
-    "config.json",           "generation_config.json", "tokenizer.json",
-    "tokenizer_config.json", "tokenizer.model",        "special_tokens_map.json",
-    "added_tokens.json",     "chat_template.jinja",    "chat_template.json",
 };
 
 // ---- Names
@@ -99,16 +90,18 @@ static ts_status read_shards(const ts_hub *hub, cJSON **index, const char ***nam
     ts_status status = TS_OK;
     ts_text path = {0};
     size_t capacity = 0;
-    TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, INDEX));
+    TS_TRY(ts_hub_path(hub, &path, err, "snapshots/%s/%s", hub->commit, TS_HF_WEIGHTS_INDEX));
     TS_TRY(ts_json_parse_file(path.bytes, index, err));
     const cJSON *map = ts_json_get(*index, "weight_map");
     if (!cJSON_IsObject(map) || map->child == NULL) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key 'weight_map': expected an object with files' names", INDEX);
+        TS_FAIL(TS_ERR_FORMAT, "%s: key 'weight_map': expected an object with files' names",
+                TS_HF_WEIGHTS_INDEX);
     }
     for (const cJSON *entry = map->child; entry != NULL; entry = entry->next) {
         if (!cJSON_IsString(entry) || !is_plain_file_name(entry->valuestring)) {
             TS_FAIL(TS_ERR_FORMAT,
-                    "%s: names a shard that is no plain file name; it will not be fetched", INDEX);
+                    "%s: names a shard that is no plain file name; it will not be fetched",
+                    TS_HF_WEIGHTS_INDEX);
         }
         size_t i = *count; // search backwards: the tensor before is mostly in the same file
         while (i > 0 && strcmp((*names)[i - 1], entry->valuestring) != 0) {
@@ -118,7 +111,8 @@ static ts_status read_shards(const ts_hub *hub, cJSON **index, const char ***nam
             continue;
         }
         if (*count == MAX_SHARDS) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: names more than %d shards", INDEX, MAX_SHARDS);
+            TS_FAIL(TS_ERR_FORMAT, "%s: names more than %d shards", TS_HF_WEIGHTS_INDEX,
+                    MAX_SHARDS);
         }
         TS_TRY(ts_grow(names, &capacity, *count + 1, sizeof **names, err));
         (*names)[(*count)++] = entry->valuestring;
@@ -141,11 +135,11 @@ static ts_status note_missing_weights(const ts_hub *hub, ts_text *missing, ts_er
     cJSON *index = NULL;
     const char **names = NULL;
     size_t count = 0;
-    if (hub->params->no_weights || ts_hub_has(hub, WEIGHTS)) {
+    if (hub->params->no_weights || ts_hub_has(hub, TS_HF_WEIGHTS)) {
         return TS_OK;
     }
-    if (!ts_hub_has(hub, INDEX)) {
-        return note(missing, WEIGHTS, err);
+    if (!ts_hub_has(hub, TS_HF_WEIGHTS_INDEX)) {
+        return note(missing, TS_HF_WEIGHTS, err);
     }
     TS_TRY(read_shards(hub, &index, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
@@ -165,11 +159,11 @@ static ts_status note_missing(const ts_hub *hub, bool all, ts_text *missing, ts_
 {
     ts_status status = TS_OK;
     bool tokenizer = ts_hub_has(hub, "tokenizer.json") || ts_hub_has(hub, "tokenizer.model");
-    for (size_t i = 0; i < TS_COUNT(small_files); i++) {
-        bool there = ts_hub_has(hub, small_files[i]);
-        bool needed = i == 0 || (all && !ts_hub_is_absent(hub, small_files[i]));
+    for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
+        bool there = ts_hub_has(hub, ts_hf_file_names[i]);
+        bool needed = i == TS_HF_CONFIG || (all && !ts_hub_is_absent(hub, ts_hf_file_names[i]));
         if (!there && needed) {
-            TS_TRY(note(missing, small_files[i], err));
+            TS_TRY(note(missing, ts_hf_file_names[i], err));
         }
     }
     if (!tokenizer && !all) {
@@ -322,14 +316,14 @@ static ts_status fetch_weights(ts_hub *hub, ts_error *err)
     const char **names = NULL;
     size_t count = 0;
     bool found = false;
-    TS_TRY(fetch(hub, WEIGHTS, true, &found, err));
+    TS_TRY(fetch(hub, TS_HF_WEIGHTS, true, &found, err));
     if (found) {
         goto out;
     }
-    TS_TRY(fetch(hub, INDEX, false, &found, err));
+    TS_TRY(fetch(hub, TS_HF_WEIGHTS_INDEX, false, &found, err));
     if (!found) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: has neither %s nor %s; other formats are not read",
-                hub->model, WEIGHTS, INDEX);
+                hub->model, TS_HF_WEIGHTS, TS_HF_WEIGHTS_INDEX);
     }
     if ((status = read_shards(hub, &index, &names, &count, err)) != TS_OK) {
         ts_error_context(err, "%s", hub->model);
@@ -353,9 +347,9 @@ static ts_status download(ts_hub *hub, ts_error *err)
     if (!ts_hub_is_hex(hub->revision, TS_HUB_COMMIT_DIGITS)) {
         hub->commit[0] = '\0';
     }
-    for (size_t i = 0; i < TS_COUNT(small_files); i++) {
+    for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
         bool found;
-        TS_TRY(fetch(hub, small_files[i], false, i == 0 ? NULL : &found, err));
+        TS_TRY(fetch(hub, ts_hf_file_names[i], false, i == TS_HF_CONFIG ? NULL : &found, err));
     }
     if (!ts_hub_has(hub, "tokenizer.json") && !ts_hub_has(hub, "tokenizer.model")) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: has neither tokenizer.json nor tokenizer.model",

@@ -2,6 +2,7 @@
 #include "data/safetensors.h"
 
 #include "base/json.h"
+#include "data/hf_files.h"
 #include "data/tensors_parts.h"
 
 #include <stdlib.h>
@@ -110,13 +111,13 @@ static ts_status refuse_without_weights(const char *folder, ts_error *err)
         TS_TRY(ts_path_join(folder, pickles[i], &path, err));
         if (ts_file_exists(path.bytes)) {
             TS_FAIL(TS_ERR_UNSUPPORTED,
-                    "%s: pickles, which can run code when they are read, and no model.safetensors "
-                    "beside them: load the model with transformers and save it again "
+                    "%s: pickles, which can run code when they are read, and no " TS_HF_WEIGHTS
+                    " beside them: load the model with transformers and save it again "
                     "(save_pretrained writes safetensors)",
                     path.bytes);
         }
     }
-    TS_FAIL(TS_ERR_IO, "%s: holds neither model.safetensors nor its index", folder);
+    TS_FAIL(TS_ERR_IO, "%s: holds neither " TS_HF_WEIGHTS " nor its index", folder);
 out:
     ts_text_free(&path);
     return status;
@@ -130,13 +131,13 @@ ts_status ts_safetensors_open_model(const char *folder, ts_tensors **out, ts_err
     bool found;
     *out = NULL;
     TS_TRY(ts_tensors_start(folder, &file, err));
-    TS_TRY(ts_path_join(folder, "model.safetensors", &path, err));
+    TS_TRY(ts_path_join(folder, TS_HF_WEIGHTS, &path, err));
     TS_TRY(ts_file_find(path.bytes, &found, err));
     if (found) {
         TS_TRY(ts_safetensors_add(file, path.bytes, err));
         TS_TRY(ts_tensors_sort(file, err));
     } else {
-        TS_TRY(ts_path_join(folder, "model.safetensors.index.json", &path, err));
+        TS_TRY(ts_path_join(folder, TS_HF_WEIGHTS_INDEX, &path, err));
         TS_TRY(ts_file_find(path.bytes, &found, err));
         if (!found) {
             TS_TRY(refuse_without_weights(folder, err));

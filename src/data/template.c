@@ -8,22 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// FOLDER/NAME as JSON, or NULL if the file does not exist. A file that cannot be read is an error.
-static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text path = {0};
-    bool found = false;
-    TS_TRY(ts_path_join(folder, name, &path, err));
-    TS_TRY(ts_file_find(path.bytes, &found, err));
-    if (found) {
-        TS_TRY(ts_json_parse_file(path.bytes, out, err));
-    }
-out:
-    ts_text_free(&path);
-    return status;
-}
-
 static ts_status take(ts_chat_template *t, const char *name, const char *text, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -48,8 +32,8 @@ out:
 }
 
 // Takes the model's own template: the only one, or the one called "default".
-static ts_status take_own(ts_chat_template *t, const cJSON *templates, const char *file,
-                          ts_error *err)
+static ts_status take_own(ts_chat_template *t, const char *model, const cJSON *templates,
+                          const char *file, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text names = {0};
@@ -59,7 +43,7 @@ static ts_status take_own(ts_chat_template *t, const cJSON *templates, const cha
         ts_log(TS_LOG_INFO,
                "%s has no chat template: plain is taken, which writes a question, a line break and "
                "its answer; --chat-template chooses another",
-               t->folder.bytes);
+               model);
         status = take(t, "plain", ts_chat_template_named("plain"), err);
         goto out;
     }
@@ -117,13 +101,13 @@ out:
     return status;
 }
 
-static ts_status choose(ts_chat_template *t, const char *chosen, const cJSON *templates,
-                        const char *file, ts_error *err)
+static ts_status choose(ts_chat_template *t, const char *model, const char *chosen,
+                        const cJSON *templates, const char *file, ts_error *err)
 {
     bool found = false;
     const cJSON *own = chosen != NULL ? ts_json_get(templates, chosen) : NULL;
     if (chosen == NULL) {
-        return take_own(t, templates, file, err);
+        return take_own(t, model, templates, file, err);
     }
     if (own != NULL) {
         return take(t, chosen, own->valuestring, err);
@@ -168,8 +152,8 @@ static ts_status check_needs(const ts_chat_template *t, ts_error *err)
 }
 
 // Creates the template object, without a template's text.
-static ts_status begin(const char *model_folder, const ts_tokenizer *tokenizer,
-                       ts_chat_template **out, ts_error *err)
+static ts_status begin(ts_weights *model, const ts_tokenizer *tokenizer, ts_chat_template **out,
+                       ts_error *err)
 {
     ts_status status = TS_OK;
     ts_chat_template *t = NULL;
@@ -177,9 +161,10 @@ static ts_status begin(const char *model_folder, const ts_tokenizer *tokenizer,
     *out = t;
     t->tokenizer = tokenizer;
     t->end = TS_TOKEN_NONE;
-    TS_TRY(ts_text_append(&t->folder, model_folder, strlen(model_folder), err));
-    TS_TRY(read_optional(model_folder, "tokenizer_config.json", &t->config, err));
-    TS_TRY(read_optional(model_folder, "special_tokens_map.json", &t->special_tokens, err));
+    if (model != NULL) {
+        TS_TRY(ts_weights_read(model, TS_PART_TOKENIZER_CONFIG, &t->config, NULL, err));
+        TS_TRY(ts_weights_read(model, TS_PART_SPECIAL_TOKENS, &t->special_tokens, NULL, err));
+    }
 out:
     return status;
 }
@@ -205,36 +190,37 @@ out:
     return status;
 }
 
-ts_status ts_chat_template_open(const char *model_folder, const char *chosen,
+ts_status ts_chat_template_open(ts_weights *model, const char *chosen,
                                 const ts_tokenizer *tokenizer, ts_chat_template **out,
                                 ts_error *err)
 {
     ts_status status = TS_OK;
-    cJSON *templates = NULL;
-    ts_text file = {0};
+    const cJSON *templates = NULL;
+    const char *path = "no model", *file = NULL;
     *out = NULL;
-    TS_TRY(begin(model_folder, tokenizer, out, err));
-    TS_TRY(ts_chat_template_read(model_folder, (*out)->config, &templates, &file, err));
-    TS_TRY(choose(*out, chosen, templates, file.bytes, err));
+    TS_TRY(begin(model, tokenizer, out, err));
+    if (model != NULL) {
+        path = ts_weights_path(model);
+        TS_TRY(ts_weights_templates(model, &templates, &file, err));
+    }
+    TS_TRY(choose(*out, path, chosen, templates, file, err));
     bool own = chosen == NULL && cJSON_GetArraySize(templates) > 0;
-    TS_TRY(finish(*out, own ? file.bytes : (*out)->name.bytes, err));
+    TS_TRY(finish(*out, own ? file : (*out)->name.bytes, err));
 out:
     if (status != TS_OK) {
         ts_chat_template_close(*out);
         *out = NULL;
     }
-    cJSON_Delete(templates);
-    ts_text_free(&file);
     return status;
 }
 
-ts_status ts_chat_template_open_text(const char *model_folder, const char *name, const char *text,
+ts_status ts_chat_template_open_text(ts_weights *model, const char *name, const char *text,
                                      const ts_tokenizer *tokenizer, ts_chat_template **out,
                                      ts_error *err)
 {
     ts_status status = TS_OK;
     *out = NULL;
-    TS_TRY(begin(model_folder, tokenizer, out, err));
+    TS_TRY(begin(model, tokenizer, out, err));
     TS_TRY(take(*out, name, text, err));
     TS_TRY(finish(*out, name, err));
 out:
@@ -254,11 +240,8 @@ void ts_chat_template_close(ts_chat_template *t)
     ts_jinja_data_free(&t->data);
     ts_rendering_free(&t->rendering);
     ts_rendering_free(&t->prompt);
-    cJSON_Delete(t->config);
-    cJSON_Delete(t->special_tokens);
     ts_text_free(&t->name);
     ts_text_free(&t->text);
-    ts_text_free(&t->folder);
     free(t);
 }
 

@@ -4,6 +4,7 @@
 #define TS_DATA_TEMPLATE_H
 
 #include "data/tokenizer.h"
+#include "data/weights.h"
 
 typedef struct ts_chat_template ts_chat_template;
 
@@ -12,13 +13,14 @@ typedef struct ts_chat_template ts_chat_template;
 // tokenizer_config.json, else chat_template.json. If there are several, it is the one called
 // "default". A model without a template gets "plain", and a warning. Otherwise `chosen` is the name
 // of one of the model's templates, one of TS_CHAT_TEMPLATE_NAMES, the text of a template
-// (recognised by "{{" or "{%"), or the path of a file: Jinja, or a tokenizer_config.json. The
-// tokenizer must outlive the template. Release *out with ts_chat_template_close.
-ts_status ts_chat_template_open(const char *model_folder, const char *chosen,
+// (recognised by "{{" or "{%"), or the path of a file: Jinja, or a tokenizer_config.json. `model`
+// may be NULL if `chosen` needs none. Model and tokenizer must outlive the template. Release *out
+// with ts_chat_template_close.
+ts_status ts_chat_template_open(ts_weights *model, const char *chosen,
                                 const ts_tokenizer *tokenizer, ts_chat_template **out,
                                 ts_error *err);
 // The same from the text and the name that a run recorded.
-ts_status ts_chat_template_open_text(const char *model_folder, const char *name, const char *text,
+ts_status ts_chat_template_open_text(ts_weights *model, const char *name, const char *text,
                                      const ts_tokenizer *tokenizer, ts_chat_template **out,
                                      ts_error *err);
 void ts_chat_template_close(ts_chat_template *t);

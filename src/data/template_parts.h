@@ -9,10 +9,10 @@
 
 struct ts_chat_template {
     ts_text name, text;
-    ts_text folder; // the model's
     ts_jinja *jinja;
     const ts_tokenizer *tokenizer;
-    cJSON *config, *special_tokens; // tokenizer_config.json, special_tokens_map.json; may be NULL
+    // Of the model's files, which keep them: tokenizer_config.json and special_tokens_map.json.
+    const cJSON *config, *special_tokens; // NULL where there is none
     bool plain;
     uint32_t end; // the special token after an answer
     // Whether each warning was given; each is given once.
@@ -24,10 +24,6 @@ struct ts_chat_template {
 
 // One of TS_CHAT_TEMPLATE_NAMES, or NULL.
 const char *ts_chat_template_named(const char *name);
-// The model's templates, as {name: text}; *templates is a JSON null if it has none, and the caller
-// deletes it. *file receives the path that the "default" template was read from.
-ts_status ts_chat_template_read(const char *folder, const cJSON *config, cJSON **templates,
-                                ts_text *file, ts_error *err);
 
 // Sets the variables in t->data that every conversation gets: bos_token and the other special
 // tokens; tools and documents as none.

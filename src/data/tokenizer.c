@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "data/vocabulary.h"
+#include "data/weights_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,28 +26,16 @@ void ts_tokens_free(ts_tokens *tokens)
     *tokens = (ts_tokens){0};
 }
 
-ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_error *err)
+ts_status ts_tokenizer_open(ts_weights *model, ts_tokenizer **out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_tokenizer *t = NULL;
     ts_text path = {0};
-    bool found, spm = false;
+    bool plain;
     *out = NULL;
     TS_TRY(ts_alloc(1, sizeof *t, &t, err));
-    TS_TRY(ts_path_join(model_folder, "tokenizer.json", &path, err));
-    TS_TRY(ts_file_find(path.bytes, &found, err));
-    if (!found) {
-        spm = true;
-        TS_TRY(ts_path_join(model_folder, "tokenizer.model", &path, err));
-        TS_TRY(ts_file_find(path.bytes, &found, err));
-        if (!found) {
-            TS_FAIL(TS_ERR_IO, "%s: holds neither tokenizer.json nor tokenizer.model",
-                    model_folder);
-        }
-    }
-    TS_TRY(spm ? ts_tokenizer_read_spm(t, path.bytes, err)
-               : ts_tokenizer_read_json(t, path.bytes, err));
-    TS_TRY(ts_tokenizer_read_config(t, model_folder, spm, err));
+    TS_TRY(ts_weights_fill_tokenizer(model, t, &plain, &path, err));
+    TS_TRY(ts_tokenizer_read_config(t, model, plain, err));
     if ((status = ts_vocabulary_finish(t, err)) != TS_OK) {
         ts_error_context(err, "%s", path.bytes);
         goto out;

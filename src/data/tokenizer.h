@@ -4,7 +4,7 @@
 #ifndef TS_DATA_TOKENIZER_H
 #define TS_DATA_TOKENIZER_H
 
-#include "base/text.h"
+#include "data/weights.h"
 
 typedef struct ts_tokenizer ts_tokenizer;
 
@@ -26,7 +26,8 @@ typedef enum ts_specials {
                            // and documents
 } ts_specials;
 
-ts_status ts_tokenizer_open(const char *model_folder, ts_tokenizer **out, ts_error *err);
+// Of the model's files it needs no longer than this call.
+ts_status ts_tokenizer_open(ts_weights *model, ts_tokenizer **out, ts_error *err);
 void ts_tokenizer_close(ts_tokenizer *tokenizer);
 
 uint32_t ts_tokenizer_vocab_size(const ts_tokenizer *tokenizer); // largest id + 1

@@ -1,6 +1,5 @@
 // Reads the files beside a tokenizer's own: tokenizer_config.json, special_tokens_map.json and
 // added_tokens.json, with the precedence that transformers gives them.
-#include "base/file.h"
 #include "base/keys.h"
 #include "base/log.h"
 #include "data/vocabulary.h"
@@ -65,28 +64,10 @@ static const char *const lists[] = {"additional_special_tokens", "extra_special_
 
 typedef struct beside {
     ts_tokenizer *t;
-    const char *folder;
-    ts_text path; // of the file being read
-    cJSON *config, *map;
+    const char *model; // what messages call it
+    const cJSON *config, *map;
+    const char *config_name;
 } beside;
-
-static ts_status read_optional(beside *b, const char *name, cJSON **out, ts_error *err)
-{
-    ts_status status = TS_OK;
-    bool found = false;
-    TS_TRY(ts_path_join(b->folder, name, &b->path, err));
-    TS_TRY(ts_file_find(b->path.bytes, &found, err));
-    if (!found) {
-        goto out;
-    }
-    TS_TRY(ts_json_parse_file(b->path.bytes, out, err));
-    if (!cJSON_IsObject(*out)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", b->path.bytes,
-                ts_json_kind(*out));
-    }
-out:
-    return status;
-}
 
 // The text of a token: a string, or an object with "content".
 static const char *token_text(const cJSON *value)
@@ -107,7 +88,7 @@ static const char *token_of_role(const beside *b, const char *role)
         ts_log_once(TS_LOG_WARN,
                     "%s: %s is '%.40s' in tokenizer_config.json and '%.40s' in "
                     "special_tokens_map.json; '%.40s' is taken, as transformers does",
-                    b->folder, role, in_config, in_map, taken);
+                    b->model, role, in_config, in_map, taken);
     }
     return taken;
 }
@@ -137,20 +118,20 @@ ts_status ts_tokenizer_read_flags(const cJSON *entry, const char *content, const
 }
 
 // Adds the token, or sets its flags if it exists.
-static ts_status add_or_flag(beside *b, const char *content, uint32_t id, unsigned flags,
-                             ts_error *err)
+static ts_status add_or_flag(beside *b, const char *name, const char *content, uint32_t id,
+                             unsigned flags, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t known = ts_tokenizer_find(b->t, content);
     if (known == id) {
         ts_vocabulary_flag_token(b->t, id, flags);
     } else if (known != TS_TOKEN_NONE) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' is %u here and %u in the tokenizer",
-                b->path.bytes, content, id, known);
+        TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' is %u here and %u in the tokenizer", name,
+                content, id, known);
     } else {
         status = ts_vocabulary_add_token(b->t, content, strlen(content), id, flags, err);
         if (status != TS_OK) {
-            ts_error_context(err, "%s", b->path.bytes);
+            ts_error_context(err, "%s", name);
         }
     }
 out:
@@ -170,11 +151,11 @@ static ts_status read_decoder(beside *b, ts_error *err)
         unsigned long id = entry->string != NULL ? strtoul(entry->string, &end, 10) : 0;
         if (end == NULL || end == entry->string || *end != '\0' || id >= TS_VOCABULARY_MAX) {
             TS_FAIL(TS_ERR_FORMAT, "%s: key 'added_tokens_decoder': '%s' is no token id",
-                    b->path.bytes, entry->string != NULL ? entry->string : "");
+                    b->config_name, entry->string != NULL ? entry->string : "");
         }
-        TS_TRY(ts_json_get_text(entry, "content", b->path.bytes, &content, err));
-        TS_TRY(ts_tokenizer_read_flags(entry, content, b->path.bytes, &flags, err));
-        TS_TRY(add_or_flag(b, content, (uint32_t)id, flags, err));
+        TS_TRY(ts_json_get_text(entry, "content", b->config_name, &content, err));
+        TS_TRY(ts_tokenizer_read_flags(entry, content, b->config_name, &flags, err));
+        TS_TRY(add_or_flag(b, b->config_name, content, (uint32_t)id, flags, err));
     }
 out:
     return status;
@@ -206,25 +187,24 @@ static bool has_role(const beside *b, const char *content)
 }
 
 // added_tokens.json: {"<pad>": 32000}
-static ts_status read_added_tokens(beside *b, ts_error *err)
+static ts_status read_added_tokens(beside *b, ts_weights *model, ts_error *err)
 {
     ts_status status = TS_OK;
-    cJSON *added = NULL;
-    TS_TRY(read_optional(b, "added_tokens.json", &added, err));
+    const cJSON *added;
+    const char *name;
+    TS_TRY(ts_weights_read(model, TS_PART_ADDED_TOKENS, &added, &name, err));
     for (const cJSON *entry = added != NULL ? added->child : NULL; entry != NULL;
          entry = entry->next) {
         uint64_t id = 0;
         if (!ts_json_uint(entry, &id) || id >= TS_VOCABULARY_MAX) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no proper id", b->path.bytes,
-                    entry->string);
+            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no proper id", name, entry->string);
         }
         if (ts_tokenizer_find(b->t, entry->string) != id) {
-            TS_TRY(add_or_flag(b, entry->string, (uint32_t)id,
+            TS_TRY(add_or_flag(b, name, entry->string, (uint32_t)id,
                                has_role(b, entry->string) ? TS_ADDED_SPECIAL : 0, err));
         }
     }
 out:
-    cJSON_Delete(added);
     return status;
 }
 
@@ -262,13 +242,13 @@ out:
 
 // add_prefix_space false means no U+2581 before a text. tokenizer.json has its own setting for
 // that.
-static void heed_prefix(beside *b, bool spm)
+static void heed_prefix(beside *b, bool plain)
 {
     if (!cJSON_IsFalse(ts_json_get(b->config, "add_prefix_space")) ||
         b->t->prefix == TS_PREFIX_NEVER) {
         return;
     }
-    if (spm) {
+    if (plain) {
         b->t->prefix = TS_PREFIX_NEVER;
         b->t->strip = false;
     } else {
@@ -276,34 +256,31 @@ static void heed_prefix(beside *b, bool spm)
             TS_LOG_WARN,
             "%s: tokenizer_config.json says add_prefix_space false, tokenizer.json puts one "
             "before a text; tokenizer.json is followed",
-            b->folder);
+            b->model);
     }
 }
 
-ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, const char *folder, bool spm,
+ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, ts_weights *model, bool plain,
                                    ts_error *err)
 {
     ts_status status = TS_OK;
-    beside b = {.t = tokenizer, .folder = folder};
-    TS_TRY(read_optional(&b, "special_tokens_map.json", &b.map, err));
-    TS_TRY(read_optional(&b, "tokenizer_config.json", &b.config, err));
-    TS_TRY(ts_keys_check(b.config, config_keys, TS_COUNT(config_keys), false, b.path.bytes, err));
+    beside b = {.t = tokenizer, .model = ts_weights_path(model)};
+    TS_TRY(ts_weights_read(model, TS_PART_SPECIAL_TOKENS, &b.map, NULL, err));
+    TS_TRY(ts_weights_read(model, TS_PART_TOKENIZER_CONFIG, &b.config, &b.config_name, err));
+    TS_TRY(ts_keys_check(b.config, config_keys, TS_COUNT(config_keys), false, b.config_name, err));
     TS_TRY(read_decoder(&b, err));
-    if (spm) {
-        TS_TRY(read_added_tokens(&b, err));
+    if (plain) {
+        TS_TRY(read_added_tokens(&b, model, err));
         TS_TRY(add_roles(&b, err));
     }
-    heed_prefix(&b, spm);
+    heed_prefix(&b, plain);
     const char *bos = token_of_role(&b, "bos_token"), *eos = token_of_role(&b, "eos_token");
     tokenizer->bos = ts_tokenizer_find(tokenizer, bos != NULL ? bos : "<s>");
     tokenizer->eos = ts_tokenizer_find(tokenizer, eos != NULL ? eos : "</s>");
     if (tokenizer->eos == TS_TOKEN_NONE) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: the tokenizer has no end token '%s'", folder,
+        TS_FAIL(TS_ERR_FORMAT, "%s: the tokenizer has no end token '%s'", b.model,
                 eos != NULL ? eos : "</s>");
     }
 out:
-    cJSON_Delete(b.config);
-    cJSON_Delete(b.map);
-    ts_text_free(&b.path);
     return status;
 }

@@ -128,9 +128,9 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
                         size_t base, ts_tokens *out, ts_tokens *starts, ts_error *err);
 
 // Reads what tokenizer_config.json, special_tokens_map.json and added_tokens.json say about added
-// tokens, BOS and EOS. `spm`: the tokenizer was read from tokenizer.model, which holds less about
-// added tokens.
-ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, const char *folder, bool spm,
+// tokens, BOS and EOS. `plain`: the tokenizer was read from tokenizer.model or its like, which
+// holds less about added tokens.
+ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, ts_weights *model, bool plain,
                                    ts_error *err);
 
 // Reads the TS_ADDED_* flags of an added token's JSON entry. A property that is not implemented is

@@ -1,7 +1,5 @@
 #include "eval/generate.h"
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "model/decode.h"
@@ -34,19 +32,12 @@ static ts_status add_end_token(ts_questions *questions, uint64_t id, ts_error *e
 }
 
 // generation_config.json may contain one end token or a list of them.
-static ts_status read_generation_config(ts_questions *questions, const char *folder, ts_error *err)
+static ts_status read_generation_config(ts_questions *questions, ts_weights *model, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0};
-    cJSON *json = NULL;
+    const cJSON *json;
     uint64_t id;
-    bool found;
-    TS_TRY(ts_path_join(folder, "generation_config.json", &path, err));
-    TS_TRY(ts_file_find(path.bytes, &found, err));
-    if (!found) {
-        goto out;
-    }
-    TS_TRY(ts_json_parse_file(path.bytes, &json, err));
+    TS_TRY(ts_weights_read(model, TS_PART_GENERATION_CONFIG, &json, NULL, err));
     const cJSON *ends = ts_json_get(json, "eos_token_id"), *item;
     if (ts_json_uint(ends, &id)) {
         TS_TRY(add_end_token(questions, id, err));
@@ -59,8 +50,6 @@ static ts_status read_generation_config(ts_questions *questions, const char *fol
         }
     }
 out:
-    cJSON_Delete(json);
-    ts_text_free(&path);
     return status;
 }
 
@@ -118,7 +107,7 @@ out:
     return status;
 }
 
-ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
+ts_status ts_questions_make(const ts_prompts *prompts, ts_weights *model,
                             const ts_tokenizer *tokenizer, ts_chat_template *template,
                             uint32_t max_positions, ts_questions *out, ts_error *err)
 {
@@ -127,7 +116,7 @@ ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
         .tokenizer = tokenizer, .count = prompts->count, .max_positions = max_positions};
     TS_TRY(add_end_token(out, ts_chat_template_end_token(template), err));
     TS_TRY(add_end_token(out, ts_tokenizer_eos(tokenizer), err));
-    TS_TRY(read_generation_config(out, model_folder, err));
+    TS_TRY(read_generation_config(out, model, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->prompts, &out->prompts, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->references, &out->references, err));
     for (size_t i = 0; i < out->count; i++) {

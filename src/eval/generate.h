@@ -24,7 +24,7 @@ typedef struct ts_questions {
 // Tokenises all prompts. End tokens are those of the template, the tokenizer and
 // generation_config.json. A prompt that does not fit into max_positions is TS_ERR_FORMAT; the
 // message names its id. Release *out with ts_questions_free.
-ts_status ts_questions_make(const ts_prompts *prompts, const char *model_folder,
+ts_status ts_questions_make(const ts_prompts *prompts, ts_weights *model,
                             const ts_tokenizer *tokenizer, ts_chat_template *template,
                             uint32_t max_positions, ts_questions *out, ts_error *err);
 void ts_questions_free(ts_questions *questions);

@@ -1,10 +1,7 @@
 #include "model/config.h"
 
-#include "base/file.h"
 #include "base/keys.h"
 #include "base/memory.h"
-
-#include <string.h>
 
 const ts_model_config ts_model_config_tinyllama = {
     .hidden = 2048,
@@ -216,9 +213,6 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
 {
     ts_status status = TS_OK;
     double eps = 1e-6;
-    if (!cJSON_IsObject(json)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", name, ts_json_kind(json));
-    }
     TS_TRY(ts_keys_check(json, known_keys, TS_COUNT(known_keys), false, name, err));
     TS_TRY(required_uint(json, "hidden_size", MAX_DIMENSION, name, &out->hidden, err));
     TS_TRY(required_uint(json, "intermediate_size", MAX_DIMENSION, name, &out->ffn, err));
@@ -250,17 +244,14 @@ out:
     return status;
 }
 
-ts_status ts_model_config_read(const char *folder, ts_model_config *out, ts_error *err)
+ts_status ts_model_config_read(ts_weights *model, ts_model_config *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0};
-    cJSON *json = NULL;
+    const cJSON *json;
+    const char *name;
     *out = (ts_model_config){0};
-    TS_TRY(ts_path_join(folder, "config.json", &path, err));
-    TS_TRY(ts_json_parse_file(path.bytes, &json, err));
-    TS_TRY(read_json(json, path.bytes, out, err));
+    TS_TRY(ts_weights_read(model, TS_PART_CONFIG, &json, &name, err));
+    TS_TRY(read_json(json, name, out, err));
 out:
-    cJSON_Delete(json);
-    ts_text_free(&path);
     return status;
 }

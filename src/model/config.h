@@ -3,6 +3,7 @@
 #define TS_MODEL_CONFIG_H
 
 #include "base/json.h"
+#include "data/weights.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,11 +27,11 @@ static inline uint32_t ts_config_kv_size(const ts_model_config *config)
     return config->kv_heads * config->head_dim;
 }
 
-// Reads FOLDER/config.json as transformers 4 or 5 writes it. What asks for something that is not
-// implemented (a kind of rope, attention_bias, another architecture or activation) is
+// Reads the model's config.json as transformers 4 or 5 writes it. What asks for something that is
+// not implemented (a kind of rope, attention_bias, another architecture or activation) is
 // TS_ERR_UNSUPPORTED by its key and value; keys that are not known are named in a warning. Whether
-// `tied` holds the weights decide too: see ts_model_files_open.
-ts_status ts_model_config_read(const char *folder, ts_model_config *out, ts_error *err);
+// `tied` holds the weights decide too: see ts_model_check.
+ts_status ts_model_config_read(ts_weights *model, ts_model_config *out, ts_error *err);
 // The part of it that turns positions: from rope_theta, rope_scaling and rope_parameters.
 ts_status ts_rope_config_read(const cJSON *json, const char *name, double *theta, ts_error *err);
 

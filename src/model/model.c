@@ -1,7 +1,6 @@
 #include "model/internal.h"
 
 #include "base/memory.h"
-#include "model/weights.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +10,7 @@ enum { WEIGHT_BLOCK_BYTES = 256 << 20 };
 
 struct loader {
     ts_model *model;
-    const ts_tensors *file; // NULL: a plan or a synthetic model, all stored as `dtype`
+    const ts_tensors *file; // NULL: random weights, all stored as `dtype`
     ts_dtype dtype;
     const ts_model_params *params;
     bool embedding_in_file;
@@ -191,49 +190,39 @@ out:
     return status;
 }
 
-static ts_status open_files(struct loader *loader, ts_tensors **file, ts_error *err)
+static void count_bytes(struct loader *loader)
 {
-    ts_status status = TS_OK;
-    const char *folder = loader->params->folder;
-    ts_model_config *config = &loader->model->config;
-    TS_TRY(ts_model_files_open(folder, config, file, err));
-    loader->file = *file;
+    const ts_model_config *config = &loader->model->config;
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight weight;
         ts_weight_describe(config, i, &weight);
-        loader->total += ts_tensors_find(*file, weight.name)->len;
+        loader->total += ts_tensors_find(loader->file, weight.name)->len;
     }
-out:
-    return status;
 }
 
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_tensors *file = NULL;
-    struct loader loader = {.model = out, .params = params, .dtype = params->synthetic_dtype};
-    *out = (ts_model){.gpu = gpu, .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
-    if (params->synthetic != NULL) {
-        out->config = *params->synthetic;
-    } else {
-        TS_TRY(open_files(&loader, &file, err));
+    struct loader loader = {.model = out, .params = params, .dtype = params->random_dtype};
+    *out = (ts_model){.gpu = gpu,
+                      .config = *params->config,
+                      .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
+    if (params->weights != NULL) {
+        TS_TRY(ts_weights_tensors(params->weights, &loader.file, err));
+        count_bytes(&loader);
         loader.embedding_in_file = params->embedding_in_file;
         out->weights.block_bytes =
             ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
     }
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
     TS_TRY(load_weights(&loader, err));
-    if (file != NULL) { // or what was uploaded is half of one file and half of another
-        TS_TRY(ts_tensors_check_unchanged(file, NULL, err));
+    if (loader.file != NULL) { // or what was uploaded is half of one file and half of another
+        TS_TRY(ts_tensors_check_unchanged(loader.file, NULL, err));
     }
+    out->files = loader.file;
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     out->precision = params->precision;
 out:
-    if (out->embedding_rows != NULL) {
-        out->file = file; // to be closed with the model
-    } else {
-        ts_tensors_close(file);
-    }
     if (status != TS_OK) {
         ts_model_close(out);
     }
@@ -242,7 +231,6 @@ out:
 
 void ts_model_close(ts_model *model)
 {
-    ts_tensors_close(model->file);
     ts_gpu_arena_close(&model->weights);
     ts_gpu_arena_close(&model->adapter);
     free(model->layers);

@@ -5,7 +5,7 @@
 #include "data/adapter.h"
 #include "data/safetensors.h"
 #include "gpu/recorder.h"
-#include "model/weights.h"
+#include "model/layout.h"
 #include "ops/gemm.h"
 
 typedef struct ts_layer_weights {
@@ -42,8 +42,8 @@ typedef struct ts_model {
     ts_layer_weights *layers;
     bool embedding_in_file; // then batches bring their rows of it
     ts_dtype embedding_dtype;
-    ts_tensors *file;                // NULL unless the embedding stays in it
-    const ts_tensor *embedding_rows; // [vocab, hidden] there
+    const ts_tensors *files;         // borrowed; where the embedding stays in its file
+    const ts_tensor *embedding_rows; // [vocab, hidden] there; NULL unless it does
     ts_lora lora;
     bool has_lora;
     bool lora_enabled; // the adapter may be switched off: the base model
@@ -53,11 +53,11 @@ typedef struct ts_model {
 typedef void (*ts_model_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct ts_model_params {
-    const char *folder;               // config.json and weights as Hugging Face lays them out
-    const ts_model_config *synthetic; // instead of a folder: this shape with random weights,
-                                      // for speed and memory, never for quality; NULL: folder
-    ts_dtype synthetic_dtype;         // what those weights are stored as
-    uint32_t positions;               // the longest sequence that will be run
+    const ts_model_config *config; // as ts_model_check left it
+    ts_weights *weights;           // whose config it is; they must outlive the model. NULL: random
+                                   // weights of that shape, for speed and memory, never for quality
+    ts_dtype random_dtype;         // what random weights are stored as
+    uint32_t positions;            // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
     ts_precision precision;     // of products: one that the device offers
@@ -67,7 +67,7 @@ typedef struct ts_model_params {
     void *user;
 } ts_model_params;
 
-// Reads the model onto the device.
+// Brings the model onto the device.
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err);
 void ts_model_close(ts_model *model); // zeroed is fine
 

@@ -17,14 +17,14 @@ static ts_status upload_table(ts_pass *pass, const ts_batch *batch, ts_error *er
     const ts_model *model = pass->model;
     const ts_tensor *rows = model->embedding_rows;
     uint64_t hidden = model->config.hidden, row_bytes = hidden * ts_dtype_bytes(rows->dtype);
-    TS_TRY(ts_tensors_check_unchanged(model->file, rows, err));
+    TS_TRY(ts_tensors_check_unchanged(model->files, rows, err));
     for (uint32_t i = 0; i < batch->rows; i++) {
         const unsigned char *row = (const unsigned char *)rows->bytes + batch->ids[i] * row_bytes;
         TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.table, i * hidden, hidden), row,
                              row_bytes, err));
         TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.ids, i, 1), &i, sizeof i, err));
     }
-    ts_tensors_release(model->file, rows); // its pages would gather from batch to batch
+    ts_tensors_release(model->files, rows); // its pages would gather from batch to batch
 out:
     return status;
 }

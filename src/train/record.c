@@ -163,34 +163,6 @@ static cJSON *model_object(const ts_model_config *c)
     return json;
 }
 
-// One hash over the names and bytes of all files that a tokenizer is read from.
-static ts_status hash_tokenizer(const char *folder, char hash[TS_DIGEST_TEXT_BYTES], ts_error *err)
-{
-    static const char *const names[] = {"added_tokens.json", "special_tokens_map.json",
-                                        "tokenizer.json", "tokenizer.model",
-                                        "tokenizer_config.json"};
-    ts_status status = TS_OK;
-    ts_digest digest;
-    ts_text path = {0};
-    ts_digest_begin_sha256(&digest);
-    for (size_t i = 0; i < TS_COUNT(names); i++) {
-        ts_map map = {0};
-        TS_TRY(ts_path_join(folder, names[i], &path, err));
-        if (!ts_file_exists(path.bytes)) {
-            continue;
-        }
-        TS_TRY(ts_map_open(path.bytes, &map, err));
-        ts_digest_add(&digest, names[i], strlen(names[i]) + 1);
-        ts_digest_add(&digest, &map.len, sizeof map.len);
-        ts_digest_add(&digest, map.bytes, map.len);
-        ts_map_close(&map);
-    }
-    ts_digest_end(&digest, hash);
-out:
-    ts_text_free(&path);
-    return status;
-}
-
 // A hash of the tokenised data and of which tokens are trained on.
 static void hash_examples(const ts_dataset *dataset, char hash[TS_DIGEST_TEXT_BYTES])
 {
@@ -205,18 +177,19 @@ static void hash_examples(const ts_dataset *dataset, char hash[TS_DIGEST_TEXT_BY
     ts_digest_end(&digest, hash);
 }
 
-ts_status ts_train_record_add_model(cJSON *record, const char *folder,
-                                    const ts_model_config *config, const ts_tensors *weights,
+ts_status ts_train_record_add_model(cJSON *record, ts_weights *model, const ts_model_config *config,
                                     const ts_dataset *dataset, ts_error *err)
 {
     ts_status status = TS_OK;
     char hash[TS_DIGEST_TEXT_BYTES];
+    const ts_tensors *tensors;
+    TS_TRY(ts_weights_tensors(model, &tensors, err));
     cJSON_AddItemToObject(record, "model_config", model_object(config));
-    TS_TRY(hash_tokenizer(folder, hash, err));
+    TS_TRY(ts_weights_hash_tokenizer(model, hash, err));
     cJSON_AddStringToObject(record, "tokenizer_sha256", hash);
     hash_examples(dataset, hash);
     cJSON_AddStringToObject(record, "tokens_sha256", hash);
-    ts_tensors_fingerprint(weights, hash);
+    ts_tensors_fingerprint(tensors, hash);
     cJSON_AddStringToObject(record, "weights_sha256", hash);
 out:
     return status;

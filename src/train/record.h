@@ -4,7 +4,6 @@
 #define TS_TRAIN_RECORD_H
 
 #include "data/dataset.h"
-#include "data/safetensors.h"
 #include "model/config.h"
 #include "train/settings.h"
 
@@ -13,10 +12,9 @@
 ts_status ts_train_record_make(const ts_train_settings *settings, uint64_t steps, cJSON **out,
                                ts_error *err);
 
-// Adds what comes from the model's folder: its shape and constants, a hash of the tokenizer's
+// Adds what comes from the model's files: its shape and constants, a hash of the tokenizer's
 // files, one of the weights, and one of the tokenised data.
-ts_status ts_train_record_add_model(cJSON *record, const char *folder,
-                                    const ts_model_config *config, const ts_tensors *weights,
+ts_status ts_train_record_add_model(cJSON *record, ts_weights *model, const ts_model_config *config,
                                     const ts_dataset *dataset, ts_error *err);
 
 // Checks a record that was read from a file. TS_ERR_FORMAT if it has an unknown key (written by

@@ -58,7 +58,7 @@ static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err
     uint64_t limit = trainer->settings.memory_limit;
     bool in_file = trainer->embedding_in_file;
     uint64_t count, optimiser;
-    TS_TRY(ts_model_plan(&trainer->config, trainer->files, dtype, trainer->limits.rows, in_file,
+    TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, trainer->limits.rows, in_file,
                          &adapter, &plan->weights, &plan->adapter, err));
     TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
                         &plan->activations, err));
@@ -101,7 +101,7 @@ out:
 static ts_status make_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_dtype dtype = ts_tensors_find(trainer->files, "model.embed_tokens.weight")->dtype;
+    ts_dtype dtype = ts_embedding_dtype(&trainer->config, trainer->tensors);
     trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
     trainer->embedding_in_file = trainer->settings.shared_memory;
     TS_TRY(measure_plan(trainer, dtype, err));
@@ -140,9 +140,11 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     ts_status status = TS_OK;
     *out = (ts_trainer){.settings = *settings};
     TS_TRY(ts_train_settings_check(settings, err));
-    TS_TRY(ts_model_files_open(settings->model_folder, &out->config, &out->files, err));
-    TS_TRY(ts_tokenizer_open(settings->model_folder, &out->tokenizer, err));
-    TS_TRY(ts_chat_template_open(settings->model_folder, settings->chat_template, out->tokenizer,
+    TS_TRY(ts_weights_open(settings->model_folder, &out->weights, err));
+    TS_TRY(ts_model_check(out->weights, &out->config, err));
+    TS_TRY(ts_weights_tensors(out->weights, &out->tensors, err));
+    TS_TRY(ts_tokenizer_open(out->weights, &out->tokenizer, err));
+    TS_TRY(ts_chat_template_open(out->weights, settings->chat_template, out->tokenizer,
                                  &out->template, err));
     const ts_dataset_options rows = {
         .max_tokens = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions),
@@ -160,8 +162,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     cJSON_AddStringToObject(out->record, "chat_template_text",
                             ts_chat_template_text(out->template));
     cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
-    TS_TRY(ts_train_record_add_model(out->record, settings->model_folder, &out->config, out->files,
-                                     &out->dataset, err));
+    TS_TRY(ts_train_record_add_model(out->record, out->weights, &out->config, &out->dataset, err));
 out:
     if (status != TS_OK) {
         ts_trainer_close(out);
@@ -182,7 +183,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_dataset_close(&trainer->dataset);
     ts_chat_template_close(trainer->template);
     ts_tokenizer_close(trainer->tokenizer);
-    ts_tensors_close(trainer->files);
+    ts_weights_close(trainer->weights);
     cJSON_Delete(trainer->record);
     ts_output_plan_free(&trainer->output);
     ts_output_lock_release(&trainer->lock);
@@ -328,7 +329,8 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
     ts_adapter_config adapter = adapter_of(s);
-    const ts_model_params params = {.folder = s->model_folder,
+    const ts_model_params params = {.config = &trainer->config,
+                                    .weights = trainer->weights,
                                     .positions = trainer->limits.rows,
                                     .precision = s->precision,
                                     .embedding_in_file = trainer->embedding_in_file,
@@ -339,7 +341,6 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     // Known only with the device; a run that goes on elsewhere must multiply as it began.
     cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
-    TS_TRY(ts_tensors_check_unchanged(trainer->files, NULL, err)); // since the plan was made
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
     ts_recorder_profile(trainer->pass.recorder, trainer->profile);

@@ -18,7 +18,8 @@ typedef struct ts_train_plan {
 typedef struct ts_trainer {
     ts_train_settings settings; // its strings are borrowed
     ts_model_config config;
-    ts_tensors *files; // the base's weights; they are checked and planned from, never read
+    ts_weights *weights;       // the base's files
+    const ts_tensors *tensors; // of them
     ts_tokenizer *tokenizer;
     ts_chat_template *template;
     ts_dataset dataset;

@@ -1,6 +1,6 @@
 // Timing the decoder: what its rows say of a small model can be counted by hand.
 #include "check/bench_decode.h"
-#include "device.h"
+#include "opened.h"
 
 #define MODEL_FOLDER PROJECT_FOLDER "/tests/golden/tiny_sharded/model"
 
@@ -10,16 +10,16 @@ Test(bench_decode, counts_what_a_step_reads)
     ts_bench_decode_row rows[2];
     ts_model model = {0};
     ts_gpu *gpu = test_gpu_open();
+    test_model_open(gpu, MODEL_FOLDER, (ts_model_params){.positions = 8}, &model);
     MUST(ts_bench_decode(gpu,
-                         &(ts_bench_decode_params){.folder = MODEL_FOLDER,
+                         &(ts_bench_decode_params){.config = &model.config,
+                                                   .weights = opened[0].weights,
                                                    .sequences = sequences,
                                                    .count = 2,
                                                    .prompt_tokens = 3,
                                                    .new_tokens = 2,
                                                    .rounds = 1},
                          rows, err));
-    MUST(ts_model_open(gpu, &(ts_model_params){.folder = MODEL_FOLDER, .positions = 8}, &model,
-                       err));
     // Every linear layer and lm_head, in F16.
     uint64_t weights = (uint64_t)model.config.vocab * model.config.hidden;
     for (uint32_t layer = 0; layer < model.config.layers; layer++) {
@@ -36,6 +36,6 @@ Test(bench_decode, counts_what_a_step_reads)
         cr_expect_gt(rows[i].prompt_s, 0);
         cr_expect_gt(rows[i].dispatches, 10 * model.config.layers);
     }
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }

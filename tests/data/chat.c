@@ -34,7 +34,7 @@ static ts_chat_template *open_template(const ts_tokenizer *t, const char *chosen
 {
     ts_chat_template *out = NULL;
     ts_error err = {0};
-    cr_assert_eq(ts_chat_template_open("/nowhere", chosen, t, &out, &err), TS_OK, "%s: %s", chosen,
+    cr_assert_eq(ts_chat_template_open(NULL, chosen, t, &out, &err), TS_OK, "%s: %s", chosen,
                  err.message);
     return out;
 }
@@ -199,16 +199,14 @@ Test(chat, refuses)
     cr_expect_eq(ts_chat_encode(template, user, 0, true, &chat, NULL, &err), TS_ERR_ARGUMENT);
     cr_expect_eq(ts_chat_template_end_token(template), 2);
     ts_chat_template_close(template);
-    cr_expect_eq(ts_chat_template_open("/nowhere", "chatml", t, &template, &err),
-                 TS_ERR_UNSUPPORTED);
+    cr_expect_eq(ts_chat_template_open(NULL, "chatml", t, &template, &err), TS_ERR_UNSUPPORTED);
     cr_expect_not_null(strstr(err.message, "chatml needs the token '<|im_start|>'"), "%s",
                        err.message);
     cr_expect_not_null(strstr(err.message, "--chat-template"));
-    cr_expect_eq(ts_chat_template_open("/nowhere", "llama-3", t, &template, &err),
-                 TS_ERR_UNSUPPORTED);
-    cr_expect_eq(ts_chat_template_open("/nowhere", "alpaca", t, &template, &err), TS_ERR_ARGUMENT);
+    cr_expect_eq(ts_chat_template_open(NULL, "llama-3", t, &template, &err), TS_ERR_UNSUPPORTED);
+    cr_expect_eq(ts_chat_template_open(NULL, "alpaca", t, &template, &err), TS_ERR_ARGUMENT);
     cr_expect_not_null(strstr(err.message, "'alpaca' is none of zephyr, chatml, llama-2"));
-    cr_expect_eq(ts_chat_template_open("/nowhere", "{{ x", t, &template, &err), TS_ERR_FORMAT);
+    cr_expect_eq(ts_chat_template_open(NULL, "{{ x", t, &template, &err), TS_ERR_FORMAT);
     cr_expect_not_null(strstr(err.message, "--chat-template:1:3: this tag has no end"), "%s",
                        err.message);
     cr_expect_null(template);
@@ -352,7 +350,9 @@ static const char *rendered_by(const char *folder, const char *chosen)
     ts_chat_tokens chat = {0};
     ts_error err = {0};
     size_t len = 0;
-    ts_status status = ts_chat_template_open(folder, chosen, t, &template, &err);
+    ts_weights *weights = NULL;
+    cr_assert_eq(ts_weights_open(folder, &weights, &err), TS_OK);
+    ts_status status = ts_chat_template_open(weights, chosen, t, &template, &err);
     if (status == TS_OK) {
         status = ts_chat_encode(template, turn, 1, false, &chat, NULL, &err);
     }
@@ -360,6 +360,7 @@ static const char *rendered_by(const char *folder, const char *chosen)
     snprintf(text, sizeof text, "%s", bytes);
     ts_chat_tokens_free(&chat);
     ts_chat_template_close(template);
+    ts_weights_close(weights);
     ts_tokenizer_close(t);
     return text;
 }
@@ -451,7 +452,9 @@ Test(chat, tinyllama_equals_the_rendered_string)
     ts_chat_tokens chat = {0}, asked = {0};
     ts_chat_template *template = NULL;
     ts_error err = {0};
-    cr_assert_eq(ts_chat_template_open(FIXTURE_FOLDER, NULL, t, &template, &err), TS_OK);
+    ts_weights *weights = NULL;
+    cr_assert_eq(ts_weights_open(FIXTURE_FOLDER, &weights, &err), TS_OK);
+    cr_assert_eq(ts_chat_template_open(weights, NULL, t, &template, &err), TS_OK);
     cr_assert_eq(ts_chat_template_end_token(template), 2);
     cr_assert_eq(
         ts_tokenizer_encode(t, rendered, strlen(rendered), TS_SPECIALS_AS_TOKENS, &expected, &err),
@@ -474,5 +477,6 @@ Test(chat, tinyllama_equals_the_rendered_string)
     ts_chat_tokens_free(&chat);
     ts_chat_tokens_free(&asked);
     ts_chat_template_close(template);
+    ts_weights_close(weights);
     ts_tokenizer_close(t);
 }

@@ -53,6 +53,16 @@ static inline uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+// FOLDER's tokenizer alone.
+static inline ts_status open_tokenizer(const char *folder, ts_tokenizer **out, ts_error *err)
+{
+    ts_weights *weights = NULL;
+    cr_assert_eq(ts_weights_open(folder, &weights, err), TS_OK, "%s", err->message);
+    ts_status status = ts_tokenizer_open(weights, out, err);
+    ts_weights_close(weights);
+    return status;
+}
+
 // TinyLlama's tokenizer. Skips the test if the shared files are not beside the repository.
 static inline ts_tokenizer *open_fixture_tokenizer(void)
 {
@@ -61,7 +71,7 @@ static inline ts_tokenizer *open_fixture_tokenizer(void)
     if (!ts_folder_exists(FIXTURE_FOLDER)) {
         cr_skip_test("needs " FIXTURE_FOLDER);
     }
-    cr_assert_eq(ts_tokenizer_open(FIXTURE_FOLDER, &t, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(open_tokenizer(FIXTURE_FOLDER, &t, &err), TS_OK, "%s", err.message);
     return t;
 }
 

@@ -113,7 +113,7 @@ static inline ts_status open_tiny_in(const char *folder, const tiny_parts *parts
     tiny_json(parts, &text);
     write_bytes(folder, "tokenizer.json", text.bytes, text.len);
     ts_text_free(&text);
-    ts_status status = ts_tokenizer_open(folder, out, err);
+    ts_status status = open_tokenizer(folder, out, err);
     cr_assert_eq(*out != NULL, status == TS_OK);
     return status;
 }

@@ -88,7 +88,7 @@ Test(tokenizer, golden_from_sentencepiece)
     char *folder = make_folder();
     cr_assert_eq(ts_file_read(FIXTURE_FOLDER "/tokenizer.model", 1 << 30, &model, &err), TS_OK);
     write_bytes(folder, "tokenizer.model", model.bytes, model.len);
-    cr_assert_eq(ts_tokenizer_open(folder, &t, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(open_tokenizer(folder, &t, &err), TS_OK, "%s", err.message);
     expect_golden(t);
     ts_tokenizer_close(t);
     ts_text_free(&model);
@@ -380,7 +380,7 @@ static ts_tokenizer *open_edited_fixture(const char *from, const char *to)
     cr_assert_neq(at, text.bytes, "no %s", from);
     append(&edited, at);
     write_bytes(folder, "tokenizer.json", edited.bytes, edited.len);
-    cr_assert_eq(ts_tokenizer_open(folder, &t, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(open_tokenizer(folder, &t, &err), TS_OK, "%s", err.message);
     ts_text_free(&text);
     ts_text_free(&edited);
     remove_folder(folder);
@@ -578,7 +578,7 @@ Test(tokenizer, needs_an_end_token)
     char *folder = make_folder();
     ts_tokenizer *t = NULL;
     ts_error err = {0};
-    cr_expect_eq(ts_tokenizer_open(folder, &t, &err), TS_ERR_IO);
+    cr_expect_eq(open_tokenizer(folder, &t, &err), TS_ERR_IO);
     cr_expect_not_null(strstr(err.message, "neither tokenizer.json nor tokenizer.model"));
     write_text(folder, "tokenizer_config.json", "{\"eos_token\":{\"content\":\"<end>\"}}");
     cr_expect_eq(open_tiny_in(folder, &(tiny_parts){0}, &t, &err), TS_ERR_FORMAT);
@@ -666,7 +666,7 @@ Test(tokenizer, json_survives_mutation, .timeout = 120)
                 alphabet[next_random(&seed) % (sizeof alphabet - 1)];
         }
         write_bytes(folder, "tokenizer.json", bytes, text.len);
-        if (ts_tokenizer_open(folder, &t, &err) == TS_OK) {
+        if (open_tokenizer(folder, &t, &err) == TS_OK) {
             accepted++;
             tokenise(t, "hello </s> w\xC3\xA9 aaaa", TS_SPECIALS_AS_TOKENS);
             ts_tokenizer_close(t);

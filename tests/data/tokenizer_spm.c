@@ -98,7 +98,7 @@ static ts_status open_spm(const char *folder, const char *bytes, size_t len, ts_
                           ts_error *err)
 {
     write_bytes(folder, "tokenizer.model", bytes, len);
-    ts_status status = ts_tokenizer_open(folder, out, err);
+    ts_status status = open_tokenizer(folder, out, err);
     cr_assert_eq(*out != NULL, status == TS_OK);
     return status;
 }

@@ -2,8 +2,8 @@
 #include "eval/generate.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "device.h"
 #include "model/pass.h"
+#include "opened.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,6 +19,7 @@ struct setup {
     ts_prompt items[PROMPTS];
     ts_prompts prompts;
     ts_questions questions;
+    ts_weights *weights;
     ts_model model;
 };
 
@@ -36,20 +37,22 @@ static void open_setup(struct setup *s)
     }
     s->prompts = (ts_prompts){.items = s->items, .count = PROMPTS};
     s->gpu = test_gpu_open();
-    MUST(ts_tokenizer_open(BASE, &s->tokenizer, err));
-    MUST(ts_chat_template_open(BASE, NULL, s->tokenizer, &s->template, err));
-    MUST(ts_questions_make(&s->prompts, BASE, s->tokenizer, s->template, 512, &s->questions, err));
-    const ts_model_params params = {.folder = BASE,
-                                    .positions = ts_questions_positions(&s->questions, MAX_NEW)};
-    MUST(ts_model_open(s->gpu, &params, &s->model, err));
+    MUST(ts_weights_open(BASE, &s->weights, err));
+    MUST(ts_tokenizer_open(s->weights, &s->tokenizer, err));
+    MUST(ts_chat_template_open(s->weights, NULL, s->tokenizer, &s->template, err));
+    MUST(ts_questions_make(&s->prompts, s->weights, s->tokenizer, s->template, 512, &s->questions,
+                           err));
+    const ts_model_params params = {.positions = ts_questions_positions(&s->questions, MAX_NEW)};
+    test_model_open(s->gpu, BASE, params, &s->model);
 }
 
 static void close_setup(struct setup *s)
 {
-    ts_model_close(&s->model);
+    test_model_close(&s->model);
     ts_questions_free(&s->questions);
     ts_chat_template_close(s->template);
     ts_tokenizer_close(s->tokenizer);
+    ts_weights_close(s->weights);
     test_gpu_close(s->gpu);
 }
 
@@ -100,7 +103,8 @@ Test(generate, without_references)
             s.items[i].reference = NULL;
         }
         ts_questions_free(&s.questions);
-        MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, 512, &s.questions, err));
+        MUST(ts_questions_make(&s.prompts, s.weights, s.tokenizer, s.template, 512, &s.questions,
+                               err));
         answer(&s, MAX_NEW, round == 0 ? &fewer : &none);
     }
     for (size_t i = 0; i < PROMPTS; i++) {
@@ -128,7 +132,7 @@ Test(generate, earlier_turns_are_given)
         alone += s.questions.references[1].supervised[t];
     }
     ts_questions_free(&s.questions);
-    MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, 512, &s.questions, err));
+    MUST(ts_questions_make(&s.prompts, s.weights, s.tokenizer, s.template, 512, &s.questions, err));
     for (size_t t = 1; t < s.questions.references[1].tokens.count; t++) {
         behind += s.questions.references[1].supervised[t];
     }
@@ -261,10 +265,10 @@ Test(generate, positions_are_the_model_s)
     open_setup(&s);
     uint32_t whole = s.questions.longest_reference, prompt = s.questions.longest_prompt;
     cr_assert_eq(
-        ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, whole - 1, &tight, &err),
+        ts_questions_make(&s.prompts, s.weights, s.tokenizer, s.template, whole - 1, &tight, &err),
         TS_ERR_FORMAT);
     cr_assert_not_null(strstr(err.message, "prompt 'x'"), "%s", err.message);
-    MUST(ts_questions_make(&s.prompts, BASE, s.tokenizer, s.template, whole, &tight, err));
+    MUST(ts_questions_make(&s.prompts, s.weights, s.tokenizer, s.template, whole, &tight, err));
     cr_assert_eq(ts_questions_positions(&tight, 100000), whole);
     MUST(ts_answers_make(&s.model, &tight, &(ts_answer_params){.max_new_tokens = 100}, &answers,
                          err));
@@ -289,7 +293,10 @@ Test(generate, end_tokens_of_the_generation_config)
     snprintf(path, sizeof path, "%s/generation_config.json", folder);
     static const char config[] = "{\"eos_token_id\": [2, 77, 78]}";
     MUST(ts_file_write(path, config, strlen(config), err));
-    MUST(ts_questions_make(&s.prompts, folder, s.tokenizer, s.template, 512, &more, err));
+    ts_weights *weights = NULL;
+    MUST(ts_weights_open(folder, &weights, err));
+    MUST(ts_questions_make(&s.prompts, weights, s.tokenizer, s.template, 512, &more, err));
+    ts_weights_close(weights);
     cr_assert_eq(more.end_tokens.count, 3);
     cr_assert_eq(more.end_tokens.ids[2], 78);
     MUST(ts_folder_remove(folder, err));

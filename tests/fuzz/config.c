@@ -8,7 +8,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ts_error err = {0};
     ts_model_config config = {0};
     fuzz_file("config.json", data, size);
-    ts_status status = ts_model_config_read(fuzz_folder(), &config, &err);
+    ts_weights *weights = NULL;
+    ts_status status = ts_weights_open(fuzz_folder(), &weights, &err);
+    status = status == TS_OK ? ts_model_config_read(weights, &config, &err) : status;
+    ts_weights_close(weights);
     fuzz_check_status(status, &err);
     if (status == TS_OK) {
         FUZZ_CHECK(config.hidden > 0 && config.ffn > 0 && config.layers > 0 && config.vocab > 0);

@@ -33,7 +33,10 @@ static ts_tokenizer *open_bytes(void)
     append(&text, ",\"\xE2\x96\x81\":259}}}");
     fuzz_file("tokenizer.json", text.bytes, text.len);
     ts_text_free(&text);
-    ts_tokenizer_open(fuzz_folder(), &tokenizer, &err);
+    ts_weights *weights = NULL;
+    ts_weights_open(fuzz_folder(), &weights, &err);
+    ts_tokenizer_open(weights, &tokenizer, &err);
+    ts_weights_close(weights);
     FUZZ_CHECK(tokenizer != NULL);
     return tokenizer;
 }
@@ -47,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tokenizer == NULL) {
         tokenizer = open_bytes();
         for (int i = 0; i < 2; i++) {
-            ts_chat_template_open("/nowhere", i == 0 ? "plain" : "zephyr", tokenizer, &templates[i],
+            ts_chat_template_open(NULL, i == 0 ? "plain" : "zephyr", tokenizer, &templates[i],
                                   &err);
             FUZZ_CHECK(templates[i] != NULL);
         }

@@ -27,7 +27,10 @@ static inline void fuzz_tokenizer(const char *folder)
                                         "<|user|>\n\xF0\x9F\x98\x80"};
     ts_error err = {0};
     ts_tokenizer *tokenizer = NULL;
-    ts_status status = ts_tokenizer_open(folder, &tokenizer, &err);
+    ts_weights *weights = NULL;
+    ts_status status = ts_weights_open(folder, &weights, &err);
+    status = status == TS_OK ? ts_tokenizer_open(weights, &tokenizer, &err) : status;
+    ts_weights_close(weights);
     fuzz_check_status(status, &err);
     for (size_t i = 0; tokenizer != NULL && i < sizeof texts / sizeof *texts; i++) {
         ts_tokens tokens = {0};

@@ -32,7 +32,7 @@ static void expect_refused(ts_gpu *gpu, struct edited *e, ts_status status, cons
     ts_error err = {0};
     cr_expect_eq(load(gpu, e, &model, &err), status, "%s: %s", words, err.message);
     cr_expect(strstr(err.message, words), "no '%s' in: %s", words, err.message);
-    ts_model_close(&model);
+    test_model_close(&model);
 }
 
 // An adapter for q_proj of both layers.
@@ -93,7 +93,7 @@ Test(adapter_files, what_is_not_plain_lora_is_called_what_it_is)
     ts_model model;
     ts_error err = {0};
     cr_expect_eq(load(gpu, &e, &model, &err), TS_OK, "%s", err.message);
-    ts_model_close(&model);
+    test_model_close(&model);
     edited_close(&e);
     test_gpu_close(gpu);
 }
@@ -151,7 +151,7 @@ Test(adapter_files, logits_that_are_none_give_no_token)
     MUST(ts_decoder_prompt(&decoder, &prompt, 1, next, err));
     ts_tokens_free(&prompt);
     ts_decoder_close(&decoder);
-    ts_model_close(&model);
+    test_model_close(&model);
     edited_close(&e);
     test_gpu_close(gpu);
 }
@@ -173,9 +173,8 @@ Test(adapter_files, base_weights_that_are_none)
         values[tensor->len / sizeof *values - 1] = i % 2 ? INFINITY : NAN;
         tensor->bytes = values;
         edited_write(&e, "model.safetensors");
-        const ts_model_params params = {
-            .folder = e.folder, .positions = TINY_POSITIONS, .embedding_in_file = i >= 3};
-        cr_expect_eq(ts_model_open(gpu, &params, &model, &err), TS_ERR_FORMAT);
+        const ts_model_params params = {.positions = TINY_POSITIONS, .embedding_in_file = i >= 3};
+        cr_expect_eq(test_model_try(gpu, e.folder, params, &model, &err), TS_ERR_FORMAT);
         cr_expect(strstr(err.message, names[i % 3]) && strstr(err.message, "NaN or infinite"), "%s",
                   err.message);
         *tensor = before;

@@ -22,7 +22,10 @@ static ts_status read_text(const char *text, ts_model_config *out, ts_error *err
     snprintf(path, sizeof path, "%s/config.json", folder);
     MUST(ts_file_write_plain(path, text, strlen(text), err));
     *err = (ts_error){0};
-    ts_status status = ts_model_config_read(folder, out, err);
+    ts_weights *weights = NULL;
+    MUST(ts_weights_open(folder, &weights, err));
+    ts_status status = ts_model_config_read(weights, out, err);
+    ts_weights_close(weights);
     MUST(ts_folder_remove(folder, err));
     return status;
 }

@@ -3,7 +3,7 @@
 #include "model/decode.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "device.h"
+#include "opened.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,8 +99,7 @@ static void test_model(ts_gpu *gpu, const char *folder, const char *adapter, dou
     ts_model model;
     ts_decoder decoder;
     struct story story;
-    MUST(ts_model_open(gpu, &(ts_model_params){.folder = folder, .positions = LONGEST + NEW_TOKENS},
-                       &model, err));
+    test_model_open(gpu, folder, (ts_model_params){.positions = LONGEST + NEW_TOKENS}, &model);
     if (adapter != NULL) {
         MUST(ts_model_load_lora(&model, adapter, err));
     }
@@ -115,7 +114,7 @@ static void test_model(ts_gpu *gpu, const char *folder, const char *adapter, dou
         free_story(&story);
     }
     ts_decoder_close(&decoder);
-    ts_model_close(&model);
+    test_model_close(&model);
 }
 
 Test(decode, equals_full_passes)
@@ -157,9 +156,8 @@ Test(decode, takes_prompts_in_several_passes)
     ts_decoder decoder;
     ts_tokens prompts[MANY] = {0};
     uint32_t next[2][MANY];
-    MUST(ts_model_open(
-        gpu, &(ts_model_params){.folder = PROJECT_FOLDER "/assets/base", .positions = LENGTH + 1},
-        &model, err));
+    test_model_open(gpu, PROJECT_FOLDER "/assets/base", (ts_model_params){.positions = LENGTH + 1},
+                    &model);
     for (uint32_t s = 0; s < MANY; s++) {
         for (uint32_t t = 0; t < LENGTH; t++) {
             MUST(ts_tokens_push(&prompts[s], 3 + (s % 20 * 31 + t * 17) % 2000, err));
@@ -180,7 +178,7 @@ Test(decode, takes_prompts_in_several_passes)
         ts_tokens_free(&prompts[s]);
     }
     ts_decoder_close(&decoder);
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }
 

@@ -1,7 +1,7 @@
 // A model's files against its config.json: all that can be told from headers is told at once.
 #include "edited.h"
 #include "log_capture.h"
-#include "model/weights.h"
+#include "model/layout.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -9,12 +9,13 @@
 
 static ts_status edited_read(struct edited *e, ts_model_config *config, ts_error *err)
 {
-    ts_tensors *file = NULL;
+    ts_weights *weights = NULL;
     edited_write(e, "model.safetensors");
     *err = (ts_error){0};
     logged_clear();
-    ts_status status = ts_model_files_open(e->folder, config, &file, err);
-    ts_tensors_close(file);
+    MUST(ts_weights_open(e->folder, &weights, err));
+    ts_status status = ts_model_check(weights, config, err);
+    ts_weights_close(weights);
     return status;
 }
 
@@ -114,8 +115,11 @@ Test(files, a_plan_of_mixed_types)
     ts_model_config config;
     ts_error err = {0};
     uint64_t uniform, mixed, adapter;
+    ts_weights *weights = NULL;
     edited_open(&e, false);
-    MUST(ts_model_config_read(e.folder, &config, err));
+    MUST(ts_weights_open(e.folder, &weights, err));
+    MUST(ts_model_config_read(weights, &config, err));
+    ts_weights_close(weights);
     MUST(ts_model_plan(&config, e.original, TS_F32, 16, false, NULL, &uniform, &adapter, err));
     ts_tensor *up = edited_find(&e, "model.layers.1.mlp.up_proj.weight");
     up->dtype = TS_F16;

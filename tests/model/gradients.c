@@ -58,7 +58,7 @@ static void open_side(struct side *side, ts_gpu *gpu, const tiny_llama *tiny)
 static void close_side(struct side *side)
 {
     ts_pass_close(&side->pass);
-    ts_model_close(&side->model);
+    test_model_close(&side->model);
     ts_batch_free(&side->batch);
 }
 

@@ -80,7 +80,7 @@ Test(passes, packing_changes_nothing_and_gradients_gather)
         cr_assert_lt(together[0], 0);
         free(one);
         free(many);
-        ts_model_close(&model);
+        test_model_close(&model);
     }
     close_places(places);
 }
@@ -110,7 +110,7 @@ Test(passes, gradients_double)
     free(twice);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }
 
@@ -145,8 +145,8 @@ Test(passes, adapter_switched_off_is_the_base)
     cr_assert_arr_eq(off, want, sizeof want, "switched off, yet not the base");
     cr_assert_arr_eq(fresh, want, sizeof want, "a fresh adapter changes the model");
     cr_assert_arr_neq(on, want, sizeof want, "the adapter does nothing");
-    ts_model_close(&base);
-    ts_model_close(&adapted);
+    test_model_close(&base);
+    test_model_close(&adapted);
     test_gpu_close(gpu);
 }
 
@@ -172,7 +172,7 @@ Test(passes, adapter_switched_off_gets_no_gradient)
     free(grads);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }
 
@@ -204,7 +204,7 @@ Test(passes, three_ways_to_one_loss)
     cr_assert_leq(fabs(by_hand - evaluated), 1e-5 * by_hand);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }
 
@@ -237,7 +237,7 @@ Test(passes, plans_count_what_is_taken)
             cr_assert_eq(adapter, model.adapter.used_bytes);
             cr_assert_eq(activations, pass.device.used_bytes + pass.host.used_bytes);
             ts_pass_close(&pass);
-            ts_model_close(&model);
+            test_model_close(&model);
         }
     }
     test_gpu_close(gpu);
@@ -259,7 +259,7 @@ static void recompute_in(ts_gpu *gpu, const tiny_llama *tiny, uint32_t layers, d
     read_view(gpu, pass.gradients, model.lora.count, out);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
 }
 
 Test(passes, recomputing_changes_no_bit)
@@ -294,7 +294,7 @@ static void losses_of(ts_gpu *gpu, const tiny_llama *tiny, double out[TINY_ROWS]
     read_view(gpu, pass.io.log_probability, batch.loss_rows, out);
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
 }
 
 Test(passes, embedding_in_its_file_changes_no_bit)
@@ -331,6 +331,6 @@ Test(passes, foreign_tokens_are_refused)
     cr_assert_not_null(strstr(error.message, "token 19, but the model's vocabulary has 19"));
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }

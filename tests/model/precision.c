@@ -1,8 +1,8 @@
 // Gradients in 16 bits against those in f32 on the same device, for losses of any size: what f16
 // cannot hold must neither vanish nor overflow.
 #include "base/memory.h"
-#include "device.h"
 #include "model/pass.h"
+#include "opened.h"
 
 #include <math.h>
 
@@ -24,10 +24,8 @@ static const ts_model_config shape = {.hidden = 64,
 static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)
 {
     const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
-    const ts_model_params params = {.synthetic = &shape,
-                                    .synthetic_dtype = TS_BF16,
-                                    .positions = TOKENS,
-                                    .precision = precision};
+    const ts_model_params params = {
+        .config = &shape, .random_dtype = TS_BF16, .positions = TOKENS, .precision = precision};
     const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
     ts_model model;
     ts_pass pass;
@@ -54,7 +52,7 @@ static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64
     MUST(ts_gpu_download(gpu, pass.gradients, out, *count * sizeof *out, err));
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
     free(values);
     return out;
 }

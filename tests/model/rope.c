@@ -1,8 +1,8 @@
 // The table of rotary angles against PyTorch's (known answers of transformers' own formula, in
 // float). In exact arithmetic the cosines below come out differently from the fifth digit on.
 #include "base/memory.h"
-#include "device.h"
 #include "model/model.h"
+#include "opened.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -22,10 +22,8 @@ static void check_rope(double theta, uint32_t dim, ts_dtype dtype, const double 
                                    .max_positions = POSITIONS,
                                    .rms_eps = 1e-5f,
                                    .rope_theta = theta};
-    const ts_model_params params = {.synthetic = &shape,
-                                    .synthetic_dtype = TS_BF16,
-                                    .positions = POSITIONS,
-                                    .rope_dtype = dtype};
+    const ts_model_params params = {
+        .config = &shape, .random_dtype = TS_BF16, .positions = POSITIONS, .rope_dtype = dtype};
     size_t bytes = (size_t)POSITIONS * dim * sizeof(float);
     float *table = malloc(bytes);
     ts_model model;
@@ -41,7 +39,7 @@ static void check_rope(double theta, uint32_t dim, ts_dtype dtype, const double 
         }
     }
     free(table);
-    ts_model_close(&model);
+    test_model_close(&model);
     test_gpu_close(gpu);
 }
 

@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "device.h"
 #include "model/pass.h"
+#include "opened.h"
 
 #include <math.h>
 #include <string.h>
@@ -152,10 +152,9 @@ static inline void tiny_open(ts_gpu *gpu, const tiny_llama *tiny, ts_model *mode
     char folder[] = "/tmp/tinysft-test-XXXXXX";
     cr_assert_not_null(mkdtemp(folder));
     tiny_write(folder, tiny);
-    const ts_model_params params = {.folder = folder,
-                                    .positions = TINY_POSITIONS,
+    const ts_model_params params = {.positions = TINY_POSITIONS,
                                     .embedding_in_file = tiny->embedding_in_file};
-    MUST(ts_model_open(gpu, &params, model, err));
+    test_model_open(gpu, folder, params, model);
     MUST(ts_folder_remove(folder, err));
     if (tiny->adapter.r > 0) {
         MUST(ts_model_add_lora(model, &tiny->adapter, 42, err));

@@ -1,6 +1,6 @@
-// The weights of a Llama in its files: their names, their shapes, and whether the files hold them.
-#ifndef TS_MODEL_WEIGHTS_H
-#define TS_MODEL_WEIGHTS_H
+// Which weights a model of a config has: their names and shapes, and whether its files hold them.
+#ifndef TS_MODEL_LAYOUT_H
+#define TS_MODEL_LAYOUT_H
 
 #include "data/adapter.h"
 #include "data/safetensors.h"
@@ -31,16 +31,17 @@ void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *
 // used.
 uint32_t ts_weight_count(const ts_model_config *config);
 void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out);
+// What the token embedding is stored as in these files, which ts_model_check has looked at.
+ts_dtype ts_embedding_dtype(const ts_model_config *config, const ts_tensors *files);
 // Finds it; another shape, or a type that weights may not have, is refused by name.
 ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const ts_tensor **out,
                          ts_error *err);
 
-// Reads a model folder's config.json and opens its weights, which must all be there in their
-// shapes. Tensors that nobody needs are named in a warning. Where config.json ties lm_head to the
-// embedding and the file holds another lm_head, that one is taken, with a warning: `tied` is false.
+// Reads the model's config.json and opens its tensors, which must all be there in their shapes.
+// Tensors that nobody needs are named in a warning. Where config.json ties lm_head to the embedding
+// and the files hold another lm_head, that one is taken, with a warning: `tied` is false.
 // Everything is checked that can be from the files' headers, so that planning a run refuses what
 // running it would.
-ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_tensors **out,
-                              ts_error *err);
+ts_status ts_model_check(ts_weights *model, ts_model_config *config, ts_error *err);
 
 #endif

@@ -1,8 +1,6 @@
-// The weights of a Llama in its files: what they are called, what shape they have, and whether the
-// files hold them. All of it is told from the files' headers, before anything is read or placed.
-#include "model/weights.h"
+// All of this is told from the files' headers, before anything is read or placed.
+#include "model/layout.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -89,6 +87,13 @@ out:
     return status;
 }
 
+ts_dtype ts_embedding_dtype(const ts_model_config *config, const ts_tensors *files)
+{
+    ts_weight weight;
+    ts_weight_describe(config, 0, &weight);
+    return ts_tensors_find(files, weight.name)->dtype;
+}
+
 // ---- All of them at once
 
 // With tie_word_embeddings true, lm_head is the embedding, and a file need not hold it. Where it
@@ -152,34 +157,29 @@ out:
     return status;
 }
 
-ts_status ts_model_files_open(const char *folder, ts_model_config *config, ts_tensors **out,
-                              ts_error *err)
+ts_status ts_model_check(ts_weights *model, ts_model_config *config, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_tensors *file = NULL;
+    const char *path = ts_weights_path(model);
+    const ts_tensors *tensors;
     bool *needed = NULL;
-    *out = NULL;
-    TS_TRY(ts_model_config_read(folder, config, err));
-    TS_TRY(ts_safetensors_open_model(folder, &file, err));
-    settle_tie(file, folder, config);
-    TS_TRY(ts_alloc(ts_tensors_count(file) + 1, sizeof *needed, &needed, err));
+    TS_TRY(ts_model_config_read(model, config, err));
+    TS_TRY(ts_weights_tensors(model, &tensors, err));
+    settle_tie(tensors, path, config);
+    TS_TRY(ts_alloc(ts_tensors_count(tensors) + 1, sizeof *needed, &needed, err));
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight weight;
         const ts_tensor *tensor;
         ts_weight_describe(config, i, &weight);
-        status = ts_weight_find(file, &weight, &tensor, err);
+        status = ts_weight_find(tensors, &weight, &tensor, err);
         if (status == TS_ERR_UNSUPPORTED) {
-            ts_error_context(err, "%s", folder);
+            ts_error_context(err, "%s", path);
         }
         TS_TRY(status);
-        needed[tensor - ts_tensors_at(file, 0)] = true;
+        needed[tensor - ts_tensors_at(tensors, 0)] = true;
     }
-    TS_TRY(tell_extra(file, needed, folder, config->tied, err));
-    *out = file;
+    TS_TRY(tell_extra(tensors, needed, path, config->tied, err));
 out:
     free(needed);
-    if (status != TS_OK) {
-        ts_tensors_close(file);
-    }
     return status;
 }

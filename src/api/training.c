@@ -134,12 +134,12 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     s->save_steps = p->save_steps;
     s->save_limit = p->save_total_limit;
     s->logging_steps = ts_api_count(p->logging_steps, s->logging_steps);
-    s->memory_limit = p->max_memory;
+    s->memory_limit = p->max_memory; // the device's, where there is one, is below
     s->overwrite = p->overwrite;
     if (training->device != NULL) {
         const ts_gpu_caps *caps = ts_gpu_capabilities(training->device->gpu);
-        s->memory_limit = ts_api_count(s->memory_limit, caps->memory_free_bytes / 100 * 95);
-        s->shared_memory = caps->unified_memory;
+        ts_train_settings_suit(s, caps);
+        s->memory_limit = ts_api_count(p->max_memory, s->memory_limit);
         s->precision = training->device->precision;
     }
     TS_TRY(check_ranges(s, err));
@@ -349,14 +349,7 @@ static ts_status check_ready(const tinysft_training *training, ts_error *err)
     if (training->ran) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "the training has run already: open another");
     }
-    if (!t->plan.fits) {
-        return ts_error_set(err, TS_ERR_MEMORY,
-                            "the run needs %.1f MiB even one example at a time and recomputing, "
-                            "the limit is %.1f MiB",
-                            (double)t->plan.total / (1 << 20),
-                            (double)t->settings.memory_limit / (1 << 20));
-    }
-    return TS_OK;
+    return ts_trainer_check_fit(t, err);
 }
 
 static ts_status prepare(tinysft_training *training, ts_error *err)

@@ -38,8 +38,7 @@ static ts_status choose_limit(struct options *options, ts_error *err)
         const ts_gpu_caps *caps = &list->caps[list->chosen];
         ts_cli_say(stderr, "device: %s, %.1f MiB free\n", caps->name,
                    (double)caps->memory_free_bytes / (1 << 20));
-        options->settings.memory_limit = caps->memory_free_bytes / 100 * 95;
-        options->settings.shared_memory = caps->unified_memory;
+        ts_train_settings_suit(&options->settings, caps);
     } else if (options->dry_run) {
         ts_cli_say(stderr, "device: none: %s\n", err->message);
         status = TS_OK;
@@ -48,18 +47,6 @@ static ts_status choose_limit(struct options *options, ts_error *err)
         options->settings.memory_limit = (uint64_t)(options->max_memory_mib * (1 << 20));
     }
     return status;
-}
-
-static ts_status check_fit(const ts_trainer *trainer, ts_error *err)
-{
-    if (trainer->plan.fits) {
-        return TS_OK;
-    }
-    return ts_error_set(err, TS_ERR_MEMORY,
-                        "the run needs %.1f MiB even one example at a time and recomputing, the "
-                        "limit is %.1f MiB",
-                        (double)trainer->plan.total / (1 << 20),
-                        (double)trainer->settings.memory_limit / (1 << 20));
 }
 
 // ---- Progress
@@ -329,7 +316,7 @@ static int run(int argc, char **argv)
         goto out;
     }
     ts_cli_print_plan(&trainer);
-    TS_TRY(check_fit(&trainer, err));
+    TS_TRY(ts_trainer_check_fit(&trainer, err));
     if (o->dry_run) {
         ts_cli_print_rendered(&trainer);
         goto out;

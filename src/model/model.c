@@ -14,7 +14,8 @@ struct loader {
     ts_dtype dtype;
     const ts_model_params *params;
     bool embedding_in_file;
-    uint64_t done, total; // bytes
+    uint64_t binding_limit; // bytes of a weight; 0: any
+    uint64_t done, total;   // bytes
 };
 
 // Random values of a linear layer's usual size, a piece at a time. Only their spread matters, so
@@ -100,6 +101,13 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
     if (ts_gpu_alloc(&model->weights, tensor != NULL ? tensor->dtype : loader->dtype, count, view,
                      err) != TS_OK) {
         return ts_error_context(err, "weight %s", weight->name);
+    }
+    if (loader->binding_limit > 0 && view->bytes > loader->binding_limit) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "weight %s has %.1f MiB, and a shader of this device reaches %.1f MiB of a tensor: "
+                "it takes another device, or the same weights in 16 bits where they have 32",
+                weight->name, (double)view->bytes / (1 << 20),
+                (double)loader->binding_limit / (1 << 20));
     }
     if (model->gpu == NULL) {
         return TS_OK;
@@ -200,17 +208,31 @@ static void count_bytes(struct loader *loader)
     }
 }
 
+static bool embedding_binds(const struct loader *loader)
+{
+    const ts_model_config *config = &loader->model->config;
+    ts_dtype dtype = ts_embedding_dtype(config, loader->file);
+    return loader->binding_limit == 0 ||
+           (uint64_t)config->vocab * config->hidden * ts_dtype_bytes(dtype) <=
+               loader->binding_limit;
+}
+
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    struct loader loader = {.model = out, .params = params, .dtype = params->random_dtype};
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    struct loader loader = {.model = out,
+                            .params = params,
+                            .dtype = params->random_dtype,
+                            .binding_limit =
+                                ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes)};
     *out = (ts_model){.gpu = gpu,
                       .config = *params->config,
                       .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
     if (params->weights != NULL) {
         TS_TRY(ts_weights_tensors(params->weights, &loader.file, err));
         count_bytes(&loader);
-        loader.embedding_in_file = params->embedding_in_file;
+        loader.embedding_in_file = params->embedding_in_file || !embedding_binds(&loader);
         out->weights.block_bytes =
             ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
     }
@@ -239,14 +261,17 @@ void ts_model_close(ts_model *model)
 }
 
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
-                        uint32_t positions, bool embedding_in_file,
+                        uint32_t positions, bool embedding_in_file, uint64_t binding_limit,
                         const ts_adapter_config *adapter, uint64_t *weight_bytes,
                         uint64_t *adapter_bytes, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model model = {.config = *config};
-    struct loader loader = {
-        .model = &model, .file = file, .dtype = dtype, .embedding_in_file = embedding_in_file};
+    struct loader loader = {.model = &model,
+                            .file = file,
+                            .dtype = dtype,
+                            .embedding_in_file = embedding_in_file,
+                            .binding_limit = binding_limit};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));

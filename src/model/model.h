@@ -114,9 +114,10 @@ void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *ada
                      uint64_t *count, uint64_t *parameters);
 
 // Device bytes of weights and adapter, from the shapes alone; of weights stored as `file` has them,
-// or without one (NULL) all as `dtype`.
+// or without one (NULL) all as `dtype`. TS_ERR_UNSUPPORTED names a weight of more bytes than
+// `binding_limit` (0: none), which no shader of the device would reach as a whole.
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
-                        uint32_t positions, bool embedding_in_file,
+                        uint32_t positions, bool embedding_in_file, uint64_t binding_limit,
                         const ts_adapter_config *adapter, uint64_t *weight_bytes,
                         uint64_t *adapter_bytes, ts_error *err);
 

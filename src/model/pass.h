@@ -50,6 +50,7 @@ typedef struct ts_pass {
     ts_pass_limits limits;
     const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
     ts_gpu_arena device, host;
+    uint64_t largest_bytes; // of the tensors in `device`
     ts_pass_io io;          // of the present batch
     ts_pass_io other;       // training: of the batch before, which may be on the device still
     uint32_t unread;        // batches recorded whose losses have not been read
@@ -77,10 +78,10 @@ typedef struct ts_pass {
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);
 void ts_pass_close(ts_pass *pass); // waits for what is on the device
 // Device bytes that ts_pass_open would take for a model of this shape, its weights of that type,
-// with this adapter.
+// with this adapter. *largest: of them those of the largest tensor.
 ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
                        const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
-                       ts_error *err);
+                       uint64_t *largest, ts_error *err);
 
 // Mean over nothing: *loss_sum is the sum of the losses (nats) over the batch's M targets.
 ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, ts_error *err);

@@ -257,6 +257,10 @@ static ts_status place_device(ts_pass *pass, ts_error *err)
     }
     add_lasting(&table);
     assert(table.count <= most);
+    for (size_t i = 0; i < table.count; i++) {
+        pass->largest_bytes =
+            ts_max_u64(pass->largest_bytes, table.tensors[i].count * sizeof(float));
+    }
     TS_TRY(ts_place(table.tensors, table.count, early, table.words, ACTIVATION_BLOCK_BYTES,
                     &pass->device, err));
 out:
@@ -344,7 +348,7 @@ void ts_pass_close(ts_pass *pass)
 
 ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
                        const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
-                       ts_error *err)
+                       uint64_t *largest, ts_error *err)
 {
     ts_model model = {.config = *config,
                       .has_lora = adapter != NULL,
@@ -356,6 +360,7 @@ ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embed
     ts_pass pass = {.model = &model, .limits = limits};
     ts_status status = place(&pass, err);
     *bytes = pass.device.used_bytes + pass.host.used_bytes;
+    *largest = pass.largest_bytes;
     free(pass.layers);
     return status;
 }

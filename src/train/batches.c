@@ -9,6 +9,7 @@ ts_status ts_batches_open(const ts_dataset *dataset, uint32_t batch_size, uint32
                           uint64_t seed, ts_batches *out, ts_error *err)
 {
     *out = (ts_batches){.dataset = dataset,
+                        .ranks = {.rank = 0, .count = 1},
                         .micro_size = batch_size,
                         .rows_per_step = (uint64_t)batch_size * accumulation,
                         .seed = seed,
@@ -111,7 +112,8 @@ ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps)
         for (uint64_t begin = 0, end = 1; begin < end; micro++) {
             uint64_t rows = 0, loss_rows = 0;
             find_rows(batches, step, micro, &begin, &end);
-            for (uint64_t i = begin; i < end; i++) {
+            bool own = micro % batches->ranks.count == batches->ranks.rank;
+            for (uint64_t i = begin; i < end && own; i++) {
                 const ts_example *row = &batches->dataset->examples[batches->order[i]];
                 rows += row->count;
                 loss_rows += row->supervised_count;

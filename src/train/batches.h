@@ -6,13 +6,21 @@
 #include "model/batch.h"
 #include "model/pass.h"
 
+// Which of several devices that train one model together this is.
+typedef struct ts_ranks {
+    uint32_t rank, count; // rank 0 .. count - 1
+} ts_ranks;
+
 // An epoch is a permutation of the rows: torch.randperm with seed + epoch, as in accelerate's
 // seedable sampler. It is cut into steps of batch_size * accumulation rows; the last step may be
 // smaller. A step runs in micro-batches of `micro_size` rows, which is batch_size, or less if
 // memory is short. The loss of a step is the mean over its supervised tokens, so the size of a
 // micro-batch does not change it.
+// Micro-batch m of a step belongs to rank m modulo the number of ranks. Every rank knows all rows,
+// and so counts the whole step's tokens without asking.
 typedef struct ts_batches {
     const ts_dataset *dataset; // borrowed
+    ts_ranks ranks;            // 0 of 1 unless set before anything is asked
     uint32_t micro_size;
     uint64_t rows_per_step;
     uint64_t seed;
@@ -32,8 +40,8 @@ void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
 // Micro-batch `micro` of step `step`, packed.
 ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts_batch *out,
                           ts_error *err);
-// The size of the largest micro-batch in the first `steps` steps. For very many steps it is an
-// upper bound, which takes less time to find.
+// The size of the largest of this rank's micro-batches in the first `steps` steps. For very many
+// steps it is an upper bound, which takes less time to find.
 ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps);
 
 #endif

@@ -48,6 +48,13 @@ static ts_status check_texts(const ts_train_settings *s, ts_error *err)
     return TS_OK;
 }
 
+void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps)
+{
+    settings->memory_limit = caps->memory_free_bytes / 100 * 95;
+    settings->binding_limit = ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes);
+    settings->shared_memory = caps->unified_memory;
+}
+
 ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
 {
     ts_status status = TS_OK;

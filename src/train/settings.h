@@ -29,8 +29,10 @@ typedef struct ts_train_settings {
     uint64_t logging_steps;
     uint64_t memory_limit; // device bytes; the plan recomputes and makes micro-batches smaller to
                            // stay below; 0: no limit
-    bool shared_memory;    // the device uses the host's memory, where the model's file is mapped
-                           // already
+    uint64_t
+        binding_limit;  // bytes of the largest tensor that a shader of the device reaches; 0: any
+    bool shared_memory; // the device uses the host's memory, where the model's file is mapped
+                        // already
     const char *resume; // NULL: start anew; "latest": continue from the last checkpoint if there is
                         // one; "last": it must exist; or the folder of a checkpoint
     bool overwrite;     // start anew although the output folder has a run already
@@ -41,6 +43,9 @@ typedef struct ts_train_settings {
 // The default recipe: 3 epochs, 5e-5, rank 8, alpha 16, q_proj and v_proj, linear, seed 42, batch
 // 1, clip 1.0.
 ts_train_settings ts_train_defaults(void);
+
+// Suits them to a device: nearly all of the memory that it has free, and what it can bind.
+void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps);
 
 // Checks what involves several flags: ranges and contradictions. TS_ERR_ARGUMENT names the flag.
 ts_status ts_train_settings_check(const ts_train_settings *settings, ts_error *err);

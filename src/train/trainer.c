@@ -1,11 +1,10 @@
-#include "train/trainer.h"
+#include "train/trainer_parts.h"
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "train/checkpoint.h"
-#include "train/monitor.h"
 #include "train/record.h"
 #include "train/result.h"
 
@@ -38,86 +37,6 @@ static ts_status check_tokens(const ts_trainer *trainer, ts_error *err)
                known, vocab, known - vocab, trainer->settings.data);
     }
     return TS_OK;
-}
-
-static ts_adapter_config adapter_of(const ts_train_settings *settings)
-{
-    return (ts_adapter_config){.r = settings->rank,
-                               .alpha = settings->alpha,
-                               .dropout = settings->dropout,
-                               .use_rslora = settings->use_rslora,
-                               .targets = settings->targets};
-}
-
-// Bytes for the present micro-batch size and recomputation.
-static ts_status measure_plan(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_train_plan *plan = &trainer->plan;
-    const ts_adapter_config adapter = adapter_of(&trainer->settings);
-    uint64_t limit = trainer->settings.memory_limit;
-    bool in_file = trainer->embedding_in_file;
-    uint64_t count, optimiser;
-    TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, trainer->limits.rows, in_file,
-                         &adapter, &plan->weights, &plan->adapter, err));
-    TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
-                        &plan->activations, err));
-    TS_TRY(ts_optimiser_plan(&trainer->config, &adapter, &optimiser, err));
-    plan->adapter += optimiser;
-    plan->total = plan->weights + plan->adapter + plan->activations;
-    ts_lora_measure(&trainer->config, &adapter, &count, &plan->parameters);
-    plan->fits = limit == 0 || plan->total <= limit;
-out:
-    return status;
-}
-
-// Recomputes in as few layers as fit the limit; in all but the last if even that does not do.
-static ts_status plan_recomputation(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
-{
-    ts_status status = TS_OK;
-    double mib = 0;
-    for (uint32_t layers = 0; layers < trainer->config.layers; layers++) {
-        trainer->limits.recompute = layers;
-        TS_TRY(measure_plan(trainer, dtype, err));
-        if (layers == 0) {
-            mib = (double)trainer->plan.total / (1 << 20);
-        }
-        if (trainer->plan.fits) {
-            break;
-        }
-    }
-    if (trainer->plan.fits && trainer->limits.recompute > 0) {
-        ts_log(TS_LOG_INFO,
-               "%.1f MiB would not fit: recomputing gate and up in %u of %u layers on the way back",
-               mib, trainer->limits.recompute, trainer->config.layers);
-    }
-out:
-    return status;
-}
-
-// Until it fits: the embedding left in its file, which costs next to nothing (and nothing where
-// device and host share their memory), recomputation, which costs time, then smaller micro-batches,
-// which cost more.
-static ts_status make_plan(ts_trainer *trainer, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_dtype dtype = ts_embedding_dtype(&trainer->config, trainer->tensors);
-    trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
-    trainer->embedding_in_file = trainer->settings.shared_memory;
-    TS_TRY(measure_plan(trainer, dtype, err));
-    trainer->embedding_in_file |= !trainer->plan.fits;
-    for (;;) {
-        trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
-        TS_TRY(plan_recomputation(trainer, dtype, err));
-        if (trainer->plan.fits || trainer->batches.micro_size == 1) {
-            return TS_OK;
-        }
-        trainer->batches.micro_size = (trainer->batches.micro_size + 1) / 2;
-        ts_log(TS_LOG_INFO, "%.1f MiB would not fit: micro-batches of %u",
-               (double)trainer->plan.total / (1 << 20), trainer->batches.micro_size);
-    }
-out:
-    return status;
 }
 
 static ts_status count_steps(ts_trainer *trainer, ts_error *err)
@@ -155,7 +74,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
     TS_TRY(count_steps(out, err));
-    TS_TRY(make_plan(out, err));
+    TS_TRY(ts_trainer_plan(out, err));
     TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
     cJSON_AddNumberToObject(out->record, "micro_batch_size", out->batches.micro_size);
     cJSON_AddStringToObject(out->record, "chat_template", ts_chat_template_name(out->template));
@@ -243,13 +162,6 @@ out:
 
 enum { MANY_STEPS = 1 << 20 }; // more than that grow as they come
 
-// Another mask for every micro-batch of the run, the same after a resume.
-static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
-{
-    return trainer->settings.seed ^ (step + 1) * 0x9E3779B97F4A7C15u ^
-           (micro + 1) * 0xD1B54A32D192ED03u;
-}
-
 static ts_checkpoint checkpoint_of(ts_trainer *trainer)
 {
     return (ts_checkpoint){.model = &trainer->model,
@@ -259,7 +171,7 @@ static ts_checkpoint checkpoint_of(ts_trainer *trainer)
                            .replaces = trainer->output.replaces};
 }
 
-static ts_status save_checkpoint(ts_trainer *trainer, ts_error *err)
+ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err)
 {
     const ts_checkpoint checkpoint = checkpoint_of(trainer);
     const ts_train_settings *settings = &trainer->settings;
@@ -328,7 +240,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
 {
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
-    ts_adapter_config adapter = adapter_of(s);
+    ts_adapter_config adapter = ts_trainer_adapter(s);
     const ts_model_params params = {.config = &trainer->config,
                                     .weights = trainer->weights,
                                     .positions = trainer->limits.rows,
@@ -355,222 +267,13 @@ out:
     return status;
 }
 
-// A micro-batch that is on the device or has left it, its results not read yet.
-struct sent {
-    uint64_t step, ticket, supervised, tokens; // supervised: of the whole step
-    double rate;
-    bool last; // of its step
-};
-
-// The loop works one micro-batch ahead: while the device runs one, the host packs, uploads and
-// records the next, and reads what the one before measured.
-struct loop {
-    ts_trainer *trainer;
-    const ts_train_callbacks *callbacks;
-    double started_s;
-    uint64_t tokens_before;
-    struct sent sent[2]; // oldest first
-    uint32_t sent_count;
-    double loss;          // of the step that is being read: the mean over all its supervised tokens
-    double interval_loss; // sum over the steps since the last line of the log
-    uint64_t interval_steps;
-    ts_monitor monitor;
-};
-
-static bool ends_interval(const ts_trainer *trainer, uint64_t step)
-{
-    uint64_t every = trainer->settings.logging_steps;
-    return step == trainer->steps || (every > 0 && step % every == 0);
-}
-
-static void report(struct loop *loop)
-{
-    const ts_trainer *trainer = loop->trainer;
-    const ts_history *h = &trainer->history;
-    size_t last = h->count - 1;
-    uint64_t tokens = h->tokens - loop->tokens_before;
-    loop->interval_loss += h->loss[last];
-    loop->interval_steps++;
-    const ts_train_progress progress = {
-        .step = h->count,
-        .steps = trainer->steps,
-        .epoch = (double)h->count / (double)trainer->batches.steps_per_epoch,
-        .loss = loop->interval_loss / (double)loop->interval_steps,
-        .loss_steps = loop->interval_steps,
-        .rate = h->rate[last],
-        .grad_norm = h->grad_norm[last],
-        .tokens_per_second = (double)tokens / (ts_clock_s() - loop->started_s),
-        .device_bytes = trainer->plan.total,
-        .log = ends_interval(trainer, h->count),
-    };
-    if (loop->callbacks->progress != NULL) {
-        loop->callbacks->progress(loop->callbacks->user, &progress);
-    }
-    if (progress.log) {
-        loop->interval_loss = 0;
-        loop->interval_steps = 0;
-    }
-    ts_monitor_step(&loop->monitor, h, trainer->config.vocab, trainer->settings.learning_rate);
-}
-
-// The steps before a resumed run's first belong to the interval that it goes on with.
-static void begin_interval(struct loop *loop)
-{
-    const ts_history *h = &loop->trainer->history;
-    for (size_t i = h->count; i > 0 && !ends_interval(loop->trainer, i); i--) {
-        loop->interval_loss += h->loss[i - 1];
-        loop->interval_steps++;
-    }
-}
-
-static ts_status check_loss(const struct loop *loop, uint64_t step, ts_error *err)
-{
-    if (isfinite(loop->loss)) {
-        return TS_OK;
-    }
-    return ts_error_set(err, TS_ERR_RUN,
-                        "step %llu: the loss is %g: the training diverged (try a lower --lr); no "
-                        "adapter is written",
-                        (unsigned long long)step, loop->loss);
-}
-
-// Waits for the oldest micro-batch and reads its loss; with its step's last one the step is
-// history.
-static ts_status read_oldest(struct loop *loop, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_trainer *trainer = loop->trainer;
-    const struct sent sent = loop->sent[0];
-    double sum, grad_norm;
-    TS_TRY(ts_recorder_wait(trainer->pass.recorder, sent.ticket, err));
-    TS_TRY(ts_pass_read_loss(&trainer->pass, &sum, err));
-    loop->sent[0] = loop->sent[1];
-    loop->sent_count--;
-    loop->loss += sum / (double)sent.supervised;
-    trainer->history.tokens += sent.tokens;
-    if (sent.last) {
-        TS_TRY(check_loss(loop, sent.step + 1, err));
-        TS_TRY(ts_optimiser_read(&trainer->optimiser, sent.step + 1, &grad_norm, err));
-        TS_TRY(ts_history_push(&trainer->history, loop->loss, sent.rate, grad_norm, err));
-        loop->loss = 0;
-        report(loop);
-    }
-out:
-    return status;
-}
-
-static ts_status read_all(struct loop *loop, ts_error *err)
-{
-    ts_status status = TS_OK;
-    while (loop->sent_count > 0 && status == TS_OK) {
-        status = read_oldest(loop, err);
-    }
-    return status;
-}
-
-// Records and sends micro-batch `micro` of a step, with the last one the optimiser's update too.
-static ts_status send_micro(struct loop *loop, struct sent sent, uint32_t micro, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_trainer *trainer = loop->trainer;
-    TS_TRY(ts_batches_pack(&trainer->batches, sent.step, micro, &trainer->batch, err));
-    if (loop->sent_count == TS_COUNT(loop->sent)) {
-        TS_TRY(read_oldest(loop, err));
-    }
-    TS_TRY(ts_pass_record_gradients(&trainer->pass, &trainer->batch,
-                                    (float)(1.0 / (double)sent.supervised),
-                                    dropout_seed(trainer, sent.step, micro), err));
-    if (sent.last) {
-        ts_optimiser_record(&trainer->optimiser, &trainer->settings.adamw, sent.rate,
-                            sent.step + 1);
-    }
-    sent.tokens = trainer->batch.rows;
-    TS_TRY(ts_recorder_send(trainer->pass.recorder, &sent.ticket, err));
-    loop->sent[loop->sent_count++] = sent;
-out:
-    return status;
-}
-
-static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_trainer *trainer = loop->trainer;
-    struct sent sent = {.step = step};
-    uint32_t micro_count;
-    ts_batches_step(&trainer->batches, step, &micro_count, &sent.supervised);
-    sent.rate = ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
-                                 trainer->warmup, trainer->steps);
-    for (uint32_t micro = 0; micro < micro_count; micro++) {
-        sent.last = micro + 1 == micro_count;
-        TS_TRY(send_micro(loop, sent, micro, err));
-    }
-out:
-    return status;
-}
-
-static ts_status stop(struct loop *loop, uint64_t step, ts_error *err)
-{
-    const ts_trainer *trainer = loop->trainer;
-    if (trainer->saved == 0) {
-        return ts_error_set(err, TS_ERR_STOPPED,
-                            "stopped before the first step; nothing was trained");
-    }
-    return ts_error_set(err, TS_ERR_STOPPED,
-                        "stopped after step %llu of %llu; %s/checkpoint-%llu is saved, go on with "
-                        "--resume-from-checkpoint",
-                        (unsigned long long)step, (unsigned long long)trainer->steps,
-                        trainer->settings.output_dir, (unsigned long long)trainer->saved);
-}
-
-static ts_status train_steps(struct loop *loop, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_trainer *trainer = loop->trainer;
-    uint64_t save_steps = trainer->settings.save_steps, first = trainer->first_step;
-    for (uint64_t step = first; step < trainer->steps; step++) {
-        if (step == first && ts_stop_asked()) {
-            return stop(loop, step, err);
-        }
-        TS_TRY(send_step(loop, step, err));
-        bool stopped = ts_stop_asked() && step + 1 < trainer->steps;
-        if (stopped || (save_steps > 0 && (step + 1) % save_steps == 0)) {
-            TS_TRY(read_all(loop, err));
-            TS_TRY(save_checkpoint(trainer, err));
-        }
-        if (stopped) {
-            return stop(loop, step + 1, err);
-        }
-    }
-    TS_TRY(read_all(loop, err));
-    if (trainer->saved != trainer->steps) { // from which a longer run can go on
-        TS_TRY(save_checkpoint(trainer, err));
-    }
-out:
-    return status;
-}
-
-static ts_status train(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err)
-{
-    struct loop loop = {.trainer = trainer,
-                        .callbacks = callbacks,
-                        .started_s = ts_clock_s(),
-                        .tokens_before = trainer->history.tokens};
-    begin_interval(&loop);
-    ts_status status = train_steps(&loop, err);
-    if (status != TS_OK) { // what is still on the device must be done before its memory goes
-        ts_error ignored = {0};
-        ts_recorder_wait(trainer->pass.recorder, UINT64_MAX, &ignored);
-    }
-    return status;
-}
-
 ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
                          ts_error *err)
 {
     ts_status status = TS_OK;
     double started_s = ts_clock_s();
     TS_TRY(load(trainer, gpu, callbacks, err));
-    TS_TRY(train(trainer, callbacks, err));
+    TS_TRY(ts_trainer_loop(trainer, callbacks, err));
     TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));
 out:
     return status;

@@ -12,7 +12,9 @@
 typedef struct ts_train_plan {
     uint64_t weights, adapter, activations, total; // adapter: with AdamW's moments
     uint64_t parameters;                           // that are trained
-    bool fits;                                     // within settings.memory_limit
+    uint64_t largest; // bytes of the largest tensor among the activations
+    bool binds;       // that is within settings.binding_limit
+    bool fits;        // it binds, and total is within settings.memory_limit
 } ts_train_plan;
 
 typedef struct ts_trainer {
@@ -62,6 +64,9 @@ typedef struct ts_train_callbacks {
 
 // Reads model config, tokenizer and data, checks them, and plans.
 ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts_error *err);
+
+// TS_ERR_MEMORY, and what would help, where the plan does not fit.
+ts_status ts_trainer_check_fit(const ts_trainer *trainer, ts_error *err);
 
 // Settles what the run does with the output folder (train/output.h), makes and locks it. Where
 // trainer->output.finished is then set the run has ended already: nothing was touched, and there is

@@ -223,16 +223,16 @@ Test(passes, plans_count_what_is_taken)
         for (int training = 0; training < 2; training++) {
             ts_model model;
             ts_pass pass;
-            uint64_t weights, adapter, activations;
+            uint64_t weights, adapter, activations, largest;
             const ts_pass_limits limits = {.rows = 13, .loss_rows = 7, .training = training == 1};
             const ts_adapter_config *config = &tinies[i].adapter;
             bool in_file = tinies[i].embedding_in_file;
             tiny_open(gpu, &tinies[i], &model);
             MUST(ts_pass_open(&model, limits, &pass, err));
-            MUST(ts_model_plan(&model.config, NULL, tinies[i].dtype, TINY_POSITIONS, in_file,
+            MUST(ts_model_plan(&model.config, NULL, tinies[i].dtype, TINY_POSITIONS, in_file, 0,
                                config, &weights, &adapter, err));
             MUST(ts_pass_plan(&model.config, tinies[i].dtype, in_file, config, limits, &activations,
-                              err));
+                              &largest, err));
             cr_assert_eq(weights, model.weights.used_bytes);
             cr_assert_eq(adapter, model.adapter.used_bytes);
             cr_assert_eq(activations, pass.device.used_bytes + pass.host.used_bytes);

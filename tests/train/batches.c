@@ -139,3 +139,49 @@ Test(batches, limits_of_a_billion_steps, .timeout = 10)
         ts_batches_close(&batches);
     }
 }
+
+// The micro-batches of all ranks together, by index, are those of one; and every rank counts the
+// whole step.
+Test(batches, ranks_share_a_step)
+{
+    struct data data;
+    data_open(&data);
+    ts_error err = {0};
+    enum { RANKS = 3, STEPS = 4 };
+    ts_batches one = batches_open(&data, 2, 2), ranks[RANKS];
+    const ts_pass_limits whole = ts_batches_limits(&one, STEPS);
+    uint32_t most = 0;
+    for (uint32_t r = 0; r < RANKS; r++) {
+        ranks[r] = batches_open(&data, 2, 2);
+        ranks[r].ranks = (ts_ranks){r, RANKS};
+        const ts_pass_limits own = ts_batches_limits(&ranks[r], STEPS);
+        cr_assert(own.rows <= whole.rows && own.loss_rows <= whole.loss_rows);
+        most = own.rows > most ? own.rows : most;
+    }
+    cr_assert_eq(most, whole.rows);
+    // A step has two micro-batches at most: the third rank has none.
+    cr_assert_eq(ts_batches_limits(&ranks[2], STEPS).rows, 0);
+    for (uint64_t step = 0; step < STEPS; step++) {
+        uint32_t count, own_count;
+        uint64_t supervised, own_supervised;
+        ts_batches_step(&one, step, &count, &supervised);
+        for (uint32_t r = 0; r < RANKS; r++) {
+            ts_batches_step(&ranks[r], step, &own_count, &own_supervised);
+            cr_assert_eq(own_count, count);
+            cr_assert_eq(own_supervised, supervised);
+            for (uint32_t micro = r; micro < count; micro += RANKS) {
+                ts_batch packed = {0}, want = {0};
+                cr_assert_eq(ts_batches_pack(&ranks[r], step, micro, &packed, &err), TS_OK);
+                cr_assert_eq(ts_batches_pack(&one, step, micro, &want, &err), TS_OK);
+                cr_assert_eq(packed.rows, want.rows);
+                cr_assert_arr_eq(packed.ids, want.ids, want.rows * sizeof *want.ids);
+                ts_batch_free(&packed);
+                ts_batch_free(&want);
+            }
+        }
+    }
+    ts_batches_close(&one);
+    for (uint32_t r = 0; r < RANKS; r++) {
+        ts_batches_close(&ranks[r]);
+    }
+}

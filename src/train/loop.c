@@ -1,0 +1,238 @@
+// The training loop: steps of micro-batches, what they measured, checkpoints on the way.
+#include "train/trainer_parts.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "train/monitor.h"
+#include "train/reduce.h"
+
+#include <math.h>
+
+// Another mask for every micro-batch of the run, the same after a resume.
+static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
+{
+    return trainer->settings.seed ^ (step + 1) * 0x9E3779B97F4A7C15u ^
+           (micro + 1) * 0xD1B54A32D192ED03u;
+}
+
+// A micro-batch that is on the device or has left it, its results not read yet.
+struct sent {
+    uint64_t step, ticket, supervised, tokens; // supervised: of the whole step
+    double rate;
+    bool last; // of its step
+};
+
+// The loop works one micro-batch ahead: while the device runs one, the host packs, uploads and
+// records the next, and reads what the one before measured.
+struct loop {
+    ts_trainer *trainer;
+    const ts_train_callbacks *callbacks;
+    double started_s;
+    uint64_t tokens_before;
+    struct sent sent[2]; // oldest first
+    uint32_t sent_count;
+    double loss;          // of the step that is being read: the mean over all its supervised tokens
+    double interval_loss; // sum over the steps since the last line of the log
+    uint64_t interval_steps;
+    ts_monitor monitor;
+};
+
+static bool ends_interval(const ts_trainer *trainer, uint64_t step)
+{
+    uint64_t every = trainer->settings.logging_steps;
+    return step == trainer->steps || (every > 0 && step % every == 0);
+}
+
+static void report(struct loop *loop)
+{
+    const ts_trainer *trainer = loop->trainer;
+    const ts_history *h = &trainer->history;
+    size_t last = h->count - 1;
+    uint64_t tokens = h->tokens - loop->tokens_before;
+    loop->interval_loss += h->loss[last];
+    loop->interval_steps++;
+    const ts_train_progress progress = {
+        .step = h->count,
+        .steps = trainer->steps,
+        .epoch = (double)h->count / (double)trainer->batches.steps_per_epoch,
+        .loss = loop->interval_loss / (double)loop->interval_steps,
+        .loss_steps = loop->interval_steps,
+        .rate = h->rate[last],
+        .grad_norm = h->grad_norm[last],
+        .tokens_per_second = (double)tokens / (ts_clock_s() - loop->started_s),
+        .device_bytes = trainer->plan.total,
+        .log = ends_interval(trainer, h->count),
+    };
+    if (loop->callbacks->progress != NULL) {
+        loop->callbacks->progress(loop->callbacks->user, &progress);
+    }
+    if (progress.log) {
+        loop->interval_loss = 0;
+        loop->interval_steps = 0;
+    }
+    ts_monitor_step(&loop->monitor, h, trainer->config.vocab, trainer->settings.learning_rate);
+}
+
+// The steps before a resumed run's first belong to the interval that it goes on with.
+static void begin_interval(struct loop *loop)
+{
+    const ts_history *h = &loop->trainer->history;
+    for (size_t i = h->count; i > 0 && !ends_interval(loop->trainer, i); i--) {
+        loop->interval_loss += h->loss[i - 1];
+        loop->interval_steps++;
+    }
+}
+
+static ts_status check_loss(const struct loop *loop, uint64_t step, ts_error *err)
+{
+    if (isfinite(loop->loss)) {
+        return TS_OK;
+    }
+    return ts_error_set(err, TS_ERR_RUN,
+                        "step %llu: the loss is %g: the training diverged (try a lower --lr); no "
+                        "adapter is written",
+                        (unsigned long long)step, loop->loss);
+}
+
+// Waits for the oldest micro-batch and reads its loss; with its step's last one the step is
+// history.
+static ts_status read_oldest(struct loop *loop, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    const struct sent sent = loop->sent[0];
+    double sum, grad_norm;
+    TS_TRY(ts_recorder_wait(trainer->pass.recorder, sent.ticket, err));
+    TS_TRY(ts_pass_read_loss(&trainer->pass, &sum, err));
+    loop->sent[0] = loop->sent[1];
+    loop->sent_count--;
+    loop->loss += sum / (double)sent.supervised;
+    trainer->history.tokens += sent.tokens;
+    if (sent.last) {
+        TS_TRY(check_loss(loop, sent.step + 1, err));
+        TS_TRY(ts_optimiser_read(&trainer->optimiser, sent.step + 1, &grad_norm, err));
+        TS_TRY(ts_history_push(&trainer->history, loop->loss, sent.rate, grad_norm, err));
+        loop->loss = 0;
+        report(loop);
+    }
+out:
+    return status;
+}
+
+static ts_status read_all(struct loop *loop, ts_error *err)
+{
+    ts_status status = TS_OK;
+    while (loop->sent_count > 0 && status == TS_OK) {
+        status = read_oldest(loop, err);
+    }
+    return status;
+}
+
+// Packs and records one micro-batch; the host packs while the device runs the one before.
+static ts_status record_micro(struct loop *loop, struct sent *sent, uint32_t micro, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    TS_TRY(ts_batches_pack(&trainer->batches, sent->step, micro, &trainer->batch, err));
+    if (loop->sent_count == TS_COUNT(loop->sent)) {
+        TS_TRY(read_oldest(loop, err));
+    }
+    TS_TRY(ts_pass_record_gradients(&trainer->pass, &trainer->batch,
+                                    (float)(1.0 / (double)sent->supervised),
+                                    dropout_seed(trainer, sent->step, micro), err));
+    sent->tokens = trainer->batch.rows;
+out:
+    return status;
+}
+
+static ts_status send(struct loop *loop, struct sent *sent, ts_error *err)
+{
+    ts_status status = ts_recorder_send(loop->trainer->pass.recorder, &sent->ticket, err);
+    if (status == TS_OK) {
+        loop->sent[loop->sent_count++] = *sent;
+    }
+    return status;
+}
+
+// This rank's micro-batches one after the other, then the sum of all ranks' gradients, then the
+// update. The update goes off with the last micro-batch.
+static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    const ts_ranks ranks = trainer->batches.ranks;
+    struct sent sent = {.step = step};
+    uint32_t micro_count;
+    ts_batches_step(&trainer->batches, step, &micro_count, &sent.supervised);
+    sent.rate = ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
+                                 trainer->warmup, trainer->steps);
+    for (uint32_t micro = ranks.rank; micro < micro_count; micro += ranks.count) {
+        if (micro != ranks.rank) {
+            TS_TRY(send(loop, &sent, err));
+        }
+        TS_TRY(record_micro(loop, &sent, micro, err));
+    }
+    TS_TRY(ts_reduce(ranks, &trainer->pass, err));
+    ts_optimiser_record(&trainer->optimiser, &trainer->settings.adamw, sent.rate, step + 1);
+    sent.last = true;
+    TS_TRY(send(loop, &sent, err));
+out:
+    return status;
+}
+
+static ts_status stop(struct loop *loop, uint64_t step, ts_error *err)
+{
+    const ts_trainer *trainer = loop->trainer;
+    if (trainer->saved == 0) {
+        return ts_error_set(err, TS_ERR_STOPPED,
+                            "stopped before the first step; nothing was trained");
+    }
+    return ts_error_set(err, TS_ERR_STOPPED,
+                        "stopped after step %llu of %llu; %s/checkpoint-%llu is saved, go on with "
+                        "--resume-from-checkpoint",
+                        (unsigned long long)step, (unsigned long long)trainer->steps,
+                        trainer->settings.output_dir, (unsigned long long)trainer->saved);
+}
+
+static ts_status train_steps(struct loop *loop, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    uint64_t save_steps = trainer->settings.save_steps, first = trainer->first_step;
+    for (uint64_t step = first; step < trainer->steps; step++) {
+        if (step == first && ts_stop_asked()) {
+            return stop(loop, step, err);
+        }
+        TS_TRY(send_step(loop, step, err));
+        bool stopped = ts_stop_asked() && step + 1 < trainer->steps;
+        if (stopped || (save_steps > 0 && (step + 1) % save_steps == 0)) {
+            TS_TRY(read_all(loop, err));
+            TS_TRY(ts_trainer_save(trainer, err));
+        }
+        if (stopped) {
+            return stop(loop, step + 1, err);
+        }
+    }
+    TS_TRY(read_all(loop, err));
+    if (trainer->saved != trainer->steps) { // from which a longer run can go on
+        TS_TRY(ts_trainer_save(trainer, err));
+    }
+out:
+    return status;
+}
+
+ts_status ts_trainer_loop(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err)
+{
+    struct loop loop = {.trainer = trainer,
+                        .callbacks = callbacks,
+                        .started_s = ts_clock_s(),
+                        .tokens_before = trainer->history.tokens};
+    begin_interval(&loop);
+    ts_status status = train_steps(&loop, err);
+    if (status != TS_OK) { // what is still on the device must be done before its memory goes
+        ts_error ignored = {0};
+        ts_recorder_wait(trainer->pass.recorder, UINT64_MAX, &ignored);
+    }
+    return status;
+}

@@ -1,0 +1,132 @@
+// What a run takes on the device, and how it is made to fit: by what stays in files, by computing
+// again instead of keeping, and by smaller micro-batches. Nothing here touches a device.
+#include "train/trainer_parts.h"
+
+#include "base/log.h"
+
+ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings)
+{
+    return (ts_adapter_config){.r = settings->rank,
+                               .alpha = settings->alpha,
+                               .dropout = settings->dropout,
+                               .use_rslora = settings->use_rslora,
+                               .targets = settings->targets};
+}
+
+static bool within(uint64_t bytes, uint64_t limit)
+{
+    return limit == 0 || bytes <= limit;
+}
+
+// Bytes for the present micro-batch size and recomputation, weights stored as `dtype`.
+static ts_status measure(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_train_plan *plan = &trainer->plan;
+    const ts_train_settings *settings = &trainer->settings;
+    const ts_adapter_config adapter = ts_trainer_adapter(settings);
+    bool in_file = trainer->embedding_in_file;
+    uint64_t count, optimiser;
+    TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, trainer->limits.rows, in_file,
+                         settings->binding_limit, &adapter, &plan->weights, &plan->adapter, err));
+    TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
+                        &plan->activations, &plan->largest, err));
+    TS_TRY(ts_optimiser_plan(&trainer->config, &adapter, &optimiser, err));
+    plan->adapter += optimiser;
+    plan->total = plan->weights + plan->adapter + plan->activations;
+    ts_lora_measure(&trainer->config, &adapter, &count, &plan->parameters);
+    plan->binds = within(plan->largest, settings->binding_limit);
+    plan->fits = plan->binds && within(plan->total, settings->memory_limit);
+out:
+    return status;
+}
+
+// Recomputes in as few layers as fit the limit; in all but the last if even that does not do. What
+// is too large to be bound gets no smaller by it.
+static ts_status plan_recomputation(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
+{
+    ts_status status = TS_OK;
+    double mib = 0;
+    for (uint32_t layers = 0; layers < trainer->config.layers; layers++) {
+        trainer->limits.recompute = layers;
+        TS_TRY(measure(trainer, dtype, err));
+        if (layers == 0) {
+            mib = (double)trainer->plan.total / (1 << 20);
+        }
+        if (trainer->plan.fits || !trainer->plan.binds) {
+            break;
+        }
+    }
+    if (trainer->plan.fits && trainer->limits.recompute > 0) {
+        ts_log(TS_LOG_INFO,
+               "%.1f MiB would not fit: recomputing gate and up in %u of %u layers on the way back",
+               mib, trainer->limits.recompute, trainer->config.layers);
+    }
+out:
+    return status;
+}
+
+static void tell_smaller(const ts_trainer *trainer)
+{
+    const ts_train_plan *plan = &trainer->plan;
+    const double mib = 1 << 20;
+    if (plan->binds) {
+        ts_log(TS_LOG_INFO, "%.1f MiB would not fit: micro-batches of %u",
+               (double)plan->total / mib, trainer->batches.micro_size);
+    } else {
+        ts_log(TS_LOG_INFO,
+               "a tensor of %.1f MiB would be too large for a shader of this device, which reaches "
+               "%.1f MiB of one: micro-batches of %u",
+               (double)plan->largest / mib, (double)trainer->settings.binding_limit / mib,
+               trainer->batches.micro_size);
+    }
+}
+
+// Until it fits: the embedding left in its file, which costs next to nothing (and nothing where
+// device and host share their memory), recomputation, which costs time, then smaller micro-batches,
+// which cost more.
+ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_model_config *config = &trainer->config;
+    ts_dtype dtype = ts_embedding_dtype(config, trainer->tensors);
+    uint64_t embedding = (uint64_t)config->vocab * config->hidden * ts_dtype_bytes(dtype);
+    trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
+    trainer->embedding_in_file =
+        trainer->settings.shared_memory || !within(embedding, trainer->settings.binding_limit);
+    TS_TRY(measure(trainer, dtype, err));
+    trainer->embedding_in_file |= !trainer->plan.fits;
+    for (;;) {
+        trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
+        TS_TRY(plan_recomputation(trainer, dtype, err));
+        if (trainer->plan.fits || trainer->batches.micro_size == 1) {
+            return TS_OK;
+        }
+        trainer->batches.micro_size = (trainer->batches.micro_size + 1) / 2;
+        tell_smaller(trainer);
+    }
+out:
+    return status;
+}
+
+ts_status ts_trainer_check_fit(const ts_trainer *trainer, ts_error *err)
+{
+    const ts_train_plan *plan = &trainer->plan;
+    const ts_train_settings *settings = &trainer->settings;
+    const double mib = 1 << 20;
+    if (plan->fits) {
+        return TS_OK;
+    }
+    if (!plan->binds) {
+        return ts_error_set(err, TS_ERR_MEMORY,
+                            "the run needs a tensor of %.1f MiB even one example at a time, and a "
+                            "shader of this device reaches %.1f MiB of one: a lower --max-length "
+                            "(the longest example has %u tokens) makes it fit",
+                            (double)plan->largest / mib, (double)settings->binding_limit / mib,
+                            trainer->limits.rows);
+    }
+    return ts_error_set(err, TS_ERR_MEMORY,
+                        "the run needs %.1f MiB even one example at a time and recomputing, the "
+                        "limit is %.1f MiB",
+                        (double)plan->total / mib, (double)settings->memory_limit / mib);
+}

@@ -1,0 +1,18 @@
+// What the files of the trainer share and nobody else sees.
+#ifndef TS_TRAIN_TRAINER_PARTS_H
+#define TS_TRAIN_TRAINER_PARTS_H
+
+#include "train/trainer.h"
+
+ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings); // without base_model
+
+// plan.c: chooses what fits the settings' limits and fills limits, plan and batches.micro_size.
+ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err);
+
+// loop.c: all steps from first_step on, the last checkpoint included.
+ts_status ts_trainer_loop(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err);
+
+// trainer.c: writes a checkpoint of the present step. A signal waits until it is written.
+ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err);
+
+#endif

@@ -1,0 +1,78 @@
+// What a run does to fit what a device binds at once: smaller micro-batches, or a refusal that says
+// what would help.
+#include "run_folder.h"
+#include "train/reduce.h"
+#include "train/trainer.h"
+
+static ts_train_settings settings_for(const char *data, uint64_t binding_limit)
+{
+    ts_train_settings settings = ts_train_defaults();
+    settings.model_folder = PROJECT_FOLDER "/assets/base";
+    settings.data = data;
+    settings.output_dir = folder;
+    settings.batch_size = 64;
+    settings.binding_limit = binding_limit;
+    return settings;
+}
+
+Test(plan, no_tensor_is_larger_than_a_device_binds)
+{
+    enum { LIMIT = 3 << 19 };
+    ts_trainer trainer;
+    folder_make();
+    ts_train_settings settings = settings_for(PROJECT_FOLDER "/data/dataset.json", 0);
+    MUST(ts_trainer_open(&settings, &trainer, err));
+    cr_assert(trainer.plan.fits && trainer.plan.largest > LIMIT, "nothing to make smaller");
+    cr_assert_eq(trainer.batches.micro_size, 64);
+    ts_trainer_close(&trainer);
+    settings.binding_limit = LIMIT;
+    MUST(ts_trainer_open(&settings, &trainer, err));
+    MUST(ts_trainer_check_fit(&trainer, err));
+    cr_assert_leq(trainer.plan.largest, LIMIT);
+    cr_assert(trainer.batches.micro_size < 64 && trainer.batches.micro_size > 1);
+    cr_assert_eq(trainer.limits.recompute, 0, "recomputing makes no tensor smaller");
+    cr_assert_not_null(strstr(said, "reaches 1.5 MiB of one: micro-batches of 32"), "%s", said);
+    ts_trainer_close(&trainer);
+    folder_remove();
+}
+
+Test(plan, one_example_too_long_to_bind_is_told)
+{
+    enum { LIMIT = 9 << 17, WORDS = 450 };
+    char row[WORDS * 2 + 64] = "{\"prompt\": \"Count.\", \"completion\": \"";
+    ts_trainer trainer;
+    ts_error error = {0};
+    folder_make();
+    for (int i = 0; i < WORDS; i++) {
+        strcat(row, i % 2 == 0 ? "7" : ".");
+    }
+    strcat(row, "\"}\n");
+    put("rows.jsonl", row, strlen(row));
+    const ts_train_settings settings = settings_for(path_of("rows.jsonl"), LIMIT);
+    MUST(ts_trainer_open(&settings, &trainer, err));
+    cr_assert_eq(ts_trainer_check_fit(&trainer, &error), TS_ERR_MEMORY);
+    cr_assert_not_null(strstr(error.message, "a lower --max-length"), "%s", error.message);
+    ts_trainer_close(&trainer);
+    folder_remove();
+}
+
+Test(plan, a_weight_too_large_to_bind_is_named)
+{
+    ts_trainer trainer;
+    ts_error error = {0};
+    folder_make();
+    const ts_train_settings settings = settings_for(PROJECT_FOLDER "/data/dataset.json", 1 << 19);
+    cr_assert_eq(ts_trainer_open(&settings, &trainer, &error), TS_ERR_UNSUPPORTED);
+    cr_assert_not_null(strstr(error.message, "weight model.embed_tokens.weight has 1.0 MiB, and a "
+                                             "shader of this device reaches 0.5 MiB"),
+                       "%s", error.message);
+    folder_remove();
+}
+
+// One rank has nothing to sum, and so asks for nothing of the pass; more are refused for now.
+Test(plan, gradients_of_one_rank_are_their_own_sum)
+{
+    ts_error error = {0};
+    cr_assert_eq(ts_reduce((ts_ranks){0, 1}, NULL, &error), TS_OK);
+    cr_assert_eq(ts_reduce((ts_ranks){1, 2}, NULL, &error), TS_ERR_UNSUPPORTED);
+}

@@ -2,26 +2,19 @@
 #include "base/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
-enum { WALK_OPEN_FOLDERS = 16 };
 enum { SHOWN_END = 160 }; // bytes of a long path that are shown of each of its ends
 
 ts_status ts_file_error(const char *path, const char *doing, int reason, ts_error *err)
 {
     char shown[2 * SHOWN_END + sizeof "..."], target[SHOWN_END];
     size_t len = strlen(path);
-    ssize_t target_len = -1;
+    bool dangling = false;
     snprintf(shown, sizeof shown, "%s", path);
     if (len >= sizeof shown) {
         snprintf(shown, sizeof shown, "%.*s...%s", SHOWN_END, path, path + len - SHOWN_END);
@@ -29,62 +22,57 @@ ts_status ts_file_error(const char *path, const char *doing, int reason, ts_erro
         return ts_error_set(err, TS_ERR_IO, "cannot %s a file of no name: the path is empty",
                             doing);
     } else if (reason == ENOENT) {
-        target_len = readlink(path, target, sizeof target - 1);
+        dangling = ts_os_read_link(path, target, sizeof target) == 0;
     }
-    if (target_len > 0) {
-        target[target_len] = '\0';
+    if (dangling) {
         return ts_error_set(err, TS_ERR_IO, "%s: cannot %s: it is a link to %s, which is not there",
                             shown, doing, target);
     }
     return ts_error_set(err, TS_ERR_IO, "%s: cannot %s: %s", shown, doing, strerror(reason));
 }
 
-int ts_file_open(const char *path, int flags)
+const char *ts_file_kind(ts_os_kind kind)
 {
-    int fd;
-    do {
-        fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
-    } while (fd < 0 && errno == EINTR);
-    return fd;
+    static const char *const names[] = {
+        [TS_OS_FILE] = "a file",   [TS_OS_FOLDER] = "a folder", [TS_OS_LINK] = "a link",
+        [TS_OS_PIPE] = "a pipe",   [TS_OS_SOCKET] = "a socket", [TS_OS_DISK] = "a disk",
+        [TS_OS_NULL] = "a device", [TS_OS_DEVICE] = "a device"};
+    return names[kind];
 }
 
-const char *ts_file_kind(unsigned mode)
+static ts_status refuse_kind(const char *path, ts_os_kind kind, ts_error *err)
 {
-    return S_ISREG(mode)    ? "a file"
-           : S_ISDIR(mode)  ? "a folder"
-           : S_ISFIFO(mode) ? "a pipe"
-           : S_ISSOCK(mode) ? "a socket"
-           : S_ISBLK(mode)  ? "a disk"
-                            : "a device";
+    return ts_error_set(err, TS_ERR_IO, "%s: %s, but a file is needed", path, ts_file_kind(kind));
 }
 
-// What is no regular file is refused before it is opened: that could wait for ever (a pipe that
-// nobody writes to) or do something (devices). /dev/null is a file without content.
-static ts_status open_to_read(const char *path, int *fd, struct stat *info, ts_error *err)
+// Opening a pipe could wait for ever, and opening a device could do something: so what the path
+// leads to is looked at first, and again once it is open.
+ts_status ts_file_open(const char *path, unsigned how, int *file, ts_os_info *info, ts_error *err)
 {
-    *fd = -1;
-    if (stat(path, info) != 0) {
-        return ts_file_error(path, "open", errno, err);
+    ts_os_info own;
+    info = info != NULL ? info : &own;
+    *file = -1;
+    int reason = ts_os_stat(path, info);
+    bool missing = reason == ENOENT && (how & TS_OS_CREATE) != 0;
+    if (reason != 0 && !missing) {
+        return ts_file_error(path, "open", reason, err);
     }
-    bool null = S_ISCHR(info->st_mode) && info->st_rdev == makedev(1, 3);
-    if (S_ISREG(info->st_mode) || null) {
-        *fd = ts_file_open(path, O_RDONLY | O_NONBLOCK);
-        if (*fd < 0 || fstat(*fd, info) != 0) {
-            int reason = errno;
-            if (*fd >= 0) {
-                close(*fd);
-            }
-            return ts_file_error(path, "open", reason, err);
-        }
+    if (!missing && info->kind != TS_OS_FILE && info->kind != TS_OS_NULL) {
+        return refuse_kind(path, info->kind, err);
     }
-    if (*fd < 0 || !(S_ISREG(info->st_mode) || null)) {
-        if (*fd >= 0) {
-            close(*fd);
-        }
-        return ts_error_set(err, TS_ERR_IO, "%s: %s, but a file is needed", path,
-                            ts_file_kind(info->st_mode));
+    reason = ts_os_open(path, how | TS_OS_NO_WAIT, file);
+    if (reason == 0) {
+        reason = ts_os_stat_open(*file, info);
     }
-    return TS_OK;
+    bool wrong = reason == 0 && info->kind != TS_OS_FILE && info->kind != TS_OS_NULL;
+    if (reason == 0 && !wrong) {
+        return TS_OK;
+    }
+    if (*file >= 0) {
+        ts_os_close(*file);
+        *file = -1;
+    }
+    return wrong ? refuse_kind(path, info->kind, err) : ts_file_error(path, "open", reason, err);
 }
 
 static ts_status too_big(const char *path, uint64_t max_bytes, ts_error *err)
@@ -94,43 +82,42 @@ static ts_status too_big(const char *path, uint64_t max_bytes, ts_error *err)
 }
 
 // Reads to the end whatever size the system claims: files of /proc claim 0.
-static ts_status read_all(int fd, const char *path, uint64_t max_bytes, ts_text *out, ts_error *err)
+static ts_status read_all(int file, const char *path, uint64_t max_bytes, ts_text *out,
+                          ts_error *err)
 {
     char buffer[1 << 16];
     uint64_t total = 0;
     ts_status status = ts_text_append(out, "", 0, err);
     while (status == TS_OK) {
-        ssize_t got = read(fd, buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return ts_file_error(path, "read", errno, err);
+        size_t got;
+        int reason = ts_os_read(file, buffer, sizeof buffer, &got);
+        if (reason != 0) {
+            return ts_file_error(path, "read", reason, err);
         }
         if (got == 0) {
             break;
         }
-        total += (uint64_t)got;
+        total += got;
         if (total > max_bytes) {
             return too_big(path, max_bytes, err);
         }
-        status = ts_text_append(out, buffer, (size_t)got, err);
+        status = ts_text_append(out, buffer, got, err);
     }
     return status;
 }
 
 ts_status ts_file_read(const char *path, uint64_t max_bytes, ts_text *out, ts_error *err)
 {
-    struct stat info;
-    int fd;
-    ts_status status = open_to_read(path, &fd, &info, err);
+    ts_os_info info;
+    int file;
+    ts_status status = ts_file_open(path, TS_OS_READ, &file, &info, err);
     if (status != TS_OK) {
         return status;
     }
-    status = S_ISREG(info.st_mode) && (uint64_t)info.st_size > max_bytes
+    status = info.kind == TS_OS_FILE && info.bytes > max_bytes
                  ? too_big(path, max_bytes, err)
-                 : read_all(fd, path, max_bytes, out, err);
-    close(fd);
+                 : read_all(file, path, max_bytes, out, err);
+    ts_os_close(file);
     return status;
 }
 
@@ -139,8 +126,8 @@ struct ts_map_file {
     struct ts_map_file *next; // of all that are mapped
     const unsigned char *bytes;
     uint64_t len;
-    struct timespec written;
-    int fd;
+    ts_os_info info;
+    int file;
     char path[];
 };
 
@@ -149,7 +136,7 @@ struct ts_map_file {
 static struct ts_map_file *volatile mapped;
 static pthread_mutex_t mapped_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static ts_status note_mapping(const char *path, int fd, const struct stat *info, ts_map *map,
+static ts_status note_mapping(const char *path, int opened, const ts_os_info *info, ts_map *map,
                               ts_error *err)
 {
     struct ts_map_file *file = NULL;
@@ -157,8 +144,8 @@ static ts_status note_mapping(const char *path, int fd, const struct stat *info,
     if (status == TS_OK) {
         file->bytes = map->bytes;
         file->len = map->len;
-        file->written = info->st_mtim;
-        file->fd = fd;
+        file->info = *info;
+        file->file = opened;
         memcpy(file->path, path, strlen(path) + 1);
         pthread_mutex_lock(&mapped_lock);
         file->next = mapped;
@@ -181,28 +168,29 @@ static void forget_mapping(struct ts_map_file *file)
         before->next = file->next;
     }
     pthread_mutex_unlock(&mapped_lock);
-    close(file->fd);
+    ts_os_close(file->file);
     free(file);
 }
 
 ts_status ts_map_check(const ts_map *map, ts_error *err)
 {
     const struct ts_map_file *file = map->file;
-    struct stat info;
+    ts_os_info info;
     if (file == NULL) {
         return TS_OK; // an empty file
     }
-    if (fstat(file->fd, &info) != 0) {
-        return ts_file_error(file->path, "read its size", errno, err);
+    int reason = ts_os_stat_open(file->file, &info);
+    if (reason != 0) {
+        return ts_file_error(file->path, "read its size", reason, err);
     }
-    if ((uint64_t)info.st_size != file->len) {
+    if (info.bytes != file->len) {
         return ts_error_set(err, TS_ERR_IO,
-                            "%s: %llu bytes when it was opened, %lld now: somebody writes to it "
+                            "%s: %llu bytes when it was opened, %llu now: somebody writes to it "
                             "while it is in use; start again when it is whole",
-                            file->path, (unsigned long long)file->len, (long long)info.st_size);
+                            file->path, (unsigned long long)file->len,
+                            (unsigned long long)info.bytes);
     }
-    if (info.st_mtim.tv_sec != file->written.tv_sec ||
-        info.st_mtim.tv_nsec != file->written.tv_nsec) {
+    if (info.written_s != file->info.written_s || info.written_ns != file->info.written_ns) {
         return ts_error_set(err, TS_ERR_IO,
                             "%s: written to since it was opened, while it is in use; start again "
                             "when it is whole",
@@ -225,27 +213,28 @@ const char *ts_map_path_of(const void *address)
 
 ts_status ts_map_open(const char *path, ts_map *out, ts_error *err)
 {
-    ts_status status = TS_OK;
-    struct stat info;
+    ts_os_info info;
+    const void *bytes;
+    int file;
     *out = (ts_map){0};
-    int fd;
-    if ((status = open_to_read(path, &fd, &info, err)) != TS_OK) {
+    ts_status status = ts_file_open(path, TS_OS_READ, &file, &info, err);
+    if (status != TS_OK) {
         return status;
     }
-    if (info.st_size > 0) { // mmap refuses a length of 0; an empty map stays zeroed
-        void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes == MAP_FAILED) {
-            status = ts_file_error(path, "map", errno, err);
+    if (info.bytes > 0) { // nothing cannot be mapped; an empty map stays zeroed
+        int reason = ts_os_map(file, info.bytes, &bytes);
+        if (reason != 0) {
+            status = ts_file_error(path, "map", reason, err);
             goto out;
         }
-        *out = (ts_map){.bytes = bytes, .len = (uint64_t)info.st_size};
-        if ((status = note_mapping(path, fd, &info, out, err)) != TS_OK) {
+        *out = (ts_map){.bytes = bytes, .len = info.bytes};
+        if ((status = note_mapping(path, file, &info, out, err)) != TS_OK) {
             ts_map_close(out);
         }
     }
 out:
     if (status != TS_OK || out->file == NULL) {
-        close(fd);
+        ts_os_close(file);
     }
     return status;
 }
@@ -256,58 +245,56 @@ void ts_map_close(ts_map *map)
         forget_mapping(map->file);
     }
     if (map->len > 0) {
-        munmap((void *)map->bytes, map->len);
+        ts_os_unmap(map->bytes, map->len);
     }
     *map = (ts_map){0};
 }
 
 void ts_map_release(const ts_map *map, const void *bytes, uint64_t len)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes;
-    uintptr_t first = (begin + page - 1) / page * page, end = (begin + len) / page * page;
-    if (begin >= (uintptr_t)map->bytes && begin + len <= (uintptr_t)map->bytes + map->len &&
-        first < end) {
-        madvise((void *)first, end - first, MADV_DONTNEED); // a hint: failure changes nothing
+    uintptr_t begin = (uintptr_t)bytes;
+    if (begin >= (uintptr_t)map->bytes && begin + len <= (uintptr_t)map->bytes + map->len) {
+        ts_os_release_pages(bytes, len);
     }
 }
 
 bool ts_file_exists(const char *path)
 {
-    struct stat info;
-    return stat(path, &info) == 0;
+    ts_os_info info;
+    return ts_os_stat(path, &info) == 0;
 }
 
 ts_status ts_file_find(const char *path, bool *found, ts_error *err)
 {
-    struct stat info;
-    *found = stat(path, &info) == 0;
-    int reason = *found ? 0 : errno;
-    bool gone = reason == ENOTDIR || (reason == ENOENT && lstat(path, &info) != 0);
+    ts_os_info info;
+    int reason = ts_os_stat(path, &info);
+    *found = reason == 0;
+    bool gone = reason == ENOTDIR || (reason == ENOENT && ts_os_stat_link(path, &info) != 0);
     return *found || gone ? TS_OK : ts_file_error(path, "open", reason, err);
 }
 
 bool ts_folder_exists(const char *path)
 {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    ts_os_info info;
+    return ts_os_stat(path, &info) == 0 && info.kind == TS_OS_FOLDER;
 }
 
 // Makes one folder whose parent is there.
 static ts_status make_one(const char *path, ts_error *err)
 {
-    if (mkdir(path, 0777) == 0) {
+    ts_os_info info;
+    int made = ts_os_make_folder(path), asked = 0;
+    if (made == 0) {
         return TS_OK;
     }
-    int reason = errno; // asking what is there changes it
-    struct stat info;
-    if (stat(path, &info) != 0) {
-        return ts_file_error(path, "create the folder", reason == EEXIST ? errno : reason, err);
+    if ((asked = ts_os_stat(path, &info)) != 0) {
+        return ts_file_error(path, "create the folder", made == EEXIST ? asked : made, err);
     }
-    return S_ISDIR(info.st_mode) ? TS_OK
-                                 : ts_error_set(err, TS_ERR_IO,
-                                                "%s: cannot create the folder: %s of that name is "
-                                                "there",
-                                                path, ts_file_kind(info.st_mode));
+    return info.kind == TS_OS_FOLDER
+               ? TS_OK
+               : ts_error_set(err, TS_ERR_IO,
+                              "%s: cannot create the folder: %s of that name is there", path,
+                              ts_file_kind(info.kind));
 }
 
 ts_status ts_folder_make(const char *path, ts_error *err)
@@ -331,23 +318,20 @@ out:
     return status;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
+static int remove_entry(const char *path, ts_os_kind kind)
 {
-    (void)info, (void)kind, (void)place;
-    return remove(path);
+    (void)kind;
+    return ts_os_remove(path);
 }
 
 ts_status ts_folder_remove(const char *path, ts_error *err)
 {
-    struct stat info;
-    if (lstat(path, &info) != 0 && errno == ENOENT) {
+    ts_os_info info;
+    if (ts_os_stat_link(path, &info) == ENOENT) {
         return TS_OK;
     }
-    // FTW_PHYS: a link inside is removed, what it points to stays.
-    if (nftw(path, remove_entry, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0) {
-        return ts_file_error(path, "remove", errno, err);
-    }
-    return TS_OK;
+    int reason = ts_os_walk(path, remove_entry); // of a link inside, what it leads to stays
+    return reason == 0 ? TS_OK : ts_file_error(path, "remove", reason, err);
 }
 
 ts_status ts_path_join(const char *folder, const char *name, ts_text *out, ts_error *err)

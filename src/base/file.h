@@ -6,6 +6,13 @@
 
 #include "base/text.h"
 
+struct ts_os_info;
+
+// Opens a file by the flags of base/os.h (TS_OS_READ, ...). Refused by name: what is there and is
+// no regular file. *info (may be NULL) is what was opened. Close it with ts_os_close.
+ts_status ts_file_open(const char *path, unsigned how, int *file, struct ts_os_info *info,
+                       ts_error *err);
+
 // Appends the file's content to *out. TS_ERR_IO names the path; a file above `max_bytes` is
 // refused with TS_ERR_FORMAT before it is read.
 ts_status ts_file_read(const char *path, uint64_t max_bytes, ts_text *out, ts_error *err);

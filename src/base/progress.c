@@ -1,10 +1,10 @@
 #include "base/progress.h"
 
+#include "base/os.h"
 #include "base/terminal.h"
 
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
 // A bar has LEAST_CELLS where the terminal is at least ROOMY columns wide, at most MOST_CELLS, and
 // what the words leave free in between.
@@ -20,13 +20,6 @@ enum {
 
 // Where a bar stands on the last line at present; NULL: nowhere.
 static FILE *drawn_on;
-
-double ts_clock_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, uint64_t total)
 {

@@ -20,8 +20,6 @@ typedef struct ts_progress {
     bool terminal, colour;     // stream can draw a bar in place; and in colour
 } ts_progress;
 
-double ts_clock_s(void); // monotonic seconds
-
 void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, uint64_t total);
 // Shows done / total with the time left and `detail`: parts with two spaces between them, the most
 // important one first (may be ""). A terminal that is too narrow for all of them gets the first

@@ -1,49 +1,31 @@
 #include "base/signals.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <stddef.h>
-#include <unistd.h>
+#include "base/os.h"
+
+#include <signal.h> // sig_atomic_t
 
 static volatile sig_atomic_t pending, again, held;
 
-static void end_by(int number)
+static void on_stop(ts_os_stop stop, int number)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigemptyset(&action.sa_mask);
-    sigaction(number, &action, NULL);
-    raise(number); // from a handler: when it returns
-}
-
-static void on_signal(int number)
-{
-    static const char message[] =
-        "\nstopping after this step and saving; once more to end at once, without saving\n";
-    int kept = errno;
     if (pending == 0) {
         pending = number;
-        if (number == SIGINT) { // someone is there to read it
-            (void)!write(STDERR_FILENO, message, sizeof message - 1);
+        if (stop == TS_OS_STOP_KEY) { // someone is there to read it
+            ts_os_say("\nstopping after this step and saving; once more to end at once, without "
+                      "saving\n");
         }
-    } else if (number != SIGHUP) { // a terminal that closes may send several
+    } else if (stop != TS_OS_STOP_TERMINAL) { // a terminal that closes may send several
         if (held) {
             again = number;
         } else {
-            end_by(number);
+            ts_os_end_by(number);
         }
     }
-    errno = kept;
 }
 
 void ts_signals_install(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-        sigaction(SIGHUP, &action, NULL);
-    }
+    ts_os_watch_stops(on_stop);
 }
 
 int ts_signals_pending(void)
@@ -55,6 +37,6 @@ void ts_signals_hold(bool on)
 {
     held = on;
     if (!on && again != 0) {
-        end_by((int)again);
+        ts_os_end_by((int)again);
     }
 }

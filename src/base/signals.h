@@ -1,6 +1,6 @@
 // SIGINT, SIGTERM and SIGHUP as a polite request: the running loop finishes its step, saves and
-// leaves. Only the command line installs handlers, and tells the floors below by ts_caller's `stops`
-// (base/log.h).
+// leaves. Only the command line installs handlers, and tells the floors below by ts_caller's
+// `stops` (base/log.h).
 #ifndef TS_BASE_SIGNALS_H
 #define TS_BASE_SIGNALS_H
 

@@ -1,16 +1,15 @@
 #include "base/terminal.h"
 
+#include "base/os.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 bool ts_terminal_takes_escapes(FILE *stream)
 {
     const char *kind = getenv("TERM");
-    return isatty(fileno(stream)) == 1 && kind != NULL && kind[0] != '\0' &&
+    return ts_os_is_terminal(stream) && kind != NULL && kind[0] != '\0' &&
            strcmp(kind, "dumb") != 0;
 }
 
@@ -22,12 +21,8 @@ bool ts_terminal_takes_colour(FILE *stream)
 
 int ts_terminal_columns(FILE *stream)
 {
-    struct winsize window;
-    if (isatty(fileno(stream)) != 1) {
-        return 0;
-    }
-    return ioctl(fileno(stream), TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                                : 80;
+    int columns = ts_os_is_terminal(stream) ? ts_os_terminal_columns(stream) : -1;
+    return columns < 0 ? 0 : columns == 0 ? 80 : columns;
 }
 
 // ---- What may be shown

@@ -1,7 +1,7 @@
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 
 #include <assert.h>
 #include <math.h>

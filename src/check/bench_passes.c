@@ -2,7 +2,7 @@
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 #include "model/pass.h"
 #include "train/optimiser.h"
 

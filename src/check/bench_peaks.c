@@ -3,7 +3,7 @@
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 #include "ops/shaders.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 #include "check/doctor.h"
 
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 #include "check/bench.h"
 #include "gpu/cache.h"
 #include "ops/gemm.h"

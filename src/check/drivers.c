@@ -3,13 +3,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/os.h"
 
-#include <dirent.h>
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { INTEL = 0x8086, AMD = 0x1002, NVIDIA = 0x10de };
 
@@ -36,12 +34,9 @@ static void read_manifest(const char *path, ts_driver_file *out)
         bool beside = name[0] != '/' && strchr(name, '/') != NULL;
         snprintf(full, sizeof full, "%.*s%s", beside ? (int)(ts_path_name(path) - path) : 0, path,
                  name);
-        void *handle = dlopen(full, RTLD_LAZY | RTLD_LOCAL); // with the loader's flags
-        if (handle == NULL) {
-            const char *why = dlerror();
-            snprintf(out->problem, sizeof out->problem, "%.255s", why != NULL ? why : "unknown");
-        } else {
-            dlclose(handle);
+        void *driver = ts_os_library_open(full, out->problem, sizeof out->problem);
+        if (driver != NULL) {
+            ts_os_library_close(driver);
         }
     }
     cJSON_Delete(json);
@@ -54,23 +49,22 @@ static void add_manifest(ts_drivers *drivers, const char *path)
     }
 }
 
-static int is_json(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-    return len > 5 && strcmp(entry->d_name + len - 5, ".json") == 0;
-}
-
 static void add_folder(ts_drivers *drivers, const char *folder)
 {
-    struct dirent **entries = NULL;
-    int count = scandir(folder, &entries, is_json, alphasort);
-    for (int i = 0; i < count; i++) {
-        char path[1024 + 256];
-        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        add_manifest(drivers, path);
-        free(entries[i]);
+    static const char ending[] = ".json";
+    ts_os_names found;
+    if (ts_os_list(folder, &found) != 0) {
+        return;
     }
-    free(entries);
+    for (size_t i = 0; i < found.count; i++) {
+        char path[1024 + 256];
+        size_t len = strlen(found.names[i]), end = sizeof ending - 1;
+        if (len > end && strcmp(found.names[i] + len - end, ending) == 0) {
+            snprintf(path, sizeof path, "%s/%s", folder, found.names[i]);
+            add_manifest(drivers, path);
+        }
+    }
+    ts_os_names_free(&found);
 }
 
 // Adds each entry of "A:B:C", with `under` appended. An entry that is not a folder is a manifest
@@ -120,33 +114,34 @@ static void find_manifests(const char *root, ts_drivers *drivers)
 
 // ---- Render nodes
 
-static int is_render_node(const struct dirent *entry)
+static void add_node(const char *root, const char *name, ts_drivers *drivers)
 {
-    return strncmp(entry->d_name, "renderD", 7) == 0;
+    char path[1024];
+    ts_text vendor = {0};
+    ts_render_node *node = &drivers->nodes[drivers->node_count++];
+    snprintf(node->name, sizeof node->name, "%.31s", name);
+    snprintf(path, sizeof path, "%s/dev/dri/%s", root, node->name);
+    node->may_open = ts_os_may(path, TS_OS_MAY_READ | TS_OS_MAY_WRITE) == 0;
+    snprintf(path, sizeof path, "%s/sys/class/drm/%s/device/vendor", root, node->name);
+    if (ts_file_read(path, 1 << 16, &vendor, NULL) == TS_OK && vendor.len > 0) {
+        node->vendor = (uint32_t)strtoul(vendor.bytes, NULL, 16);
+    }
+    ts_text_free(&vendor);
 }
 
 static void find_nodes(const char *root, ts_drivers *drivers)
 {
-    struct dirent **entries = NULL;
+    ts_os_names found = {0};
     char path[1024];
     snprintf(path, sizeof path, "%s/dev/dri", root);
-    int count = scandir(path, &entries, is_render_node, alphasort);
-    for (int i = 0; i < count; i++) {
-        if (drivers->node_count < TS_COUNT(drivers->nodes)) {
-            ts_render_node *node = &drivers->nodes[drivers->node_count++];
-            ts_text vendor = {0};
-            snprintf(node->name, sizeof node->name, "%.31s", entries[i]->d_name);
-            snprintf(path, sizeof path, "%s/dev/dri/%s", root, node->name);
-            node->may_open = access(path, R_OK | W_OK) == 0;
-            snprintf(path, sizeof path, "%s/sys/class/drm/%s/device/vendor", root, node->name);
-            if (ts_file_read(path, 1 << 16, &vendor, NULL) == TS_OK && vendor.len > 0) {
-                node->vendor = (uint32_t)strtoul(vendor.bytes, NULL, 16);
-            }
-            ts_text_free(&vendor);
+    ts_os_list(path, &found); // a machine without GPUs has no such folder
+    for (size_t i = 0; i < found.count; i++) {
+        if (strncmp(found.names[i], "renderD", 7) == 0 &&
+            drivers->node_count < TS_COUNT(drivers->nodes)) {
+            add_node(root, found.names[i], drivers);
         }
-        free(entries[i]);
     }
-    free(entries);
+    ts_os_names_free(&found);
     snprintf(path, sizeof path, "%s/proc/driver/nvidia/version", root);
     drivers->has_nvidia = ts_file_exists(path);
 }

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "base/terminal.h"
 #include "check/drivers.h"
 #include "cli/cli.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 static struct {
     ts_gpu_params params;
@@ -104,11 +104,12 @@ static void print_end(FILE *stream, const ts_doctor_result *result)
 
 static void print_system(FILE *stream)
 {
-    struct utsname name;
+    char system[256];
     ts_text release = {0};
     fprintf(stream, "tinysft-vk " TINYSFT_VERSION "\n");
-    if (uname(&name) == 0) {
-        fprintf(stream, "%s %s %s\n", name.sysname, name.release, name.machine);
+    ts_os_describe(system, sizeof system);
+    if (system[0] != '\0') {
+        fprintf(stream, "%s\n", system);
     }
     if (ts_file_read("/etc/os-release", 1 << 16, &release, NULL) == TS_OK && release.len > 0) {
         const char *pretty = strstr(release.bytes, "PRETTY_NAME=");

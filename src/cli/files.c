@@ -2,21 +2,19 @@
 // in the repository.
 #include "base/file.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "cli/cli.h"
 
 #include <string.h>
-#include <unistd.h>
 
 // PREFIX/share/tinysft-vk/PATH of a program that is PREFIX/bin/tinysft-vk.
 static ts_status installed_path(const char *path, ts_text *out, ts_error *err)
 {
     char program[4096];
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
     ts_text_clear(out);
-    if (len <= 0) {
+    if (ts_os_program_path(program, sizeof program) != 0) {
         return TS_OK;
     }
-    program[len] = '\0';
     for (int i = 0; i < 2; i++) { // the file's name, its folder's name
         char *slash = strrchr(program, '/');
         if (slash == NULL) {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "base/os.h"
 #include "base/signals.h"
 #include "gpu/gpu.h"
 #include "gpu/pipeline.h"
@@ -143,13 +144,6 @@ static int run_command(int argc, char **argv)
     return command->run(argc - 2, argv + 2);
 }
 
-static void say(const char *text)
-{
-    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
-        return; // nobody listens, and there is nothing else to do about it
-    }
-}
-
 // A mapped file that is cut short while it is in use, or whose disk fails, raises SIGBUS where it
 // is read next. Only what is allowed in a signal handler happens here.
 static void on_bus_error(int number, siginfo_t *info, void *context)
@@ -159,9 +153,10 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     if (path == NULL) {
         return; // another fault: SA_RESETHAND makes it end the program as ever
     }
-    say("\ntinysft-vk: ");
-    say(path);
-    say(": cannot be read any more: it was cut short while it was in use, or its disk failed; "
+    ts_os_say("\ntinysft-vk: ");
+    ts_os_say(path);
+    ts_os_say(
+        ": cannot be read any more: it was cut short while it was in use, or its disk failed; "
         "start again when it is whole\n");
     _exit(TS_ERR_IO);
 }

@@ -1,6 +1,7 @@
 // --model: a folder, or the name of a model that is downloaded while a bar shows how far it is.
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "data/hub.h"

@@ -10,7 +10,6 @@
 #include "eval/plot.h"
 #include "train/checkpoint.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

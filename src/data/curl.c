@@ -1,8 +1,8 @@
 #include "data/curl.h"
 
 #include "base/memory.h"
+#include "base/os.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
@@ -14,8 +14,9 @@ static void *open_library(void)
 {
     static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
     void *library = NULL;
+    char problem[256]; // what it says is of no use to a user
     for (size_t i = 0; i < TS_COUNT(names) && library == NULL; i++) {
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        library = ts_os_library_open(names[i], problem, sizeof problem);
     }
     return library;
 }
@@ -42,9 +43,9 @@ static ts_status load(ts_error *err)
                             "needs none");
     }
     for (size_t i = 0; i < TS_COUNT(functions); i++) {
-        void *function = dlsym(opened, functions[i].name);
+        void *function = ts_os_library_find(opened, functions[i].name);
         if (function == NULL) {
-            dlclose(opened);
+            ts_os_library_close(opened);
             return ts_error_set(err, TS_ERR_IO,
                                 "the libcurl that is installed has no %s: 7.62 or newer is needed",
                                 functions[i].name);

@@ -4,16 +4,14 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "data/hf_files.h"
 #include "data/hub_parts.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     MAX_NAME_BYTES = 96, // of ORG/NAME
@@ -193,32 +191,32 @@ static ts_status hash_file(const ts_hub *hub, const char *file, const ts_hub_met
     ts_digest digest;
     ts_hub_progress progress = {file, 0, about->size, true};
     char *buffer = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return ts_error_set(err, TS_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    }
+    int opened = -1;
+    size_t got = 0;
+    TS_TRY(ts_file_open(path, TS_OS_READ, &opened, NULL, err));
     TS_TRY(ts_alloc(HASH_BUFFER_BYTES, 1, &buffer, err));
     if (ts_hub_is_hex(about->hash, 64)) {
         ts_digest_begin_sha256(&digest);
     } else {
         ts_digest_begin_git_blob(&digest, about->size);
     }
-    for (ssize_t got; (got = read(fd, buffer, HASH_BUFFER_BYTES)) != 0;) {
-        if (got < 0 && errno != EINTR) {
-            TS_FAIL(TS_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+    do {
+        int reason = ts_os_read(opened, buffer, HASH_BUFFER_BYTES, &got);
+        if (reason != 0) {
+            TS_FAIL(TS_ERR_IO, "%s: cannot read: %s", path, strerror(reason));
         }
-        if (got > 0) {
-            ts_digest_add(&digest, buffer, (size_t)got);
-            progress.done += (uint64_t)got;
-            if (hub->params->progress != NULL) {
-                hub->params->progress(hub->params->user, &progress);
-            }
+        ts_digest_add(&digest, buffer, got);
+        progress.done += got;
+        if (got > 0 && hub->params->progress != NULL) {
+            hub->params->progress(hub->params->user, &progress);
         }
-    }
+    } while (got > 0);
     ts_digest_end(&digest, out);
 out:
     free(buffer);
-    close(fd);
+    if (opened >= 0) {
+        ts_os_close(opened);
+    }
     return status;
 }
 
@@ -228,21 +226,22 @@ static ts_status fetch_blob(ts_hub *hub, const char *file, ts_hub_metadata *abou
 {
     ts_status status = TS_OK;
     ts_text partial = {0};
-    struct stat info;
+    ts_os_info info;
     char hash[TS_DIGEST_TEXT_BYTES];
     TS_TRY(ts_text_format(&partial, err, "%s.incomplete", blob));
-    uint64_t here = stat(partial.bytes, &info) == 0 ? (uint64_t)info.st_size : 0;
+    uint64_t here = ts_os_stat(partial.bytes, &info) == 0 ? info.bytes : 0;
     TS_TRY(ts_hub_check_space(hub->folder.bytes, about->size - ts_min_u64(here, about->size), err));
     TS_TRY(ts_hub_fetch(hub, file, about, partial.bytes, err));
     TS_TRY(hash_file(hub, file, about, partial.bytes, hash, err));
     if (strcmp(hash, about->hash) != 0) {
-        unlink(partial.bytes); // its content is wrong, so the download must not be continued
+        ts_os_delete(partial.bytes); // its content is wrong, so the download must not be continued
         TS_FAIL(TS_ERR_FORMAT,
                 "what came is damaged and was deleted: its hash is %s, the server announced %s",
                 hash, about->hash);
     }
-    if (rename(partial.bytes, blob) != 0) {
-        TS_FAIL(TS_ERR_IO, "%s: cannot create: %s", blob, strerror(errno));
+    int reason = ts_os_rename(partial.bytes, blob);
+    if (reason != 0) {
+        TS_FAIL(TS_ERR_IO, "%s: cannot create: %s", blob, strerror(reason));
     }
 out:
     ts_text_free(&partial);
@@ -254,13 +253,14 @@ static ts_status store(ts_hub *hub, const char *file, ts_hub_metadata *about, ts
 {
     ts_status status = TS_OK;
     ts_text blob = {0};
-    struct stat info;
+    ts_os_info info;
     int lock = -1;
     TS_TRY(ts_hub_path(hub, &blob, err, "blobs"));
     TS_TRY(ts_folder_make(blob.bytes, err));
     TS_TRY(ts_hub_path(hub, &blob, err, "blobs/%s", about->hash));
     TS_TRY(ts_hub_lock(hub, about->hash, &lock, err));
-    if (stat(blob.bytes, &info) != 0 || (uint64_t)info.st_size != about->size) {
+    if (ts_os_stat(blob.bytes, &info) != 0 || info.kind != TS_OS_FILE ||
+        info.bytes != about->size) {
         TS_TRY(fetch_blob(hub, file, about, blob.bytes, err));
     }
     TS_TRY(ts_hub_link(hub, file, about->hash, err));

@@ -3,23 +3,18 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <time.h>
-#include <unistd.h>
 
 #define DEFAULT_ENDPOINT "https://huggingface.co"
 
-enum { TOKEN_MAX_BYTES = 4096, REF_MAX_BYTES = 256, LOCK_POLL_NS = 100 * 1000 * 1000 };
+enum { TOKEN_MAX_BYTES = 4096, REF_MAX_BYTES = 256, LOCK_POLL_MS = 100 };
 
 bool ts_hub_is_hex(const char *text, size_t digits)
 {
@@ -208,9 +203,9 @@ out:
 static bool has_file(const ts_hub *hub, const char *folder, const char *file)
 {
     ts_text path = {0};
-    struct stat info;
+    ts_os_info info;
     bool there = ts_hub_path(hub, &path, NULL, "%s/%s/%s", folder, hub->commit, file) == TS_OK &&
-                 stat(path.bytes, &info) == 0 && S_ISREG(info.st_mode);
+                 ts_os_stat(path.bytes, &info) == 0 && info.kind == TS_OS_FILE;
     ts_text_free(&path);
     return there;
 }
@@ -247,12 +242,14 @@ ts_status ts_hub_link(const ts_hub *hub, const char *file, const char *hash, ts_
     TS_TRY(make_parent(path.bytes, err));
     TS_TRY(ts_text_format(&temporary, err, "%s.tmp", path.bytes));
     // Left by a process that died; the blob's lock keeps others from using it.
-    unlink(temporary.bytes);
-    // rename replaces what is there, such as a link to a blob that was deleted.
-    if (symlink(target, temporary.bytes) != 0 || rename(temporary.bytes, path.bytes) != 0) {
-        ts_error_set(err, TS_ERR_IO, "%s: cannot create the link: %s", path.bytes, strerror(errno));
-        unlink(temporary.bytes);
-        status = TS_ERR_IO;
+    ts_os_delete(temporary.bytes);
+    int reason = ts_os_make_link(target, temporary.bytes);
+    if (reason == 0) { // replaces what is there, such as a link to a blob that was deleted
+        reason = ts_os_rename(temporary.bytes, path.bytes);
+    }
+    if (reason != 0) {
+        ts_os_delete(temporary.bytes);
+        TS_FAIL(TS_ERR_IO, "%s: cannot create the link: %s", path.bytes, strerror(reason));
     }
 out:
     ts_text_free(&path);
@@ -265,27 +262,28 @@ out:
 // Locks with flock, as Hugging Face's libraries do. *held is false if another process has the lock.
 static ts_status try_lock(const char *path, int *lock, bool *held, ts_error *err)
 {
-    struct stat opened, named;
+    ts_os_info opened, named;
+    int file;
     *held = false;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        return ts_error_set(err, TS_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    ts_status status =
+        ts_file_open(path, TS_OS_READ | TS_OS_WRITE | TS_OS_CREATE, &file, &opened, err);
+    if (status != TS_OK) {
+        return status;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        int reason = errno;
-        close(fd);
-        return reason == EWOULDBLOCK || reason == EINTR
+    int reason = ts_os_lock(file, true);
+    if (reason != 0) {
+        ts_os_close(file);
+        return reason == EWOULDBLOCK
                    ? TS_OK
                    : ts_error_set(err, TS_ERR_IO, "%s: cannot lock: %s", path, strerror(reason));
     }
     // The last holder may have deleted the file after unlocking; a lock on the deleted file
     // protects nothing.
-    *held = fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino &&
-            opened.st_dev == named.st_dev;
+    *held = ts_os_stat(path, &named) == 0 && ts_os_same_file(&opened, &named);
     if (*held) {
-        *lock = fd;
+        *lock = file;
     } else {
-        close(fd);
+        ts_os_close(file);
     }
     return TS_OK;
 }
@@ -310,7 +308,7 @@ ts_status ts_hub_lock(const ts_hub *hub, const char *hash, int *lock, ts_error *
             ts_log(TS_LOG_INFO, "waiting for another process that downloads the same file");
             said = true;
         }
-        nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_NS}, NULL);
+        ts_os_sleep(LOCK_POLL_MS / 1e3);
     }
 out:
     ts_text_free(&path);
@@ -320,17 +318,16 @@ out:
 void ts_hub_unlock(int lock)
 {
     if (lock >= 0) {
-        close(lock);
+        ts_os_close(lock);
     }
 }
 
 ts_status ts_hub_check_space(const char *folder, uint64_t bytes, ts_error *err)
 {
-    struct statvfs info;
-    if (statvfs(folder, &info) != 0) {
+    uint64_t free_bytes;
+    if (ts_os_free_bytes(folder, &free_bytes) != 0) {
         return TS_OK; // some file systems do not report it; then a full disk shows when writing
     }
-    uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
     if (free_bytes < bytes) {
         return ts_error_set(err, TS_ERR_IO, "needs %.1f MiB more, and %s has %.1f MiB free",
                             (double)bytes / (1 << 20), folder, (double)free_bytes / (1 << 20));

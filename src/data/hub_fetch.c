@@ -1,17 +1,16 @@
 // Downloads the files of a model: metadata, content, and when a request is repeated.
 #include "data/hub_request.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "data/curl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     MAX_REDIRECTS = 5,
@@ -49,7 +48,7 @@ static ts_status wait_before_next(const ts_hub *hub, unsigned failures, long ask
         if (ts_stop_asked()) {
             return ts_error_set(err, TS_ERR_STOPPED, "stopped; what was fetched is kept");
         }
-        nanosleep(&(struct timespec){.tv_nsec = (long)(slice * 1e9)}, NULL);
+        ts_os_sleep(slice);
         left -= slice;
     }
     return TS_OK;
@@ -252,10 +251,10 @@ static ts_status judge(const ts_hub_reply *reply, ts_hub_body *body, bool *again
     if (reply->code == 416 && body->at > 0) {
         *again = true;
         body->at = 0;
-        return ftruncate(body->fd, 0) != 0
-                   ? ts_error_set(err, TS_ERR_IO, "cannot cut the partial file: %s",
-                                  strerror(errno))
-                   : ts_error_set(err, TS_ERR_IO, "the server cannot go on with the file");
+        int reason = ts_os_cut(body->opened, 0);
+        return reason != 0 ? ts_error_set(err, TS_ERR_IO, "cannot cut the partial file: %s",
+                                          strerror(reason))
+                           : ts_error_set(err, TS_ERR_IO, "the server cannot go on with the file");
     }
     return ts_error_set(err, TS_ERR_IO, "the content's server answers with status %ld",
                         reply->code);
@@ -299,23 +298,24 @@ ts_status ts_hub_fetch(ts_hub *hub, const char *file, ts_hub_metadata *about, co
     ts_status status = TS_OK;
     ts_hub_reply reply = {0};
     ts_hub_body body = {.hub = hub, .file = file, .reply = &reply, .size = about->size, .err = err};
-    body.fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (body.fd < 0) {
-        return ts_error_set(err, TS_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    ts_os_info info;
+    if ((status = ts_file_open(path, TS_OS_WRITE | TS_OS_CREATE, &body.opened, &info, err)) !=
+        TS_OK) {
+        return status;
     }
-    off_t end = lseek(body.fd, 0, SEEK_END);
-    body.at = end > 0 ? (uint64_t)end : 0;
-    if (body.at > body.size && ftruncate(body.fd, 0) == 0) {
+    body.at = info.bytes;
+    if (body.at > body.size && ts_os_cut(body.opened, 0) == 0) {
         body.at = 0; // more bytes than the file has, so it is not its beginning
     }
     TS_TRY(fill(hub, &body, about, &reply, err));
-    if (fsync(body.fd) != 0) {
-        TS_FAIL(TS_ERR_IO, "%s: cannot sync: %s", path, strerror(errno));
+    int reason = ts_os_sync(body.opened);
+    if (reason != 0) {
+        TS_FAIL(TS_ERR_IO, "%s: cannot sync: %s", path, strerror(reason));
     }
 out:
-    close(body.fd);
+    ts_os_close(body.opened);
     if (body.worthless) {
-        unlink(path);
+        ts_os_delete(path);
     } else if (status == TS_ERR_IO && body.at > 0) {
         char message[sizeof err->message];
         snprintf(message, sizeof message, "%s", err->message);

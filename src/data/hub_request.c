@@ -2,14 +2,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "data/curl.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 enum {
     CONNECT_TIMEOUT_S = 15,
@@ -133,27 +132,22 @@ static void begin_body(ts_hub_body *body)
     } else if (code == 200 && body->at > 0) {
         // The server does not support ranges and sends the whole file.
         body->at = 0;
-        if (ftruncate(body->fd, 0) != 0) {
+        int reason = ts_os_cut(body->opened, 0);
+        if (reason != 0) {
             body->status = ts_error_set(body->err, TS_ERR_IO, "cannot cut the partial file: %s",
-                                        strerror(errno));
+                                        strerror(reason));
         }
     }
 }
 
 static ts_status write_at(ts_hub_body *body, const char *bytes, size_t len)
 {
-    while (len > 0) {
-        ssize_t wrote = pwrite(body->fd, bytes, len, (off_t)body->at);
-        if (wrote < 0 && errno != EINTR) {
-            return ts_error_set(body->err, TS_ERR_IO, "cannot write the partial file: %s",
-                                strerror(errno));
-        }
-        if (wrote > 0) {
-            bytes += wrote;
-            len -= (size_t)wrote;
-            body->at += (uint64_t)wrote;
-        }
+    int reason = ts_os_write_at(body->opened, bytes, len, body->at);
+    if (reason != 0) {
+        return ts_error_set(body->err, TS_ERR_IO, "cannot write the partial file: %s",
+                            strerror(reason));
     }
+    body->at += len;
     return TS_OK;
 }
 

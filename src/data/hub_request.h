@@ -26,7 +26,7 @@ typedef struct ts_hub_body {
     ts_hub *hub;
     const char *file;
     ts_hub_reply *reply;
-    int fd;
+    int opened;
     uint64_t at, size;
     bool begun, keep; // keep: the body is the content of the file, not an error page
     size_t ignored;

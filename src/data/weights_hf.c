@@ -1,11 +1,11 @@
 // A model as a folder in Hugging Face's layout.
 #include "base/file.h"
+#include "base/os.h"
 #include "data/hf_files.h"
 #include "data/safetensors.h"
 #include "data/vocabulary.h"
 #include "data/weights_parts.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,30 +137,27 @@ static ts_status read_additional(const char *folder, cJSON *templates, ts_error 
     static const char ending[] = ".jinja";
     ts_status status = TS_OK;
     ts_text place = {0}, path = {0};
-    DIR *entries = NULL;
+    ts_os_names entries = {0};
     TS_TRY(ts_path_join(folder, "additional_chat_templates", &place, err));
-    entries = opendir(place.bytes);
-    if (entries == NULL && errno != ENOENT) {
-        TS_FAIL(TS_ERR_IO, "%s: %s", place.bytes, strerror(errno));
+    int reason = ts_os_list(place.bytes, &entries);
+    if (reason != 0 && reason != ENOENT) {
+        TS_FAIL(TS_ERR_IO, "%s: %s", place.bytes, strerror(reason));
     }
-    for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
-        size_t len = strlen(entry->d_name), end = sizeof ending - 1;
-        if (len <= end || strcmp(entry->d_name + len - end, ending) != 0) {
+    for (size_t i = 0; i < entries.count; i++) {
+        char *name = entries.names[i];
+        size_t len = strlen(name), end = sizeof ending - 1;
+        if (len <= end || strcmp(name + len - end, ending) != 0) {
             continue;
         }
-        char name[sizeof entry->d_name];
-        memcpy(name, entry->d_name, len + 1);
-        name[len - end] = '\0';
         if (cJSON_GetArraySize(templates) >= MAX_TEMPLATES) {
             TS_FAIL(TS_ERR_FORMAT, "%s: more than %d chat templates", place.bytes, MAX_TEMPLATES);
         }
-        TS_TRY(ts_path_join(place.bytes, entry->d_name, &path, err));
+        TS_TRY(ts_path_join(place.bytes, name, &path, err));
+        name[len - end] = '\0'; // what is left is the template's name
         TS_TRY(read_jinja(path.bytes, name, templates, err));
     }
 out:
-    if (entries != NULL) {
-        closedir(entries);
-    }
+    ts_os_names_free(&entries);
     ts_text_free(&place);
     ts_text_free(&path);
     return status;

@@ -2,24 +2,7 @@
 #include "gpu/internal.h"
 
 #include "base/memory.h"
-
-#include <stdio.h>
-#include <unistd.h>
-
-// What Linux says is available without swapping, or `otherwise`.
-static uint64_t available_host_bytes(uint64_t otherwise)
-{
-    unsigned long long kib = 0;
-    char line[128];
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL) {
-        sscanf(line, "MemAvailable: %llu kB", &kib);
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return kib > 0 ? kib * 1024 : otherwise;
-}
+#include "base/os.h"
 
 // Free bytes of a heap by its budget, which is what this process may take in all. A driver that
 // says 0 knows nothing.
@@ -64,17 +47,16 @@ void ts_gpu_read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
     VkPhysicalDeviceMemoryProperties2 memory = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
-    uint64_t host_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t host_bytes, host_free_bytes;
+    ts_os_memory(&host_bytes, &host_free_bytes);
     bool has_budget = ts_gpu_has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
-    ts_gpu_weigh_memory(&memory.memoryProperties, NULL, host_bytes,
-                        available_host_bytes(host_bytes), caps);
+    ts_gpu_weigh_memory(&memory.memoryProperties, NULL, host_bytes, host_free_bytes, caps);
     // Of a device without memory drivers (RADV's null hardware) crash when they are asked how much
     // of it is free.
     if (has_budget && caps->memory_bytes > 0) {
         memory.pNext = &budget;
         vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
-        ts_gpu_weigh_memory(&memory.memoryProperties, &budget, host_bytes,
-                            available_host_bytes(host_bytes), caps);
+        ts_gpu_weigh_memory(&memory.memoryProperties, &budget, host_bytes, host_free_bytes, caps);
     }
 }

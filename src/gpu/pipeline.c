@@ -1,7 +1,7 @@
 #include "gpu/internal.h"
 
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 
 #include <stdlib.h>
 #include <string.h>

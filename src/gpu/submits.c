@@ -1,7 +1,7 @@
 #include "gpu/submits.h"
 
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 
 // ---- Opening and closing
 

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 #include "ops/choices.h"
 #include "ops/gemm.h"
 

@@ -3,13 +3,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PREFIX TS_CHECKPOINT_PREFIX
 #define TEMPORARY ".checkpoint-" // what a killed run leaves; never read
@@ -193,7 +192,7 @@ ts_status ts_checkpoint_save(const ts_checkpoint *c, const ts_train_settings *se
     ts_text temporary = {0}, final = {0};
     size_t step = c->history->count;
     TS_TRY(ts_text_format(&temporary, err, "%s/" TEMPORARY "%zu.%ld", settings->output_dir, step,
-                          (long)getpid()));
+                          ts_os_process()));
     TS_TRY(ts_text_format(&final, err, "%s/" PREFIX "%zu", settings->output_dir, step));
     TS_TRY(ts_folder_remove(temporary.bytes, err));
     TS_TRY(ts_folder_make(temporary.bytes, err));
@@ -244,14 +243,14 @@ ts_status ts_checkpoint_list(const char *output_dir, uint64_t **out, size_t *cou
 {
     ts_status status = TS_OK;
     size_t capacity = 0;
-    DIR *directory = opendir(output_dir);
+    ts_os_names entries;
     *out = NULL;
     *count = 0;
-    if (directory == NULL) {
+    if (ts_os_list(output_dir, &entries) != 0) {
         return TS_OK;
     }
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        uint64_t step = step_of(entry->d_name, NULL);
+    for (size_t i = 0; i < entries.count; i++) {
+        uint64_t step = step_of(entries.names[i], NULL);
         if (step > 0) {
             TS_TRY(ts_grow(out, &capacity, *count + 1, sizeof **out, err));
             (*out)[(*count)++] = step;
@@ -261,7 +260,7 @@ ts_status ts_checkpoint_list(const char *output_dir, uint64_t **out, size_t *cou
         qsort(*out, *count, sizeof **out, descending);
     }
 out:
-    closedir(directory);
+    ts_os_names_free(&entries);
     return status;
 }
 
@@ -360,7 +359,7 @@ static ts_status sweep_entry(const char *output_dir, const char *name, ts_error 
     }
     TS_TRY(ts_path_join(output_dir, name, &path, err));
     TS_TRY(ts_checkpoint_path(output_dir, step, &final, err));
-    if (aside && !ts_file_exists(final.bytes) && rename(path.bytes, final.bytes) == 0) {
+    if (aside && !ts_file_exists(final.bytes) && ts_os_rename(path.bytes, final.bytes) == 0) {
         goto out; // killed between the two names: this is the only one
     }
     TS_TRY(ts_folder_remove(path.bytes, err));
@@ -373,14 +372,13 @@ out:
 ts_status ts_checkpoint_sweep(const char *output_dir, ts_error *err)
 {
     ts_status status = TS_OK;
-    DIR *directory = opendir(output_dir);
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-        TS_TRY(sweep_entry(output_dir, entry->d_name, err));
+    ts_os_names entries = {0};
+    ts_os_list(output_dir, &entries); // a folder that is not there has nothing to sweep
+    for (size_t i = 0; i < entries.count; i++) {
+        TS_TRY(sweep_entry(output_dir, entries.names[i], err));
     }
 out:
-    if (directory != NULL) {
-        closedir(directory);
-    }
+    ts_os_names_free(&entries);
     return status;
 }
 
@@ -397,8 +395,9 @@ ts_status ts_checkpoint_delete_run(const char *output_dir, ts_error *err)
     size_t count = 0;
     for (size_t i = 0; i < TS_COUNT(files); i++) {
         TS_TRY(ts_path_join(output_dir, files[i], &path, err));
-        if (unlink(path.bytes) != 0 && errno != ENOENT) {
-            TS_FAIL(TS_ERR_IO, "%s: cannot delete: %s", path.bytes, strerror(errno));
+        int reason = ts_os_delete(path.bytes);
+        if (reason != 0 && reason != ENOENT) {
+            TS_FAIL(TS_ERR_IO, "%s: cannot delete: %s", path.bytes, strerror(reason));
         }
     }
     TS_TRY(ts_checkpoint_list(output_dir, &steps, &count, err));

@@ -39,7 +39,7 @@ ts_status ts_output_choose(const ts_train_settings *settings, const cJSON *recor
 // forwards to the server of an NFS mount), which the system releases when the process ends. Starts
 // zeroed.
 typedef struct ts_output_lock {
-    int fd; // of the file, where `path` is not empty
+    int file; // the open file, where `path` is not empty
     ts_text path;
 } ts_output_lock;
 // TS_ERR_ARGUMENT if another process holds the lock; the message names the process, its host and

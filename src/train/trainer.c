@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 #include "train/checkpoint.h"
 #include "train/record.h"
 #include "train/result.h"
@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 // ---- Preparing: files read and checked, nothing on a device
 
@@ -107,7 +106,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_output_plan_free(&trainer->output);
     ts_output_lock_release(&trainer->lock);
     if (trainer->made_folder) {
-        rmdir(trainer->settings.output_dir); // where nothing came into it
+        ts_os_remove(trainer->settings.output_dir); // where nothing came into it
     }
     *trainer = (ts_trainer){0};
 }
@@ -126,7 +125,7 @@ static ts_status take_folder(ts_trainer *trainer, ts_error *err)
     bool existed = ts_folder_exists(folder);
     TS_TRY(ts_folder_make(folder, err));
     trainer->made_folder = !existed;
-    if (access(folder, W_OK | X_OK) != 0) {
+    if (ts_os_may(folder, TS_OS_MAY_WRITE | TS_OS_MAY_ENTER) != 0) {
         TS_FAIL(TS_ERR_IO, "%s: this folder cannot be written", folder);
     }
     TS_TRY(ts_output_lock_take(folder, &trainer->lock, err));

@@ -47,6 +47,28 @@ Test(hub_hostile, a_wrong_hash)
     }
 }
 
+// A pipe in the cache is refused by name: opening it would wait until somebody writes to it.
+Test(hub_hostile, pipes_in_the_cache, .timeout = 20)
+{
+    static const char *const endings[] = {".incomplete", ""};
+    for (size_t i = 0; i < TS_COUNT(endings); i++) {
+        hub_place p;
+        place_open(&p);
+        hub_server_start(&p.server);
+        ASSERT_RESOLVES(&p);
+        const char *pipe = blob_path(&p, WEIGHTS, endings[i]);
+        cr_assert_eq(unlink(blob_path(&p, WEIGHTS, "")), 0);
+        cr_assert_eq(mkfifo(pipe, 0600), 0, "%s", strerror(errno));
+        if (i == 0) {
+            ASSERT_FAILS(&p, TS_ERR_IO, ".incomplete: a pipe, but a file is needed");
+        } else { // what is no blob is replaced by one
+            ASSERT_RESOLVES(&p);
+            cr_expect_eq(file_size(pipe), WEIGHTS_BYTES);
+        }
+        place_close(&p);
+    }
+}
+
 // A partial file that is not the beginning of this content is found out, deleted and fetched anew.
 Test(hub_hostile, a_damaged_partial_file)
 {

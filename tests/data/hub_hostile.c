@@ -1,6 +1,8 @@
 // Servers that lie, and secrets that must go nowhere.
 #include "data/hub_request.h"
 
+#include "base/memory.h"
+
 #include "hub_place.h"
 
 #define ONE_COMMIT "X-Repo-Commit: " HUB_COMMIT "\r\n"

@@ -1,5 +1,5 @@
-// The loss: the rows that bear it, their logits chunk by chunk, and the gradient on its way back
-// into the residual stream.
+// What the device does of every loss: the rows that bear it, their logits chunk by chunk, and the
+// gradient on its way back into the residual stream.
 #include "model/internal.h"
 
 #include "base/memory.h"

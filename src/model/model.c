@@ -25,13 +25,13 @@ static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_
     enum { PIECE = 1 << 20 };
     ts_status status = TS_OK;
     union {
-        float *wide;
+        float *single;
         uint16_t *half;
     } values = {NULL};
     uint64_t count = view.bytes / ts_dtype_bytes(view.dtype), state = view.offset + count;
     bool half = view.dtype == TS_BF16 || view.dtype == TS_F16;
     float scale = sqrtf(3.0f / (float)cols) / (1 << 23);
-    TS_TRY(ts_alloc(PIECE, sizeof *values.wide, &values.wide, err));
+    TS_TRY(ts_alloc(PIECE, sizeof *values.single, &values.single, err));
     for (uint64_t from = 0; from < count; from += PIECE) {
         uint64_t some = ts_min_u64(PIECE, count - from);
         for (uint64_t i = 0; i < some; i++) {
@@ -41,14 +41,14 @@ static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_
                 values.half[i] =
                     view.dtype == TS_BF16 ? ts_f32_to_bf16(value) : ts_f32_to_f16(value);
             } else {
-                values.wide[i] = value;
+                values.single[i] = value;
             }
         }
-        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values.wide,
-                             some * (half ? sizeof *values.half : sizeof *values.wide), err));
+        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values.single,
+                             some * (half ? sizeof *values.half : sizeof *values.single), err));
     }
 out:
-    free(values.wide);
+    free(values.single);
     return status;
 }
 

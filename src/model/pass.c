@@ -56,25 +56,29 @@ out:
     return status;
 }
 
-// Cross-entropy: every row's loss has the same weight in the gradient ...
-static ts_status upload_weights(ts_pass *pass, uint32_t loss_rows, float weight, ts_error *err)
+static ts_status read_log_probabilities(const ts_pass *pass, const ts_pass_io *io,
+                                        uint32_t loss_rows, ts_error *err)
 {
-    for (uint32_t i = 0; i < loss_rows; i++) {
-        pass->host_loss[i] = weight;
-    }
-    return ts_gpu_upload(pass->model->gpu, pass->io.weight, pass->host_loss,
-                         loss_rows * sizeof *pass->host_loss, err);
+    return ts_gpu_download(pass->model->gpu, io->log_probability, pass->host_log_probability,
+                           loss_rows * sizeof *pass->host_log_probability, err);
 }
 
-// ... and is the negative log-probability of its label.
-static ts_status read_losses(const ts_pass *pass, const ts_pass_io *io, uint32_t loss_rows,
-                             float *losses, ts_error *err)
+// The weights of the rows in the gradient. Where they follow from log-probabilities the device
+// makes those first, and is waited for.
+static ts_status weigh_rows(ts_pass *pass, uint32_t loss_rows, float scale, ts_error *err)
 {
-    ts_status status = ts_gpu_download(pass->model->gpu, io->log_probability, losses,
-                                       loss_rows * sizeof *losses, err);
-    for (uint32_t i = 0; i < loss_rows && status == TS_OK; i++) {
-        losses[i] = -losses[i];
+    ts_status status = TS_OK;
+    ts_loss_rows rows = {.count = loss_rows, .scale = scale};
+    if (pass->loss->passes > 1) {
+        ts_pass_record_losses(pass, loss_rows, false);
+        TS_TRY(ts_recorder_run(pass->recorder, err));
+        TS_TRY(read_log_probabilities(pass, &pass->io, loss_rows, err));
+        rows.log_probability = pass->host_log_probability;
     }
+    pass->loss->weigh(&rows, pass->host_weight);
+    TS_TRY(ts_gpu_upload(pass->model->gpu, pass->io.weight, pass->host_weight,
+                         loss_rows * sizeof *pass->host_weight, err));
+out:
     return status;
 }
 
@@ -89,24 +93,21 @@ ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts
     ts_pass_record_gather(pass, batch->rows, batch->loss_rows);
     ts_pass_record_losses(pass, batch->loss_rows, false);
     TS_TRY(ts_recorder_run(pass->recorder, err));
-    TS_TRY(read_losses(pass, &pass->io, batch->loss_rows, losses, err));
+    TS_TRY(read_log_probabilities(pass, &pass->io, batch->loss_rows, err));
+    for (uint32_t i = 0; i < batch->loss_rows; i++) {
+        losses[i] = -pass->host_log_probability[i];
+    }
 out:
     return status;
 }
 
-static double sum_of(const float *values, uint32_t count)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sum += values[i];
-    }
-    return sum;
-}
-
 ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, ts_error *err)
 {
-    ts_status status = ts_pass_losses(pass, batch, pass->host_loss, err);
-    *loss_sum = status == TS_OK ? sum_of(pass->host_loss, batch->loss_rows) : 0;
+    ts_status status = ts_pass_losses(pass, batch, pass->host_weight, err);
+    *loss_sum = 0;
+    for (uint32_t i = 0; i < batch->loss_rows && status == TS_OK; i++) {
+        *loss_sum += pass->host_weight[i];
+    }
     return status;
 }
 
@@ -122,9 +123,9 @@ ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float g
     if (batch->loss_rows > 0) {
         pass->dropout_seed = dropout_seed;
         TS_TRY(upload_batch(pass, batch, err));
-        TS_TRY(upload_weights(pass, batch->loss_rows, gradient_scale, err));
         ts_pass_record_forward(pass, batch->rows, true);
         ts_pass_record_gather(pass, batch->rows, batch->loss_rows);
+        TS_TRY(weigh_rows(pass, batch->loss_rows, gradient_scale, err));
         ts_pass_record_losses(pass, batch->loss_rows, true);
         ts_pass_record_loss_backward(pass, batch->rows, batch->loss_rows);
         ts_pass_record_backward(pass, batch->rows);
@@ -134,25 +135,27 @@ out:
     return status;
 }
 
-ts_status ts_pass_read_loss(ts_pass *pass, double *loss_sum, ts_error *err)
+ts_status ts_pass_read_loss(ts_pass *pass, double *loss, ts_error *err)
 {
     assert(pass->unread > 0);
     const ts_pass_io *io = pass->unread == 2 ? &pass->other : &pass->io;
-    ts_status status = read_losses(pass, io, io->loss_rows, pass->host_loss, err);
-    *loss_sum = status == TS_OK ? sum_of(pass->host_loss, io->loss_rows) : 0;
+    ts_status status = read_log_probabilities(pass, io, io->loss_rows, err);
+    const ts_loss_rows rows = {.count = io->loss_rows,
+                               .log_probability = pass->host_log_probability};
+    *loss = status == TS_OK ? pass->loss->value(&rows) : 0;
     pass->unread = status == TS_OK ? pass->unread - 1 : 0;
     return status;
 }
 
 ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
-                            uint64_t dropout_seed, double *loss_sum, ts_error *err)
+                            uint64_t dropout_seed, double *loss, ts_error *err)
 {
     ts_status status = TS_OK;
     assert(pass->unread == 0);
-    *loss_sum = 0;
+    *loss = 0;
     TS_TRY(ts_pass_record_gradients(pass, batch, gradient_scale, dropout_seed, err));
     TS_TRY(ts_recorder_run(pass->recorder, err));
-    TS_TRY(ts_pass_read_loss(pass, loss_sum, err));
+    TS_TRY(ts_pass_read_loss(pass, loss, err));
 out:
     pass->unread = 0;
     return status;

@@ -5,6 +5,7 @@
 #define TS_MODEL_PASS_H
 
 #include "model/batch.h"
+#include "model/losses.h"
 #include "model/model.h"
 
 // How large a batch may be, and whether gradients are wanted.
@@ -48,6 +49,7 @@ typedef struct ts_pass {
     ts_recorder *recorder; // what the pass, and the optimiser behind it, record into
     ts_rounding rounding;  // of products with the base's weights
     ts_pass_limits limits;
+    const ts_loss *loss;      // what gradients are of: cross-entropy unless set otherwise
     const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
     ts_gpu_arena device, host;
     uint64_t largest_bytes; // of the tensors in `device`
@@ -70,7 +72,8 @@ typedef struct ts_pass {
     ts_view gathered_rstd;       // [M]
     ts_view logits;              // [chunk, V]
     uint32_t logit_rows;         // rows of a chunk
-    float *host_loss;            // [M]
+    float *host_log_probability; // [M] of the labels
+    float *host_weight;          // [M] of each row in the gradient
     uint64_t dropout_seed;       // changes with every micro-batch
 } ts_pass;
 
@@ -83,23 +86,25 @@ ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embed
                        const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
                        uint64_t *largest, ts_error *err);
 
-// Mean over nothing: *loss_sum is the sum of the losses (nats) over the batch's M targets.
+// Cross-entropy without a gradient: *loss_sum is the sum, not the mean, over the batch's M labels
+// of the negative log-probability (nats).
 ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, ts_error *err);
-// Like ts_pass_loss with the losses one by one: losses[M].
+// The same label by label: losses[M].
 ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts_error *err);
 
-// Forward and backward: adds the gradient of gradient_scale * (sum of losses) to pass->gradients,
-// which are zero when a pass is opened. `dropout_seed` picks the masks where the adapter has
-// dropout.
+// Forward and backward: adds the gradient of gradient_scale * loss, of pass->loss, to
+// pass->gradients, which are zero when a pass is opened. `dropout_seed` picks the masks where the
+// adapter has dropout. *loss: of the batch, without the scale; for cross-entropy the sum over its
+// rows, in nats.
 ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
-                            uint64_t dropout_seed, double *loss_sum, ts_error *err);
+                            uint64_t dropout_seed, double *loss, ts_error *err);
 
 // The same in two halves, so that the host prepares a batch while the device runs the one before:
-// record, send the recorder's work, and when it is done read the sum of the oldest batch not read.
+// record, send the recorder's work, and when it is done read the loss of the oldest batch not read.
 // At most two may be unread. After a failure nothing is left to be read.
 ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
                                    uint64_t dropout_seed, ts_error *err);
-ts_status ts_pass_read_loss(ts_pass *pass, double *loss_sum, ts_error *err);
+ts_status ts_pass_read_loss(ts_pass *pass, double *loss, ts_error *err);
 
 // Logits of the batch's M loss rows, in order: out[M, V].
 ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_error *err);

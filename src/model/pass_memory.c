@@ -201,7 +201,7 @@ static void add_shared(struct table *table)
     ts_phases_add(add(table, &pass->x, n * h), when(pass, c->layers - 1, DOWN),
                   when(pass, 0, GATHER));
     const ts_adapter_config *adapter = &pass->model->lora.config;
-    uint64_t widest = ts_max_u64(c->ffn, ts_max_u64(q, h));
+    uint64_t longest = ts_max_u64(c->ffn, ts_max_u64(q, h));
     const struct scratch backward[] = {
         {&pass->dgathered, m * h, BIT(LOSS_BACK)},
         {&pass->dx, n * h, BIT(LOSS_BACK) | BACK},
@@ -213,7 +213,7 @@ static void add_shared(struct table *table)
         {&pass->dk, n * kv, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
         {&pass->dv, n * kv, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
         {&pass->dt, n * adapter->r, BACK},
-        {&pass->dropped, adapter->dropout > 0 ? n * widest : 0, BLOCKS},
+        {&pass->dropped, adapter->dropout > 0 ? n * longest : 0, BLOCKS},
     };
     for (size_t i = 0; back && i < TS_COUNT(backward); i++) {
         if (backward[i].count > 0) {
@@ -317,6 +317,7 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
     *out = (ts_pass){
         .model = model,
         .limits = limits,
+        .loss = &ts_losses[TS_LOSS_cross_entropy],
         .device = {.gpu = model->gpu, .block_bytes = 1 << 16}, // ts_place asks for whole blocks
         .host = {.gpu = model->gpu, .place = TS_PLACE_HOST, .block_bytes = 1 << 16},
     };
@@ -327,7 +328,9 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
         ts_recorder_zero(out->recorder, out->gradients);
         TS_TRY(ts_recorder_run(out->recorder, err));
     }
-    TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_loss, &out->host_loss, err));
+    TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_weight, &out->host_weight, err));
+    TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_log_probability, &out->host_log_probability,
+                    err));
 out:
     if (status != TS_OK) {
         ts_error_context(err, "activations of %u tokens", limits.rows);
@@ -342,7 +345,8 @@ void ts_pass_close(ts_pass *pass)
     ts_gpu_arena_close(&pass->device);
     ts_gpu_arena_close(&pass->host);
     free(pass->layers);
-    free(pass->host_loss);
+    free(pass->host_weight);
+    free(pass->host_log_probability);
     *pass = (ts_pass){0};
 }
 

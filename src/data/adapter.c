@@ -12,16 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MODULE(BLOCK, NAME)                                                                        \
+    {                                                                                              \
+        NAME, BLOCK "." NAME                                                                       \
+    }
 static const struct {
     const char *name, *path;
 } modules[TS_MODULE_COUNT] = {
-    [TS_MODULE_Q] = {"q_proj", "self_attn.q_proj"},
-    [TS_MODULE_K] = {"k_proj", "self_attn.k_proj"},
-    [TS_MODULE_V] = {"v_proj", "self_attn.v_proj"},
-    [TS_MODULE_O] = {"o_proj", "self_attn.o_proj"},
-    [TS_MODULE_GATE] = {"gate_proj", "mlp.gate_proj"},
-    [TS_MODULE_UP] = {"up_proj", "mlp.up_proj"},
-    [TS_MODULE_DOWN] = {"down_proj", "mlp.down_proj"},
+    [TS_MODULE_Q] = MODULE("self_attn", "q_proj"), [TS_MODULE_K] = MODULE("self_attn", "k_proj"),
+    [TS_MODULE_V] = MODULE("self_attn", "v_proj"), [TS_MODULE_O] = MODULE("self_attn", "o_proj"),
+    [TS_MODULE_GATE] = MODULE("mlp", "gate_proj"), [TS_MODULE_UP] = MODULE("mlp", "up_proj"),
+    [TS_MODULE_DOWN] = MODULE("mlp", "down_proj"),
 };
 
 #define KNOWN_MODULES "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
@@ -335,11 +336,10 @@ out:
     return status;
 }
 
-void ts_adapter_key(uint32_t layer, ts_module module, char side, char out[TS_ADAPTER_KEY_BYTES])
+void ts_adapter_key(const char *module, char side, char out[TS_ADAPTER_KEY_BYTES])
 {
     assert(side == 'A' || side == 'B');
-    snprintf(out, TS_ADAPTER_KEY_BYTES, "base_model.model.model.layers.%u.%s.lora_%c.weight", layer,
-             modules[module].path, side);
+    snprintf(out, TS_ADAPTER_KEY_BYTES, "base_model.model.%s.lora_%c.weight", module, side);
 }
 
 // The section that shows how to load the adapter and ask it a question.
@@ -392,8 +392,8 @@ ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *sum
                           "# LoRA adapter for %s\n\n"
                           "| | |\n|---|---|\n| rank | %u |\n| alpha | %g |\n| scale | %s |\n"
                           "| dropout | %g |\n| modules | ",
-                          base[0] != '\0' ? base : "a Llama model", config->r, config->alpha,
-                          config->use_rslora ? "alpha / sqrt(rank)" : "alpha / rank",
+                          base[0] != '\0' ? base : "a base model without a name", config->r,
+                          config->alpha, config->use_rslora ? "alpha / sqrt(rank)" : "alpha / rank",
                           config->dropout));
     for (unsigned i = 0; i < TS_MODULE_COUNT; i++) {
         if (config->targets & TS_MODULE_BIT(i)) {

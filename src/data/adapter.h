@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 
-// The linear layers of a Llama block, in the order in which they are computed.
+// The linear layers of a transformer block, in the order in which they are computed.
 typedef enum ts_module {
     TS_MODULE_Q,
     TS_MODULE_K,
@@ -27,7 +27,7 @@ const char *ts_module_path(ts_module module); // "self_attn.q_proj", the part of
 // all. TS_ERR_ARGUMENT quotes a name that is not a module.
 ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err);
 
-enum { TS_ADAPTER_MAX_RANK = 4096, TS_ADAPTER_KEY_BYTES = 128 };
+enum { TS_ADAPTER_MAX_RANK = 4096, TS_ADAPTER_KEY_BYTES = 192 };
 
 // Starts zeroed.
 typedef struct ts_adapter_config {
@@ -51,9 +51,10 @@ ts_status ts_adapter_config_read(const char *folder, ts_adapter_config *out, ts_
 ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out, ts_error *err);
 
 // Writes the name that a tensor has in adapter_model.safetensors:
-// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight". `side` is 'A', of shape [r,
-// in], or 'B', of shape [out, r].
-void ts_adapter_key(uint32_t layer, ts_module module, char side, char out[TS_ADAPTER_KEY_BYTES]);
+// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", where the module's own tensors
+// start with "model.layers.0.self_attn.q_proj". `side` is 'A', of shape [r, in], or 'B', of shape
+// [out, r].
+void ts_adapter_key(const char *module, char side, char out[TS_ADAPTER_KEY_BYTES]);
 
 // Appends the README.md of an adapter folder (a Hugging Face model card). `summary` is Markdown
 // that describes how the adapter was trained; it may be NULL.

@@ -3,6 +3,8 @@
 #include "base/keys.h"
 #include "base/memory.h"
 
+#include <string.h>
+
 const ts_model_config ts_model_config_tinyllama = {
     .hidden = 2048,
     .ffn = 5632,
@@ -13,16 +15,17 @@ const ts_model_config ts_model_config_tinyllama = {
     .head_dim = 64,
     .max_positions = 2048,
     .rms_eps = 1e-5f,
-    .rope_theta = 10000,
+    .rope = {.theta = 10000},
 };
 
 enum { MAX_DIMENSION = 1 << 20, MAX_LAYERS = 1024, MAX_HEADS = 1024 };
 
-// What this reader knows of config.json. A key that stands nowhere here is named in a warning;
-// transformers too keeps keys that it does not know, and does nothing with them.
-static const ts_key known_keys[] = {
-    {"model_type", TS_KEY_ONLY, "[\"llama\"]"},
-    {"architectures", TS_KEY_ONLY, "[[\"LlamaForCausalLM\"],[]]"},
+// What this reader knows of every family's config.json; families.def adds what one of them has of
+// its own. A key that stands in neither is named in a warning; transformers too keeps keys that it
+// does not know, and does nothing with them.
+static const ts_key common_keys[] = {
+    {"model_type", TS_KEY_READ}, // these two by ts_family_find
+    {"architectures", TS_KEY_READ},
     {"hidden_size", TS_KEY_READ},
     {"intermediate_size", TS_KEY_READ},
     {"num_hidden_layers", TS_KEY_READ},
@@ -36,8 +39,6 @@ static const ts_key known_keys[] = {
     {"rope_theta", TS_KEY_READ},
     {"rope_scaling", TS_KEY_READ},
     {"rope_parameters", TS_KEY_READ},
-    {"sliding_window", TS_KEY_READ},
-    {"use_sliding_window", TS_KEY_READ},
     // What would change the numbers, and is not implemented.
     {"hidden_act", TS_KEY_ONLY, "[\"silu\"]"},
     {"hidden_activation", TS_KEY_ONLY, "[\"silu\"]"},
@@ -179,18 +180,33 @@ out:
     return status;
 }
 
-// A window that no sequence outgrows, or that is switched off, changes nothing.
-static ts_status check_window(const cJSON *json, const char *name, const ts_model_config *c,
-                              ts_error *err)
+// A window that no sequence outgrows, or that is switched off, changes nothing: the window is then
+// 0. Families whose attention has none refuse any other.
+static ts_status read_window(const cJSON *json, const char *name, ts_model_config *c, ts_error *err)
 {
+    ts_status status = TS_OK;
+    const ts_family *family = ts_family_of(c->family);
     const cJSON *window = ts_json_get(json, "sliding_window");
-    const cJSON *use = ts_json_get(json, "use_sliding_window");
-    if (ts_key_is_off(window) || cJSON_IsFalse(use) ||
-        (cJSON_IsNumber(window) && window->valuedouble >= c->max_positions)) {
-        return TS_OK;
+    if (family->window == 0) {
+        bool wide = cJSON_IsNumber(window) && window->valuedouble >= c->max_positions;
+        if (!ts_key_is_off(window) && !wide &&
+            !cJSON_IsFalse(ts_json_get(json, "use_sliding_window"))) {
+            TS_TRY(ts_key_refuse(window, "sliding_window", NULL,
+                                 "attention sees all that came before", name, err));
+        }
+        goto out;
     }
-    return ts_key_refuse(window, "sliding_window", NULL, "attention sees all that came before",
-                         name, err);
+    c->window = family->window;
+    if (cJSON_IsNull(window)) {
+        c->window = 0;
+    } else if (window != NULL) {
+        uint64_t number = 0;
+        TS_TRY(ts_json_get_uint(json, "sliding_window", 1, UINT32_MAX, name, &number, err));
+        c->window = (uint32_t)number;
+    }
+    c->window = c->window < c->max_positions ? c->window : 0;
+out:
+    return status;
 }
 
 static ts_status check_shape(const ts_model_config *c, const char *name, ts_error *err)
@@ -209,11 +225,25 @@ out:
     return status;
 }
 
+static ts_status check_keys(const cJSON *json, const ts_family *family, const char *name,
+                            ts_error *err)
+{
+    ts_key keys[TS_COUNT(common_keys) + TS_FAMILY_KEYS];
+    size_t count = TS_COUNT(common_keys);
+    memcpy(keys, common_keys, sizeof common_keys);
+    for (size_t i = 0; i < TS_FAMILY_KEYS && family->keys[i].name != NULL; i++) {
+        keys[count++] = family->keys[i];
+    }
+    return ts_keys_check(json, keys, count, false, name, err);
+}
+
 static ts_status read_json(const cJSON *json, const char *name, ts_model_config *out, ts_error *err)
 {
     ts_status status = TS_OK;
     double eps = 1e-6;
-    TS_TRY(ts_keys_check(json, known_keys, TS_COUNT(known_keys), false, name, err));
+    TS_TRY(ts_family_find(json, name, &out->family, err));
+    const ts_family *family = ts_family_of(out->family);
+    TS_TRY(check_keys(json, family, name, err));
     TS_TRY(required_uint(json, "hidden_size", MAX_DIMENSION, name, &out->hidden, err));
     TS_TRY(required_uint(json, "intermediate_size", MAX_DIMENSION, name, &out->ffn, err));
     TS_TRY(required_uint(json, "num_hidden_layers", MAX_LAYERS, name, &out->layers, err));
@@ -221,9 +251,12 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
     TS_TRY(required_uint(json, "num_attention_heads", MAX_HEADS, name, &out->heads, err));
     TS_TRY(optional_uint(json, "num_key_value_heads", MAX_HEADS, name, out->heads, &out->kv_heads,
                          err));
+    if (ts_json_get(json, "num_key_value_heads") == NULL && family->kv_heads > 0) {
+        out->kv_heads = family->kv_heads;
+    }
     TS_TRY(read_head_dim(json, name, out, err));
-    TS_TRY(optional_uint(json, "max_position_embeddings", 1 << 24, name, 2048, &out->max_positions,
-                         err));
+    TS_TRY(optional_uint(json, "max_position_embeddings", 1 << 24, name, family->max_positions,
+                         &out->max_positions, err));
     if (!is_absent(json, "rms_norm_eps")) {
         TS_TRY(ts_json_get_double(json, "rms_norm_eps", name, &eps, err));
     }
@@ -237,8 +270,8 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
     if (!is_absent(json, "tie_word_embeddings")) {
         TS_TRY(ts_json_get_bool(json, "tie_word_embeddings", name, &out->tied, err));
     }
-    TS_TRY(ts_rope_config_read(json, name, &out->rope_theta, err));
-    TS_TRY(check_window(json, name, out, err));
+    TS_TRY(ts_rope_config_read(json, name, &out->rope, err));
+    TS_TRY(read_window(json, name, out, err));
     TS_TRY(check_shape(out, name, err));
 out:
     return status;

@@ -1,20 +1,24 @@
-// The shape of a Llama, from a Hugging Face config.json.
+// The shape and constants of a model, from its config.json.
 #ifndef TS_MODEL_CONFIG_H
 #define TS_MODEL_CONFIG_H
 
 #include "base/json.h"
 #include "data/weights.h"
+#include "model/family.h"
+#include "model/rope.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct ts_model_config {
+    ts_family_id family;
     uint32_t hidden, ffn, layers, vocab;
     uint32_t heads, kv_heads, head_dim;
     uint32_t max_positions;
     float rms_eps;
-    double rope_theta;
-    bool tied; // lm_head is the embedding
+    ts_rope_config rope;
+    uint32_t window; // of the layers that have one: see ts_config_window; 0: none has
+    bool tied;       // lm_head is the embedding
 } ts_model_config;
 
 // Elements of one row of queries, and of keys or values.
@@ -27,14 +31,18 @@ static inline uint32_t ts_config_kv_size(const ts_model_config *config)
     return config->kv_heads * config->head_dim;
 }
 
+// How many keys a row of this layer sees, its own included; 0: all of its sequence so far.
+static inline uint32_t ts_config_window(const ts_model_config *config, uint32_t layer)
+{
+    (void)layer; // every layer of the families so far has the same
+    return config->window;
+}
+
 // Reads the model's config.json as transformers 4 or 5 writes it. What asks for something that is
 // not implemented (a kind of rope, attention_bias, another architecture or activation) is
 // TS_ERR_UNSUPPORTED by its key and value; keys that are not known are named in a warning. Whether
 // `tied` holds the weights decide too: see ts_model_check.
 ts_status ts_model_config_read(ts_weights *model, ts_model_config *out, ts_error *err);
-// The part of it that turns positions: from rope_theta, rope_scaling and rope_parameters.
-ts_status ts_rope_config_read(const cJSON *json, const char *name, double *theta, ts_error *err);
-
 // The shape of TinyLlama-1.1B-Chat-v1.0.
 extern const ts_model_config ts_model_config_tinyllama;
 

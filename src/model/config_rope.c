@@ -2,7 +2,7 @@
 // rope_parameters, which holds both; files that were carried from one to the other hold any mix.
 #include "base/keys.h"
 #include "base/memory.h"
-#include "model/config.h"
+#include "model/rope.h"
 
 #include <float.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 struct rope {
     const char *name; // of the file
     double theta;
+    ts_rope_kind kind;
     const char *place; // that gave theta; NULL: none has yet
 };
 
@@ -74,11 +75,11 @@ out:
     return status;
 }
 
-// Positions that are turned by any other rule than position * theta^(-2i / head_dim) are refused.
-static ts_status check_kind(const cJSON *block, const char *key, const char *name, ts_error *err)
+// A kind of rope that is not implemented is refused.
+static ts_status take_kind(const cJSON *block, const char *key, struct rope *r, ts_error *err)
 {
     ts_status status = TS_OK;
-    const char *kind = NULL;
+    const char *kind = NULL, *name = r->name;
     const cJSON *factor = ts_json_get(block, "factor");
     bool scales = factor != NULL && !cJSON_IsNull(factor) &&
                   !(cJSON_IsNumber(factor) && factor->valuedouble == 1);
@@ -89,7 +90,7 @@ static ts_status check_kind(const cJSON *block, const char *key, const char *nam
     }
     // Linear scaling divides the positions by its factor, so that a factor of 1 is none.
     bool is_linear = kind != NULL && strcmp(kind, "linear") == 0 && factor != NULL && !scales;
-    if (kind != NULL && strcmp(kind, "default") != 0 && !is_linear) {
+    if (kind != NULL && !is_linear && !ts_rope_kind_find(kind, &r->kind)) {
         TS_TRY(ts_key_refuse(block, key, "rope_type 'default'", NULL, name, err));
     }
 out:
@@ -113,21 +114,22 @@ static ts_status read_block(const cJSON *json, const char *key, struct rope *r, 
             TS_TRY(ts_key_refuse(block, key, "one for all layers", NULL, r->name, err));
         }
     }
-    TS_TRY(check_kind(block, key, r->name, err));
+    TS_TRY(take_kind(block, key, r, err));
     TS_TRY(read_theta(block, scaling ? "in rope_scaling" : "in rope_parameters", r, err));
     TS_TRY(ts_keys_check(block, block_keys, TS_COUNT(block_keys), false, r->name, err));
 out:
     return status;
 }
 
-ts_status ts_rope_config_read(const cJSON *json, const char *name, double *theta, ts_error *err)
+ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_config *out,
+                              ts_error *err)
 {
     ts_status status = TS_OK;
     struct rope r = {.name = name, .theta = DEFAULT_THETA};
     TS_TRY(read_block(json, "rope_scaling", &r, err));
     TS_TRY(read_block(json, "rope_parameters", &r, err));
     TS_TRY(read_theta(json, "at the top", &r, err));
-    *theta = r.theta;
+    *out = (ts_rope_config){.kind = r.kind, .theta = r.theta};
 out:
     return status;
 }

@@ -53,7 +53,7 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
         .q = state->q,
         .k = cached ? cache->k[layer] : state->k,
         .v = cached ? cache->v[layer] : state->v,
-        .first = pass->io.first,
+        .first = ts_pass_reach(pass, layer)->first,
         .last = pass->io.last,
         .o = state->o,
         .lse = state->lse,

@@ -28,6 +28,13 @@ static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
     return pass->model->has_lora && (pass->model->lora.config.targets & modules) != 0;
 }
 
+// What the layer's attention sees.
+static inline const ts_reach *ts_pass_reach(const ts_pass *pass, uint32_t layer)
+{
+    bool has_window = ts_config_window(&pass->model->config, layer) > 0;
+    return has_window ? &pass->io.window : &pass->io.whole;
+}
+
 // The halves of a pass, on rows that were uploaded already.
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows);

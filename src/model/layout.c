@@ -10,9 +10,6 @@
 
 enum { IN_LAYER = 2 + TS_MODULE_COUNT }; // two norms and the linear layers
 
-#define EMBEDDING "model.embed_tokens.weight"
-#define HEAD "lm_head.weight"
-
 void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in)
 {
     uint32_t q = ts_config_q_size(config), kv = ts_config_kv_size(config);
@@ -34,11 +31,25 @@ uint32_t ts_weight_count(const ts_model_config *config)
     return 1 + config->layers * IN_LAYER + 1 + !config->tied;
 }
 
+static const ts_tensor_names *names_of(const ts_model_config *config)
+{
+    return &ts_family_of(config->family)->tensors;
+}
+
+void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module module,
+                      char out[TS_WEIGHT_NAME_BYTES])
+{
+    snprintf(out, TS_WEIGHT_NAME_BYTES, "%s.%u.%s", names_of(config)->layers, layer,
+             ts_module_path(module));
+}
+
 static void describe_in_layer(const ts_model_config *config, uint32_t layer, uint32_t index,
                               ts_weight *out)
 {
-    static const char *const norms[] = {"input_layernorm", "post_attention_layernorm"};
-    const char *name = index < 2 ? norms[index] : ts_module_path((ts_module)(index - 2));
+    const ts_tensor_names *names = names_of(config);
+    const char *name = index == 0   ? names->input_norm
+                       : index == 1 ? names->post_norm
+                                    : ts_module_path((ts_module)(index - 2));
     out->layer = layer;
     out->cols = config->hidden;
     if (index < 2) {
@@ -48,26 +59,27 @@ static void describe_in_layer(const ts_model_config *config, uint32_t layer, uin
         out->module = (ts_module)(index - 2);
         ts_module_shape(config, out->module, &out->rows, &out->cols);
     }
-    snprintf(out->name, sizeof out->name, "model.layers.%u.%s.weight", layer, name);
+    snprintf(out->name, sizeof out->name, "%s.%u.%s.weight", names->layers, layer, name);
 }
 
 void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out)
 {
     uint32_t after = 1 + config->layers * IN_LAYER;
+    const ts_tensor_names *names = names_of(config);
     *out = (ts_weight){.cols = config->hidden};
     if (index == 0) {
         out->part = TS_WEIGHT_EMBEDDING;
         out->rows = config->vocab;
-        snprintf(out->name, sizeof out->name, EMBEDDING);
+        snprintf(out->name, sizeof out->name, "%s.weight", names->embedding);
     } else if (index < after) {
         describe_in_layer(config, (index - 1) / IN_LAYER, (index - 1) % IN_LAYER, out);
     } else if (index == after) {
         out->part = TS_WEIGHT_FINAL_NORM;
-        snprintf(out->name, sizeof out->name, "model.norm.weight");
+        snprintf(out->name, sizeof out->name, "%s.weight", names->final_norm);
     } else {
         out->part = TS_WEIGHT_HEAD;
         out->rows = config->vocab;
-        snprintf(out->name, sizeof out->name, HEAD);
+        snprintf(out->name, sizeof out->name, "%s.weight", names->head);
     }
 }
 
@@ -100,8 +112,13 @@ ts_dtype ts_embedding_dtype(const ts_model_config *config, const ts_tensors *fil
 // holds another one all the same, transformers 5 takes that (4 threw it away), and so does this.
 static void settle_tie(const ts_tensors *file, const char *folder, ts_model_config *config)
 {
-    const ts_tensor *head = ts_tensors_find(file, HEAD);
-    const ts_tensor *embedding = ts_tensors_find(file, EMBEDDING);
+    ts_model_config untied = *config;
+    ts_weight first, last;
+    untied.tied = false;
+    ts_weight_describe(&untied, 0, &first);
+    ts_weight_describe(&untied, ts_weight_count(&untied) - 1, &last);
+    const ts_tensor *head = ts_tensors_find(file, last.name);
+    const ts_tensor *embedding = ts_tensors_find(file, first.name);
     if (!config->tied || head == NULL || embedding == NULL) {
         return;
     }
@@ -112,24 +129,25 @@ static void settle_tie(const ts_tensors *file, const char *folder, ts_model_conf
     if (!same) {
         config->tied = false;
         ts_log_once(TS_LOG_WARN,
-                    "%s: config.json says that " HEAD " is the embedding, and the file holds "
-                    "another one: that one is taken, as transformers 5 does",
-                    folder);
+                    "%s: config.json says that %s is the embedding, and the file holds another "
+                    "one: that one is taken, as transformers 5 does",
+                    folder, last.name);
     }
 }
 
 // What files may hold without anybody needing it: buffers that old transformers saved, and a head
 // that is the embedding once more.
-static bool is_expected(const char *name, bool tied)
+static bool is_expected(const ts_model_config *config, const char *name)
 {
-    static const char buffer[] = ".rotary_emb.inv_freq";
-    size_t len = strlen(name), tail = sizeof buffer - 1;
+    static const char buffer[] = ".rotary_emb.inv_freq", weight[] = ".weight";
+    const char *head = names_of(config)->head;
+    size_t len = strlen(name), tail = sizeof buffer - 1, start = strlen(head);
     return (len >= tail && strcmp(name + len - tail, buffer) == 0) ||
-           (tied && strcmp(name, HEAD) == 0);
+           (config->tied && strncmp(name, head, start) == 0 && strcmp(name + start, weight) == 0);
 }
 
-static ts_status tell_extra(const ts_tensors *file, const bool *needed, const char *folder,
-                            bool tied, ts_error *err)
+static ts_status tell_extra(const ts_model_config *config, const ts_tensors *file,
+                            const bool *needed, const char *folder, ts_error *err)
 {
     enum { NAMED = 4 }; // the warning names so many and counts the rest
     ts_status status = TS_OK;
@@ -138,14 +156,15 @@ static ts_status tell_extra(const ts_tensors *file, const bool *needed, const ch
     size_t extra = 0, absent = ts_tensors_absent(file, &first);
     for (size_t i = 0; i < ts_tensors_count(file); i++) {
         const char *name = ts_tensors_at(file, i)->name;
-        if (!needed[i] && !is_expected(name, tied) && extra++ < NAMED) {
+        if (!needed[i] && !is_expected(config, name) && extra++ < NAMED) {
             TS_TRY(ts_text_format(&list, err, "%s%.80s", list.len > 0 ? ", " : "", name));
         }
     }
     if (extra > 0) {
         ts_log_once(TS_LOG_WARN,
-                    "%s: %zu tensor%s that a Llama of this config.json has no use for: %s%s",
-                    folder, extra, extra > 1 ? "s" : "", list.bytes, extra > NAMED ? ", ..." : "");
+                    "%s: %zu tensor%s that a %s of this config.json has no use for: %s%s", folder,
+                    extra, extra > 1 ? "s" : "", ts_family_of(config->family)->name, list.bytes,
+                    extra > NAMED ? ", ..." : "");
     }
     if (absent > 0) {
         ts_log_once(TS_LOG_WARN,
@@ -178,7 +197,7 @@ ts_status ts_model_check(ts_weights *model, ts_model_config *config, ts_error *e
         TS_TRY(status);
         needed[tensor - ts_tensors_at(tensors, 0)] = true;
     }
-    TS_TRY(tell_extra(tensors, needed, path, config->tied, err));
+    TS_TRY(tell_extra(config, tensors, needed, path, err));
 out:
     free(needed);
     return status;

@@ -15,9 +15,11 @@ typedef enum ts_weight_part {
     TS_WEIGHT_HEAD,
 } ts_weight_part;
 
+enum { TS_WEIGHT_NAME_BYTES = 128 };
+
 // One weight, [rows, cols], or [cols] where rows is 0.
 typedef struct ts_weight {
-    char name[128];
+    char name[TS_WEIGHT_NAME_BYTES];
     ts_weight_part part;
     uint32_t layer;   // of norms and linear layers
     ts_module module; // of linear layers
@@ -26,6 +28,10 @@ typedef struct ts_weight {
 
 // Rows and columns of a module's weight.
 void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in);
+
+// What the tensors of a linear layer start with: "model.layers.0.self_attn.q_proj".
+void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module module,
+                      char out[TS_WEIGHT_NAME_BYTES]);
 
 // How many weights such a model has, and weight `index` of them, in the order in which they are
 // used.

@@ -159,6 +159,15 @@ struct description {
     ts_lora_tensors *out;
 };
 
+// PEFT's name for one side of a module's pair.
+static void adapter_key(const ts_model *model, uint32_t layer, ts_module module, char side,
+                        char out[TS_ADAPTER_KEY_BYTES])
+{
+    char name[TS_WEIGHT_NAME_BYTES];
+    ts_module_tensor(&model->config, layer, module, name);
+    ts_adapter_key(name, side, out);
+}
+
 static ts_status describe_pair(ts_model *model, uint32_t layer, ts_module module,
                                ts_lora_pair *pair, uint32_t out, uint32_t in, void *user,
                                ts_error *err)
@@ -169,7 +178,7 @@ static ts_status describe_pair(ts_model *model, uint32_t layer, ts_module module
     for (const char *side = "AB"; *side != '\0'; side++) {
         ts_tensor *tensor = &list->tensors[list->count];
         char key[TS_ADAPTER_KEY_BYTES], *name = list->names[list->count++];
-        ts_adapter_key(layer, module, *side, key);
+        adapter_key(model, layer, module, *side, key);
         snprintf(name, TS_LORA_NAME_BYTES, "%s%s", description->prefix, key);
         *tensor = (ts_tensor){.name = name, .dtype = TS_F32, .rank = 2};
         shape_of_side(model, *side, out, in, tensor->shape);
@@ -249,7 +258,7 @@ static ts_status read_pair(ts_model *model, uint32_t layer, ts_module module, ts
     for (const char *side = "AB"; *side != '\0'; side++) {
         char key[TS_ADAPTER_KEY_BYTES];
         uint64_t shape[TS_TENSOR_MAX_RANK];
-        ts_adapter_key(layer, module, *side, key);
+        adapter_key(model, layer, module, *side, key);
         shape_of_side(model, *side, out, in, shape);
         TS_TRY(read_side(model, upload, key, shape, offset_of_side(model, pair, *side), err));
         upload->count++;
@@ -313,7 +322,7 @@ static bool is_in_adapter(const ts_model *model, const char *name)
     for (uint32_t layer = 0; layer < model->config.layers; layer++) {
         for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
             for (const char *side = "AB"; *side != '\0'; side++) {
-                ts_adapter_key(layer, module, *side, key);
+                adapter_key(model, layer, module, *side, key);
                 if (strcmp(key, name) == 0) {
                     return (model->lora.config.targets & TS_MODULE_BIT(module)) != 0;
                 }

@@ -159,39 +159,17 @@ out:
     return status;
 }
 
-// theta^(-2i / head_dim) by transformers' own steps, each rounded to float: that is up to 5e-7 off,
-// which far along a sequence is more than all else that f32 rounds. Then rounded as the reference's
-// model.to() rounded it.
-static float rope_frequency(const ts_model_config *config, uint32_t i, ts_dtype dtype)
-{
-    float exponent = 2.0f * (float)i / (float)config->head_dim;
-    float frequency = 1 / (float)pow((float)config->rope_theta, exponent);
-    return dtype == TS_BF16  ? ts_bf16_to_f32(ts_f32_to_bf16(frequency))
-           : dtype == TS_F16 ? ts_f16_to_f32(ts_f32_to_f16(frequency))
-                             : frequency;
-}
-
-// Cosines and sines of position * frequency (an angle in float, as transformers has it), on the
-// host: Vulkan promises little of sin and cos.
 static ts_status make_rope(ts_model *model, uint32_t positions, ts_dtype dtype, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint32_t pairs = model->config.head_dim / 2;
-    size_t count = (size_t)positions * pairs * 2;
+    size_t count = (size_t)positions * (model->config.head_dim / 2) * 2;
     float *table = NULL;
     TS_TRY(ts_gpu_alloc(&model->weights, TS_F32, count, &model->rope, err));
     if (model->gpu == NULL) {
         goto out;
     }
     TS_TRY(ts_alloc(count, sizeof *table, &table, err));
-    for (uint32_t i = 0; i < pairs; i++) {
-        float frequency = rope_frequency(&model->config, i, dtype);
-        for (uint32_t p = 0; p < positions; p++) {
-            float angle = (float)p * frequency;
-            table[((size_t)p * pairs + i) * 2] = (float)cos(angle);
-            table[((size_t)p * pairs + i) * 2 + 1] = (float)sin(angle);
-        }
-    }
+    ts_rope_fill(&model->config.rope, model->config.head_dim, positions, dtype, table);
     TS_TRY(ts_gpu_upload(model->gpu, model->rope, table, count * sizeof *table, err));
 out:
     free(table);

@@ -29,6 +29,32 @@ out:
     return status;
 }
 
+// The same two for layers with a window: a row sees as many keys as the window is wide, the last of
+// them its own.
+static ts_status upload_window(ts_pass *pass, const ts_batch *batch, ts_error *err)
+{
+    enum { AT_ONCE = 256 };
+    ts_status status = TS_OK;
+    ts_gpu *gpu = pass->model->gpu;
+    const ts_reach *reach = &pass->io.window;
+    uint32_t window = pass->model->config.window, first[AT_ONCE], end[AT_ONCE];
+    for (uint32_t from = 0; from < batch->rows; from += AT_ONCE) {
+        uint32_t count = (uint32_t)ts_min_u64(AT_ONCE, batch->rows - from);
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t row = from + i, seen = (uint64_t)batch->last[row] + 1;
+            uint64_t start = seen - ts_min_u64(seen, window);
+            first[i] = (uint32_t)ts_max_u64(batch->first[row], start);
+            end[i] = (uint32_t)ts_min_u64(batch->end[row], row + window);
+        }
+        TS_TRY(ts_gpu_upload(gpu, ts_view_slice(reach->first, from, count), first,
+                             count * sizeof *first, err));
+        TS_TRY(ts_gpu_upload(gpu, ts_view_slice(reach->end, from, count), end, count * sizeof *end,
+                             err));
+    }
+out:
+    return status;
+}
+
 static ts_status upload_batch(ts_pass *pass, const ts_batch *batch, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -47,9 +73,10 @@ static ts_status upload_batch(ts_pass *pass, const ts_batch *batch, ts_error *er
                ? upload_table(pass, batch, err)
                : ts_gpu_upload(gpu, pass->io.ids, batch->ids, rows, err));
     TS_TRY(ts_gpu_upload(gpu, pass->io.position, batch->position, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->io.first, batch->first, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.whole.first, batch->first, rows, err));
     TS_TRY(ts_gpu_upload(gpu, pass->io.last, batch->last, rows, err));
-    TS_TRY(ts_gpu_upload(gpu, pass->io.end, batch->end, rows, err));
+    TS_TRY(ts_gpu_upload(gpu, pass->io.whole.end, batch->end, rows, err));
+    TS_TRY(pass->model->config.window > 0 ? upload_window(pass, batch, err) : TS_OK);
     TS_TRY(ts_gpu_upload(gpu, pass->io.loss_row, batch->loss_row, losses, err));
     TS_TRY(ts_gpu_upload(gpu, pass->io.label, batch->label, losses, err));
 out:

@@ -34,14 +34,21 @@ typedef struct ts_kv_cache {
     bool attend;    // batch rows attend to cache rows first .. last, not to each other
 } ts_kv_cache;
 
+// What attention sees, [N] INDEX: a row sees keys from its `first` on, a key is seen by rows before
+// its `end`.
+typedef struct ts_reach {
+    ts_view first, end;
+} ts_reach;
+
 // What the host writes for a batch and reads of it.
 typedef struct ts_pass_io {
-    ts_view ids, position, first, last, end; // [N] INDEX
-    ts_view table;           // [N, H] the rows of an embedding that stays in its file
-    ts_view loss_row, label; // [M] INDEX; ts_pass_next answers in label
-    ts_view weight;          // [M] of each row's loss in the gradient
-    ts_view log_probability; // [M] of the labels
-    uint32_t loss_rows;      // of the batch
+    ts_view ids, position, last; // [N] INDEX
+    ts_reach whole, window;      // window: only where a layer of the model has one
+    ts_view table;               // [N, H] the rows of an embedding that stays in its file
+    ts_view loss_row, label;     // [M] INDEX; ts_pass_next answers in label
+    ts_view weight;              // [M] of each row's loss in the gradient
+    ts_view log_probability;     // [M] of the labels
+    uint32_t loss_rows;          // of the batch
 } ts_pass_io;
 
 typedef struct ts_pass {

@@ -282,9 +282,9 @@ static ts_status place_io(ts_pass *pass, ts_pass_io *io, ts_error *err)
     } rows[] = {
         {TS_U32, &io->ids, n},
         {TS_U32, &io->position, n},
-        {TS_U32, &io->first, n},
+        {TS_U32, &io->whole.first, n},
         {TS_U32, &io->last, n},
-        {TS_U32, &io->end, n},
+        {TS_U32, &io->whole.end, n},
         {TS_U32, &io->loss_row, m},
         {TS_U32, &io->label, m},
         {TS_F32, &io->weight, m},
@@ -294,6 +294,10 @@ static ts_status place_io(ts_pass *pass, ts_pass_io *io, ts_error *err)
     };
     for (size_t i = 0; i < TS_COUNT(rows) - !model->embedding_in_file; i++) {
         TS_TRY(ts_gpu_alloc(&pass->host, rows[i].dtype, rows[i].count, rows[i].view, err));
+    }
+    if (model->config.window > 0) {
+        TS_TRY(ts_gpu_alloc(&pass->host, TS_U32, n, &io->window.first, err));
+        TS_TRY(ts_gpu_alloc(&pass->host, TS_U32, n, &io->window.end, err));
     }
 out:
     return status;

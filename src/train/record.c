@@ -154,12 +154,15 @@ static cJSON *model_object(const ts_model_config *c)
         {"num_hidden_layers", c->layers},  {"vocab_size", c->vocab},
         {"num_attention_heads", c->heads}, {"num_key_value_heads", c->kv_heads},
         {"head_dim", c->head_dim},         {"rms_norm_eps", strtod(eps, NULL)},
-        {"rope_theta", c->rope_theta},
+        {"rope_theta", c->rope.theta},
     };
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }
     cJSON_AddBoolToObject(json, "tie_word_embeddings", c->tied);
+    if (c->window > 0) {
+        cJSON_AddNumberToObject(json, "sliding_window", c->window);
+    }
     return json;
 }
 
@@ -306,6 +309,17 @@ static ts_status compare_model(const cJSON *was, const cJSON *is, ts_error *err)
             snprintf(what, sizeof what, "the model's %s", item->string);
             return differs(what, other, item, err);
         }
+    }
+    const cJSON *now = ts_json_get(is, "sliding_window"), *before;
+    before = ts_json_get(was, "sliding_window");
+    if (now == NULL && before != NULL) { // it is recorded only where the model has one
+        char *text = cJSON_PrintUnformatted(before);
+        ts_error_set(err, TS_ERR_ARGUMENT,
+                     "the run was started with the model's sliding_window %s, now it has none: go "
+                     "on with that model, or start another run in another --output-dir",
+                     text);
+        cJSON_free(text);
+        return TS_ERR_ARGUMENT;
     }
     return TS_OK;
 }

@@ -237,6 +237,13 @@ Test(adapter, modules_from_a_list)
     cr_expect_eq(targets, TS_MODULES_ALL, "unchanged on failure");
 }
 
+static void key_of(uint32_t layer, ts_module module, char side, char key[TS_ADAPTER_KEY_BYTES])
+{
+    char name[64];
+    snprintf(name, sizeof name, "model.layers.%u.%s", layer, ts_module_path(module));
+    ts_adapter_key(name, side, key);
+}
+
 // What PEFT saved: its configuration reads, and our names are exactly the names of its tensors.
 static void expect_golden(const char *name, uint32_t layers)
 {
@@ -255,7 +262,7 @@ static void expect_golden(const char *name, uint32_t layers)
     for (uint32_t layer = 0; layer < layers; layer++) {
         for (unsigned module = 0; module < TS_MODULE_COUNT; module++) {
             for (char side = 'A'; side <= 'B' && (config.targets & TS_MODULE_BIT(module)); side++) {
-                ts_adapter_key(layer, (ts_module)module, side, key);
+                key_of(layer, (ts_module)module, side, key);
                 const ts_tensor *tensor = ts_tensors_find(file, key);
                 cr_assert_not_null(tensor, "%s", key);
                 cr_expect_eq(tensor->shape[side == 'B'], config.r);
@@ -278,9 +285,9 @@ Test(adapter, names_are_those_of_pefts_tensors)
 Test(adapter, keys)
 {
     char key[TS_ADAPTER_KEY_BYTES];
-    ts_adapter_key(0, TS_MODULE_Q, 'A', key);
+    key_of(0, TS_MODULE_Q, 'A', key);
     cr_expect_str_eq(key, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
-    ts_adapter_key(21, TS_MODULE_DOWN, 'B', key);
+    key_of(21, TS_MODULE_DOWN, 'B', key);
     cr_expect_str_eq(key, "base_model.model.model.layers.21.mlp.down_proj.lora_B.weight");
 }
 

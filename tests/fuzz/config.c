@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(config.hidden > 0 && config.ffn > 0 && config.layers > 0 && config.vocab > 0);
         FUZZ_CHECK(config.kv_heads > 0 && config.heads % config.kv_heads == 0);
         FUZZ_CHECK(config.head_dim > 0 && config.head_dim % 4 == 0);
-        FUZZ_CHECK(config.rms_eps >= 0 && config.rope_theta > 0);
+        FUZZ_CHECK(config.rms_eps >= 0 && config.rope.theta > 0);
         FUZZ_CHECK(ts_config_q_size(&config) / config.heads == config.head_dim);
     }
     return 0;

@@ -68,7 +68,7 @@ Test(config, rope_theta_wherever_it_stands)
         logged_clear();
         cr_expect_eq(read_with(cases[i].text, &config, &err), TS_OK, "%s: %s", cases[i].text,
                      err.message);
-        cr_expect_eq(config.rope_theta, cases[i].theta, "%s: %g", cases[i].text, config.rope_theta);
+        cr_expect_eq(config.rope.theta, cases[i].theta, "%s: %g", cases[i].text, config.rope.theta);
         cr_expect_eq(logged_count, 0, "%s: %s", cases[i].text, logged);
     }
 }
@@ -198,4 +198,66 @@ Test(config, counts_what_it_does_not_know)
     cr_expect_not_null(strstr(logged, "3 keys without effect here: brand_new, auto_map, other\n"),
                        "%s", logged);
     cr_expect_not_null(strstr(logged, "2 keys without effect here: factor, beta\n"), "%s", logged);
+}
+
+// What a family's config may leave out, and what names no family or two.
+Test(config, families)
+{
+    static const char shape[] = "\"hidden_size\":64,\"intermediate_size\":10,\"vocab_size\":19,"
+                                "\"num_hidden_layers\":2,\"num_attention_heads\":16";
+    static const struct {
+        const char *more;
+        ts_family_id family;
+        uint32_t kv_heads, window;
+    } fine[] = {
+        {"", TS_FAMILY_LLAMA, 16, 0},
+        {"\"model_type\":null,\"architectures\":null", TS_FAMILY_LLAMA, 16, 0},
+        {"\"model_type\":\"mistral\"", TS_FAMILY_MISTRAL, 8, 4096},
+        {"\"architectures\":[\"MistralForCausalLM\"]", TS_FAMILY_MISTRAL, 8, 4096},
+        {"\"model_type\":\"mistral\",\"num_key_value_heads\":null", TS_FAMILY_MISTRAL, 16, 4096},
+        {"\"model_type\":\"mistral\",\"sliding_window\":null", TS_FAMILY_MISTRAL, 8, 0},
+        {"\"model_type\":\"mistral\",\"sliding_window\":3", TS_FAMILY_MISTRAL, 8, 3},
+        {"\"model_type\":\"mistral\",\"max_position_embeddings\":64", TS_FAMILY_MISTRAL, 8, 0},
+        {"\"model_type\":\"llama\",\"sliding_window\":3,\"use_sliding_window\":false",
+         TS_FAMILY_LLAMA, 16, 0},
+    };
+    static const struct {
+        const char *more;
+        ts_status status;
+        const char *words;
+    } wrong[] = {
+        {"\"model_type\":\"gpt2\"", TS_ERR_UNSUPPORTED,
+         "'model_type' is \"gpt2\": not implemented, only \"llama\" or \"mistral\""},
+        {"\"architectures\":[\"GPT2LMHeadModel\"]", TS_ERR_UNSUPPORTED, "'architectures' is ["},
+        {"\"architectures\":[\"LlamaForCausalLM\",\"MistralForCausalLM\"]", TS_ERR_UNSUPPORTED,
+         "'architectures' is ["},
+        {"\"model_type\":\"llama\",\"architectures\":[\"MistralForCausalLM\"]", TS_ERR_UNSUPPORTED,
+         "model_type names another family"},
+        {"\"model_type\":\"mistral\",\"sliding_window\":0", TS_ERR_FORMAT, "'sliding_window'"},
+        {"\"model_type\":\"mistral\",\"sliding_window\":1.5", TS_ERR_FORMAT, "'sliding_window'"},
+        {"\"model_type\":\"mistral\",\"attention_bias\":true", TS_ERR_UNSUPPORTED,
+         "attention_bias"},
+    };
+    ts_model_config config;
+    ts_error err = {0};
+    char text[512];
+    for (size_t i = 0; i < TS_COUNT(fine); i++) {
+        snprintf(text, sizeof text, "{%s%s%s}", shape, fine[i].more[0] ? "," : "", fine[i].more);
+        cr_expect_eq(read_text(text, &config, &err), TS_OK, "%s: %s", text, err.message);
+        cr_expect_eq(config.family, fine[i].family, "%s", text);
+        cr_expect_eq(config.kv_heads, fine[i].kv_heads, "%s", text);
+        cr_expect_eq(config.window, fine[i].window, "%s", text);
+    }
+    for (size_t i = 0; i < TS_COUNT(wrong); i++) {
+        snprintf(text, sizeof text, "{%s,%s}", shape, wrong[i].more);
+        cr_expect_eq(read_text(text, &config, &err), wrong[i].status, "%s: %s", text, err.message);
+        cr_expect_not_null(strstr(err.message, wrong[i].words), "%s", err.message);
+    }
+    // Not a key of this family: transformers attends through the window whatever it says.
+    logged_clear();
+    snprintf(text, sizeof text, "{%s,\"model_type\":\"mistral\",\"use_sliding_window\":false}",
+             shape);
+    cr_expect_eq(read_text(text, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(config.window, 4096);
+    cr_expect_not_null(strstr(logged, "use_sliding_window"), "%s", logged);
 }

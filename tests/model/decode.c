@@ -94,12 +94,15 @@ static void check(ts_model *model, const struct story *story, double slack)
     free(logits);
 }
 
-static void test_model(ts_gpu *gpu, const char *folder, const char *adapter, double slack)
+// `window`: 0, or that of every layer.
+static void test_model(ts_gpu *gpu, const char *folder, const char *adapter, uint32_t window,
+                       double slack)
 {
     ts_model model;
     ts_decoder decoder;
     struct story story;
     test_model_open(gpu, folder, (ts_model_params){.positions = LONGEST + NEW_TOKENS}, &model);
+    model.config.window = window;
     if (adapter != NULL) {
         MUST(ts_model_load_lora(&model, adapter, err));
     }
@@ -120,7 +123,8 @@ static void test_model(ts_gpu *gpu, const char *folder, const char *adapter, dou
 Test(decode, equals_full_passes)
 {
     ts_gpu *gpu = test_gpu_open();
-    test_model(gpu, PROJECT_FOLDER "/assets/base", NULL, 1e-4);
+    test_model(gpu, PROJECT_FOLDER "/assets/base", NULL, 0, 1e-4);
+    test_model(gpu, PROJECT_FOLDER "/assets/base", NULL, 10, 1e-4);
     test_gpu_close(gpu);
 }
 
@@ -133,7 +137,7 @@ Test(decode, equals_full_passes_with_an_adapter)
         snprintf(model, sizeof model, SHARED_FOLDER "/golden/%s/model", cases[i]);
         snprintf(adapter, sizeof adapter, SHARED_FOLDER "/golden/%s/adapter_final", cases[i]);
         if (ts_folder_exists(model)) {
-            test_model(gpu, model, adapter, 1e-4);
+            test_model(gpu, model, adapter, 0, 1e-4);
         }
     }
     test_gpu_close(gpu);
@@ -143,7 +147,7 @@ Test(decode, equals_full_passes_in_double)
 {
     ts_gpu *gpu = NULL;
     MUST(ts_gpu_open_mirror(&gpu, err));
-    test_model(gpu, PROJECT_FOLDER "/assets/base", NULL, 0);
+    test_model(gpu, PROJECT_FOLDER "/assets/base", NULL, 0, 0);
     ts_gpu_close(gpu);
 }
 

@@ -34,6 +34,12 @@ static const struct variant {
                   .targets = TS_MODULE_BIT(TS_MODULE_K) | TS_MODULE_BIT(TS_MODULE_O)}}},
     {"down alone, dropout",
      {.adapter = {.r = 4, .alpha = 8, .dropout = 0.1, .targets = TS_MODULE_BIT(TS_MODULE_DOWN)}}},
+    {"a window of three",
+     {.window = 3,
+      .adapter = {.r = 4,
+                  .alpha = 8,
+                  .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) |
+                             TS_MODULE_BIT(TS_MODULE_V)}}},
     {"gate and up",
      {.adapter = {.r = 4,
                   .alpha = 8,

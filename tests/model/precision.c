@@ -18,7 +18,7 @@ static const ts_model_config shape = {.hidden = 64,
                                       .vocab = 203,
                                       .max_positions = TOKENS,
                                       .rms_eps = 1e-5f,
-                                      .rope_theta = 10000};
+                                      .rope = {.theta = 10000}};
 
 // The adapter's gradient of scale * loss, as the caller's array.
 static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)

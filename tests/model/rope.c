@@ -21,7 +21,7 @@ static void check_rope(double theta, uint32_t dim, ts_dtype dtype, const double 
                                    .head_dim = dim,
                                    .max_positions = POSITIONS,
                                    .rms_eps = 1e-5f,
-                                   .rope_theta = theta};
+                                   .rope = {.theta = theta}};
     const ts_model_params params = {
         .config = &shape, .random_dtype = TS_BF16, .positions = POSITIONS, .rope_dtype = dtype};
     size_t bytes = (size_t)POSITIONS * dim * sizeof(float);

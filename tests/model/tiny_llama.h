@@ -25,6 +25,7 @@ enum {
 
 typedef struct tiny_llama {
     bool tied;
+    uint32_t window; // of attention, as a Mistral; 0: a Llama
     ts_dtype dtype;
     bool embedding_in_file;
     ts_adapter_config adapter; // r = 0: none
@@ -74,18 +75,23 @@ static inline void tiny_tensor(struct tiny_file *file, uint32_t rows, uint32_t c
                           .len = count * size};
 }
 
-static inline void tiny_write_config(const char *folder, bool tied)
+static inline void tiny_write_config(const char *folder, bool tied, uint32_t window)
 {
     ts_text text = {0}, path = {0};
+    char more[32] = "";
+    if (window > 0) {
+        snprintf(more, sizeof more, ", \"sliding_window\": %u", window);
+    }
     MUST(ts_text_format(
         &text, err,
-        "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_act\": "
+        "{\"architectures\": [\"%sForCausalLM\"], \"model_type\": \"%s\", \"hidden_act\": "
         "\"silu\", \"hidden_size\": %d, \"intermediate_size\": %d, \"num_hidden_layers\": %d, "
         "\"vocab_size\": %d, \"num_attention_heads\": %d, \"num_key_value_heads\": %d, "
         "\"head_dim\": %d, \"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-5, "
-        "\"rope_theta\": 10000.0, \"tie_word_embeddings\": %s}",
-        TINY_HIDDEN, TINY_FFN, TINY_LAYERS, TINY_VOCAB, TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM,
-        TINY_POSITIONS, tied ? "true" : "false"));
+        "\"rope_theta\": 10000.0, \"tie_word_embeddings\": %s%s}",
+        window > 0 ? "Mistral" : "Llama", window > 0 ? "mistral" : "llama", TINY_HIDDEN, TINY_FFN,
+        TINY_LAYERS, TINY_VOCAB, TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM, TINY_POSITIONS,
+        tied ? "true" : "false", more));
     MUST(ts_path_join(folder, "config.json", &path, err));
     MUST(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
     ts_text_free(&text);
@@ -122,7 +128,7 @@ static inline void tiny_write(const char *folder, const tiny_llama *tiny)
     }
     ts_text_free(&bytes);
     ts_text_free(&path);
-    tiny_write_config(folder, tiny->tied);
+    tiny_write_config(folder, tiny->tied, tiny->window);
 }
 
 // Both matrices of every pair are random. With B = 0, as training starts, the gradient of A would

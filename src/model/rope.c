@@ -1,0 +1,57 @@
+#include "model/rope.h"
+
+#include <math.h>
+#include <string.h>
+
+// The frequency of pair i of a head's head_dim / 2 pairs, in radians a position, by transformers'
+// own steps, each rounded to float. That is up to 5e-7 off, which far along a sequence is more than
+// all else that f32 rounds.
+typedef float (*frequency_of)(const ts_rope_config *config, uint32_t head_dim, uint32_t i);
+
+static float default_frequency(const ts_rope_config *config, uint32_t head_dim, uint32_t i)
+{
+    float exponent = 2.0f * (float)i / (float)head_dim;
+    return 1 / (float)pow((float)config->theta, exponent);
+}
+
+// A kind is what config.json calls it and its frequencies.
+static const struct {
+    const char *name;
+    frequency_of frequency;
+} kinds[TS_ROPE_KIND_COUNT] = {
+    [TS_ROPE_DEFAULT] = {"default", default_frequency},
+};
+
+bool ts_rope_kind_find(const char *name, ts_rope_kind *out)
+{
+    for (ts_rope_kind kind = 0; kind < TS_ROPE_KIND_COUNT; kind++) {
+        if (strcmp(kinds[kind].name, name) == 0) {
+            *out = kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+static float round_to(ts_dtype dtype, float value)
+{
+    return dtype == TS_BF16  ? ts_bf16_to_f32(ts_f32_to_bf16(value))
+           : dtype == TS_F16 ? ts_f16_to_f32(ts_f32_to_f16(value))
+                             : value;
+}
+
+// An angle is position * frequency in float, as transformers has it. Cosine and sine are taken on
+// the host, for Vulkan promises little of them.
+void ts_rope_fill(const ts_rope_config *config, uint32_t head_dim, uint32_t positions,
+                  ts_dtype dtype, float *table)
+{
+    uint32_t pairs = head_dim / 2;
+    for (uint32_t i = 0; i < pairs; i++) {
+        float frequency = round_to(dtype, kinds[config->kind].frequency(config, head_dim, i));
+        for (uint32_t p = 0; p < positions; p++) {
+            float angle = (float)p * frequency;
+            table[((size_t)p * pairs + i) * 2] = (float)cos(angle);
+            table[((size_t)p * pairs + i) * 2 + 1] = (float)sin(angle);
+        }
+    }
+}

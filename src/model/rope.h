@@ -1,0 +1,33 @@
+// Rotary position embedding (Su et al. 2021): how fast each pair of a head's elements turns, and
+// the table of cosines and sines that the kernel reads. A kind is a row in rope.c.
+#ifndef TS_MODEL_ROPE_H
+#define TS_MODEL_ROPE_H
+
+#include "base/dtype.h"
+#include "base/json.h"
+
+typedef enum ts_rope_kind {
+    TS_ROPE_DEFAULT, // theta^(-2i / head_dim)
+    TS_ROPE_KIND_COUNT,
+} ts_rope_kind;
+
+// Starts zeroed, but for theta.
+typedef struct ts_rope_config {
+    ts_rope_kind kind;
+    double theta;
+} ts_rope_config;
+
+// Reads rope_theta, rope_scaling and rope_parameters of a config.json, which messages call `name`.
+// A kind that is not implemented is TS_ERR_UNSUPPORTED by its name.
+ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_config *out,
+                              ts_error *err);
+
+// Whether a config.json's rope_type is one of the kinds.
+bool ts_rope_kind_find(const char *name, ts_rope_kind *out);
+
+// Fills table[positions, head_dim / 2, 2] with cosines and sines. The frequencies are first rounded
+// to `dtype`, as a model that was converted to that type has them.
+void ts_rope_fill(const ts_rope_config *config, uint32_t head_dim, uint32_t positions,
+                  ts_dtype dtype, float *table);
+
+#endif

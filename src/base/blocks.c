@@ -122,6 +122,11 @@ bool ts_blocks_parse(const char *name, ts_dtype *out)
     return false;
 }
 
+const char *ts_blocks_name(size_t index)
+{
+    return index < OFFERED ? offered[index].name : NULL;
+}
+
 static size_t offer_of(ts_dtype dtype)
 {
     size_t i = 0;

@@ -12,6 +12,8 @@ void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double
 
 // The type that --quantize calls `name` ("q8_0"); false: there is none.
 bool ts_blocks_parse(const char *name, ts_dtype *out);
+// Those names, by index; NULL behind the last.
+const char *ts_blocks_name(size_t index);
 
 // Quantises `count` elements, whole blocks, of `from` (F32, F16 or BF16), all of them finite, to
 // `dtype`, the bits that gguf-py makes. Their data and their headers go to different places. The

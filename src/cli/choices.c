@@ -1,4 +1,5 @@
 // The names that a flag's value is one of, each list from where the names themselves are kept.
+#include "base/blocks.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "data/adapter.h"
@@ -14,6 +15,23 @@ const char *ts_choice_precision(size_t index)
     return index == 0                       ? "auto"
            : index - 1 <= TS_PRECISION_BF16 ? ts_precision_name((ts_precision)(index - 1))
                                             : NULL;
+}
+
+const char *ts_choice_quantize(size_t index)
+{
+    return ts_blocks_name(index);
+}
+
+ts_status ts_cli_choose_quantize(const char *name, bool eight_bit, ts_dtype *out, ts_error *err)
+{
+    *out = eight_bit ? TS_Q8_0 : TS_F32;
+    if (name == NULL) {
+        return TS_OK;
+    }
+    if (!ts_blocks_parse(name, out)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "--quantize %s: there is q8_0", name);
+    }
+    return TS_OK;
 }
 
 const char *ts_choice_schedule(size_t index)

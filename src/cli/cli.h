@@ -83,6 +83,7 @@ extern const char *ts_cli_config;
 // Names for a flag's `choice`.
 const char *ts_choice_precision(size_t index);
 const char *ts_choice_schedule(size_t index);
+const char *ts_choice_quantize(size_t index);
 const char *ts_choice_module(size_t index);
 const char *ts_choice_mask(size_t index);
 const char *ts_choice_template(size_t index);
@@ -180,6 +181,21 @@ void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
             "take products' tiles by rule, not by measuring\nat first use; so does "               \
             "TINYSFT_TUNE=off"                                                                     \
     }
+
+// --quantize and --load-in-8bit, of commands that load a model to use it: a const char * and a
+// bool, of which ts_cli_choose_quantize makes a type, TS_F32 where neither is given.
+#define TS_CLI_QUANTIZE_FLAGS(quantize, eight_bit)                                                 \
+    {"quantize",                                                                                   \
+     NULL,                                                                                         \
+     TS_FLAG_TEXT,                                                                                 \
+     &(quantize),                                                                                  \
+     "TYPE",                                                                                       \
+     "hold the base's linear weights in q8_0: half the\nmemory of 16 bits [as they are stored]",   \
+     .choice = ts_choice_quantize},                                                                \
+    {                                                                                              \
+        "load-in-8bit", NULL, TS_FLAG_SWITCH, &(eight_bit), NULL, "the same as --quantize q8_0"    \
+    }
+ts_status ts_cli_choose_quantize(const char *name, bool eight_bit, ts_dtype *out, ts_error *err);
 
 // --validate of the commands that work on a device for long.
 #define TS_CLI_VALIDATE_FLAG(params)                                                               \

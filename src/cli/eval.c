@@ -97,6 +97,7 @@ static const ts_flag flags[] = {
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP,
      .choice = ts_choice_template},
     {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the picture [from the model]"},
+    TS_CLI_QUANTIZE_FLAGS(asked.quantize, asked.eight_bit),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_VALIDATE_FLAG(asked.device),
     {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",

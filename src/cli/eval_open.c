@@ -50,6 +50,12 @@ static ts_status open_adapter(struct eval_session *s, ts_error *err)
     TS_TRY(ts_adapter_config_read(folder, &s->adapter, err));
     TS_TRY(read_optional(folder, "training.json", &s->training, err));
     TS_TRY(read_optional(folder, "trainer_state.json", &s->state, err));
+    const char *trained_on = cJSON_GetStringValue(ts_json_get(s->training, "quantize"));
+    const char *asked_on = s->quantise == TS_F32 ? "none" : ts_dtype_name(s->quantise);
+    if (trained_on != NULL && strcmp(trained_on, asked_on) != 0) {
+        ts_log(TS_LOG_WARN, "%s was trained on a base quantised to %s, and is asked on one to %s",
+               folder, trained_on, asked_on);
+    }
     if (s->adapter.base_model.len > 0) {
         const ts_cli_name wanted = ts_cli_last_name(s->adapter.base_model.bytes);
         const ts_cli_name given = ts_cli_last_name(s->options->model);
@@ -157,6 +163,7 @@ ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err)
     const struct eval_options *o = s->options;
     ts_progress loading = {0};
     ts_precision precision = TS_PRECISION_F32;
+    TS_TRY(ts_cli_choose_quantize(o->quantize, o->eight_bit, &s->quantise, err));
     if (o->adapter != NULL) {
         TS_TRY(open_adapter(s, err));
     }
@@ -175,6 +182,7 @@ ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err)
         .config = &s->config,
         .weights = s->weights,
         .positions = ts_questions_positions(&s->questions, (uint32_t)o->max_new_tokens),
+        .quantise = s->quantise,
         .precision = precision,
         .embedding_in_file = ts_gpu_capabilities(s->gpu)->unified_memory,
         .progress = ts_cli_show_loading,

@@ -103,6 +103,9 @@ static ts_status describe(struct eval_session *s, ts_error *err)
     *add(s, "Device") = caps->name;
     TS_TRY(ts_cli_eval_text(s, add(s, "Driver"), err, "%s", caps->driver));
     *add(s, "Products in") = ts_precision_name(s->model.precision);
+    if (s->quantise != TS_F32) {
+        *add(s, "Linear layers in") = ts_dtype_name(s->quantise);
+    }
     const char **prompts = add(s, "Prompts");
     TS_TRY(s->seen != NULL ? ts_cli_eval_text(s, prompts, err, "%zu, %zu of them held out",
                                               s->prompts.count, held_out_count(s))

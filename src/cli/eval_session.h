@@ -16,7 +16,8 @@ enum { TS_EVAL_SETTINGS = 16, TS_EVAL_QUESTIONS = 64 };
 // The flags' values.
 struct eval_options {
     const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
-        *title, *precision;
+        *title, *precision, *quantize;
+    bool eight_bit;
     const char *questions[TS_EVAL_QUESTIONS]; // --prompt
     size_t question_count;
     uint64_t max_new_tokens, png_height, examples;
@@ -35,6 +36,7 @@ struct eval_session {
     ts_tokenizer *tokenizer;
     ts_chat_template *template;
     ts_model_config config;
+    ts_dtype quantise; // TS_F32: the base is held as it is stored
     ts_prompts prompts;
     ts_questions questions;
     bool *seen; // NULL: no telling

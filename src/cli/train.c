@@ -19,7 +19,8 @@ struct options {
     ts_train_settings settings;
     ts_gpu_params device;
     ts_gpu_list devices; // what there is, and which one it will be
-    const char *targets, *schedule, *precision, *revision;
+    const char *targets, *schedule, *precision, *quantize, *revision;
+    bool eight_bit;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
@@ -128,6 +129,7 @@ static ts_status settle_options(struct options *options, ts_error *err)
     s->max_length = (uint32_t)options->max_length;
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
+    TS_TRY(ts_cli_choose_quantize(options->quantize, options->eight_bit, &s->quantise, err));
     // A wrong name is told at once; what it means, the device decides.
     TS_TRY(ts_precision_choose(options->precision, &(ts_gpu_caps){0}, &s->precision, err));
 out:
@@ -271,6 +273,7 @@ static const ts_flag flags[] = {
      "what adapter_config.json calls the base [MODEL]"},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
      TS_CLI_TEMPLATE_HELP, .choice = ts_choice_template},
+    TS_CLI_QUANTIZE_FLAGS(asked.quantize, asked.eight_bit),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_VALIDATE_FLAG(asked.device),
     {"max-memory", NULL, TS_FLAG_REAL, &asked.max_memory_mib, "MIB",

@@ -14,11 +14,12 @@ void ts_cli_print_plan(const ts_trainer *trainer)
     const ts_train_settings *s = &trainer->settings;
     const double mib = 1 << 20;
     bool in_file = trainer->embedding_in_file && !trainer->config.tied;
+    bool quantised = s->quantise != TS_F32;
     ts_cli_say(
         stderr,
         "%zu example%s, %llu tokens, %llu of them learnt from; template %s\n"
         "%llu step%s (%llu an epoch) of %u x %u example%s; lr %g, %s; %llu trained parameters\n"
-        "device memory: weights %.1f MiB + adapter and optimiser %.1f + activations %.1f "
+        "device memory: weights %.1f MiB%s%s%s + adapter and optimiser %.1f + activations %.1f "
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
         trainer->dataset.count, ts_plural(trainer->dataset.count),
         (unsigned long long)trainer->dataset.token_count,
@@ -27,9 +28,11 @@ void ts_cli_print_plan(const ts_trainer *trainer)
         ts_plural(trainer->steps), (unsigned long long)trainer->batches.steps_per_epoch,
         s->batch_size, s->accumulation, ts_plural((uint64_t)s->batch_size * s->accumulation),
         s->learning_rate, ts_schedule_name(s->schedule), (unsigned long long)plan->parameters,
-        (double)plan->weights / mib, (double)plan->adapter / mib, (double)plan->activations / mib,
-        trainer->limits.rows, trainer->limits.recompute, trainer->config.layers,
-        (double)plan->total / mib, in_file ? "; the embedding stays in its file" : "");
+        (double)plan->weights / mib, quantised ? " (linear layers in " : "",
+        quantised ? ts_dtype_name(s->quantise) : "", quantised ? ")" : "",
+        (double)plan->adapter / mib, (double)plan->activations / mib, trainer->limits.rows,
+        trainer->limits.recompute, trainer->config.layers, (double)plan->total / mib,
+        in_file ? "; the embedding stays in its file" : "");
 }
 
 void ts_cli_print_rendered(const ts_trainer *trainer)

@@ -1,6 +1,7 @@
 #include "model/internal.h"
 
 #include "base/memory.h"
+#include "model/quantise.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,10 +13,12 @@ struct loader {
     ts_model *model;
     const ts_tensors *file; // NULL: random weights, all stored as `dtype`
     ts_dtype dtype;
+    ts_dtype quantise; // TS_F32: nothing
     const ts_model_params *params;
     bool embedding_in_file;
     uint64_t binding_limit; // bytes of a weight; 0: any
-    uint64_t done, total;   // bytes
+    uint64_t done, total;   // bytes of the files
+    uint64_t held;          // bytes on the device
 };
 
 // Random values of a linear layer's usual size, a piece at a time. Only their spread matters, so
@@ -28,7 +31,7 @@ static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_
         float *single;
         uint16_t *half;
     } values = {NULL};
-    uint64_t count = view.bytes / ts_dtype_bytes(view.dtype), state = view.offset + count;
+    uint64_t count = ts_dtype_count(view.dtype, view.bytes), state = view.offset + count;
     bool half = view.dtype == TS_BF16 || view.dtype == TS_F16;
     float scale = sqrtf(3.0f / (float)cols) / (1 << 23);
     TS_TRY(ts_alloc(PIECE, sizeof *values.single, &values.single, err));
@@ -43,6 +46,11 @@ static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_
             } else {
                 values.single[i] = value;
             }
+        }
+        if (ts_dtype_block(view.dtype) > 1) {
+            TS_TRY(ts_quantise_upload(model->gpu, view, from, TS_F32, values.single, some,
+                                      "a random weight", err));
+            continue;
         }
         TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values.single,
                              some * (half ? sizeof *values.half : sizeof *values.single), err));
@@ -77,7 +85,12 @@ static ts_status upload_weight(struct loader *loader, const ts_tensor *tensor, t
 {
     ts_status status = TS_OK;
     TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
-    TS_TRY(ts_gpu_upload(loader->model->gpu, view, tensor->bytes, tensor->len, err));
+    if (ts_dtype_block(view.dtype) == 1) {
+        TS_TRY(ts_gpu_upload(loader->model->gpu, view, tensor->bytes, tensor->len, err));
+    } else {
+        TS_TRY(ts_quantise_upload(loader->model->gpu, view, 0, tensor->dtype, tensor->bytes,
+                                  ts_dtype_count(tensor->dtype, tensor->len), tensor->name, err));
+    }
     ts_tensors_release(loader->file, tensor); // the host never holds a second copy
     loader->done += tensor->len;
     if (loader->params->progress != NULL) {
@@ -98,8 +111,9 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
     if (loader->file != NULL) {
         TS_TRY(ts_weight_find(loader->file, weight, &tensor, err));
     }
-    if (ts_gpu_alloc(&model->weights, tensor != NULL ? tensor->dtype : loader->dtype, count, view,
-                     err) != TS_OK) {
+    const ts_dtype dtype =
+        ts_weight_held_as(weight, tensor != NULL ? tensor->dtype : loader->dtype, loader->quantise);
+    if (ts_gpu_alloc(&model->weights, dtype, count, view, err) != TS_OK) {
         return ts_error_context(err, "weight %s", weight->name);
     }
     if (loader->binding_limit > 0 && view->bytes > loader->binding_limit) {
@@ -182,7 +196,10 @@ static void count_bytes(struct loader *loader)
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight weight;
         ts_weight_describe(config, i, &weight);
-        loader->total += ts_tensors_find(loader->file, weight.name)->len;
+        const ts_tensor *tensor = ts_tensors_find(loader->file, weight.name);
+        const ts_dtype dtype = ts_weight_held_as(&weight, tensor->dtype, loader->quantise);
+        loader->total += tensor->len;
+        loader->held += ts_dtype_size(dtype, ts_dtype_count(tensor->dtype, tensor->len));
     }
 }
 
@@ -202,6 +219,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     struct loader loader = {.model = out,
                             .params = params,
                             .dtype = params->random_dtype,
+                            .quantise = params->quantise,
                             .binding_limit =
                                 ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes)};
     *out = (ts_model){.gpu = gpu,
@@ -212,9 +230,10 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
         count_bytes(&loader);
         loader.embedding_in_file = params->embedding_in_file || !embedding_binds(&loader);
         out->weights.block_bytes =
-            ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.total, 1 << 20));
+            ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.held, 1 << 20));
     }
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
+    TS_TRY(ts_quantise_check(&out->config, params->quantise, err));
     TS_TRY(load_weights(&loader, err));
     if (loader.file != NULL) { // or what was uploaded is half of one file and half of another
         TS_TRY(ts_tensors_check_unchanged(loader.file, NULL, err));
@@ -239,18 +258,20 @@ void ts_model_close(ts_model *model)
 }
 
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
-                        uint32_t positions, bool embedding_in_file, uint64_t binding_limit,
-                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
-                        uint64_t *adapter_bytes, ts_error *err)
+                        ts_dtype quantise, uint32_t positions, bool embedding_in_file,
+                        uint64_t binding_limit, const ts_adapter_config *adapter,
+                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model model = {.config = *config};
     struct loader loader = {.model = &model,
                             .file = file,
                             .dtype = dtype,
+                            .quantise = quantise,
                             .embedding_in_file = embedding_in_file,
                             .binding_limit = binding_limit};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
+    TS_TRY(ts_quantise_check(config, quantise, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));
     *weight_bytes = model.weights.used_bytes;

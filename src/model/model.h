@@ -57,6 +57,8 @@ typedef struct ts_model_params {
     ts_weights *weights;           // whose config it is; they must outlive the model. NULL: random
                                    // weights of that shape, for speed and memory, never for quality
     ts_dtype random_dtype;         // what random weights are stored as
+    ts_dtype quantise;             // linear weights become this on their way to the device
+                                   // (base/blocks.h); TS_F32 (0): they stay as they are stored
     uint32_t positions;            // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
@@ -117,8 +119,8 @@ void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *ada
 // or without one (NULL) all as `dtype`. TS_ERR_UNSUPPORTED names a weight of more bytes than
 // `binding_limit` (0: none), which no shader of the device would reach as a whole.
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
-                        uint32_t positions, bool embedding_in_file, uint64_t binding_limit,
-                        const ts_adapter_config *adapter, uint64_t *weight_bytes,
-                        uint64_t *adapter_bytes, ts_error *err);
+                        ts_dtype quantise, uint32_t positions, bool embedding_in_file,
+                        uint64_t binding_limit, const ts_adapter_config *adapter,
+                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err);
 
 #endif

@@ -27,8 +27,9 @@ static ts_status measure(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
     const ts_adapter_config adapter = ts_trainer_adapter(settings);
     bool in_file = trainer->embedding_in_file;
     uint64_t count, optimiser;
-    TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, trainer->limits.rows, in_file,
-                         settings->binding_limit, &adapter, &plan->weights, &plan->adapter, err));
+    TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, settings->quantise,
+                         trainer->limits.rows, in_file, settings->binding_limit, &adapter,
+                         &plan->weights, &plan->adapter, err));
     TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
                         &plan->activations, &plan->largest, err));
     TS_TRY(ts_optimiser_plan(&trainer->config, &adapter, &optimiser, err));

@@ -14,6 +14,7 @@ typedef enum meaning {
     SETTING,     // must be the same
     LENGTH,      // must be the same, or more once the run is finished
     FINGERPRINT, // must be the same; older versions did not write it
+    ADDED,       // must be the same; "none" in older versions, which did not write it
     NOTE,        // for information
 } meaning;
 
@@ -54,6 +55,7 @@ static const struct known {
     {"chat_template_text", FINGERPRINT, TEXT},
     {"steps_per_epoch", SETTING, NUMBER},
     {"precision", SETTING, TEXT},
+    {"quantize", ADDED, TEXT},
     {"model_config", FINGERPRINT, OBJECT},
     {"tokenizer_sha256", FINGERPRINT, TEXT},
     {"weights_sha256", FINGERPRINT, TEXT},
@@ -132,6 +134,8 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddItemToObject(json, "target_modules", target_list(s->targets));
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
     cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
+    cJSON_AddStringToObject(json, "quantize",
+                            s->quantise == TS_F32 ? "none" : ts_dtype_name(s->quantise));
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }
@@ -331,6 +335,9 @@ static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON
     const cJSON *other = ts_json_get(before, item->string);
     meaning role = entry != NULL ? entry->meaning : SETTING;
     if (role == PLACE || role == NOTE || (other != NULL && cJSON_Compare(other, item, true))) {
+        return TS_OK;
+    }
+    if (role == ADDED && other == NULL && strcmp(text_of(now, item->string), "none") == 0) {
         return TS_OK;
     }
     if (role == FINGERPRINT && other == NULL) {

@@ -24,6 +24,7 @@ typedef struct ts_train_settings {
     ts_schedule schedule;
     ts_adamw_params adamw;
     uint64_t seed;
+    ts_dtype quantise; // what the base's linear weights are held as; TS_F32: as they are stored
     ts_precision precision;          // of products: one that the device offers
     uint64_t save_steps, save_limit; // 0: only at the end; 0: keep all
     uint64_t logging_steps;

@@ -243,6 +243,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     const ts_model_params params = {.config = &trainer->config,
                                     .weights = trainer->weights,
                                     .positions = trainer->limits.rows,
+                                    .quantise = s->quantise,
                                     .precision = s->precision,
                                     .embedding_in_file = trainer->embedding_in_file,
                                     .progress = callbacks->loading,

@@ -1,0 +1,68 @@
+// A base that is quantised on load, through the program.
+#include "program.h"
+
+#define BASE PROJECT_FOLDER "/assets/base"
+
+static char folder[64], data[96], out[96];
+
+static void begin(void)
+{
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(data, sizeof data, "%s/data.jsonl", folder);
+    snprintf(out, sizeof out, "%s/out", folder);
+    test_write(folder, "data.jsonl",
+               "{\"prompt\": \"What do cows eat?\", \"completion\": \"Grass.\"}\n"
+               "{\"prompt\": \"Hi\", \"completion\": \"Good morning!\"}\n");
+}
+
+static void end(void)
+{
+    test_folder_remove(folder);
+}
+
+TestSuite(quantize, .init = begin, .fini = end, .timeout = 300);
+
+#define TRAIN "train", "--model", BASE, "--data", data, "--no-tune", "--device", "0"
+
+static void expect(const program_result *result, int code, const char *words)
+{
+    cr_assert_eq(result->code, code, "exit code %d, expected %d: %s", result->code, code,
+                 result->out);
+    cr_assert_not_null(strstr(result->out, words), "'%s' is not in: %s", words, result->out);
+}
+
+static void expect_file(const char *name, const char *words)
+{
+    ts_text text = test_read(out, name);
+    cr_expect_not_null(strstr(text.bytes, words), "'%s' is not in %s", words, name);
+    ts_text_free(&text);
+}
+
+Test(quantize, plan_record_and_card_tell_of_it)
+{
+    program_result result;
+    RUN(&result, TRAIN, "--dry-run");
+    expect(&result, 0, "weights 6.7 MiB + ");
+    RUN(&result, TRAIN, "--dry-run", "--load-in-8bit");
+    expect(&result, 0, "weights 4.0 MiB (linear layers in Q8_0)");
+    RUN(&result, TRAIN, "--dry-run", "--quantize", "q7");
+    expect(&result, 2, "--quantize q7: there is q8_0");
+    RUN(&result, TRAIN, "--output-dir", out, "--quantize", "q8_0", "--max-steps", "1");
+    expect(&result, 0, "ask it");
+    expect_file("training.json", "\"quantize\":\t\"Q8_0\"");
+    expect_file("README.md", "held in Q8_0 while it was trained");
+    expect_file("run.json", "\"quantize\":\t\"q8_0\"");
+    RUN(&result, TRAIN, "--output-dir", out, "--max-steps", "2", "--resume-from-checkpoint");
+    expect(&result, 2, "started with quantize \"Q8_0\", now it is \"none\"");
+}
+
+Test(quantize, eval_asks_a_quantised_base_and_tells_where_training_had_another)
+{
+    program_result result;
+    RUN(&result, TRAIN, "--output-dir", out, "--max-steps", "1");
+    expect(&result, 0, "ask it");
+    RUN(&result, "eval", "--model", BASE, "--adapter", out, "--prompt", "Hi", "--max-new-tokens",
+        "4", "--device", "0", "--quantize", "q8_0");
+    expect(&result, 0, "Linear layers in");
+    expect(&result, 0, "was trained on a base quantised to none, and is asked on one to Q8_0");
+}

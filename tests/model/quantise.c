@@ -10,7 +10,7 @@
 // Rows of whole blocks, which tiny_llama.h's model does not have.
 enum { HIDDEN = 32, FFN = 64, HEADS = 2, KV_HEADS = 1, HEAD_DIM = 16, TOKENS = 12 };
 
-static void write_config(const char *folder)
+static void write_shape(const char *folder)
 {
     char text[640], path[96];
     int len = snprintf(
@@ -82,7 +82,7 @@ static void write_model(char folder[32], bool exact, float largest)
     MUST(ts_safetensors_serialise(file.tensors, file.count, &bytes, err));
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     MUST(ts_file_write_plain(path, bytes.bytes, bytes.len, err));
-    write_config(folder);
+    write_shape(folder);
     for (size_t i = 0; i < file.count; i++) {
         free((void *)(uintptr_t)file.tensors[i].bytes);
     }

@@ -97,7 +97,7 @@ static double gradients(ts_gpu *gpu, const char *folder, ts_dtype quantise, floa
 {
     const ts_adapter_config adapter = {.r = 2, .alpha = 4, .targets = TS_MODULES_ALL};
     const ts_model_params params = {
-        .folder = folder, .positions = TOKENS, .quantise = quantise, .embedding_in_file = true};
+        .positions = TOKENS, .quantise = quantise, .embedding_in_file = true};
     const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
     float values[FLOATS];
     uint32_t ids[TOKENS], state = 5;
@@ -106,7 +106,7 @@ static double gradients(ts_gpu *gpu, const char *folder, ts_dtype quantise, floa
     ts_pass pass;
     ts_batch batch = {0};
     double sum;
-    MUST(ts_model_open(gpu, &params, &model, err));
+    test_model_open(gpu, folder, params, &model);
     MUST(ts_model_add_lora(&model, &adapter, 42, err));
     cr_assert_leq(model.lora.count, FLOATS);
     for (uint64_t i = 0; i < model.lora.count; i++) {
@@ -125,7 +125,7 @@ static double gradients(ts_gpu *gpu, const char *folder, ts_dtype quantise, floa
     *weight_bytes = model.weights.used_bytes;
     ts_batch_free(&batch);
     ts_pass_close(&pass);
-    ts_model_close(&model);
+    test_model_close(&model);
     return sum;
 }
 
@@ -168,15 +168,15 @@ Test(quantise, what_blocks_cannot_hold_is_refused_by_name)
     ts_error err = {0};
     char folder[32];
     write_model(folder, false, 1e7f);
-    ts_model_params params = {.folder = folder, .positions = TOKENS, .quantise = TS_Q8_0};
-    cr_expect_eq(ts_model_open(gpu, &params, &model, &err), TS_ERR_UNSUPPORTED);
+    const ts_model_params params = {.positions = TOKENS, .quantise = TS_Q8_0};
+    cr_expect_eq(test_model_try(gpu, folder, params, &model, &err), TS_ERR_UNSUPPORTED);
     cr_expect_not_null(strstr(err.message, "layers.1.mlp.down_proj.weight holds 1e+07"), "%s",
                        err.message);
     MUST(ts_folder_remove(folder, err));
     strcpy(folder, "/tmp/tinysft-test-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
     tiny_write(folder, &(tiny_llama){0}); // rows of 12, 16 and 10
-    cr_expect_eq(ts_model_open(gpu, &params, &model, &err), TS_ERR_UNSUPPORTED);
+    cr_expect_eq(test_model_try(gpu, folder, params, &model, &err), TS_ERR_UNSUPPORTED);
     cr_expect_not_null(strstr(err.message, "nothing of this model can be quantised to Q8_0"), "%s",
                        err.message);
     MUST(ts_folder_remove(folder, err));

@@ -47,22 +47,36 @@ macro(tinysft_shader_of_new_compilers name file)
     endif()
 endmacro()
 
-foreach(file IN LISTS shader_files)
-    get_filename_component(name ${file} NAME_WE)
-    if(name STREQUAL gemm_cm OR name STREQUAL probe_matrix) # tools/compile_shaders.sh knows them
-        tinysft_shader_of_new_compilers(${name}_f16 ${file})
-        tinysft_shader_of_new_compilers(${name}_bf16 ${file} -DOPERANDS_BF16)
+# The shaders made of a file with a macro defined, as "NAME, FILE, MACRO": those that kernels.def tells
+# of, and of the benchmark's probes this one.
+set(registry ${PROJECT_SOURCE_DIR}/src/ops/kernels.def)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${registry})
+file(READ ${registry} rows)
+string(REGEX MATCHALL "VARIANT\\([a-z0-9_]+, [a-z0-9_]+, [A-Z0-9_=]+" variants "${rows}")
+list(APPEND variants "VARIANT(probe_matrix_f16, probe_matrix, OPERANDS_F16"
+    "VARIANT(probe_matrix_bf16, probe_matrix, OPERANDS_BF16")
+
+# The entry NAME; where shaders/compiled has its words, compilers may be too old for it.
+macro(tinysft_any_shader name file)
+    if(EXISTS ${PROJECT_SOURCE_DIR}/shaders/compiled/${name}.inc)
+        tinysft_shader_of_new_compilers(${name} ${file} ${ARGN})
     else()
-        tinysft_shader(${name} ${file})
+        tinysft_shader(${name} ${file} ${ARGN})
     endif()
-    file(STRINGS ${file} widens REGEX "ifdef WIDE") # loads of 64-bit words
-    if(widens)
-        tinysft_shader(${name}_wide ${file} -DWIDE)
+endmacro()
+
+foreach(file IN LISTS shader_files)
+    get_filename_component(source ${file} NAME_WE)
+    set(made_of_it ${variants})
+    list(FILTER made_of_it INCLUDE REGEX ", ${source}, ")
+    if(NOT made_of_it OR rows MATCHES "SHADER\\(${source},")
+        tinysft_any_shader(${source} ${file})
     endif()
-    file(STRINGS ${file} splits REGEX "ifdef SPLIT") # shaders/include/split.glsl
-    if(splits)
-        tinysft_shader(${name}_split ${file} -DSPLIT=8)
-    endif()
+    foreach(variant IN LISTS made_of_it)
+        string(REGEX REPLACE "VARIANT\\(([a-z0-9_]+), .*" "\\1" name "${variant}")
+        string(REGEX REPLACE ".*, " "" definition "${variant}")
+        tinysft_any_shader(${name} ${file} -D${definition})
+    endforeach()
 endforeach()
 string(APPEND shader_code "\nconst struct ts_shader ts_shader_table[] = {\n${shader_rows}    {0},\n};\n")
 file(CONFIGURE OUTPUT ${shader_folder}/shaders.c CONTENT "${shader_code}" @ONLY)

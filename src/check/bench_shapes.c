@@ -63,13 +63,6 @@ static const struct {
     {"rest1", 0.1f}, {"beta2", 0.999f}, {"rest2", 0.001f}, {"root_correction", 1},
 };
 
-// Those whose tile ts_attention_choose decides.
-static bool is_attention(ts_kernel kernel)
-{
-    return kernel == TS_KERNEL_attention || kernel == TS_KERNEL_attention_backward_q ||
-           kernel == TS_KERNEL_attention_backward_kv;
-}
-
 bool ts_bench_is_product(ts_kernel kernel)
 {
     return kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||
@@ -109,9 +102,9 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
 {
     const ts_kernel_info *info = &ts_kernels[kernel];
     const ts_attention_choice choice =
-        ts_attention_choose(caps, is_attention(kernel) ? kernel : TS_KERNEL_attention, 64);
+        ts_attention_choose(caps, ts_attention_has_tile(kernel) ? kernel : TS_KERNEL_attention, 64);
     uint32_t *push = out->push, *constant = out->pipeline.constants + 1;
-    *shader = is_attention(kernel) ? choice.shader : 0;
+    *shader = ts_attention_has_tile(kernel) ? choice.shader : 0;
     if (ts_bench_is_product(kernel)) {
         return ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: timed by ts_matmul", info->name);
     }
@@ -119,7 +112,7 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
         uint32_t *place = f->kind == 'c' ? constant++ : push++;
         bool found =
             f->kind == 'f' ? find_factor(f->name, place) : find_whole(kernel, f->name, place);
-        if (!found && is_attention(kernel) && f->kind == 'c') {
+        if (!found && ts_attention_has_tile(kernel) && f->kind == 'c') {
             *place = strcmp(f->name, "lanes") == 0 ? choice.lanes : choice.per_lane;
             found = true;
         }

@@ -4,6 +4,7 @@
 #include "base/os.h"
 #include "check/bench.h"
 #include "gpu/cache.h"
+#include "ops/attention.h"
 #include "ops/gemm.h"
 #include "ops/trial.h"
 
@@ -38,15 +39,9 @@ struct doctor {
     ts_doctor_result *result;
 };
 
-static bool is_attention(ts_kernel kernel)
-{
-    return kernel == TS_KERNEL_attention || kernel == TS_KERNEL_attention_backward_q ||
-           kernel == TS_KERNEL_attention_backward_kv;
-}
-
 static const char *shader_of(const ts_trial *trial)
 {
-    return ts_kernels[trial->kernel].shaders[trial->shader];
+    return ts_kernels[trial->kernel].shaders[trial->shader].name;
 }
 
 // ---- Typical shapes
@@ -59,7 +54,7 @@ static void shape_product(const struct role *role, const ts_gpu_caps *caps, uint
     const uint32_t scalars[] = {rows, columns, DEEP, DEEP, DEEP, columns};
     memcpy(out->dispatch.push, scalars, sizeof scalars);
     memcpy(ts_trial_field(out, "alpha"), &one, sizeof one);
-    out->shader = role->precision == TS_PRECISION_BF16 ? 1 : 0; // of gemm_cm
+    out->shader = ts_precision_shader(role->precision); // of gemm_cm
     ts_trial_choose(caps, TS_NT, out);
 }
 
@@ -106,8 +101,10 @@ static ts_status find_fallback(const struct role *role, ts_gpu *gpu, const char 
     }
     other.kernel = ts_bench_is_product(role->kernel) ? TS_KERNEL_gemm : role->kernel;
     caps.left_out[count++] = shader;
-    for (uint32_t i = 1; is_attention(role->kernel) && i < 3; i++) { // the general one is the first
-        caps.left_out[count++] = ts_kernels[role->kernel].shaders[i];
+    for (uint32_t i = 1;
+         ts_attention_has_tile(role->kernel) && ts_kernels[role->kernel].shaders[i].name != NULL;
+         i++) { // the general one is the first
+        caps.left_out[count++] = ts_kernels[role->kernel].shaders[i].name;
     }
     assert(count < TS_COUNT(caps.left_out));
     TS_TRY(shape_typical(&other, &caps, tokens, out, err));
@@ -329,9 +326,9 @@ static ts_status judge_role(const struct doctor *d, const struct role *role, ts_
         if (d->params->tell != NULL) {
             d->params->tell(d->params->user, row);
         }
-        if (!ts_verdict_leaves_out(row->verdict) || role->kernel == TS_KERNEL_gemm_cm ||
-            role->kernel == TS_KERNEL_gemm_packed) {
-            break;
+        if (!ts_verdict_leaves_out(row->verdict) ||
+            ts_kernels[role->kernel].shaders[0].needs != TS_NEEDS_NOTHING) {
+            break; // what does its work then is another kernel, which has a role of its own
         }
         ts_gpu_leave_out(d->gpu, row->shader);
     }
@@ -342,15 +339,11 @@ out:
 // Of the kernels that not every device has a use for.
 static bool is_of_use(const struct doctor *d, ts_kernel kernel)
 {
-    switch (kernel) {
-    case TS_KERNEL_gemm_cm: // has roles of its own
-        return false;
-    case TS_KERNEL_pack_rows:
-    case TS_KERNEL_gemm_packed:
-        return ts_gemm_packed_suits(ts_gpu_capabilities(d->gpu));
-    default:
-        return true;
+    const uint32_t needs = ts_kernels[kernel].shaders[0].needs;
+    if (kernel == TS_KERNEL_gemm_cm) {
+        return false; // it has a role for each precision
     }
+    return !(needs & TS_NEEDS_CPU) || ts_gemm_packed_suits(ts_gpu_capabilities(d->gpu));
 }
 
 static ts_status judge_all(const struct doctor *d, ts_error *err)

@@ -111,8 +111,8 @@ out:
 static const ts_kernel_info *kernel_of(const char *shader)
 {
     for (size_t i = 0; i < TS_KERNEL_COUNT; i++) {
-        for (const char *const *name = ts_kernels[i].shaders; *name != NULL; name++) {
-            if (strcmp(*name, shader) == 0) {
+        for (const ts_kernel_shader *it = ts_kernels[i].shaders; it->name != NULL; it++) {
+            if (strcmp(it->name, shader) == 0) {
                 return &ts_kernels[i];
             }
         }

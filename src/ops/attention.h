@@ -12,7 +12,9 @@ typedef struct ts_attention_choice {
     uint32_t shader, lanes, per_lane;
 } ts_attention_choice;
 
-// `kernel`: one of those three. `dim`: the heads' size.
+// Whether it is one of those three.
+bool ts_attention_has_tile(ts_kernel kernel);
+// `kernel`: one of them. `dim`: the heads' size.
 ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim);
 
 // Record the kernels of these names (kernels.def): all of `args` is set but shader, lanes and

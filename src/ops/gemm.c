@@ -52,12 +52,13 @@ static bool is_aligned(const struct ts_gemm_args *args, uint32_t b_step)
 static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 {
     bool simd = ts_gpu_is_simd(caps);
+    uint32_t shader = simd ? TS_SHADER_gemv_simd : TS_SHADER_gemv;
     uint32_t most_rows = simd ? 2 : 8, local_size = simd ? caps->subgroup_size : 64;
     if (args->layout != TS_NT || args->m > most_rows || args->k < 8 * local_size ||
-        (simd && !caps->has_int64) || ts_gpu_leaves_out(caps, simd ? "gemv_simd" : "gemv")) {
+        !ts_kernel_suits(caps, TS_KERNEL_gemm, shader)) {
         return false;
     }
-    args->shader = simd ? TS_GEMV_SIMD : TS_GEMV;
+    args->shader = shader;
     args->local_size = local_size;
     args->tile_m = args->m;
     args->tile_5 = args->tile_n = !simd ? 4 : args->m == 1 ? 2 * local_size : local_size;
@@ -73,9 +74,9 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     if (choose_gemv(caps, args)) {
         return;
     }
-    bool wide = caps->has_int64 && !ts_gpu_leaves_out(caps, "gemm_simd_wide");
-    if (ts_gpu_is_simd(caps) && (wide || !ts_gpu_leaves_out(caps, "gemm_simd"))) {
-        args->shader = wide ? TS_GEMM_SIMD_WIDE : TS_GEMM_SIMD;
+    bool wide = ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_simd_wide);
+    if (wide || ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_simd)) {
+        args->shader = wide ? TS_SHADER_gemm_simd_wide : TS_SHADER_gemm_simd;
         args->local_size = caps->subgroup_size;
         args->k_step = 8;
         // One pipeline with and without an extra pair: a CPU driver takes seconds and megabytes for
@@ -85,7 +86,7 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
         args->tile_n = args->tile_5 * args->local_size;
     } else {
         args->aligned = is_aligned(args, 4);
-        args->shader = TS_GEMM_VEC;
+        args->shader = TS_SHADER_gemm_vec;
         // Where 256 invocations do not fit, 128, each with as many sums, on half a tile.
         args->local_size = caps->max_invocations >= 256 ? 256 : 128;
         args->tile_m = 64;
@@ -112,35 +113,22 @@ static bool multiply_packed(ts_recorder *recorder, const struct ts_gemm_args *ar
 
 void ts_matmul(ts_recorder *recorder, const ts_product *p)
 {
-    bool extra = p->extra.k > 0;
-    assert(!extra || p->layout != TS_TN);
+    assert(p->extra.k == 0 || p->layout != TS_TN);
     struct ts_gemm_args args = {
-        .a = p->a,
-        .b = p->b,
-        .c = p->c,
-        .extra_a = extra ? p->extra.a : p->a,
-        .extra_b = extra ? p->extra.b : p->a,
-        .m = p->m,
-        .n = p->n,
-        .k = p->k,
-        .lda = p->layout == TS_TN ? p->m : p->k,
-        .ldb = p->layout == TS_NT ? p->k : p->n,
-        .ldc = p->n,
-        .alpha = p->alpha,
-        .accumulate = p->accumulate,
-        .extra_k = p->extra.k,
-        .extra_scale = p->extra.scale,
-        .extra = extra,
+        TS_PRODUCT_ARGS(p),
     };
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
-    const char *const *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
+    const ts_kernel_shader *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
     ts_gemm_choose(caps, p->layout, &args);
-    if (!ts_gpu_leaves_out(caps, shaders[TS_GEMM_SIMD]) && // what was measured does not know of it
-        !ts_tune_gemm(recorder, &args) && multiply_packed(recorder, &args)) {
+    if (!ts_gpu_leaves_out(
+            caps, shaders[TS_SHADER_gemm_simd].name) && // what was measured does not know of it
+        !ts_tune_gemm(recorder, &args) &&
+        multiply_packed(recorder, &args)) {
         return;
     }
     ts_gemm(recorder, &args);
-    while (args.shader != TS_GEMM_VEC && ts_recorder_leaves_out(recorder, shaders[args.shader])) {
+    while (args.shader != TS_SHADER_gemm_vec &&
+           ts_recorder_leaves_out(recorder, shaders[args.shader].name)) {
         ts_gemm_choose(caps, p->layout, &args);
         ts_gemm(recorder, &args);
     }

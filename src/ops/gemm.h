@@ -32,9 +32,21 @@ typedef struct ts_product {
 
 void ts_matmul(ts_recorder *recorder, const ts_product *product);
 
+// Those arguments of the kernels gemm and gemm_cm that follow from a product alone.
+#define TS_PRODUCT_ARGS(p)                                                                         \
+    .a = (p)->a, .b = (p)->b, .c = (p)->c, .extra_a = (p)->extra.k > 0 ? (p)->extra.a : (p)->a,    \
+    .extra_b = (p)->extra.k > 0 ? (p)->extra.b : (p)->a, .m = (p)->m, .n = (p)->n, .k = (p)->k,    \
+    .lda = (p)->layout == TS_TN ? (p)->m : (p)->k, .ldb = (p)->layout == TS_NT ? (p)->k : (p)->n,  \
+    .ldc = (p)->n, .alpha = (p)->alpha, .accumulate = (p)->accumulate, .extra_k = (p)->extra.k,    \
+    .extra_scale = (p)->extra.scale, .extra = (p)->extra.k > 0
+
 // What the operands of a product are rounded to; the sums are f32 always.
 typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
 const char *ts_precision_name(ts_precision precision);
+
+// The shader of gemm_cm that rounds to f16 or bf16, and what such a shader rounds to.
+uint32_t ts_precision_shader(ts_precision precision);
+ts_precision ts_precision_of(uint32_t shader);
 
 // Whether the device has matrix units for that precision; f32 needs none.
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision);
@@ -61,9 +73,6 @@ typedef struct ts_rounding {
 // own largest element.
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding,
                        const ts_product *product);
-
-// The shaders of the kernel `gemm`, in its order.
-enum { TS_GEMM_VEC, TS_GEMM_SIMD, TS_GEMM_SIMD_WIDE, TS_GEMV, TS_GEMV_SIMD };
 
 // The choice itself: fills shader and constants of `args`, whose scalars and b are set.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);

@@ -6,24 +6,30 @@
 #include <assert.h>
 #include <string.h>
 
-enum { GEMM_CM_F16, GEMM_CM_BF16 }; // the shaders of the row, in its order
-
 const char *ts_precision_name(ts_precision precision)
 {
     const char *names[] = {"f32", "f16", "bf16"};
     return names[precision];
 }
 
+uint32_t ts_precision_shader(ts_precision precision)
+{
+    return precision == TS_PRECISION_BF16 ? TS_SHADER_gemm_cm_bf16 : TS_SHADER_gemm_cm_f16;
+}
+
+ts_precision ts_precision_of(uint32_t shader)
+{
+    return shader == TS_SHADER_gemm_cm_bf16 ? TS_PRECISION_BF16 : TS_PRECISION_F16;
+}
+
 static ts_matrix_shape shape_of(const ts_gpu_caps *caps, ts_precision precision)
 {
     const ts_matrix_shape none = {0};
-    if (precision == TS_PRECISION_F16) {
-        return ts_gpu_leaves_out(caps, "gemm_cm_f16") ? none : caps->matrix_f16;
+    if (precision == TS_PRECISION_F32 ||
+        !ts_kernel_suits(caps, TS_KERNEL_gemm_cm, ts_precision_shader(precision))) {
+        return none;
     }
-    if (precision == TS_PRECISION_BF16) {
-        return ts_gpu_leaves_out(caps, "gemm_cm_bf16") ? none : caps->matrix_bf16;
-    }
-    return none;
+    return precision == TS_PRECISION_F16 ? caps->matrix_f16 : caps->matrix_bf16;
 }
 
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision)
@@ -79,7 +85,7 @@ void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     uint32_t a_row = layout == TS_TN ? args->m : args->k;
     uint32_t b_row = layout == TS_NT ? args->k : args->n;
     ts_matrix_shape matrix = shape_of(caps, precision);
-    args->shader = precision == TS_PRECISION_BF16 ? GEMM_CM_BF16 : GEMM_CM_F16;
+    args->shader = ts_precision_shader(precision);
     args->layout = layout;
     args->aligned = args->lda % 8 == 0 && args->ldb % 8 == 0 && a_row % 8 == 0 && b_row % 8 == 0;
     args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
@@ -100,31 +106,15 @@ static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
-    bool extra = p->extra.k > 0;
-    assert(!extra || p->layout != TS_TN);
+    assert(p->extra.k == 0 || p->layout != TS_TN);
     if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(p->m, p->n, p->k)) {
         ts_matmul(recorder, p);
         return;
     }
     struct ts_gemm_cm_args args = {
-        .a = p->a,
-        .b = p->b,
+        TS_PRODUCT_ARGS(p),
         .largest_a = rounding->largest_a,
         .largest_b = rounding->largest_b,
-        .c = p->c,
-        .extra_a = extra ? p->extra.a : p->a,
-        .extra_b = extra ? p->extra.b : p->a,
-        .m = p->m,
-        .n = p->n,
-        .k = p->k,
-        .lda = p->layout == TS_TN ? p->m : p->k,
-        .ldb = p->layout == TS_NT ? p->k : p->n,
-        .ldc = p->n,
-        .alpha = p->alpha,
-        .accumulate = p->accumulate,
-        .extra_k = p->extra.k,
-        .extra_scale = p->extra.scale,
-        .extra = extra,
     };
     ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args);
     if (!ts_tune_gemm_cm(recorder, &args)) {
@@ -140,7 +130,7 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
                                 .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
     }
     ts_gemm_cm(recorder, &args);
-    if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader])) {
+    if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
         ts_matmul(recorder, p);
     }
 }

@@ -17,14 +17,14 @@ static uint32_t rows_of_scratch(uint32_t k)
 // lane, so that even to measure would take long (Mesa 22.3: 34 to 40 times as long as gemm_simd).
 bool ts_gemm_packed_suits(const ts_gpu_caps *caps)
 {
-    return ts_gpu_is_simd(caps) && caps->has_addresses && caps->has_int64 &&
+    return ts_kernel_suits(caps, TS_KERNEL_gemm_packed, 0) &&
+           ts_kernel_suits(caps, TS_KERNEL_pack_rows, 0) &&
            caps->api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
 }
 
 bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args)
 {
-    return ts_gemm_packed_suits(caps) && !ts_gpu_leaves_out(caps, "gemm_packed") &&
-           !ts_gpu_leaves_out(caps, "pack_rows") && args->layout != TS_TN && args->k >= TILE &&
+    return ts_gemm_packed_suits(caps) && args->layout != TS_TN && args->k >= TILE &&
            args->lda == args->k && rows_of_scratch(args->k) > 0 &&
            args->n % caps->subgroup_size == 0 &&
            args->n / caps->subgroup_size <= caps->max_groups[1] &&

@@ -11,7 +11,8 @@
 
 // ---- The rows as data
 
-#define SHADER(file) #file,
+#define SHADER(file, needs) {#file, needs},
+#define VARIANT(name, file, macro, needs) {#name, needs},
 #define READ(type, name, elements) {#name, TS_BUFFER_##type, TS_READ},
 #define WRITE(type, name, elements) {#name, TS_BUFFER_##type, TS_WRITE},
 #define UPDATE(type, name, elements) {#name, TS_BUFFER_##type, TS_READ_WRITE},
@@ -22,23 +23,13 @@
 #define FOLLOWS(name, value) {'c', #name},
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, groups, TOLERANCE)                        \
     [TS_KERNEL_##kernel] = {.name = #kernel,                                                       \
-                            .shaders = {FILES NULL},                                               \
+                            .shaders = {FILES{0}},                                                 \
                             .buffers = {VIEWS{0}},                                                 \
                             .fields = {SCALARS CONSTANTS{0}},                                      \
                             .tolerance = TOLERANCE},
 const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #include "ops/kernels.def"
 };
-#undef KERNEL
-#undef SHADER
-#undef READ
-#undef WRITE
-#undef UPDATE
-#undef U32
-#undef F32
-#undef ADDRESS
-#undef CONSTANT
-#undef FOLLOWS
 
 // ---- Sizes: the rows' expressions over their own scalars, in 64 bits
 
@@ -66,15 +57,6 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
         (void)constant;                                                                            \
     }
 #include "ops/kernels.def"
-#undef KERNEL
-#undef READ
-#undef WRITE
-#undef UPDATE
-#undef U32
-#undef F32
-#undef ADDRESS
-#undef CONSTANT
-#undef FOLLOWS
 
 // ---- Mirrors: a dispatch turned into arrays of double
 
@@ -130,15 +112,6 @@ static double float_of(uint32_t bits)
         }                                                                                          \
     }
 #include "ops/kernels.def"
-#undef KERNEL
-#undef READ
-#undef WRITE
-#undef UPDATE
-#undef U32
-#undef F32
-#undef ADDRESS
-#undef CONSTANT
-#undef FOLLOWS
 
 static const struct {
     void (*sizes)(const uint32_t *push, uint32_t *constant, uint64_t *out, uint64_t groups[2]);
@@ -146,7 +119,6 @@ static const struct {
 } functions[TS_KERNEL_COUNT] = {
 #define KERNEL(kernel, ...) {sizes_of_##kernel, mirror_##kernel},
 #include "ops/kernels.def"
-#undef KERNEL
 };
 
 void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[10],
@@ -261,7 +233,7 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
 {
     ts_error err = {0};
     const ts_kernel_info *info = &ts_kernels[kernel];
-    const struct ts_shader *code = find_shader(info->shaders[shader]);
+    const struct ts_shader *code = find_shader(info->shaders[shader].name);
     uint64_t elements[10], groups[2];
     uint32_t count = 0, constants = 1;
     for (; info->buffers[count].name != NULL; count++) {

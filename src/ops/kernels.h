@@ -10,9 +10,26 @@
 typedef enum ts_kernel {
 #define KERNEL(name, ...) TS_KERNEL_##name,
 #include "ops/kernels.def"
-#undef KERNEL
     TS_KERNEL_COUNT
 } ts_kernel;
+
+// What a shader needs of a device, in bits.
+typedef enum ts_needs {
+    TS_NEEDS_NOTHING = 0,
+    TS_NEEDS_CPU = 1,         // to be fast: a driver that runs shaders on the CPU
+    TS_NEEDS_SUBGROUPS = 2,   // shuffles and arithmetic across a subgroup
+    TS_NEEDS_EIGHT_LANES = 4, // shuffles, in subgroups of eight invocations or more
+    TS_NEEDS_INT64 = 8,
+    TS_NEEDS_ADDRESSES = 16,    // buffers read by address
+    TS_NEEDS_F16_MATRICES = 32, // matrix units with f16 operands
+    TS_NEEDS_BF16_MATRICES = 64,
+} ts_needs;
+
+// TS_SHADER_name: a shader's place in its row.
+#define SHADER(file, needs) TS_SHADER_##file,
+#define VARIANT(name, file, macro, needs) TS_SHADER_##name,
+#define KERNEL(name, shaders, ...) enum { shaders TS_SHADERS_OF_##name };
+#include "ops/kernels.def"
 
 // struct ts_NAME_args: views of the buffers, the scalars, the specialisation constants, and
 // which of the row's shaders (0, the first, unless set).
@@ -30,15 +47,6 @@ typedef enum ts_kernel {
     };                                                                                             \
     void ts_##name(ts_recorder *recorder, const struct ts_##name##_args *args);
 #include "ops/kernels.def"
-#undef KERNEL
-#undef READ
-#undef WRITE
-#undef UPDATE
-#undef U32
-#undef F32
-#undef ADDRESS
-#undef CONSTANT
-#undef FOLLOWS
 
 // What a kernel's row says, for those who go through all of them (tests, benchmarks, doctor).
 typedef enum ts_buffer_type { TS_BUFFER_F32, TS_BUFFER_WEIGHT, TS_BUFFER_INDEX } ts_buffer_type;
@@ -56,15 +64,32 @@ typedef struct ts_kernel_field {
     const char *name; // of an address: of its buffer
 } ts_kernel_field;
 
+typedef struct ts_kernel_shader {
+    const char *name;
+    uint32_t needs; // bits of ts_needs
+} ts_kernel_shader;
+
 typedef struct ts_kernel_info {
     const char *name;
-    const char *shaders[6];       // ends with NULL
+    ts_kernel_shader shaders[6];  // ends with a NULL name
     ts_kernel_buffer buffers[10]; // in the order of the bindings; ends with a NULL name
     ts_kernel_field fields[24];   // ends with a NULL name
     double tolerance;             // relative, in f32
 } ts_kernel_info;
 
 extern const ts_kernel_info ts_kernels[TS_KERNEL_COUNT];
+
+// Whether the device can run a shader of the row: it has what the shader needs. TS_NEEDS_CPU does
+// not count here, for a GPU computes the same by such a shader, slowly.
+bool ts_kernel_can_run(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader);
+// Whether the shader is one for this device: it can be run, TS_NEEDS_CPU counts, and it is not left
+// out (ts_gpu_leave_out).
+bool ts_kernel_suits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader);
+// The first shader of the row that needs all of `needs`; 0: the row has none.
+uint32_t ts_kernel_find(ts_kernel kernel, uint32_t needs);
+// Whether something else does the work where this shader is left out: the row's first shader, or
+// for a row whose first needs something, the kernel `gemm`.
+bool ts_kernel_has_fallback(ts_kernel kernel, uint32_t shader);
 
 // What the row of `kernel` makes of the scalars and constants set in `dispatch`: how many elements
 // each buffer must hold, and how many workgroups run. Sets the constants that follow from others.

@@ -94,7 +94,7 @@ static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *ar
 uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                             ts_tile out[TS_TILES])
 {
-    bool simd = args->shader != TS_GEMM_VEC;
+    bool simd = args->shader != TS_SHADER_gemm_vec;
     uint32_t count;
     out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
                        .m = args->tile_m,

@@ -7,17 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t pick(uint32_t *state, uint32_t below)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return (uint32_t)((uint64_t)(*state >> 4) * below >> 28);
-}
-
-static bool same(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0;
-}
-
 // Sequences end to end over `rows`: first row, last row and end of each row's sequence.
 static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint64_t kv_rows,
                            bool whole)
@@ -25,11 +14,11 @@ static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint6
     uint64_t shift = kv_rows > rows ? kv_rows - rows : 0; // as in a cache: keys lie further on
     uint32_t fixed = 12345 + (uint32_t)rows;              // the same cuts for every buffer
     for (uint64_t begin = 0; begin < rows;) {
-        uint64_t end = whole ? rows : ts_min_u64(begin + 1 + pick(&fixed, 70), rows);
+        uint64_t end = whole ? rows : ts_min_u64(begin + 1 + ts_trial_pick(&fixed, 70), rows);
         for (uint64_t t = begin; t < end; t++) {
-            out[t] = (uint32_t)(same(name, "first")  ? begin + (kv_rows ? shift : 0)
-                                : same(name, "last") ? t + shift
-                                                     : end);
+            out[t] = (uint32_t)(ts_trial_same(name, "first")  ? begin + (kv_rows ? shift : 0)
+                                : ts_trial_same(name, "last") ? t + shift
+                                                              : end);
         }
         begin = end;
     }
@@ -40,8 +29,9 @@ static void fill_ranges(const char *name, uint32_t *out, uint64_t rows, uint32_t
 {
     uint32_t fixed = 12345 + (uint32_t)rows; // the same ranges for both buffers
     for (uint64_t t = 0; t < rows; t++) {
-        uint32_t first = pick(&fixed, kv_rows), last = first + pick(&fixed, kv_rows - first);
-        out[t] = same(name, "first") ? first : last;
+        uint32_t first = ts_trial_pick(&fixed, kv_rows),
+                 last = first + ts_trial_pick(&fixed, kv_rows - first);
+        out[t] = ts_trial_same(name, "first") ? first : last;
     }
 }
 
@@ -51,7 +41,7 @@ static void fill_index(ts_trial *trial, const char *name, uint32_t *out, uint64_
         const char *buffer, *limit;
     } limits[] = {
         {"ids", "vocab"}, {"label", "vocab"}, {"position", "positions"}, {"index", "source_rows"}};
-    if (same(name, "first") || same(name, "last") || same(name, "end")) {
+    if (ts_trial_same(name, "first") || ts_trial_same(name, "last") || ts_trial_same(name, "end")) {
         const uint32_t *kv_rows = ts_trial_field(trial, "kv_rows");
         if (trial->kernel == TS_KERNEL_attention_decode) {
             fill_ranges(name, out, count, *kv_rows);
@@ -68,9 +58,9 @@ static void fill_index(ts_trial *trial, const char *name, uint32_t *out, uint64_
     }
     for (size_t l = 0; l < TS_COUNT(limits); l++) {
         const uint32_t *limit = ts_trial_field(trial, limits[l].limit);
-        if (same(limits[l].buffer, name) && limit != NULL) {
+        if (ts_trial_same(limits[l].buffer, name) && limit != NULL) {
             for (uint64_t i = 0; i < count; i++) {
-                out[i] = pick(&trial->random, *limit);
+                out[i] = ts_trial_pick(&trial->random, *limit);
             }
         }
     }
@@ -78,17 +68,18 @@ static void fill_index(ts_trial *trial, const char *name, uint32_t *out, uint64_
 
 static void fill_floats(const char *name, float *out, uint64_t count, uint32_t *state)
 {
-    bool positive = same(name, "rstd") || same(name, "v") || same(name, "lse") ||
-                    same(name, "partial") || same(name, "norm");
+    bool positive = ts_trial_same(name, "rstd") || ts_trial_same(name, "v") ||
+                    ts_trial_same(name, "lse") || ts_trial_same(name, "partial") ||
+                    ts_trial_same(name, "norm");
     // Of one sign in each place: their product, attention's delta, is then more than rounding.
-    bool alike = same(name, "o") || same(name, "dout");
+    bool alike = ts_trial_same(name, "o") || ts_trial_same(name, "dout");
     for (uint64_t i = 0; i < count; i++) {
-        float u = (float)pick(state, 1 << 20) / (1 << 19) - 1;
+        float u = (float)ts_trial_pick(state, 1 << 20) / (1 << 19) - 1;
         out[i] = positive || alike ? 0.5f + fabsf(u) : u;
         if (alike && (uint32_t)i * 2654435761u >> 31) {
             out[i] = -out[i];
         }
-        if (same(name, "largest_a") || same(name, "largest_b")) {
+        if (ts_trial_same(name, "largest_a") || ts_trial_same(name, "largest_b")) {
             out[i] = 1; // no element is larger
         }
     }

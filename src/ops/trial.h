@@ -6,6 +6,8 @@
 
 #include "ops/gemm.h"
 
+#include <string.h>
+
 typedef struct ts_trial {
     ts_kernel kernel;
     uint32_t shader;      // of the row's
@@ -15,11 +17,20 @@ typedef struct ts_trial {
     uint32_t random;      // what shapes and contents are drawn from
 } ts_trial;
 
-// Whether the device has what the shader needs: matrix units, values passed between lanes.
-bool ts_trial_can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps);
-
 // The row's, as wide as the type that the shader rounds to.
 double ts_trial_tolerance(ts_kernel kernel, uint32_t shader);
+
+// A number below `below`, the next that `state` gives.
+static inline uint32_t ts_trial_pick(uint32_t *state, uint32_t below)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (uint32_t)((uint64_t)(*state >> 4) * below >> 28);
+}
+
+static inline bool ts_trial_same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
 
 // The place of the scalar or constant called `name` in the dispatch; NULL: the row has none.
 uint32_t *ts_trial_field(ts_trial *trial, const char *name);

@@ -7,17 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-static uint32_t pick(uint32_t *state, uint32_t below)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return (uint32_t)((uint64_t)(*state >> 4) * below >> 28);
-}
-
-static bool same(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0;
-}
-
 // A value for the U32 scalar or constant called `name`.
 static uint32_t scalar_value(const char *name, uint32_t *state)
 {
@@ -48,8 +37,8 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"drop", {0, 1, 0x1000, 0x8000, 0x1999, 0x4000, 0xF000, 0xFFFF}},
     };
     for (size_t i = 0; i < TS_COUNT(lists); i++) {
-        if (same(lists[i].name, name)) {
-            return lists[i].values[pick(state, 8)];
+        if (ts_trial_same(lists[i].name, name)) {
+            return lists[i].values[ts_trial_pick(state, 8)];
         }
     }
     return 0; // a scalar that others decide (below)
@@ -57,22 +46,22 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
 
 static float float_value(const char *name, uint32_t *state)
 {
-    if (same(name, "sign")) {
-        return pick(state, 2) ? 1 : -1;
+    if (ts_trial_same(name, "sign")) {
+        return ts_trial_pick(state, 2) ? 1 : -1;
     }
-    if (same(name, "eps")) {
+    if (ts_trial_same(name, "eps")) {
         return 1e-5f;
     }
-    if (same(name, "max_norm")) {
-        return (float)pick(state, 3) * 10;
+    if (ts_trial_same(name, "max_norm")) {
+        return (float)ts_trial_pick(state, 3) * 10;
     }
-    if (same(name, "beta1") || same(name, "beta2")) {
+    if (ts_trial_same(name, "beta1") || ts_trial_same(name, "beta2")) {
         return 0.9f;
     }
-    if (same(name, "rest1") || same(name, "rest2")) {
+    if (ts_trial_same(name, "rest1") || ts_trial_same(name, "rest2")) {
         return 0.1f;
     }
-    if (same(name, "step") || same(name, "decay")) {
+    if (ts_trial_same(name, "step") || ts_trial_same(name, "decay")) {
         return 0.01f;
     }
     return 0.5f;
@@ -83,45 +72,24 @@ uint32_t *ts_trial_field(ts_trial *trial, const char *name)
     uint32_t *push = trial->dispatch.push, *constant = trial->dispatch.pipeline.constants + 1;
     for (const ts_kernel_field *f = ts_kernels[trial->kernel].fields; f->name != NULL; f++) {
         uint32_t *place = f->kind == 'c' ? constant++ : push++;
-        if (same(f->name, name)) {
+        if (ts_trial_same(f->name, name)) {
             return place;
         }
     }
     return NULL;
 }
 
-static const char *shader_of(const ts_trial *trial)
+static uint32_t needs_of(const ts_trial *trial)
 {
-    return ts_kernels[trial->kernel].shaders[trial->shader];
-}
-
-bool ts_trial_can_run(ts_kernel kernel, uint32_t shader, const ts_gpu_caps *caps)
-{
-    const char *name = ts_kernels[kernel].shaders[shader];
-    ts_gpu_caps as_cpu = *caps;
-    as_cpu.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
-    if (same(name, "gemm_simd_wide") || same(name, "gemv_simd")) {
-        return ts_gpu_is_simd(&as_cpu) && caps->has_int64;
-    }
-    if (strstr(name, "_simd") != NULL) {
-        return ts_gpu_is_simd(&as_cpu);
-    }
-    if (strstr(name, "_split") != NULL) {
-        return (caps->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) &&
-               caps->subgroup_size >= TS_ATTENTION_SPLIT;
-    }
-    if (kernel == TS_KERNEL_gemm_packed) {
-        return ts_gpu_is_simd(&as_cpu) && caps->has_int64 && caps->has_addresses;
-    }
-    return kernel != TS_KERNEL_gemm_cm ||
-           ts_precision_offered(caps, shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16);
+    return ts_kernels[trial->kernel].shaders[trial->shader].needs;
 }
 
 double ts_trial_tolerance(ts_kernel kernel, uint32_t shader)
 {
     const double tolerance = ts_kernels[kernel].tolerance;
     // bf16 has three bits less than f16
-    return kernel == TS_KERNEL_gemm_cm && shader == 1 ? 8 * tolerance : tolerance;
+    return ts_kernels[kernel].shaders[shader].needs & TS_NEEDS_BF16_MATRICES ? 8 * tolerance
+                                                                             : tolerance;
 }
 
 static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
@@ -135,8 +103,7 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                    .ldb = push[4],
                                    .ldc = push[5],
                                    .extra = push[8] > 0};
-    ts_gemm_cm_choose(caps, trial->shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16, layout,
-                      &args);
+    ts_gemm_cm_choose(caps, ts_precision_of(trial->shader), layout, &args);
     const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
                                args.tile_n,   args.k_step,   args.rows,          args.matrix_m,
                                args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled,
@@ -171,12 +138,28 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
     trial->shader = args.shader;
 }
 
+static bool is_for_few_rows(const ts_trial *trial)
+{
+    return trial->kernel == TS_KERNEL_gemm &&
+           (trial->shader == TS_SHADER_gemv || trial->shader == TS_SHADER_gemv_simd);
+}
+
+// Has `caps` leave out a shader of gemm.
+static void leave_out(ts_gpu_caps *caps, uint32_t shader)
+{
+    uint32_t count = 0;
+    while (caps->left_out[count] != NULL) {
+        count++;
+    }
+    caps->left_out[count] = ts_kernels[TS_KERNEL_gemm].shaders[shader].name;
+}
+
 // Strides and layout of a product of the family under test.
 static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
-    uint32_t gap = pick(state, 3) * 2, shader = trial->shader;
-    bool few = strstr(shader_of(trial), "gemv") != NULL;
+    uint32_t gap = ts_trial_pick(state, 3) * 2, shader = trial->shader;
+    bool few = is_for_few_rows(trial);
     if (few) {
         layout = TS_NT; // few rows, and k long enough to be shared
         push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
@@ -197,10 +180,11 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     push[5] = push[1] + gap;
     push[8] *= layout != TS_TN; // which takes no extra pair
     if (!few) {                 // one row is the others' too
-        asked->left_out[0] = "gemv", asked->left_out[1] = "gemv_simd";
+        leave_out(asked, TS_SHADER_gemv);
+        leave_out(asked, TS_SHADER_gemv_simd);
     }
-    if (shader == TS_GEMM_SIMD) {
-        asked->left_out[2] = "gemm_simd_wide";
+    if (shader == TS_SHADER_gemm_simd) {
+        leave_out(asked, TS_SHADER_gemm_simd_wide);
     }
     ts_trial_choose(asked, (ts_layout)layout, trial);
     assert(trial->shader == shader);
@@ -212,7 +196,7 @@ static void settle_attention(ts_gpu_caps *asked, ts_trial *trial)
     uint32_t *dim = ts_trial_field(trial, "dim");
     if (trial->shader == 0) {
         asked->subgroup_operations = 0;
-    } else if (trial->shader == 2) {
+    } else if (needs_of(trial) & TS_NEEDS_EIGHT_LANES) {
         *dim = (*dim + 31) / 32 * 32;
     }
     const ts_attention_choice choice = ts_attention_choose(asked, trial->kernel, *dim);
@@ -240,23 +224,23 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     if (kv_heads != NULL) {
         uint32_t heads = *ts_trial_field(trial, "heads");
         do {
-            *kv_heads = 1 + pick(state, heads);
+            *kv_heads = 1 + ts_trial_pick(state, heads);
         } while (heads % *kv_heads != 0);
     }
     if (kv_rows != NULL) {
         // A cache is longer than one chunk of attention_decode, and much longer than the rows.
-        *kv_rows = *rows + pick(state, kernel == TS_KERNEL_attention_decode ? 700 : 40);
+        *kv_rows = *rows + ts_trial_pick(state, kernel == TS_KERNEL_attention_decode ? 700 : 40);
     }
     if (kernel == TS_KERNEL_attention_decode && *dim == 16) {
         *dim = 256; // the widest head: an invocation for every quad
     }
     if (target_rows != NULL) {
-        *target_rows = *rows + pick(state, 40);
+        *target_rows = *rows + ts_trial_pick(state, 40);
     }
     if (cols != NULL && has_weights(kernel)) {
         *cols = (uint32_t)ts_align_up(*cols, ts_dtype_block(trial->stored));
     }
-    if (dim != NULL && kernel == TS_KERNEL_rope && pick(state, 2)) {
+    if (dim != NULL && kernel == TS_KERNEL_rope && ts_trial_pick(state, 2)) {
         *dim = 6;
     }
     if (kernel == TS_KERNEL_gemm_packed && ts_dtype_block(trial->stored) > 1) {
@@ -265,11 +249,10 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
     memset(asked.left_out, 0, sizeof asked.left_out);
     if (kernel != TS_KERNEL_gemm_cm) {
-        asked.type = strstr(shader_of(trial), "_simd") != NULL
-                         ? VK_PHYSICAL_DEVICE_TYPE_CPU
-                         : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+        asked.type = needs_of(trial) & TS_NEEDS_CPU ? VK_PHYSICAL_DEVICE_TYPE_CPU
+                                                    : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     }
-    if (ts_trial_field(trial, "per_lane") != NULL) {
+    if (ts_attention_has_tile(kernel)) {
         settle_attention(&asked, trial);
     }
     if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||

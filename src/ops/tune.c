@@ -401,8 +401,8 @@ bool ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args)
 {
     ts_gpu *gpu = ts_recorder_gpu(recorder);
     struct settled *settled;
-    if (args->shader > TS_GEMM_SIMD_WIDE || !is_worth_it(gpu, args->layout, args->n, args->k) ||
-        (settled = settled_of(gpu)) == NULL) {
+    if (args->shader == TS_SHADER_gemv || args->shader == TS_SHADER_gemv_simd ||
+        !is_worth_it(gpu, args->layout, args->n, args->k) || (settled = settled_of(gpu)) == NULL) {
         return true;
     }
     struct subject subject = {.product = {.layout = args->layout,

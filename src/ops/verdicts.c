@@ -7,37 +7,23 @@
 
 #include <string.h>
 
-// Whether another shader can do the work: all of a row's but the first, and of the rows whose work
-// `gemm` can do.
-static bool has_substitute(ts_kernel kernel, uint32_t shader)
-{
-    return shader > 0 || kernel == TS_KERNEL_gemm_cm || kernel == TS_KERNEL_gemm_packed ||
-           kernel == TS_KERNEL_pack_rows;
-}
-
 // Whether the first shader of the row is what this device would use, the rest as it is left out.
 static bool uses_general(const ts_gpu_caps *caps, ts_kernel kernel)
 {
     struct ts_gemm_args wide = {.m = 64, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 64};
-    switch (kernel) {
-    case TS_KERNEL_gemm:
+    if (kernel == TS_KERNEL_gemm) {
         ts_gemm_choose(caps, TS_NT, &wide);
         return wide.shader == 0;
-    case TS_KERNEL_attention:
-    case TS_KERNEL_attention_backward_q:
-    case TS_KERNEL_attention_backward_kv:
-        return ts_attention_choose(caps, kernel, 64).shader == 0;
-    default:
-        return true;
     }
+    return !ts_attention_has_tile(kernel) || ts_attention_choose(caps, kernel, 64).shader == 0;
 }
 
 static void leave_out(ts_gpu *gpu, ts_kernel kernel)
 {
-    for (uint32_t i = 0; ts_kernels[kernel].shaders[i] != NULL; i++) {
-        const char *shader = ts_kernels[kernel].shaders[i];
+    for (uint32_t i = 0; ts_kernels[kernel].shaders[i].name != NULL; i++) {
+        const char *shader = ts_kernels[kernel].shaders[i].name;
         ts_verdict verdict = ts_choices_verdict(gpu, shader);
-        if (ts_verdict_leaves_out(verdict) && has_substitute(kernel, i)) {
+        if (ts_verdict_leaves_out(verdict) && ts_kernel_has_fallback(kernel, i)) {
             ts_log(TS_LOG_WARN,
                    "%s is left out: `tinysft-vk doctor` found it %s on %s; run it again after the "
                    "driver changed, or `tinysft-vk doctor --forget`",
@@ -51,9 +37,10 @@ ts_status ts_choices_apply(ts_gpu *gpu, ts_error *err)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
-        const char *first = ts_kernels[kernel].shaders[0];
+        const char *first = ts_kernels[kernel].shaders[0].name;
         leave_out(gpu, (ts_kernel)kernel);
-        if (!has_substitute((ts_kernel)kernel, 0) && uses_general(caps, (ts_kernel)kernel) &&
+        if (!ts_kernel_has_fallback((ts_kernel)kernel, 0) &&
+            uses_general(caps, (ts_kernel)kernel) &&
             ts_choices_verdict(gpu, first) == TS_VERDICT_BROKEN) {
             return ts_error_set(err, TS_ERR_SHADER,
                                 "%s (%s) gets shader %s wrong, which nothing can replace: "

@@ -123,8 +123,8 @@ Test(doctor, what_is_wrong_is_left_out_until_it_is_right_again)
         test_gpu_close(gpu);
         cr_skip_test("this device uses no shader that another can replace");
     }
-    broken = ts_kernels[TS_KERNEL_attention].shaders[forward.shader];
-    slow = ts_kernels[other].shaders[backward.shader];
+    broken = ts_kernels[TS_KERNEL_attention].shaders[forward.shader].name;
+    slow = ts_kernels[other].shaders[backward.shader].name;
     break_shader(gpu);
     MUST(ts_doctor_check(gpu, &(ts_doctor_params){.retime = stretch}, &result, err));
     cr_assert(result.kept);

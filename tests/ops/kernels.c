@@ -33,7 +33,8 @@ static void test_shape(const ts_trial *trial, int shape, ts_gpu *gpu, ts_gpu *mi
     MUST(ts_trial_run(trial, &mirror, 1, err));
     MUST(ts_trial_compare(trial, &device, &mirror, &error, &buffer, err));
     cr_assert(error <= tolerance, "%s, shape %d: %s is off by %.2e, tolerance %.2e",
-              ts_kernels[trial->kernel].shaders[trial->shader], shape, buffer, error, tolerance);
+              ts_kernels[trial->kernel].shaders[trial->shader].name, shape, buffer, error,
+              tolerance);
     ts_trial_close(&device);
     ts_trial_close(&mirror);
 }
@@ -74,8 +75,8 @@ ParameterizedTest(int *kernel, kernels, against_mirror)
 {
     ts_gpu *gpu = test_gpu_open(), *mirror = NULL;
     MUST(ts_gpu_open_mirror(&mirror, err));
-    for (uint32_t shader = 0; ts_kernels[*kernel].shaders[shader] != NULL; shader++) {
-        if (ts_trial_can_run((ts_kernel)*kernel, shader, ts_gpu_capabilities(gpu))) {
+    for (uint32_t shader = 0; ts_kernels[*kernel].shaders[shader].name != NULL; shader++) {
+        if (ts_kernel_can_run(ts_gpu_capabilities(gpu), (ts_kernel)*kernel, shader)) {
             test_kernel((ts_kernel)*kernel, shader, gpu, mirror);
         }
     }

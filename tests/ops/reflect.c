@@ -16,8 +16,9 @@ static const struct ts_shader *find_shader(const char *name)
     while (shader->name != NULL && strcmp(shader->name, name) != 0) {
         shader++;
     }
-    cr_assert_not_null(shader->name, "kernels.def names %s, but there is no %s.comp in shaders or shaders/cpu", name,
-                       name);
+    cr_assert_not_null(shader->name,
+                       "kernels.def names %s, but there is no %s.comp in shaders or shaders/cpu",
+                       name, name);
     return shader;
 }
 
@@ -85,8 +86,8 @@ static void check_scalars(const ts_kernel_info *kernel, const char *shader,
 Test(reflect, rows_and_shaders_agree)
 {
     for (int k = 0; k < TS_KERNEL_COUNT; k++) {
-        for (int s = 0; ts_kernels[k].shaders[s] != NULL; s++) {
-            const char *shader = ts_kernels[k].shaders[s];
+        for (int s = 0; ts_kernels[k].shaders[s].name != NULL; s++) {
+            const char *shader = ts_kernels[k].shaders[s].name;
             spirv_interface interface = read_shader(shader);
             check_bindings(&ts_kernels[k], shader, &interface);
             check_scalars(&ts_kernels[k], shader, &interface);
@@ -121,8 +122,8 @@ Test(reflect, every_constant_is_used)
                 continue;
             }
             bool used = shapes_the_grid((ts_kernel)k, ++id);
-            for (int s = 0; ts_kernels[k].shaders[s] != NULL && !used; s++) {
-                used = read_shader(ts_kernels[k].shaders[s]).constants[id];
+            for (int s = 0; ts_kernels[k].shaders[s].name != NULL && !used; s++) {
+                used = read_shader(ts_kernels[k].shaders[s].name).constants[id];
             }
             cr_expect(used, "%s: nothing uses constant %s", ts_kernels[k].name, f->name);
         }
@@ -135,8 +136,8 @@ Test(reflect, every_shader_has_a_row)
     for (const struct ts_shader *shader = ts_shader_table; shader->name != NULL; shader++) {
         bool known = strncmp(shader->name, "probe_", 6) == 0;
         for (int k = 0; k < TS_KERNEL_COUNT; k++) {
-            for (int s = 0; ts_kernels[k].shaders[s] != NULL; s++) {
-                known |= strcmp(ts_kernels[k].shaders[s], shader->name) == 0;
+            for (int s = 0; ts_kernels[k].shaders[s].name != NULL; s++) {
+                known |= strcmp(ts_kernels[k].shaders[s].name, shader->name) == 0;
             }
         }
         cr_expect(known, "%s.comp is in no row", shader->name);

@@ -24,14 +24,5 @@
     };                                                                                             \
     void ts_ref_##name(const struct ts_##name##_ref *a);
 #include "ops/kernels.def"
-#undef KERNEL
-#undef READ
-#undef WRITE
-#undef UPDATE
-#undef U32
-#undef F32
-#undef ADDRESS
-#undef CONSTANT
-#undef FOLLOWS
 
 #endif

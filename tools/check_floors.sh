@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# A file includes only from its own floor or a lower one. Prints every line that breaks this.
+# What holds of every source file, beside what compilers check. Prints every line that breaks it:
+# a file includes only from its own floor or a lower one; the operating system is asked in one file; no
+# function is longer than 60 lines and no file longer than 600, but for those named below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,4 +27,45 @@ for floor in "${!may_use[@]}"; do
         fi
     done < <(grep -rnE '^#include "[a-z]+/' "src/$floor" --include='*.[ch]' || true)
 done
+
+# Only base/os_posix.c asks the operating system. Beside it: the types that libmd's headers need, the
+# one type that a signal handler may write, and the program's own streams and its handler of SIGBUS.
+system='^#include <(unistd|fcntl|dirent|dlfcn|signal|termios|poll|ftw|sys/[a-z]+)\.h>'
+may_ask='^src/(base/os_posix\.c|base/digest\.h|base/signals\.c|cli/standard\.c|cli/main\.c):'
+if grep -rnE "$system" src --include='*.[ch]' | grep -vE "$may_ask"; then
+    echo "(these include a header of the system, which only src/base/os_posix.c may: src/base/os.h)"
+    broken=1
+fi
+
+# Long functions with a reason: a test that is a table of cases, and the kernels whose parts share
+# registers and shared memory that no function can be handed. A name here may go, and none may come
+# without such a reason.
+long="tests/data/(rows|row_file|tokenizer|adapter|safetensors|jinja)\.c|tests/(model/config|base/json)\.c"
+long+="|tests/null_gpu/(msm|i915)\.c"
+long+="|shaders/(gemm_cm|attention|attention_backward_q|attention_decode)\.comp"
+long+="|shaders/cpu/(gemm|attention|attention_backward_kv|attention_backward_q)_simd\.comp"
+long+="|shaders/cpu/gemm_packed\.comp"
+sources=$(find src shaders tests include -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.def')
+tests_of_long=$(grep -vE "^($long)$" <<<"$sources")
+# shellcheck disable=SC2086
+if ! awk '
+    FNR == 1 { begun = 0; title = "" }
+    /^[A-Za-z].*\(/ { title = $0 }
+    /^\{/ { begun = FNR }
+    /^\}/ {
+        if (begun && FNR - begun + 1 > 60) {
+            printf "%s:%d: %d lines: %s\n", FILENAME, begun, FNR - begun + 1, title
+            long = 1
+        }
+        begun = 0
+    }
+    END { exit long }' $tests_of_long; then
+    echo "(a function fits a screen: 60 lines; tools/check_floors.sh names those that may be longer)"
+    broken=1
+fi
+# shellcheck disable=SC2086
+if wc -l $sources | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 " lines, 600 at most"; found = 1 }
+                         END { exit !found }'; then
+    broken=1
+fi
 exit $broken

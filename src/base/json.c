@@ -230,12 +230,49 @@ ts_status ts_json_get_bool(const cJSON *object, const char *key, const char *nam
     return TS_OK;
 }
 
+// U+007F to U+009F at bytes[0..len): JSON allows them in strings, but terminals obey them and YAML
+// forbids them. Returns how many bytes it takes, or 0 where something else stands there.
+static size_t read_control(const char *bytes, size_t len, unsigned *character)
+{
+    unsigned char first = (unsigned char)bytes[0], second = len > 1 ? (unsigned char)bytes[1] : 0;
+    bool wide = first == 0xC2 && second >= 0x80 && second <= 0x9F;
+    *character = wide ? second : first;
+    return first == 0x7F ? 1 : wide ? 2 : 0;
+}
+
+ts_status ts_json_escape_controls(ts_text *text, const char *json, size_t len, ts_error *err)
+{
+    ts_status status = ts_text_append(text, "", 0, err);
+    for (size_t at = 0, run = 0; at < len && status == TS_OK; at += run) {
+        unsigned character;
+        size_t taken = read_control(json + at, len - at, &character);
+        if (taken > 0) {
+            run = taken;
+            status = ts_text_format(text, err, "\\u%04x", character);
+            continue;
+        }
+        for (run = 1;
+             at + run < len && read_control(json + at + run, len - at - run, &character) == 0;
+             run++) {
+        }
+        status = ts_text_append(text, json + at, run, err);
+    }
+    return status;
+}
+
 ts_status ts_json_quote_bytes(ts_text *text, const char *bytes, size_t len, ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_text_append(text, "\"", 1, err));
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0, taken; i < len; i += taken) {
         char c = bytes[i];
+        unsigned control;
+        taken = read_control(bytes + i, len - i, &control);
+        if (taken > 0) {
+            TS_TRY(ts_text_format(text, err, "\\u%04x", control));
+            continue;
+        }
+        taken = 1;
         if (c == '"' || c == '\\') {
             TS_TRY(ts_text_format(text, err, "\\%c", c));
         } else if ((unsigned char)c < 0x20) {

@@ -50,8 +50,11 @@ bool ts_json_uint(const cJSON *value, uint64_t *out);
 const char *ts_json_string(const cJSON *value, size_t *len);
 // What kind of value it is, for messages: "a string", "null", "an object" ...
 const char *ts_json_kind(const cJSON *value);
-// Appends UTF-8 text as a JSON string with its quotes.
+// Appends UTF-8 text as a JSON string with its quotes. Controls become escapes, those of U+007F to
+// U+009F too.
 ts_status ts_json_quote_bytes(ts_text *text, const char *bytes, size_t len, ts_error *err);
+// Appends JSON as it is, but with an escape for each U+007F to U+009F in its strings.
+ts_status ts_json_escape_controls(ts_text *text, const char *json, size_t len, ts_error *err);
 ts_status ts_json_quote(ts_text *text, const char *string, ts_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 ts_status ts_cli_print_json(cJSON *json, ts_error *err)
 {
@@ -11,7 +12,12 @@ ts_status ts_cli_print_json(cJSON *json, ts_error *err)
     if (text == NULL) {
         return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
     }
-    puts(text);
+    ts_text shown = {0};
+    ts_status status = ts_json_escape_controls(&shown, text, strlen(text), err);
+    if (status == TS_OK) {
+        puts(shown.bytes);
+    }
+    ts_text_free(&shown);
     cJSON_free(text);
-    return TS_OK;
+    return status;
 }

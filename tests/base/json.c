@@ -225,6 +225,20 @@ Test(json, carries_nul)
     cJSON_Delete(json);
 }
 
+// What a terminal obeys stands as an escape in what programs are given.
+Test(json, controls_are_escaped)
+{
+    static const char text[] = "a\x7f\xc2\x80\xc2\x9f\xc2\xa0\xc3\x80\xc2";
+    ts_text out = {0};
+    ts_error err = {0};
+    cr_assert_eq(ts_json_quote(&out, text, &err), TS_OK);
+    cr_expect_str_eq(out.bytes, "\"a\\u007f\\u0080\\u009f\xc2\xa0\xc3\x80\xc2\"");
+    ts_text_clear(&out);
+    cr_assert_eq(ts_json_escape_controls(&out, text, sizeof text - 1, &err), TS_OK);
+    cr_expect_str_eq(out.bytes, "a\\u007f\\u0080\\u009f\xc2\xa0\xc3\x80\xc2");
+    ts_text_free(&out);
+}
+
 Test(json, quote_survives_a_round_trip)
 {
     static const char text[] = "a\"b\\c\n\t\x01 \xC3\xA9 \xF0\x9F\x98\x80";

@@ -73,7 +73,7 @@ Ask it something yourself:
   $name eval --model assets/base --adapter $output \\
       --prompt "What do cows eat?"
 Tune on data of your own, a {"prompt": "...", "completion": "..."} a line; --show-mask shows first what
-would be learnt from:
+would be trained on:
   $name train --model assets/base --data mine.jsonl --output-dir out/mine --lr 5e-3 --show-mask
 A real model, downloaded once:
   $name train --model TinyLlama/TinyLlama-1.1B-Chat-v1.0 --data mine.jsonl --output-dir out/tiny

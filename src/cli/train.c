@@ -281,7 +281,7 @@ static const ts_flag flags[] = {
     {"dry-run", NULL, TS_FLAG_SWITCH, &asked.dry_run, NULL, "plan and memory; nothing is run",
      .passing = true},
     {"show-mask", NULL, TS_FLAG_SWITCH, &asked.show_mask, NULL,
-     "show each row as the model sees it, and what of it\nis learnt from; nothing is run",
+     "show each row as the model sees it, and what of it\nis trained on; nothing is run",
      .passing = true},
     {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",
      .passing = true},

@@ -1,5 +1,5 @@
 // What `train` shows of a run before it begins: the plan, how the first row is rendered, and what
-// of each row is learnt from.
+// of each row is trained on.
 #include "cli/train_show.h"
 
 #include "base/memory.h"
@@ -17,7 +17,7 @@ void ts_cli_print_plan(const ts_trainer *trainer)
     bool quantised = s->quantise != TS_F32;
     ts_cli_say(
         stderr,
-        "%zu example%s, %llu tokens, %llu of them learnt from; template %s\n"
+        "%zu example%s, %llu tokens, %llu of them trained on; template %s\n"
         "%llu step%s (%llu an epoch) of %u x %u example%s; lr %g, %s; %llu trained parameters\n"
         "device memory: weights %.1f MiB%s%s%s + adapter and optimiser %.1f + activations %.1f "
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
@@ -61,13 +61,13 @@ static bool is_supervised(const ts_example *row, uint32_t t)
     return t > 0 && row->supervised[t];
 }
 
-// The row's text with what is learnt from marked: by colour on a terminal, by [[...]] elsewhere.
+// The row's text with what is trained on marked: by colour on a terminal, by [[...]] elsewhere.
 static ts_status show_row(const ts_trainer *trainer, const ts_example *row, bool colour,
                           ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text text = {0};
-    printf("-- line %u: %u tokens, %u learnt from\n", row->line, row->count, row->supervised_count);
+    printf("-- line %u: %u tokens, %u trained on\n", row->line, row->count, row->supervised_count);
     for (uint32_t from = 0, to; from < row->count; from = to) {
         bool marked = is_supervised(row, from);
         for (to = from + 1; to < row->count && is_supervised(row, to) == marked; to++) {

@@ -8,7 +8,7 @@
 void ts_cli_print_plan(const ts_trainer *trainer);
 // The first lines of the first row, as the chat template renders it.
 void ts_cli_print_rendered(const ts_trainer *trainer);
-// --show-mask: every row, with what is learnt from marked.
+// --show-mask: every row, with what is trained on marked.
 ts_status ts_cli_show_mask(const ts_trainer *trainer, ts_error *err);
 
 #endif

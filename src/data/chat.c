@@ -211,11 +211,12 @@ static ts_status check_alone(const search *s, size_t i, span answer)
     for (size_t at = answer.from; at < answer.to; at++) {
         size_t other = speaker(&s->t->rendering, at);
         if (other != 0 && other != i + 1) {
-            return ts_error_set(s->err, TS_ERR_FORMAT,
-                                "%s: turn %zu is an answer, and the text of turn %zu stands in it: "
-                                "what is learnt cannot be told apart; choose another template with "
-                                "--chat-template",
-                                s->t->name.bytes, i + 1, other);
+            return ts_error_set(
+                s->err, TS_ERR_FORMAT,
+                "%s: turn %zu is an answer, and the text of turn %zu stands in it: "
+                "it is unclear which text to train on; choose another template with "
+                "--chat-template",
+                s->t->name.bytes, i + 1, other);
         }
     }
     return TS_OK;
@@ -228,7 +229,7 @@ static ts_status find_answer(search *s, size_t i)
     size_t prompt, end;
     if (s->last[i] == 0 && !is_blank(&s->turns[i])) {
         return ts_error_set(s->err, TS_ERR_FORMAT,
-                            "%s leaves out the text of turn %zu, an answer that is to be learnt; "
+                            "%s leaves out the text of turn %zu, an answer to train on; "
                             "choose another template with --chat-template",
                             t->name.bytes, i + 1);
     }

@@ -139,7 +139,7 @@ out:
 }
 
 // The index of the first token that is trained on, or the number of tokens.
-static size_t first_learnt(const ts_chat_tokens *chat)
+static size_t first_supervised(const ts_chat_tokens *chat)
 {
     size_t t = 1;
     while (t < chat->tokens.count && !chat->supervised[t]) {
@@ -161,13 +161,13 @@ static ts_status add_row(void *user, const cJSON *json, uint32_t line, const cha
         goto out;
     }
     TS_TRY(encode(r, name, err));
-    size_t learnt = first_learnt(&r->chat);
-    if (learnt >= r->chat.tokens.count) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: no token of it is learnt", name);
+    size_t first = first_supervised(&r->chat);
+    if (first >= r->chat.tokens.count) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: no token of it is trained on", name);
     }
-    if (learnt >= r->options->max_tokens) {
+    if (first >= r->options->max_tokens) {
         status = skip(&r->too_long, r->rows, err, " (line %u) has %zu tokens before its answer",
-                      line, learnt);
+                      line, first);
         goto out;
     }
     if (r->chat.tokens.count > r->options->max_tokens) {
@@ -195,14 +195,15 @@ static void warn_skipped(const reading *r, const char *path)
     }
     if (r->empty.count > 0) {
         ts_log(TS_LOG_WARN,
-               "%s: %zu of %zu rows have an empty answer, which is not learnt from (--train-empty "
+               "%s: %zu of %zu rows have an empty answer, which is not trained on (--train-empty "
                "has the model learn to say nothing there): %s%s",
                path, r->empty.count, r->rows, r->empty.told.bytes, and_more(&r->empty));
     }
     if (r->masked.count > 0) {
-        ts_log(TS_LOG_WARN,
-               "%s: %zu of %zu rows skipped: all their answers are marked not to be learnt: %s%s",
-               path, r->masked.count, r->rows, r->masked.told.bytes, and_more(&r->masked));
+        ts_log(
+            TS_LOG_WARN,
+            "%s: %zu of %zu rows skipped: all their answers are marked not to be trained on: %s%s",
+            path, r->masked.count, r->rows, r->masked.told.bytes, and_more(&r->masked));
     }
 }
 
@@ -218,8 +219,8 @@ static ts_status warn(const reading *r, const char *path, ts_error *err)
     }
     if (r->row.notes.histories > 0) {
         ts_log(TS_LOG_INFO,
-               "%s: %zu row%s earlier turns under the key history; their answers are learnt "
-               "from too",
+               "%s: %zu row%s earlier turns under the key history; their answers are trained on "
+               "too",
                path, r->row.notes.histories, r->row.notes.histories == 1 ? " has" : "s have");
     }
     if (dataset->truncated > 0) {
@@ -252,7 +253,7 @@ ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
     if (dataset.count == 0) {
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: no row is left to learn from: of %zu, %zu have a prompt as long as the limit "
-                "of %u tokens, %zu an empty answer, %zu are marked not to be learnt",
+                "of %u tokens, %zu an empty answer, %zu are marked not to be trained on",
                 path, r.rows, r.too_long.count, options->max_tokens, r.empty.count, r.masked.count);
     }
     dataset.skipped = r.rows - dataset.count;

@@ -81,15 +81,16 @@ static const struct {
     {"continue_final_message", TEMPLATE},
     {"prefix", "an answer that goes on from a beginning is not implemented"},
     {"suffix", "filling a gap before a suffix is not implemented"},
-#define PARTLY "parts of a turn cannot be learnt apart: split the turn, or take the key out"
+#define PARTLY                                                                                     \
+    "parts of a turn cannot be trained on separately: split the turn, or take the key out"
     {"train_detail", PARTLY},
     {"training_detail", PARTLY},
     {"mask",
-     "it may mean either that a turn is learnt or that it is not: write \"weight\": 0 or 1"},
+     "it may mean either that a turn is trained on or that it is not: write \"weight\": 0 or 1"},
     {"masks", PARTLY},
-    {"train_on_input", "only answers are learnt"},
-    {"train_on_inputs", "only answers are learnt"},
-    {"train_on_prompt", "only answers are learnt"},
+    {"train_on_input", "only answers are trained on"},
+    {"train_on_inputs", "only answers are trained on"},
+    {"train_on_prompt", "only answers are trained on"},
 };
 
 // Keys that describe a row or say where it comes from. They have no effect on training.
@@ -359,7 +360,7 @@ out:
 static const struct {
     const char *key;
     bool sense; // true: the value true means that the turn is trained on
-} learning[] = {
+} training_keys[] = {
     {"weight", true},     {"train", true},       {"training", true},      {"trainable", true},
     {"loss", true},       {"loss_weight", true}, {"loss_mask", true},     {"learn", true},
     {"supervised", true}, {"is_train", true},    {"train_on_turn", true}, {"compute_loss", true},
@@ -368,12 +369,12 @@ static const struct {
 };
 
 ts_status ts_row_read_trained(ts_row_reader *r, const cJSON *object, const char *place, bool *said,
-                              bool *learnt)
+                              bool *trained)
 {
     *said = false;
-    *learnt = true;
-    for (size_t i = 0; i < TS_COUNT(learning); i++) {
-        const cJSON *value = ts_row_member(object, learning[i].key);
+    *trained = true;
+    for (size_t i = 0; i < TS_COUNT(training_keys); i++) {
+        const cJSON *value = ts_row_member(object, training_keys[i].key);
         if (value == NULL) {
             continue;
         }
@@ -381,29 +382,29 @@ ts_status ts_row_read_trained(ts_row_reader *r, const cJSON *object, const char 
         if (!number && !cJSON_IsBool(value)) {
             char shown[32];
             snprintf(shown, sizeof shown, "%g", value->valuedouble);
-            return ts_error_set(
-                r->err, TS_ERR_FORMAT,
-                "%s: key '%s': expected true, false, 1 or 0 (a turn is learnt or it "
-                "is not), found %s",
-                place, learning[i].key, cJSON_IsNumber(value) ? shown : ts_json_kind(value));
+            return ts_error_set(r->err, TS_ERR_FORMAT,
+                                "%s: key '%s': expected true, false, 1 or 0 (whether the turn is "
+                                "trained on), found %s",
+                                place, training_keys[i].key,
+                                cJSON_IsNumber(value) ? shown : ts_json_kind(value));
         }
         bool yes = number ? value->valuedouble == 1 : cJSON_IsTrue(value);
-        bool says = yes == learning[i].sense;
-        if (*said && says != *learnt) {
+        bool says = yes == training_keys[i].sense;
+        if (*said && says != *trained) {
             return ts_error_set(r->err, TS_ERR_FORMAT,
                                 "%s: key '%s' says of this turn the contrary of another key", place,
-                                learning[i].key);
+                                training_keys[i].key);
         }
         *said = true;
-        *learnt = says;
+        *trained = says;
     }
     return TS_OK;
 }
 
-static bool is_learning(const char *key)
+static bool is_training_key(const char *key)
 {
-    for (size_t i = 0; i < TS_COUNT(learning); i++) {
-        if (strcmp(key, learning[i].key) == 0) {
+    for (size_t i = 0; i < TS_COUNT(training_keys); i++) {
+        if (strcmp(key, training_keys[i].key) == 0) {
             return true;
         }
     }
@@ -417,7 +418,7 @@ ts_status ts_row_check_keys(ts_row_reader *r, const cJSON *object, const char *c
 {
     for (const cJSON *member = object->child; member != NULL; member = member->next) {
         const char *key = member->string;
-        if (cJSON_IsNull(member) || among(key, known, count_of(known)) || is_learning(key)) {
+        if (cJSON_IsNull(member) || among(key, known, count_of(known)) || is_training_key(key)) {
             continue;
         }
         size_t i = 0;

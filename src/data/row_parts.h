@@ -27,7 +27,7 @@ ts_status ts_row_check_keys(ts_row_reader *r, const cJSON *object, const char *c
 // Whether the members of `object` say that a turn is trained on. *said: whether any member says so
 // at all.
 ts_status ts_row_read_trained(ts_row_reader *r, const cJSON *object, const char *place, bool *said,
-                              bool *learnt);
+                              bool *trained);
 // The error of a missing key: "PLACE: WHAT; it has: question, answer; did you mean prompt,
 // completion?". The suggestions are taken from `known`.
 ts_status ts_row_refuse_missing(ts_row_reader *r, const cJSON *object, const char *const *known,

@@ -187,7 +187,7 @@ static ts_status read_turn(ts_row_reader *r, const cJSON *turn, const char *plac
     const cJSON *role = NULL, *content = NULL;
     const char *role_key, *content_key;
     ts_turn out = {0};
-    bool said, learnt;
+    bool said, trained;
     if (!cJSON_IsObject(turn)) {
         TS_FAIL(TS_ERR_FORMAT, "%s: expected an object {\"role\", \"content\"}, found %s", place,
                 ts_json_kind(turn));
@@ -197,8 +197,8 @@ static ts_status read_turn(ts_row_reader *r, const cJSON *turn, const char *plac
     TS_TRY(ts_row_check_keys(r, turn, turn_keys, place));
     TS_TRY(either(r, turn, "content", "value", place, &content_key, &content));
     TS_TRY(ts_row_content(r, content, place, content_key, &out.text, &out.len));
-    TS_TRY(ts_row_read_trained(r, turn, place, &said, &learnt));
-    if (said && learnt && out.role != TS_ROLE_ASSISTANT) {
+    TS_TRY(ts_row_read_trained(r, turn, place, &said, &trained));
+    if (said && trained && out.role != TS_ROLE_ASSISTANT) {
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: asks to learn a turn that is not the assistant's, which is not implemented",
                 place);
@@ -206,7 +206,7 @@ static ts_status read_turn(ts_row_reader *r, const cJSON *turn, const char *plac
     if (kind == TS_ROW_COMPLETION && out.role != TS_ROLE_ASSISTANT) {
         TS_FAIL(TS_ERR_FORMAT, "%s: a completion holds nothing but the assistant's turns", place);
     }
-    out.masked = out.role == TS_ROLE_ASSISTANT && (!learnt || kind == TS_ROW_PROMPT);
+    out.masked = out.role == TS_ROLE_ASSISTANT && (!trained || kind == TS_ROW_PROMPT);
     // The row's own `system` may be repeated as the first turn.
     const ts_turn *first = r->row->turns;
     if (out.role == TS_ROLE_SYSTEM && r->row->count == 1 && first->role == TS_ROLE_SYSTEM &&

@@ -293,7 +293,7 @@ ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_ro
     ts_status status = TS_OK;
     ts_row_reader r = {.row = out, .documents = documents, .name = name, .err = err};
     const shape *s = NULL;
-    bool said, learnt;
+    bool said, trained;
     out->count = 0;
     out->document = false;
     ts_arena_free(&out->joined);
@@ -307,8 +307,8 @@ ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_ro
     TS_TRY(read_system(&r, json));
     TS_TRY(s->read(&r, json));
     TS_TRY(check_answered(&r, json, s));
-    TS_TRY(ts_row_read_trained(&r, json, name, &said, &learnt));
-    for (size_t i = 0; i < out->count && !learnt; i++) {
+    TS_TRY(ts_row_read_trained(&r, json, name, &said, &trained));
+    for (size_t i = 0; i < out->count && !trained; i++) {
         out->turns[i].masked = true;
     }
 out:

@@ -54,7 +54,8 @@ void ts_monitor_step(ts_monitor *monitor, const ts_history *h, uint32_t vocab, d
         h->loss[h->count - 1] > 1e-3) { // a loss near zero has a gradient near zero, which is fine
         ts_log(TS_LOG_WARN,
                "step %zu: the gradient has died: its norm is %.3g, it was up to %.3g, and the loss "
-               "is still %.3g. Nothing is learnt any more; the learning rate (--lr %g) was likely "
+               "is still %.3g. Training has no effect any more; the learning rate (--lr %g) was "
+               "likely "
                "too high: stop and try a tenth of it",
                h->count, norm, monitor->largest_norm, h->loss[h->count - 1], learning_rate);
         monitor->warned_vanished = true;

@@ -117,7 +117,7 @@ for animal in "${animals[@]}"; do
 done >mine.jsonl
 settings=(--model "$base" --data mine.jsonl --lr 1e-2 --epochs 8 --batch-size 4)
 train=(train "${settings[@]}" --output-dir out/mine)
-step 0 "learnt from" "of course" -- "${train[@]}" --show-mask
+step 0 "trained on" "of course" -- "${train[@]}" --show-mask
 step 0 "32 steps" "device memory" -- "${train[@]}" --dry-run
 step 2 "--learning-rte" "did you mean" -- train --learning-rte 5e-3
 

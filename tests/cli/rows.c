@@ -46,7 +46,7 @@ Test(rows, that_people_have, .timeout = 60)
         {"history/d.json",
          NULL,
          NULL,
-         {"1 row has earlier turns under the key history; their answers are learnt from too",
+         {"1 row has earlier turns under the key history; their answers are trained on too",
           "Be brief.</s>", "Which town has the museum?</s>", "[[Westhaven has it.</s>]]",
           "[[No, it is closed.</s>]]", "[[About two hours by train.</s>]]"}},
         {"null_union/a.jsonl", NULL, NULL, {"Hello</s>", "[[Good day.</s>]]"}},

@@ -308,7 +308,7 @@ Test(dataset, rows_without_anything_to_learn_are_skipped)
     cr_expect_not_null(strstr(warnings, "there): row 3, row 5 (in part)\n"), "%s", warnings);
     cr_expect_not_null(strstr(warnings,
                               "2 of 6 rows skipped: all their answers are marked not to be "
-                              "learnt: row 4, row 6\n"),
+                              "trained on: row 4, row 6\n"),
                        "%s", warnings);
     ts_dataset_close(&data);
     cr_assert_lt(longest, second);

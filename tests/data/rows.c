@@ -174,7 +174,8 @@ Test(rows, refuse_by_name)
         {TURNS(",{\"role\":\"assistant\",\"content\":[{\"type\":\"image_url\"}]}"),
          "messages[2]: content[0]: key 'type': 'image_url': only text is read"},
         {TURNS(",{\"role\":\"assistant\",\"content\":\"d\",\"weight\":0.5}"),
-         "messages[2]: key 'weight': expected true, false, 1 or 0 (a turn is learnt or it is not), "
+         "messages[2]: key 'weight': expected true, false, 1 or 0 (whether the turn is trained "
+         "on), "
          "found 0.5"},
         {TURNS(",{\"role\":\"user\",\"content\":\"d\",\"train\":true}"),
          "asks to learn a turn that is not the assistant's"},

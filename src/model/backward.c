@@ -1,6 +1,6 @@
-// The way back through the layers: forward.c read from bottom to top. What the forward pass did
-// not keep and is cheap to make again (norms' outputs, swiglu's) is made again, where the pair of
-// the linear layer that it goes into needs it for its gradients.
+// The backward pass through the layers: forward.c read from bottom to top. Outputs of norms and of
+// swiglu are cheap to compute and were not kept. They are computed again where a LoRA pair that
+// took them as input needs them for its gradient.
 #include "model/internal.h"
 
 #include "ops/attention.h"

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-// Host arrays; starts zeroed. A row is a token; `first`, `last` and `end` tell its sequence: keys
-// first .. last are what it attends to, end is one past its sequence's rows.
+// Arrays on the host; starts zeroed. A row is a token. It attends to the keys of rows first ..
+// last. The rows of its sequence end before row `end`.
 typedef struct ts_batch {
     uint32_t rows;
     uint32_t *ids, *position, *first, *last, *end; // [rows]

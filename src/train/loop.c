@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-// Another mask for every micro-batch of the run, the same after a resume.
+// Every micro-batch of the run drops other values, and a resumed run the same as one never stopped.
 static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
 {
     return trainer->settings.seed ^ (step + 1) * 0x9E3779B97F4A7C15u ^

@@ -4,7 +4,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 2) in;
-#define WORKERS gl_WorkGroupSize.x
+#define THREADS gl_WorkGroupSize.x
 #include "grid.glsl"
 #include "quad.glsl"
 
@@ -17,8 +17,8 @@ layout(push_constant) uniform Scalars { uint rows, vocab; };
 
 const uint NONE = 0xFFFFFFFFu;
 
-shared float values[WORKERS];
-shared uint indices[WORKERS];
+shared float values[THREADS];
+shared uint indices[THREADS];
 
 void main()
 {
@@ -28,7 +28,7 @@ void main()
     }
     float largest = -1e38;
     uint at = vocab;
-    for (uint c = 4 * me; c < vocab; c += 4 * WORKERS) {
+    for (uint c = 4 * me; c < vocab; c += 4 * THREADS) {
         const uint left = vocab - c;
         LOAD_QUAD(x, logits, row * vocab + c, left)
         [[unroll]] for (uint e = 0; e < 4; e++) {
@@ -42,7 +42,7 @@ void main()
     }
     values[me] = largest;
     indices[me] = at;
-    for (uint half_width = WORKERS / 2; half_width > 0; half_width /= 2) {
+    for (uint half_width = THREADS / 2; half_width > 0; half_width /= 2) {
         barrier();
         if (me < half_width) {
             const uint other = me + half_width;

@@ -6,14 +6,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#define WORKERS 64
-layout(local_size_x = WORKERS) in;
+#define THREADS 64
+layout(local_size_x = THREADS) in;
 #include "grid.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
-const uint QUADS = DIM / 4;         // at most WORKERS
-const uint PARTS = WORKERS / QUADS; // invocations that share one quad of the output
-const uint CHUNK = 4 * WORKERS;
+const uint QUADS = DIM / 4;         // at most THREADS
+const uint PARTS = THREADS / QUADS; // invocations that share one quad of the output
+const uint CHUNK = 4 * THREADS;
 const uint KEYS = 4; // that an invocation loads values of at once
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
@@ -24,10 +24,10 @@ layout(binding = 4) readonly buffer Last { uint last[]; };   // [rows]
 layout(binding = 5) writeonly buffer O { vec4 o[]; };        // [rows, heads, dim]
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
 
-shared vec4 query[WORKERS];
+shared vec4 query[THREADS];
 shared float scores[CHUNK];
-shared vec4 sums[WORKERS];
-shared vec2 scales[WORKERS]; // largest score, sum of exp(score - largest)
+shared vec4 sums[THREADS];
+shared vec2 scales[THREADS]; // largest score, sum of exp(score - largest)
 
 void main()
 {
@@ -48,7 +48,7 @@ void main()
     for (uint from = my_first; from < end; from += CHUNK) {
         const uint count = min(CHUNK, end - from);
         barrier(); // the query is there; the last chunk's scores are used
-        for (uint j = me; j < count; j += WORKERS) {
+        for (uint j = me; j < count; j += THREADS) {
             const uint key = ((from + j) * kv_heads + kv_head) * QUADS;
             // RADV takes up to 120 registers to have all of a key on its way at once, where that leaves
             // eight waves; on Polaris it takes 48 and has five.

@@ -6,7 +6,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 2) in;
-#define WORKERS gl_WorkGroupSize.x
+#define THREADS gl_WorkGroupSize.x
 #include "grid.glsl"
 #include "reduce.glsl"
 #include "quad.glsl"
@@ -53,7 +53,7 @@ void main()
     }
     const uint target = label[row];
     float mine = -1e30, sum = 0;
-    for (uint c = 8 * me; c < vocab; c += 8 * WORKERS) {
+    for (uint c = 8 * me; c < vocab; c += 8 * THREADS) {
         const uint left = vocab - c, behind = max(left, 4) - 4;
         LOAD_QUAD(x, logits, begin + c, left)
         LOAD_QUAD(z, logits, begin + c + 4, behind)
@@ -67,14 +67,14 @@ void main()
     }
     const float largest = workgroup_max(mine);
     const float total = workgroup_sum(sum * exp(mine - largest));
-    if (me == target / 8 % WORKERS) { // the invocation that will write over the label's logit
+    if (me == target / 8 % THREADS) { // the invocation that will write over the label's logit
         log_probability[row] = logit(begin + target) - (largest + log(total));
     }
     if (gradient == 0) {
         return;
     }
     const float scale = weight[row], factor = scale / total;
-    for (uint c = 8 * me; c < vocab; c += 8 * WORKERS) {
+    for (uint c = 8 * me; c < vocab; c += 8 * THREADS) {
         const uint left = vocab - c, behind = max(left, 4) - 4;
         LOAD_QUAD(x, logits, begin + c, left)
         LOAD_QUAD(z, logits, begin + c + 4, behind)

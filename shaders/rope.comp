@@ -20,11 +20,11 @@ layout(binding = 3) readonly buffer Table1 { float table1[]; }; // [positions, d
 layout(binding = 3) readonly buffer Table4 { vec4 table4[]; };
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads, dim, positions; float sign; };
 
-const uint WORKERS = gl_WorkGroupSize.x;
+const uint THREADS = gl_WorkGroupSize.x;
 const uint QUADS = HALF % 4 == 0 ? 1 : 0;
 const uint WANTED = (HALF + 3) / 4;                       // quads of pairs in a head
-const uint ACROSS = WANTED < WORKERS ? WANTED : WORKERS;  // that many invocations side by side
-const uint HEADS = WORKERS / ACROSS;                      // that many heads at once
+const uint ACROSS = WANTED < THREADS ? WANTED : THREADS;  // that many invocations side by side
+const uint HEADS = THREADS / ACROSS;                      // that many heads at once
 
 #define ROTATE(x, count)                                                                           \
     for (uint head = me / ACROSS; head < count; head += HEADS) {                                   \
@@ -43,7 +43,7 @@ void main()
         return;
     }
     const uint angles = position[row] * HALF;
-    if (HEADS * ACROSS < WORKERS && me >= HEADS * ACROSS) {
+    if (HEADS * ACROSS < THREADS && me >= HEADS * ACROSS) {
         return;
     }
     for (uint pair = 4 * (me % ACROSS); pair < HALF; pair += 4 * ACROSS) {

@@ -4,7 +4,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 2) in;
-#define WORKERS gl_WorkGroupSize.x
+#define THREADS gl_WorkGroupSize.x
 #include "grid.glsl"
 #include "quad.glsl"
 #include "reduce.glsl"
@@ -21,7 +21,7 @@ void main()
     const uint width = (count + 1023) / 1024 * 4; // whole quads
     const uint end = min((piece + 1) * width, count);
     float mine = 0;
-    for (uint i = piece * width + 4 * me; i < end; i += 4 * WORKERS) {
+    for (uint i = piece * width + 4 * me; i < end; i += 4 * THREADS) {
         LOAD_QUAD(value, x, i, end - i)
         mine += dot(value, value);
     }

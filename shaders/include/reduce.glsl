@@ -1,5 +1,5 @@
-// Sum and maximum over a workgroup of WORKERS invocations through shared memory, always in the
-// same order, so that results repeat to the bit. Needs no subgroup feature. WORKERS is a multiple of 4
+// Sum and maximum over a workgroup of THREADS invocations through shared memory, always in the
+// same order, so that results repeat to the bit. Needs no subgroup feature. THREADS is a multiple of 4
 // and the workgroup's size; every invocation must call, and adds up what all have brought: neighbours
 // read the same word, which costs a GPU less than a tree's barriers, and a driver that runs shaders
 // on the CPU a quarter of them (outside branches and loops). Each of the two at most once a shader:
@@ -7,15 +7,15 @@
 #ifndef REDUCE_GLSL
 #define REDUCE_GLSL
 
-shared float sum_slots[WORKERS];
-shared float max_slots[WORKERS];
+shared float sum_slots[THREADS];
+shared float max_slots[THREADS];
 
 float workgroup_sum(float value)
 {
     sum_slots[gl_LocalInvocationID.x] = value;
     barrier();
     vec4 sum = vec4(0.0);
-    [[unroll]] for (uint i = 0; i < WORKERS; i += 4) {
+    [[unroll]] for (uint i = 0; i < THREADS; i += 4) {
         sum += vec4(sum_slots[i], sum_slots[i + 1], sum_slots[i + 2], sum_slots[i + 3]);
     }
     return (sum.x + sum.y) + (sum.z + sum.w);
@@ -26,7 +26,7 @@ float workgroup_max(float value)
     max_slots[gl_LocalInvocationID.x] = value;
     barrier();
     vec4 most = vec4(value);
-    [[unroll]] for (uint i = 0; i < WORKERS; i += 4) {
+    [[unroll]] for (uint i = 0; i < THREADS; i += 4) {
         most = max(most, vec4(max_slots[i], max_slots[i + 1], max_slots[i + 2], max_slots[i + 3]));
     }
     return max(max(most.x, most.y), max(most.z, most.w));

@@ -12,22 +12,22 @@ layout(local_size_x_id = 1) in;
 layout(constant_id = 2) const uint COLS = 4;
 layout(constant_id = 3) const uint FOLDED = 0; // 1: there may be more workgroups than rows
 
-const uint WORKERS = gl_WorkGroupSize.x;
-const uint EACH = (COLS + 4 * WORKERS - 1) / (4 * WORKERS);
-const bool WHOLE = COLS % (4 * WORKERS) == 0;  // each invocation has all of its quads
+const uint THREADS = gl_WorkGroupSize.x;
+const uint EACH = (COLS + 4 * THREADS - 1) / (4 * THREADS);
+const bool WHOLE = COLS % (4 * THREADS) == 0;  // each invocation has all of its quads
 const uint QUADS = COLS % 4 == 0 ? 1 : 0;
 
 #include "grid.glsl"
 #include "quad.glsl"
 
-// The statement behind it, for each of this invocation's quads: the j-th, from column c on. ABREAST
-// neighbours walk side by side through a stretch of their own, 128 bytes a step: a CPU's caches fetch
-// ahead of that, and a GPU still reads whole lines. WORKERS is a multiple of ABREAST.
-const uint ABREAST = 8;
+// Runs the statement behind it for each of this invocation's quads: the j-th, from column c on. Eight
+// NEIGHBOURS read 128 bytes side by side, then the next 128: a CPU's caches fetch such a stretch ahead,
+// and a GPU reads whole cache lines. THREADS is a multiple of NEIGHBOURS.
+const uint NEIGHBOURS = 8;
 #define FOR_QUADS(j, c)                                                                            \
     [[unroll]] for (uint j = 0, me = gl_LocalInvocationID.x,                                       \
-                    c = 4 * (me / ABREAST * ABREAST * EACH + me % ABREAST);                        \
-                    j < EACH; j++, c += 4 * ABREAST)                                               \
+                    c = 4 * (me / NEIGHBOURS * NEIGHBOURS * EACH + me % NEIGHBOURS);                        \
+                    j < EACH; j++, c += 4 * NEIGHBOURS)                                               \
         if (WHOLE || c < COLS)
 
 #endif

@@ -34,10 +34,10 @@ static const struct {
     {"quads", 0},
     {"width", 0},
     {"octets", 0},
-    {"holders", 0},
+    {"row_threads", 0},
     {"half_dim", 0},
     {"folded", 0},
-    {"workers", 0}, // which the registry sets
+    {"threads", 0}, // which the registry sets
 };
 
 static const struct {

@@ -1,16 +1,14 @@
 #include "ops/attention.h"
 
 #include "base/memory.h"
+#include "ops/cpu.h"
 
-// Floats that an invocation of the CPU drivers' shaders keeps: with eight lanes 16 KiB, half of a
-// core's first-level cache.
-enum { LANE_FLOATS = 512, MOST_PER_LANE = 4 };
-
-// Whole vectors in one invocation's registers leave room for one subgroup at a time (RADV: 140, 208
-// and, spilling, 256 of Polaris's 256 registers), and a short batch has too few rows to fill a GPU.
-// Shared by 8 they leave room for three, and for two rows each, which then share what is loaded: a
-// GPU's first cache feeds fewer loads than its adders could use. Keys are fewer than queries, by
-// the heads that share one, so that theirs stay single.
+// Whether eight invocations can share a row. With a whole row in one invocation's registers only
+// one subgroup fits at a time (RADV: 140, 208 and, spilling, 256 of Polaris's 256 registers), and a
+// short batch has too few rows to fill a GPU. Shared by eight, three subgroups fit. An invocation
+// can then take two query rows, which share each key and value that is loaded: a GPU's first cache
+// cannot feed all of its adders otherwise. Key rows stay single, because there are fewer of them:
+// several heads of queries share one head of keys.
 static bool can_split(uint32_t dim)
 {
     return dim % (4 * TS_ATTENTION_SPLIT) == 0;
@@ -30,22 +28,17 @@ static uint32_t arrays_of(ts_kernel kernel)
 
 ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim)
 {
-    const uint32_t simd_shader = ts_kernel_find(kernel, TS_NEEDS_CPU),
-                   split_shader = ts_kernel_find(kernel, TS_NEEDS_EIGHT_LANES);
-    uint32_t arrays = arrays_of(kernel);
-    bool simd = ts_kernel_suits(caps, kernel, simd_shader);
-    if (!simd && can_split(dim) && ts_kernel_suits(caps, kernel, split_shader)) {
+    const uint32_t split_shader = ts_kernel_find(kernel, TS_NEEDS_EIGHT_LANES);
+    ts_attention_choice choice;
+    if (ts_cpu_choose_attention(caps, kernel, dim, arrays_of(kernel), &choice)) {
+        return choice;
+    }
+    if (can_split(dim) && ts_kernel_suits(caps, kernel, split_shader)) {
         return (ts_attention_choice){.shader = split_shader,
                                      .lanes = 64 / TS_ATTENTION_SPLIT,
                                      .per_lane = kernel == TS_KERNEL_attention_backward_kv ? 1 : 2};
     }
-    if (!simd) {
-        return (ts_attention_choice){.shader = 0, .lanes = 64, .per_lane = 1};
-    }
-    uint64_t fitting = ts_max_u64(1, LANE_FLOATS / ((uint64_t)dim * arrays));
-    return (ts_attention_choice){.shader = simd_shader,
-                                 .lanes = caps->subgroup_size,
-                                 .per_lane = (uint32_t)ts_min_u64(fitting, MOST_PER_LANE)};
+    return (ts_attention_choice){.shader = 0, .lanes = 64, .per_lane = 1};
 }
 
 // The three kernels' arguments have these fields in common, at places of their own.

@@ -1,43 +1,10 @@
 #include "ops/gemm.h"
 
 #include "base/memory.h"
+#include "ops/cpu.h"
 #include "ops/tune.h"
 
 #include <assert.h>
-
-// Whether 64 rows a tile beat 32: they take 1.72 times as long (measured on llvmpipe), and a driver
-// needs seconds to compile them, which only a large weight pays back. TinyLlama's smallest, of keys
-// and values, counts as one, so that it shares the others' pipeline.
-static bool is_worth_tall_tiles(const struct ts_gemm_args *args)
-{
-    enum { LARGE_WEIGHT = 1 << 19 };
-    return args->layout != TS_TN && (uint64_t)args->n * args->k >= LARGE_WEIGHT &&
-           172 * ts_ceil_div(args->m, 64) < 100 * ts_ceil_div(args->m, 32);
-}
-
-// Rows of a tile and columns of a lane: tall tiles use each loaded weight more often, but rows that
-// are not there cost as much as those that are. Measured on llvmpipe at TinyLlama's shapes.
-static void choose_simd_tile(struct ts_gemm_args *args)
-{
-    bool transposed = args->layout == TS_TN; // whose tiles have a multiple of 4 rows
-    if (args->m == 1 && !transposed) {
-        args->tile_m = 1, args->tile_5 = 8; // where gemv_simd does not run
-    } else if (args->m <= 8) {
-        args->tile_m = 8, args->tile_5 = 16;
-    } else if (!args->aligned && args->k < 8) {
-        args->tile_m = 8, args->tile_5 = 8;
-    } else if (args->n <= 64) {
-        uint32_t highest = transposed ? 64 : 32; // TN loads B anew for every tile
-        args->tile_m = (uint32_t)ts_min_u64(highest, ts_align_up(args->m, 8)), args->tile_5 = 8;
-    } else if (is_worth_tall_tiles(args)) {
-        args->tile_m = 64, args->tile_5 = 16;
-    } else {
-        // What is left in 32s; one or two tiles just high enough.
-        uint32_t tiles = (uint32_t)ts_ceil_div(args->m, 32);
-        uint32_t height = (uint32_t)ts_align_up(ts_ceil_div(args->m, tiles), 8);
-        args->tile_m = tiles <= 2 ? height : 32, args->tile_5 = 16;
-    }
-}
 
 // Whether rows of A are whole loads of 4 elements, and those of B of `b_step`.
 static bool is_aligned(const struct ts_gemm_args *args, uint32_t b_step)
@@ -61,7 +28,7 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     args->shader = shader;
     args->local_size = local_size;
     args->tile_m = args->m;
-    args->tile_5 = args->tile_n = !simd ? 4 : args->m == 1 ? 2 * local_size : local_size;
+    args->part_n = args->tile_n = !simd ? 4 : args->m == 1 ? 2 * local_size : local_size;
     return true;
 }
 
@@ -74,23 +41,13 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     if (choose_gemv(caps, args)) {
         return;
     }
-    bool wide = ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_simd_wide);
-    if (wide || ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_simd)) {
-        args->shader = wide ? TS_SHADER_gemm_simd_wide : TS_SHADER_gemm_simd;
-        args->local_size = caps->subgroup_size;
-        args->k_step = 8;
-        // One pipeline with and without an extra pair: a CPU driver takes seconds and megabytes for
-        // each, and a loop of no rounds takes nothing.
-        args->extra = layout != TS_TN;
-        choose_simd_tile(args);
-        args->tile_n = args->tile_5 * args->local_size;
-    } else {
+    if (!ts_cpu_choose_gemm(caps, args)) {
         args->aligned = is_aligned(args, 4);
         args->shader = TS_SHADER_gemm_vec;
         // Where 256 invocations do not fit, 128, each with as many sums, on half a tile.
         args->local_size = caps->max_invocations >= 256 ? 256 : 128;
         args->tile_m = 64;
-        args->tile_n = args->tile_5 = args->local_size / 4;
+        args->tile_n = args->part_n = args->local_size / 4;
         args->k_step = 16;
         args->rows = args->columns = 4;
     }

@@ -174,15 +174,15 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     }
 }
 
-// A workgroup's size where only a row's sum depends on it. A driver that runs a subgroup as one CPU
-// vector runs one after the other: those that walk a long row had better be alone and walk it in
-// one go. Those that hold a short one are a few: LLVM takes a second to unroll 64 quads an
-// invocation.
+// Sets a workgroup's size that its caller left open; results depend on it only by the order of a
+// row's sum. Where a subgroup is one CPU vector, workgroups run one after the other. A kernel that
+// walks along a row then takes one subgroup, which reads the row from end to end. One that keeps a
+// row in registers takes more, for LLVM needs a second to unroll 64 quads an invocation.
 static void set_workgroup(const ts_gpu_caps *caps, const char *name, uint32_t *size)
 {
-    bool walk = strcmp(name, "workers") == 0, hold = strcmp(name, "holders") == 0;
-    if ((walk || hold) && *size == 0) {
-        *size = !ts_gpu_is_simd(caps) ? 128 : hold ? 64 : caps->subgroup_size;
+    bool walks = strcmp(name, "threads") == 0, keeps = strcmp(name, "row_threads") == 0;
+    if ((walks || keeps) && *size == 0) {
+        *size = !ts_gpu_is_simd(caps) ? 128 : keeps ? 64 : caps->subgroup_size;
     }
 }
 

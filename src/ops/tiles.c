@@ -1,5 +1,6 @@
 // What tiles there are; tune.c finds the fastest.
 #include "base/memory.h"
+#include "ops/cpu.h"
 #include "ops/gemm.h"
 #include "ops/tune.h"
 
@@ -53,26 +54,6 @@ static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, c
     return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes;
 }
 
-static uint32_t simd_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
-{
-    // Rows, columns of a lane, step of k. A tile of fewer rows wastes less where m is no multiple;
-    // a longer step gains 9 % on Mesa 26 and loses 6 % on Mesa 22.3.
-    static const uint32_t shapes[][3] = {{64, 16, 8}, {32, 16, 16}, {32, 16, 8},
-                                         {24, 16, 8}, {16, 16, 8},  {8, 16, 8}};
-    uint32_t count = 1;
-    for (size_t i = 0; i < TS_COUNT(shapes); i++) {
-        if (shapes[i][0] <= ts_align_up(args->m, shapes[i][0] > 32 ? 32 : 8)) {
-            count = add(out, count,
-                        (ts_tile){.family = TS_FAMILY_SIMD,
-                                  .m = shapes[i][0],
-                                  .n = shapes[i][1] * caps->subgroup_size,
-                                  .k = shapes[i][2],
-                                  .local_size = caps->subgroup_size});
-        }
-    }
-    return count;
-}
-
 static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
 {
     static const ts_tile tiles[] = {
@@ -95,21 +76,20 @@ uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *
                             ts_tile out[TS_TILES])
 {
     bool simd = args->shader != TS_SHADER_gemm_vec;
-    uint32_t count;
     out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
                        .m = args->tile_m,
                        .n = args->tile_n,
                        .k = simd ? args->k_step : 0,
                        .rows = args->rows,
                        .local_size = args->local_size};
-    count = simd ? simd_tiles(caps, args, out) : vec_tiles(caps, args, out);
-    if (simd && ts_gemm_packed_fits(caps, args)) {
-        count = add(out, count,
-                    (ts_tile){.family = TS_FAMILY_PACKED,
-                              .m = 16,
-                              .n = caps->subgroup_size,
-                              .k = 16,
-                              .local_size = caps->subgroup_size});
+    if (!simd) {
+        return vec_tiles(caps, args, out);
+    }
+    ts_tile others[TS_TILES];
+    const uint32_t other_count = ts_cpu_tiles(caps, args, others);
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < other_count; i++) {
+        count = add(out, count, others[i]);
     }
     return count;
 }
@@ -120,10 +100,10 @@ void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
     args->tile_m = tile->m;
     args->tile_n = tile->n;
     if (tile->family == TS_FAMILY_SIMD) {
-        args->tile_5 = tile->n / tile->local_size; // columns of a lane
+        args->part_n = tile->n / tile->local_size; // columns of a lane
         args->k_step = tile->k;
     } else {
-        args->tile_5 = tile->n;
+        args->part_n = tile->n;
         args->rows = tile->rows;
         args->columns = tile->m * tile->n / (tile->local_size * tile->rows);
     }

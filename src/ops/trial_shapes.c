@@ -29,8 +29,8 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
-        {"workers", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: as suits the device
-        {"holders", {0, 0, 0, 64, 64, 128, 128, 0}},
+        {"threads", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: as suits the device
+        {"row_threads", {0, 0, 0, 64, 64, 128, 128, 0}},
         {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
         {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
         {"stream", {0, 1, 2, 3, 4, 5, 6, 7}},
@@ -132,7 +132,7 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
                                 .ldc = push[5]};
     ts_gemm_choose(caps, layout, &args);
     args.extra = push[8] > 0; // trials without a pair have no memory for one
-    const uint32_t chosen[] = {args.layout, args.aligned, args.local_size, args.tile_m, args.tile_5,
+    const uint32_t chosen[] = {args.layout, args.aligned, args.local_size, args.tile_m, args.part_n,
                                args.k_step, args.rows,    args.columns,    args.tile_n, args.extra};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
     trial->shader = args.shader;

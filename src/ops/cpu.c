@@ -1,0 +1,172 @@
+// Where the shaders of shaders/cpu are chosen, with which tiles. A CPU driver runs a subgroup as
+// one vector and one workgroup after the other.
+#include "ops/cpu.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+
+enum { TILE = 16 }; // rows of a that pack_rows puts together, and the least k of gemm_packed
+
+// ---- Products by gemm_simd
+
+// Whether 64 rows a tile beat 32: they take 1.72 times as long (measured on llvmpipe), and a driver
+// needs seconds to compile them, which only a large weight pays back. TinyLlama's smallest, of keys
+// and values, counts as one, so that it shares the others' pipeline.
+static bool is_worth_tall_tiles(const struct ts_gemm_args *args)
+{
+    enum { LARGE_WEIGHT = 1 << 19 };
+    return args->layout != TS_TN && (uint64_t)args->n * args->k >= LARGE_WEIGHT &&
+           172 * ts_ceil_div(args->m, 64) < 100 * ts_ceil_div(args->m, 32);
+}
+
+// Rows of a tile and columns of a lane: tall tiles use each loaded weight more often, but rows that
+// are not there cost as much as those that are. Measured on llvmpipe at TinyLlama's shapes.
+static void choose_simd_tile(struct ts_gemm_args *args)
+{
+    bool transposed = args->layout == TS_TN; // whose tiles have a multiple of 4 rows
+    if (args->m == 1 && !transposed) {
+        args->tile_m = 1, args->part_n = 8; // where gemv_simd does not run
+    } else if (args->m <= 8) {
+        args->tile_m = 8, args->part_n = 16;
+    } else if (!args->aligned && args->k < 8) {
+        args->tile_m = 8, args->part_n = 8;
+    } else if (args->n <= 64) {
+        uint32_t highest = transposed ? 64 : 32; // TN loads B anew for every tile
+        args->tile_m = (uint32_t)ts_min_u64(highest, ts_align_up(args->m, 8)), args->part_n = 8;
+    } else if (is_worth_tall_tiles(args)) {
+        args->tile_m = 64, args->part_n = 16;
+    } else {
+        // What is left in 32s; one or two tiles just high enough.
+        uint32_t tiles = (uint32_t)ts_ceil_div(args->m, 32);
+        uint32_t height = (uint32_t)ts_align_up(ts_ceil_div(args->m, tiles), 8);
+        args->tile_m = tiles <= 2 ? height : 32, args->part_n = 16;
+    }
+}
+
+bool ts_cpu_choose_gemm(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+{
+    const bool loads_64_bits = ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_simd_wide);
+    if (!loads_64_bits && !ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_simd)) {
+        return false;
+    }
+    args->shader = loads_64_bits ? TS_SHADER_gemm_simd_wide : TS_SHADER_gemm_simd;
+    args->local_size = caps->subgroup_size;
+    args->k_step = 8;
+    // One pipeline with and without an extra pair: a CPU driver takes seconds and megabytes for
+    // each, and a loop of no rounds takes nothing.
+    args->extra = args->layout != TS_TN;
+    choose_simd_tile(args);
+    args->tile_n = args->part_n * args->local_size;
+    return true;
+}
+
+uint32_t ts_cpu_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
+                      ts_tile out[TS_TILES])
+{
+    // Rows, columns of an invocation, step of k. A tile of fewer rows wastes less where m is no
+    // multiple; a longer step gains 9 % on Mesa 26 and loses 6 % on Mesa 22.3.
+    static const uint32_t shapes[][3] = {{64, 16, 8}, {32, 16, 16}, {32, 16, 8},
+                                         {24, 16, 8}, {16, 16, 8},  {8, 16, 8}};
+    const uint32_t lanes = caps->subgroup_size;
+    uint32_t count = 0;
+    for (size_t i = 0; i < TS_COUNT(shapes); i++) {
+        if (shapes[i][0] <= ts_align_up(args->m, shapes[i][0] > 32 ? 32 : 8)) {
+            out[count++] = (ts_tile){.family = TS_FAMILY_SIMD,
+                                     .m = shapes[i][0],
+                                     .n = shapes[i][1] * lanes,
+                                     .k = shapes[i][2],
+                                     .local_size = lanes};
+        }
+    }
+    if (ts_gemm_packed_fits(caps, args)) {
+        out[count++] = (ts_tile){
+            .family = TS_FAMILY_PACKED, .m = TILE, .n = lanes, .k = TILE, .local_size = lanes};
+    }
+    return count;
+}
+
+// ---- Products by gemm_packed: a is packed first, so that all lanes load from one address
+
+// Rows that scratch holds packed.
+static uint32_t rows_of_scratch(uint32_t k)
+{
+    return TS_SCRATCH_BYTES / sizeof(float) / k / TILE * TILE;
+}
+
+// Drivers of Vulkan 1.4 load once by an address that all lanes share; older ones do it lane by
+// lane, so that even to measure would take long (Mesa 22.3: 34 to 40 times as long as gemm_simd).
+bool ts_gemm_packed_suits(const ts_gpu_caps *caps)
+{
+    return ts_kernel_suits(caps, TS_KERNEL_gemm_packed, 0) &&
+           ts_kernel_suits(caps, TS_KERNEL_pack_rows, 0) &&
+           caps->api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
+}
+
+bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args)
+{
+    return ts_gemm_packed_suits(caps) && args->layout != TS_TN && args->k >= TILE &&
+           args->lda == args->k && rows_of_scratch(args->k) > 0 &&
+           args->n % caps->subgroup_size == 0 &&
+           args->n / caps->subgroup_size <= caps->max_groups[1] &&
+           ts_dtype_block(args->b.dtype) == 1 && (args->b.dtype == TS_F32 || args->ldb % 2 == 0);
+}
+
+// `count` rows of a view of rows of `width`, from row `first` on.
+static ts_view rows_of(ts_view view, uint32_t first, uint32_t count, uint32_t width)
+{
+    return ts_view_slice(view, (uint64_t)first * width, (uint64_t)count * width);
+}
+
+void ts_gemm_packed_run(ts_recorder *recorder, const struct ts_gemm_args *args, ts_view scratch)
+{
+    const uint32_t most = rows_of_scratch(args->k);
+    assert(args->ldc == args->n); // rows of c are sliced
+    for (uint32_t first = 0; first < args->m; first += most) {
+        const uint32_t m = (uint32_t)ts_min_u64(most, args->m - first);
+        ts_pack_rows(recorder, &(struct ts_pack_rows_args){.x = rows_of(args->a, first, m, args->k),
+                                                           .y = scratch,
+                                                           .rows = m,
+                                                           .cols = args->k});
+        ts_gemm_packed(
+            recorder,
+            &(struct ts_gemm_packed_args){
+                .a = scratch,
+                .b = args->b,
+                .c = rows_of(args->c, first, m, args->n),
+                .extra_a = args->extra_k > 0 ? rows_of(args->extra_a, first, m, args->extra_k)
+                                             : args->extra_a,
+                .extra_b = args->extra_b,
+                .m = m,
+                .n = args->n,
+                .k = args->k,
+                .lda = args->k,
+                .ldb = args->ldb,
+                .ldc = args->ldc,
+                .alpha = args->alpha,
+                .accumulate = args->accumulate,
+                .extra_k = args->extra_k,
+                .extra_scale = args->extra_scale,
+                .layout = args->layout,
+                .local_size = ts_gpu_capabilities(ts_recorder_gpu(recorder))->subgroup_size,
+            });
+    }
+}
+
+// ---- Attention
+
+bool ts_cpu_choose_attention(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
+                             uint32_t arrays, ts_attention_choice *out)
+{
+    // Floats that an invocation keeps: with eight lanes 16 KiB, half of a core's first-level cache.
+    enum { LANE_FLOATS = 512, MOST_PER_LANE = 4 };
+    const uint32_t shader = ts_kernel_find(kernel, TS_NEEDS_CPU);
+    if (!ts_kernel_suits(caps, kernel, shader)) {
+        return false;
+    }
+    uint64_t fitting = ts_max_u64(1, LANE_FLOATS / ((uint64_t)dim * arrays));
+    *out = (ts_attention_choice){.shader = shader,
+                                 .lanes = caps->subgroup_size,
+                                 .per_lane = (uint32_t)ts_min_u64(fitting, MOST_PER_LANE)};
+    return true;
+}

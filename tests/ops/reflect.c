@@ -163,3 +163,22 @@ Test(reflect, the_reader_refuses_what_is_no_spirv)
     words[0]++;
     cr_assert_not(spirv_read(words, count, &interface));
 }
+
+// A device that offers nothing runs the first shader of a row, or has the kernel `gemm` do its
+// work; what a row's other shaders need is missing there. One left out is not for the device
+// either.
+Test(reflect, what_shaders_need_is_missing_on_a_poor_device)
+{
+    const ts_gpu_caps poor = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, .subgroup_size = 4};
+    for (int k = 0; k < TS_KERNEL_COUNT; k++) {
+        const ts_kernel_shader *shaders = ts_kernels[k].shaders;
+        for (uint32_t s = 0; shaders[s].name != NULL; s++) {
+            ts_gpu_caps without = poor;
+            without.left_out[0] = shaders[s].name;
+            bool suits = ts_kernel_suits(&poor, (ts_kernel)k, s);
+            cr_expect_eq(suits, shaders[s].needs == TS_NEEDS_NOTHING, "%s", shaders[s].name);
+            cr_expect(suits || ts_kernel_has_fallback((ts_kernel)k, s), "%s", shaders[s].name);
+            cr_expect_not(ts_kernel_suits(&without, (ts_kernel)k, s), "%s", shaders[s].name);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/os.h"
 #include "train/monitor.h"
 #include "train/reduce.h"
 

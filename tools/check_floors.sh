@@ -19,13 +19,14 @@ declare -A may_use=(
 )
 broken=0
 for floor in "${!may_use[@]}"; do
-    while IFS=: read -r file line text; do
-        used=$(sed -E 's/.*"([a-z]+)\/.*/\1/' <<<"$text")
-        if [[ " ${may_use[$floor]} " != *" $used "* ]]; then
-            echo "$file:$line: floor $floor may not use floor $used"
-            broken=1
-        fi
-    done < <(grep -rnE '^#include "[a-z]+/' "src/$floor" --include='*.[ch]' || true)
+    grep -rnoE '^#include "[a-z]+/' "src/$floor" --include='*.[ch]' |
+        awk -F '[:"/]' -v floor="$floor" -v may=" ${may_use[$floor]} " '
+            index(may, " " $(NF - 1) " ") == 0 {
+                sub(/:#include.*/, ": floor " floor " may not use floor " $(NF - 1))
+                print
+                broken = 1
+            }
+            END { exit broken }' || broken=1
 done
 
 # Only base/os_posix.c asks the operating system. Beside it: the types that libmd's headers need, the

@@ -12,8 +12,8 @@
 //     tinysft_device_close(&device);
 //
 // Arguments: each call takes a struct of parameters, of which zero means the default. In C, write
-// {.data = "rows.jsonl"}; in C++, set members of a struct that was initialised with {}. Of a real
-// number whose default is not 0, a negative value means 0. Texts are UTF-8, end in NUL, and are
+// {.data = "rows.jsonl"}; in C++, set members of a struct that was initialised with {}. Of a number
+// whose default is not 0, a negative value means 0. Texts are UTF-8, end in NUL, and are
 // copied where the library needs them after the call.
 //
 // Errors: a call returns TINYSFT_OK or what kind of failure it was, and tells the story in
@@ -116,7 +116,7 @@ typedef struct tinysft_device_info {
     uint64_t memory_bytes;      // largest heap of its own
     uint64_t memory_free_bytes; // of it, when it was listed or opened
     bool unified_memory;        // it is the host's
-    const char *precision;      // once opened: what products are rounded to, "f32" for not at all
+    const char *precision;      // once started: what products are rounded to, "f32" for not at all
     const char *unusable;       // why it cannot be used; NULL: it can
 } tinysft_device_info;
 
@@ -130,11 +130,14 @@ TINYSFT_API tinysft_status tinysft_device_list(const tinysft_device_params *para
 
 typedef struct tinysft_device tinysft_device;
 
-// `params` may be NULL. TINYSFT_ERR_DEVICE: as above, or the driver failed; TINYSFT_ERR_SHADER:
-// it cannot build a shader that has no substitute.
+// Chooses a device, by which a training can be planned. `params` may be NULL. Errors as above.
 TINYSFT_API tinysft_status tinysft_device_open(const tinysft_device_params *params,
                                                tinysft_device **out, tinysft_error *error);
 TINYSFT_API void tinysft_device_close(tinysft_device **device);
+// Starts its driver, which the first call that works on the device does too. TINYSFT_ERR_DEVICE: it
+// cannot be used, or the driver failed; TINYSFT_ERR_SHADER: the driver cannot build a shader that
+// has no substitute.
+TINYSFT_API tinysft_status tinysft_device_start(tinysft_device *device, tinysft_error *error);
 // Good until the device is closed; NULL for NULL.
 TINYSFT_API const tinysft_device_info *tinysft_device_describe(const tinysft_device *device);
 
@@ -163,14 +166,14 @@ typedef struct tinysft_training_params {
     double warmup_ratio;                         // or over this part of all steps [0]
     double weight_decay, max_grad_norm;          // [0, 1]; a norm of 0 does not clip
     double adam_beta1, adam_beta2, adam_epsilon; // of AdamW [0.9, 0.999, 1e-8]
-    uint64_t seed;                               // [42]
+    int64_t seed;                                // [42]
     uint64_t save_steps, save_total_limit;       // checkpoints: every so many steps, the newest
                                                  // so many of them [only the end's, all]
-    uint64_t logging_steps; // steps of an interval, over which losses are averaged [10]
-    uint64_t max_memory;    // device bytes to stay below [nearly all that is free]
-    const char *resume;     // "last" (it must be there), "latest" (if it is), or a checkpoint's
-                            // folder [begin anew]
-    bool overwrite;         // replace the run that output_dir holds
+    int64_t logging_steps; // of an interval, over which losses are averaged; 0: of all [10]
+    uint64_t max_memory;   // device bytes to stay below [nearly all that is free]
+    const char *resume;    // "last" (it must be there), "latest" (if it is), or a checkpoint's
+                           // folder [begin anew]
+    bool overwrite;        // replace the run that output_dir holds
     tinysft_loading loading;
     void *loading_user;
     tinysft_caller caller; // where there is no device

@@ -75,14 +75,48 @@ static ts_status open_device(tinysft_device *device, const tinysft_device_params
                              ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_gpu_params asked;
-    TS_TRY(gpu_params(params, &asked, err));
-    TS_TRY(ts_device_open(&asked, &device->gpu, err));
-    TS_TRY(ts_device_choose_precision(device->gpu, ts_api_text(params->precision, "auto"),
-                                      &device->precision, err));
-    describe(ts_gpu_capabilities(device->gpu), &device->info);
+    const char *precision = ts_api_text(params->precision, "auto");
+    TS_TRY(gpu_params(params, &device->asked, err));
+    // A wrong name is told at once; what it means, the device decides.
+    TS_TRY(ts_precision_choose(precision, &(ts_gpu_caps){0}, &device->precision, err));
+    snprintf(device->wanted, sizeof device->wanted, "%s", precision);
+    TS_TRY(ts_gpu_enumerate(&device->asked, &device->list, err));
+    snprintf(device->number, sizeof device->number, "%zu", device->list.chosen);
+    device->asked.device = params->device != NULL ? device->number : NULL;
+    describe(&device->list.caps[device->list.chosen], &device->info);
+out:
+    return status;
+}
+
+ts_status ts_api_device_start(tinysft_device *device, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (device->gpu != NULL) {
+        return TS_OK;
+    }
+    if (device->list.instance == NULL) { // an earlier start failed
+        ts_gpu_list_close(&device->list);
+        TS_TRY(ts_gpu_enumerate(&device->asked, &device->list, err));
+    }
+    TS_TRY(ts_device_open_listed(&device->list, &device->asked, &device->gpu, err));
+    TS_TRY(ts_device_choose_precision(device->gpu, device->wanted, &device->precision, err));
     device->info.precision = ts_precision_name(device->precision);
 out:
+    if (status != TS_OK) {
+        ts_gpu_close(device->gpu);
+        device->gpu = NULL;
+    }
+    return status;
+}
+
+tinysft_status tinysft_device_start(tinysft_device *device, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    ts_status status = ts_api_enter_device(device, err);
+    if (status == TS_OK) {
+        status = ts_api_device_start(device, err);
+        ts_api_leave(&device->context);
+    }
     return status;
 }
 
@@ -129,6 +163,7 @@ void ts_api_device_release(tinysft_device *device)
     }
     if (ts_api_enter(&device->context, "the device", &ignored) == TS_OK) {
         ts_gpu_close(device->gpu);
+        ts_gpu_list_close(&device->list);
         ts_api_leave(&device->context);
     }
     free(device);

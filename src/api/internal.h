@@ -50,10 +50,15 @@ ts_status ts_api_find_model(const char *model, const char *revision, ts_api_load
 struct tinysft_device {
     ts_api_context context;
     uint32_t users; // the caller's handle, models and trainings
-    ts_gpu *gpu;
+    ts_gpu_params asked;
+    ts_gpu_list list; // what there is, of which the chosen one is it
+    char number[24];  // of it in the list
+    char wanted[8];   // precision
+    ts_gpu *gpu;      // NULL until it is started
     ts_precision precision;
     tinysft_device_info info;
 };
+ts_status ts_api_device_start(tinysft_device *device, ts_error *err);
 void ts_api_device_keep(tinysft_device *device);
 void ts_api_device_release(tinysft_device *device);
 // ts_api_enter for a device that may be NULL.
@@ -62,14 +67,14 @@ static inline ts_status ts_api_enter_device(tinysft_device *device, ts_error *er
     return ts_api_enter(device != NULL ? &device->context : NULL, "the device", err);
 }
 
-// A setting: zero means the default, and of a real number below zero means 0.
+// A setting: zero means the default, and below zero means 0.
 static inline double ts_api_real(double given, double standard)
 {
     return given == 0 ? standard : given < 0 ? 0 : given;
 }
-static inline uint64_t ts_api_count(uint64_t given, uint64_t standard)
+static inline uint64_t ts_api_count(int64_t given, uint64_t standard)
 {
-    return given == 0 ? standard : given;
+    return given == 0 ? standard : given < 0 ? 0 : (uint64_t)given;
 }
 static inline const char *ts_api_text(const char *given, const char *standard)
 {

@@ -143,7 +143,7 @@ static ts_status choose_positions(tinysft_model *model, uint32_t asked, ts_error
 static ts_status open_model(tinysft_model *model, const tinysft_model_params *params, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_gpu *gpu = model->device->gpu;
+    tinysft_device *device = model->device;
     if (params->adapter != NULL) {
         TS_TRY(read_adapter(model, params->adapter, err));
     }
@@ -155,14 +155,15 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
     TS_TRY(ts_tokenizer_open(model->weights, &model->tokenizer, err));
     TS_TRY(choose_template(model, params->chat_template, err));
     TS_TRY(choose_positions(model, params->positions, err));
+    TS_TRY(ts_api_device_start(device, err));
     const ts_model_params wanted = {.config = &model->config,
                                     .weights = model->weights,
                                     .positions = model->positions,
-                                    .precision = model->device->precision,
-                                    .embedding_in_file = ts_gpu_capabilities(gpu)->unified_memory,
+                                    .precision = device->precision,
+                                    .embedding_in_file = device->info.unified_memory,
                                     .progress = ts_api_show_loading,
                                     .user = &model->loading};
-    TS_TRY(ts_model_open(gpu, &wanted, &model->model, err));
+    TS_TRY(ts_model_open(device->gpu, &wanted, &model->model, err));
     if (params->adapter != NULL) {
         TS_TRY(upload_adapter(model, err));
     }

@@ -1,4 +1,5 @@
 #include "api/curve.h"
+#include "api/inside.h"
 #include "api/internal.h"
 
 #include "base/memory.h"
@@ -93,7 +94,6 @@ static ts_status copy_texts(tinysft_training *training, const tinysft_training_p
     TS_TRY(copy(training, ts_api_text(p->base_model, p->model), &s->base_model, err));
     TS_TRY(copy(training, p->chat_template, &s->chat_template, err));
     TS_TRY(copy(training, p->resume, &s->resume, err));
-    s->model_folder = training->folder.bytes;
 out:
     return status;
 }
@@ -137,10 +137,9 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     s->memory_limit = p->max_memory; // the device's, where there is one, is below
     s->overwrite = p->overwrite;
     if (training->device != NULL) {
-        const ts_gpu_caps *caps = ts_gpu_capabilities(training->device->gpu);
-        ts_train_settings_suit(s, caps);
-        s->memory_limit = ts_api_count(p->max_memory, s->memory_limit);
-        s->precision = training->device->precision;
+        const ts_gpu_list *list = &training->device->list;
+        ts_train_settings_suit(s, &list->caps[list->chosen]);
+        s->memory_limit = p->max_memory > 0 ? p->max_memory : s->memory_limit;
     }
     TS_TRY(check_ranges(s, err));
 out:
@@ -157,9 +156,10 @@ static ts_status open_training(tinysft_training *training, const tinysft_trainin
     if (params->data == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "no data is named");
     }
+    TS_TRY(make_settings(training, params, &settings, err));
     TS_TRY(ts_api_find_model(params->model, params->revision, &training->loading, &training->folder,
                              err));
-    TS_TRY(make_settings(training, params, &settings, err));
+    settings.model_folder = training->folder.bytes;
     TS_TRY(ts_trainer_open(&settings, &training->trainer, err));
 out:
     return status;
@@ -338,6 +338,11 @@ static void show_loading(void *user, uint64_t done, uint64_t total)
     ts_api_show_loading(&training->loading, done, total);
 }
 
+ts_status ts_api_check_fit(const tinysft_training *training, ts_error *err)
+{
+    return ts_trainer_check_fit(&training->trainer, err);
+}
+
 static ts_status check_ready(const tinysft_training *training, ts_error *err)
 {
     const ts_trainer *t = &training->trainer;
@@ -349,7 +354,7 @@ static ts_status check_ready(const tinysft_training *training, ts_error *err)
     if (training->ran) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "the training has run already: open another");
     }
-    return ts_trainer_check_fit(t, err);
+    return ts_api_check_fit(training, err);
 }
 
 static ts_status prepare(tinysft_training *training, ts_error *err)
@@ -383,6 +388,8 @@ static ts_status run(tinysft_training *training, ts_error *err)
     const ts_train_callbacks callbacks = {show_loading, show_step, ts_api_write_curve, training};
     TS_TRY(prepare(training, err));
     if (!trainer->output.finished) {
+        TS_TRY(ts_api_device_start(training->device, err));
+        trainer->settings.precision = training->device->precision;
         training->ran = true;
         TS_TRY(ts_trainer_run(trainer, training->device->gpu, &callbacks, err));
     }
@@ -419,4 +426,21 @@ tinysft_status tinysft_training_get_state(const tinysft_training *training,
                                     .was_finished = t->output.finished,
                                     .replaces = t->output.replaces};
     return TS_OK;
+}
+
+// ---- For the command line
+
+ts_status ts_api_profile(tinysft_training *training, ts_profile *profile, ts_error *err)
+{
+    ts_status status = ts_api_device_start(training->device, err);
+    if (status == TS_OK) {
+        status = ts_profile_open(training->device->gpu, profile, err);
+    }
+    training->trainer.profile = status == TS_OK ? profile : NULL;
+    return status;
+}
+
+const ts_recorder *ts_api_recorder(const tinysft_training *training)
+{
+    return training->trainer.pass.recorder;
 }

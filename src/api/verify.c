@@ -14,6 +14,7 @@ static ts_status verify(tinysft_device *device, const tinysft_verify_params *par
                 out == NULL ? "out is NULL" : "no folder of a case is named");
     }
     *out = (tinysft_verify_result){0};
+    TS_TRY(ts_api_device_start(device, err));
     const ts_verify_params wanted = {
         .folder = params->folder, .precision = device->precision, .dump = params->dump};
     TS_TRY(ts_verify(device->gpu, &wanted, &result, err));

@@ -3,6 +3,8 @@
 #ifndef TS_CLI_CLI_H
 #define TS_CLI_CLI_H
 
+#include <tinysft/tinysft.h>
+
 #include "base/text.h"
 #include "data/template.h"
 #include "ops/device.h"
@@ -146,6 +148,8 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
 enum { TS_CLI_LINE_SECONDS = 10 };
 // A bar on standard error while weights are loaded: `bar` is a ts_progress that starts zeroed.
 void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
+// The same as the library calls it.
+void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
 #define TS_CLI_TEMPLATE_HELP                                                                       \
     TS_CHAT_TEMPLATE_NAMES                                                                         \
@@ -196,6 +200,11 @@ void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
         "load-in-8bit", NULL, TS_FLAG_SWITCH, &(eight_bit), NULL, "the same as --quantize q8_0"    \
     }
 ts_status ts_cli_choose_quantize(const char *name, bool eight_bit, ts_dtype *out, ts_error *err);
+
+// The library's device as these flags ask for it; good until the next call.
+tinysft_device_params ts_cli_device_params(const ts_gpu_params *flags, const char *precision);
+// How the library reaches the command line: messages are printed, a signal interrupts.
+extern const tinysft_caller ts_cli_caller;
 
 // --validate of the commands that work on a device for long.
 #define TS_CLI_VALIDATE_FLAG(params)                                                               \

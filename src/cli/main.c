@@ -46,6 +46,22 @@ static void hold_signals(void *user, bool saving)
     ts_signals_hold(saving);
 }
 
+static void print_message(void *user, tinysft_log_level level, const char *message)
+{
+    static const ts_log_level levels[] = {[TINYSFT_LOG_DEBUG] = TS_LOG_DEBUG,
+                                          [TINYSFT_LOG_INFO] = TS_LOG_INFO,
+                                          [TINYSFT_LOG_WARN] = TS_LOG_WARN};
+    print_log(user, levels[level], message);
+}
+
+static tinysft_next interrupt(void *user)
+{
+    return signal_came(user) ? TINYSFT_STOP : TINYSFT_GO_ON;
+}
+
+const tinysft_caller ts_cli_caller = {
+    .log = print_message, .interrupt = interrupt, .saving = hold_signals};
+
 void ts_cli_print_profile(const ts_profile *profile)
 {
     double total = 0;

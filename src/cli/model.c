@@ -32,6 +32,12 @@ void ts_cli_show_loading(void *user, uint64_t done, uint64_t total)
     }
 }
 
+void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total)
+{
+    (void)what;
+    ts_cli_show_loading(bar, done, total);
+}
+
 static void begin_bar(struct download *download, const ts_hub_progress *progress)
 {
     ts_progress_end(&download->bar);

@@ -1,14 +1,10 @@
-#include "train/trainer.h"
-
-#include "base/file.h"
-#include "base/log.h"
+#include "api/inside.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "cli/cli.h"
 #include "cli/train_show.h"
-#include "eval/plot.h"
-#include "train/checkpoint.h"
+#include "train/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,33 +14,27 @@
 struct options {
     ts_train_settings settings;
     ts_gpu_params device;
-    ts_gpu_list devices; // what there is, and which one it will be
     const char *targets, *schedule, *precision, *quantize, *revision;
     bool eight_bit;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
-    ts_text config;      // run.json
-    bool trained, saved; // a step was trained; the output folder has a checkpoint of this run
+    ts_text config;               // run.json
+    tinysft_training_state state; // when the run has ended
 };
 
-// The plan's limit: what was asked for, or nearly all that the device has free. Without a device
-// there is none, which --dry-run may live with.
-static ts_status choose_limit(struct options *options, ts_error *err)
+// The device by whose memory the run is planned. --dry-run may live without one.
+static ts_status choose_device(struct options *options, tinysft_device **out, ts_error *err)
 {
-    ts_gpu_list *list = &options->devices;
-    ts_status status = ts_gpu_enumerate(&options->device, list, err);
+    const tinysft_device_params wanted = ts_cli_device_params(&options->device, options->precision);
+    ts_status status = tinysft_device_open(&wanted, out, err);
     if (status == TS_OK) {
-        const ts_gpu_caps *caps = &list->caps[list->chosen];
-        ts_cli_say(stderr, "device: %s, %.1f MiB free\n", caps->name,
-                   (double)caps->memory_free_bytes / (1 << 20));
-        ts_train_settings_suit(&options->settings, caps);
+        const tinysft_device_info *info = tinysft_device_describe(*out);
+        ts_cli_say(stderr, "device: %s, %.1f MiB free\n", info->name,
+                   (double)info->memory_free_bytes / (1 << 20));
     } else if (options->dry_run) {
         ts_cli_say(stderr, "device: none: %s\n", err->message);
         status = TS_OK;
-    }
-    if (options->max_memory_mib > 0) {
-        options->settings.memory_limit = (uint64_t)(options->max_memory_mib * (1 << 20));
     }
     return status;
 }
@@ -55,60 +45,25 @@ struct bars {
     ts_progress steps, loading;
 };
 
-static void show_loading(void *user, uint64_t done, uint64_t total)
-{
-    struct bars *bars = user;
-    ts_cli_show_loading(&bars->loading, done, total);
-}
-
-static void show_progress(void *user, const ts_train_progress *p)
+static tinysft_next show_step(void *user, const tinysft_step *step)
 {
     ts_progress *bar = &((struct bars *)user)->steps;
     char detail[256];
     if (bar->stream == NULL) {
-        ts_progress_begin(bar, stderr, "step", p->steps);
-        bar->first = p->step;
+        ts_progress_begin(bar, stderr, "step", step->steps);
+        bar->first = step->step;
     }
     snprintf(detail, sizeof detail,
              "loss %.4f (mean of %llu)  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
-             p->loss, (unsigned long long)p->loss_steps, p->tokens_per_second, p->epoch, p->rate,
-             p->grad_norm, (double)p->device_bytes / (1 << 20));
-    ts_progress_update(bar, p->step, detail, p->log);
+             step->loss, (unsigned long long)step->loss_steps, step->tokens_per_second, step->epoch,
+             step->learning_rate, step->grad_norm, (double)step->device_bytes / (1 << 20));
+    ts_progress_update(bar, step->step, detail, step->log);
+    return TINYSFT_GO_ON; // a signal interrupts (ts_cli_caller)
 }
 
 // ---- The command
 
 #define BIG 1e9
-
-// "TinyLlama-1.1B-Chat-v1.0 on dataset.json, learning rate 5e-05"
-static ts_status title_curve(const ts_trainer *trainer, ts_text *out, ts_error *err)
-{
-    const ts_train_settings *s = &trainer->settings;
-    const char *model = s->base_model != NULL ? s->base_model : s->model_folder;
-    const ts_cli_name name = ts_cli_last_name(model);
-    return ts_text_format(out, err, "%.*s on %s, learning rate %g", name.len, name.text,
-                          ts_path_name(s->data), s->learning_rate);
-}
-
-static ts_status write_curve(void *user, const ts_trainer *trainer, ts_error *err)
-{
-    (void)user;
-    ts_status status = TS_OK;
-    ts_text path = {0}, title = {0};
-    TS_TRY(title_curve(trainer, &title, err));
-    const ts_curve curve = {.title = title.bytes,
-                            .count = trainer->history.count,
-                            .loss = trainer->history.loss,
-                            .learning_rate = trainer->history.rate,
-                            .grad_norm = trainer->history.grad_norm,
-                            .interval = trainer->settings.logging_steps};
-    TS_TRY(ts_path_join(trainer->settings.output_dir, "training_curve.png", &path, err));
-    TS_TRY(ts_plot_write(&curve, path.bytes, err));
-out:
-    ts_text_free(&title);
-    ts_text_free(&path);
-    return status;
-}
 
 // What repeats the run: tinysft-vk train --config OUT/run.json --output-dir ANOTHER.
 static ts_status write_config(const struct options *options, ts_error *err)
@@ -136,84 +91,143 @@ out:
     return status;
 }
 
-static void tell_finished(const ts_trainer *trainer)
+// A number whose 0 is meant; to the library 0 is the default.
+static double number(double value)
 {
-    unsigned long long steps = trainer->steps;
+    return value == 0 ? -1 : value;
+}
+
+static int64_t count(uint64_t value)
+{
+    return value == 0 ? -1 : (int64_t)value;
+}
+
+static tinysft_training_params params_of(const struct options *options, struct bars *bars)
+{
+    const ts_train_settings *s = &options->settings;
+    return (tinysft_training_params){
+        .model = s->model_folder,
+        .data = s->data,
+        .output_dir = s->output_dir,
+        .base_model = s->base_model,
+        .chat_template = s->chat_template,
+        .quantize = options->eight_bit ? "q8_0" : options->quantize,
+        .train_empty = s->train_empty,
+        .max_length = s->max_length,
+        .rank = s->rank,
+        .alpha = number(s->alpha),
+        .use_rslora = s->use_rslora,
+        .lora_dropout = s->dropout,
+        .target_modules = options->targets,
+        .epochs = number(s->epochs),
+        .max_steps = s->max_steps,
+        .batch_size = s->batch_size,
+        .grad_accum = s->accumulation,
+        .learning_rate = number(s->learning_rate),
+        .schedule = options->schedule,
+        .warmup_steps = s->warmup_steps,
+        .warmup_ratio = s->warmup_ratio,
+        .weight_decay = s->adamw.weight_decay,
+        .max_grad_norm = number(s->adamw.max_grad_norm),
+        .adam_beta1 = number(s->adamw.beta1),
+        .adam_beta2 = number(s->adamw.beta2),
+        .adam_epsilon = number(s->adamw.eps),
+        .seed = count(s->seed),
+        .save_steps = s->save_steps,
+        .save_total_limit = s->save_limit,
+        .logging_steps = count(s->logging_steps),
+        .max_memory = (uint64_t)(options->max_memory_mib * (1 << 20)),
+        .resume = s->resume,
+        .overwrite = s->overwrite,
+        .loading = ts_cli_show_file,
+        .loading_user = &bars->loading,
+        .caller = ts_cli_caller,
+    };
+}
+
+static void tell_finished(const struct options *options)
+{
+    unsigned long long steps = options->state.steps;
     ts_cli_say(stderr,
                "%s is finished, %llu of %llu steps; nothing was touched. --overwrite-output-dir "
                "replaces it, more --epochs goes on\n",
-               trainer->settings.output_dir, steps, steps);
+               options->settings.output_dir, steps, steps);
 }
 
 // Tells from what a run can go on that did not come to its end.
 static void tell_checkpoint(const struct options *options)
 {
-    ts_text found = {0};
-    ts_error ignored = {0};
-    const ts_train_settings settings = options->settings;
-    if (!options->saved) {
-        if (options->trained) {
-            ts_cli_say(stderr, "the run ended before its first checkpoint (--save-steps N makes "
-                               "one every N steps): it can only start again\n");
-        }
-        return;
+    if (options->state.saved > 0) {
+        ts_cli_say(stderr,
+                   "%s/checkpoint-%llu is saved; go on from it with "
+                   "--resume-from-checkpoint\n",
+                   options->settings.output_dir, (unsigned long long)options->state.saved);
+    } else if (options->state.steps > 0) {
+        ts_cli_say(stderr, "the run ended before its first checkpoint (--save-steps N makes "
+                           "one every N steps): it can only start again\n");
     }
-    if (ts_checkpoint_find(&settings, &found, &ignored) == TS_OK && found.len > 0) {
-        ts_cli_say(stderr, "%s is saved; go on from it with --resume-from-checkpoint\n",
-                   found.bytes);
-    }
-    ts_text_free(&found);
 }
 
-static ts_status train(struct options *options, ts_trainer *trainer, ts_error *err)
+// Runs what is settled. Another run's run.json stays until this one saves.
+static ts_status train(struct options *options, tinysft_training *training, struct bars *bars,
+                       ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_gpu *gpu = NULL;
-    struct bars bars = {0};
-    ts_profile profile = {0};
-    const ts_train_callbacks callbacks = {show_loading, show_progress, write_curve, &bars};
-    ts_cli_tell_new_folder(trainer->settings.output_dir);
-    TS_TRY(ts_trainer_prepare_output(trainer, err));
-    if (trainer->output.finished) {
-        tell_finished(trainer);
-        goto out;
-    }
-    TS_TRY(ts_device_open_listed(&options->devices, &options->device, &gpu, err));
-    TS_TRY(ts_device_choose_precision(gpu, options->precision, &trainer->settings.precision, err));
-    if (options->profile) {
-        TS_TRY(ts_profile_open(gpu, &profile, err));
-        trainer->profile = &profile;
-    }
-    bool replaces = trainer->output.replaces; // then the other run's stays until this one saves
+    bool replaces = options->state.replaces;
     if (!replaces) {
         TS_TRY(write_config(options, err));
     }
     ts_signals_install();
-    status = ts_trainer_run(trainer, gpu, &callbacks, err);
-    if (replaces && !trainer->output.replaces) {
+    status = tinysft_training_run(training, show_step, bars, err);
+    tinysft_training_get_state(training, &options->state, NULL);
+    if (replaces && !options->state.replaces) {
         ts_error second = {0};
         ts_status written = write_config(options, status == TS_OK ? err : &second);
         status = status == TS_OK ? written : status;
     }
-    ts_progress_end(&bars.steps);
-    options->saved = trainer->saved > 0;
-    options->trained = trainer->history.count > 0;
-    TS_TRY(status);
-    ts_cli_print_profile(&profile);
-    if (options->profile || ts_cli_verbose) {
-        ts_cli_print_submits(trainer->pass.recorder);
-    }
+    ts_progress_end(&bars->steps);
+out:
+    return status;
+}
+
+static void tell_end(const struct options *options)
+{
+    const char *output_dir = options->settings.output_dir;
     ts_cli_say(stderr,
                "%s: adapter_model.safetensors and adapter_config.json (the adapter), README.md "
                "(what it is, and how to use it), training_curve.png, training.json, "
                "trainer_state.json, run.json\n"
                "ask it: tinysft-vk eval --model %s --adapter %s --prompt \"...\"\n",
-               trainer->settings.output_dir, trainer->settings.base_model,
-               trainer->settings.output_dir);
+               output_dir, options->settings.base_model, output_dir);
+}
+
+// From the planned training to its adapter. The training's memory goes before the profile, which
+// goes before the device.
+static ts_status run_training(struct options *options, tinysft_device *device,
+                              tinysft_training **training, struct bars *bars, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_profile profile = {0};
+    ts_cli_tell_new_folder(options->settings.output_dir);
+    TS_TRY(tinysft_training_prepare(*training, err));
+    TS_TRY(tinysft_training_get_state(*training, &options->state, err));
+    if (options->state.was_finished) {
+        tell_finished(options);
+        goto out;
+    }
+    TS_TRY(tinysft_device_start(device, err));
+    if (options->profile) {
+        TS_TRY(ts_api_profile(*training, &profile, err));
+    }
+    TS_TRY(train(options, *training, bars, err));
+    ts_cli_print_profile(&profile);
+    if (options->profile || ts_cli_verbose) {
+        ts_cli_print_submits(ts_api_recorder(*training));
+    }
+    tell_end(options);
 out:
-    ts_trainer_close(trainer); // its device memory goes before the device
+    tinysft_training_close(training);
     ts_profile_close(&profile);
-    ts_gpu_close(gpu);
     return status;
 }
 
@@ -288,48 +302,63 @@ static const ts_flag flags[] = {
     TS_CLI_VERBOSE_FLAG,
 };
 
-static int run(int argc, char **argv)
+// The flags' values, with everything found that they name.
+static ts_status read_flags(struct options *o, int argc, char **argv, ts_text *model, ts_text *data,
+                            ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_error error = {0}, *err = &error;
-    struct options *o = &asked;
     ts_train_settings *s = &o->settings;
     *s = ts_train_defaults();
     o->rank = s->rank, o->batch_size = s->batch_size, o->accumulation = s->accumulation;
     o->max_length = s->max_length;
-    ts_trainer trainer = {0};
-    ts_text model_folder = {0}, data = {0};
     TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
     TS_TRY(ts_config_print(&ts_command_train, &o->config, err));
     TS_TRY(settle_options(o, err));
     if (s->base_model == NULL) {
         s->base_model = s->model_folder; // the name that was given, not where its download lies
     }
-    TS_TRY(ts_cli_resolve_model(s->model_folder, o->revision, true, &model_folder, err));
-    s->model_folder = model_folder.bytes;
-    TS_TRY(ts_cli_find(s->data, &data, err));
-    s->data = data.bytes;
-    if (!o->show_mask) {
-        TS_TRY(choose_limit(o, err));
-    }
-    TS_TRY(ts_trainer_open(s, &trainer, err));
-    if (o->show_mask) {
-        TS_TRY(ts_cli_show_mask(&trainer, err));
-        goto out;
-    }
-    ts_cli_print_plan(&trainer);
-    TS_TRY(ts_trainer_check_fit(&trainer, err));
-    if (o->dry_run) {
-        ts_cli_print_rendered(&trainer);
-        goto out;
-    }
-    status = train(o, &trainer, err);
+    TS_TRY(ts_cli_resolve_model(s->model_folder, o->revision, true, model, err));
+    s->model_folder = model->bytes;
+    TS_TRY(ts_cli_find(s->data, data, err));
+    s->data = data->bytes;
 out:
-    ts_trainer_close(&trainer);
-    ts_text_free(&model_folder);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    ts_status status = TS_OK;
+    ts_error error = {0}, *err = &error;
+    struct options *o = &asked;
+    struct bars bars = {0};
+    tinysft_device *device = NULL;
+    tinysft_training *training = NULL;
+    tinysft_training_plan plan;
+    ts_text model = {0}, data = {0};
+    TS_TRY(read_flags(o, argc, argv, &model, &data, err));
+    if (!o->show_mask) {
+        TS_TRY(choose_device(o, &device, err));
+    }
+    const tinysft_training_params params = params_of(o, &bars);
+    TS_TRY(tinysft_training_open(device, &params, &training, err));
+    TS_TRY(tinysft_training_get_plan(training, &plan, err));
+    if (o->show_mask) {
+        TS_TRY(ts_cli_show_mask(training, plan.examples, err));
+        goto out;
+    }
+    ts_cli_print_plan(&plan, &params);
+    TS_TRY(ts_api_check_fit(training, err));
+    if (o->dry_run) {
+        ts_cli_print_rendered(&plan);
+        goto out;
+    }
+    status = run_training(o, device, &training, &bars, err);
+out:
+    tinysft_training_close(&training);
+    tinysft_device_close(&device);
+    ts_text_free(&model);
     ts_text_free(&data);
     ts_text_free(&o->config);
-    ts_gpu_list_close(&o->devices);
     if (status == TS_OK) {
         return 0;
     }

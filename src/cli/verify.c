@@ -1,5 +1,3 @@
-#include "check/verify.h"
-
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -8,25 +6,30 @@
 
 #include <stdio.h>
 
+static struct {
+    const char *precision, *dump, *folder[1];
+    ts_gpu_params device;
+    bool json;
+} asked = {.precision = "f32"};
+
 // What has no tolerance is for information.
-static const char *judgement(const ts_verify_row *row)
+static const char *judgement(const tinysft_verify_row *row)
 {
     return row->tolerance <= 0 ? "" : row->error <= row->tolerance ? "ok" : "FAILED";
 }
 
-static void print_result(const ts_verify_params *params, const ts_gpu_caps *caps,
-                         const ts_verify_result *result)
+static void print_result(const tinysft_device_info *device, const tinysft_verify_result *result)
 {
     ts_column columns[] = {
         {"what", 4, true}, {"error", 8, false}, {"tolerance", 9, false}, {"", 6, true}};
-    ts_cli_say(stdout, "%s, %s on %s (%s)\n", params->folder, ts_precision_name(params->precision),
-               caps->name, caps->driver);
+    ts_cli_say(stdout, "%s, %s on %s (%s)\n", asked.folder[0], device->precision, device->name,
+               device->driver);
     for (size_t i = 0; i < result->count; i++) {
         ts_table_widen(&columns[0], result->rows[i].name);
     }
     ts_table_head(stdout, columns, TS_COUNT(columns));
     for (size_t i = 0; i < result->count; i++) {
-        const ts_verify_row *row = &result->rows[i];
+        const tinysft_verify_row *row = &result->rows[i];
         char cells[4][TS_TABLE_CELL] = {{0}};
         snprintf(cells[0], sizeof cells[0], "%s", row->name);
         snprintf(cells[1], sizeof cells[1], "%.2e", row->error);
@@ -39,17 +42,17 @@ static void print_result(const ts_verify_params *params, const ts_gpu_caps *caps
     puts(result->passed ? "all within tolerance" : "NOT within tolerance");
 }
 
-static ts_status print_json(const ts_verify_params *params, const ts_gpu_caps *caps,
-                            const ts_verify_result *result, ts_error *err)
+static ts_status print_json(const tinysft_device_info *device, const tinysft_verify_result *result,
+                            ts_error *err)
 {
     cJSON *json = cJSON_CreateObject(), *rows = cJSON_AddArrayToObject(json, "rows");
-    cJSON_AddStringToObject(json, "case", params->folder);
-    cJSON_AddStringToObject(json, "precision", ts_precision_name(params->precision));
-    cJSON_AddStringToObject(json, "device", caps->name);
-    cJSON_AddStringToObject(json, "driver", caps->driver);
+    cJSON_AddStringToObject(json, "case", asked.folder[0]);
+    cJSON_AddStringToObject(json, "precision", device->precision);
+    cJSON_AddStringToObject(json, "device", device->name);
+    cJSON_AddStringToObject(json, "driver", device->driver);
     cJSON_AddBoolToObject(json, "passed", result->passed);
     for (size_t i = 0; i < result->count; i++) {
-        const ts_verify_row *row = &result->rows[i];
+        const tinysft_verify_row *row = &result->rows[i];
         cJSON *item = cJSON_CreateObject();
         cJSON_AddStringToObject(item, "name", row->name);
         cJSON_AddNumberToObject(item, "error", row->error);
@@ -61,12 +64,6 @@ static ts_status print_json(const ts_verify_params *params, const ts_gpu_caps *c
     }
     return ts_cli_print_json(json, err);
 }
-
-static struct {
-    const char *precision, *dump, *folder[1];
-    ts_gpu_params device;
-    bool json;
-} asked = {.precision = "f32"};
 
 static const ts_flag flags[] = {
     TS_CLI_PRODUCT_FLAGS(asked.precision, "f32", asked.device),
@@ -81,31 +78,31 @@ static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    ts_verify_params params = {0};
-    ts_verify_result result = {0};
-    ts_gpu *gpu = NULL;
+    tinysft_verify_result result = {.passed = false};
+    tinysft_device *device = NULL;
     TS_TRY(ts_flags_parse(&ts_command_verify, argc, argv, err));
-    params.folder = asked.folder[0];
-    params.dump = asked.dump;
+    const tinysft_verify_params params = {.folder = asked.folder[0], .dump = asked.dump};
+    const tinysft_device_params wanted = ts_cli_device_params(&asked.device, asked.precision);
     if (params.folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "verify needs the folder of a case: tinysft-vk verify CASE");
     }
-    TS_TRY(ts_device_open(&asked.device, &gpu, err));
-    TS_TRY(ts_device_choose_precision(gpu, asked.precision, &params.precision, err));
+    TS_TRY(tinysft_device_open(&wanted, &device, err));
+    TS_TRY(tinysft_device_start(device, err));
+    const tinysft_device_info *info = tinysft_device_describe(device);
     if (ts_folder_exists(params.folder)) {
         ts_cli_say(
             stderr,
             "verifying %s on %s: a small case takes seconds, one of TinyLlama's size minutes\n",
-            params.folder, ts_gpu_capabilities(gpu)->name);
+            params.folder, info->name);
     }
-    TS_TRY(ts_verify(gpu, &params, &result, err));
+    TS_TRY(tinysft_verify(device, &params, &result, err));
     if (asked.json) {
-        TS_TRY(print_json(&params, ts_gpu_capabilities(gpu), &result, err));
+        TS_TRY(print_json(info, &result, err));
     } else {
-        print_result(&params, ts_gpu_capabilities(gpu), &result);
+        print_result(info, &result);
     }
 out:
-    ts_gpu_close(gpu);
+    tinysft_device_close(&device);
     if (status != TS_OK) {
         return ts_cli_fail(&ts_command_verify, err);
     }

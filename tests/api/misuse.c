@@ -96,7 +96,7 @@ Test(misuse, parameters_that_make_no_sense)
         {{.model = MODEL, .data = data, .lora_dropout = -0.5}, "--lora-dropout -0.5"},
         {{.model = MODEL, .data = data, .adam_beta1 = 1}, "--adam-beta1 1"},
         {{.model = MODEL, .data = data, .rank = 1u << 31}, "--rank"},
-        {{.model = MODEL, .data = data, .seed = UINT64_MAX}, "--seed"},
+        {{.model = MODEL, .data = data, .seed = INT64_MAX}, "--seed"},
         {{.model = MODEL, .data = data, .target_modules = "q_porj"}, "q_porj"},
         {{.model = MODEL, .data = data, .schedule = "straight"}, "straight"},
         {{.model = MODEL, .data = data, .resume = "last", .overwrite = true}, "give one of them"},

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What holds of every source file, beside what compilers check. Prints every line that breaks it:
-# a file includes only from its own floor or a lower one; the operating system is asked in one file; no
-# function is longer than 60 lines and no file longer than 600, but for those named below.
+# a file includes only from its own floor or a lower one; the library's header nothing but C's and its own;
+# the operating system is asked in one file; no function is longer than 60 lines and no file longer than
+# 600, but for those named below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,4 +70,26 @@ if wc -l $sources | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 " lines, 6
                          END { exit !found }'; then
     broken=1
 fi
+
+while IFS=: read -r file line text; do
+    echo "$file:$line: the library's header may not need $text"
+    broken=1
+done < <(grep -rnE '^ *# *include' include |
+    grep -vE '<(tinysft/(tinysft|status)|stdbool|stddef|stdint)\.h>' || true)
+
+# What the command line uses beyond the library's header, base and its own files. The list may only
+# become shorter: src/README.md says what each is for.
+cli_uses=(api/inside.h check/{bench,bench_decode,doctor,drivers,pipelines}.h
+    data/{adapter,chat,dataset,hub,template}.h eval/{generate,picture,report,runs,words}.h
+    gpu/{gpu,pipeline,recorder}.h ops/device.h train/settings.h)
+mapfile -t used < <(grep -rhoE '^#include "[a-z]+/[a-z_]+\.h"' src/cli | cut -d'"' -f2 |
+    grep -vE '^(base|cli)/' | sort -u)
+while read -r header; do
+    echo "src/cli uses $header, which is not among cli_uses: can the library's header serve instead?"
+    broken=1
+done < <(comm -13 <(printf '%s\n' "${cli_uses[@]}" | sort) <(printf '%s\n' "${used[@]}"))
+while read -r header; do
+    echo "src/cli uses $header no more: take it from cli_uses"
+    broken=1
+done < <(comm -23 <(printf '%s\n' "${cli_uses[@]}" | sort) <(printf '%s\n' "${used[@]}"))
 exit $broken

@@ -4,6 +4,7 @@
 
 #include <tinysft/tinysft.h>
 
+#include "base/blocks.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "gpu/gpu.h"
@@ -79,6 +80,15 @@ static inline uint64_t ts_api_count(int64_t given, uint64_t standard)
 static inline const char *ts_api_text(const char *given, const char *standard)
 {
     return given == NULL ? standard : given;
+}
+
+// What a quantize setting means: TS_F32 for as the weights are stored.
+static inline ts_status ts_api_quantize(const char *name, ts_dtype *out, ts_error *err)
+{
+    *out = TS_F32;
+    return name == NULL || ts_blocks_parse(name, out)
+               ? TS_OK
+               : ts_error_set(err, TS_ERR_ARGUMENT, "--quantize %s: there is q8_0", name);
 }
 
 #endif

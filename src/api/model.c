@@ -144,6 +144,8 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
 {
     ts_status status = TS_OK;
     tinysft_device *device = model->device;
+    ts_dtype quantise;
+    TS_TRY(ts_api_quantize(params->quantize, &quantise, err));
     if (params->adapter != NULL) {
         TS_TRY(read_adapter(model, params->adapter, err));
     }
@@ -158,6 +160,7 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
     TS_TRY(ts_api_device_start(device, err));
     const ts_model_params wanted = {.config = &model->config,
                                     .weights = model->weights,
+                                    .quantise = quantise,
                                     .positions = model->positions,
                                     .precision = device->precision,
                                     .embedding_in_file = device->info.unified_memory,

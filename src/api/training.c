@@ -104,6 +104,7 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     ts_status status = TS_OK;
     *s = ts_train_defaults();
     TS_TRY(copy_texts(training, p, s, err));
+    TS_TRY(ts_api_quantize(p->quantize, &s->quantise, err));
     s->train_empty = p->train_empty;
     s->max_length = (uint32_t)ts_api_count(p->max_length, s->max_length);
     s->rank = (uint32_t)ts_api_count(p->rank, s->rank);
@@ -238,6 +239,7 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
         .bytes = t->plan.total,
         .limit_bytes = t->settings.memory_limit,
         .fits = t->plan.fits,
+        .quantized = t->settings.quantise != TS_F32 ? ts_dtype_name(t->settings.quantise) : NULL,
         .embedding_in_file = t->embedding_in_file && !t->config.tied,
         .rows_at_once = t->limits.rows,
         .layers = t->config.layers,

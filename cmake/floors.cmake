@@ -7,6 +7,7 @@ function(tinysft_floor name)
         file(WRITE ${sources} "typedef int ts_empty;\n")
     endif()
     add_library(ts_${name} STATIC ${sources})
+    set_target_properties(ts_${name} PROPERTIES C_VISIBILITY_PRESET hidden) # of libtinysft.so
     target_include_directories(ts_${name} PUBLIC
         ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
     foreach(lower IN LISTS ARGN)

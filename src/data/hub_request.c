@@ -142,8 +142,11 @@ static void begin_body(ts_hub_body *body)
 
 static ts_status write_at(ts_hub_body *body, const char *bytes, size_t len)
 {
+    ts_os_info info;
     int reason = ts_os_write_at(body->opened, bytes, len, body->at);
     if (reason != 0) {
+        // A disk that became full may have taken some of them; the next run goes on from there.
+        body->at = ts_os_stat_open(body->opened, &info) == 0 ? info.bytes : body->at;
         return ts_error_set(body->err, TS_ERR_IO, "cannot write the partial file: %s",
                             strerror(reason));
     }

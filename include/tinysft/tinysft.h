@@ -182,7 +182,8 @@ typedef struct tinysft_training_params {
 
 // What a training is going to do, as its files and the device's memory decide it.
 typedef struct tinysft_training_plan {
-    uint64_t examples, tokens, learnt_tokens; // rows; their tokens; those of them that bear loss
+    uint64_t examples, tokens;  // rows; their tokens
+    uint64_t supervised_tokens; // those of them that bear loss
     uint64_t steps, steps_per_epoch;
     uint64_t parameters;                                           // that are trained
     uint64_t weight_bytes, adapter_bytes, activation_bytes, bytes; // on the device; their sum
@@ -214,12 +215,12 @@ TINYSFT_API tinysft_status tinysft_training_get_plan(const tinysft_training *tra
 
 // A row as the model sees it.
 typedef struct tinysft_row {
-    uint32_t line;           // of the file, where it begins
-    uint32_t tokens, learnt; // of the latter the loss is taken
+    uint32_t line;               // of the file, where it begins
+    uint32_t tokens, supervised; // of the latter the loss is taken
 } tinysft_row;
 
-// A part of a row's text, all of it learnt from or none.
-typedef void (*tinysft_part)(void *user, const char *text, size_t bytes, bool learnt);
+// A part of a row's text, all of it trained on or none.
+typedef void (*tinysft_part)(void *user, const char *text, size_t bytes, bool supervised);
 
 // Row `index` of the plan's examples, from 0. `out` and `show` may be NULL; `show` is given the
 // parts of its text, in order.
@@ -231,8 +232,8 @@ TINYSFT_API tinysft_status tinysft_training_get_row(tinysft_training *training, 
 typedef struct tinysft_step {
     uint64_t step, steps; // from 1; of all
     double epoch;
-    double loss;         // nats per learnt token: the mean over `loss_steps` steps, those since the
-    uint64_t loss_steps; // last one with `log`
+    double loss;         // nats per supervised token: the mean over `loss_steps` steps, those
+    uint64_t loss_steps; // since the last one with `log`
     double learning_rate, grad_norm;
     double tokens_per_second; // since the run began
     uint64_t device_bytes;

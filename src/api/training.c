@@ -229,7 +229,7 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
     *out = (tinysft_training_plan){
         .examples = t->dataset.count,
         .tokens = t->dataset.token_count,
-        .learnt_tokens = t->dataset.supervised_count,
+        .supervised_tokens = t->dataset.supervised_count,
         .steps = t->steps,
         .steps_per_epoch = t->batches.steps_per_epoch,
         .parameters = t->plan.parameters,
@@ -253,7 +253,7 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
 
 // ---- Rows
 
-static bool is_learnt(const ts_example *row, uint32_t t)
+static bool is_supervised(const ts_example *row, uint32_t t)
 {
     return t > 0 && row->supervised[t];
 }
@@ -265,14 +265,14 @@ static ts_status show_row(tinysft_training *training, const ts_example *row, tin
     ts_text text = {0};
     ts_api_context *context = context_of(training);
     for (uint32_t from = 0, to; from < row->count; from = to) {
-        bool learnt = is_learnt(row, from);
-        for (to = from + 1; to < row->count && is_learnt(row, to) == learnt; to++) {
+        bool supervised = is_supervised(row, from);
+        for (to = from + 1; to < row->count && is_supervised(row, to) == supervised; to++) {
         }
         ts_text_clear(&text);
         TS_TRY(ts_tokenizer_decode(training->trainer.tokenizer, row->ids + from, to - from, false,
                                    &text, err));
         ts_api_go_out(context);
-        show(user, text.bytes != NULL ? text.bytes : "", text.len, learnt);
+        show(user, text.bytes != NULL ? text.bytes : "", text.len, supervised);
         ts_api_come_back(context, TINYSFT_GO_ON);
     }
 out:

@@ -18,7 +18,7 @@ void ts_cli_print_plan(const tinysft_training_plan *plan, const tinysft_training
         "device memory: weights %.1f MiB%s%s%s + adapter and optimiser %.1f + activations %.1f "
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
         (unsigned long long)plan->examples, ts_plural(plan->examples),
-        (unsigned long long)plan->tokens, (unsigned long long)plan->learnt_tokens,
+        (unsigned long long)plan->tokens, (unsigned long long)plan->supervised_tokens,
         plan->chat_template, (unsigned long long)plan->steps, ts_plural(plan->steps),
         (unsigned long long)plan->steps_per_epoch, params->batch_size, params->grad_accum,
         ts_plural((uint64_t)params->batch_size * params->grad_accum),
@@ -51,12 +51,12 @@ void ts_cli_print_rendered(const tinysft_training_plan *plan)
 // ---- --show-mask
 
 // What is trained on is marked: by colour on a terminal, by [[...]] elsewhere.
-static void show_part(void *colour, const char *text, size_t bytes, bool learnt)
+static void show_part(void *colour, const char *text, size_t bytes, bool supervised)
 {
     bool coloured = *(bool *)colour;
-    fputs(!learnt ? "" : coloured ? "\033[1;32m" : "[[", stdout);
+    fputs(!supervised ? "" : coloured ? "\033[1;32m" : "[[", stdout);
     ts_terminal_write(stdout, text, bytes);
-    fputs(!learnt ? "" : coloured ? "\033[0m" : "]]", stdout);
+    fputs(!supervised ? "" : coloured ? "\033[0m" : "]]", stdout);
 }
 
 tinysft_status ts_cli_show_mask(tinysft_training *training, uint64_t count, tinysft_error *err)
@@ -69,7 +69,7 @@ tinysft_status ts_cli_show_mask(tinysft_training *training, uint64_t count, tiny
     for (uint64_t i = 0; i < count && status == TS_OK; i++) {
         tinysft_row row;
         TS_TRY(tinysft_training_get_row(training, i, &row, NULL, NULL, err));
-        printf("-- line %u: %u tokens, %u trained on\n", row.line, row.tokens, row.learnt);
+        printf("-- line %u: %u tokens, %u trained on\n", row.line, row.tokens, row.supervised);
         TS_TRY(tinysft_training_get_row(training, i, NULL, show_part, &colour, err));
         putchar('\n');
     }

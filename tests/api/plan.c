@@ -3,16 +3,16 @@
 
 struct shown {
     char text[512];
-    size_t learnt; // bytes
+    size_t supervised; // bytes
 };
 
-static void keep_part(void *user, const char *text, size_t bytes, bool learnt)
+static void keep_part(void *user, const char *text, size_t bytes, bool supervised)
 {
     struct shown *shown = user;
     size_t len = strlen(shown->text);
-    snprintf(shown->text + len, sizeof shown->text - len, learnt ? "[%.*s]" : "%.*s", (int)bytes,
-             text);
-    shown->learnt += learnt ? bytes : 0;
+    snprintf(shown->text + len, sizeof shown->text - len, supervised ? "[%.*s]" : "%.*s",
+             (int)bytes, text);
+    shown->supervised += supervised ? bytes : 0;
 }
 
 Test(plan, rows_as_the_model_sees_them)
@@ -24,7 +24,7 @@ Test(plan, rows_as_the_model_sees_them)
     const tinysft_training_params params = {.model = MODEL, .data = rows_make()};
     MUST(tinysft_training_open(NULL, &params, &training, &error));
     MUST(tinysft_training_get_row(training, 1, &row, keep_part, &shown, &error));
-    cr_assert(row.line == 2 && row.tokens > row.learnt && row.learnt > 0);
+    cr_assert(row.line == 2 && row.tokens > row.supervised && row.supervised > 0);
     cr_assert_not_null(strstr(shown.text, "What is 1 + 1?"), "%s", shown.text);
     cr_assert_not_null(strstr(shown.text, "[It is 2."), "%s", shown.text);
     REFUSED(tinysft_training_get_row(training, 3, NULL, NULL, NULL, &error), TINYSFT_ERR_ARGUMENT,

@@ -216,15 +216,18 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
 {
     ts_status status = TS_OK;
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
-    struct loader loader = {.model = out,
-                            .params = params,
-                            .dtype = params->random_dtype,
-                            .quantise = params->quantise,
-                            .binding_limit =
-                                ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes)};
+    struct loader loader = {
+        .model = out,
+        .params = params,
+        .dtype = params->random_dtype,
+        .quantise = params->quantise,
+    };
     *out = (ts_model){.gpu = gpu,
                       .config = *params->config,
                       .weights = {.gpu = gpu, .block_bytes = WEIGHT_BLOCK_BYTES}};
+    if (!ts_gpu_is_compile_only(gpu)) { // which binds nothing
+        loader.binding_limit = ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes);
+    }
     if (params->weights != NULL) {
         TS_TRY(ts_weights_tensors(params->weights, &loader.file, err));
         count_bytes(&loader);

@@ -89,8 +89,8 @@ static float largest_of(const float *x, int count)
     return largest;
 }
 
-// d is stored in f16, but w is divided by the d of f32. One so small that its inverse is infinite
-// is zero in f16 whatever stands beside it.
+// The scale d is stored in f16, but the elements are divided by its f32 value. A d so small that
+// 1 / d overflows is 0 in f16 anyway: such a block becomes all zeros.
 static void quantise_Q8_0(const float *x, float largest, uint8_t *data, uint8_t *header)
 {
     const float d = largest / 127, inverse = isfinite(1 / d) ? 1 / d : 0;
@@ -104,7 +104,7 @@ static void quantise_Q8_0(const float *x, float largest, uint8_t *data, uint8_t 
 static const struct {
     const char *name;
     ts_dtype dtype;
-    float limit; // of the magnitude that it can hold
+    float limit; // the largest magnitude that it can hold
     void (*quantise)(const float *x, float largest, uint8_t *data, uint8_t *header);
 } offered[] = {
     {"q8_0", TS_Q8_0, 127 * 65504.0f, quantise_Q8_0},

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h> // sha1.h and sha2.h of libmd lean on it
+#include <sys/types.h> // libmd's sha1.h and sha2.h need it
 
 #include <sha1.h>
 #include <sha2.h>

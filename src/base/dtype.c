@@ -87,7 +87,7 @@ float ts_f16_to_f32(uint16_t bits)
     if (rest >= 0x7C00u) {
         return from_bits(sign | 0x7F800000u | (rest & 0x3FFu) << 13); // infinity or NaN
     }
-    if (rest < 0x400u) { // subnormal: a whole number of 2^-24
+    if (rest < 0x400u) { // subnormal: a multiple of 2^-24
         float value = (float)rest * 0x1p-24f;
         return sign != 0 ? -value : value;
     }
@@ -105,7 +105,7 @@ uint16_t ts_f32_to_f16(float value)
     if (rest >= 0x477FF000u) { // 65520 and above round to infinity
         return sign | 0x7C00u;
     }
-    if (rest < 0x38800000u) { // below 2^-14: round to a whole number of 2^-24
+    if (rest < 0x38800000u) { // below 2^-14: round to a multiple of 2^-24
         return (uint16_t)(sign | (uint16_t)lrintf(fabsf(value) * 0x1p24f));
     }
     rest += 0xFFFu + (rest >> 13 & 1u);
@@ -129,8 +129,8 @@ double ts_dtype_load(ts_dtype dtype, const void *array, size_t index)
     }
 }
 
-// A number is NaN or infinite where all bits of its exponent are set. One pass over memory at the
-// speed of memory: compilers make vectors of these loops.
+// A number is NaN or infinite where all bits of its exponent are set. The loop is simple enough for
+// compilers to vectorise, so that only memory limits its speed.
 #define COUNT_NOT_FINITE(type, exponent)                                                           \
     do {                                                                                           \
         const type *bits = array;                                                                  \

@@ -18,24 +18,24 @@ typedef enum ts_dtype {
     TS_U8,
 } ts_dtype;
 
-size_t ts_dtype_bytes(ts_dtype dtype);     // of an element; never asked of a type with blocks
-uint32_t ts_dtype_block(ts_dtype dtype);   // elements of a block; 1 where elements stand alone
+size_t ts_dtype_bytes(ts_dtype dtype);     // of one element; not for types with blocks
+uint32_t ts_dtype_block(ts_dtype dtype);   // elements of a block; 1 for types without blocks
 const char *ts_dtype_name(ts_dtype dtype); // as safetensors and GGUF spell it: "BF16", "Q8_0"
 
-// Bytes of `count` elements, whole blocks; and how many elements so many bytes are.
+// Bytes of `count` elements (a multiple of the block's), and how many elements `bytes` bytes hold.
 uint64_t ts_dtype_size(ts_dtype dtype, uint64_t count);
 uint64_t ts_dtype_count(ts_dtype dtype, uint64_t bytes);
 
-// A type that safetensors may hold, by its name there.
-bool ts_dtype_parse(const char *name, ts_dtype *out); // false: a name we do not read
+// Finds the type that safetensors calls `name`; false where this program does not read that type.
+bool ts_dtype_parse(const char *name, ts_dtype *out);
 
 float ts_f16_to_f32(uint16_t bits);
 float ts_bf16_to_f32(uint16_t bits);
 uint16_t ts_f32_to_f16(float value);  // to nearest, ties to even
 uint16_t ts_f32_to_bf16(float value); // to nearest, ties to even
 
-// How many of `count` elements are NaN or infinite, and the index of the first; 0 for whole
-// numbers.
+// How many of `count` elements are NaN or infinite; integer types hold none. *first receives the
+// index of the first one, or 0 where there is none.
 uint64_t ts_dtype_count_not_finite(ts_dtype dtype, const void *array, uint64_t count,
                                    uint64_t *first);
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// A message that was cut to its room ends in a whole character.
+// Drops an incomplete UTF-8 character at the end of a message that was cut to fit its buffer.
 static void drop_part_character(char *message)
 {
     size_t len = strlen(message), back = 1, taken;

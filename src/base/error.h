@@ -14,8 +14,8 @@
 
 #include <tinysft/status.h>
 
-// The public names are long so that they clash with nobody's: tree-sitter's library has ts_ too.
-// These are the same things.
+// The public names are long so that they clash with no other library's: tree-sitter's begin with
+// ts_ too. Inside the program these short names stand for the same types and codes.
 typedef tinysft_status ts_status;
 typedef tinysft_error ts_error;
 #define TS_OK TINYSFT_OK

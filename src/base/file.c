@@ -45,8 +45,8 @@ static ts_status refuse_kind(const char *path, ts_os_kind kind, ts_error *err)
     return ts_error_set(err, TS_ERR_IO, "%s: %s, but a file is needed", path, ts_file_kind(kind));
 }
 
-// Opening a pipe could wait for ever, and opening a device could do something: so what the path
-// leads to is looked at first, and again once it is open.
+// Opening a pipe could wait for ever, and opening a device could have an effect. So the kind of the
+// file is checked before it is opened, and again afterwards, in case it was replaced in between.
 ts_status ts_file_open(const char *path, unsigned how, int *file, ts_os_info *info, ts_error *err)
 {
     ts_os_info own;
@@ -121,7 +121,7 @@ ts_status ts_file_read(const char *path, uint64_t max_bytes, ts_text *out, ts_er
     return status;
 }
 
-// A mapped file, held open so that it can be asked whether it is still the same.
+// A mapped file, kept open so that ts_map_check can see whether it has changed.
 struct ts_map_file {
     struct ts_map_file *next; // of all that are mapped
     const unsigned char *bytes;
@@ -131,8 +131,8 @@ struct ts_map_file {
     char path[];
 };
 
-// Of the whole process, for a signal handler may walk the list at any moment: so each change of it
-// is one store, and one thread at a time makes it.
+// All mapped files of the process. A signal handler may walk the list at any moment, so every
+// change is a single store, and the lock lets one thread at a time make it.
 static struct ts_map_file *volatile mapped;
 static pthread_mutex_t mapped_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -221,7 +221,7 @@ ts_status ts_map_open(const char *path, ts_map *out, ts_error *err)
     if (status != TS_OK) {
         return status;
     }
-    if (info.bytes > 0) { // nothing cannot be mapped; an empty map stays zeroed
+    if (info.bytes > 0) { // an empty file cannot be mapped: its map stays zeroed
         int reason = ts_os_map(file, info.bytes, &bytes);
         if (reason != 0) {
             status = ts_file_error(path, "map", reason, err);
@@ -330,7 +330,7 @@ ts_status ts_folder_remove(const char *path, ts_error *err)
     if (ts_os_stat_link(path, &info) == ENOENT) {
         return TS_OK;
     }
-    int reason = ts_os_walk(path, remove_entry); // of a link inside, what it leads to stays
+    int reason = ts_os_walk(path, remove_entry); // a link inside goes, what it leads to stays
     return reason == 0 ? TS_OK : ts_file_error(path, "remove", reason, err);
 }
 

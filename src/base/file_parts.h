@@ -5,8 +5,9 @@
 #include "base/file.h"
 #include "base/os.h"
 
-// TS_ERR_IO "PATH: cannot DOING: REASON" of an errno that was saved where the call failed: whatever
-// runs in between may change it. A long path is shown by its ends, so that the reason fits.
+// Fails with TS_ERR_IO "PATH: cannot DOING: REASON". `reason` is the errno that the caller saved
+// right after the failed call, since later calls may change it. Of a long path only the two ends
+// are shown, so that the reason fits.
 ts_status ts_file_error(const char *path, const char *doing, int reason, ts_error *err);
 
 // For messages: "a folder", "a pipe".

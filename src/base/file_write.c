@@ -1,4 +1,5 @@
-// Writing files and folders so that a crash at any moment leaves the old or the new, whole.
+// Writing files and folders so that a crash at any moment leaves either the old content or the new,
+// and never a part of it.
 #include "base/file_parts.h"
 #include "base/memory.h"
 
@@ -9,7 +10,7 @@
 
 enum { TEMPORARY_NAMES = 1000, MOST_LINKS = 40 };
 
-// TS_OK where `reason` is 0.
+// Turns an error number of base/os.h into a status: TS_OK for 0.
 static ts_status check(int reason, const char *path, const char *doing, ts_error *err)
 {
     return reason == 0 ? TS_OK : ts_file_error(path, doing, reason, err);
@@ -110,14 +111,14 @@ static ts_status find_target(const char *path, target *out, ts_error *err)
     if (kind == TS_OS_FOLDER || kind == TS_OS_SOCKET || kind == TS_OS_DISK) {
         TS_FAIL(TS_ERR_IO, "%s: %s, but a file is to be written", path, ts_file_kind(kind));
     }
-    if (kind == TS_OS_FILE) { // renaming over it would be allowed
+    if (kind == TS_OS_FILE) { // a rename would replace even a file that may not be written
         status = check(ts_os_may(out->path.bytes, TS_OS_MAY_WRITE), path, "write", err);
     }
 out:
     return status;
 }
 
-// Whether it is a file that another takes the place of; else it is written to as it is.
+// Whether a new file takes the target's place. Otherwise the target is written to directly.
 static bool is_replaced(const target *to)
 {
     return to->named < 0 && (!to->there || to->info.kind == TS_OS_FILE);
@@ -153,8 +154,8 @@ static ts_status name_temporary(const char *path, unsigned number, ts_text *out,
     return status == TS_OK ? ts_text_append(out, end, (size_t)end_len, err) : status;
 }
 
-// A new file beside `path`, with the permissions the user's umask asks for (mkstemp would give
-// 0600). Its lock says to others that somebody writes it.
+// Opens a new file beside `path`, with the permissions that the user's umask allows (mkstemp would
+// give 0600). Its lock tells other processes that it is still being written.
 static ts_status open_temporary(const char *path, ts_text *name, int *file, ts_error *err)
 {
     int reason = 0;
@@ -176,8 +177,9 @@ static ts_status open_temporary(const char *path, ts_text *name, int *file, ts_e
     return TS_OK;
 }
 
-// Whether `name` is that of a temporary file of `stem` whose process is gone. Our own number counts
-// as gone: in a container every run may have the same, and the lock keeps what is being written.
+// Whether `name` is that of a temporary file of `stem` whose process is gone. This process's own
+// number counts as gone: in a container every run may have the same number. A file that is still
+// being written is kept all the same, because it is locked.
 static bool is_abandoned(const char *name, const char *stem, size_t stem_len)
 {
     long pid = 0;
@@ -189,7 +191,8 @@ static bool is_abandoned(const char *name, const char *stem, size_t stem_len)
            (pid == ts_os_process() || ts_os_process_is_gone(pid));
 }
 
-// Removes what killed processes left beside `path`; nothing here can fail the write.
+// Removes the temporary files that killed processes left beside `path`. Errors are ignored: the
+// write does not depend on it.
 static void remove_abandoned(const char *path)
 {
     ts_text folder = {0}, stem = {0}, found = {0};
@@ -219,7 +222,7 @@ static void remove_abandoned(const char *path)
 
 // ---- Writing
 
-// Into what is no regular file, as it is.
+// Writes directly into a pipe, a device or an open descriptor.
 static ts_status write_through(const target *to, const char *path, const void *bytes, uint64_t len,
                                ts_error *err)
 {
@@ -227,7 +230,7 @@ static ts_status write_through(const target *to, const char *path, const void *b
     if (to->named >= 0) {
         fflush(stdout); // what was printed before comes first
         reason = ts_os_duplicate(to->named, &file);
-    } else { // a pipe that nobody reads is an error then, instead of a wait
+    } else { // without waiting: a pipe that nobody reads is an error
         reason = ts_os_open(to->path.bytes, TS_OS_WRITE | TS_OS_NO_WAIT, &file);
     }
     if (reason == ENXIO) {
@@ -243,7 +246,7 @@ static ts_status write_through(const target *to, const char *path, const void *b
     return fill(file, path, bytes, len, err);
 }
 
-// By a temporary file that takes the place of the target.
+// Writes a temporary file, then renames it over the target.
 static ts_status replace_file(const target *to, const char *path, const void *bytes, uint64_t len,
                               ts_error *err)
 {

@@ -11,11 +11,11 @@
 
 enum { MAX_FILE_BYTES = 64 << 20 };
 
-// cJSON ends a text at its first NUL. Until ts_json_string takes it, a NUL is two bytes that no
-// valid UTF-8 holds, so a text with one equals no other.
+// cJSON ends a string at its first NUL. So every \u0000 is kept as two bytes that valid UTF-8 never
+// holds, until ts_json_string turns them back into a NUL. No other string can hold these bytes.
 static const char nul_spelt[] = "\xC0\x80";
 
-// The JSON text with every \\u0000 spelt so.
+// Appends the JSON text with every \u0000 replaced by nul_spelt.
 static ts_status spell_nuls(const char *bytes, size_t len, ts_text *out, ts_error *err)
 {
     static const char escape[] = "\\u0000";
@@ -29,14 +29,15 @@ static ts_status spell_nuls(const char *bytes, size_t len, ts_text *out, ts_erro
             from = at + strlen(escape);
             at = from - 1;
         } else {
-            at += bytes[at] == '\\'; // and what it escapes
+            at += bytes[at] == '\\'; // skip what the backslash escapes
         }
     }
 out:
     return status;
 }
 
-// Of bytes[0..len), which were found to be JSON with so many NULs.
+// Makes the cJSON value of bytes[0..len), which the scan has found to be valid, with `nuls` times
+// \u0000 in its strings.
 static ts_status build(const char *bytes, size_t len, const char *name, size_t nuls, cJSON **out,
                        ts_error *err)
 {
@@ -137,7 +138,7 @@ static ts_status wrong_member(const cJSON *value, const char *key, const char *n
 
 bool ts_json_uint(const cJSON *value, uint64_t *out)
 {
-    // 2^53 itself is refused: 2^53 + 1 in the text would have become it.
+    // 2^53 itself is refused: as a double, 2^53 + 1 in the text is the same number.
     if (!cJSON_IsNumber(value) || !(value->valuedouble >= 0) || value->valuedouble >= 0x1p53 ||
         floor(value->valuedouble) != value->valuedouble) {
         return false;
@@ -187,8 +188,8 @@ ts_status ts_json_get_text(const cJSON *object, const char *key, const char *nam
     return TS_OK;
 }
 
-// The text of a string, its NULs taken back. valuedouble, which cJSON has no use for in a string,
-// keeps the length of one that holds any; it is 0 until then.
+// Turns every nul_spelt in a string into a NUL, in place. cJSON does not use valuedouble in a
+// string: it is 0 until a string with NULs is converted, and holds that string's length afterwards.
 const char *ts_json_string(const cJSON *value, size_t *len)
 {
     if (!cJSON_IsString(value)) {
@@ -230,8 +231,9 @@ ts_status ts_json_get_bool(const cJSON *object, const char *key, const char *nam
     return TS_OK;
 }
 
-// U+007F to U+009F at bytes[0..len): JSON allows them in strings, but terminals obey them and YAML
-// forbids them. Returns how many bytes it takes, or 0 where something else stands there.
+// Reads a control character from U+007F to U+009F at bytes[0..len). JSON allows these in strings,
+// but terminals obey them and YAML forbids them. Returns how many bytes it takes, or 0 where
+// another character stands there.
 static size_t read_control(const char *bytes, size_t len, unsigned *character)
 {
     unsigned char first = (unsigned char)bytes[0], second = len > 1 ? (unsigned char)bytes[1] : 0;

@@ -44,14 +44,15 @@ ts_status ts_json_get_string(const cJSON *object, const char *key, const char *n
                              const char **out, size_t *len, ts_error *err);
 ts_status ts_json_get_bool(const cJSON *object, const char *key, const char *name, bool *out,
                            ts_error *err);
-// Whether `value` is a whole number from 0 to 2^53 - 1, up to which doubles are exact.
+// Whether `value` is a whole number from 0 to 2^53 - 1: doubles are exact up to there.
 bool ts_json_uint(const cJSON *value, uint64_t *out);
-// The text of a string and its length in bytes, or NULL when `value` is no string.
+// The text of a string and its length in bytes, or NULL when `value` is no string. It belongs to
+// `value`.
 const char *ts_json_string(const cJSON *value, size_t *len);
 // What kind of value it is, for messages: "a string", "null", "an object" ...
 const char *ts_json_kind(const cJSON *value);
-// Appends UTF-8 text as a JSON string with its quotes. Controls become escapes, those of U+007F to
-// U+009F too.
+// Appends UTF-8 text as a JSON string with its quotes. Control characters become escapes, those
+// from U+007F to U+009F too.
 ts_status ts_json_quote_bytes(ts_text *text, const char *bytes, size_t len, ts_error *err);
 // Appends JSON as it is, but with an escape for each U+007F to U+009F in its strings.
 ts_status ts_json_escape_controls(ts_text *text, const char *json, size_t len, ts_error *err);

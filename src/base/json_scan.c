@@ -1,4 +1,5 @@
-// The check that runs before cJSON: the whole grammar of RFC 8259, and what cJSON lets through.
+// The check that runs before cJSON parses. It holds the text to the grammar of RFC 8259 and to the
+// rules of json.h, because cJSON alone accepts more.
 #include "base/json_scan.h"
 
 #include "base/memory.h"
@@ -14,7 +15,8 @@ enum {
     MAX_NUMBER_CHARACTERS = 63, // what cJSON's own buffer holds
 };
 
-// A key seen so far; the table finds duplicates in time linear in the text.
+// A key seen so far. The keys are in a hash table, so that finding duplicates takes time linear in
+// the text.
 typedef struct seen_key {
     uint64_t hash;
     uint32_t object; // number of the object it stands in, from 1; 0: free slot
@@ -101,7 +103,8 @@ out:
     return status;
 }
 
-// Enters the key keys[start..] of `object`, which stands at text offset `at`.
+// Enters the key s->keys[start..] of object number `object` into the table. Refuses it where the
+// object has that key already. `at` is the key's offset in the text.
 static ts_status enter_key(scanner *s, uint32_t object, size_t start, size_t at)
 {
     if ((s->seen_count + 1) * 2 > s->seen_slots) {
@@ -148,7 +151,7 @@ static ts_status scan_hex4(scanner *s, uint32_t *out)
     return TS_OK;
 }
 
-// After the backslash of an escape; its code point goes to *out.
+// Scans an escape from after its backslash; *out receives its code point.
 static ts_status scan_escape(scanner *s, uint32_t *out)
 {
     static const char letters[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -182,7 +185,7 @@ static ts_status scan_escape(scanner *s, uint32_t *out)
     return status;
 }
 
-// A string with its quotes; a key's unescaped bytes are appended to s->keys.
+// Scans a string with its quotes; a key's unescaped bytes are appended to s->keys.
 static ts_status scan_string(scanner *s, bool is_key)
 {
     ts_status status = TS_OK;
@@ -278,7 +281,7 @@ static ts_status scan_number(scanner *s)
 
 static ts_status scan_value(scanner *s, int depth);
 
-// Behind a member stands neither a comma nor the end.
+// The error where neither a comma nor the closing bracket follows a member.
 static ts_status not_separated(scanner *s, bool object)
 {
     const char *expected = object ? "',' or '}'" : "',' or ']'";
@@ -347,7 +350,8 @@ out:
     return status;
 }
 
-// No JSON value starts here; the commonest of those that other languages know are named.
+// The error where no JSON value starts. For common words of other languages the message says what
+// JSON writes instead.
 static ts_status unexpected_word(scanner *s)
 {
     static const struct {

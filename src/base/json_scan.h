@@ -6,9 +6,10 @@
 
 #include <stddef.h>
 
-// Checks the JSON value that bytes[0..len) start with, as ts_json_parse_prefix does, which calls
-// it. Where `end` is NULL nothing may follow the value, otherwise it receives where the value ends.
-// *nuls: how often \u0000 stands in a text.
+// Checks the JSON value at the start of bytes[0..len); TS_ERR_FORMAT says what is wrong and where.
+// `name`, `line` and `column` are for that message, as in ts_json_parse_at. Where `end` is NULL
+// only blanks may follow the value; otherwise *end receives where the value ends. *nuls receives
+// how many \u0000 stand in its strings.
 ts_status ts_json_scan(const char *bytes, size_t len, const char *name, size_t line, size_t column,
                        size_t *end, size_t *nuls, ts_error *err);
 

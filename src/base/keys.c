@@ -58,7 +58,7 @@ static const ts_key *find_key(const ts_key *keys, size_t count, const char *name
 ts_status ts_keys_check(const cJSON *object, const ts_key *keys, size_t count, bool refuse_unknown,
                         const char *name, ts_error *err)
 {
-    enum { NAMED = 8 }; // the warning names so many and counts the rest
+    enum { NAMED = 8 }; // the warning names at most this many; it counts all
     ts_status status = TS_OK;
     ts_text list = {0};
     unsigned unknown = 0;

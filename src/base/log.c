@@ -22,7 +22,7 @@ void ts_log_set_sink(ts_log_sink sink, void *user)
     caller->user = user;
 }
 
-// Whether the caller has been told this; remembers it.
+// Whether the caller has had this message before; if not, remembers it.
 static bool was_said(const char *message)
 {
     uint64_t hash = 0xCBF29CE484222325u; // FNV-1a

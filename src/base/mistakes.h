@@ -1,4 +1,5 @@
-// All mistakes of a file in one run: the first twenty are told, the others counted.
+// Collects the mistakes in a file, so that one run reports all of them: the first twenty with their
+// messages, the others as a count.
 #ifndef TS_BASE_MISTAKES_H
 #define TS_BASE_MISTAKES_H
 
@@ -15,9 +16,10 @@ typedef struct ts_mistakes {
 } ts_mistakes;
 void ts_mistakes_free(ts_mistakes *mistakes);
 
-// Whether a failure is a mistake of what was read, after which the next row may still be read.
+// Whether a failure is a mistake in what was read (its format, or something unsupported): the next
+// row can still be read.
 bool ts_mistakes_is_one(ts_status status);
-// Notes a failure that is one and clears it.
+// Keeps the message of such a failure, *mistake, and clears it.
 ts_status ts_mistakes_note(ts_mistakes *mistakes, ts_error *mistake, ts_error *err);
 // Ends the reading of `name`. No mistake: TS_OK. One: TS_ERR_FORMAT with its message. More: each is
 // logged on a line of its own, and the error says how many there are.

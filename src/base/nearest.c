@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { LONGEST = 64 }; // longer names are not looked at
+enum { LONGEST = 64 }; // longer names and texts are ignored
 
 static int fold(char c)
 {

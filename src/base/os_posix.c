@@ -21,7 +21,7 @@
 
 enum { WALK_OPEN_FOLDERS = 16, MOST_AT_ONCE = 1 << 30 };
 
-// 0 of a call that returned 0, or why it failed.
+// 0 where a call returned 0, otherwise the errno that it set.
 static int reason_of(int result)
 {
     return result == 0 ? 0 : errno;
@@ -134,7 +134,7 @@ int ts_os_read_at(int file, void *out, size_t size, uint64_t at, size_t *got)
     return count < 0 ? errno : 0;
 }
 
-// At `at`, or where the file stands where that is -1.
+// Writes at offset `at`, or at the file's current position where `at` is -1.
 static int write_all(int file, const char *bytes, uint64_t len, off_t at)
 {
     while (len > 0) {
@@ -213,7 +213,7 @@ void ts_os_let_wait(int file)
     fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_NONBLOCK);
 }
 
-// What such a link reads as ("pipe:[123]") is mostly no path, so they are known by their names.
+// What such a link points to is often no path ("pipe:[123]"), so these are known by their names.
 int ts_os_named_file(const char *path)
 {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
@@ -333,13 +333,13 @@ void ts_os_names_free(ts_os_names *names)
     *names = (ts_os_names){0};
 }
 
-// nftw hands nothing on to what it calls.
+// What visit_entry calls. It is kept here because nftw cannot pass an argument to its callback.
 static _Thread_local int (*visiting)(const char *path, ts_os_kind kind);
 
 static int visit_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
 {
     (void)place;
-    return visiting(path, kind == FTW_NS ? TS_OS_DEVICE : kind_of(info)); // NS: nobody knows
+    return visiting(path, kind == FTW_NS ? TS_OS_DEVICE : kind_of(info)); // NS: stat failed
 }
 
 int ts_os_walk(const char *folder, int (*visit)(const char *path, ts_os_kind kind))
@@ -419,7 +419,7 @@ void ts_os_host_name(char *out, size_t size)
 {
     out[0] = '\0';
     gethostname(out, size);
-    out[size - 1] = '\0'; // a longer name is cut and may come without
+    out[size - 1] = '\0'; // a longer name is cut, maybe without its NUL
 }
 
 void ts_os_describe(char *out, size_t size)
@@ -515,12 +515,12 @@ void ts_os_end_by(int number)
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, NULL);
-    raise(number); // from a handler: when it returns
+    raise(number); // within a handler it takes effect when the handler returns
 }
 
 void ts_os_say(const char *text)
 {
     if (write(STDERR_FILENO, text, strlen(text)) < 0) {
-        return; // nobody listens, and there is nothing else to do about it
+        return; // there is no other place to report it
     }
 }

@@ -6,19 +6,19 @@
 #include <stdarg.h>
 #include <string.h>
 
-// A bar has LEAST_CELLS where the terminal is at least ROOMY columns wide, at most MOST_CELLS, and
-// what the words leave free in between.
+// The bar gets the columns that the words leave free, at most MOST_CELLS. On a line of at least
+// ROOMY columns, LEAST_CELLS are kept free for it.
 enum {
     MOST_CELLS = 24,
     LEAST_CELLS = 10,
     ROOMY = 60,
-    LEAST_LABEL = 8, // columns that are left for it before the time is
+    LEAST_LABEL = 8, // with fewer columns for the label, the time left gives way to it
     GAP = 2,
     REDRAWS_PER_SECOND = 10,
     MAX_TEXT = 512
 };
 
-// Where a bar stands on the last line at present; NULL: nowhere.
+// The stream whose last line shows a bar or a note now; NULL: none.
 static FILE *drawn_on;
 
 void ts_progress_begin(ts_progress *progress, FILE *stream, const char *label, uint64_t total)
@@ -47,13 +47,13 @@ void ts_progress_note(FILE *stream, const char *text)
     if (ts_terminal_takes_escapes(stream)) {
         int room = ts_terminal_columns(stream) - 1;
         ts_progress_clear();
-        fprintf(stream, "%.*s", room, text); // in ASCII
+        fprintf(stream, "%.*s", room, text); // ASCII: a byte is a column
         fflush(stream);
         drawn_on = stream;
     }
 }
 
-// ---- What is said
+// ---- The words beside the bar
 
 static void format_duration(double seconds, char *out, size_t size)
 {
@@ -80,7 +80,7 @@ static void format_count(const ts_progress *progress, uint64_t done, char *out, 
     }
 }
 
-// "left 0:20", when it is done "took 1:40"; nothing while the pace is not known.
+// "left 0:20", or "took 1:40" when all is done; "" while the pace is not known.
 static void format_time(const ts_progress *progress, uint64_t done, double now, char *out,
                         size_t size)
 {
@@ -115,8 +115,8 @@ static bool add_part(char text[MAX_TEXT], int columns, const char *part, size_t 
     return true;
 }
 
-// The length of the first part: without what is in parentheses at its end where there is no room
-// for that and the time.
+// How much of the first part is shown. Where the line has no room for all of it and the time, what
+// is in parentheses at its end is left out.
 static size_t fit_first(const char *count, const char *detail, size_t len, const char *time,
                         int columns)
 {
@@ -126,7 +126,7 @@ static size_t fit_first(const char *count, const char *detail, size_t len, const
 }
 
 // "12/40  loss 1.2345  left 0:20  ...": as many of the parts as fit, in their order; the time comes
-// behind the first.
+// after the first.
 static void format_parts(const char *count, const char *detail, const char *time, int columns,
                          char text[MAX_TEXT])
 {
@@ -143,7 +143,7 @@ static void format_parts(const char *count, const char *detail, const char *time
     }
 }
 
-// The label's end where all of it does not fit: the names of files differ there.
+// The end of a label that does not fit: names of files mostly differ in their ends.
 static const char *shorten(const char *label, int columns, char out[MAX_TEXT])
 {
     int len = (int)strlen(label);
@@ -160,7 +160,8 @@ static const char *shorten(const char *label, int columns, char out[MAX_TEXT])
 
 // ---- Drawing
 
-// What one drawing writes, at once: pieces could be seen, or meet another width.
+// Everything that one redraw writes. It is written at once: otherwise a half-drawn bar could be
+// seen, or the terminal's width could change in between.
 typedef struct frame {
     char bytes[4 * MAX_TEXT];
     size_t len;
@@ -188,7 +189,8 @@ static void put_bar(frame *f, const ts_progress *progress, uint64_t done, int ce
     put(f, "%s", progress->colour ? "\033[0m" : "");
 }
 
-// What the terminal shows is erased first: more than a line where it has become narrower since.
+// Goes back to the start of what is shown. Where the terminal has become narrower since, the
+// bar takes several lines, and they are erased.
 static void put_erasure(frame *f, const ts_progress *progress, int columns)
 {
     int rows = drawn_on != NULL ? (progress->drawn_columns - 1) / columns : 0;
@@ -242,7 +244,7 @@ void ts_progress_update(ts_progress *progress, uint64_t done, const char *detail
         if (line || due) {
             progress->line_s = now;
             format_count(progress, done, count, sizeof count);
-            int columns = ts_terminal_columns(progress->stream); // a dumb one
+            int columns = ts_terminal_columns(progress->stream); // not 0: a dumb terminal
             columns = columns > 0 ? columns - text_width(progress->label) - 1 : MAX_TEXT;
             format_parts(count, detail, time, columns, text);
             fprintf(progress->stream, "%s %s\n", progress->label, text);

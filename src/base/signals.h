@@ -1,6 +1,6 @@
-// SIGINT, SIGTERM and SIGHUP as a polite request: the running loop finishes its step, saves and
-// leaves. Only the command line installs handlers, and tells the floors below by ts_caller's
-// `stops` (base/log.h).
+// SIGINT, SIGTERM and SIGHUP as a request to stop: the training loop finishes its step, saves and
+// returns. Only the command line installs the handlers. The floors below learn of a request by
+// ts_caller's `stops` (base/log.h).
 #ifndef TS_BASE_SIGNALS_H
 #define TS_BASE_SIGNALS_H
 
@@ -11,7 +11,7 @@
 void ts_signals_install(void);
 // The signal that asked for a stop, or 0.
 int ts_signals_pending(void);
-// While on, during a save, a second signal waits until it is off again.
+// Turned on during a save: a second signal then waits until it is turned off again.
 void ts_signals_hold(bool on);
 
 #endif

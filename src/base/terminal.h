@@ -1,7 +1,7 @@
 // What a stream's terminal can show, and what may be written to it. Texts from files, from the
 // network and from drivers may hold bytes that a terminal obeys (colours, cursor moves, its title,
-// even its keyboard's input) or that change the order in which it shows others; shown, each of them
-// becomes a visible escape.
+// even its keyboard's input) or that change the order in which it shows others. Here each of them
+// is shown as a visible escape.
 #ifndef TS_BASE_TERMINAL_H
 #define TS_BASE_TERMINAL_H
 
@@ -23,7 +23,7 @@ int ts_terminal_width(const char *text, size_t len);
 // controls, zero-width spaces, line separators, tags) by "\u202e" (four hex digits or more). Line
 // feeds and tabs stay, and so does all else. TS_ERR_MEMORY.
 ts_status ts_text_append_printable(ts_text *text, const char *bytes, size_t len, ts_error *err);
-// Writes the same to a stream; needs no memory, so it serves to report that there is none.
+// Writes the same to a stream. It allocates nothing, so it can report that memory has run out.
 void ts_terminal_write(FILE *stream, const char *bytes, size_t len);
 
 #endif

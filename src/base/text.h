@@ -1,4 +1,4 @@
-// A growing byte string, always NUL-terminated, and the little UTF-8 this program needs.
+// A growing byte string, always NUL-terminated, and the UTF-8 functions that the program needs.
 #ifndef TS_BASE_TEXT_H
 #define TS_BASE_TEXT_H
 
@@ -20,7 +20,7 @@ ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
 void ts_text_clear(ts_text *text); // len = 0, memory kept
 void ts_text_free(ts_text *text);
 
-// "1 example", "2 examples": what stands behind the word.
+// The "s" of a plural: "1 example", "2 examples".
 static inline const char *ts_plural(uint64_t count)
 {
     return count == 1 ? "" : "s";

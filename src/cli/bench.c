@@ -14,7 +14,7 @@ static void show_progress(void *user, const char *what)
     ts_progress_note(stderr, what);
 }
 
-// "128,512" as numbers of at least `least`.
+// Reads a list such as "128,512" as numbers of at least `least`.
 static ts_status parse_numbers(const char *flag, const char *list, uint32_t least, uint32_t *out,
                                size_t most, size_t *count, ts_error *err)
 {
@@ -64,8 +64,8 @@ static ts_status choose_parts(const char *only, ts_bench_params *params,
     return TS_OK;
 }
 
-// What will be measured and roughly how long it takes: a timing is repeated until it takes
-// shortest_s, with the device's peaks measured beside it.
+// Tells what will be measured and roughly how long that takes: each timing is repeated until it
+// takes shortest_s, and the device's peaks are measured in between.
 static void tell_work(const ts_gpu_caps *caps, const ts_bench_params *params, bool decoding)
 {
     bool cpu = ts_gpu_is_cpu(caps);
@@ -125,7 +125,7 @@ struct work {
     ts_profile profile;
 };
 
-// The flags' values as parameters.
+// Turns the flags' values into parameters.
 static ts_status settle(struct work *work, ts_error *err)
 {
     ts_status status = TS_OK;

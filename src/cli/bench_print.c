@@ -33,13 +33,12 @@ static void print_peaks(const ts_gpu_caps *caps, const ts_bench_result *result)
                result->copy_bytes_per_second * 1e-9, result->fill_bytes_per_second * 1e-9);
 }
 
-// A cell with a number, or an empty one where there is none.
 static void put(char cell[TS_TABLE_CELL], const char *format, double value)
 {
     snprintf(cell, TS_TABLE_CELL, format, value);
 }
 
-// The first column as wide as the names of that kind ask for.
+// Prints a table's head. The first column is as wide as the longest name of a row of that kind.
 static void begin_table(const ts_bench_result *result, ts_bench_kind kind, ts_column *columns,
                         size_t count)
 {

@@ -1,4 +1,4 @@
-// The names that a flag's value is one of, each list from where the names themselves are kept.
+// The names that a flag's value may be. Each list is read from where its names are defined.
 #include "base/blocks.h"
 #include "base/memory.h"
 #include "cli/cli.h"
@@ -46,7 +46,7 @@ const char *ts_choice_module(size_t index)
                                       : NULL;
 }
 
-// Out of "zephyr, chatml, ...".
+// Cuts a name out of "zephyr, chatml, ..."; it is valid until the next call.
 const char *ts_choice_template(size_t index)
 {
     static char name[32];

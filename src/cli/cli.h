@@ -23,7 +23,7 @@ typedef enum ts_flag_kind {
     TS_FLAG_PARSED, // --name VALUE, any number of times: what `parse` makes of each
 } ts_flag_kind;
 
-// The names that a value is one of, by index; NULL behind the last (cli/choices.c).
+// The names that a flag's value may be, by index; NULL after the last (cli/choices.c).
 typedef const char *(*ts_flag_choice)(size_t index);
 
 typedef struct ts_flag {
@@ -37,13 +37,13 @@ typedef struct ts_flag {
     const char *otherwise;                                            // TS_FLAG_OPTION
     ts_status (*parse)(const char *text, void *value, ts_error *err); // TS_FLAG_PARSED
     ts_flag_choice choice;                                            // NULL: the value is free
-    bool passing; // of this call alone: a file that repeats the run does not hold it
+    bool passing; // for this call alone: the file that repeats a run leaves it out
 } ts_flag;
 
 typedef struct ts_command {
     const char *name, *summary, *usage;
     const char *notes;      // what its help says below the flags; NULL: nothing
-    const char *needs_less; // how it gets along with less memory; NULL: it hardly needs any
+    const char *needs_less; // advice for where memory runs out; NULL: it hardly needs any
     const ts_flag *flags;
     int flag_count;
     ts_flag_choice choice;  // of the argument
@@ -60,16 +60,17 @@ void ts_flags_print_help(const ts_command *command);
 // The flag of that name or alias, or NULL; and the name nearest to it, or NULL.
 const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len);
 const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len);
-// What a TS_FLAG_PARSED was given, by index; NULL behind the last.
+// The values that a TS_FLAG_PARSED was given, by index; NULL after the last.
 const char *ts_flags_parsed(const ts_flag *flag, size_t index);
 // Sets a flag that takes a value.
 ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err);
 
-// --config FILE of a command: an object whose keys are its flags. Marks in in_file[flag_count]
-// which ones it held; errors name file and key.
+// Reads --config FILE: a JSON object whose keys are flags of the command. in_file[flag_count] marks
+// which flags it holds. A TS_FLAG_PARSED that on_command_line[flag_count] marks is not set from the
+// file, because its values would add up. Errors name the file and the key.
 ts_status ts_config_read(const ts_command *command, const char *path, const bool *on_command_line,
                          bool *in_file, ts_error *err);
-// The values that the command's flags have, as such a file.
+// Appends the current values of the command's flags as such a file.
 ts_status ts_config_print(const ts_command *command, ts_text *out, ts_error *err);
 extern const char *ts_cli_config;
 #define TS_CLI_CONFIG_FLAG                                                                         \
@@ -91,9 +92,9 @@ const char *ts_choice_mask(size_t index);
 const char *ts_choice_template(size_t index);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
-// Prints sentences: on a terminal they break between words, and a bar that stands there is taken
-// away first. `indent` is that of the lines after a break. What a terminal would obey, or show as
-// what it is not, is shown escaped (base/terminal.h), so texts from files may be printed as they
+// Prints sentences. On a terminal lines break between words, those after a break are indented by
+// `indent`, and a progress bar is erased first. Characters that a terminal obeys, or that change
+// how it shows others, are escaped (base/terminal.h), so texts from files may be printed as they
 // are.
 void ts_cli_print(FILE *stream, int indent, const char *text);
 // "LEFT    help" with the help at `column`, or below on a terminal too narrow for that. A "\n" in
@@ -101,9 +102,10 @@ void ts_cli_print(FILE *stream, int indent, const char *text);
 void ts_cli_print_entry(FILE *stream, int column, const char *left, const char *help);
 void ts_cli_say(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Before and after all else: makes streams that are closed, readers that go away and full disks
-// errors of the write that meets them; then sees that all of standard output was written. Returns
-// `code`, or where that is 0 and something was lost TS_ERR_IO, or 141 where nobody reads any more.
+// Called first and last in main. The first makes a write fail where a standard stream is closed,
+// its reader has gone or a file has reached its size limit. The second checks that all of standard
+// output was written. It returns `code`; where that is 0 and output was lost it returns TS_ERR_IO,
+// or 141 where the reader of a pipe has gone.
 void ts_cli_open_standard(void);
 int ts_cli_close_standard(int code);
 
@@ -117,12 +119,12 @@ extern bool ts_cli_verbose;
 // What --profile shows: time on the device by shader, slowest first.
 struct ts_profile;
 void ts_cli_print_profile(const struct ts_profile *profile);
-// And how it was cut into submits; with --verbose too.
+// How the work was cut into submits: for --profile and --verbose.
 struct ts_recorder;
 void ts_cli_print_submits(const struct ts_recorder *recorder);
 
-// Replaces *out by `path` or, where nothing is there and the program brings a file or folder of
-// that name along (../share/tinysft-vk beside its own folder), by the path of that.
+// Sets *out to `path`. Where nothing is there, but a file or folder of that name is installed with
+// the program (in ../share/tinysft-vk beside its own folder), sets it to that one's path.
 ts_status ts_cli_find(const char *path, ts_text *out, ts_error *err);
 
 // The last part of a path or of a Hugging Face name; slashes at its end do not count.
@@ -132,23 +134,23 @@ typedef struct ts_cli_name {
 } ts_cli_name;
 ts_cli_name ts_cli_last_name(const char *path);
 
-// Writes FOLDER/NAME: the flags as ts_config_print made them, which --config takes again.
+// Writes FOLDER/NAME: the flags as ts_config_print printed them, for --config to read.
 ts_status ts_cli_write_config(const char *folder, const char *name, const ts_text *config,
                               ts_error *err);
 
-// Says that the folder which `path` is to stand in is not there and will be made.
+// Tells the user where the folder that holds `path` is not there and will be made.
 void ts_cli_tell_new_folder(const char *path);
 
-// The folder of --model, which is one, or comes with the program, or names a model on the hub
-// (data/hub.h): that is downloaded as far as it is not there, with a bar on standard error; its
-// weights too where `weights`. `revision` may be NULL.
+// Finds the folder of --model, which is a folder, or one that is installed with the program, or the
+// name of a model on the hub (data/hub.h). What is missing of the latter is downloaded, with a bar
+// on standard error; its weights only where `weights` is true. `revision` may be NULL.
 ts_status ts_cli_resolve_model(const char *model, const char *revision, bool weights,
                                ts_text *folder, ts_error *err);
-// Where there is no terminal to draw a bar on, long work prints a line so often.
+// How often long work prints a line where there is no terminal to draw a bar on.
 enum { TS_CLI_LINE_SECONDS = 10 };
 // A bar on standard error while weights are loaded: `bar` is a ts_progress that starts zeroed.
 void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
-// The same as the library calls it.
+// The same with the arguments of the library's callback.
 void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total);
 #define TS_CLI_MODEL_HELP "folder of a Llama, or ORG/NAME to download once"
 #define TS_CLI_TEMPLATE_HELP                                                                       \
@@ -156,8 +158,8 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
     ",\none of the model's by name, a file of Jinja, or its text\n[the model's own]"
 #define TS_CLI_REVISION_HELP "branch, tag or commit of ORG/NAME [main]"
 
-// --device and --mask-capability, of every command that opens a device, whose ts_gpu_params are
-// `params`.
+// --device and --mask-capability, for every command that opens a device; `params` is its
+// ts_gpu_params.
 #define TS_CLI_DEVICE_FLAGS(params)                                                                \
     {"device", NULL, TS_FLAG_TEXT, &(params).device, "N", "number or part of the name"},           \
         TS_CLI_MASK_FLAG(params)
@@ -168,9 +170,8 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
             false, NULL, ts_gpu_masks_parse, ts_choice_mask                                        \
     }
 
-// The same of every command that multiplies matrices on it, with --precision before them and
-// --no-tune behind: `precision` is a const char *, `preset` what its help says where it is not
-// given.
+// The same for every command that multiplies matrices on the device, with --precision before them
+// and --no-tune after them. `precision` is a const char *, `preset` the default in its help.
 #define TS_CLI_PRODUCT_FLAGS(precision, preset, params)                                            \
     {"precision",                                                                                  \
      NULL,                                                                                         \
@@ -186,8 +187,8 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
             "TINYSFT_TUNE=off"                                                                     \
     }
 
-// --quantize and --load-in-8bit, of commands that load a model to use it: a const char * and a
-// bool, of which ts_cli_choose_quantize makes a type, TS_F32 where neither is given.
+// --quantize and --load-in-8bit, for commands that load a model to use it: a const char * and a
+// bool. ts_cli_choose_quantize turns them into a type, TS_F32 where neither is given.
 #define TS_CLI_QUANTIZE_FLAGS(quantize, eight_bit)                                                 \
     {"quantize",                                                                                   \
      NULL,                                                                                         \
@@ -201,19 +202,19 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
     }
 ts_status ts_cli_choose_quantize(const char *name, bool eight_bit, ts_dtype *out, ts_error *err);
 
-// The library's device as these flags ask for it; good until the next call.
+// The library's device parameters for these flags; valid until the next call.
 tinysft_device_params ts_cli_device_params(const ts_gpu_params *flags, const char *precision);
 // How the library reaches the command line: messages are printed, a signal interrupts.
 extern const tinysft_caller ts_cli_caller;
 
-// --validate of the commands that work on a device for long.
+// --validate, for commands that work on a device for long.
 #define TS_CLI_VALIDATE_FLAG(params)                                                               \
     {                                                                                              \
         "validate", NULL, TS_FLAG_SWITCH, &(params).validate, NULL,                                \
             "run under the Vulkan validation layer", .passing = true                               \
     }
 
-// --json of a command: prints what cJSON holds (base/json.h), and frees it.
+// For --json: prints `json` (base/json.h) on standard output and frees it.
 struct cJSON;
 ts_status ts_cli_print_json(struct cJSON *json, ts_error *err);
 struct cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps);
@@ -223,7 +224,7 @@ struct cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps);
             .passing = true                                                                        \
     }
 
-// What `devices` shows of one.
+// Prints what `devices` shows of one device.
 void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps);
 
 // devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.

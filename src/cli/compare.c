@@ -21,8 +21,8 @@ struct comparison {
     ts_run runs[MOST_RUNS];
     size_t count;
     ts_column columns[CELLS];
-    bool measuring; // the rows only widen the columns; then they are printed
-    cJSON *rows;    // not NULL: rows go there instead
+    bool measuring; // true: rows only widen the columns; false: they are printed
+    cJSON *rows;    // not NULL: rows are added to it instead
 };
 
 // ---- Rows
@@ -73,7 +73,7 @@ static bool differs(const struct comparison *c, const char *key)
     return false;
 }
 
-// What follows from another setting, or says it again as a hash.
+// Whether the table shows a setting: not one that follows from others, nor a hash.
 static bool is_shown_setting(const char *key)
 {
     static const char *const passed_over[] = {"steps", "steps_per_epoch", "micro_batch_size"};
@@ -87,7 +87,7 @@ static bool is_shown_setting(const char *key)
 
 static void add_settings(struct comparison *c)
 {
-    // Every key of every run, each once: the first run that has it shows it.
+    // Every key gets one row, which the first run that has the key adds.
     for (size_t r = 0; r < c->count; r++) {
         const cJSON *item;
         cJSON_ArrayForEach(item, c->runs[r].training)
@@ -108,7 +108,7 @@ static void add_settings(struct comparison *c)
     }
 }
 
-// A row of one number a run; left out where no run has it.
+// Adds a row with one number for each run; no row where no run has the number.
 static void add_numbers(struct comparison *c, const char *name, const char *format,
                         double (*of)(const ts_run *run))
 {
@@ -150,9 +150,9 @@ static double minutes_of(const ts_run *run)
     return run->seconds / 60;
 }
 
-// ---- What eval left
+// ---- What eval wrote
 
-// The prompts that training did not see; all of them where it saw all.
+// The results on prompts that training did not see; where it saw all, those on the seen ones.
 static const cJSON *judged(const ts_run *run)
 {
     const cJSON *held_out = ts_json_get(run->evaluation, "held_out");
@@ -161,7 +161,7 @@ static const cJSON *judged(const ts_run *run)
                : ts_json_get(run->evaluation, "seen");
 }
 
-// The model with its adapter, or where the base alone was evaluated that.
+// The results of the model with its adapter, or of the base where that alone was evaluated.
 static const cJSON *judged_model(const ts_run *run)
 {
     const cJSON *tuned = ts_json_get(judged(run), "tuned");

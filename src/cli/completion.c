@@ -1,5 +1,5 @@
-// completion: what a shell needs to complete this program's words, out of the tables that the help
-// is made of.
+// completion: what a shell needs to complete this program's commands and flags, made from the
+// tables that the help is made from.
 #include "base/memory.h"
 #include "cli/cli.h"
 
@@ -57,8 +57,8 @@ static void print_choices(ts_flag_choice choice)
     }
 }
 
-// The first line of a help text as it may stand between single quotes, and brackets as parentheses:
-// zsh reads them.
+// Prints the first line of a help text for use between single quotes. Brackets become parentheses,
+// because they have a meaning to zsh.
 static void print_quoted(const char *text)
 {
     for (; *text != '\0' && *text != '\n'; text++) {
@@ -78,7 +78,7 @@ static void print_bash_action(value_kind kind, ts_flag_choice choice)
         printf("_tinysft_vk_take %s \"$word\"; compopt -o filenames 2>/dev/null",
                kind == VALUE_FILE ? "-f" : "-d");
     } else if (kind == VALUE_CHOICE) {
-        // Of a list the part behind the last comma is completed.
+        // In a list, what follows the last comma is completed.
         printf("_tinysft_vk_take -P \"${word%%\"${word##*,}\"}\" -W '");
         print_choices(choice);
         printf("' \"${word##*,}\"");
@@ -126,7 +126,7 @@ static void print_bash(void)
            "    local command=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]}\n"
            "    local flag=${COMP_WORDS[COMP_CWORD - 1]}\n"
            "    COMPREPLY=()\n"
-           "    if [[ $word == = ]]; then\n" // bash parts --flag=value at the =
+           "    if [[ $word == = ]]; then\n" // bash splits --flag=value at the =
            "        word=\n"
            "    elif [[ $flag == = ]]; then\n"
            "        flag=${COMP_WORDS[COMP_CWORD - 2]}\n"

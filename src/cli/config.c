@@ -1,5 +1,5 @@
-// --config FILE: flags of a command as a JSON object, keys named as the flags are; and the same
-// written, so that a run leaves what repeats it.
+// --config FILE: a command's flags as a JSON object whose keys are their names. The program also
+// writes such a file beside what a run produces, so that the run can be repeated.
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -10,7 +10,7 @@
 
 const char *ts_cli_config;
 
-// What flags point into that came from the file; lives as long as the program.
+// Values from the file that flags point to; they live as long as the program.
 static cJSON *kept;
 static ts_text lists[8];
 static size_t list_count;
@@ -21,7 +21,8 @@ static ts_status wrong_type(const cJSON *value, const char *expected, ts_error *
                         ts_json_kind(value));
 }
 
-// ["q_proj", "v_proj"] as "q_proj,v_proj"; of a flag that may be given again each by itself.
+// Sets a flag to ["q_proj", "v_proj"] as "q_proj,v_proj", or, where it may be given several times,
+// to one entry after the other.
 static ts_status set_list(const ts_flag *flag, const cJSON *value, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -104,7 +105,7 @@ static ts_status set_key(const ts_command *command, const cJSON *item, const boo
                             flag->name);
     }
     in_file[index] = true;
-    // The texts of such a flag add up, and the command line wins.
+    // The values of such a flag add up. Where the command line gives some, only those count.
     bool adds = flag->kind == TS_FLAG_PARSED && on_command_line[index];
     return adds ? TS_OK : set_from_json(flag, item, err);
 }
@@ -140,7 +141,7 @@ static void add_parsed(cJSON *json, const ts_flag *flag)
     }
 }
 
-// A number below what the flag takes is one that was not given.
+// A number below the flag's minimum means that the flag was not given.
 static void add_number(cJSON *json, const ts_flag *flag, double value)
 {
     if (value >= flag->min) {

@@ -1,4 +1,4 @@
-// The flags of a device, as the library takes them.
+// The flags that choose a device, as parameters of the library.
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// The names that --mask-capability takes, of what the device has or has not.
+// Appends the names that --mask-capability takes: those of features that the device has (`there`),
+// or of those that it lacks.
 static void add_optional(ts_text *text, const char *title, const ts_gpu_caps *caps, bool there)
 {
     size_t count = 0;

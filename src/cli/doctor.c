@@ -21,7 +21,7 @@ static struct {
     bool forgets, json;
 } asked;
 
-// A report goes to strangers: of paths only the last part.
+// A report is made to be published, so it shows only the last part of a path.
 static const char *shown(const char *path, bool report)
 {
     return report ? ts_path_name(path) : path;
@@ -239,9 +239,9 @@ static ts_status examine(const ts_gpu_params *params, const char *report, ts_doc
     ts_drivers drivers = {0};
     ts_gpu *gpu = NULL;
     ts_text advice = {0};
-    FILE *stream = report != NULL || asked.json ? stderr : stdout; // where it is watched
+    FILE *stream = report != NULL || asked.json ? stderr : stdout; // for what is shown meanwhile
     const ts_doctor_params doctor = {.tell = print_row, .user = stream};
-    if (report != NULL && strcmp(report, "-") != 0) { // told before the work instead of after it
+    if (report != NULL && strcmp(report, "-") != 0) { // fails before the work instead of after it
         TS_TRY(ts_file_check_writable(report, err));
     }
     TS_TRY(ts_drivers_find("", params, &drivers, err));

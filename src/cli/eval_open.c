@@ -1,5 +1,5 @@
-// What `eval` reads before it asks: the adapter, the model, the prompts, and which of them training
-// saw.
+// What `eval` reads before the model answers: the adapter, the model, the prompts, and which of
+// them training saw.
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -68,7 +68,8 @@ out:
     return status;
 }
 
-// What was asked for, else what the adapter was trained with, else the model's own.
+// The chat template: the one that was asked for, else the one that the adapter was trained with,
+// else the model's own.
 static ts_status choose_template(struct eval_session *s, ts_error *err)
 {
     const char *name = cJSON_GetStringValue(ts_json_get(s->training, "chat_template"));

@@ -11,7 +11,7 @@
 
 // ---- The metrics
 
-// The table's columns, and which of them there are without a tuned model.
+// The table's columns. Without a tuned model there are only the first BASE_COLUMNS.
 enum { LABEL, BASE, TUNED, CHANGE, COLUMNS, BASE_COLUMNS = TUNED, MAX_ROWS = TS_METRIC_COUNT + 1 };
 
 typedef char row[COLUMNS][TS_TABLE_CELL];
@@ -44,7 +44,7 @@ static void fill_losses(const ts_paired *paired, row out)
     }
 }
 
-// What no prompt asks for has no row.
+// A metric that applies to no prompt gets no row.
 static size_t fill_rows(const ts_paired *paired, bool tuned, row rows[MAX_ROWS])
 {
     size_t count = 0;
@@ -113,7 +113,7 @@ static void explain(const ts_paired *paired, bool tuned)
 
 void ts_cli_print_results(const ts_evaluation *evaluation, const ts_results *results)
 {
-    // The headline is on what training never saw; where it saw everything, on that.
+    // The table is about the prompts that training never saw or, where it saw all of them, all.
     bool all_seen = results->held_out.base.prompts == 0;
     const ts_paired *paired = all_seen ? &results->seen : &results->held_out;
     bool tuned = results->tuned != NULL;
@@ -181,7 +181,7 @@ out:
     return status;
 }
 
-// How many verdicts turned to the better less those that turned to the worse.
+// How many verdicts got better by tuning, minus how many got worse.
 static int gain(const ts_results *results, size_t index)
 {
     int sum = 0;
@@ -192,7 +192,8 @@ static int gain(const ts_results *results, size_t index)
     return sum;
 }
 
-// The best prompt that is not shown yet: of a category not shown, then unseen, then gained most.
+// The best prompt that is not shown yet. A category that is not shown yet counts most, then that
+// training did not see the prompt, then the gain.
 static size_t choose_example(const ts_evaluation *e, const ts_results *results, const bool *shown,
                              const bool *had)
 {

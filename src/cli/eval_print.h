@@ -7,8 +7,8 @@
 // The metrics, as a table or, where the terminal is too narrow for it, one below the other; then
 // what each statistic means, in a line.
 void ts_cli_print_results(const ts_evaluation *evaluation, const ts_results *results);
-// `count` prompts with their answers, cut short: those that tuning did most for, of as many
-// categories as there are.
+// `count` prompts with their answers, both cut short: those where tuning improved most, from as
+// many categories as possible.
 ts_status ts_cli_print_examples(const ts_evaluation *evaluation, const ts_results *results,
                                 size_t count, ts_error *err);
 // Every prompt with its whole answers.

@@ -1,4 +1,4 @@
-// What `eval` leaves: the configuration that the reports show, then figures, answers and picture.
+// What `eval` writes: the configuration that the reports show, then metrics, answers and picture.
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/eval_print.h"
@@ -7,7 +7,8 @@
 
 #include <math.h>
 
-// A question on the command line is answered there; files are written where one is named.
+// Whether there are reports. A question on the command line is only answered on the terminal,
+// unless the flags name a place for files.
 static bool writes_reports(const struct eval_options *o)
 {
     return o->question_count == 0 || o->output_dir != NULL || o->png != NULL;
@@ -41,7 +42,7 @@ out:
 
 // ---- The configuration that the reports show
 
-// Where the value of a further setting goes.
+// Adds a setting, and returns where its value goes.
 static const char **add(struct eval_session *s, const char *key)
 {
     ts_setting *setting = &s->settings[s->setting_count++];
@@ -168,7 +169,7 @@ ts_status ts_cli_eval_report(struct eval_session *s, ts_error *err)
     }
     TS_TRY(ts_report_write(&evaluation, &results, o->output_dir, err));
     TS_TRY(ts_picture_write(&evaluation, &results, o->png, err));
-    // What repeats it: tinysft-vk eval --config DIR/eval_run.json.
+    // To repeat the evaluation: tinysft-vk eval --config DIR/eval_run.json.
     TS_TRY(ts_cli_write_config(o->output_dir, "eval_run.json", &o->config, err));
     if (o->question_count == 0) {
         ts_cli_print_results(&evaluation, &results);

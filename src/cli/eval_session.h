@@ -1,4 +1,4 @@
-// One evaluation, from its flags to its reports: what the parts of `eval` hand on to each other.
+// One evaluation, from its flags to its reports: what the files of `eval` share.
 #ifndef TS_CLI_EVAL_SESSION_H
 #define TS_CLI_EVAL_SESSION_H
 
@@ -9,7 +9,7 @@
 #include "eval/generate.h"
 #include "eval/report.h"
 
-#define TS_EVAL_DATA "data/eval.json" // where neither --data nor --prompt says what is asked
+#define TS_EVAL_DATA "data/eval.json" // the prompts where neither --data nor --prompt is given
 
 enum { TS_EVAL_SETTINGS = 16, TS_EVAL_QUESTIONS = 64 };
 
@@ -39,7 +39,7 @@ struct eval_session {
     ts_dtype quantise; // TS_F32: the base is held as it is stored
     ts_prompts prompts;
     ts_questions questions;
-    bool *seen; // NULL: no telling
+    bool *seen; // [prompts.count] whether training saw it; NULL: not known
     ts_gpu *gpu;
     ts_profile profile;
     ts_model model;
@@ -57,10 +57,10 @@ ts_status ts_cli_eval_text(struct eval_session *s, const char **out, ts_error *e
 ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err);
 void ts_cli_eval_close(struct eval_session *s);
 
-// Settles where the results go, and that they can be written there: before the work, so that none
-// is lost.
+// Decides where the results go and checks that they can be written there. Called before the work,
+// so that no results are lost.
 ts_status ts_cli_eval_prepare_output(struct eval_session *s, ts_error *err);
-// Makes the figures of the answers, writes the reports and prints what belongs on the terminal.
+// Computes the metrics of the answers, writes the reports, and prints the results.
 ts_status ts_cli_eval_report(struct eval_session *s, ts_error *err);
 
 #endif

@@ -1,5 +1,4 @@
-// How a command ends that failed: what went wrong, what the user may do about it, and the exit
-// code.
+// How a failed command ends: what went wrong, what the user may do about it, and the exit code.
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -15,7 +15,7 @@ static ts_status installed_path(const char *path, ts_text *out, ts_error *err)
     if (ts_os_program_path(program, sizeof program) != 0) {
         return TS_OK;
     }
-    for (int i = 0; i < 2; i++) { // the file's name, its folder's name
+    for (int i = 0; i < 2; i++) { // cut the file's name off, then its folder's name
         char *slash = strrchr(program, '/');
         if (slash == NULL) {
             return TS_OK;

@@ -19,7 +19,7 @@ bool ts_flags_ask_help(int argc, char **argv)
     return false;
 }
 
-// Equal but for '_' standing for '-'.
+// Whether the names are equal; '_' in `text` counts as '-'.
 static bool same_name(const char *flag, const char *text, size_t len)
 {
     if (flag == NULL || strlen(flag) != len) {
@@ -83,7 +83,7 @@ static ts_status set_number(const ts_flag *flag, const char *text, ts_error *err
     return TS_OK;
 }
 
-// What was parsed, so that ts_config_print can say it again.
+// The values that TS_FLAG_PARSED flags were given, for ts_config_print.
 static struct {
     const ts_flag *flag;
     const char *text;
@@ -128,7 +128,7 @@ ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err)
     return set_number(flag, text, err);
 }
 
-// --name alone, --name=true or --name=false, which undoes what --config said.
+// Sets a switch by --name, --name=true or --name=false; the last undoes what --config set.
 static ts_status set_switch(const ts_flag *flag, const char *equals, ts_error *err)
 {
     bool on = equals == NULL || strcmp(equals, "=true") == 0;
@@ -193,7 +193,7 @@ static ts_status take_arguments(const ts_command *command, int argc, char **argv
 
 enum { MOST_FLAGS = 64 };
 
-// What --config says comes first, so that the command line has the last word.
+// Reads --config before the other flags, so that the command line overrides it.
 static ts_status take_config(const ts_command *command, int argc, char **argv, bool *in_file,
                              ts_error *err)
 {

@@ -1,4 +1,4 @@
-// --json: what a command prints for people, for programs.
+// --json: a command's output for programs instead of people.
 #include "base/json.h"
 #include "cli/cli.h"
 

@@ -167,7 +167,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     (void)number, (void)context;
     const char *path = ts_map_path_of(info->si_addr);
     if (path == NULL) {
-        return; // another fault: SA_RESETHAND makes it end the program as ever
+        return; // another fault: it comes again, and ends the program (SA_RESETHAND)
     }
     ts_os_say("\ntinysft-vk: ");
     ts_os_say(path);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 4 << 20 }; // smaller files come without a bar
+enum { SHOWN_BYTES = 4 << 20 }; // smaller files are downloaded without a bar
 
 // The bar of the file that is being downloaded or checked.
 struct download {
@@ -58,7 +58,7 @@ static void show_download(void *user, const ts_hub_progress *progress)
     if (progress->total < SHOWN_BYTES) {
         return;
     }
-    bool restarted = progress->done < download->last; // the server cannot go on where it stopped
+    bool restarted = progress->done < download->last; // the server could not resume the download
     download->last = progress->done;
     if (bar->stream == NULL || restarted || download->checking != progress->checking ||
         strcmp(download->file, progress->file) != 0) {

@@ -30,8 +30,8 @@ static bool is_told(ts_gpu *gpu, ts_figure figure)
     return told;
 }
 
-// Columns of the figures, then the pipeline's. A terminal has no room for those that this driver
-// does not tell; programs get them all.
+// The columns of the figures, then that of the pipeline. A terminal has little room, so figures
+// that this driver does not report have no column there; otherwise all have one.
 static size_t choose_columns(ts_gpu *gpu, ts_column columns[COLUMNS], ts_figure figures[COLUMNS])
 {
     size_t chosen = 0;

@@ -1,4 +1,4 @@
-// Sentences for a person: on a terminal they break between words instead of inside them.
+// Sentences for a person: on a terminal lines break between words instead of inside them.
 #include "base/progress.h"
 #include "base/terminal.h"
 #include "cli/cli.h"
@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// One line of `text`, broken into lines of at most `columns`, those after the first set in by
-// `indent`. A word that is longer than a line is left whole.
+// Prints one line of text, broken into lines of at most `columns`; those after the first are
+// indented by `indent`. A word that is longer than a line is left whole.
 static void print_wrapped(FILE *stream, const char *text, size_t len, int columns, int indent)
 {
     int column = 0, start = 0;
@@ -22,12 +22,12 @@ static void print_wrapped(FILE *stream, const char *text, size_t len, int column
         }
         int width = ts_terminal_width(text + at + gap, word);
         const char *comma = memchr(text + at + gap, ',', word);
-        if (width > columns - indent && comma != NULL) { // a long list breaks behind its commas
+        if (width > columns - indent && comma != NULL) { // a long list breaks after its commas
             word = (size_t)(comma + 1 - (text + at + gap));
             width = ts_terminal_width(text + at + gap, word);
         }
         if (column > start && column + (int)gap + width > columns) {
-            // What would fit but for the indentation goes without.
+            // A word that fits a line only without the full indentation gets less of it.
             start = width > columns - indent ? columns - width : indent;
             start = start > 0 ? start : 0;
             fprintf(stream, "\n%*s", start, "");
@@ -75,7 +75,7 @@ void ts_cli_print_entry(FILE *stream, int column, const char *left, const char *
     for (const char *c = help; *c != '\0'; c++) {
         if (*c == '\n' && columns == 0) {
             ts_text_format(&text, NULL, "\n%*s", indent, "");
-        } else { // a terminal's lines are broken where it asks for
+        } else { // on a terminal its width decides where lines break
             ts_text_format(&text, NULL, "%c", *c == '\n' ? ' ' : *c);
         }
     }

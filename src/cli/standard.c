@@ -1,5 +1,5 @@
-// Standard input, output and error: what a shell may have done with them, and whether what was
-// printed has arrived.
+// Standard input, output and error: they may be closed or redirected, and what was printed may not
+// have been written.
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -12,15 +12,17 @@
 
 void ts_cli_open_standard(void)
 {
-    // One that is closed ("> &-") would become the next file that is opened, and what is printed
-    // would land in it. /dev/null opened the wrong way round keeps the place and refuses every use.
+    // Where one is closed ("> &-"), the next file that is opened would take its number, and what is
+    // printed would land in that file. So /dev/null takes the number, opened for the wrong
+    // direction: every use then fails.
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
-            _exit(TS_ERR_IO); // nobody could be told
+            _exit(TS_ERR_IO); // there may be nowhere to report it
         }
     }
-    // A reader that has gone and a file at its limit are errors of the write that meets them.
+    // Ignored, so that a write fails where a reader has gone or a file is at its size limit, and
+    // the program does not end at once.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }
@@ -41,7 +43,7 @@ int ts_cli_close_standard(int code)
     }
     if (reader_has_gone()) {
         return code != 0 ? code
-                         : 128 + SIGPIPE; // as a shell tells of a program that this signal ended
+                         : 128 + SIGPIPE; // as a shell reports a program that this signal ended
     }
     fprintf(stderr, "tinysft-vk: standard output: not all of it could be written%s%s\n",
             reason != 0 ? ": " : "",

@@ -27,7 +27,8 @@ static void print_cell(FILE *stream, const ts_column *column, const char *text, 
     fprintf(stream, "%*s", column->left && !last ? padding : 0, "");
 }
 
-// The last cell of a row where it is a sentence: on a terminal it goes on below.
+// The last cell of a row where it is a sentence. Where it does not fit the terminal's line it is
+// printed below.
 static void print_sentence(FILE *stream, int column, const char *text)
 {
     char line[TS_TABLE_CELL + 2 * GAP];

@@ -9,8 +9,8 @@
 
 enum { TS_TABLE_CELL = 192 }; // bytes
 
-// `width` is that of the widest cell, the head's included. The last column may be 0 wide: its cells
-// are sentences.
+// `width` is that of the widest cell, the head included. The last column may be 0 wide: its cells
+// are sentences then.
 typedef struct ts_column {
     const char *head;
     int width;
@@ -18,7 +18,7 @@ typedef struct ts_column {
 } ts_column;
 
 void ts_table_head(FILE *stream, const ts_column *columns, size_t count);
-// cells[count]; an empty one says nothing.
+// Prints a row of cells[count]. An empty cell is left blank, or left out of a paragraph.
 void ts_table_row(FILE *stream, const ts_column *columns, size_t count,
                   char cells[][TS_TABLE_CELL]);
 // Widens a column to the width that `text` needs.

@@ -102,7 +102,7 @@ static int run(int argc, char **argv)
         TS_FAIL(TS_ERR_ARGUMENT, "--chat-template is for --chat: without it lines are texts");
     }
     for (size_t number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
-        if (ferror(stdout)) { // main tells why
+        if (ferror(stdout)) { // main reports why (ts_cli_close_standard)
             goto out;
         }
         if (strspn(line, " \t\r\n") != (size_t)len) {

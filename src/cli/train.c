@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The flags' values as the parser stores them; numbers are wide there.
+// The flags' values as the parser stores them, whole numbers in 64 bits.
 struct options {
     ts_train_settings settings;
     ts_gpu_params device;
@@ -23,7 +23,7 @@ struct options {
     tinysft_training_state state; // when the run has ended
 };
 
-// The device by whose memory the run is planned. --dry-run may live without one.
+// Opens the device, since the run is planned by its free memory. --dry-run works without one.
 static ts_status choose_device(struct options *options, tinysft_device **out, ts_error *err)
 {
     const tinysft_device_params wanted = ts_cli_device_params(&options->device, options->precision);
@@ -65,7 +65,7 @@ static tinysft_next show_step(void *user, const tinysft_step *step)
 
 #define BIG 1e9
 
-// What repeats the run: tinysft-vk train --config OUT/run.json --output-dir ANOTHER.
+// To repeat the run: tinysft-vk train --config OUT/run.json --output-dir ANOTHER.
 static ts_status write_config(const struct options *options, ts_error *err)
 {
     return ts_cli_write_config(options->settings.output_dir, "run.json", &options->config, err);
@@ -85,13 +85,13 @@ static ts_status settle_options(struct options *options, ts_error *err)
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
     TS_TRY(ts_cli_choose_quantize(options->quantize, options->eight_bit, &s->quantise, err));
-    // A wrong name is told at once; what it means, the device decides.
+    // Only checks the name, before a device is opened; what "auto" means depends on the device.
     TS_TRY(ts_precision_choose(options->precision, &(ts_gpu_caps){0}, &s->precision, err));
 out:
     return status;
 }
 
-// A number whose 0 is meant; to the library 0 is the default.
+// To the library 0 means the default, and a negative number means 0.
 static double number(double value)
 {
     return value == 0 ? -1 : value;
@@ -154,7 +154,7 @@ static void tell_finished(const struct options *options)
                options->settings.output_dir, steps, steps);
 }
 
-// Tells from what a run can go on that did not come to its end.
+// Tells from which checkpoint a run that did not finish can go on.
 static void tell_checkpoint(const struct options *options)
 {
     if (options->state.saved > 0) {
@@ -168,7 +168,7 @@ static void tell_checkpoint(const struct options *options)
     }
 }
 
-// Runs what is settled. Another run's run.json stays until this one saves.
+// Runs the training. Where it replaces another run, that one's run.json stays until this one saves.
 static ts_status train(struct options *options, tinysft_training *training, struct bars *bars,
                        ts_error *err)
 {
@@ -201,8 +201,8 @@ static void tell_end(const struct options *options)
                output_dir, options->settings.base_model, output_dir);
 }
 
-// From the planned training to its adapter. The training's memory goes before the profile, which
-// goes before the device.
+// From the planned training to its adapter. The training is closed before the profile that it uses,
+// and the profile before the device.
 static ts_status run_training(struct options *options, tinysft_device *device,
                               tinysft_training **training, struct bars *bars, ts_error *err)
 {
@@ -302,7 +302,7 @@ static const ts_flag flags[] = {
     TS_CLI_VERBOSE_FLAG,
 };
 
-// The flags' values, with everything found that they name.
+// Reads the flags' values, and finds the model and the data that they name.
 static ts_status read_flags(struct options *o, int argc, char **argv, ts_text *model, ts_text *data,
                             ts_error *err)
 {
@@ -363,7 +363,7 @@ out:
         return 0;
     }
     int code = ts_cli_fail(&ts_command_train, err);
-    if (status != TS_ERR_STOPPED) { // which tells it itself
+    if (status != TS_ERR_STOPPED) { // its message names the checkpoint itself
         tell_checkpoint(o);
     }
     return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;

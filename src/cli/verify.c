@@ -12,7 +12,7 @@ static struct {
     bool json;
 } asked = {.precision = "f32"};
 
-// What has no tolerance is for information.
+// A row without a tolerance is for information and is not judged.
 static const char *judgement(const tinysft_verify_row *row)
 {
     return row->tolerance <= 0 ? "" : row->error <= row->tolerance ? "ok" : "FAILED";

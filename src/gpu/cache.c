@@ -11,8 +11,8 @@
 #define PIPELINES_FILE "pipelines.bin"
 #define MAGIC "tsvkpipe"
 
-// What stands in PIPELINES_FILE before the driver's own bytes. Drivers differ in how much they
-// check of what they are given, so these bytes are theirs again only if every one is as it was.
+// What stands in PIPELINES_FILE before the driver's own bytes. Not every driver checks the cache
+// that it is given. So it gets these bytes back only where their checksum shows that none changed.
 struct header {
     char magic[8];
     uint32_t version;
@@ -24,7 +24,7 @@ enum { VERSION = 1, MOST_BYTES = 256 << 20 };
 
 // ---- The folder
 
-// The folder that all devices' folders stand in; empty: none.
+// Appends the path of the folder that holds all devices' folders; nothing where nothing is kept.
 static ts_status base_folder(ts_text *out, ts_error *err)
 {
     const char *own = getenv("TINYSFT_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME");
@@ -32,7 +32,7 @@ static ts_status base_folder(ts_text *out, ts_error *err)
     if (own != NULL && own[0] != '\0') {
         return strcmp(own, "off") == 0 ? TS_OK : ts_text_format(out, err, "%s", own);
     }
-    if (xdg != NULL && xdg[0] == '/') { // the specification has relative ones ignored
+    if (xdg != NULL && xdg[0] == '/') { // the XDG specification says to ignore relative paths
         return ts_text_format(out, err, "%s/tinysft-vk", xdg);
     }
     if (home != NULL && home[0] == '/') {
@@ -50,7 +50,7 @@ static ts_status append_hex(ts_text *out, const uint8_t uuid[VK_UUID_SIZE], ts_e
     return status;
 }
 
-// "-" and the first 64 characters of `text`, those that are unfit for a file's name as "_".
+// Appends "-" and at most 64 characters of `text`; one that is unfit for a file's name becomes "_".
 static ts_status append_plain(ts_text *out, const char *text, ts_error *err)
 {
     enum { LONGEST = 64 };
@@ -64,8 +64,9 @@ static ts_status append_plain(ts_text *out, const char *text, ts_error *err)
 }
 
 // "10de-1eb8-Tesla_T4-NVIDIA_535.104.05-8761c140-UUID-UUID": vendor, device, its name, the driver
-// and its version, the UUID of what its pipeline cache holds, and that of the driver. In words and
-// in numbers, for some drivers leave their version (llvmpipe), some their UUIDs, as they were.
+// and its version, the UUID of what its pipeline cache holds, and that of the driver. The driver is
+// named in several ways because an update does not change all of them: llvmpipe keeps its version
+// number, other drivers keep their UUIDs.
 static ts_status append_name(const ts_gpu *gpu, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -87,7 +88,7 @@ out:
 static ts_status find_folder(ts_gpu *gpu, ts_error *err)
 {
     ts_status status = TS_OK;
-    if (gpu->compile_only) { // its pipelines are built to be looked at, not to be kept
+    if (gpu->compile_only) { // its pipelines are built to be inspected, not to be kept
         return TS_OK;
     }
     TS_TRY(base_folder(&gpu->cache_folder, err));
@@ -124,7 +125,7 @@ out:
 
 // ---- Pipelines
 
-// Whether the driver's bytes say that they are this device's and driver's.
+// Whether the header of the driver's bytes names this device and this driver.
 static bool is_ours(const ts_gpu *gpu, const char *bytes, uint64_t len)
 {
     VkPhysicalDeviceProperties p;
@@ -140,7 +141,7 @@ static bool is_ours(const ts_gpu *gpu, const char *bytes, uint64_t len)
            memcmp(header.pipelineCacheUUID, p.pipelineCacheUUID, VK_UUID_SIZE) == 0;
 }
 
-// Of a file's bytes what may be handed to the driver; TS_ERR_FORMAT says why nothing.
+// Checks a file before its bytes go to the driver; TS_ERR_FORMAT says what is wrong with it.
 static ts_status check_file(const ts_gpu *gpu, const char *path, const ts_text *file, ts_error *err)
 {
     struct header header;
@@ -242,8 +243,9 @@ out:
     return status;
 }
 
-// Writes the file if the driver has more to say than once it had read it: which need not be the
-// file's size, for SwiftShader puts another header before whatever it is given.
+// Writes the file if the driver's cache has grown since the driver read it. The cache is compared
+// with its own size at that time, not with the file's: SwiftShader puts another header before
+// whatever it is given.
 static void write_file(const ts_gpu *gpu)
 {
     ts_error err = {0};

@@ -1,4 +1,4 @@
-// What a device says of itself, read once.
+// What a device reports about itself, read once.
 #include "gpu/internal.h"
 
 #include "base/memory.h"

@@ -85,16 +85,17 @@ static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
     free(all);
 }
 
-// Vulkan does not tell how many registers there are: 128 of 32 bytes (Xe2: of 64) in Intel's
-// smallest subgroups, 255 or 256 of NVIDIA's and AMD's lanes. Of others the least that is common.
+// Vulkan does not tell how many 32-bit registers an invocation has. NVIDIA's and AMD's have 255 or
+// 256. Intel's smallest subgroups have 128 registers of 32 bytes (Xe2: of 64), which gives each
+// invocation 128. For other vendors the smaller number is assumed.
 static uint32_t registers_of(uint32_t vendor)
 {
     enum { NVIDIA = 0x10de, AMD = 0x1002 };
     return vendor == NVIDIA || vendor == AMD ? 255 : 128;
 }
 
-// The subgroups that cooperative matrices need; their size 0 where none can be relied on. Intel's
-// matrix units work in its smallest subgroups; the others' in the size that the driver prefers.
+// The subgroup size that cooperative matrices need, 0 where none can be relied on. Intel's matrix
+// units work in its smallest subgroups, those of others in the size that the driver prefers.
 static void read_matrix_subgroup(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     enum { INTEL = 0x8086 };

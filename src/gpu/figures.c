@@ -1,4 +1,4 @@
-// What the driver's compiler tells of the pipelines that it built.
+// What the driver's compiler reports about the pipelines that it built.
 #include "gpu/internal.h"
 
 #include "base/memory.h"

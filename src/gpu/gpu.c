@@ -30,7 +30,7 @@ ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err)
 double ts_gpu_ticks_s(const ts_gpu_caps *caps, uint64_t begin, uint64_t end)
 {
     if (end < begin && caps->timestamp_mask == UINT64_MAX) {
-        return -1; // such a counter never starts again: the driver errs
+        return -1; // a 64-bit counter does not start again at 0: the driver errs
     }
     return 1e-9 * (double)caps->timestamp_ns * (double)((end - begin) & caps->timestamp_mask);
 }

@@ -1,5 +1,5 @@
-// The Vulkan device: which one, what it can do, and the handle everything else of this floor
-// hangs on. Nothing here knows of neural networks.
+// The Vulkan device: the choice of one, what it can do, and the handle that everything else on this
+// floor takes. Nothing here knows of neural networks.
 #ifndef TS_GPU_GPU_H
 #define TS_GPU_GPU_H
 
@@ -15,7 +15,7 @@ typedef struct ts_matrix_shape {
     uint32_t m, n, k;
 } ts_matrix_shape;
 
-// What a device says of itself.
+// What a device reports about itself.
 typedef struct ts_gpu_caps {
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
     char driver[VK_MAX_DRIVER_NAME_SIZE + VK_MAX_DRIVER_INFO_SIZE];
@@ -32,35 +32,35 @@ typedef struct ts_gpu_caps {
     uint64_t memory_bytes;                      // largest device-local heap
     uint64_t memory_free_bytes; // of it, by VK_EXT_memory_budget and by the host where it is shared
     uint32_t view_alignment;    // of a view's offset into a buffer
-    bool unified_memory;        // device memory is the host's: map, never stage
-    bool cached_memory;         // what the host writes and reads may be cached
+    bool unified_memory;        // device memory is the host's too: mapped, not staged
+    bool cached_memory;         // it offers host-visible memory that the CPU caches
     float timestamp_ns;         // of one tick; 0: no timestamps
-    uint64_t timestamp_mask;    // its counter starts again at 0 behind this
-    // Products of matrices that a subgroup holds together, of 16-bit operands into f32 sums.
+    uint64_t timestamp_mask;    // the counter's largest value; 0 follows it
+    // Cooperative matrices, held by a subgroup together: 16-bit operands, products summed in f32.
     ts_matrix_shape matrix_f16, matrix_bf16;
     uint32_t matrix_subgroup; // the subgroup size that they need
-    bool fixed_subgroup;      // it is the device's only size, and cannot be asked for
+    bool fixed_subgroup;      // it is the device's only size, and cannot be requested
     uint32_t registers;   // of 32 bits that an invocation of such a subgroup has; 0: not limited
     bool has_bfloat16;    // shaders may use it, in such matrices too
     bool has_int64;       // shaders may use 64-bit integers
-    bool has_addresses;   // shaders may read buffers by address; asked of CPU drivers alone
+    bool has_addresses;   // shaders may read buffers by address; set for CPU drivers only
     const char *unusable; // why this program cannot use it; NULL: it can
     uint32_t masks;       // bits of ts_gpu_masks that were hidden
-    const char *left_out[16]; // shaders that another does the work of (below); then NULL
+    const char *left_out[16]; // shaders that are not used (ts_gpu_leave_out); then NULL
 } ts_gpu_caps;
 
 static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
 {
     return caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
-// A driver that runs shaders on the CPU and can pass values between lanes: what the *_simd shaders
-// are written for.
+// Whether the driver runs shaders on the CPU and can pass values between the invocations of a
+// subgroup: what the *_simd shaders are written for.
 bool ts_gpu_is_simd(const ts_gpu_caps *caps);
 const char *ts_gpu_type_name(VkPhysicalDeviceType type);
 
-// Everything Vulkan offers here, in Vulkan's order, and which one would be taken. It keeps Vulkan's
-// drivers loaded, which took a good part of a second, until a device is opened from it or it is
-// closed.
+// All devices that Vulkan offers here, in Vulkan's order, and which one would be chosen. Loading
+// Vulkan's drivers takes a good part of a second. So the list keeps them loaded until a device is
+// opened from it or it is closed.
 typedef struct ts_gpu_list {
     ts_gpu_caps *caps;
     size_t count;
@@ -73,7 +73,7 @@ typedef struct ts_gpu_list {
 typedef enum ts_validation {
     TS_VALIDATE_NO,
     TS_VALIDATE_SYNC, // every call, and that accesses are ordered
-    TS_VALIDATE_GPU,  // what shaders access, by changing them: slow
+    TS_VALIDATE_GPU,  // what shaders access, by checks put into them: slow
 } ts_validation;
 
 typedef struct ts_gpu_params {
@@ -84,19 +84,19 @@ typedef struct ts_gpu_params {
                         // TINYSFT_MASK_CAPABILITIES names more, separated by commas
     bool compile_only;  // only builds pipelines: memory holds nothing, and what is recorded is not
                         // run. Needs no working device, only its driver's compiler
-    bool no_tuning;     // nothing is chosen by measuring; so does TINYSFT_TUNE=off
+    bool no_tuning;     // choose nothing by measuring; TINYSFT_TUNE=off does the same
 } ts_gpu_params;
 
-// An optional feature that can be hidden once it was read.
+// An optional feature that can be hidden, so that a device is used as one without it.
 typedef struct ts_gpu_mask {
-    const char *name, *hides; // what goes, and what is done instead
+    const char *name, *hides; // hides: what it hides, and what is used instead
     void (*hide)(ts_gpu_caps *caps);
 } ts_gpu_mask;
 extern const ts_gpu_mask ts_gpu_masks[]; // ends with a NULL name
 
 // Adds the bits of "NAME,NAME,..." to *(uint32_t *)masks. TS_ERR_ARGUMENT lists the names.
 ts_status ts_gpu_masks_parse(const char *names, void *masks, ts_error *err);
-bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps); // there is what it hides
+bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps); // the device has it
 
 // TS_ERR_DEVICE with what to install when there is no Vulkan loader or driver; TS_ERR_ARGUMENT
 // listing the devices when `device` matches none or several.
@@ -122,8 +122,8 @@ bool ts_gpu_is_compile_only(const ts_gpu *gpu);
 
 const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu);
 
-// What floors above keep with the device, one thing a slot: ts_gpu_close hands each to its `close`
-// before anything else.
+// What higher floors keep with the device, one thing a slot. ts_gpu_close calls each one's `close`
+// before it does anything else.
 enum { TS_GPU_SLOTS = 2 };
 void ts_gpu_attach(ts_gpu *gpu, uint32_t slot, void *attached, void (*close)(void *attached));
 void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot); // NULL: nothing yet
@@ -131,8 +131,8 @@ void *ts_gpu_attached(const ts_gpu *gpu, uint32_t slot); // NULL: nothing yet
 // Whether choices may be made by measuring on this device (ops/tune.h); on the mirror never.
 bool ts_gpu_may_tune(const ts_gpu *gpu);
 
-// Shaders that this device cannot build, gets wrong or is slow with are left out from then on: what
-// chooses among variants takes another. `shader` must live as long as the program.
+// Leaves out a shader that this device cannot build, gets wrong or runs slowly: from now on another
+// variant of its kernel is chosen. `shader` must live as long as the program.
 void ts_gpu_leave_out(ts_gpu *gpu, const char *shader);
 bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader);
 

@@ -4,8 +4,8 @@
 #include "base/memory.h"
 #include "base/os.h"
 
-// Free bytes of a heap by its budget, which is what this process may take in all. A driver that
-// says 0 knows nothing.
+// Free bytes of a heap by its budget, which is what this process may take in all. A budget of 0
+// means that the driver does not know it.
 static uint64_t free_by_budget(uint64_t size, uint64_t budget, uint64_t usage)
 {
     return budget == 0 ? size : ts_min_u64(size, budget - ts_min_u64(budget, usage));
@@ -32,7 +32,7 @@ void ts_gpu_weigh_memory(const VkPhysicalDeviceMemoryProperties *memory,
                     : free_by_budget(heap->size, budget->heapBudget[i], budget->heapUsage[i]);
         }
     }
-    if (ts_gpu_is_cpu(caps)) { // its heap is a number in the driver; the host's memory is real
+    if (ts_gpu_is_cpu(caps)) { // the driver makes its heap size up; the host's memory is real
         caps->memory_bytes = host_bytes;
         caps->memory_free_bytes = host_free_bytes;
     } else if (integrated) { // the heap is the host's memory, but for what firmware set aside
@@ -52,8 +52,8 @@ void ts_gpu_read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps)
     bool has_budget = ts_gpu_has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
     ts_gpu_weigh_memory(&memory.memoryProperties, NULL, host_bytes, host_free_bytes, caps);
-    // Of a device without memory drivers (RADV's null hardware) crash when they are asked how much
-    // of it is free.
+    // Some drivers (RADV's null hardware) crash where they are asked how much memory is free on a
+    // device that has none.
     if (has_budget && caps->memory_bytes > 0) {
         memory.pNext = &budget;
         vkGetPhysicalDeviceMemoryProperties2(physical, &memory);

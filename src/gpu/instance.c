@@ -87,7 +87,8 @@ void ts_gpu_instance_close(struct ts_gpu_instance *instance)
     }
     ts_volk_lock();
     if (instance->messenger != VK_NULL_HANDLE) {
-        // volk has none where the instance loaded last listens to no layer.
+        // Looked up here: volk has no such function where the instance loaded last has no
+        // validation layer.
         PFN_vkDestroyDebugUtilsMessengerEXT destroy =
             (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
                 instance->handle, "vkDestroyDebugUtilsMessengerEXT");
@@ -178,7 +179,7 @@ ts_status ts_gpu_choose(ts_gpu_list *list, const char *wanted, ts_error *err)
 
 // ---- The list of devices
 
-// The bits of what is to be hidden: by the parameters and by the environment.
+// The bits of the features to hide: those of the parameters and of the environment variable.
 static ts_status find_masks(const ts_gpu_params *params, uint32_t *masks, ts_error *err)
 {
     const char *variable = getenv(MASKS_VARIABLE);

@@ -1,4 +1,4 @@
-// What the files of this floor share and nobody else sees.
+// What the files of this floor share and other floors do not include.
 #ifndef TS_GPU_INTERNAL_H
 #define TS_GPU_INTERNAL_H
 
@@ -10,8 +10,9 @@
 
 enum {
     TS_MAX_BINDINGS = 9, // of one shader
-    // Views start at multiples of this even where a device asks for less, so that a plan made
-    // without a device holds for all, and 16-byte loads are aligned. No device may ask for more.
+    // Views start at multiples of this even where a device needs less. So a memory plan made
+    // without a device holds for every device, and 16-byte loads are aligned. Vulkan lets no device
+    // need more.
     TS_VIEW_ALIGNMENT = 256,
 };
 
@@ -51,7 +52,8 @@ struct ts_gpu {
 // Turns a VkResult into a status: "vkAllocateMemory: out of device memory".
 ts_status ts_gpu_check(VkResult result, const char *what, ts_error *err);
 
-// How the instance is told to load the validation layer; must stay where it is until it was told.
+// How vkCreateInstance is told to load the validation layer. It holds pointers into itself, so it
+// must not move before that call.
 struct ts_gpu_validation {
     ts_validation kind;
     const void *chain; // of VkInstanceCreateInfo
@@ -64,11 +66,13 @@ struct ts_gpu_validation {
 // TS_ERR_DEVICE where it is asked for and not installed.
 ts_status ts_gpu_validation_choose(const ts_gpu_params *params, struct ts_gpu_validation *out,
                                    ts_error *err);
+// Counts and logs the layer's messages from now on. The caller destroys *out.
 ts_status ts_gpu_validation_listen(VkInstance instance, VkDebugUtilsMessengerEXT *out,
                                    ts_error *err);
 
-// volk keeps the functions of the instance that was loaded last in variables of the process. Who
-// loads one or calls them holds this lock; a device's functions are in its own table and need none.
+// volk keeps the functions of the instance that was loaded last in global variables. Hold this lock
+// while loading an instance or calling them. A device's functions are in its own table (ts_gpu.vk)
+// and need no lock.
 void ts_volk_lock(void);
 void ts_volk_unlock(void);
 
@@ -76,7 +80,7 @@ void ts_volk_unlock(void);
 VkPhysicalDevice ts_gpu_instance_device(const struct ts_gpu_instance *instance, size_t index);
 void ts_gpu_instance_close(struct ts_gpu_instance *instance);
 
-// What a device says of itself (caps.c), with `unusable` set.
+// What a device reports about itself (caps.c), with `unusable` set.
 void ts_gpu_read_caps(VkPhysicalDevice physical, ts_gpu_caps *caps);
 // Whether the only reason not to use it is that it has no memory: compiling pipelines needs none.
 bool ts_gpu_lacks_only_memory(const ts_gpu_caps *caps);
@@ -86,15 +90,15 @@ uint32_t ts_gpu_queue_family(VkPhysicalDevice physical, uint32_t *timestamp_bits
 // Sets list->chosen and list->reason among list->caps, as ts_gpu_enumerate promises.
 ts_status ts_gpu_choose(ts_gpu_list *list, const char *wanted, ts_error *err);
 
-// Memory: what the driver tells (`budget` may be NULL) and what the host has, weighed into `caps`,
-// whose type is set.
+// Sets the memory fields of `caps` by what the driver reports (`budget` may be NULL) and by what
+// the host has. The type in `caps` must be set before.
 void ts_gpu_weigh_memory(const VkPhysicalDeviceMemoryProperties *memory,
                          const VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget,
                          uint64_t host_bytes, uint64_t host_free_bytes, ts_gpu_caps *caps);
 void ts_gpu_read_memory(VkPhysicalDevice physical, ts_gpu_caps *caps);
 
-// Why a device with these limits cannot be used, or NULL. What else is needed every Vulkan device
-// has.
+// Why a device with these limits cannot be used, or NULL. Vulkan guarantees the other limits that
+// are needed.
 const char *ts_gpu_check_limits(const VkPhysicalDeviceLimits *limits);
 
 // Seconds between two timestamps, whose counter may have started again at 0 in between; negative
@@ -103,8 +107,9 @@ double ts_gpu_ticks_s(const ts_gpu_caps *caps, uint64_t begin, uint64_t end);
 
 bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name);
 
-// Optional features: reads them into `caps` (which has its api_version and subgroup_size), and
-// makes of `caps` what vkCreateDevice is told; `out` must stay where it is until then.
+// Optional features. ts_gpu_read_features reads them into `caps`, whose type, api_version and
+// subgroup_size are set before. ts_gpu_enable_features makes of `caps` what vkCreateDevice is told.
+// The result holds pointers into itself, so it must not move before that call.
 struct ts_gpu_features {
     VkPhysicalDeviceVulkan12Features core;
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control;
@@ -120,7 +125,7 @@ void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out
 // Adds what ts_gpu_pipeline_figures needs to `features`; false where the driver does not have it.
 bool ts_gpu_enable_figures(VkPhysicalDevice physical, struct ts_gpu_features *features);
 
-// The pipeline cache: from disk as far as what stands there is sound, and back to it if it grew.
+// The pipeline cache: opened with what is on disk where that is valid, and written back if it grew.
 ts_status ts_gpu_cache_open(ts_gpu *gpu, ts_error *err);
 void ts_gpu_cache_close(ts_gpu *gpu);
 

@@ -1,5 +1,5 @@
-// Optional features that can be hidden after they were read, so that the way of a poorer device is
-// gone on a richer one: by tests, and by a user whose driver has a bug.
+// Optional features that can be hidden after they were read, so that a device with them is used as
+// one without. Tests use this, and so may a user whose driver has a bug.
 #include "base/memory.h"
 #include "gpu/internal.h"
 
@@ -30,7 +30,7 @@ static void hide_matrices(ts_gpu_caps *caps)
 
 static void hide_subgroup_size_control(ts_gpu_caps *caps)
 {
-    hide_matrices(caps); // whose shaders must know how many invocations hold one together
+    hide_matrices(caps); // their shaders must know how many invocations hold a matrix together
     caps->matrix_subgroup = 0;
 }
 
@@ -64,7 +64,7 @@ static void hide_cached_memory(ts_gpu_caps *caps)
     caps->cached_memory = false;
 }
 
-// From here on the least that Vulkan promises.
+// The limits from here on become the least that Vulkan guarantees.
 static void hide_large_bindings(ts_gpu_caps *caps)
 {
     caps->max_binding_bytes = ts_min_u64(caps->max_binding_bytes, 128 << 20);
@@ -87,7 +87,7 @@ static void hide_wide_grids(ts_gpu_caps *caps)
     }
 }
 
-// What is left of a newer device is a Tesla T4's: Turing has no bfloat16.
+// Leaves of a newer device what a Tesla T4 has. Its generation, Turing, has no bfloat16.
 static void hide_what_t4_lacks(ts_gpu_caps *caps)
 {
     hide_bfloat16(caps);

@@ -85,7 +85,7 @@ static bool is_coherent(const ts_gpu *gpu, uint32_t type)
            0;
 }
 
-// Says once that a card's own memory was not enough.
+// Warns once that a card's own memory was not enough.
 static void warn_of_host_memory(const ts_gpu *gpu, uint32_t type)
 {
     bool local = gpu->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
@@ -97,8 +97,9 @@ static void warn_of_host_memory(const ts_gpu *gpu, uint32_t type)
     }
 }
 
-// Memory for the buffer from the best type that has some: a heap may be full, or small (what the
-// firmware sets aside for an integrated GPU), where another is not. *type is the one it is of.
+// Allocates the buffer's memory from the best memory type, which *type receives. Where that type's
+// heap is full and `any_heap` is set, types of other heaps follow: the best heap may be small, such
+// as what the firmware sets aside for an integrated GPU.
 static ts_status allocate(ts_gpu *gpu, ts_gpu_place place, bool any_heap, bool addressed,
                           ts_gpu_buffer *buffer, uint32_t *type, ts_error *err)
 {
@@ -134,7 +135,8 @@ static ts_status allocate(ts_gpu *gpu, ts_gpu_place place, bool any_heap, bool a
     return status;
 }
 
-// Maps what the host may reach, which spares it a copy; without, it is staged.
+// Maps memory that the host can reach, which saves a copy. What is not mapped is copied through a
+// staging buffer.
 static ts_status map(ts_gpu *gpu, ts_gpu_place place, uint32_t type, ts_gpu_buffer *buffer,
                      ts_error *err)
 {
@@ -179,7 +181,7 @@ out:
     return status;
 }
 
-// any_heap: the best memory may be full, others do as well.
+// any_heap: where the best memory is full, other memory is used.
 static ts_status open_buffer(ts_gpu *gpu, ts_gpu_place place, bool any_heap, uint64_t bytes,
                              ts_gpu_buffer **out, ts_error *err)
 {
@@ -209,7 +211,7 @@ out:
     return status;
 }
 
-// The first block that has so many bytes left: small tensors fill what large ones left of theirs.
+// The first block with that many bytes left: small tensors fill what large ones left of a block.
 static ts_gpu_buffer *block_with(const ts_gpu_arena *arena, uint64_t bytes)
 {
     for (size_t i = 0; i < arena->block_count; i++) {
@@ -220,8 +222,9 @@ static ts_gpu_buffer *block_with(const ts_gpu_arena *arena, uint64_t bytes)
     return NULL;
 }
 
-// A block for at least `bytes`. Where the best memory has no room for a whole one, for half, and so
-// on; where it has none for `bytes` either, the same in all other memory.
+// Opens a block for at least `bytes`. Where the best memory has no room for a block of the usual
+// size, half of it is tried, and so on down to `bytes`. Where even that does not fit, the second
+// pass tries the same in all other memory.
 static ts_status open_block(ts_gpu_arena *arena, uint64_t bytes, ts_gpu_buffer **out, ts_error *err)
 {
     ts_status status = TS_ERR_MEMORY;
@@ -300,7 +303,7 @@ static ts_status copy_now(ts_gpu *gpu, VkBuffer from, uint64_t from_offset, VkBu
     TS_TRY(
         ts_gpu_check(gpu->vk.vkBeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer", err));
     gpu->vk.vkCmdCopyBuffer(commands, from, to, 1, &region);
-    // The host reads what was copied only behind this, even where it has waited for the copy.
+    // Without this barrier the host might not see what was copied, even after waiting for the copy.
     const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                      .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
                                      .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
@@ -345,7 +348,7 @@ out:
 
 ts_status ts_gpu_upload(ts_gpu *gpu, ts_view view, const void *bytes, uint64_t len, ts_error *err)
 {
-    if (view.dtype == TS_F64) { // the mirror device's idea of F32
+    if (view.dtype == TS_F64) { // the mirror device stores F32 tensors as doubles
         double *to = ts_view_host(view);
         for (uint64_t i = 0; i < len / sizeof(float); i++) {
             to[i] = ((const float *)bytes)[i];

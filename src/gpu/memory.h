@@ -14,7 +14,7 @@ typedef struct ts_gpu_buffer {
     unsigned char *mapped; // the host's address of it, or NULL where the host cannot reach it
 } ts_gpu_buffer;
 
-// A tensor's place on the device: part of a buffer. Views never overlap their neighbours.
+// A tensor's place on the device: part of a buffer. Views from ts_gpu_alloc do not overlap.
 typedef struct ts_view {
     const ts_gpu_buffer *buffer; // NULL: no view
     uint64_t offset, bytes;
@@ -24,8 +24,9 @@ typedef struct ts_view {
 // A view's address to shaders; 0 where the device is not asked for addresses (caps.has_addresses).
 uint64_t ts_view_address(ts_view view);
 
-// The elements [first, first + count) of a view as a view; first's byte offset must keep to the
-// device's view_alignment. Not of a type with blocks, whose headers lie behind all the data.
+// The elements [first, first + count) of a view as a view. The byte offset of `first` must be a
+// multiple of the device's view_alignment. Not for types with blocks: their headers come after all
+// of the data.
 ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count);
 // Bytes of a view, to upload or download a part of it.
 ts_view ts_view_bytes(ts_view view, uint64_t first, uint64_t count);
@@ -35,8 +36,8 @@ typedef enum ts_gpu_place {
     TS_PLACE_HOST,   // mapped, cached: what the host writes or reads every step
 } ts_gpu_place;
 
-// Starts with the fields below set and the rest zero. With `gpu` NULL it allocates nothing and
-// only counts: a plan and the real thing are the same code.
+// Starts with gpu, place and block_bytes set and the rest zero. With `gpu` NULL it allocates
+// nothing and only counts bytes, so that a plan of the memory and its allocation are the same code.
 typedef struct ts_gpu_arena {
     ts_gpu *gpu;
     ts_gpu_place place;
@@ -46,12 +47,14 @@ typedef struct ts_gpu_arena {
     uint64_t used_bytes; // sum over all views, aligned
 } ts_gpu_arena;
 
-// A view of `count` elements, whole blocks. Its content is undefined until written.
+// A view of `count` elements (a multiple of the block's), valid until the arena is closed. Its
+// content is undefined until written.
 ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
                        ts_error *err);
 void ts_gpu_arena_close(ts_gpu_arena *arena);
 
-// Host to device and back, complete on return. Nothing may be in flight that uses the view.
+// Copies `len` bytes from host to device and back, complete on return. No work that uses the view
+// may be in flight.
 ts_status ts_gpu_upload(ts_gpu *gpu, ts_view view, const void *bytes, uint64_t len, ts_error *err);
 ts_status ts_gpu_download(ts_gpu *gpu, ts_view view, void *bytes, uint64_t len, ts_error *err);
 

@@ -1,7 +1,7 @@
-// What Vulkan has learnt since the headers of the oldest distribution we build on (Debian 12 has
+// What Vulkan has gained since the headers of the oldest distribution we build on (Debian 12 has
 // 1.3.239): cooperative matrices, bfloat16, settings of layers. A program built there must use them
-// all the same where the driver has them, so this declares what the registry (vk.xml) says, under
-// names of our own, and never depends on which headers are installed.
+// all the same where the driver has them. So this declares what the registry (vk.xml) says, under
+// names of our own, and does not depend on which headers are installed.
 #ifndef TS_GPU_NEWER_H
 #define TS_GPU_NEWER_H
 

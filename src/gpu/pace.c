@@ -5,15 +5,15 @@
 #include <assert.h>
 #include <stdlib.h>
 
-// Of a pipeline that was never measured. A unit of work is a multiply-add or an element moved: this
-// is an element of 4 bytes at 40 GB/s, or a fifteenth of the multiply-adds that a GPU of 1 TFLOP/s
-// makes at a third of its peak.
+// The rate of a pipeline that was never measured, in seconds per unit of work: a multiply-add or an
+// element moved. It corresponds to moving 4-byte elements at 40 GB/s, and to a fifteenth of the
+// multiply-adds that a GPU of 1 TFLOP/s makes at a third of its peak.
 #define CAREFUL_RATE 1e-10
 #define SMALLEST_RATE 1e-15
 
-// One submit changes rates by no more than these factors: its time may hold what will not come
-// again, such as a driver compiling, and a rate that falls fast on one good time would let the next
-// submit grow too long.
+// One submit changes rates by no more than these factors. Its time may include what happens only
+// once, such as compilation by the driver. And if one short time lowered a rate far, the next
+// submit could become too long.
 #define LARGEST_RISE 32
 #define LARGEST_FALL 2
 
@@ -57,7 +57,7 @@ static double clamp(double value, double low, double high)
 
 void ts_pace_learn(ts_pace *pace, const ts_tally *tally, double seconds)
 {
-    // By today's rates: they may have changed since the submit was recorded.
+    // By the current rates: they may have changed since the submit was recorded.
     double parts[TS_TALLY_SHARES], expected = 0, largest = 0;
     for (uint32_t i = 0; i < tally->count; i++) {
         parts[i] = ts_pace_estimate(pace, tally->shares[i].pipeline, tally->shares[i].work);

@@ -1,10 +1,11 @@
-// How long dispatches take on this device, learned from what whole submits took. A GPU that does
-// not come back for seconds is reset by its system, and one that also draws a screen must not keep
-// it waiting: so no submit is to be longer than about 200 ms.
+// How long dispatches take on this device, estimated from the measured times of whole submits. The
+// operating system resets a GPU that does not respond for seconds, and a GPU that also draws the
+// screen freezes it while a submit runs. So no submit should take longer than about 200 ms.
 //
-// The estimate is a rate a pipeline (seconds per unit of work) times the dispatch's work. What a
-// submit took, against what was estimated, corrects the rates of the pipelines in it, that of the
-// one with the largest part fully and the others in proportion to their parts.
+// A dispatch's estimate is its work times its pipeline's rate (seconds per unit of work). When a
+// submit is complete, the ratio of its measured time to its estimate corrects the rates of the
+// pipelines in it: fully for the pipeline with the largest part of the estimate, for the others in
+// proportion to their parts.
 #ifndef TS_GPU_PACE_H
 #define TS_GPU_PACE_H
 
@@ -13,11 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A submit is sent when this much is estimated in it: a quarter of what is allowed, for estimates
+// A submit is sent when its estimate reaches this: a quarter of what is allowed, because estimates
 // err and clocks vary.
 #define TS_PACE_FULL_S 0.05
 // The first submit to an idle device is shorter, so that the device starts while the host goes on
-// recording; then each may be as long as what is on its way already.
+// recording; after that each may be as long as the work that is on its way already.
 #define TS_PACE_FIRST_S 0.001
 
 enum { TS_TALLY_SHARES = 64 };

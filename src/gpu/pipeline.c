@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { PUSH_BYTES = 128 };     // every Vulkan device has this much
-enum { MANY_PIPELINES = 128 }; // more than a run uses: its steps grow no array
+enum { MANY_PIPELINES = 128 }; // more than a run uses, so that no step has to grow the array
 
 ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
 {
@@ -112,7 +112,7 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
                         "vkCreateComputePipelines", err));
 out:
     gpu->vk.vkDestroyShaderModule(gpu->device, module, NULL);
-    if (status == TS_ERR_DEVICE) { // not for want of memory
+    if (status == TS_ERR_DEVICE) { // a lack of memory has a code of its own
         status = err->code = TS_ERR_SHADER;
     }
     if (status != TS_OK) {

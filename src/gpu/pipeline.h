@@ -12,7 +12,7 @@ typedef struct ts_pipeline_key {
     size_t word_bytes;
     const char *name;
     uint32_t binding_count;
-    uint32_t subgroup_size; // all subgroups full and of this size; 0: as the driver likes
+    uint32_t subgroup_size; // all subgroups full and of this size; 0: the driver chooses
     uint32_t constant_count;
     uint32_t constants[TS_MAX_CONSTANTS];
 } ts_pipeline_key;
@@ -23,11 +23,12 @@ typedef struct ts_pipeline {
     VkPipelineLayout layout;
 } ts_pipeline;
 
-// The pointer is good until the next call.
+// Finds the pipeline of this key, or builds it. TS_ERR_SHADER where the driver cannot build it. The
+// device owns it; the pointer is valid until the next call.
 ts_status ts_gpu_pipeline(ts_gpu *gpu, const ts_pipeline_key *key, const ts_pipeline **out,
                           ts_error *err);
 
-// Since the device was opened. Drivers may leave a part of the work to the first dispatch.
+// Totals since the device was opened. Drivers may leave part of the work to the first dispatch.
 typedef struct ts_pipeline_stats {
     uint32_t built;
     double seconds;        // spent in the driver, building
@@ -35,8 +36,8 @@ typedef struct ts_pipeline_stats {
 } ts_pipeline_stats;
 ts_pipeline_stats ts_gpu_pipeline_statistics(const ts_gpu *gpu);
 
-// What the driver's compiler tells of a pipeline (VK_KHR_pipeline_executable_properties), in its
-// own words: registers, spills, shared memory, an estimate of time.
+// What the driver's compiler reports about a pipeline (VK_KHR_pipeline_executable_properties),
+// under the driver's own names: registers, spills, shared memory, an estimate of time.
 typedef struct ts_pipeline_figure {
     char name[VK_MAX_DESCRIPTION_SIZE];
     double value;
@@ -44,11 +45,11 @@ typedef struct ts_pipeline_figure {
 
 typedef struct ts_pipeline_figures {
     ts_pipeline_figure items[48];
-    size_t count; // 0: the driver tells nothing
+    size_t count; // 0: the driver reports nothing
 } ts_pipeline_figures;
 
-// The pipelines built so far, in the order of their first use, and their figures: of a device that
-// was opened with compile_only.
+// The pipelines built so far, in the order of their first use, and their figures. Only a device
+// opened with compile_only has figures.
 size_t ts_gpu_pipeline_count(const ts_gpu *gpu);
 const ts_pipeline_key *ts_gpu_pipeline_key(const ts_gpu *gpu, size_t index);
 ts_status ts_gpu_pipeline_figures(ts_gpu *gpu, size_t index, ts_pipeline_figures *out,

@@ -23,7 +23,8 @@ typedef struct ts_profile {
 ts_status ts_profile_open(ts_gpu *gpu, ts_profile *out, ts_error *err);
 void ts_profile_close(ts_profile *profile);
 
-// Around a dispatch, while recording. Where too many wait to be collected it goes unmeasured.
+// Called before and after a dispatch is recorded. The dispatch is not measured where too many wait
+// to be collected.
 void ts_profile_before(ts_profile *profile, VkCommandBuffer commands, const char *shader);
 void ts_profile_after(ts_profile *profile, VkCommandBuffer commands);
 // After the device is done with the first `recorded` dispatches: adds their times to the rows,

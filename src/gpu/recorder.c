@@ -20,8 +20,8 @@ struct touched {
 
 struct ts_recorder {
     ts_gpu *gpu;
-    ts_gpu_arena arena; // scratch alone
-    ts_view scratch;    // of it; none until somebody asks
+    ts_gpu_arena arena; // holds the scratch memory
+    ts_view scratch;    // no view until it is first asked for
     ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
@@ -111,7 +111,7 @@ bool ts_recorder_leaves_out(ts_recorder *recorder, const char *shader)
         return false;
     }
     ts_log(TS_LOG_WARN, "%s; another shader does its work from now on", recorder->failure.message);
-    ts_gpu_leave_out(recorder->gpu, recorder->failed_shader); // the row's name, not the caller's
+    ts_gpu_leave_out(recorder->gpu, recorder->failed_shader); // `shader` may not live long enough
     recorder->failure = (ts_error){0};
     return true;
 }
@@ -149,7 +149,8 @@ static ts_status remember(ts_recorder *recorder, const ts_view *view, ts_access 
     return status;
 }
 
-// Orders what comes after what was recorded before, where these views make it necessary.
+// Records a barrier where access to these views must wait for what was recorded before, and
+// remembers the views as touched.
 static ts_status order(ts_recorder *recorder, VkCommandBuffer commands, const ts_view *views,
                        const ts_access *access, uint32_t count, ts_error *err)
 {
@@ -219,14 +220,14 @@ out:
     return status;
 }
 
-// A dispatch whose submit must be found: its pipeline, and that pipeline's number for the pace.
+// A dispatch that is being recorded, its pipeline, and that pipeline's number in the pace.
 struct job {
     const ts_dispatch *dispatch;
     const ts_pipeline *pipeline;
     uint32_t number;
 };
 
-// The workgroups [begin, end) of dimension `split`, all of the others.
+// Records the workgroups [begin, end) of dimension `split`, and all of the other dimensions.
 static ts_status record_piece(ts_recorder *recorder, const struct job *job, int split,
                               uint32_t begin, uint32_t end, ts_error *err)
 {
@@ -244,7 +245,8 @@ static ts_status record_piece(ts_recorder *recorder, const struct job *job, int 
         TS_TRY(ts_submits_send(&recorder->submits, err));
     }
     TS_TRY(ts_submits_current(&recorder->submits, &submit, err));
-    // Pieces of one dispatch write different elements, but validation sees the same views.
+    // Pieces of one dispatch write different elements and need no barrier between them. But the
+    // validation layer sees only that they write the same views.
     TS_TRY(order(recorder, submit->commands, dispatch->views, dispatch->access,
                  dispatch->view_count, err));
     gpu->vk.vkCmdBindPipeline(submit->commands, VK_PIPELINE_BIND_POINT_COMPUTE,
@@ -258,7 +260,7 @@ static ts_status record_piece(ts_recorder *recorder, const struct job *job, int 
     if (profile != NULL) {
         ts_profile_before(profile, submit->commands, dispatch->pipeline.name);
     }
-    if (count[split] == dispatch->groups[split]) { // the one that all validation layers look at
+    if (count[split] == dispatch->groups[split]) { // all validation layers check this call
         gpu->vk.vkCmdDispatch(submit->commands, count[0], count[1], count[2]);
     } else {
         gpu->vk.vkCmdDispatchBase(submit->commands, base[0], base[1], base[2], count[0], count[1],
@@ -272,8 +274,9 @@ out:
     return status;
 }
 
-// Workgroups know nothing of each other, so a dispatch in pieces writes the same bytes. It is split
-// along y where it has any: x may be half of a folded grid (shaders/include/grid.glsl).
+// Workgroups do not depend on each other, so a dispatch in pieces writes the same bytes. Where it
+// has several workgroups along y it is split along y: x may be one half of a folded grid
+// (shaders/include/grid.glsl).
 static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch, ts_error *err)
 {
     ts_gpu *gpu = recorder->gpu;

@@ -82,9 +82,10 @@ void ts_submits_close(ts_submits *submits)
 
 // ---- Complete ones
 
-// Device seconds of a complete submit; negative where they are not known. Without timestamps they
-// are the host's, where it waited for this one's end and knows its beginning: it saw the end of the
-// one before at once, or nothing else was on its way.
+// Device seconds of a complete submit; negative where they are not known. Without timestamps the
+// host's clock measures them where the host knows both ends. It knows the end where it was waiting
+// for it. It knows the beginning where nothing else was on its way when this one was sent, or where
+// it was waiting for the end of the one before.
 static double measure(ts_submits *submits, const ts_submit *submit, bool waited)
 {
     ts_gpu *gpu = submits->gpu;
@@ -179,7 +180,7 @@ static ts_status begin(ts_submits *submits, ts_submit *submit, ts_error *err)
     TS_TRY(ts_gpu_check(gpu->vk.vkBeginCommandBuffer(submit->commands, &info),
                         "vkBeginCommandBuffer", err));
     submits->recording = true;
-    if (submit->clock != VK_NULL_HANDLE) { // when all before it is done, earlier submits too
+    if (submit->clock != VK_NULL_HANDLE) { // taken when all earlier submits are done too
         gpu->vk.vkCmdResetQueryPool(submit->commands, submit->clock, 0, 2);
         gpu->vk.vkCmdWriteTimestamp(submit->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
                                     submit->clock, 0);

@@ -1,6 +1,6 @@
-// Submits on their way to the device: a ring of command buffers, each with all that it needs, made
-// once. While the device runs the oldest, the host records the newest; a full ring waits for its
-// oldest. What each took on the device teaches the pace (pace.h).
+// Submits on their way to the device: a ring of command buffers, each with its pools, queries and
+// fence, made once. While the device runs the oldest, the host records the newest. Where the ring
+// is full, the host waits for the oldest. The time that each took corrects the estimates (pace.h).
 #ifndef TS_GPU_SUBMITS_H
 #define TS_GPU_SUBMITS_H
 
@@ -27,8 +27,8 @@ typedef struct ts_submits {
     uint64_t sent, done;        // the first `done` of the `sent` ones are known to be complete
     bool recording;             // ring[sent % TS_SUBMITS] is open
     double full_s;              // estimated work after which a submit is sent
-    double seen_s;              // when the last complete one was seen to be,
-    bool seen_at_once;          // by a host that was waiting for it
+    double seen_s;              // when the host saw that the last complete one was,
+    bool seen_at_once;          // and whether it was waiting for that
     double busy_s, longest_s;   // measured
     ts_profile *profile;        // NULL: not profiling
 } ts_submits;

@@ -17,8 +17,9 @@ uint64_t ts_gpu_validation_messages(void)
     return messages;
 }
 
-// GPU-assisted validation tells which of its own checks (of rays, of meshes) it leaves out because
-// the device has no such thing, and that a shader of many loads is slow with its checks in it.
+// Whether a message is about the layer itself. GPU-assisted validation reports which of its checks
+// (of ray tracing, of mesh shaders) it leaves out because the device lacks the feature, and that a
+// shader with many loads is slow with its checks.
 static bool is_about_itself(const char *id)
 {
     return strcmp(id, "WARNING-Setting-Limit-Adjusted") == 0 ||
@@ -54,7 +55,7 @@ static bool is_installed(void)
     return false;
 }
 
-// Newer layers are told by settings; to older ones the structure is unknown, which they would say.
+// Newer layers are configured by settings. Older ones would complain of the unknown structure.
 static bool takes_settings(void)
 {
     VkExtensionProperties extensions[64];
@@ -88,9 +89,9 @@ static void set_features(bool gpu, struct ts_gpu_validation *out)
     out->chain = &out->features;
 }
 
-// Synchronisation validation since 1.3.290 looks into shaders for what they access only where it
-// is told to; without that it hears no hazard between two dispatches. GPU-assisted validation wants
-// to be alone.
+// Since 1.3.290 synchronisation validation looks at what shaders access only where it is told to;
+// otherwise it finds no hazard between two dispatches. GPU-assisted validation runs without the
+// other checks.
 static void set_settings(bool gpu, struct ts_gpu_validation *out)
 {
     static const VkBool32 values[] = {VK_FALSE, VK_TRUE};

@@ -1,4 +1,4 @@
-// The one place that carries volk's code: it finds libvulkan at run time.
+// The only file that compiles volk's code, which loads libvulkan at run time.
 #define VOLK_IMPLEMENTATION
 #include "gpu/internal.h"
 

@@ -41,7 +41,8 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
     return (ts_attention_choice){.shader = 0, .lanes = 64, .per_lane = 1};
 }
 
-// The three kernels' arguments have these fields in common, at places of their own.
+// A macro, since the three argument structs have these fields in common but at different offsets.
+// It chooses again as long as the driver cannot build the chosen shader.
 #define RECORD(kernel, recorder, args)                                                             \
     do {                                                                                           \
         const ts_attention_choice choice = ts_attention_choose(                                    \
@@ -52,7 +53,7 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
         ts_##kernel(recorder, args);                                                               \
     } while (gives_way(recorder, TS_KERNEL_##kernel, (args)->shader))
 
-// Whether the shader could not be built and the next choice will be another.
+// Whether the shader could not be built and another is to be chosen. Shader 0 is the last choice.
 static bool gives_way(ts_recorder *recorder, ts_kernel kernel, uint32_t shader)
 {
     return shader != 0 && ts_recorder_leaves_out(recorder, ts_kernels[kernel].shaders[shader].name);
@@ -67,8 +68,8 @@ void ts_attend_cached(ts_recorder *recorder, struct ts_attention_args *args)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_attention_choice choice = ts_attention_choose(caps, TS_KERNEL_attention, args->dim);
-    // A row's heads that share their keys fill whole workgroups of attention_simd, which then take
-    // under a third of attention_decode's time: no barriers, and each key is loaded once.
+    // If the heads that share a key fill whole workgroups, attention_simd takes less than a third
+    // of attention_decode's time: it has no barriers and loads each key once for all of them.
     if (choice.shader == TS_SHADER_attention_simd &&
         args->heads / args->kv_heads % choice.lanes == 0) {
         args->shader = TS_SHADER_attention_simd;

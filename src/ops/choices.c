@@ -22,9 +22,9 @@ struct judged {
     ts_verdict verdict;
 };
 
-// Attached to the device.
+// The store, attached to the device (ts_gpu_attach).
 struct choices {
-    char shaders[TS_DIGEST_TEXT_BYTES]; // the hash of this program's
+    char shaders[TS_DIGEST_TEXT_BYTES]; // the hash of this program's shaders
     ts_choice *products;
     size_t product_count, product_capacity;
     struct judged *verdicts;
@@ -38,7 +38,8 @@ const char *ts_verdict_name(ts_verdict verdict)
     return verdict_names[verdict];
 }
 
-// The hash of all shaders, names and words: another program's measurements say nothing about ours.
+// The hash of the names and the SPIR-V words of all shaders. What was measured with other shaders
+// does not hold for these.
 static void hash_shaders(char out[TS_DIGEST_TEXT_BYTES])
 {
     ts_digest digest;
@@ -70,7 +71,7 @@ static struct judged *find_verdict(const struct choices *all, const char *shader
     return NULL;
 }
 
-// Each adds what is new and leaves what is known as it is.
+// The next two functions add an entry that is not known yet. A known entry stays as it is.
 static ts_status add_product(struct choices *all, const ts_choice *choice, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -163,7 +164,7 @@ static ts_status read_verdict(const cJSON *item, const char *name, ts_verdict *o
     return TS_OK;
 }
 
-// Adds what the file says, all of it or, where something is wrong with it, nothing.
+// Adds everything that the file contains, or nothing if something in it is wrong.
 static ts_status add_file(struct choices *all, const cJSON *json, const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -182,7 +183,7 @@ static ts_status add_file(struct choices *all, const cJSON *json, const char *na
         ts_log(TS_LOG_DEBUG, "%s: of another version's shaders", name);
         goto out;
     }
-    for (int adding = 0; adding < 2; adding++) { // first only looking
+    for (int adding = 0; adding < 2; adding++) { // the first round only checks
         cJSON_ArrayForEach(item, products)
         {
             TS_TRY(read_product(item, name, &choice, err));
@@ -198,7 +199,8 @@ out:
     return status;
 }
 
-// Adds what is on disk: at the start, and before writing what another program wrote meanwhile.
+// Adds what is on disk. Called at the start, and again before writing, since another program may
+// have written the file in between.
 static void read_file(const ts_gpu *gpu, struct choices *all)
 {
     ts_status status = TS_OK;
@@ -258,7 +260,7 @@ static void write_file(const ts_gpu *gpu, struct choices *all)
     }
     read_file(gpu, all);
     cJSON *json = to_json(all);
-    char *text = cJSON_Print(json); // NULL too where memory ran out on the way
+    char *text = cJSON_Print(json); // NULL if memory ran out
     if (text != NULL) {
         ts_gpu_cache_write(gpu, CHOICES_FILE, text, strlen(text));
     }
@@ -276,7 +278,7 @@ static void close_choices(void *attached)
     free(all);
 }
 
-// NULL: no memory for it, and so nothing is known.
+// The device's store, opened at the first call. NULL: no memory for it, so nothing is known.
 static struct choices *choices_of(ts_gpu *gpu)
 {
     struct choices *all = ts_gpu_attached(gpu, SLOT);
@@ -318,7 +320,8 @@ void ts_choices_judge(ts_gpu *gpu, const char *shader, ts_verdict verdict)
     struct choices *all = choices_of(gpu);
     struct judged *known = all != NULL ? find_verdict(all, shader) : NULL;
     if (known != NULL) {
-        known->verdict = verdict; // NONE stays as a row, or reading again would bring it back
+        // NONE stays in the list: without it, reading the file again would add the old verdict.
+        known->verdict = verdict;
     }
     if (all != NULL && add_verdict(all, shader, verdict, NULL) == TS_OK) {
         write_file(gpu, all);

@@ -1,18 +1,20 @@
-// Where the shaders of shaders/cpu are chosen, with which tiles. A CPU driver runs a subgroup as
-// one vector and one workgroup after the other.
+// Decides where the shaders of shaders/cpu are used, and with which tiles. A CPU driver runs a
+// subgroup as one SIMD vector, and workgroups one after another. A lane is an invocation's place in
+// that vector.
 #include "ops/cpu.h"
 
 #include "base/memory.h"
 
 #include <assert.h>
 
-enum { TILE = 16 }; // rows of a that pack_rows puts together, and the least k of gemm_packed
+enum { TILE = 16 }; // rows of a in a packed tile, and the least k of gemm_packed
 
 // ---- Products by gemm_simd
 
-// Whether 64 rows a tile beat 32: they take 1.72 times as long (measured on llvmpipe), and a driver
-// needs seconds to compile them, which only a large weight pays back. TinyLlama's smallest, of keys
-// and values, counts as one, so that it shares the others' pipeline.
+// Whether tiles of 64 rows are faster than tiles of 32. One of 64 takes 1.72 times as long as one
+// of 32 (measured on llvmpipe). A driver needs seconds to compile it, which pays off only for a
+// large weight. LARGE_WEIGHT includes TinyLlama's smallest weights, those of keys and values, so
+// that they share the pipeline of the others.
 static bool is_worth_tall_tiles(const struct ts_gemm_args *args)
 {
     enum { LARGE_WEIGHT = 1 << 19 };
@@ -20,24 +22,25 @@ static bool is_worth_tall_tiles(const struct ts_gemm_args *args)
            172 * ts_ceil_div(args->m, 64) < 100 * ts_ceil_div(args->m, 32);
 }
 
-// Rows of a tile and columns of a lane: tall tiles use each loaded weight more often, but rows that
-// are not there cost as much as those that are. Measured on llvmpipe at TinyLlama's shapes.
+// Chooses the rows of a tile and the columns of a lane. Taller tiles use each loaded weight more
+// often, but a tile's rows beyond the end of c cost as much as the others. Measured on llvmpipe at
+// TinyLlama's shapes.
 static void choose_simd_tile(struct ts_gemm_args *args)
 {
-    bool transposed = args->layout == TS_TN; // whose tiles have a multiple of 4 rows
+    bool transposed = args->layout == TS_TN; // its tiles need a multiple of 4 rows
     if (args->m == 1 && !transposed) {
-        args->tile_m = 1, args->part_n = 8; // where gemv_simd does not run
+        args->tile_m = 1, args->part_n = 8; // gemv_simd does not run this one
     } else if (args->m <= 8) {
         args->tile_m = 8, args->part_n = 16;
     } else if (!args->aligned && args->k < 8) {
         args->tile_m = 8, args->part_n = 8;
     } else if (args->n <= 64) {
-        uint32_t highest = transposed ? 64 : 32; // TN loads B anew for every tile
+        uint32_t highest = transposed ? 64 : 32; // TN loads B again for every tile
         args->tile_m = (uint32_t)ts_min_u64(highest, ts_align_up(args->m, 8)), args->part_n = 8;
     } else if (is_worth_tall_tiles(args)) {
         args->tile_m = 64, args->part_n = 16;
     } else {
-        // What is left in 32s; one or two tiles just high enough.
+        // Tiles of 32 rows. If one or two tiles are enough, they are made just high enough for m.
         uint32_t tiles = (uint32_t)ts_ceil_div(args->m, 32);
         uint32_t height = (uint32_t)ts_align_up(ts_ceil_div(args->m, tiles), 8);
         args->tile_m = tiles <= 2 ? height : 32, args->part_n = 16;
@@ -53,8 +56,8 @@ bool ts_cpu_choose_gemm(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     args->shader = loads_64_bits ? TS_SHADER_gemm_simd_wide : TS_SHADER_gemm_simd;
     args->local_size = caps->subgroup_size;
     args->k_step = 8;
-    // One pipeline with and without an extra pair: a CPU driver takes seconds and megabytes for
-    // each, and a loop of no rounds takes nothing.
+    // The same pipeline serves products with and without an extra pair. A CPU driver needs seconds
+    // and megabytes for each pipeline, while a loop of no rounds costs nothing.
     args->extra = args->layout != TS_TN;
     choose_simd_tile(args);
     args->tile_n = args->part_n * args->local_size;
@@ -64,8 +67,8 @@ bool ts_cpu_choose_gemm(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 uint32_t ts_cpu_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                       ts_tile out[TS_TILES])
 {
-    // Rows, columns of an invocation, step of k. A tile of fewer rows wastes less where m is no
-    // multiple; a longer step gains 9 % on Mesa 26 and loses 6 % on Mesa 22.3.
+    // {rows, columns of a lane, step of k}. A tile with fewer rows wastes less if m is no multiple
+    // of its rows. A longer step gains 9 % on Mesa 26 and loses 6 % on Mesa 22.3.
     static const uint32_t shapes[][3] = {{64, 16, 8}, {32, 16, 16}, {32, 16, 8},
                                          {24, 16, 8}, {16, 16, 8},  {8, 16, 8}};
     const uint32_t lanes = caps->subgroup_size;
@@ -88,14 +91,14 @@ uint32_t ts_cpu_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
 
 // ---- Products by gemm_packed: a is packed first, so that all lanes load from one address
 
-// Rows that scratch holds packed.
+// How many packed rows of k elements fit into the scratch memory.
 static uint32_t rows_of_scratch(uint32_t k)
 {
     return TS_SCRATCH_BYTES / sizeof(float) / k / TILE * TILE;
 }
 
-// Drivers of Vulkan 1.4 load once by an address that all lanes share; older ones do it lane by
-// lane, so that even to measure would take long (Mesa 22.3: 34 to 40 times as long as gemm_simd).
+// Drivers of Vulkan 1.4 load once if all lanes share an address. Older ones load lane by lane, so
+// slowly that measuring would take too long (Mesa 22.3: 34 to 40 times as long as gemm_simd).
 bool ts_gemm_packed_suits(const ts_gpu_caps *caps)
 {
     return ts_kernel_suits(caps, TS_KERNEL_gemm_packed, 0) &&
@@ -112,7 +115,7 @@ bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *arg
            ts_dtype_block(args->b.dtype) == 1 && (args->b.dtype == TS_F32 || args->ldb % 2 == 0);
 }
 
-// `count` rows of a view of rows of `width`, from row `first` on.
+// `count` rows from row `first` on, of a view whose rows have `width` elements.
 static ts_view rows_of(ts_view view, uint32_t first, uint32_t count, uint32_t width)
 {
     return ts_view_slice(view, (uint64_t)first * width, (uint64_t)count * width);
@@ -121,7 +124,7 @@ static ts_view rows_of(ts_view view, uint32_t first, uint32_t count, uint32_t wi
 void ts_gemm_packed_run(ts_recorder *recorder, const struct ts_gemm_args *args, ts_view scratch)
 {
     const uint32_t most = rows_of_scratch(args->k);
-    assert(args->ldc == args->n); // rows of c are sliced
+    assert(args->ldc == args->n); // rows_of needs dense rows
     for (uint32_t first = 0; first < args->m; first += most) {
         const uint32_t m = (uint32_t)ts_min_u64(most, args->m - first);
         ts_pack_rows(recorder, &(struct ts_pack_rows_args){.x = rows_of(args->a, first, m, args->k),
@@ -158,7 +161,8 @@ void ts_gemm_packed_run(ts_recorder *recorder, const struct ts_gemm_args *args, 
 bool ts_cpu_choose_attention(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
                              uint32_t arrays, ts_attention_choice *out)
 {
-    // Floats that an invocation keeps: with eight lanes 16 KiB, half of a core's first-level cache.
+    // LANE_FLOATS: how many floats an invocation may keep. With eight lanes they are 16 KiB, half
+    // of a core's first-level cache.
     enum { LANE_FLOATS = 512, MOST_PER_LANE = 4 };
     const uint32_t shader = ts_kernel_find(kernel, TS_NEEDS_CPU);
     if (!ts_kernel_suits(caps, kernel, shader)) {

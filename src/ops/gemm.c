@@ -6,7 +6,8 @@
 
 #include <assert.h>
 
-// Whether rows of A are whole loads of 4 elements, and those of B of `b_step`.
+// Whether A's rows can be read in whole loads of 4 elements and B's in whole loads of `b_step`:
+// each row begins and ends at a multiple of these.
 static bool is_aligned(const struct ts_gemm_args *args, uint32_t b_step)
 {
     uint32_t a_row = args->layout == TS_TN ? args->m : args->k;
@@ -14,8 +15,9 @@ static bool is_aligned(const struct ts_gemm_args *args, uint32_t b_step)
     return args->lda % 4 == 0 && a_row % 4 == 0 && args->ldb % b_step == 0 && b_row % b_step == 0;
 }
 
-// Few rows: the shaders whose invocations share k, where each of them gets a part of it. On GPUs
-// tiles of 64 rows would be almost empty; on a CPU driver gemm_simd is as fast from 3 rows on.
+// For few rows, chooses the shader whose invocations divide k among them, if k is long enough for
+// all. On a GPU, tiles of 64 rows would be almost empty. On a CPU driver gemm_simd is as fast from
+// 3 rows on.
 static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 {
     bool simd = ts_gpu_is_simd(caps);
@@ -35,8 +37,8 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
     args->layout = layout;
-    // Rows of B in whole loads: of eight elements, or four where 16 bytes hold no more
-    // (WEIGHT_STEP).
+    // A load of B takes eight elements, or four if 16 bytes hold no more (WEIGHT_STEP in
+    // weight.glsl).
     args->aligned = is_aligned(args, args->b.dtype == TS_F32 ? 4 : 8);
     if (choose_gemv(caps, args)) {
         return;
@@ -44,7 +46,8 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     if (!ts_cpu_choose_gemm(caps, args)) {
         args->aligned = is_aligned(args, 4);
         args->shader = TS_SHADER_gemm_vec;
-        // Where 256 invocations do not fit, 128, each with as many sums, on half a tile.
+        // If the device cannot run 256 invocations, 128 take a tile half as wide, so that each
+        // keeps as many sums.
         args->local_size = caps->max_invocations >= 256 ? 256 : 128;
         args->tile_m = 64;
         args->tile_n = args->part_n = args->local_size / 4;
@@ -53,7 +56,7 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     }
 }
 
-// By gemm_packed. false: nothing was recorded.
+// Multiplies by gemm_packed. false: the product is still to be done.
 static bool multiply_packed(ts_recorder *recorder, const struct ts_gemm_args *args)
 {
     if (!ts_gemm_packed_fits(ts_gpu_capabilities(ts_recorder_gpu(recorder)), args)) {
@@ -78,7 +81,7 @@ void ts_matmul(ts_recorder *recorder, const ts_product *p)
     const ts_kernel_shader *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
     ts_gemm_choose(caps, p->layout, &args);
     if (!ts_gpu_leaves_out(
-            caps, shaders[TS_SHADER_gemm_simd].name) && // what was measured does not know of it
+            caps, shaders[TS_SHADER_gemm_simd].name) && // measuring ignores what is left out
         !ts_tune_gemm(recorder, &args) &&
         multiply_packed(recorder, &args)) {
         return;

@@ -1,4 +1,4 @@
-// Products on matrix units: when, with which tiles, and how operands come to their scale.
+// Products on matrix units: when they are used, with which tiles, and how operands are scaled.
 #include "base/memory.h"
 #include "ops/gemm.h"
 #include "ops/tune.h"
@@ -57,7 +57,7 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
                         name);
 }
 
-// Large tiles read their operands least often, but few of them leave most of a GPU idle.
+// Large tiles read their operands least often. But if there are only a few, most of a GPU is idle.
 static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
     enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
@@ -65,7 +65,7 @@ static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
         {128, 8, 4}, {64, 4, 2}, {32, 1, 1}}; // side, subgroups, rows
     bool many = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128) >= ENOUGH_TILES;
     ts_tile tile;
-    // A CPU driver compiles the unrolled loop: the smallest.
+    // A CPU driver takes long to compile a large tile's unrolled loop, so it gets the smallest.
     for (int i = ts_gpu_is_cpu(caps) ? SMALL : many ? LARGE : LARGE + 1; i <= SMALL; i++) {
         tile = (ts_tile){.family = TS_FAMILY_CM,
                          .m = shapes[i][0],

@@ -60,8 +60,8 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 
 // ---- Mirrors: a dispatch turned into arrays of double
 
-// The values of a view as doubles: the view's own where it holds doubles (the mirror device's
-// tensors do), otherwise a widened copy that *copy owns.
+// The values of a view as doubles. If the view holds doubles, as the mirror device's tensors do,
+// these are its own memory; otherwise a converted copy, which is also stored in *copy to be freed.
 static const double *widened(const ts_view *view, double **copy)
 {
     if (view->dtype == TS_F64) {
@@ -70,7 +70,7 @@ static const double *widened(const ts_view *view, double **copy)
     uint64_t count = ts_dtype_count(view->dtype, view->bytes);
     double *values = malloc(count * sizeof *values);
     if (values == NULL) {
-        abort(); // the mirror device is for tests, on tensors that are small
+        abort(); // acceptable, since the mirror device is only for comparing small tensors
     }
     ts_blocks_decode(view->dtype, ts_view_host(*view), count, values);
     return *copy = values;
@@ -139,7 +139,7 @@ static const struct ts_shader *find_shader(const char *name)
     return shader;
 }
 
-// A grid that is too wide in x goes on in y; shaders/include/grid.glsl undoes it.
+// Splits a grid that is too wide in x into rows along y; shaders/include/grid.glsl undoes it.
 static void fold(const ts_gpu *gpu, const uint64_t groups[2], uint32_t out[3])
 {
     uint64_t x = groups[0], y = groups[1], limit = ts_gpu_capabilities(gpu)->max_groups[0];
@@ -152,7 +152,8 @@ static void fold(const ts_gpu *gpu, const uint64_t groups[2], uint32_t out[3])
     out[2] = 1;
 }
 
-// What a dispatch's time goes by: multiply-adds of those that multiply, otherwise elements moved.
+// The work that a dispatch's time depends on: multiply-adds of the kernels that multiply, otherwise
+// elements read and written.
 static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint64_t elements[10])
 {
     const uint32_t *push = dispatch->push;
@@ -164,7 +165,7 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
         return (double)push[0] * push[1] * ((double)push[2] + push[8]);
     case TS_KERNEL_attention:
     case TS_KERNEL_attention_backward_q:
-    case TS_KERNEL_attention_backward_kv: // a row of q with each of as many rows of k, at most
+    case TS_KERNEL_attention_backward_kv: // each row of q with at most as many rows of k
         return (double)elements[0] * push[0];
     default:
         for (uint32_t i = 0; i < dispatch->view_count; i++) {
@@ -174,10 +175,11 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     }
 }
 
-// Sets a workgroup's size that its caller left open; results depend on it only by the order of a
-// row's sum. Where a subgroup is one CPU vector, workgroups run one after the other. A kernel that
-// walks along a row then takes one subgroup, which reads the row from end to end. One that keeps a
-// row in registers takes more, for LLVM needs a second to unroll 64 quads an invocation.
+// Sets a workgroup's size if the caller left it 0. Results depend on it only through the order in
+// which a row is summed. On a CPU driver a subgroup is one vector, and workgroups run one after
+// another. There a kernel that walks along a row gets one subgroup, which reads the row from end to
+// end. A kernel that keeps a row in registers gets 64 invocations: with fewer, each would have more
+// quads, and LLVM already needs a second to unroll 64 of them.
 static void set_workgroup(const ts_gpu_caps *caps, const char *name, uint32_t *size)
 {
     bool walks = strcmp(name, "threads") == 0, keeps = strcmp(name, "row_threads") == 0;
@@ -196,8 +198,8 @@ static uint64_t address_of(const ts_kernel_info *info, const ts_dispatch *dispat
     return ts_view_address(dispatch->views[i]);
 }
 
-// A dispatch that would read or write outside of its tensors is a mistake of ours, and on a device
-// it could not be seen: so it is looked for in every build.
+// A dispatch that reads or writes outside its tensors is a bug in this program. A device need not
+// report it, so every build checks for it here.
 #define BUG "a mistake of this program, please report it: "
 static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *dispatch,
                              const uint64_t elements[10], ts_error *err)
@@ -287,7 +289,7 @@ static uint32_t bits_of(float value)
 #define UPDATE(type, name, elements) *view++ = args->name;
 #define U32(name) *push++ = args->name;
 #define F32(name) *push++ = bits_of(args->name);
-#define ADDRESS(buffer) push += 2; // ts_kernel_record knows it
+#define ADDRESS(buffer) push += 2; // ts_kernel_record fills it in
 #define CONSTANT(name) *constant++ = args->name;
 #define FOLLOWS(name, value) constant++;
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \

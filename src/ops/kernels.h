@@ -1,6 +1,6 @@
-// One typed call an op, made from kernels.def: fill a struct ts_NAME_args, call ts_NAME, and one
-// dispatch is recorded. On the mirror device (ts_gpu_open_mirror) the same call runs the double
-// mirror ts_ref_NAME instead, at once.
+// One typed function for each kernel, generated from kernels.def: fill a struct ts_NAME_args and
+// call ts_NAME, which records one dispatch. On the mirror device (ts_gpu_open_mirror) the same call
+// runs ts_ref_NAME at once instead, the kernel's mirror in double.
 #ifndef TS_OPS_KERNELS_H
 #define TS_OPS_KERNELS_H
 
@@ -25,7 +25,7 @@ typedef enum ts_needs {
     TS_NEEDS_BF16_MATRICES = 64,
 } ts_needs;
 
-// TS_SHADER_name: a shader's place in its row.
+// TS_SHADER_name: a shader's place in its row, from 0.
 #define SHADER(file, needs) TS_SHADER_##file,
 #define VARIANT(name, file, macro, needs) TS_SHADER_##name,
 #define KERNEL(name, shaders, ...) enum { shaders TS_SHADERS_OF_##name };
@@ -48,7 +48,7 @@ typedef enum ts_needs {
     void ts_##name(ts_recorder *recorder, const struct ts_##name##_args *args);
 #include "ops/kernels.def"
 
-// What a kernel's row says, for those who go through all of them (tests, benchmarks, doctor).
+// A kernel's row as data, for code that goes through all kernels (tests, benchmarks, doctor).
 typedef enum ts_buffer_type { TS_BUFFER_F32, TS_BUFFER_WEIGHT, TS_BUFFER_INDEX } ts_buffer_type;
 
 typedef struct ts_kernel_buffer {
@@ -61,7 +61,7 @@ typedef struct ts_kernel_field {
     // 'u' U32, 'f' F32, 'l' and 'h' the lower and the higher word of ADDRESS: push constants in
     // order; 'c': specialisation constants 1, 2, ...
     char kind;
-    const char *name; // of an address: of its buffer
+    const char *name; // for 'l' and 'h': the buffer's
 } ts_kernel_field;
 
 typedef struct ts_kernel_shader {
@@ -79,25 +79,25 @@ typedef struct ts_kernel_info {
 
 extern const ts_kernel_info ts_kernels[TS_KERNEL_COUNT];
 
-// Whether the device can run a shader of the row: it has what the shader needs. TS_NEEDS_CPU does
-// not count here, for a GPU computes the same by such a shader, slowly.
+// Whether the device has all that a shader of the row needs. TS_NEEDS_CPU is ignored here: a GPU
+// can run such a shader too, only slowly.
 bool ts_kernel_can_run(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader);
-// Whether the shader is one for this device: it can be run, TS_NEEDS_CPU counts, and it is not left
-// out (ts_gpu_leave_out).
+// Whether the shader should be used on this device: the device has all that it needs, including
+// TS_NEEDS_CPU, and it is not left out (ts_gpu_leave_out).
 bool ts_kernel_suits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader);
-// The first shader of the row that needs all of `needs`; 0: the row has none.
+// The place of the row's first shader that has all bits of `needs`; 0 if there is none.
 uint32_t ts_kernel_find(ts_kernel kernel, uint32_t needs);
-// Whether something else does the work where this shader is left out: the row's first shader, or
-// for a row whose first needs something, the kernel `gemm`.
+// Whether something can replace this shader if it is left out: the row's first shader or, in a row
+// whose first shader has needs of its own, the kernel `gemm`.
 bool ts_kernel_has_fallback(ts_kernel kernel, uint32_t shader);
 
-// What the row of `kernel` makes of the scalars and constants set in `dispatch`: how many elements
-// each buffer must hold, and how many workgroups run. Sets the constants that follow from others.
+// Evaluates the row of `kernel` with the scalars and constants set in `dispatch`: how many elements
+// each buffer must hold, and how many workgroups run. Sets the constants that follow (FOLLOWS).
 void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[10],
                      uint64_t groups[2]);
 
-// Records `kernel` from an untyped dispatch (views, push constants, constants[1..] set): what the
-// typed calls do, for those who go through all kernels.
+// Records `kernel` from an untyped dispatch (views, push constants and constants[1..] set). The
+// typed functions call it, and so does code that goes through all kernels.
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
                       ts_dispatch *dispatch);
 

@@ -1,4 +1,4 @@
-// Which of a row's shaders a device can run, and which are made for it.
+// Which of a row's shaders a device can run, and which should be used on it.
 #include "ops/kernels.h"
 
 static uint32_t offered_by(const ts_gpu_caps *caps)

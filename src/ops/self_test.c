@@ -1,5 +1,5 @@
-// Whether matrix units do what they claim. Drivers have offered cooperative matrices that computed
-// nonsense, so before a model is multiplied with them they multiply numbers whose product is known.
+// Tests matrix units. Drivers have offered cooperative matrices that computed wrong results, so
+// before a model uses them they multiply numbers whose product is known.
 #include "base/memory.h"
 #include "ops/gemm.h"
 #include "ops/ref/ref.h"
@@ -15,7 +15,7 @@ struct trial {
     uint32_t m, n, k;
     ts_view a, b, c;
     double *a_values, *b_values, *c_values; // the mirror's
-    float *narrow;                          // to and from the device
+    float *narrow;                          // transfers to and from the device
     uint16_t *halves;
 };
 
@@ -49,8 +49,8 @@ static void close_trial(struct trial *t)
     free(t->halves);
 }
 
-// Whole numbers from -64 to 63, exact in every type; those of a so small that f16 would lose them
-// but for its scale.
+// Integers from -64 to 63, which every type holds exactly. Those of a are multiplied by `tiny`, so
+// that f16 would lose them if its operands were not scaled.
 static ts_status fill(struct trial *t, ts_error *err)
 {
     const double tiny = 0x1p-40;
@@ -112,7 +112,8 @@ out:
 
 ts_status ts_precision_test(ts_gpu *gpu, ts_precision precision, double *error, ts_error *err)
 {
-    // Both tiles that a GPU may be given, over edges and within; a CPU has one.
+    // One shape for each of the two tiles that a GPU may get. Both have tiles within c and tiles
+    // over its edges. A CPU driver has one tile only.
     static const uint32_t shapes[][3] = {{72, 88, 80}, {1032, 1024, 48}};
     size_t count = ts_gpu_is_cpu(ts_gpu_capabilities(gpu)) ? 1 : TS_COUNT(shapes);
     ts_status status = TS_OK;

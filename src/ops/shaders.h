@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct ts_shader {
-    const char *name; // the file's name without .comp
+    const char *name; // the file's name without .comp, or the variant's
     const uint32_t *words;
     size_t bytes;
 };

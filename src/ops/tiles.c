@@ -1,4 +1,4 @@
-// What tiles there are; tune.c finds the fastest.
+// The tiles that a product may use; tune.c finds the fastest.
 #include "base/memory.h"
 #include "ops/cpu.h"
 #include "ops/gemm.h"
@@ -33,7 +33,7 @@ static bool same_tile(const ts_tile *a, const ts_tile *b)
            a->rows == b->rows && a->local_size == b->local_size;
 }
 
-// Adds a tile that is not there yet.
+// Adds a tile if it is not in the list yet. Returns the new count.
 static uint32_t add(ts_tile *tiles, uint32_t count, ts_tile tile)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -47,7 +47,8 @@ static uint32_t add(ts_tile *tiles, uint32_t count, ts_tile tile)
     return count;
 }
 
-// Shared memory of gemm_vec: both tiles k-major, rows padded by 16 bytes.
+// Whether the device can run the tile. In shared memory gemm_vec holds a tile of A and a tile of B,
+// both k-major, with rows padded by 16 bytes.
 static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, const ts_tile *tile)
 {
     uint32_t shared = args->k_step * (tile->m + tile->n + 8) * 4;
@@ -109,8 +110,9 @@ void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
     }
 }
 
-// Shared memory of gemm_cm: two operands of 16 bits with rows padded by 8, a matrix of sums a
-// subgroup for c's edges, the two largest elements.
+// Whether the device can run the tile. In shared memory gemm_cm holds two operands of 16 bits with
+// rows padded by 8 elements, one matrix of sums for each subgroup (for the edges of c), and the two
+// operands' largest elements.
 static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                     const ts_tile *tile)
 {
@@ -122,9 +124,10 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
            shared <= caps->shared_bytes;
 }
 
-// Registers of 32 bits that an invocation of gemm_cm needs: for its sums, for the operands of the
-// next step on their way, and for the matrices that it multiplies. On Intel's compiler from 93 to
-// 218 were live where these are 40 to 120: half as many again and 40, for addresses mostly.
+// Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
+// operands of the next step while they are loaded, and the matrices that it multiplies. Where these
+// are 40 to 120, Intel's compiler used 93 to 218. So half as many again and 40 more are added,
+// mostly for addresses.
 static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
 {
     enum { OCTET = 8 };
@@ -162,7 +165,8 @@ bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *arg
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                                ts_tile out[TS_TILES])
 {
-    // Tile, subgroups, rows of them. A CPU driver compiles the unrolled loop: small ones alone.
+    // {rows and columns of the tile, subgroups, rows of subgroups}. A CPU driver takes long to
+    // compile the unrolled loop of a large tile, so none of these is for it.
     static const uint32_t shapes[][4] = {
         {128, 128, 8, 4}, {64, 128, 8, 2}, {128, 64, 8, 4}, {64, 64, 4, 2}, {32, 64, 2, 1}};
     uint32_t count = 1;

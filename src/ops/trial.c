@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Sequences end to end over `rows`: first row, last row and end of each row's sequence.
+// Divides `rows` into sequences that lie end to end. Fills in for each row the first or the last
+// key row that it sees, or the end of its sequence, as the buffer's name says.
 static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint64_t kv_rows,
                            bool whole)
 {
-    uint64_t shift = kv_rows > rows ? kv_rows - rows : 0; // as in a cache: keys lie further on
-    uint32_t fixed = 12345 + (uint32_t)rows;              // the same cuts for every buffer
+    uint64_t shift = kv_rows > rows ? kv_rows - rows : 0; // as in a cache, with earlier keys
+    uint32_t fixed = 12345 + (uint32_t)rows;              // the same sequences for every buffer
     for (uint64_t begin = 0; begin < rows;) {
         uint64_t end = whole ? rows : ts_min_u64(begin + 1 + ts_trial_pick(&fixed, 70), rows);
         for (uint64_t t = begin; t < end; t++) {
@@ -24,7 +25,7 @@ static void fill_sequences(const char *name, uint32_t *out, uint64_t rows, uint6
     }
 }
 
-// Any keys of the cache for each row: nothing is shared, nothing need be in order.
+// Gives each row a random range of keys in the cache. The ranges are independent of each other.
 static void fill_ranges(const char *name, uint32_t *out, uint64_t rows, uint32_t kv_rows)
 {
     uint32_t fixed = 12345 + (uint32_t)rows; // the same ranges for both buffers
@@ -71,7 +72,8 @@ static void fill_floats(const char *name, float *out, uint64_t count, uint32_t *
     bool positive = ts_trial_same(name, "rstd") || ts_trial_same(name, "v") ||
                     ts_trial_same(name, "lse") || ts_trial_same(name, "partial") ||
                     ts_trial_same(name, "norm");
-    // Of one sign in each place: their product, attention's delta, is then more than rounding.
+    // o and dout have the same sign in each place. So the terms of attention's delta, the sum of
+    // their products, do not cancel.
     bool alike = ts_trial_same(name, "o") || ts_trial_same(name, "dout");
     for (uint64_t i = 0; i < count; i++) {
         float u = (float)ts_trial_pick(state, 1 << 20) / (1 << 19) - 1;
@@ -92,14 +94,14 @@ static ts_dtype type_of(const ts_trial *trial, const ts_kernel_buffer *buffer)
                                               : TS_F32;
 }
 
-// `trial` is a copy: it draws on.
+// `trial` is the caller's copy, because filling advances trial->random.
 static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, uint64_t count,
                              ts_gpu *gpu, ts_view view, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_dtype type = type_of(trial, buffer);
     float *values = NULL;
-    uint16_t *halves = NULL; // or blocks, which are smaller
+    uint16_t *halves = NULL; // also for blocks, which need less memory
     const void *bytes;
     TS_TRY(ts_alloc(count, sizeof *values, &values, err));
     TS_TRY(ts_alloc(count, sizeof *halves, &halves, err));
@@ -162,7 +164,7 @@ ts_status ts_trial_run(const ts_trial *trial, ts_trial_side *side, uint32_t time
     return ts_recorder_run(side->recorder, err);
 }
 
-// Bit patterns of whole numbers, doubles of the mirror.
+// The device's values are f32 and the mirror's are double; in an INDEX buffer both are uint32_t.
 static double relative_error(const ts_kernel_buffer *buffer, const float *got, const void *expected,
                              uint64_t count)
 {

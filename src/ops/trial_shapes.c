@@ -1,4 +1,4 @@
-// Awkward shapes.
+// Draws awkward shapes for trials.
 #include "ops/trial.h"
 
 #include "base/memory.h"
@@ -29,7 +29,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
-        {"threads", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: as suits the device
+        {"threads", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: chosen for the device
         {"row_threads", {0, 0, 0, 64, 64, 128, 128, 0}},
         {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
         {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
@@ -41,7 +41,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
             return lists[i].values[ts_trial_pick(state, 8)];
         }
     }
-    return 0; // a scalar that others decide (below)
+    return 0; // a scalar that depends on others: settle() sets it
 }
 
 static float float_value(const char *name, uint32_t *state)
@@ -87,7 +87,7 @@ static uint32_t needs_of(const ts_trial *trial)
 double ts_trial_tolerance(ts_kernel kernel, uint32_t shader)
 {
     const double tolerance = ts_kernels[kernel].tolerance;
-    // bf16 has three bits less than f16
+    // bf16 has three bits of precision fewer than f16
     return ts_kernels[kernel].shaders[shader].needs & TS_NEEDS_BF16_MATRICES ? 8 * tolerance
                                                                              : tolerance;
 }
@@ -144,7 +144,7 @@ static bool is_for_few_rows(const ts_trial *trial)
            (trial->shader == TS_SHADER_gemv || trial->shader == TS_SHADER_gemv_simd);
 }
 
-// Has `caps` leave out a shader of gemm.
+// Marks a shader of gemm as left out in `caps`.
 static void leave_out(ts_gpu_caps *caps, uint32_t shader)
 {
     uint32_t count = 0;
@@ -154,7 +154,7 @@ static void leave_out(ts_gpu_caps *caps, uint32_t shader)
     caps->left_out[count] = ts_kernels[TS_KERNEL_gemm].shaders[shader].name;
 }
 
-// Strides and layout of a product of the family under test.
+// Sets strides and layout of a product so that the shader under test is chosen for it.
 static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
@@ -169,7 +169,7 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         layout %= TS_TN;
         push[1] = (uint32_t)ts_align_up(push[1], asked->subgroup_size);
         push[2] += 15;
-        gap += layout == TS_NT && push[2] % 2; // whole words of two weights
+        gap += layout == TS_NT && push[2] % 2; // ldb must be even
     }
     if (ts_dtype_block(trial->stored) > 1) {
         uint32_t *row = layout == TS_NT ? &push[2] : &push[1];
@@ -178,8 +178,8 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     push[3] = (layout == TS_TN ? push[0] : push[2]) + gap;
     push[4] = (layout == TS_NT ? push[2] : push[1]) + gap;
     push[5] = push[1] + gap;
-    push[8] *= layout != TS_TN; // which takes no extra pair
-    if (!few) {                 // one row is the others' too
+    push[8] *= layout != TS_TN; // TN takes no extra pair
+    if (!few) {                 // the other shaders must take one row too
         leave_out(asked, TS_SHADER_gemv);
         leave_out(asked, TS_SHADER_gemv_simd);
     }
@@ -213,7 +213,7 @@ static bool has_weights(ts_kernel kernel)
     return buffer->name != NULL;
 }
 
-// Scalars that depend on others: how heads divide, strides, tiles.
+// Sets the scalars that depend on others: how heads divide, strides, tiles.
 static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
 {
     const ts_kernel kernel = trial->kernel;
@@ -244,9 +244,10 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
         *dim = 6;
     }
     if (kernel == TS_KERNEL_gemm_packed && ts_dtype_block(trial->stored) > 1) {
-        trial->stored = TS_BF16; // it reads no blocks
+        trial->stored = TS_BF16; // gemm_packed reads no blocks
     }
-    ts_gpu_caps asked = *caps; // the family under test, whatever this device would choose
+    // Changed so that the shader under test is chosen, whatever this device would use.
+    ts_gpu_caps asked = *caps;
     memset(asked.left_out, 0, sizeof asked.left_out);
     if (kernel != TS_KERNEL_gemm_cm) {
         asked.type = needs_of(trial) & TS_NEEDS_CPU ? VK_PHYSICAL_DEVICE_TYPE_CPU

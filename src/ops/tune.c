@@ -13,24 +13,27 @@
 
 enum {
     SLOT = 1,                // of ts_gpu_attach; choices.c has 0
-    LEAST_WEIGHTS = 1 << 20, // of n * k: smaller products take no time that matters
-    MOST_ROWS = 1024,        // measured on a GPU; more rows are only more tiles
+    LEAST_WEIGHTS = 1 << 20, // of n * k: smaller products take too little time to matter
+    MOST_ROWS = 1024,        // measured on a GPU; more rows only mean more tiles
     MOST_ROWS_CPU = 128,
     MOST_SCRATCH_BYTES = 64 << 20,
     ROUNDS = 5,
 };
 static const double ENOUGH_SECONDS = 0.2; // of timing one candidate
-static const double CLEARLY = 1.15;       // faster than gemm_cm, to take its place
-static const double AT_ALL = 1.03;        // faster than the rule's tile
+// How many times as fast a tile must be to replace the rule's: one that gives other bits, and one
+// that gives the same bits.
+static const double CLEARLY = 1.15;
+static const double AT_ALL = 1.03;
 
-// A product as far as its fastest tile depends on it: c[rows, n] of b stored as `stored`.
+// What a product's fastest tile depends on. It computes c[rows, n] from a b stored as `stored`.
 struct product {
     uint32_t matrix; // 0: gemm, 1: gemm_cm on f16, 2: on bf16
     uint32_t layout, stored, rows, n, k;
 };
 
-// What is known of a product: the rule's tile first, and the seconds of each at product.rows rows;
-// INFINITY: not known.
+// What is known about a product: its candidate tiles, and the seconds that each takes for
+// product.rows rows (INFINITY: not known). The first is the rule's tile: the one that
+// ts_gemm_choose or ts_gemm_cm_choose chooses without measuring.
 struct known {
     struct product product;
     uint32_t count;
@@ -38,18 +41,19 @@ struct known {
     double seconds[TS_TILES];
 };
 
-// Attached to the device: what this process knows already.
+// The products that this process knows already. Attached to the device.
 struct settled {
     struct known *rows;
     size_t count, capacity;
     ts_tune_stats stats;
 };
 
-// Both kinds of arguments of one product; `matrix` says which count first.
+// A product to be measured, with its arguments for both kernels. product.matrix tells which of them
+// the rule chooses.
 struct subject {
     struct product product;
     struct ts_gemm_args gemm;
-    struct ts_gemm_cm_args cm; // of a product with matrix != 0
+    struct ts_gemm_cm_args cm; // only if product.matrix is not 0
 };
 
 static void close_settled(void *attached)
@@ -80,7 +84,7 @@ ts_tune_stats ts_tune_statistics(const ts_gpu *gpu)
 
 // ---- Which product it is
 
-// Products of about as many rows share a choice: 1, up to 8, 32, 64, 128, ...
+// Products with similar numbers of rows share a choice: 1, up to 8, up to 32, 64, 128, ...
 static uint32_t round_rows(const ts_gpu_caps *caps, uint32_t m)
 {
     uint32_t most = ts_gpu_is_cpu(caps) ? MOST_ROWS_CPU : MOST_ROWS, rows = 32;
@@ -106,7 +110,7 @@ struct trial {
     ts_gpu *gpu;
     ts_recorder *recorder;
     ts_gpu_arena arena;
-    ts_profile profile; // closed: the host's clock counts
+    ts_profile profile; // not open: the device has no timestamps, so the host's clock is used
     const struct subject *subject;
     ts_view a, c, largest;
 };
@@ -182,8 +186,8 @@ out:
     return status;
 }
 
-// The best of each tile; INFINITY of one that the driver cannot build. The first run of each is not
-// counted, since drivers compile in it.
+// The fastest time of each tile; INFINITY for one that the driver cannot build. The first run of
+// each does not count, since drivers compile during it.
 static ts_status time_tiles(struct trial *t, const ts_tile *tiles, uint32_t count, double *best,
                             ts_error *err)
 {
@@ -198,7 +202,7 @@ static ts_status time_tiles(struct trial *t, const ts_tile *tiles, uint32_t coun
             spent[i] = INFINITY;
         }
     }
-    for (uint32_t round = 0; round < ROUNDS; round++) { // in turn, so that drift meets all alike
+    for (uint32_t round = 0; round < ROUNDS; round++) { // in turn, so that drift affects all alike
         for (uint32_t i = 0; i < count; i++) {
             if (spent[i] >= ENOUGH_SECONDS || (round > 0 && best[i] > 2 * fastest)) {
                 continue;
@@ -213,8 +217,8 @@ out:
     return status;
 }
 
-// How long a tile takes for `m` rows. A CPU runs one workgroup after the other, so that what was
-// measured scales; on a GPU rows of about the same number take the same.
+// Predicts how long a tile takes for `m` rows. A CPU runs one workgroup after another, so the time
+// measured is scaled by the number of tiles. On a GPU similar numbers of rows take the same time.
 static double predict(const struct known *known, uint32_t i, uint32_t m)
 {
     const ts_tile *tile = &known->tiles[i];
@@ -235,7 +239,7 @@ static uint32_t choose(const struct known *known, uint32_t m)
 {
     uint32_t best = 0;
     const ts_tile *rule = &known->tiles[0];
-    for (uint32_t i = 1; i < known->count; i++) { // among those that change no bit
+    for (uint32_t i = 1; i < known->count; i++) { // among tiles that give the same bits
         if (same_bits(rule, &known->tiles[i]) && predict(known, i, m) < predict(known, best, m)) {
             best = i;
         }
@@ -304,7 +308,7 @@ static const struct known *find_settled(const struct settled *settled,
     return NULL;
 }
 
-// What was measured in an earlier run, if it was of these tiles.
+// Takes the times from an earlier run. false: there are none, or they are not of these tiles.
 static bool recall(ts_gpu *gpu, struct known *known)
 {
     char product[TS_CHOICE_PRODUCT_BYTES], name[TS_TILE_NAME_BYTES];
@@ -323,7 +327,8 @@ static bool recall(ts_gpu *gpu, struct known *known)
     return choice != NULL && found == choice->count && isfinite(known->seconds[0]);
 }
 
-// The subject is the product with as many rows as are measured, by the rule's tiles.
+// Lists the candidate tiles of a subject, whose arguments have the rule's tile. For gemm_cm the
+// first two of gemm are candidates too.
 static void list_tiles(const ts_gpu_caps *caps, const struct subject *subject, struct known *known)
 {
     if (subject->product.matrix == 0) {
@@ -341,7 +346,7 @@ static void list_tiles(const ts_gpu_caps *caps, const struct subject *subject, s
     }
 }
 
-// NULL: no memory to know it in.
+// Finds the times of a product's tiles: from an earlier run, or by measuring. NULL: out of memory.
 static const struct known *settle(ts_gpu *gpu, struct settled *settled,
                                   const struct subject *subject)
 {
@@ -372,7 +377,7 @@ static bool is_worth_it(const ts_gpu *gpu, uint32_t layout, uint32_t n, uint32_t
     return ts_gpu_may_tune(gpu) && layout != TS_TN && (uint64_t)n * k >= LEAST_WEIGHTS;
 }
 
-// Fewer rows where c and a would not fit into the scratch.
+// How many rows to measure: fewer if a and c would need more than MOST_SCRATCH_BYTES.
 static uint32_t rows_of(const ts_gpu *gpu, uint32_t m, uint32_t n, uint32_t k)
 {
     uint64_t most = MOST_SCRATCH_BYTES / sizeof(float) / ((uint64_t)n + k);
@@ -442,7 +447,7 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.gemm = dense(caps, &subject.product, args->b);
         subject.cm = *args;
         subject.cm.m = subject.product.rows;
-        subject.cm.extra = subject.cm.extra_k = 0; // a hundredth of the work, and the same tiles
+        subject.cm.extra = subject.cm.extra_k = 0; // 1 % of the work; the tiles are the same
         ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm);
         known = settle(gpu, settled, &subject);
     }

@@ -1,10 +1,10 @@
-// The tiles of large matrix products, chosen by measuring on this device at first use. What is
-// found is remembered (choices.h), so that a model is measured once a device and driver.
+// Chooses the tiles of large matrix products by measuring them on this device at first use. The
+// results are stored (choices.h), so that a model is measured only once for a device and driver.
 //
-// All tiles of a shader give the same bits, for each sum runs over k in the same order: a choice
-// among them never changes a result, nor does gemm_packed in gemm_simd's place. The shaders of
-// `gemm` and `gemm_cm` differ in how operands are rounded; there gemm_cm gives way only where it is
-// clearly slower, to what is more exact.
+// All tiles of a shader give the same bits, because each sum runs over k in the same order. So a
+// choice among them never changes a result, nor does using gemm_packed in place of gemm_simd. The
+// shaders of `gemm` and `gemm_cm` differ in how operands are rounded. `gemm`, the more exact one,
+// replaces gemm_cm only if it is clearly faster.
 #ifndef TS_OPS_TUNE_H
 #define TS_OPS_TUNE_H
 
@@ -12,55 +12,54 @@
 
 enum { TS_TILES = 8 };
 
-// Shaders whose tiles are alike.
+// Groups of shaders with the same kind of tile.
 typedef enum ts_family {
     TS_FAMILY_VEC,
     TS_FAMILY_SIMD,
-    TS_FAMILY_PACKED, // gemm_packed, whose bits are SIMD's
+    TS_FAMILY_PACKED, // gemm_packed, which gives the same bits as SIMD
     TS_FAMILY_CM,
 } ts_family;
 
 // A shader for matrix products and its tile.
 typedef struct ts_tile {
     ts_family family;
-    uint32_t m, n;       // of c, a workgroup's part
-    uint32_t k;          // that a step of the loop takes (SIMD, PACKED; the others have one each)
-    uint32_t rows;       // of c, an invocation's (VEC); of subgroups in the workgroup (CM)
-    uint32_t local_size; // invocations
+    uint32_t m, n;       // rows and columns of c that a workgroup computes
+    uint32_t k;          // that a step of the loop takes (SIMD, PACKED; the others have one step)
+    uint32_t rows;       // of c for an invocation (VEC); of subgroups in the workgroup (CM)
+    uint32_t local_size; // invocations of a workgroup
 } ts_tile;
 
-// "simd 32x128x8", "vec 128x64/8x4", "cm 64x64/2x2": tile and step / parts that it is shared out
-// in.
+// "simd 32x128x8": rows x columns x step of k. "vec 128x64/8x4": rows x columns / sums of an
+// invocation. "cm 64x64/2x2": rows x columns / subgroups.
 enum { TS_TILE_NAME_BYTES = 32 };
 void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE_NAME_BYTES]);
 
-// What a product may run with, gemm_packed apart, the rule's choice first: that of `args` (as
-// ts_gemm_choose or ts_gemm_cm_choose leaves them), then others that the device can run. Returns
-// how many.
+// Lists the tiles that a product may run with: first the one in `args` (as ts_gemm_choose or
+// ts_gemm_cm_choose sets it), then others that the device can run. Returns their number.
 uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                             ts_tile out[TS_TILES]);
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                                ts_tile out[TS_TILES]);
-// Shares a tile of gemm_cm (rows, local_size) out among more subgroups, until an invocation has the
-// registers for its part. false, and nothing done: the device cannot run it so.
+// Divides a tile of gemm_cm among more subgroups (rows, local_size) until an invocation has enough
+// registers for its part. Returns false and changes nothing if the device cannot run the tile.
 bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile);
-// Has the product run with `tile`, which is one of the above (a gemm_packed one:
-// ts_gemm_packed_run).
+// Sets the constants of `args` for `tile`, one of the candidates. A gemm_packed tile is run by
+// ts_gemm_packed_run instead.
 void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args);
 void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args);
 
-// Replaces the rule's tile in `args` by the fastest, if the product is large enough to matter and
-// the device may be measured on (ts_gpu_may_tune): a remembered one, or one found now, on memory of
-// its own but for b, which is only read. What goes wrong meanwhile leaves the rule's tile. false:
-// the product is to be done by gemm_packed.
+// Replaces the tile in `args` by the fastest, if the product is large enough to matter and
+// measuring is allowed on the device (ts_gpu_may_tune). It is known from an earlier run or measured
+// now. Measuring uses memory of its own except for b, which it only reads. If it fails, the tile
+// stays. Returns false if the product is to be done by gemm_packed.
 bool ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args);
-// The same on matrix units. false: the product is to be done by ts_gemm.
+// The same on matrix units. Returns false if the product is to be done by ts_matmul.
 bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args);
 
-// Since the device was opened.
+// What was measured since the device was opened.
 typedef struct ts_tune_stats {
-    uint32_t products; // measured
-    double seconds;    // that it took
+    uint32_t products; // the number of products measured
+    double seconds;    // the time that measuring took
 } ts_tune_stats;
 ts_tune_stats ts_tune_statistics(const ts_gpu *gpu);
 

@@ -1,4 +1,4 @@
-// Obeying what doctor found out.
+// Applies doctor's verdicts to a device that is opened.
 #include "base/log.h"
 #include "base/memory.h"
 #include "ops/attention.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-// Whether the first shader of the row is what this device would use, the rest as it is left out.
+// Whether this device would use the row's first shader, given what is already left out.
 static bool uses_general(const ts_gpu_caps *caps, ts_kernel kernel)
 {
     struct ts_gemm_args wide = {.m = 64, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 64};

@@ -1,5 +1,5 @@
-// Mirrors of the matrix products: three loops. Those of 16-bit products round nothing: they are
-// what the rounding is measured against.
+// Mirrors of the matrix products, as three plain loops. The mirror of gemm_cm does not round its
+// operands, so that comparing with it measures the rounding.
 #include "ops/ref/ref.h"
 
 #include <math.h>

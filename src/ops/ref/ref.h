@@ -1,5 +1,5 @@
-// The mirrors: every kernel once more in plain C and double, written to be read beside its
-// shader. They are the truth that kernels are tested against, and what the mirror device runs.
+// The mirrors: every kernel once more in plain C and double, written to be read beside its shader.
+// Kernels are tested against them, and the mirror device runs them.
 #ifndef TS_OPS_REF_H
 #define TS_OPS_REF_H
 

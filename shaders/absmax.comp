@@ -1,5 +1,6 @@
-// largest[g] = max |x| over the g-th of 256 pieces, 0 of an empty one: one workgroup a piece. What an
-// operand of a 16-bit product is scaled by (gemm_cm.comp). NaN may be missed: the product will show it.
+// largest[g] = max |x| over the g-th of 256 pieces, 0 for an empty one: one workgroup for each
+// piece. gemm_cm.comp scales an operand of a 16-bit product by the largest of them. A NaN may be
+// missed here; the product will show it.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

@@ -1,6 +1,6 @@
 // One AdamW step on a flat array of parameters, in PyTorch's order of operations: one invocation
-// a quad. norm[1] is the clipping factor. rest = 1 - beta comes from the host: in f32 the
-// subtraction here would lose four digits of 1 - 0.999.
+// for each quad. norm[1] is the clipping factor. rest1 and rest2, 1 - beta, come from the host:
+// here the subtraction in f32 would lose four digits of 1 - 0.999.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

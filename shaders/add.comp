@@ -1,4 +1,4 @@
-// y += x: one invocation a quad.
+// y += x: one invocation for each quad (four neighbouring elements).
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

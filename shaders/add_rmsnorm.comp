@@ -1,4 +1,5 @@
-// y += x, then norm = y * rstd * weight with rstd = 1 / sqrt(mean(y^2) + eps): one workgroup a row.
+// y += x, then norm = y * rstd * weight with rstd = 1 / sqrt(mean(y^2) + eps): one workgroup for
+// each row.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

@@ -1,5 +1,5 @@
-// best[t] = the first index of the largest logit of row t, or NONE where one of the row is NaN or
-// infinite, so that no answer is made of them: one workgroup a row.
+// best[t] = the first index of the largest logit of row t: one workgroup for each row. It is NONE
+// if a logit of the row is NaN or infinite, so that no answer is generated from such a row.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -34,7 +34,7 @@ void main()
         [[unroll]] for (uint e = 0; e < 4; e++) {
             const bool here = QUADS != 0 || e < left;
             const bool larger = here && x[e] > largest;
-            // By its bits: a driver may take it that no number is NaN.
+            // Tests the bits, since a driver may assume that no number is NaN.
             const bool broken = here && (floatBitsToUint(x[e]) & 0x7F800000u) == 0x7F800000u;
             largest = larger ? x[e] : largest;
             at = broken || at == NONE ? NONE : larger ? c + e : at;

@@ -1,8 +1,9 @@
 // Causal attention with an online softmax (Milakov, Gimelshein 2018; Dao et al. 2022): one
-// invocation holds PER_LANE query rows of one head with their outputs in registers and walks the
-// keys. The queries of one key head are numbered row by row, row * group + head within the group
-// (group: the heads that share the key). A workgroup takes LANES * PER_LANE neighbours, so all of its
-// invocations read the same key at the same time; each ignores keys outside its own first .. last.
+// invocation keeps PER_LANE query rows of one head and their outputs in registers and walks along
+// the keys. The queries of one key head are numbered row by row: row * group + head within the
+// group, where a group is the heads that share the key. A workgroup takes LANES * PER_LANE
+// neighbours, so all of its invocations read the same key at the same time. Each ignores keys
+// outside its own first .. last.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -35,7 +36,7 @@ void main()
     uint place[PER_LANE], my_first[PER_LANE], my_last[PER_LANE]; // place: row * heads + head
     uint first_key = 0xFFFFFFFFu, last_key = 0;
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-        const uint index = min(begin + r * LANES, rows * group - 1); // beyond: the last once more
+        const uint index = min(begin + r * LANES, rows * group - 1); // past the end: the last again
         place[r] = index / group * heads + kv_head * group + index % group;
         my_first[r] = first[index / group];
         my_last[r] = last[index / group];
@@ -61,7 +62,7 @@ void main()
             sum[r * QUADS + d] = vec4(0);
         }
     }
-    const uint end = to; // read once
+    const uint end = to; // reads shared memory once
     for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
         vec4 keys[QUADS], values[QUADS];

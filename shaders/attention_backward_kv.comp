@@ -1,5 +1,6 @@
-// dk and dv of one key row and key head: one invocation walks the query rows that see the key,
-// for every head that shares it. LANES neighbouring keys a workgroup; all read the same query.
+// dk and dv: one invocation computes those of one key row and key head. It walks along the query
+// rows that see the key, for every head that shares it. A workgroup takes LANES neighbouring keys,
+// so all of its invocations read the same query at the same time.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -49,7 +50,7 @@ void main()
         key_sum[d] = vec4(0);
         value_sum[d] = vec4(0);
     }
-    const uint group = heads / kv_heads, behind = to; // read once
+    const uint group = heads / kv_heads, behind = to; // reads shared memory once
     for (uint i = first_row; i < behind; i++) {
         for (uint head = kv_head * group; head < (kv_head + 1) * group; head++) {
             const uint query = (i * heads + head) * (DIM / 4);

@@ -1,6 +1,7 @@
-// delta = dout.o, which attention_backward_kv takes too, and dq = scale * sum over keys of
-// p (dout.v - delta) k with p = exp(scale q.k - lse): one invocation holds PER_LANE query rows of one
-// head, numbered and walking the keys as in attention.comp.
+// delta = dout.o, which attention_backward_kv reads, and dq = scale * sum over keys of
+// p (dout.v - delta) k with p = exp(scale q.k - lse). One invocation holds PER_LANE query rows of
+// one head. Query rows are numbered as in attention.comp, and an invocation walks along the keys as
+// there.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -35,7 +36,7 @@ void main()
     uint place[PER_LANE], my_row[PER_LANE], my_first[PER_LANE];
     uint first_key = 0xFFFFFFFFu, last_key = 0;
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-        const uint index = min(begin + r * LANES, rows * group - 1); // beyond: the last once more
+        const uint index = min(begin + r * LANES, rows * group - 1); // past the end: the last again
         place[r] = index / group * heads + kv_head * group + index % group;
         my_row[r] = index / group;
         my_first[r] = first[my_row[r]];
@@ -64,7 +65,7 @@ void main()
         }
         my_delta[r] = split_sum(products.x + products.y + products.z + products.w);
     }
-    const uint end = to; // read once
+    const uint end = to; // reads shared memory once
     for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
         vec4 keys[QUADS], values[QUADS];

@@ -1,8 +1,9 @@
 // Attention of rows that share no keys: each is the newest token of its own sequence, whose keys
-// and values lie in a cache. One workgroup is one row of one head. It takes the keys CHUNK at a
-// time: first its invocations split the chunk's keys for the scores; then each takes one quad of
-// the output and every PARTS-th key for the weighted sum, with an online softmax of its own
-// (Milakov, Gimelshein 2018). The parts meet once, at the end, so that barriers are few.
+// and values lie in a cache. One workgroup computes one row of one head. It takes the keys CHUNK at
+// a time. First its invocations divide the chunk's keys among them and compute the scores. Then
+// each takes one quad of the output and every PARTS-th key for the weighted sum, with an online
+// softmax of its own (Milakov, Gimelshein 2018). The parts are added up once, at the end, so that
+// few barriers are needed.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -14,7 +15,7 @@ layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;         // at most THREADS
 const uint PARTS = THREADS / QUADS; // invocations that share one quad of the output
 const uint CHUNK = 4 * THREADS;
-const uint KEYS = 4; // that an invocation loads values of at once
+const uint KEYS = 4; // whose values an invocation loads at once
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
@@ -34,7 +35,7 @@ void main()
     const uint me = gl_LocalInvocationID.x;
     const uint row = workgroup_index() / heads, head = workgroup_index() % heads;
     if (row >= rows) {
-        return; // the whole workgroup
+        return; // the whole workgroup leaves together
     }
     const uint kv_head = head / (heads / kv_heads);
     const uint my_first = first[row], end = last[row] + 1;
@@ -47,11 +48,11 @@ void main()
     float largest = -1e30, total = 0;
     for (uint from = my_first; from < end; from += CHUNK) {
         const uint count = min(CHUNK, end - from);
-        barrier(); // the query is there; the last chunk's scores are used
+        barrier(); // the query is written, and all have read the last chunk's scores
         for (uint j = me; j < count; j += THREADS) {
             const uint key = ((from + j) * kv_heads + kv_head) * QUADS;
-            // RADV takes up to 120 registers to have all of a key on its way at once, where that leaves
-            // eight waves; on Polaris it takes 48 and has five.
+            // RADV uses up to 120 registers to load all of a key at once, on GPUs where that leaves
+            // room for eight waves; on Polaris it uses 48 and has five.
             vec4 products = vec4(0);
             for (uint d = 0; d < QUADS; d++) {
                 products += query[d] * k[key + d];

@@ -1,5 +1,5 @@
 // norm[0] = the gradient's norm from its 256 partial sums of squares; norm[1] = the factor that
-// brings it down to max_norm (1 where it is below, or where max_norm is 0).
+// brings it down to max_norm (1 if it is smaller already, or if max_norm is 0).
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

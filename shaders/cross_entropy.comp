@@ -1,7 +1,7 @@
 // log_probability[t] = logits[t][label[t]] - log sum exp(logits[t]), and with `gradient` the logits
 // become weight[t] * (softmax - one-hot). One workgroup computes a row. It reads the row once for
-// the sum, which each invocation keeps relative to the largest logit that it has seen, and once more
-// to write the gradient.
+// the sum and once more to write the gradient. Each invocation keeps its part of the sum relative
+// to the largest logit that it has seen.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -20,13 +20,15 @@ layout(binding = 2) readonly buffer Weight { float weight[]; }; // [rows], read 
 layout(binding = 3) writeonly buffer LogProbability { float log_probability[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, vocab, gradient; };
 
-// A quad of which only the first `left` elements belong to the row: the others do not count.
+// A quad of which only the first `left` elements belong to the row. The others become so small that
+// they do not count.
 vec4 inside(vec4 x, uint left)
 {
     return mix(vec4(-1e30), x, lessThan(uvec4(0, 1, 2, 3), uvec4(left)));
 }
 
-// Read by the same name that writes it: a compiler may take the two for different memory.
+// Reads through the same buffer that is written to: a compiler may assume that two buffers of the
+// same binding are different memory.
 float logit(uint i)
 {
     return QUADS != 0 ? logits4[i / 4][i % 4] : logits1[i];

@@ -1,5 +1,5 @@
-// y = (accumulate ? y : 0) + x * mask * scale, the mask from Philox: one invocation two quads, the
-// first by the low halves of one block of random words, the second by the high ones.
+// y = (accumulate ? y : 0) + x * mask * scale, with a mask from Philox. An invocation takes two
+// quads: the first uses the low halves of one block of random words, the second the high halves.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

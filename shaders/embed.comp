@@ -1,4 +1,4 @@
-// y[T, H] = table[ids[T]]: one workgroup a row.
+// y[T, H] = table[ids[T]]: one workgroup for each row.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

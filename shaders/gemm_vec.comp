@@ -6,9 +6,9 @@
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
 //
-// The classic tiling. A workgroup owns TILE_M x TILE_N elements of C and walks along k; every
-// K_STEP columns of A and B go through shared memory, where each is used TILE_N or TILE_M times.
-// An invocation keeps ROWS x COLUMNS sums in registers:
+// The classic tiling. A workgroup computes TILE_M x TILE_N elements of C and walks along k. It
+// copies K_STEP columns of A and B at a time to shared memory, where each element is used TILE_N or
+// TILE_M times. An invocation keeps ROWS x COLUMNS sums in registers:
 //
 //                        TILE_N
 //                   +--------------+
@@ -22,15 +22,15 @@
 //     +------+      +--------------+
 //
 // Both tiles lie k-major in shared memory whatever the layout in the buffers, so the inner loop
-// reads whole vec4s. Operands whose rows run along k are transposed on the way in; rows are padded
-// by one vec4 so that those scattered writes fall into different banks. The next step's loads are
-// issued before this step's arithmetic and wait in registers: memory latency hides behind it.
-// A quad of four consecutive elements is the unit of every load: one vector load if ALIGNED, four
-// guarded ones if not. Outside of A and B everything is zero.
+// reads whole vec4s. Operands whose rows run along k are transposed when they are copied there;
+// rows are padded by one vec4 so that those scattered writes fall into different banks. The next
+// step's loads are issued before this step's arithmetic and go to registers, so that the arithmetic
+// hides the memory's latency. A quad of four consecutive elements is the unit of every load: one
+// vector load if ALIGNED, four guarded ones if not. Elements outside of A and B read as zero.
 //
-// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b of extra_k columns and rows, dense, f32,
-// laid out as A and B are. Its steps follow those of k, in the same loop; E is a LoRA pair's, whose k
-// is a hundredth of the layer's.
+// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b, with extra_k in place of k: dense,
+// f32, laid out as A and B are. E is a LoRA pair's contribution, whose k is a hundredth of the
+// layer's. Its steps follow those of k, in the same loop.
 //
 // ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
@@ -126,7 +126,7 @@ vec4 b_quad(uint row, uint column, uint rows, uint columns)
     return quad;
 }
 
-// The same of the extra pair.
+// The same for the extra pair.
 vec4 extra_a_quad(uint row, uint k)
 {
     vec4 quad = vec4(0.0);
@@ -237,14 +237,14 @@ void main()
 
     const uint end = EXTRA != 0 ? extra_k0() + push.extra_k : push.k;
     for (uint k0 = 0; k0 < end; k0 += K_STEP) {
-        barrier(); // nobody reads the tiles any more
+        barrier(); // all invocations have read the tiles
         [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
             if (A_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_QUADS)
                 stage_a(i * INVOCATIONS + self, next_a[i]);
         [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
             if (B_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < B_QUADS)
                 stage_b(i * INVOCATIONS + self, next_b[i]);
-        barrier(); // the tiles are whole
+        barrier(); // the tiles are complete
 
         if (k0 + K_STEP < end) {
             [[unroll]] for (uint i = 0; i < A_FETCHES; i++)

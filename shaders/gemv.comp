@@ -2,21 +2,22 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the one of a
-// token, on any GPU: what counts is how fast B goes by.
+// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the single
+// row of a token, on any GPU. Its time is the time that reading B takes.
 //
-// A workgroup owns TILE_M rows and COLUMNS columns of C. Its invocations take turns along k, eight
-// elements each, so that neighbours read neighbouring 16 bytes of 16-bit weights:
+// A workgroup computes TILE_M rows and COLUMNS columns of C. Its invocations take turns along k,
+// eight elements each, so that neighbours read neighbouring 16 bytes of 16-bit weights:
 //
 //     k        invocation 0   invocation 1   ...   invocation 0   ...
 //            +--------------+--------------+-----+--------------+---
 //     b row  |      8       |      8       |     |      8       |         COLUMNS of them
 //
-// COLUMNS loads are on their way at once. The sums meet once, at the end, in shared memory, one
-// invocation to a sum, in the order of the invocations: the same input gives the same bits.
+// COLUMNS loads are in flight at once. At the end one invocation for each element of C adds up the
+// parts of its sum in shared memory, in the order of the invocations: the same input gives the same
+// bits.
 //
-// With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T, whose few k each
-// element of C walks alone.
+// With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T. extra_k is small,
+// so one invocation sums over all of it for each element of C.
 //
 // ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of WEIGHT_STEP.
 // TILE_M * COLUMNS is at most the local size.
@@ -67,7 +68,7 @@ vec4 load_a(uint at, uint left)
     return quad;
 }
 
-// Eight elements of a row of B from k on; beyond its end what is there counts nothing.
+// Eight elements of a row of B from k on. Beyond its end they are any numbers, since A's are zero.
 void load_b(uint row, uint k, out vec4 low, out vec4 high)
 {
     const uint start = row * push.ldb;
@@ -80,7 +81,7 @@ void load_b(uint row, uint k, out vec4 low, out vec4 high)
     weight_decode(octet, low, high);
 }
 
-// The extra pair's share of an element of C.
+// The extra pair's contribution to an element of C.
 float extra(uint row, uint column)
 {
     float sum = 0.0;

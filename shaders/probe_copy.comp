@@ -1,4 +1,4 @@
-// The memory bandwidth of this device as a shader can reach it: to = from, VECTORS vec4 an
+// The memory bandwidth of this device as a shader can reach it: to = from, VECTORS vec4 for each
 // invocation. TOGETHER = 1 is for drivers that run a subgroup as one CPU vector: there a load from
 // one address for all lanes costs much less than a load of each lane's own, so each lane's vec4 is
 // picked out of what all load together. The workgroup is then one subgroup.

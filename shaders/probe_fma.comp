@@ -1,17 +1,18 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 
-// The arithmetic peak of this device as a shader can reach it: a GEMM's speed is a fraction of it.
+// The arithmetic peak of this device as a shader can reach it. The speed of a matrix product is a
+// fraction of it.
 //
-//   out[invocation] = a sum no compiler can foresee
+//   out[invocation] = a sum that no compiler can compute in advance
 //
-// Three independent chains of vec4 multiply-adds, so that a chain's latency hides behind the other
-// two, unrolled sixteen-fold, so that the loop costs nothing. Nothing is loaded in the loop.
+// Three independent chains of vec4 multiply-adds, so that the latency of one chain is hidden by the
+// other two, unrolled sixteen-fold, so that the loop costs nothing. Nothing is loaded in the loop.
 //
 // Flops an invocation does: iterations * 16 steps * 3 chains * 4 components * 2 = 384 * iterations.
 // Keep iterations at or below 65,535: llvmpipe leaves a shader's loops after that many rounds.
 // Each step is x = x * scale + step with a scale under one, so the chains converge: they neither
-// overflow nor sink into denormals. The scale is not a constant, lest a compiler fold the steps.
+// overflow nor become denormal. The scale is not a constant, so that no compiler folds the steps.
 
 layout(local_size_x = 64) in;
 

@@ -2,8 +2,9 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 
-// The arithmetic peak of this device in 16 bits, two to a register: probe_fma.comp, which tells how
-// and why, with f16vec4 for vec4. Sums converge to at most 1 here, so that f16 holds them.
+// The arithmetic peak of this device in 16 bits, with two numbers in a register. It is
+// probe_fma.comp, which explains the method, with f16vec4 for vec4. Sums converge to at most 1
+// here, so that f16 holds them.
 
 layout(local_size_x = 64) in;
 

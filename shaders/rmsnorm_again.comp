@@ -1,4 +1,4 @@
-// y = x * rstd * weight from a rstd that the forward pass kept: one workgroup a row.
+// y = x * rstd * weight with the rstd that the forward pass kept: one workgroup for each row.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

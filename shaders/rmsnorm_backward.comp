@@ -1,5 +1,5 @@
-// dx += rstd * (g - xhat mean(g xhat)), g = weight dy, xhat = x rstd: one workgroup a row.
-// Adding to dx joins the norm's branch to the residual one.
+// dx += rstd * (g - xhat mean(g xhat)), g = weight dy, xhat = x rstd: one workgroup for each row.
+// dx holds the gradient of the residual stream, to which that of the norm's branch is added.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

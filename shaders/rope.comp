@@ -1,7 +1,7 @@
-// Rotates the pair (x[i], x[i + dim/2]) of every head of queries and keys by its row's position: one
-// workgroup a row, in which an invocation takes the same four pairs of several heads. The angles come
-// as a table of cosines and sines made on the host in double, because Vulkan promises only 2^-11 for its
-// own sin and cos. sign = -1 turns back.
+// Rotates the pair (x[i], x[i + dim/2]) of every head of queries and keys by its row's position:
+// one workgroup for each row, in which an invocation takes the same four pairs of several heads.
+// The cosines and sines come in a table that the host computed in double, because Vulkan guarantees
+// only an error of 2^-11 for its own sin and cos. sign = -1 rotates back.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -23,8 +23,8 @@ layout(push_constant) uniform Scalars { uint rows, heads, kv_heads, dim, positio
 const uint THREADS = gl_WorkGroupSize.x;
 const uint QUADS = HALF % 4 == 0 ? 1 : 0;
 const uint WANTED = (HALF + 3) / 4;                       // quads of pairs in a head
-const uint ACROSS = WANTED < THREADS ? WANTED : THREADS;  // that many invocations side by side
-const uint HEADS = THREADS / ACROSS;                      // that many heads at once
+const uint ACROSS = WANTED < THREADS ? WANTED : THREADS;  // invocations side by side on one head
+const uint HEADS = THREADS / ACROSS;                      // heads at once
 
 #define ROTATE(x, count)                                                                           \
     for (uint head = me / ACROSS; head < count; head += HEADS) {                                   \

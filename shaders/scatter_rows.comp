@@ -1,4 +1,4 @@
-// y[index[t]] = x[t]: one workgroup a row; no index stands twice.
+// y[index[t]] = x[t]: one workgroup for each row. No index occurs twice.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

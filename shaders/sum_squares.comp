@@ -1,5 +1,5 @@
-// partial[g] = sum of x^2 over the g-th of 256 pieces: one workgroup a piece. 256 of them whatever the
-// device, so that the order of their sum is the same everywhere.
+// partial[g] = sum of x^2 over the g-th of 256 pieces: one workgroup for each piece. There are 256
+// on every device, so that they are summed in the same order everywhere.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

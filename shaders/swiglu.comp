@@ -1,4 +1,4 @@
-// y = silu(gate) * up, silu(x) = x / (1 + exp(-x)): one invocation a quad.
+// y = silu(gate) * up, silu(x) = x / (1 + exp(-x)): one invocation for each quad.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

@@ -1,4 +1,5 @@
-// y = silu(gate) * up backwards, in place: gate becomes dgate, up becomes dup. One invocation a quad.
+// The backward pass of y = silu(gate) * up, in place: gate becomes dgate, up becomes dup. One
+// invocation for each quad.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

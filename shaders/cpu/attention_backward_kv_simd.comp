@@ -1,6 +1,6 @@
-// attention_backward_kv.comp for drivers that run shaders on the CPU: the queries and their output
-// gradients are loaded by the lanes together and handed around, each lane holds PER_LANE keys of
-// neighbouring rows (see attention_simd.comp).
+// attention_backward_kv.comp for drivers that run shaders on the CPU: the lanes load the queries
+// and their output gradients together and pass them to each other. Each lane holds PER_LANE keys
+// (see attention_simd.comp).
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -77,7 +77,7 @@ void main()
         [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
             const bool seen = i >= my_row[r] && i < my_end[r];
             p[r] = seen ? exp(score[r] - query_lse) : 0.0;
-            dp[r] = p[r] * (dp[r] - query_delta) * scale; // has become ds
+            dp[r] = p[r] * (dp[r] - query_delta) * scale; // now ds
         }
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             const vec4 q4 = subgroupShuffle(query_share[d / LANES], d % LANES);

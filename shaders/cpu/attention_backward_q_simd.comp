@@ -1,5 +1,5 @@
-// attention_backward_q.comp for drivers that run shaders on the CPU: keys and values are loaded by
-// the lanes together and handed around, each lane holds PER_LANE queries (see attention_simd.comp).
+// attention_backward_q.comp for drivers that run shaders on the CPU: the lanes load keys and values
+// together and pass them to each other. Each lane holds PER_LANE queries (see attention_simd.comp).
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

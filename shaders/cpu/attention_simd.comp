@@ -1,11 +1,11 @@
-// attention.comp for drivers that run shaders on the CPU (llvmpipe, SwiftShader), where a load costs
-// as much as thirty multiply-adds and passing a value between lanes costs one or two (see
-// gemm_simd.comp). So the lanes of a subgroup load a key together, each a part of it, and hand the
-// parts around; and each lane holds PER_LANE queries, so that what was loaded is used often.
+// attention.comp for drivers that run shaders on the CPU (llvmpipe, SwiftShader), where a load
+// costs as much as thirty multiply-adds and passing a value between lanes costs one or two (see
+// gemm_simd.comp). So the lanes of a subgroup load a key together, each a part of it, and pass the
+// parts to each other. Each lane holds PER_LANE queries, so that a loaded key is used often.
 //
-// The queries of one key head are numbered row by row, row * group + head within the group (group:
-// the heads that share the key): a workgroup takes LANES * PER_LANE of them. Keys come in blocks of
-// KEYS, with one step of the online softmax a block.
+// The queries of one key head are numbered row by row: row * group + head within the group, where a
+// group is the heads that share the key. A workgroup takes LANES * PER_LANE of them. Keys are taken
+// in blocks of KEYS, with one step of the online softmax for each block.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -83,7 +83,7 @@ void main()
                 }
             }
         }
-        [[unroll]] for (uint i = 0; i < KEYS * SHARE; i++) { // the values, behind the scores
+        [[unroll]] for (uint i = 0; i < KEYS * SHARE; i++) { // now the values
             const uint key = min(j + i / SHARE, to) * kv_heads + kv_head;
             share[i] = v[key * QUADS + min(i % SHARE * LANES + lane, QUADS - 1)];
         }
@@ -99,7 +99,7 @@ void main()
             total[r] *= shrink[r];
             [[unroll]] for (uint b = 0; b < KEYS; b++) {
                 const float weight = exp(score[r * KEYS + b] - raised);
-                score[r * KEYS + b] = weight; // scores have become weights
+                score[r * KEYS + b] = weight; // now a weight
                 total[r] += weight;
             }
         }

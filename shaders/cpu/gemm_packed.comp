@@ -5,32 +5,32 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 
-// C[m, n] = alpha * (A B + E) + (accumulate ? C : 0), in f32, NT or NN as in gemm_simd.comp, for CPU
-// drivers that load by an address that all lanes share as a CPU would: Mesa 26's llvmpipe does, Mesa
-// 22.3's does not. There such a load is one instruction, or none where a multiplication takes its
-// operand from memory; one that gathers lane by lane, as gemm_simd's do, takes dozens of cycles.
+// C[m, n] = alpha * (A B + E) + (accumulate ? C : 0), in f32, NT or NN as in gemm_simd.comp, for
+// CPU drivers that load only once if all lanes share an address. Mesa 26's llvmpipe does so, Mesa
+// 22.3's does not. Such a load is one instruction, or none if a multiplication takes its operand
+// from memory. A load that gathers lane by lane, as in gemm_simd, takes dozens of cycles.
 //
-// A workgroup is one subgroup, each lane has one column of C and 16 sums:
+// A workgroup is one subgroup. Each lane has one column of C and 16 sums:
 //
 //                         lane 0  lane 1  lane 2 ...
 //                       +-------+-------+-------+
-//                   b   |       |       |       |  16 of k, each lane's own put together from loads
+//                   b   |       |       |       |  16 of k; each lane picks its own from loads
 //                       |       |       |       |  that all lanes share
 //         16 of k       +-------+-------+-------+
 //       +---------+     +-------+-------+-------+
 //    a  | 16 rows |     | sums  |       |       |  16 rows: they stay in registers
 //       +---------+     +-------+-------+-------+
 //
-// A comes packed by pack_rows, tile by tile of 16 rows, column after column: so it streams. Rows of A
-// as they were lie whole pages apart, all of them in one set of the cache (less than half as fast).
-// Tiles of the same columns follow each other, so that B comes from memory once. The loop is 5 KB of
-// code, a sixteenth of gemm_simd's.
+// A is packed by pack_rows: tiles of 16 rows, each column after column, so it is read from end to
+// end. The rows of an unpacked A may lie whole pages apart, all of them in one set of the cache
+// (less than half as fast). Tiles of the same columns follow each other, so that B is read from
+// memory once. The loop is 5 KB of code, a sixteenth of gemm_simd's.
 //
-// The driver goes through a loop's body once more after its last round, with all lanes off, and lets
-// shared loads happen: so addresses stay within. What is left of k when 16 go in no more comes
-// through the bindings, which check.
+// After a loop's last round the driver runs its body once more with all lanes off, and still does
+// the loads that all lanes share. So the addresses stay within A and B even then. What is left of k
+// after the last whole 16 is read through the bindings, which check their bounds.
 //
-// k runs upwards, one term after the other, as in gemm_simd, whose bits these are.
+// Each sum takes its terms in the order of k, as in gemm_simd, so both give the same bits.
 //
 // The local size must be the subgroup size and divide n; k is 16 or more; B is of a type without
 // blocks, and with 16-bit weights ldb is even.
@@ -67,8 +67,9 @@ layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Wor
 
 const uint B_BYTES = 4 / WEIGHT_PER_WORD;
 
-// Gives each lane l its own word: word `index` from `place_of` on, expressions that may name l. All
-// lanes load all of them; that a lane takes one is known to the compiler, who inserts it there.
+// Gives each lane l its own word: word `index` from the address `place_of` on, both expressions
+// that may use l. All lanes load the words of all lanes. The compiler knows which lane takes which
+// word, so it only inserts each word in its lane.
 #define WORD_OF_LANE(out, place_of, index)                                                         \
     uint out = 0;                                                                                  \
     [[unroll]] for (uint l = 0; l < LANES; l++)                                                    \
@@ -82,12 +83,12 @@ void main()
     const uint lane = gl_SubgroupInvocationID;
     const uint row0 = gl_WorkGroupID.x * ROWS;
     const uint column0 = gl_WorkGroupID.y * LANES, column = column0 + lane;
-    const uint tile = gl_WorkGroupID.x * push.lda * ROWS; // where this one's A begins
+    const uint tile = gl_WorkGroupID.x * push.lda * ROWS; // where the tile of A begins
     const uint k_end = push.k - push.k % K_STEP;
     const uint64_t a = pack64(uvec2(push.a_low, push.a_high)) + uint64_t(tile) * 4;
     const uint64_t b_all = pack64(uvec2(push.b_low, push.b_high));
 
-    uint64_t b_row[LANES]; // NT: of this lane's column
+    uint64_t b_row[LANES]; // NT: the row of B for the column of each lane
     if (LAYOUT == NT)
         [[unroll]] for (uint l = 0; l < LANES; l++)
             b_row[l] = b_all + uint64_t(column0 + l) * push.ldb * B_BYTES;

@@ -10,18 +10,18 @@
 #define FLOATS vec4
 #endif
 
-// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for drivers that run shaders on
-// the CPU (llvmpipe, SwiftShader).
+// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for drivers that run
+// shaders on the CPU (llvmpipe, SwiftShader).
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
 //
-// On such a driver an invocation is one lane of a SIMD register. Arithmetic costs what it should;
-// a load does not: it becomes a loop over the lanes, some 35 instructions a lane for up to four
-// words of 32 or of 64 bits, even where all lanes read one address. So: few loads, WIDE ones where
-// the driver has 64-bit integers (5 to 10 % less time), no address read twice, and the lanes pass
-// values on by shuffles, which are one or two instructions.
+// On such a driver an invocation is one lane of a SIMD register. Arithmetic is as fast as the
+// CPU's, but a load becomes a loop over the lanes. It takes some 35 instructions a lane for up to
+// four words of 32 or 64 bits, even if all lanes read one address. So this shader has few loads,
+// WIDE ones if the driver has 64-bit integers (5 to 10 % less time). No address is read twice: the
+// lanes pass values to each other by shuffles, which are one or two instructions.
 //
-// A workgroup is one subgroup. It owns TILE_M rows and LANES * COLUMNS columns of C; each lane
+// A workgroup is one subgroup. It computes TILE_M rows and LANES * COLUMNS columns of C; each lane
 // keeps TILE_M x COLUMNS sums. For K_STEP values of k at a time every lane loads, four or eight
 // elements at once, its own share of A and the weights of its own columns:
 //
@@ -36,32 +36,34 @@
 //      2  |lane 2| --shuffle->|            |            |            |
 //      .  |  .   |
 //
-// then each element of A, broadcast from the lane that has it, meets each column once. The sums
-// stay in registers and on the stack; with eight lanes the defaults do 4096 vector multiply-adds
-// for 24 loads of a whole vec4. Larger tiles gain little more (the unrolled loop outgrows the
-// instruction cache) and cost seconds of compilation.
+// then each element of A, broadcast from the lane that has it, is multiplied with each column once.
+// The sums stay in registers and on the stack; with eight lanes the defaults do 4096 vector
+// multiply-adds for 24 loads of a whole vec4. Larger tiles gain little more (the unrolled loop
+// outgrows the instruction cache) and cost seconds of compilation.
 //
-// Beyond the edges of C addresses are clamped and what comes of it is not stored; beyond the end
-// of k they are clamped as well and the elements of A count as zero.
+// Beyond the edges of C addresses are clamped, and the results are not stored. Beyond the end of k
+// they are clamped as well, and the elements of A are set to zero.
 //
-// B[k, n] is read at a stride of whole pages, which no hardware prefetcher follows. There each lane
-// touches one word in every cache line of one row of the next step: the lines, all on their way at
-// once, are there when they are needed (half as fast again on a 2048 x 5632 weight).
+// B[k, n] is read at a stride of whole pages, which no hardware prefetcher follows. So there each
+// lane touches one word in every cache line of one row of the next step. All these lines are
+// fetched at once and are in the cache when they are needed (1.5 times as fast on a 2048 x 5632
+// weight).
 //
-// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b of extra_k columns and rows, dense, f32,
-// laid out as A and B are: a LoRA pair's. It has few k, which go into the sums one at a time, by
-// code an eighth as long as that of a step.
+// With EXTRA (NT and NN), E = extra_scale * extra_a extra_b, with extra_k in place of k: dense,
+// f32, laid out as A and B are. E is a LoRA pair's contribution. Its few k are added to the sums
+// one at a time, by code an eighth as long as that of a step.
 //
-// The tile leaves four rows at a time through its first four, the others moving up meanwhile. It
-// looks wasteful and is not; storing each sum where it lies makes a driver compile for ten seconds.
+// The sums are stored four rows at a time. These are always the first four; then the others move
+// up. That looks wasteful but is not: if each sum is stored from its own place, a driver takes ten
+// seconds to compile.
 //
 // ALIGNED promises that lda and the rows of A are multiples of 4 elements, ldb and the rows of B
 // multiples of WEIGHT_STEP. A row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for
-// B[k, n]. QUADS promises the same as lda of ldc and n: a condition on the
-// push constants would not do, for such a driver walks through both of its branches.
+// B[k, n]. QUADS promises that ldc and n are multiples of 4. It is a specialisation constant and
+// not a condition on the push constants, because such a driver runs both branches of a condition.
 // The local size must be the subgroup size, COLUMNS and K_STEP multiples of 8, and for TN TILE_M a
-// multiple of 4. Any other TILE_M is allowed: 1 suits decoding.
-// The sum over k runs in one fixed order: the same input gives the same bits.
+// multiple of 4. Any other TILE_M is allowed: 1 suits decoding. The sum over k runs in one fixed
+// order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
 layout(constant_id = 1) const uint LAYOUT = 0;
@@ -81,7 +83,7 @@ const uint K_QUADS = K_STEP / 4;
 const uint M_BLOCKS = (TILE_M + LANES - 1) / LANES;          // of A[m, k]: a lane has one row each
 const uint M_SPANS = (TILE_M + 4 * LANES - 1) / (4 * LANES); // of A[k, m]: a lane has four each
 const uint TILE_N = LANES * COLUMNS;
-const uint LEAVING = TILE_M % 4 == 0 ? 4 : 1; // rows that leave at once
+const uint LEAVING = TILE_M % 4 == 0 ? 4 : 1; // rows that are stored at once
 const uint A_QUADS = LAYOUT == TN ? K_STEP * M_SPANS : M_BLOCKS * K_QUADS;
 
 layout(push_constant) uniform Push {
@@ -186,7 +188,7 @@ void main()
             }
         }
 
-        // This lane's share of A, to be read by all.
+        // This lane's share of A, which all lanes will use.
         vec4 a[A_QUADS];
         if (LAYOUT == TN) {
             [[unroll]] for (uint s = 0; s < K_STEP; s++)
@@ -264,7 +266,7 @@ void main()
             }
         }
 
-    if (push.k == 0) // never, but no compiler can know, and so the touching remains
+    if (push.k == 0) // never true, but no compiler knows that, so it keeps the loads of `touched`
         acc[0] = float(touched);
 
     const uint rows = min(TILE_M, push.m - row0);

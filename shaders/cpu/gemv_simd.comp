@@ -5,24 +5,25 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the one of a
-// token: what counts is how fast B goes by. For drivers that run shaders on the CPU; gemv.comp is
-// the same for GPUs.
+// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0) for few rows, such as the single
+// row of a token. Its time is the time that reading B takes. For drivers that run shaders on the
+// CPU; gemv.comp is the same for GPUs.
 //
-// A workgroup is one subgroup; it owns TILE_M rows and COLUMNS columns of C, and its lanes take
+// A workgroup is one subgroup. It computes TILE_M rows and COLUMNS columns of C, and its lanes take
 // turns along k, eight elements each:
 //
 //     k        lane 0   lane 1   lane 2  ...  lane 0  ...
 //            +--------+--------+--------+---+--------+
-//     b row  |   8    |   8    |   8    |   |   8    |    COLUMNS of them, each a stream of its own
+//     b row  |   8    |   8    |   8    |   |   8    |    COLUMNS of them, each read in order
 //
-// The lanes' sums meet at the end, lane by lane in that order: the same input gives the same bits.
-// On llvmpipe a load costs by its components, whatever their width, so eight 16-bit weights come as
-// two 64-bit words. One row of B alone leaves a core waiting for memory; eight at a time, far
-// apart, are as fast as its caches (Mesa 26: 4.0 GB/s and 7.9 GB/s a core).
+// At the end the lanes' sums are added up in the order of the lanes: the same input gives the same
+// bits. On llvmpipe the cost of a load depends on the number of its components and not on their
+// width, so eight 16-bit weights are loaded as two 64-bit words. Reading one row of B at a time
+// leaves a core waiting for memory. Reading eight at a time, far apart, is as fast as its caches
+// (Mesa 26: 4.0 GB/s and 7.9 GB/s for each core).
 //
-// With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T, whose few k each
-// element of C walks alone.
+// With EXTRA, E[m, n] = extra_scale * extra_a[m, extra_k] extra_b[n, extra_k]^T. extra_k is small,
+// so one lane sums over all of it for each element of C.
 //
 // ALIGNED promises that lda and k are multiples of 4 elements, ldb and k of WEIGHT_STEP.
 // The local size must be the subgroup size and COLUMNS a multiple of it.
@@ -76,7 +77,7 @@ void load_a(uint row, uint k0, out float x[8])
     }
 }
 
-// Eight elements of a row of B; beyond its end what is there counts nothing.
+// Eight elements of a row of B. Beyond its end they are any numbers, since A's are zero.
 void load_b(uint row, uint k0, out float x[8])
 {
     const uint start = row * push.ldb;
@@ -95,7 +96,7 @@ void load_b(uint row, uint k0, out float x[8])
     }
 }
 
-// The extra pair's share of an element of C.
+// The extra pair's contribution to an element of C.
 float extra(uint row, uint column)
 {
     float sum = 0.0;

@@ -1,5 +1,6 @@
-// y[tile][c][r] = x[16 tile + r, c], zero beyond x's rows: one invocation a column of a tile, which it
-// writes whole. Neighbours take neighbouring columns, so that what they read lies together too.
+// y[tile][c][r] = x[16 tile + r, c], zero beyond x's rows: one invocation writes one column of a
+// tile. Neighbouring invocations take neighbouring columns, so that they read neighbouring
+// addresses too.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

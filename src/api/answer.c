@@ -1,4 +1,4 @@
-// One conversation answered, token by token.
+// Answers one conversation, token by token.
 #include "api/model.h"
 
 #include "base/memory.h"
@@ -19,7 +19,7 @@ struct answering {
     ts_decoder decoder;
     ts_tokens tokens; // of the answer
     ts_text text;     // of its first tokens
-    size_t told;      // bytes of it that on_token was given
+    size_t told;      // bytes of text that on_token was given
     bool ended;
 };
 
@@ -71,15 +71,15 @@ out:
 
 // ---- The answer
 
-// A token that stands for one byte, of which several may make a character: "<0xE2>".
+// Whether a token stands for one byte ("<0xE2>"). Several of them may make up one character.
 static bool is_byte(const ts_tokenizer *tokenizer, uint32_t id)
 {
     const char *piece = ts_tokenizer_piece(tokenizer, id);
     return piece != NULL && strlen(piece) == 6 && strncmp(piece, "<0x", 3) == 0 && piece[5] == '>';
 }
 
-// Gives on_token the text that no later token can change: bytes at the end may still become another
-// character. With `all` the rest is given.
+// Gives on_token the new text that no later token can change. Bytes at the end are held back, since
+// later ones may complete their character. With `all` the rest is given too.
 static ts_status tell(struct answering *a, uint32_t id, bool all, ts_error *err)
 {
     const tinysft_generate_params *p = a->params;
@@ -151,7 +151,7 @@ static ts_status generate(struct answering *a, tinysft_answer *out, ts_error *er
     TS_TRY(make_question(a, err));
     a->model->model.lora_enabled = a->model->model.has_lora && !a->params->without_adapter;
     TS_TRY(answer(a, (uint32_t)limit, err));
-    TS_TRY(ts_text_append(&a->text, "", 0, err)); // ends in NUL even where it is empty
+    TS_TRY(ts_text_append(&a->text, "", 0, err)); // ends in NUL even if it is empty
     *out = (tinysft_answer){.text = a->text.bytes,
                             .bytes = a->text.len,
                             .prompt_tokens = (uint32_t)a->question.prompts[0].count,

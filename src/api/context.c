@@ -1,4 +1,4 @@
-// The way into the library and out of it.
+// What the library's calls do when they begin, when they end, and around each callback.
 #include "api/internal.h"
 
 #include "data/hub.h"
@@ -58,7 +58,7 @@ void ts_api_context_open(ts_api_context *context, const tinysft_caller *given)
 static void go_in(ts_api_context *context)
 {
     context->outer = ts_caller_use(&context->caller);
-    // glibc and musl have the C locale ready: nothing is allocated, and nothing is to be freed.
+    // For the C locale glibc and musl allocate nothing here, so there is nothing to free.
     context->outer_locale = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 }
 

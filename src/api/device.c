@@ -77,7 +77,7 @@ static ts_status open_device(tinysft_device *device, const tinysft_device_params
     ts_status status = TS_OK;
     const char *precision = ts_api_text(params->precision, "auto");
     TS_TRY(gpu_params(params, &device->asked, err));
-    // A wrong name is told at once; what it means, the device decides.
+    // Reports a wrong name at once. Which precision it means is decided when the device is started.
     TS_TRY(ts_precision_choose(precision, &(ts_gpu_caps){0}, &device->precision, err));
     snprintf(device->wanted, sizeof device->wanted, "%s", precision);
     TS_TRY(ts_gpu_enumerate(&device->asked, &device->list, err));
@@ -172,7 +172,7 @@ void ts_api_device_release(tinysft_device *device)
 void tinysft_device_close(tinysft_device **device)
 {
     if (device == NULL || *device == NULL || (*device)->context.inside) {
-        return; // what a callback's own call works on stays
+        return; // a callback must not close what its own call uses
     }
     ts_api_device_release(*device);
     *device = NULL;

@@ -31,7 +31,7 @@ static ts_status open_prompts(const tinysft_evaluate_params *params, ts_prompts 
                : ts_prompts_of_texts(params->questions, params->question_count, out, err);
 }
 
-// Warns where the file is no longer the one that training.json recorded.
+// Warns if the file is no longer the one that training.json recorded.
 static ts_status check_unchanged(const tinysft_model *model, const char *path, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -51,7 +51,8 @@ out:
     return status;
 }
 
-// The file that training read, as far as it is known and here; NULL: it is not.
+// The file that training read: `given`, or the one that training.json names. NULL: it is not known
+// or does not exist here.
 static ts_status find_trained_on(const tinysft_model *model, const char *given, const char **out,
                                  ts_error *err)
 {
@@ -190,7 +191,7 @@ void tinysft_evaluation_close(tinysft_evaluation **closing)
     free(e);
 }
 
-// ---- What came out
+// ---- Results
 
 static tinysft_rate rate_of(const ts_summary *summary, ts_metric metric)
 {

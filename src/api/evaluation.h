@@ -8,12 +8,12 @@
 
 enum { TS_API_SETTINGS = 16 };
 
-// It holds nothing of the model, which may be closed before.
+// It points to nothing of the model, so the model may be closed first.
 struct tinysft_evaluation {
     ts_prompts prompts;
-    bool *seen; // [prompts]; NULL: training is not known
+    bool *seen; // [prompts]: in the training data; NULL: that is not known
     ts_answers base, tuned;
-    ts_evaluation all; // points into the rest
+    ts_evaluation all; // points into the other members
     ts_results results;
     ts_setting settings[TS_API_SETTINGS];
     ts_arena texts;

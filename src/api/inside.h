@@ -1,5 +1,5 @@
-// What the command line sees of a training beyond the library's header: what concerns those who
-// look into the program, not those who use it.
+// What the command line uses of a training beyond the library's header: functions to examine the
+// program, which the library's users do not need.
 #ifndef TS_API_INSIDE_H
 #define TS_API_INSIDE_H
 
@@ -8,13 +8,13 @@
 #include "gpu/profile.h"
 #include "gpu/recorder.h"
 
-// TS_ERR_MEMORY where the plan does not fit its limit, as the run would say.
+// TS_ERR_MEMORY, with the message that the run would give, if the plan exceeds its memory limit.
 ts_status ts_api_check_fit(const tinysft_training *training, ts_error *err);
 
-// Before the run: has every dispatch timed. `profile` is closed after the training and before the
-// device.
+// Call it before the run, to have every dispatch timed. Close `profile` after the training and
+// before the device.
 ts_status ts_api_profile(tinysft_training *training, ts_profile *profile, ts_error *err);
-// Of a run, for its figures.
+// The recorder of the run, for its statistics.
 const ts_recorder *ts_api_recorder(const tinysft_training *training);
 
 #endif

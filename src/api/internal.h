@@ -1,4 +1,4 @@
-// What the files of the public face share: the handles, and the way into and out of the library.
+// What the files of the public library share: the handles, and how calls enter and leave it.
 #ifndef TS_API_INTERNAL_H
 #define TS_API_INTERNAL_H
 
@@ -12,9 +12,9 @@
 
 #include <locale.h>
 
-// For whom a handle works, and what its thread had been doing before the call that now runs.
+// The caller for whom a handle works, and what its thread had set before the call that now runs.
 typedef struct ts_api_context {
-    ts_caller caller; // how the floors below reach it
+    ts_caller caller; // by which the floors below reach `given`
     tinysft_caller given;
     bool inside, stopping; // a call runs; a callback of it asked for a stop
     ts_caller *outer;
@@ -23,20 +23,22 @@ typedef struct ts_api_context {
 
 void ts_api_context_open(ts_api_context *context, const tinysft_caller *given);
 
-// The error that a call fills, zeroed: the caller's, or where it gave none the call's own.
+// The error that a call sets, zeroed: `given`, or `own` if the caller gave NULL.
 ts_error *ts_api_error(tinysft_error *given, ts_error *own);
 
-// Every call that works is between these two: the floors below are told for whom they work, and
-// numbers have a decimal point. TS_ERR_ARGUMENT where `context` is NULL, for the handle `what` was
-// NULL, and where a call of it runs already: a callback has used its own device.
+// Every call that does work runs between these two. Meanwhile the floors below work for this
+// caller, and the thread has the C locale, so that numbers have a decimal point. TS_ERR_ARGUMENT if
+// `context` is NULL, since the handle that the message calls `what` was NULL; and if a call on the
+// handle is running already, since a callback must not use the device of its own call.
 ts_status ts_api_enter(ts_api_context *context, const char *what, ts_error *err);
 void ts_api_leave(ts_api_context *context);
 
-// Around each callback, which runs as the caller's own code does.
+// Called before and after each callback, so that it runs with the caller's own log and locale.
+// `answer`: what the callback returned.
 void ts_api_go_out(ts_api_context *context);
 void ts_api_come_back(ts_api_context *context, tinysft_next answer);
 
-// A file that is read: shows it to the caller. Starts zeroed but for the first three.
+// Shows the caller how much of a file has been read. All but the first three members start zeroed.
 typedef struct ts_api_loading {
     ts_api_context *context;
     tinysft_loading tell;
@@ -44,22 +46,25 @@ typedef struct ts_api_loading {
     const char *what;
 } ts_api_loading;
 void ts_api_show_loading(void *loading, uint64_t done, uint64_t total);
-// The folder of `model`: itself, or where it was downloaded to. *base is borrowed.
+// Sets *folder to the folder of `model`: itself, or where it is downloaded to. loading->what then
+// points to the folder's name.
 ts_status ts_api_find_model(const char *model, const char *revision, ts_api_loading *loading,
                             ts_text *folder, ts_error *err);
 
 struct tinysft_device {
     ts_api_context context;
-    uint32_t users; // the caller's handle, models and trainings
+    uint32_t users; // how many: the caller's handle, models and trainings
     ts_gpu_params asked;
-    ts_gpu_list list; // what there is, of which the chosen one is it
-    char number[24];  // of it in the list
-    char wanted[8];   // precision
+    ts_gpu_list list; // all devices; the chosen one is this
+    char number[24];  // its place in the list
+    char wanted[8];   // the precision asked for
     ts_gpu *gpu;      // NULL until it is started
     ts_precision precision;
     tinysft_device_info info;
 };
+// Opens the GPU and chooses the precision, if that has not been done yet.
 ts_status ts_api_device_start(tinysft_device *device, ts_error *err);
+// Add a user and remove one; the last one's removal frees the device.
 void ts_api_device_keep(tinysft_device *device);
 void ts_api_device_release(tinysft_device *device);
 // ts_api_enter for a device that may be NULL.
@@ -68,7 +73,7 @@ static inline ts_status ts_api_enter_device(tinysft_device *device, ts_error *er
     return ts_api_enter(device != NULL ? &device->context : NULL, "the device", err);
 }
 
-// A setting: zero means the default, and below zero means 0.
+// The value of a setting: 0 means the default, and a negative number means 0.
 static inline double ts_api_real(double given, double standard)
 {
     return given == 0 ? standard : given < 0 ? 0 : given;
@@ -82,7 +87,7 @@ static inline const char *ts_api_text(const char *given, const char *standard)
     return given == NULL ? standard : given;
 }
 
-// What a quantize setting means: TS_F32 for as the weights are stored.
+// The type that a quantize setting names. TS_F32: weights stay as they are stored.
 static inline ts_status ts_api_quantize(const char *name, ts_dtype *out, ts_error *err)
 {
     *out = TS_F32;

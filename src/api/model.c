@@ -11,7 +11,7 @@ enum { USUAL_POSITIONS = 2048 };
 
 // ---- The adapter
 
-// FOLDER/NAME as JSON, or NULL where there is no such file.
+// FOLDER/NAME as JSON, or NULL if there is no such file.
 static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -115,7 +115,8 @@ tinysft_status tinysft_model_save_adapter(tinysft_model *model, const char *fold
 
 // ---- Opening and closing
 
-// What was asked for, else what the adapter was trained with, else the model's own.
+// Opens the template asked for, otherwise the one that the adapter was trained with, otherwise the
+// model's own.
 static ts_status choose_template(tinysft_model *model, const char *asked, ts_error *err)
 {
     const char *name = cJSON_GetStringValue(ts_json_get(model->training, "chat_template"));
@@ -208,7 +209,7 @@ void tinysft_model_close(tinysft_model **closing)
     ts_error ignored;
     tinysft_model *model = closing != NULL ? *closing : NULL;
     if (model == NULL || ts_api_enter_model(model, &ignored) != TS_OK) {
-        return; // what a callback's own call works on stays
+        return; // a callback must not close what its own call uses
     }
     *closing = NULL;
     ts_model_close(&model->model);

@@ -1,4 +1,4 @@
-// A model that can be asked, as the other files of this floor see it.
+// A model that can generate text, as the other files of this floor see it.
 #ifndef TS_API_MODEL_H
 #define TS_API_MODEL_H
 

@@ -1,4 +1,4 @@
-// What an evaluation's reports say of its model, and where they go.
+// The configuration that an evaluation's reports show, and writing the reports.
 #include "api/evaluation.h"
 
 #include "base/file.h"
@@ -26,7 +26,7 @@ static ts_status format(tinysft_evaluation *e, const char **out, ts_error *err, 
     return status;
 }
 
-// Where the value of a further setting goes.
+// Adds a setting and returns where its value goes.
 static const char **add(tinysft_evaluation *e, const char *key)
 {
     ts_setting *setting = &e->settings[e->all.setting_count++];
@@ -72,7 +72,7 @@ out:
     return status;
 }
 
-// The last part of a path or of a Hugging Face name.
+// Sets *out to the last part of a path or of a Hugging Face name and returns its length.
 static int last_part(const ts_text *path, const char **out)
 {
     size_t end = path->len, begin;
@@ -115,7 +115,7 @@ out:
 
 // ---- Writing
 
-// `given`, or where there is none FOLDER/NAME.
+// `given`, or FOLDER/NAME if it is NULL.
 static ts_status place(const char *given, const char *folder, const char *name, ts_text *out,
                        ts_error *err)
 {

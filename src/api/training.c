@@ -11,7 +11,7 @@
 
 struct tinysft_training {
     tinysft_device *device; // NULL: it is only planned
-    ts_api_context alone;   // for whom it works then
+    ts_api_context alone;   // its context if it has no device
     ts_trainer trainer;
     ts_text folder; // of the model
     ts_arena texts; // of the settings
@@ -33,7 +33,7 @@ static ts_api_context *context_of(tinysft_training *training)
 static ts_status check_range(const char *name, double value, double least, double most,
                              ts_error *err)
 {
-    if (value >= least && value <= most) { // no NaN is
+    if (value >= least && value <= most) { // false for NaN
         return TS_OK;
     }
     return ts_error_set(err, TS_ERR_ARGUMENT, "%s %g: expected %g to %g", name, value, least, most);
@@ -135,7 +135,7 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     s->save_steps = p->save_steps;
     s->save_limit = p->save_total_limit;
     s->logging_steps = ts_api_count(p->logging_steps, s->logging_steps);
-    s->memory_limit = p->max_memory; // the device's, where there is one, is below
+    s->memory_limit = p->max_memory; // 0: the device's limit is set below
     s->overwrite = p->overwrite;
     if (training->device != NULL) {
         const ts_gpu_list *list = &training->device->list;
@@ -206,7 +206,7 @@ void tinysft_training_close(tinysft_training **closing)
     tinysft_training *training = closing != NULL ? *closing : NULL;
     ts_api_context *context = context_of(training);
     if (training == NULL || ts_api_enter(context, "the training", &ignored) != TS_OK) {
-        return; // what a callback's own call works on stays
+        return; // a callback must not close what its own call uses
     }
     *closing = NULL;
     ts_trainer_close(&training->trainer);

@@ -44,8 +44,8 @@ typedef struct ts_bench_row {
 
 typedef struct ts_bench_result {
     double flops_per_second;        // f32 multiply-adds, the best that the probe reached
-    double half_flops_per_second;   // packed f16; 0: this program does not use it here
-    double matrix_flops_per_second; // matrix units in the precision asked for; 0: f32 was
+    double half_flops_per_second;   // packed f16; 0: not used on this device
+    double matrix_flops_per_second; // matrix units in the precision asked for; 0: that is f32
     double bytes_per_second;      // by the fastest of several shaders; bytes read and bytes written
     const char *bytes_shader;     // which shader that was
     double copy_bytes_per_second; // by vkCmdCopyBuffer; bytes read and bytes written

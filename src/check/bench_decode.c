@@ -106,7 +106,7 @@ out:
     return status;
 }
 
-// The number of weights that a token is multiplied with.
+// The number of weights that a token is multiplied with, and their bytes.
 static void count_weights(const ts_model *model, uint64_t *weights, uint64_t *bytes)
 {
     *weights = (uint64_t)model->config.vocab * model->config.hidden;

@@ -93,7 +93,7 @@ static ts_status fill_buffer(ts_bench_run *run, ts_gpu_arena *arena, struct time
     TS_TRY(ts_gpu_alloc(arena, dtype, elements, &timed->dispatch.views[b], err));
     TS_TRY(ts_alloc(elements, size, &bytes, err));
     for (uint64_t i = 0; i < elements; i++) {
-        // In (0, 1), possible for a norm, a root, a loss.
+        // In (0, 1), so that it is valid as a norm, under a root and in a loss.
         float value = (float)(i % 1009 + 1) / 1010;
         uint16_t half = ts_f32_to_bf16(value);
         uint32_t index = dtype == TS_U32 ? index_value(timed, buffer->name, (uint32_t)i) : 0;
@@ -117,7 +117,7 @@ static void count_work(const struct timed *timed, const uint64_t *elements, ts_b
         uint32_t times = access == TS_READ_WRITE ? 2 : 1;
         if (timed->kernel == TS_KERNEL_scatter_rows || field(timed, "accumulate") == 0) {
             times =
-                1; // what it does not write it leaves alone; what it does not add to is not read
+                1; // scatter_rows reads no old values, and the others read them only to accumulate
         }
         row->bytes += times * touched(timed, &info->buffers[b], elements[b]) *
                       (double)ts_dtype_bytes(timed->dispatch.views[b].dtype);

@@ -30,6 +30,7 @@ typedef struct ts_case {
     ts_autocast_errors autocast_f16, autocast_bf16;
 } ts_case;
 
+// Reads the case in `folder`. After an error *out is closed already.
 ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err);
 void ts_case_close(ts_case *c);
 

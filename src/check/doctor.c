@@ -23,13 +23,13 @@ enum {
     ROUNDS = 3,           // of each timing
     MORE_ROUNDS = 9,      // of each timing, before a shader is called slow
 };
-static const double CLEARLY = 1.5;      // slower than the general shader, to be SLOW
-static const double SHORTEST_S = 0.004; // of a timing: what is quicker is repeated
+static const double CLEARLY = 1.5;      // how many times its fallback's time a SLOW shader takes
+static const double SHORTEST_S = 0.004; // of a timing: shorter runs are repeated within it
 
 // What a shader is checked for: a row of the registry, or one kind of its shapes.
 struct role {
     ts_kernel kernel;
-    bool few; // rows of a product
+    bool few; // a product of few rows
     ts_precision precision;
 };
 
@@ -74,7 +74,7 @@ static ts_status shape_typical(const struct role *role, const ts_gpu_caps *caps,
     TS_TRY(ts_bench_shape(role->kernel, caps, &out->dispatch, &out->shader, err));
     for (size_t i = 0; i < TS_COUNT(by_tokens); i++) {
         uint32_t *place = ts_trial_field(out, by_tokens[i]);
-        // But not a number of sequences decoded at once.
+        // A smaller value is the number of sequences decoded at once, which stays.
         if (place != NULL && *place >= USUAL_TOKENS) {
             *place = (uint32_t)((uint64_t)*place * tokens / USUAL_TOKENS);
         }
@@ -226,8 +226,8 @@ out:
     return status;
 }
 
-// Of a shader that is right: times it against another that is too. gemm_packed is not timed here:
-// it is taken for those products alone that measuring (tune.h) finds it faster for.
+// Times a correct shader against the one that could replace it, if that is correct too. gemm_packed
+// is not timed here: it is used only for products for which measuring (tune.h) finds it faster.
 static ts_status check_time(const struct doctor *d, const struct role *role, ts_doctor_row *row,
                             ts_error *err)
 {
@@ -246,7 +246,7 @@ static ts_status check_time(const struct doctor *d, const struct role *role, ts_
     }
     TS_TRY(shape_typical(role, caps, tokens, &one.trial, err));
     status = time_both(d, &one, &other, err);
-    if (status == TS_ERR_SHADER) { // the other one: no driver builds this one only now and then
+    if (status == TS_ERR_SHADER) { // the other cannot be built: this one was built to be compared
         *err = (ts_error){0};
         status = TS_OK;
         goto out;
@@ -328,7 +328,7 @@ static ts_status judge_role(const struct doctor *d, const struct role *role, ts_
         }
         if (!ts_verdict_leaves_out(row->verdict) ||
             ts_kernels[role->kernel].shaders[0].needs != TS_NEEDS_NOTHING) {
-            break; // what does its work then is another kernel, which has a role of its own
+            break; // its replacement is another kernel, which has a role of its own
         }
         ts_gpu_leave_out(d->gpu, row->shader);
     }
@@ -336,7 +336,7 @@ out:
     return status;
 }
 
-// Of the kernels that not every device has a use for.
+// Whether the kernel itself is to be checked on this device.
 static bool is_of_use(const struct doctor *d, ts_kernel kernel)
 {
     const uint32_t needs = ts_kernels[kernel].shaders[0].needs;

@@ -157,7 +157,7 @@ ts_status ts_drivers_find(const char *root, const ts_gpu_params *params, ts_driv
         out->loader_version = volkGetInstanceVersion();
     }
     ts_status status = ts_gpu_enumerate(params, &out->list, &none);
-    if (status == TS_ERR_DEVICE) { // no devices, which is what this file explains
+    if (status == TS_ERR_DEVICE) { // no devices: no error here, since this file explains why
         snprintf(out->list_problem, sizeof out->list_problem, "%.511s", none.message);
         return TS_OK;
     }

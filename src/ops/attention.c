@@ -3,12 +3,12 @@
 #include "base/memory.h"
 #include "ops/cpu.h"
 
-// Whether eight invocations can share a row. With a whole row in one invocation's registers only
+// Whether eight invocations can share a row. If a whole row is in one invocation's registers, only
 // one subgroup fits at a time (RADV: 140, 208 and, spilling, 256 of Polaris's 256 registers), and a
-// short batch has too few rows to fill a GPU. Shared by eight, three subgroups fit. An invocation
-// can then take two query rows, which share each key and value that is loaded: a GPU's first cache
-// cannot feed all of its adders otherwise. Key rows stay single, because there are fewer of them:
-// several heads of queries share one head of keys.
+// short batch has too few rows to fill a GPU. If eight share a row, three subgroups fit. They can
+// then take two query rows, which both use each key and value that is loaded: with one row, a GPU's
+// first-level cache could not feed all of its adders. They take only one key row, because there are
+// fewer key rows: several heads of queries share one head of keys.
 static bool can_split(uint32_t dim)
 {
     return dim % (4 * TS_ATTENTION_SPLIT) == 0;

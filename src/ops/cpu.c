@@ -56,7 +56,7 @@ bool ts_cpu_choose_gemm(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     args->shader = loads_64_bits ? TS_SHADER_gemm_simd_wide : TS_SHADER_gemm_simd;
     args->local_size = caps->subgroup_size;
     args->k_step = 8;
-    // The same pipeline serves products with and without an extra pair. A CPU driver needs seconds
+    // The same pipeline is used with and without an extra pair. A CPU driver needs seconds
     // and megabytes for each pipeline, while a loop of no rounds costs nothing.
     args->extra = args->layout != TS_TN;
     choose_simd_tile(args);

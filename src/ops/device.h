@@ -5,8 +5,8 @@
 
 #include "ops/gemm.h"
 
-// Errors: those of ts_gpu_open, and TS_ERR_SHADER where doctor found a shader BROKEN that nothing
-// can replace. Close *out even after an error.
+// Errors: those of ts_gpu_open, and TS_ERR_SHADER if doctor found a shader BROKEN that nothing can
+// replace. Close *out even after an error.
 ts_status ts_device_open(const ts_gpu_params *params, ts_gpu **out, ts_error *err);
 // The same from a list that was made with `params` (see ts_gpu_open_listed).
 ts_status ts_device_open_listed(ts_gpu_list *list, const ts_gpu_params *params, ts_gpu **out,

@@ -62,7 +62,7 @@ static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
     enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
     static const uint32_t shapes[][3] = {
-        {128, 8, 4}, {64, 4, 2}, {32, 1, 1}}; // side, subgroups, rows
+        {128, 8, 4}, {64, 4, 2}, {32, 1, 1}}; // side, subgroups, rows of subgroups
     bool many = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128) >= ENOUGH_TILES;
     ts_tile tile;
     // A CPU driver takes long to compile a large tile's unrolled loop, so it gets the smallest.

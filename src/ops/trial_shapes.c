@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-// A value for the U32 scalar or constant called `name`.
+// Draws a value for the U32 scalar or constant called `name`.
 static uint32_t scalar_value(const char *name, uint32_t *state)
 {
     static const struct {

@@ -1,4 +1,4 @@
-// The backward pass through the layers: forward.c read from bottom to top. Outputs of norms and of
+// The backward pass through the layers, in the reverse order of forward.c. Outputs of norms and of
 // swiglu are cheap to compute and were not kept. They are computed again where a LoRA pair that
 // took them as input needs them for its gradient.
 #include "model/internal.h"
@@ -18,7 +18,7 @@ static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uin
     ts_linear_backward(&(ts_linear){pass, layer, module, rows, true}, x, dy, dx, accumulate);
 }
 
-// The forward pass's layer once more, to the same bits.
+// Computes a layer's output of the forward pass again, to the same bits.
 static void linear_again(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows, ts_view x,
                          ts_view y)
 {
@@ -49,8 +49,8 @@ static void norm_backward(ts_pass *pass, uint32_t rows, ts_view x, ts_view weigh
                                                            .cols = pass->model->config.hidden});
 }
 
-// From dx, the gradient of the block's output, to dx of its input. With `onward` false nothing
-// below the block's linear layers is wanted.
+// From dx, the gradient of the block's output, to dx of its input. With `onward` false only the
+// gradients of the block's LoRA pairs are computed, because no layer below needs dx.
 static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
 {
     ts_model *model = pass->model;
@@ -155,7 +155,7 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
     }
 }
 
-// Nothing below the lowest adapted layer runs: in layer 0 the way ends at its linear layers.
+// In layer 0 the backward pass ends at the lowest adapted block: nothing below it is trained.
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows)
 {
     bool attention_adapted = ts_pass_adapts(pass, QKV | TS_MODULE_BIT(TS_MODULE_O));

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-// Arrays on the host; starts zeroed. A row is a token. It attends to the keys of rows first ..
-// last. The rows of its sequence end before row `end`.
+// Arrays on the host. Starts zeroed. A row is one token. Row t attends to the keys of rows
+// first[t] .. last[t], and the rows of its sequence end before row end[t].
 typedef struct ts_batch {
     uint32_t rows;
     uint32_t *ids, *position, *first, *last, *end; // [rows]
@@ -17,22 +17,24 @@ typedef struct ts_batch {
     uint32_t sequences;
 } ts_batch;
 
+// Removes all rows; the memory is kept for the next batch.
 void ts_batch_clear(ts_batch *batch);
 void ts_batch_free(ts_batch *batch);
 
-// Makes room for `rows` rows, whatever of them bears loss.
+// Makes room for `rows` rows, all of which may bear loss.
 ts_status ts_batch_reserve(ts_batch *batch, uint32_t rows, ts_error *err);
 
-// Appends a sequence. supervised[t] (may be NULL: none) says that ids[t] is a target, predicted
-// from row t - 1.
+// Appends a sequence of `count` tokens. supervised[t] says that ids[t] is a label, predicted from
+// row t - 1. With NULL no row bears loss.
 ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
                        const uint8_t *supervised, ts_error *err);
 
-// Marks `row` as one whose next token is wanted, its label unknown.
+// Adds `row` to the loss rows without a known label (it is set to 0), to ask for its logits or its
+// likeliest next token.
 ts_status ts_batch_ask(ts_batch *batch, uint32_t row, ts_error *err);
 
-// Appends one row that stands for a sequence whose earlier keys lie in a cache (decode.h): it is
-// at `position` and attends to cache rows first .. first + position.
+// Appends the next row of a sequence whose earlier keys are in a cache (decode.h). The row is at
+// `position` and attends to cache rows first .. first + position.
 ts_status ts_batch_add_cached(ts_batch *batch, uint32_t id, uint32_t position, uint32_t first,
                               ts_error *err);
 

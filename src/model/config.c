@@ -20,11 +20,11 @@ const ts_model_config ts_model_config_tinyllama = {
 
 enum { MAX_DIMENSION = 1 << 20, MAX_LAYERS = 1024, MAX_HEADS = 1024 };
 
-// What this reader knows of every family's config.json; families.def adds what one of them has of
-// its own. A key that stands in neither is named in a warning; transformers too keeps keys that it
-// does not know, and does nothing with them.
+// The keys of config.json that are known for every family; families.def adds those of one family. A
+// key that is in neither is named in a warning and not refused: transformers, too, ignores keys
+// that it does not know.
 static const ts_key common_keys[] = {
-    {"model_type", TS_KEY_READ}, // these two by ts_family_find
+    {"model_type", TS_KEY_READ}, // ts_family_find reads these two
     {"architectures", TS_KEY_READ},
     {"hidden_size", TS_KEY_READ},
     {"intermediate_size", TS_KEY_READ},
@@ -39,7 +39,7 @@ static const ts_key common_keys[] = {
     {"rope_theta", TS_KEY_READ},
     {"rope_scaling", TS_KEY_READ},
     {"rope_parameters", TS_KEY_READ},
-    // What would change the numbers, and is not implemented.
+    // Not implemented, and values other than these would change the results.
     {"hidden_act", TS_KEY_ONLY, "[\"silu\"]"},
     {"hidden_activation", TS_KEY_ONLY, "[\"silu\"]"},
     {"partial_rotary_factor", TS_KEY_ONLY, "[1]"},
@@ -65,11 +65,11 @@ static const ts_key common_keys[] = {
     {"add_cross_attention", TS_KEY_ONLY},
     {"is_encoder_decoder", TS_KEY_ONLY},
     {"pruned_heads", TS_KEY_ONLY},
-    // Code of its own that came with the model, which transformers runs only when it is told to.
+    // Code that comes with the model. transformers runs it only if the user allows it.
     {"auto_map", TS_KEY_NOTE},
-    // Of no meaning here: how the weights came about, how other programs load and run them, and
-    // what generation_config.json and tokenizer_config.json say again. pretraining_tp only cuts
-    // the same products into parts.
+    // These have no effect here. They say how the weights were made, or how other programs load and
+    // run them, or repeat generation_config.json and tokenizer_config.json. pretraining_tp only
+    // cuts the same products into parts.
     {"_name_or_path", TS_KEY_READ},
     {"_commit_hash", TS_KEY_READ},
     {"_attn_implementation", TS_KEY_READ},
@@ -180,8 +180,8 @@ out:
     return status;
 }
 
-// A window that no sequence outgrows, or that is switched off, changes nothing: the window is then
-// 0. Families whose attention has none refuse any other.
+// A window that is switched off, or as long as the longest sequence, changes nothing and becomes 0.
+// Any other window is refused in a family whose attention has none.
 static ts_status read_window(const cJSON *json, const char *name, ts_model_config *c, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -17,7 +17,7 @@ typedef struct ts_model_config {
     uint32_t max_positions;
     float rms_eps;
     ts_rope_config rope;
-    uint32_t window; // of the layers that have one: see ts_config_window; 0: none has
+    uint32_t window; // keys that a row sees in layers with a sliding window; 0: no layer has one
     bool tied;       // lm_head is the embedding
 } ts_model_config;
 
@@ -34,14 +34,14 @@ static inline uint32_t ts_config_kv_size(const ts_model_config *config)
 // How many keys a row of this layer sees, its own included; 0: all of its sequence so far.
 static inline uint32_t ts_config_window(const ts_model_config *config, uint32_t layer)
 {
-    (void)layer; // every layer of the families so far has the same
+    (void)layer; // in the families so far, all layers have the same window
     return config->window;
 }
 
-// Reads the model's config.json as transformers 4 or 5 writes it. What asks for something that is
-// not implemented (a kind of rope, attention_bias, another architecture or activation) is
-// TS_ERR_UNSUPPORTED by its key and value; keys that are not known are named in a warning. Whether
-// `tied` holds the weights decide too: see ts_model_check.
+// Reads the model's config.json as transformers 4 or 5 writes it. A key that asks for something not
+// implemented (a kind of rope, attention_bias, another architecture or activation) is
+// TS_ERR_UNSUPPORTED, and the message names key and value. Unknown keys are named in a warning.
+// `tied` is what config.json says; ts_model_check corrects it by the weights.
 ts_status ts_model_config_read(ts_weights *model, ts_model_config *out, ts_error *err);
 // The shape of TinyLlama-1.1B-Chat-v1.0.
 extern const ts_model_config ts_model_config_tinyllama;

@@ -1,5 +1,5 @@
-// The rotary part of config.json. transformers 4 writes rope_theta and rope_scaling, transformers 5
-// rope_parameters, which holds both; files that were carried from one to the other hold any mix.
+// The rotary part of config.json. transformers 4 writes rope_theta and rope_scaling. transformers 5
+// writes rope_parameters, which holds both. Files that both have written may hold any mix.
 #include "base/keys.h"
 #include "base/memory.h"
 #include "model/rope.h"
@@ -7,18 +7,18 @@
 #include <float.h>
 #include <string.h>
 
-// What transformers takes where nothing says.
+// The default of transformers.
 #define DEFAULT_THETA 10000.0
 
 struct rope {
     const char *name; // of the file
     double theta;
     ts_rope_kind kind;
-    const char *place; // that gave theta; NULL: none has yet
+    const char *place; // where theta was found; NULL: not found yet
 };
 
-// Keys of rope_scaling and rope_parameters. What only other kinds of rope read, transformers
-// passes over with a warning where the kind is default; so does this.
+// Keys of rope_scaling and rope_parameters. Keys that only other kinds of rope use are ignored with
+// a warning where the kind is default, as in transformers.
 static const ts_key block_keys[] = {
     {"rope_type", TS_KEY_READ},     {"type", TS_KEY_READ},
     {"rope_theta", TS_KEY_READ},    {"partial_rotary_factor", TS_KEY_ONLY, "[1]"},
@@ -88,7 +88,7 @@ static ts_status take_kind(const cJSON *block, const char *key, struct rope *r, 
         TS_FAIL(TS_ERR_FORMAT, "%s: key '%s' has a 'factor' and no 'rope_type' that says of what",
                 name, key);
     }
-    // Linear scaling divides the positions by its factor, so that a factor of 1 is none.
+    // Linear scaling divides the positions by its factor, so a factor of 1 changes nothing.
     bool is_linear = kind != NULL && strcmp(kind, "linear") == 0 && factor != NULL && !scales;
     if (kind != NULL && !is_linear && !ts_rope_kind_find(kind, &r->kind)) {
         TS_TRY(ts_key_refuse(block, key, "rope_type 'default'", NULL, name, err));

@@ -77,7 +77,7 @@ uint32_t ts_decoder_fit(const ts_model *model, ts_decoder_limits limits)
         (uint64_t)limits.capacity * ts_config_kv_size(&model->config) * sizeof(float);
     uint64_t held = model->weights.used_bytes + model->adapter.used_bytes;
     uint64_t left = caps->memory_free_bytes - ts_min_u64(held, caps->memory_free_bytes);
-    // Half of what is left: activations want their part, and so may others.
+    // Half of what is left: the activations need memory too, and other programs may.
     uint64_t by_memory = left / 2 / (slot_bytes * 2 * model->config.layers);
     uint64_t by_binding = caps->max_binding_bytes / slot_bytes;
     uint64_t fit = ts_min_u64(limits.slots, ts_min_u64(by_memory, by_binding));

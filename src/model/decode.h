@@ -1,5 +1,5 @@
-// Decoding with a cache of keys and values: prompts go through the model once, packed end to end,
-// and from then on each sequence costs one row a token. The forward pass is pass.h's own.
+// Decoding with a cache of keys and values. Prompts go through the model once, packed end to end;
+// after that each new token of a sequence costs one row. The forward pass is that of pass.h.
 #ifndef TS_MODEL_DECODE_H
 #define TS_MODEL_DECODE_H
 
@@ -9,12 +9,12 @@
 // How much a decoder holds. A slot is the place of one sequence.
 typedef struct ts_decoder_limits {
     uint32_t slots;
-    uint32_t capacity;       // tokens of a slot: prompt and answer, but for the answer's last
+    uint32_t capacity;       // tokens of a slot: the prompt, and the answer without its last token
     uint32_t longest_prompt; // tokens
 } ts_decoder_limits;
 
-// Starts zeroed. The model, with its adapter as it then is, must stay until the decoder is closed;
-// switching lora_enabled in between is fine from one ts_decoder_prompt to the next.
+// Starts zeroed. The model must outlive the decoder, and its adapter may not be added or removed
+// meanwhile. lora_enabled may be switched before any ts_decoder_prompt.
 typedef struct ts_decoder {
     ts_decoder_limits limits;
     ts_pass pass;
@@ -23,7 +23,8 @@ typedef struct ts_decoder {
     uint32_t *lengths;    // [slots] tokens in the cache
     uint32_t *cache_rows; // [N] the host's copy of cache.row
     ts_batch batch;
-    // Called, where it is set, after each pass of ts_decoder_prompt: so many more prompts are in.
+    // May be NULL. Called after each pass of ts_decoder_prompt, which put `count` more prompts into
+    // the cache.
     void (*prompted)(void *user, uint32_t count);
     void *user;
 } ts_decoder;
@@ -31,8 +32,8 @@ typedef struct ts_decoder {
 ts_status ts_decoder_open(ts_model *model, ts_decoder_limits limits, ts_decoder *out,
                           ts_error *err);
 void ts_decoder_close(ts_decoder *decoder);
-// The most slots, up to limits.slots and at least one, whose cache the device can bind and
-// probably hold.
+// How many slots a decoder should have: as many as the device can bind and, by its free memory,
+// probably hold, but at most limits.slots and at least 1.
 uint32_t ts_decoder_fit(const ts_model *model, ts_decoder_limits limits);
 
 // Fills slots 0 .. count - 1 with prompts, forgetting what they held, and gives the likeliest
@@ -40,7 +41,7 @@ uint32_t ts_decoder_fit(const ts_model *model, ts_decoder_limits limits);
 ts_status ts_decoder_prompt(ts_decoder *decoder, const ts_tokens *prompts, uint32_t count,
                             uint32_t *next, ts_error *err);
 // Appends ids[i] to the sequence in slots[i] and gives the likeliest token after it: next[count].
-// No slot stands twice; those left out keep what they hold.
+// A slot may be named only once; slots that are not named keep what they hold.
 ts_status ts_decoder_step(ts_decoder *decoder, const uint32_t *slots, const uint32_t *ids,
                           uint32_t count, uint32_t *next, ts_error *err);
 

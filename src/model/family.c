@@ -17,7 +17,7 @@ static const ts_family families[TS_FAMILY_COUNT] = {
 #undef FAMILY
 };
 
-// What a config.json calls the family, under one key or the other.
+// What a config.json calls the family under "architectures" or under "model_type".
 static const char *name_by(const ts_family *family, bool architecture)
 {
     return architecture ? family->architecture : family->model_type;

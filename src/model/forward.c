@@ -75,8 +75,8 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
     }
 }
 
-// x += block, the residual stream past a block, and pass->norm = norm(x); the first norm of all has
-// no block before it.
+// x += *block, and pass->norm = norm(x). x is the output of a block, and *block the residual stream
+// that bypassed it. The first norm has no block before it (NULL).
 static void norm(ts_pass *pass, uint32_t rows, ts_view x, const ts_view *block, ts_view weight,
                  ts_view rstd)
 {
@@ -102,8 +102,8 @@ static void norm(ts_pass *pass, uint32_t rows, ts_view x, const ts_view *block, 
     }
 }
 
-// mid = o_proj(attention(norm(x))), to which x is added on the way into the MLP; x itself lacks
-// `below`, the stream that goes by the block below.
+// mid = o_proj(attention(norm(x))); the MLP's norm then adds x to it. x itself is at first only the
+// output of the block below. `below`, the residual stream that bypassed that block, is added here.
 static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training,
                             const ts_view *below)
 {
@@ -117,7 +117,7 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
     linear(pass, layer, TS_MODULE_O, rows, training, state->o, state->mid);
 }
 
-// next = down_proj(swiglu(norm(mid))), to which mid is added on the way into the next block
+// next = down_proj(swiglu(norm(mid))); the next block's norm then adds mid to it.
 static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training, ts_view next)
 {
     ts_model *model = pass->model;

@@ -1,10 +1,10 @@
-// What the files of this floor share and nobody else sees.
+// Shared by the files of src/model alone.
 #ifndef TS_MODEL_INTERNAL_H
 #define TS_MODEL_INTERNAL_H
 
 #include "model/pass.h"
 
-// Places the adapter's tensors in its flat arrays; with no device it only counts.
+// Places the adapter's tensors in its flat arrays. Without a device it only counts their floats.
 ts_status ts_lora_place(ts_model *model, ts_error *err);
 
 // One linear layer of a pass over `rows` rows.
@@ -13,12 +13,13 @@ typedef struct ts_linear {
     uint32_t layer;
     ts_module module;
     uint32_t rows;
-    bool training; // dropout where the adapter has some
+    bool training; // apply the adapter's dropout
 } ts_linear;
-// y[rows, out] = x[rows, in] W^T, and where the module is adapted + scale t B^T with t[rows, R] =
-// dropout(x) A^T.
+// y[rows, out] = x[rows, in] W^T. In an adapted module scale t B^T is added to it, where
+// t[rows, R] = dropout(x) A^T.
 void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y);
-// From dy: adds to the pair's gradients; with `dx` set (buffer not NULL) also dx = or += dy W ....
+// Adds to the gradients of the LoRA pair, from x and dy[rows, out]. If `dx` is set (its buffer is
+// not NULL), also computes the gradient of x; with `accumulate` it is added to dx.
 void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
                         bool accumulate);
 
@@ -28,27 +29,28 @@ static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
     return pass->model->has_lora && (pass->model->lora.config.targets & modules) != 0;
 }
 
-// What the layer's attention sees.
+// Which keys the rows of this layer's attention see.
 static inline const ts_reach *ts_pass_reach(const ts_pass *pass, uint32_t layer)
 {
     bool has_window = ts_config_window(&pass->model->config, layer) > 0;
     return has_window ? &pass->io.window : &pass->io.whole;
 }
 
-// The halves of a pass, on rows that were uploaded already.
+// Record the halves of a pass. The batch must have been uploaded.
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training);
 void ts_pass_record_backward(ts_pass *pass, uint32_t rows);
-// gathered_norm = the final norm of the rows that bear loss, and of them alone.
+// gathered_norm[M, H] = the final norm of the rows that bear loss.
 void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
 // logits[count, V] of the loss rows from `from` on.
 void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count);
-// The log-probabilities of the labels of all loss rows; with `gradient` gathered_norm becomes the
-// gradient of the sum of weight * -log_probability.
+// The log-probabilities of the labels of all loss rows. With `gradient`, gathered_norm is replaced
+// by its gradient, that of the sum of weight * -log_probability over the rows.
 void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient);
-// dx of the residual stream from it.
+// dx[N, H], the gradient of the residual stream, from that of gathered_norm. It is zero in all
+// other rows.
 void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
-// Turns the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
-// positions; sign -1 turns back.
+// Rotates the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
+// positions. sign is 1, or -1 for the inverse rotation.
 void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k);
 
 #endif

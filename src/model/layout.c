@@ -1,4 +1,4 @@
-// All of this is told from the files' headers, before anything is read or placed.
+// Everything here works on the files' headers: no weight is read or placed.
 #include "model/layout.h"
 
 #include "base/log.h"
@@ -108,8 +108,8 @@ ts_dtype ts_embedding_dtype(const ts_model_config *config, const ts_tensors *fil
 
 // ---- All of them at once
 
-// With tie_word_embeddings true, lm_head is the embedding, and a file need not hold it. Where it
-// holds another one all the same, transformers 5 takes that (4 threw it away), and so does this.
+// With tie_word_embeddings true, lm_head is the embedding, and a file need not hold it. If it holds
+// a different one all the same, that one is used, as in transformers 5 (4 ignored it).
 static void settle_tie(const ts_tensors *file, const char *folder, ts_model_config *config)
 {
     ts_model_config untied = *config;
@@ -135,8 +135,8 @@ static void settle_tie(const ts_tensors *file, const char *folder, ts_model_conf
     }
 }
 
-// What files may hold without anybody needing it: buffers that old transformers saved, and a head
-// that is the embedding once more.
+// Unused tensors that need no warning: buffers that old versions of transformers saved, and a head
+// that repeats the embedding.
 static bool is_expected(const ts_model_config *config, const char *name)
 {
     static const char buffer[] = ".rotary_emb.inv_freq", weight[] = ".weight";

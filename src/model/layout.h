@@ -1,4 +1,5 @@
-// Which weights a model of a config has: their names and shapes, and whether its files hold them.
+// The weights of a model: the names and shapes that its config asks for, and whether its files have
+// them.
 #ifndef TS_MODEL_LAYOUT_H
 #define TS_MODEL_LAYOUT_H
 
@@ -29,7 +30,7 @@ typedef struct ts_weight {
 // Rows and columns of a module's weight.
 void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in);
 
-// What the tensors of a linear layer start with: "model.layers.0.self_attn.q_proj".
+// The prefix of a linear layer's tensor names, such as "model.layers.0.self_attn.q_proj".
 void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module module,
                       char out[TS_WEIGHT_NAME_BYTES]);
 
@@ -37,17 +38,18 @@ void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module m
 // used.
 uint32_t ts_weight_count(const ts_model_config *config);
 void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out);
-// What the token embedding is stored as in these files, which ts_model_check has looked at.
+// The type that these files store the token embedding in. ts_model_check must have accepted them.
 ts_dtype ts_embedding_dtype(const ts_model_config *config, const ts_tensors *files);
-// Finds it; another shape, or a type that weights may not have, is refused by name.
+// Finds a weight in a file. The error names it if it is missing, or has another shape or a type
+// that weights may not have.
 ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const ts_tensor **out,
                          ts_error *err);
 
 // Reads the model's config.json and opens its tensors, which must all be there in their shapes.
-// Tensors that nobody needs are named in a warning. Where config.json ties lm_head to the embedding
-// and the files hold another lm_head, that one is taken, with a warning: `tied` is false.
-// Everything is checked that can be from the files' headers, so that planning a run refuses what
-// running it would.
+// Tensors that the model does not use are named in a warning. Where config.json ties lm_head to the
+// embedding and the files hold another lm_head, that one is used, with a warning, and `tied` is
+// false. Everything that the files' headers tell is checked, so that planning a run already refuses
+// what running it would.
 ts_status ts_model_check(ts_weights *model, ts_model_config *config, ts_error *err);
 
 #endif

@@ -1,13 +1,13 @@
-// A linear layer with its LoRA pair, forward and backward. The base weight is frozen: its own
-// gradient is never formed. Products with it are rounded as the model says; the pair's own, a
-// hundredth of the work, are in f32. Where the pair's product goes into what the weight's makes
-// (y, dx) both are one dispatch, so that y and dx are written once.
+// A linear layer with its LoRA pair, forward and backward. The base weight is frozen, so its own
+// gradient is never computed. Products with it have the model's precision; those of the pair, about
+// a hundredth of the work, are in f32. Where both products add up to one output (y, dx), they are
+// one dispatch, so that the output is written once.
 #include "model/internal.h"
 
 #include "base/memory.h"
 #include "ops/gemm.h"
 
-// What both directions ask of a layer.
+// What both directions need to know about a layer.
 struct layer {
     uint32_t out, in;
     ts_view weight;           // [out, in]
@@ -148,7 +148,7 @@ void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view 
     if (onward) {
         ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
-    if (onward && layer.pair != NULL && masked) { // dt A on its way back through the mask
+    if (onward && layer.pair != NULL && masked) { // dx += the mask applied to dt A
         ts_matmul(pass->recorder, &(ts_product){.layout = TS_NN,
                                                 .m = linear->rows,
                                                 .n = layer.in,

@@ -1,4 +1,4 @@
-// The adapter's tensors: where they lie, how they start, how they come from and go to files.
+// The adapter's tensors: their places, their initial values, and reading and writing their files.
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
@@ -12,7 +12,8 @@
 // Tensors start at multiples of this many floats, the view alignment of ts_gpu_alloc.
 enum { TENSOR_ALIGNMENT = 64 };
 
-// Where each targeted tensor lies in the flat arrays, in files' order of layers and modules.
+// Returns the offset of the next tensor in the flat arrays, in floats, and moves *at past it. The
+// tensors have the order of the files: by layer, then by module.
 static uint64_t place_tensor(uint64_t *at, uint32_t rows, uint32_t cols)
 {
     uint64_t offset = *at;
@@ -105,7 +106,7 @@ out:
     return status;
 }
 
-// PEFT starts A as kaiming_uniform(a = sqrt 5): uniform in +-1/sqrt(in). B stays zero.
+// PEFT initialises A by kaiming_uniform(a = sqrt 5): uniform in +-1/sqrt(in). B stays zero.
 static ts_status start_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
                             uint32_t out, uint32_t in, void *user, ts_error *err)
 {
@@ -221,7 +222,7 @@ void ts_lora_tensors_free(ts_lora_tensors *tensors)
     *tensors = (ts_lora_tensors){0};
 }
 
-// One flat array on its way in.
+// A flat array that is read from a file.
 struct upload {
     const ts_tensors *file;
     const char *prefix;
@@ -293,7 +294,7 @@ out:
     return status;
 }
 
-// What a tensor in adapter_model.safetensors is that plain LoRA does not have.
+// Describes, for a message, a tensor of adapter_model.safetensors that plain LoRA does not have.
 static const char *what_is(const char *name)
 {
     static const struct {
@@ -332,7 +333,7 @@ static bool is_in_adapter(const ts_model *model, const char *name)
     return false;
 }
 
-// The file must hold the adapter and nothing else: whatever else it holds changes the model too.
+// The file must hold the adapter and nothing else: any other tensor would change the model too.
 static ts_status check_nothing_else(const ts_model *model, const ts_tensors *file, size_t expected,
                                     const char *path, ts_error *err)
 {
@@ -360,7 +361,7 @@ static ts_status load_values(ts_model *model, const ts_tensors *file, const char
     return status;
 }
 
-// Where there is only a pickle, which can run code when it is read, says so.
+// If there is only a pickle, the error says so: reading a pickle can run code.
 static ts_status open_adapter(const char *folder, ts_text *path, ts_tensors **file, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,10 +1,9 @@
-// What the device does of every loss: the rows that bear it, their logits chunk by chunk, and the
-// gradient on its way back into the residual stream.
+// The part of every loss that the device computes: it gathers the loss rows, makes their logits
+// chunk by chunk, and carries the gradient back into the residual stream.
 #include "model/internal.h"
 
 #include "base/memory.h"
 
-// gathered_norm[M, H] = the final norm of the rows that bear loss, and of them alone
 void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
 {
     ts_model *model = pass->model;
@@ -24,7 +23,6 @@ void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
                                                          .eps = model->config.rms_eps});
 }
 
-// logits[count, V] of the loss rows from `from` on
 void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count)
 {
     ts_model *model = pass->model;
@@ -42,9 +40,7 @@ void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count)
                                     .alpha = 1});
 }
 
-// The log-probabilities of the labels of all loss rows, chunk by chunk; with `gradient` also
-// gathered_norm, the gradient of the sum of weight * -log_probability over the rows, with respect
-// to the final norm's output.
+// Works chunk by chunk, because the logits of all rows may be too large to hold.
 void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
 {
     ts_model *model = pass->model;
@@ -78,7 +74,6 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
     }
 }
 
-// dx[N, H] of the residual stream from gathered_norm: zero but for the rows that bear loss.
 void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
 {
     ts_model *model = pass->model;

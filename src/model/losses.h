@@ -1,6 +1,6 @@
-// What a loss is made of: a value, and a weight a row. The device makes two steps of every loss:
-// the log-probabilities of the labels, and the gradient of the logits, which is weight * (softmax -
-// one-hot) in each row.
+// A loss consists of its value and of a weight for each row. The device computes the same two
+// things for every loss: the log-probabilities of the labels, and the gradient of the logits, which
+// is weight * (softmax - one-hot) in each row.
 #ifndef TS_MODEL_LOSSES_H
 #define TS_MODEL_LOSSES_H
 
@@ -17,10 +17,10 @@ typedef struct ts_loss_rows {
 typedef struct ts_loss {
     const char *name;
     uint32_t passes; // see losses.def
-    // weight[count]: how much a row's log-probability lowers scale * loss, to first order: minus
-    // the derivative. With one pass log_probability is NULL.
+    // Sets weight[count]: minus the derivative of scale * loss with respect to each row's
+    // log-probability. For a loss with one pass log_probability is NULL.
     void (*weigh)(const ts_loss_rows *rows, float *weight);
-    // The loss of the batch, without scale: a sum that grows with its rows.
+    // The loss of the batch, without scale: a sum over its rows, not a mean.
     double (*value)(const ts_loss_rows *rows);
 } ts_loss;
 

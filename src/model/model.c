@@ -21,8 +21,8 @@ struct loader {
     uint64_t held;          // bytes on the device
 };
 
-// Random values of a linear layer's usual size, a piece at a time. Only their spread matters, so
-// the generator is the cheapest that has one.
+// Random values as large as a linear layer's usually are, a piece at a time. Only their spread
+// matters, so the cheapest generator is good enough.
 static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_error *err)
 {
     enum { PIECE = 1 << 20 };
@@ -60,7 +60,7 @@ out:
     return status;
 }
 
-// Where a weight lies on the device.
+// The view that a weight is placed in.
 static ts_view *view_of(ts_model *model, const ts_weight *weight)
 {
     ts_layer_weights *layer = &model->layers[weight->layer];
@@ -100,7 +100,7 @@ out:
     return status;
 }
 
-// Finds, places and, with a device, fills it.
+// Finds the weight, places it and, with a device, fills it.
 static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -135,7 +135,7 @@ out:
     return status;
 }
 
-// An embedding that stays in its file.
+// Leaves the embedding in its file.
 static ts_status keep_in_file(struct loader *loader, const ts_weight *weight, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -238,7 +238,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
     TS_TRY(ts_quantise_check(&out->config, params->quantise, err));
     TS_TRY(load_weights(&loader, err));
-    if (loader.file != NULL) { // or what was uploaded is half of one file and half of another
+    if (loader.file != NULL) { // else the weights may be a mixture of two versions of the file
         TS_TRY(ts_tensors_check_unchanged(loader.file, NULL, err));
     }
     out->files = loader.file;

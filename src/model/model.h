@@ -1,4 +1,4 @@
-// A Llama on the device: its weights, as they are stored, and the adapter that is tuned.
+// A model on the device: its frozen weights, and the LoRA adapter that is trained.
 #ifndef TS_MODEL_MODEL_H
 #define TS_MODEL_MODEL_H
 
@@ -34,66 +34,68 @@ typedef struct ts_model {
     ts_gpu *gpu; // borrowed
     ts_model_config config;
     ts_gpu_arena weights, adapter;
-    ts_view embedding;      // [vocab, hidden]; no view where it stays in its file
+    ts_view embedding;      // [vocab, hidden]; not set where it stays in its file
     ts_view final_norm;     // [hidden]
     ts_view lm_head;        // [vocab, hidden]; the embedding where tied
     ts_view rope;           // [max positions, head_dim / 2, 2] cosines and sines
     ts_precision precision; // of products with the base's weights; the adapter's are in f32
     ts_layer_weights *layers;
-    bool embedding_in_file; // then batches bring their rows of it
+    bool embedding_in_file; // then each batch uploads the rows that it needs
     ts_dtype embedding_dtype;
-    const ts_tensors *files;         // borrowed; where the embedding stays in its file
-    const ts_tensor *embedding_rows; // [vocab, hidden] there; NULL unless it does
+    const ts_tensors *files;         // borrowed; read where the embedding stays in its file
+    const ts_tensor *embedding_rows; // [vocab, hidden] in the file; NULL if not embedding_in_file
     ts_lora lora;
     bool has_lora;
-    bool lora_enabled; // the adapter may be switched off: the base model
+    bool lora_enabled; // false: the adapter is switched off, the base model runs
 } ts_model;
 
-// Called while weights go up: bytes done of total.
+// Called while weights are uploaded: `done` of `total` bytes so far.
 typedef void (*ts_model_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct ts_model_params {
     const ts_model_config *config; // as ts_model_check left it
-    ts_weights *weights;           // whose config it is; they must outlive the model. NULL: random
-                                   // weights of that shape, for speed and memory, never for quality
+    ts_weights *weights;           // the files of `config`, which must outlive the model. NULL:
+                                   // random weights of that shape, to measure speed and memory
     ts_dtype random_dtype;         // what random weights are stored as
-    ts_dtype quantise;             // linear weights become this on their way to the device
+    ts_dtype quantise;             // linear weights are converted to this while they are uploaded
                                    // (base/blocks.h); TS_F32 (0): they stay as they are stored
     uint32_t positions;            // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
     ts_precision precision;     // of products: one that the device offers
     bool embedding_in_file;     // an embedding that is not tied to lm_head stays in its file, and
-                                // batches bring the rows they need: no work, and less memory
+                                // each batch uploads the rows that it needs, which saves memory
     ts_model_progress progress; // may be NULL
     void *user;
 } ts_model_params;
 
-// Brings the model onto the device.
+// Uploads the model to the device. The caller closes it.
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err);
-void ts_model_close(ts_model *model); // zeroed is fine
+void ts_model_close(ts_model *model); // may be zeroed
 
 // Gives the model a fresh adapter: A uniform in +-1/sqrt(in) from `seed`, B zero.
 ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, uint64_t seed,
                             ts_error *err);
-// Reads one from a PEFT folder. Missing, unexpected or misshapen tensors are errors by name.
+// Loads an adapter from a PEFT folder. The error names a tensor that is missing, unexpected or of
+// the wrong shape.
 ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err);
-void ts_model_remove_lora(ts_model *model); // one without an adapter is fine
-// Appends adapter_model.safetensors of the adapter's present values.
+void ts_model_remove_lora(ts_model *model); // the model may have no adapter
+// Appends to *out the bytes of adapter_model.safetensors with the adapter's present values.
 ts_status ts_model_save_lora(ts_model *model, ts_text *out, ts_error *err);
 
-// The tensors of one of the flat arrays on the host, by name. Starts zeroed.
+// The tensors of one flat array, copied to the host and named. Starts zeroed.
 enum { TS_LORA_NAME_BYTES = TS_ADAPTER_KEY_BYTES + 32 };
 typedef struct ts_lora_tensors {
     ts_tensor *tensors; // named prefix + adapter key, sorted
     size_t count;
-    float *values; // what they point into
+    float *values; // the memory that they point into
     char (*names)[TS_LORA_NAME_BYTES];
 } ts_lora_tensors;
 ts_status ts_lora_download(ts_model *model, ts_view flat, const char *prefix, ts_lora_tensors *out,
                            ts_error *err);
 void ts_lora_tensors_free(ts_lora_tensors *tensors);
-// And back from a file that holds them under those names; *count is how many there were.
+// The reverse: fills a flat array from a file that has the tensors under those names. *count is how
+// many there were.
 ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix, const ts_tensors *file,
                          size_t *count, ts_error *err);
 
@@ -107,17 +109,17 @@ static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_
     return pair->a.bytes > 0 ? pair : NULL;
 }
 
-// The part of `flat`, a flat array laid out as the adapter's values are, that belongs to `part`,
-// one of the adapter's tensors.
+// `part` is one of the adapter's tensors. Returns its counterpart in `flat`, a flat array with the
+// same layout as the adapter's values.
 ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part);
 
-// Floats in a flat array of such an adapter, and of them those that are parameters, not gaps.
+// *count: floats in a flat array of such an adapter. *parameters: the same without the gaps.
 void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *adapter,
                      uint64_t *count, uint64_t *parameters);
 
-// Device bytes of weights and adapter, from the shapes alone; of weights stored as `file` has them,
-// or without one (NULL) all as `dtype`. TS_ERR_UNSUPPORTED names a weight of more bytes than
-// `binding_limit` (0: none), which no shader of the device would reach as a whole.
+// Device bytes of weights and adapter, computed from the shapes alone. The weights' types are those
+// in `file`; if it is NULL, all are `dtype`. TS_ERR_UNSUPPORTED names a weight with more bytes than
+// `binding_limit` (0: no limit), because no shader of the device could access the whole of it.
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
                         ts_dtype quantise, uint32_t positions, bool embedding_in_file,
                         uint64_t binding_limit, const ts_adapter_config *adapter,

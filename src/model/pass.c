@@ -1,5 +1,5 @@
-// Running a pass: a batch goes up, the forward pass, the loss and the way back are recorded and
-// sent, and what they measured is read.
+// Running a pass: the batch is uploaded, the forward pass, the loss and the backward pass are
+// recorded and sent, and the results are read.
 #include "model/pass.h"
 
 #include "base/memory.h"
@@ -9,8 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-// Brings the batch's rows of an embedding that stays in its file: row i of the pass's own table is
-// that of ids[i].
+// Uploads the batch's rows of an embedding that stays in its file: row i of the pass's own table is
+// the embedding of ids[i].
 static ts_status upload_table(ts_pass *pass, const ts_batch *batch, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -24,13 +24,13 @@ static ts_status upload_table(ts_pass *pass, const ts_batch *batch, ts_error *er
                              row_bytes, err));
         TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.ids, i, 1), &i, sizeof i, err));
     }
-    ts_tensors_release(model->files, rows); // its pages would gather from batch to batch
+    ts_tensors_release(model->files, rows); // else every batch would add to its resident pages
 out:
     return status;
 }
 
-// The same two for layers with a window: a row sees as many keys as the window is wide, the last of
-// them its own.
+// `first` and `end` for layers with a window: a row sees at most as many keys as the window has,
+// its own key the last of them.
 static ts_status upload_window(ts_pass *pass, const ts_batch *batch, ts_error *err)
 {
     enum { AT_ONCE = 256 };
@@ -90,8 +90,8 @@ static ts_status read_log_probabilities(const ts_pass *pass, const ts_pass_io *i
                            loss_rows * sizeof *pass->host_log_probability, err);
 }
 
-// The weights of the rows in the gradient. Where they follow from log-probabilities the device
-// makes those first, and is waited for.
+// Computes the weights of the rows in the gradient. If they depend on log-probabilities, the device
+// computes those first, and the host waits for it.
 static ts_status weigh_rows(ts_pass *pass, uint32_t loss_rows, float scale, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,6 +1,6 @@
-// One pass through the model over a packed batch: forward, loss, and back to the adapter's
-// gradients. Shapes in comments: N rows of the batch, M rows that bear loss, H hidden, F ffn,
-// Q and KV the widths of queries and keys, V vocabulary, R LoRA rank.
+// One pass through the model over a packed batch: the forward pass, the loss, and the backward pass
+// to the adapter's gradients. Shapes in comments: N rows of the batch, M rows that bear loss, H
+// hidden, F ffn, Q and KV the widths of queries and keys, V vocabulary, R LoRA rank.
 #ifndef TS_MODEL_PASS_H
 #define TS_MODEL_PASS_H
 
@@ -12,8 +12,8 @@
 typedef struct ts_pass_limits {
     uint32_t rows, loss_rows;
     bool training;
-    uint32_t recompute; // so many of the layers, all but the last at most, make gate and up again
-                        // on the way back instead of keeping them
+    uint32_t recompute; // the first so many layers, never the last one, compute gate and up again
+                        // in the backward pass instead of keeping them
 } ts_pass_limits;
 
 // What the backward pass needs of one layer.
@@ -26,7 +26,7 @@ typedef struct ts_layer_state {
     ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
 } ts_layer_state;
 
-// Keys and values that outlive a pass, of several sequences: decode.h fills and reads it.
+// Keys and values of several sequences, kept from pass to pass. decode.h fills and reads it.
 typedef struct ts_kv_cache {
     ts_view *k, *v; // [layers] of [S, KV]; S cache rows
     uint32_t rows;  // S
@@ -34,18 +34,18 @@ typedef struct ts_kv_cache {
     bool attend;    // batch rows attend to cache rows first .. last, not to each other
 } ts_kv_cache;
 
-// What attention sees, [N] INDEX: a row sees keys from its `first` on, a key is seen by rows before
-// its `end`.
+// What attention sees, [N] INDEX: row t sees keys from row first[t] on, and the key of row t is
+// seen by rows before end[t].
 typedef struct ts_reach {
     ts_view first, end;
 } ts_reach;
 
-// What the host writes for a batch and reads of it.
+// What the host writes for a batch, and what it reads back.
 typedef struct ts_pass_io {
     ts_view ids, position, last; // [N] INDEX
     ts_reach whole, window;      // window: only where a layer of the model has one
     ts_view table;               // [N, H] the rows of an embedding that stays in its file
-    ts_view loss_row, label;     // [M] INDEX; ts_pass_next answers in label
+    ts_view loss_row, label;     // [M] INDEX; ts_pass_next has its tokens written to label
     ts_view weight;              // [M] of each row's loss in the gradient
     ts_view log_probability;     // [M] of the labels
     uint32_t loss_rows;          // of the batch
@@ -53,18 +53,18 @@ typedef struct ts_pass_io {
 
 typedef struct ts_pass {
     ts_model *model;
-    ts_recorder *recorder; // what the pass, and the optimiser behind it, record into
+    ts_recorder *recorder; // the pass, and the optimiser after it, record into it
     ts_rounding rounding;  // of products with the base's weights
     ts_pass_limits limits;
-    const ts_loss *loss;      // what gradients are of: cross-entropy unless set otherwise
-    const ts_kv_cache *cache; // NULL: keys and values serve the one pass only
+    const ts_loss *loss;      // whose gradient is computed: cross-entropy unless set otherwise
+    const ts_kv_cache *cache; // NULL: keys and values are not kept after a pass
     ts_gpu_arena device, host;
     uint64_t largest_bytes; // of the tensors in `device`
     ts_pass_io io;          // of the present batch
-    ts_pass_io other;       // training: of the batch before, which may be on the device still
+    ts_pass_io other;       // training: of the batch before, which the device may still be using
     uint32_t unread;        // batches recorded whose losses have not been read
-    ts_layer_state *layers; // one a layer
-    // pass_memory.c tells when each of these is needed; at other times its memory serves others.
+    ts_layer_state *layers; // [layers]
+    // pass_memory.c says when each of these is needed. At other times its memory holds others.
     ts_view x, dx;               // [N, H] the residual stream out of the last layer
     ts_view norm, dnorm;         // [N, H] a norm's output
     ts_view swiglu, dswiglu;     // [N, F] swiglu's output
@@ -74,8 +74,8 @@ typedef struct ts_pass {
     ts_view dt;                  // [N, R]
     ts_view gradients;           // training: a flat array laid out as the adapter's values are
     ts_view gathered, dgathered; // [M, H] rows of x that bear loss
-    ts_view gathered_norm;       // [M, H] the final norm of them; of a chunk whose logits were
-                                 // made, the gradient of that
+    ts_view gathered_norm;       // [M, H] the final norm of them, replaced chunk by chunk by its
+                                 // gradient when that is computed
     ts_view gathered_rstd;       // [M]
     ts_view logits;              // [chunk, V]
     uint32_t logit_rows;         // rows of a chunk
@@ -87,8 +87,8 @@ typedef struct ts_pass {
 // A pass that trains needs a model with an adapter.
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);
 void ts_pass_close(ts_pass *pass); // waits for what is on the device
-// Device bytes that ts_pass_open would take for a model of this shape, its weights of that type,
-// with this adapter. *largest: of them those of the largest tensor.
+// *bytes: device bytes that ts_pass_open would take for a model of this shape, its weights of that
+// type, with this adapter. *largest: the bytes of the largest tensor among them.
 ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
                        const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
                        uint64_t *largest, ts_error *err);
@@ -96,19 +96,19 @@ ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embed
 // Cross-entropy without a gradient: *loss_sum is the sum, not the mean, over the batch's M labels
 // of the negative log-probability (nats).
 ts_status ts_pass_loss(ts_pass *pass, const ts_batch *batch, double *loss_sum, ts_error *err);
-// The same label by label: losses[M].
+// The same for each label: losses[M], in nats.
 ts_status ts_pass_losses(ts_pass *pass, const ts_batch *batch, float *losses, ts_error *err);
 
 // Forward and backward: adds the gradient of gradient_scale * loss, of pass->loss, to
-// pass->gradients, which are zero when a pass is opened. `dropout_seed` picks the masks where the
-// adapter has dropout. *loss: of the batch, without the scale; for cross-entropy the sum over its
-// rows, in nats.
+// pass->gradients, which are zero when a pass is opened. `dropout_seed` decides the masks where the
+// adapter has dropout. *loss is that of the batch, without the scale; for cross-entropy the sum
+// over its rows, in nats.
 ts_status ts_pass_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
                             uint64_t dropout_seed, double *loss, ts_error *err);
 
-// The same in two halves, so that the host prepares a batch while the device runs the one before:
-// record, send the recorder's work, and when it is done read the loss of the oldest batch not read.
-// At most two may be unread. After a failure nothing is left to be read.
+// The same in two halves, so that the host can prepare a batch while the device runs the one
+// before. Record a batch, send the recorder's work, and once it is done read the loss of the oldest
+// unread batch. At most two may be unread. After a failure there is nothing left to read.
 ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float gradient_scale,
                                    uint64_t dropout_seed, ts_error *err);
 ts_status ts_pass_read_loss(ts_pass *pass, double *loss, ts_error *err);
@@ -116,8 +116,8 @@ ts_status ts_pass_read_loss(ts_pass *pass, double *loss, ts_error *err);
 // Logits of the batch's M loss rows, in order: out[M, V].
 ts_status ts_pass_logits(ts_pass *pass, const ts_batch *batch, float *out, ts_error *err);
 
-// The likeliest token after each of the batch's M loss rows, in order: next[M]. Logits that are NaN
-// or infinite have none: TS_ERR_RUN.
+// The likeliest token after each of the batch's M loss rows, in order: next[M]. TS_ERR_RUN if
+// logits are NaN or infinite.
 ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-// The memory of a pass: what lives when. The tables below say of each tensor in which phases its
-// content is needed; ts_place then lays those over one another that share no phase.
+// The memory of a pass. The tables below say in which phases each tensor's content is needed.
+// ts_place then lets tensors that share no phase share memory.
 #include "model/internal.h"
 
 #include "base/memory.h"
@@ -10,17 +10,17 @@
 
 enum { ACTIVATION_BLOCK_BYTES = 64 << 20 };
 
-// The phases of a pass: four for every layer on the way up, three of the loss, and four for every
-// layer on the way down.
+// The phases of a pass: four for every layer forward, three for the loss, and four for every layer
+// backward.
 enum phase {
     QKV,          // the first norm; queries, keys and values
     ATTEND,       // rope, attention, o_proj
     GATE_UP,      // the second norm; gate and up
     DOWN,         // swiglu, down_proj
-    GATHER,       // the rows that bear loss, and the last norm of them
+    GATHER,       // the rows that bear loss, and the final norm of them
     LOGITS,       // chunk by chunk: logits, losses, their gradient
-    LOSS_BACK,    // the last norm backward, and the rows back among all others
-    BACK_DOWN,    // backward from here on, what was not kept made again
+    LOSS_BACK,    // the final norm backward, and the gradients put back to their rows
+    BACK_DOWN,    // the layers backward from here on; what was not kept is computed again
     BACK_GATE_UP, //
     BACK_ATTEND,  //
     BACK_QKV,     //
@@ -31,7 +31,7 @@ enum phase {
 #define BLOCKS (BIT(QKV) | BIT(ATTEND) | BIT(GATE_UP) | BIT(DOWN) | BACK)
 #define ALWAYS (BLOCKS | LOSS)
 
-// The number of a phase of `layer` (of the loss: any layer) in the order in which they run.
+// The number of a phase of `layer` in the order in which they run. For the loss any layer will do.
 static uint32_t when(const ts_pass *pass, uint32_t layer, enum phase phase)
 {
     uint32_t layers = pass->model->config.layers;
@@ -72,7 +72,7 @@ static void add_kept(struct table *table, uint32_t layer, const struct kept *kep
                   when(table->pass, layer, kept->last));
 }
 
-// gate and up: kept for the way back, or made once more on it.
+// gate and up: kept for the backward pass, or computed again in it.
 static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint64_t count)
 {
     const ts_pass *pass = table->pass;
@@ -88,7 +88,7 @@ static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint
     }
 }
 
-// x A^T of each adapted module, made with the module's output.
+// x A^T of each adapted module, computed together with the module's output.
 static void add_lora_inputs(struct table *table, uint32_t layer)
 {
     static const enum phase there[TS_MODULE_COUNT] = {
@@ -129,7 +129,8 @@ static void add_layer(struct table *table, uint32_t layer)
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
         add_kept(table, layer, &rows[i]);
     }
-    // The stream into a block is made by the block below it and taken in by the block after.
+    // The residual stream into a block is written by the block below, and read again when it is
+    // added to the block's own output.
     bool lowest = layer == 0, highest = layer + 1 == c->layers;
     ts_phases_add(add(table, &state->x, n * c->hidden), lowest ? 0 : when(pass, layer - 1, DOWN),
                   when(pass, layer, back ? BACK_QKV : GATE_UP));
@@ -144,8 +145,8 @@ static void add_layer(struct table *table, uint32_t layer)
 
 // ---- What all layers use in turn, and the loss
 
-// A tensor whose content is needed within these phases, of every layer; nothing of it is needed
-// from one layer to the next.
+// A tensor that every layer uses in these phases. Its content is not needed from one layer to the
+// next.
 struct scratch {
     ts_view *view;
     uint64_t count;  // floats; 0: there is none
@@ -166,8 +167,8 @@ static void add_scratch(struct table *table, const struct scratch *scratch)
     }
 }
 
-// As many rows of logits as fit where an MLP's values lie at other times: a multiple of 64, so that
-// a chunk's slice of any view starts aligned.
+// As many rows of logits as fit into the memory that holds an MLP's values at other times. It is a
+// multiple of 64, so that a chunk's slice of any view starts aligned.
 static uint32_t choose_logit_rows(const ts_pass *pass)
 {
     const ts_model_config *c = &pass->model->config;
@@ -183,7 +184,7 @@ static void add_shared(struct table *table)
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows, h = c->hidden;
     uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
     const bool back = pass->limits.training;
-    // The way back makes swiglu's output again only for the gradient of down_proj's own pair.
+    // The backward pass computes swiglu's output again only for the gradient of down_proj's pair.
     const bool again = back && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
     const uint32_t gathered = back ? LOSS : BIT(GATHER);
     const struct scratch rows[] = {
@@ -250,7 +251,7 @@ static ts_status place_device(ts_pass *pass, ts_error *err)
     TS_TRY(ts_alloc(most * table.words, sizeof *table.phases, &table.phases, err));
     pass->logit_rows = choose_logit_rows(pass);
     add_shared(&table);
-    // In a pass that does not train the layers' own tensors do not last either.
+    // Without training the layers' own tensors share memory too, so none need be placed first.
     size_t early = pass->limits.training ? table.count : 0;
     for (uint32_t layer = 0; layer < layers; layer++) {
         add_layer(&table, layer);

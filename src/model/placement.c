@@ -1,5 +1,5 @@
-// The largest tensor first, each at the lowest place where no tensor lies that lives when it does.
-// Where that takes more than what lives in the fullest phase, other orders are tried.
+// Tensors are placed the largest first, each at the lowest place that overlaps no tensor needed at
+// the same time. If that takes more memory than the fullest phase needs, other orders are tried.
 #include "model/placement.h"
 
 #include "base/memory.h"
@@ -43,7 +43,7 @@ static bool live_together(const struct placing *p, size_t a, size_t b)
     return false;
 }
 
-// The lowest place in the block where `tensor` meets none that lives when it does.
+// The lowest place in the block where `tensor` overlaps none that is needed at the same time.
 static uint64_t lowest_place(const struct placing *p, const struct block *block, size_t tensor)
 {
     uint64_t begin = 0, size = ts_align_up(p->tensors[tensor].count, ALIGNMENT);
@@ -71,7 +71,7 @@ static void put(struct placing *p, size_t block, size_t tensor, uint64_t begin)
     p->blocks[block].end = ts_max_u64(p->blocks[block].end, end);
 }
 
-// In the first block that has room for it, or in a new one.
+// Places a tensor in the first block that has room for it, or in a new one.
 static void place_one(struct placing *p, size_t tensor)
 {
     uint64_t size = ts_align_up(p->tensors[tensor].count, ALIGNMENT);
@@ -100,7 +100,7 @@ static uint64_t place_first(struct placing *p, size_t count)
     return floats;
 }
 
-// The most floats that live in one phase: no order of the first `count` tensors takes less.
+// The most floats that one phase needs: no order of the first `count` tensors takes less.
 static uint64_t least_possible(const struct placing *p, size_t count)
 {
     uint64_t most = 0;
@@ -122,8 +122,8 @@ static void swap(const ts_placement **a, const ts_placement **b)
     *b = kept;
 }
 
-// Swaps two of the first `count` tensors in the order again and again, always the same ones, and
-// keeps what takes no more than before.
+// Swaps two of the first `count` tensors in the order again and again, and keeps each swap that
+// takes no more memory. The random numbers have a fixed seed, so that every run places alike.
 static void improve_order(struct placing *p, size_t count)
 {
     enum { TRIES = 1000 };

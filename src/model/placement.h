@@ -1,4 +1,4 @@
-// Placing tensors that live at different times over one another. A pass goes through numbered
+// Lets tensors that are needed at different times share memory. A pass goes through numbered
 // phases; each tensor has the set of phases in which its content is needed. Two tensors share
 // memory only if they share no phase.
 #ifndef TS_MODEL_PLACEMENT_H
@@ -13,10 +13,9 @@ typedef struct ts_placement {
     uint64_t *phases; // [words] a bit a phase
 } ts_placement;
 
-// Takes memory from `arena`, which may be one that only counts, in blocks of at most `block_bytes`
-// but for tensors that are larger, and sets every view. The first `early` tensors are placed before
-// the others, and for them an order is looked for that takes little: those that lie over one
-// another.
+// Takes memory from `arena` and sets every view. The arena may be one that only counts. Blocks have
+// at most `block_bytes`, unless a single tensor is larger. The first `early` tensors, those that
+// share most memory, are placed before the others, in an order that is searched to take little.
 ts_status ts_place(const ts_placement *tensors, size_t count, size_t early, uint32_t words,
                    uint64_t block_bytes, ts_gpu_arena *arena, ts_error *err);
 

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-// Whether --quantize is meant for it.
+// Whether --quantize applies to the weight.
 static bool is_large(const ts_weight *weight)
 {
     return weight->part == TS_WEIGHT_LINEAR || weight->part == TS_WEIGHT_HEAD;

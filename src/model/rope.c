@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-// The frequency of pair i of a head's head_dim / 2 pairs, in radians a position, by transformers'
-// own steps, each rounded to float. That is up to 5e-7 off, which far along a sequence is more than
-// all else that f32 rounds.
+// The frequency of pair i of a head's head_dim / 2 pairs, in radians a position, by the same steps
+// as in transformers, each rounded to float. That is up to 5e-7 off, which late in a sequence is
+// more than all other rounding in f32, so an exact frequency would not match.
 typedef float (*frequency_of)(const ts_rope_config *config, uint32_t head_dim, uint32_t i);
 
 static float default_frequency(const ts_rope_config *config, uint32_t head_dim, uint32_t i)
@@ -14,7 +14,7 @@ static float default_frequency(const ts_rope_config *config, uint32_t head_dim, 
     return 1 / (float)pow((float)config->theta, exponent);
 }
 
-// A kind is what config.json calls it and its frequencies.
+// Each kind has its name in config.json and its frequencies.
 static const struct {
     const char *name;
     frequency_of frequency;
@@ -40,8 +40,8 @@ static float round_to(ts_dtype dtype, float value)
                              : value;
 }
 
-// An angle is position * frequency in float, as transformers has it. Cosine and sine are taken on
-// the host, for Vulkan promises little of them.
+// An angle is position * frequency in float, as in transformers. The host computes cosine and sine,
+// because Vulkan promises little precision for them.
 void ts_rope_fill(const ts_rope_config *config, uint32_t head_dim, uint32_t positions,
                   ts_dtype dtype, float *table)
 {

@@ -1,5 +1,5 @@
-// Rotary position embedding (Su et al. 2021): how fast each pair of a head's elements turns, and
-// the table of cosines and sines that the kernel reads. A kind is a row in rope.c.
+// Rotary position embedding (Su et al. 2021): how fast each pair of a head's elements rotates, and
+// the table of cosines and sines that the kernel reads. Each kind is a row in rope.c.
 #ifndef TS_MODEL_ROPE_H
 #define TS_MODEL_ROPE_H
 
@@ -18,7 +18,7 @@ typedef struct ts_rope_config {
 } ts_rope_config;
 
 // Reads rope_theta, rope_scaling and rope_parameters of a config.json, which messages call `name`.
-// A kind that is not implemented is TS_ERR_UNSUPPORTED by its name.
+// TS_ERR_UNSUPPORTED names a kind that is not implemented.
 ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_config *out,
                               ts_error *err);
 

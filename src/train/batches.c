@@ -33,7 +33,7 @@ static int descending(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-// The rows order[*begin .. *end) of micro-batch `micro` of step `step`; none when there is no such.
+// Micro-batch `micro` of step `step` has the rows order[*begin .. *end): none if it does not exist.
 static void find_rows(ts_batches *b, uint64_t step, uint32_t micro, uint64_t *begin, uint64_t *end)
 {
     uint64_t epoch = step / b->steps_per_epoch, in_epoch = step % b->steps_per_epoch;
@@ -75,7 +75,7 @@ out:
     return status;
 }
 
-// An upper bound of what any micro-batch needs, whatever the order: its longest rows together.
+// An upper bound for any micro-batch in any order: the longest rows of the dataset together.
 static ts_pass_limits bound_limits(const ts_batches *b, uint32_t *counts)
 {
     ts_pass_limits limits = {.training = true};

@@ -6,7 +6,7 @@
 #include "model/batch.h"
 #include "model/pass.h"
 
-// Which of several devices that train one model together this is.
+// The place of this device among those that train one model together.
 typedef struct ts_ranks {
     uint32_t rank, count; // rank 0 .. count - 1
 } ts_ranks;
@@ -17,10 +17,10 @@ typedef struct ts_ranks {
 // memory is short. The loss of a step is the mean over its supervised tokens, so the size of a
 // micro-batch does not change it.
 // Micro-batch m of a step belongs to rank m modulo the number of ranks. Every rank knows all rows,
-// and so counts the whole step's tokens without asking.
+// and so can count the whole step's tokens without communication.
 typedef struct ts_batches {
     const ts_dataset *dataset; // borrowed
-    ts_ranks ranks;            // 0 of 1 unless set before anything is asked
+    ts_ranks ranks;            // rank 0 of 1, unless set before the functions below are called
     uint32_t micro_size;
     uint64_t rows_per_step;
     uint64_t seed;

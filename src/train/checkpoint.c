@@ -63,7 +63,7 @@ out:
     return status;
 }
 
-// optimizer.safetensors: both moments of every tensor, and what each step measured.
+// optimizer.safetensors: both moments of every tensor, and the history of all steps.
 static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -197,7 +197,7 @@ ts_status ts_checkpoint_save(const ts_checkpoint *c, const ts_train_settings *se
     TS_TRY(ts_folder_remove(temporary.bytes, err));
     TS_TRY(ts_folder_make(temporary.bytes, err));
     TS_TRY(fill_folder(c, settings, temporary.bytes, err));
-    if (c->replaces) { // as late as can be: the new one is whole, only its name is missing
+    if (c->replaces) { // as late as possible: the new checkpoint only lacks its final name
         TS_TRY(ts_checkpoint_delete_run(settings->output_dir, err));
     }
     TS_TRY(ts_folder_commit(temporary.bytes, final.bytes, err));
@@ -346,7 +346,7 @@ out:
     return status;
 }
 
-// One entry of the output folder that a killed save left, or nothing of ours.
+// Deletes an entry of the output folder, or moves it back, if a killed save left it.
 static ts_status sweep_entry(const char *output_dir, const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -360,7 +360,7 @@ static ts_status sweep_entry(const char *output_dir, const char *name, ts_error 
     TS_TRY(ts_path_join(output_dir, name, &path, err));
     TS_TRY(ts_checkpoint_path(output_dir, step, &final, err));
     if (aside && !ts_file_exists(final.bytes) && ts_os_rename(path.bytes, final.bytes) == 0) {
-        goto out; // killed between the two names: this is the only one
+        goto out; // killed before the new one got its name: this is the only checkpoint of the step
     }
     TS_TRY(ts_folder_remove(path.bytes, err));
 out:
@@ -384,7 +384,7 @@ out:
 
 ts_status ts_checkpoint_delete_run(const char *output_dir, ts_error *err)
 {
-    // First what says that the run is finished.
+    // First the file that marks the run as finished.
     static const char *const files[] = {"training.json",       "adapter_model.safetensors",
                                         "adapter_config.json", "README.md",
                                         "trainer_state.json",  "run.json",

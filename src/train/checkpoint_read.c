@@ -54,7 +54,7 @@ out:
     return status;
 }
 
-// How many steps the file's history has; its place and type are checked with its values.
+// How many steps the file's history has. Offset and type of the tensor are checked with its values.
 static ts_status count_steps(const ts_tensors *file, uint64_t *out, ts_error *err)
 {
     const ts_tensor *loss = ts_tensors_find(file, HISTORY "loss");
@@ -216,7 +216,7 @@ ts_status ts_checkpoint_load(const ts_checkpoint *c, const char *folder, ts_erro
     TS_TRY(ts_json_get_uint(c->record, "steps", 0, UINT64_MAX, "training.json", &steps, err));
     TS_TRY(ts_checkpoint_verify(folder, err));
     if ((status = ts_checkpoint_peek(folder, &record, &done, err)) != TS_OK) {
-        return status; // it has its context
+        return status; // the message has its context already
     }
     TS_TRY(ts_train_record_compare(record, c->record, done, NULL, err));
     TS_TRY(read_adapter(c, folder, err));

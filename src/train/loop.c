@@ -1,4 +1,4 @@
-// The training loop: steps of micro-batches, what they measured, checkpoints on the way.
+// The training loop: steps made of micro-batches, their results, and checkpoints between them.
 #include "train/trainer_parts.h"
 
 #include "base/log.h"
@@ -9,14 +9,15 @@
 
 #include <math.h>
 
-// Every micro-batch of the run drops other values, and a resumed run the same as one never stopped.
+// Every micro-batch gets its own mask. It follows from seed, step and micro-batch alone, so that a
+// resumed run has the same masks as one that never stopped.
 static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t micro)
 {
     return trainer->settings.seed ^ (step + 1) * 0x9E3779B97F4A7C15u ^
            (micro + 1) * 0xD1B54A32D192ED03u;
 }
 
-// A micro-batch that is on the device or has left it, its results not read yet.
+// A micro-batch that was sent to the device and whose results have not been read.
 struct sent {
     uint64_t step, ticket, supervised, tokens; // supervised: of the whole step
     double rate;
@@ -24,7 +25,7 @@ struct sent {
 };
 
 // The loop works one micro-batch ahead: while the device runs one, the host packs, uploads and
-// records the next, and reads what the one before measured.
+// records the next, and reads the results of the one before.
 struct loop {
     ts_trainer *trainer;
     const ts_train_callbacks *callbacks;
@@ -74,7 +75,7 @@ static void report(struct loop *loop)
     ts_monitor_step(&loop->monitor, h, trainer->config.vocab, trainer->settings.learning_rate);
 }
 
-// The steps before a resumed run's first belong to the interval that it goes on with.
+// A resumed run may begin within an interval of the log. Then the interval's earlier steps count.
 static void begin_interval(struct loop *loop)
 {
     const ts_history *h = &loop->trainer->history;
@@ -95,8 +96,8 @@ static ts_status check_loss(const struct loop *loop, uint64_t step, ts_error *er
                         (unsigned long long)step, loop->loss);
 }
 
-// Waits for the oldest micro-batch and reads its loss; with its step's last one the step is
-// history.
+// Waits for the oldest micro-batch and reads its loss. After the last one of a step, adds the step
+// to the history.
 static ts_status read_oldest(struct loop *loop, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -156,7 +157,7 @@ static ts_status send(struct loop *loop, struct sent *sent, ts_error *err)
 }
 
 // This rank's micro-batches one after the other, then the sum of all ranks' gradients, then the
-// update. The update goes off with the last micro-batch.
+// update, which is sent together with the last micro-batch.
 static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -215,7 +216,7 @@ static ts_status train_steps(struct loop *loop, ts_error *err)
         }
     }
     TS_TRY(read_all(loop, err));
-    if (trainer->saved != trainer->steps) { // from which a longer run can go on
+    if (trainer->saved != trainer->steps) { // a longer run can continue from this checkpoint
         TS_TRY(ts_trainer_save(trainer, err));
     }
 out:
@@ -230,7 +231,7 @@ ts_status ts_trainer_loop(ts_trainer *trainer, const ts_train_callbacks *callbac
                         .tokens_before = trainer->history.tokens};
     begin_interval(&loop);
     ts_status status = train_steps(&loop, err);
-    if (status != TS_OK) { // what is still on the device must be done before its memory goes
+    if (status != TS_OK) { // the device must finish before the memory that it uses is freed
         ts_error ignored = {0};
         ts_recorder_wait(trainer->pass.recorder, UINT64_MAX, &ignored);
     }

@@ -30,11 +30,11 @@ typedef struct ts_optimiser {
     ts_gpu_arena arena, host;
     ts_view first_moment, second_moment; // [count of the adapter]
     ts_view partial;                     // [256] pieces of the gradients' sum of squares
-    ts_view norm;                        // [2] of all gradients, and the factor that clips them
+    ts_view norm;                        // [2] norm of all gradients, and the factor to clip them
     ts_view seen[2];                     // the norms of the last two steps, for the host
 } ts_optimiser;
 
-// Moments that are zero. The pass is one that trains, and stays until the optimiser is closed.
+// Opens an optimiser with zero moments. The pass must be one that trains, and must outlive it.
 ts_status ts_optimiser_open(ts_pass *pass, ts_optimiser *out, ts_error *err);
 void ts_optimiser_close(ts_optimiser *optimiser);
 // Makes the moments zero again, as at the start. It waits for the device.
@@ -43,16 +43,16 @@ ts_status ts_optimiser_reset(ts_optimiser *optimiser, ts_error *err);
 ts_status ts_optimiser_plan(const ts_model_config *config, const ts_adapter_config *adapter,
                             uint64_t *bytes, ts_error *err);
 
-// One update from the gradients gathered in the pass, which are zero afterwards. `step` counts
-// from 1 (bias correction). *grad_norm is the norm before clipping.
+// One update from the gradients summed in the pass, which are zero afterwards. `step` counts from 1
+// (bias correction). *grad_norm is the norm before clipping. TS_ERR_RUN if it is not finite.
 ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                             uint64_t step, double *grad_norm, ts_error *err);
 
-// The same in two halves: record, send the recorder's work, and read when it is done, before two
-// more steps are recorded.
+// The same in two halves. Record a step, send the recorder's work, and read the norm once it is
+// done, before two more steps are recorded.
 void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                          uint64_t step);
-// TS_ERR_RUN where the norm is not finite.
+// TS_ERR_RUN if the norm is not finite.
 ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad_norm,
                             ts_error *err);
 

@@ -95,7 +95,7 @@ struct choice {
     uint64_t steps; // of the requested run
 };
 
-// "checkpoint-4, checkpoint-2", or words that say there is none.
+// Lists them as "checkpoint-4, checkpoint-2", or says that there is none.
 static ts_status list_checkpoints(const char *output_dir, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -290,7 +290,7 @@ out:
     return status;
 }
 
-// Without --resume-from-checkpoint: a new run, or one that was finished and shall become longer.
+// Without --resume-from-checkpoint: a new run, or one that was finished and becomes longer.
 static ts_status choose_new(struct choice *c, ts_error *err)
 {
     const ts_output_state *state = c->state;

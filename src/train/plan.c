@@ -1,5 +1,6 @@
-// What a run takes on the device, and how it is made to fit: by what stays in files, by computing
-// again instead of keeping, and by smaller micro-batches. Nothing here touches a device.
+// How much device memory a run takes, and how it is made to fit: the embedding stays in its file,
+// activations are computed again instead of kept, micro-batches get smaller. Nothing here touches a
+// device.
 #include "train/trainer_parts.h"
 
 #include "base/log.h"
@@ -42,8 +43,8 @@ out:
     return status;
 }
 
-// Recomputes in as few layers as fit the limit; in all but the last if even that does not do. What
-// is too large to be bound gets no smaller by it.
+// Recomputes in as few layers as fit the limit, or in all but the last if none fit. A tensor that
+// is too large to bind does not get smaller by it.
 static ts_status plan_recomputation(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -83,9 +84,9 @@ static void tell_smaller(const ts_trainer *trainer)
     }
 }
 
-// Until it fits: the embedding left in its file, which costs next to nothing (and nothing where
-// device and host share their memory), recomputation, which costs time, then smaller micro-batches,
-// which cost more.
+// Tries these in turn until the plan fits. The embedding stays in its file, which costs next to
+// nothing (where device and host share memory nothing at all, so there it always does). Then
+// recomputation, which costs time. Then smaller micro-batches, which cost more.
 ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -1,9 +1,9 @@
 #include "train/reduce.h"
 
-// Several ranks would send what the pass has recorded, wait for it, exchange gradients through the
-// host and upload the sum; the update is recorded only after that. For bytes that do not depend on
-// how many ranks there are, each micro-batch then keeps its gradient apart, and they are summed in
-// a binary tree by the micro-batch's index.
+// Not implemented for several ranks. Each would send what the pass has recorded, wait for it,
+// exchange gradients through the host and upload the sum, and only then record the update. To give
+// the same bytes with any number of ranks, the gradient of each micro-batch would be kept apart,
+// and all would be summed in a binary tree by the micro-batch's index.
 ts_status ts_reduce(ts_ranks ranks, ts_pass *pass, ts_error *err)
 {
     (void)pass;

@@ -1,4 +1,4 @@
-// The sum of all ranks' gradients: what stands between the backward pass and clipping.
+// The sum of all ranks' gradients, computed after the backward pass and before clipping.
 #ifndef TS_TRAIN_REDUCE_H
 #define TS_TRAIN_REDUCE_H
 

@@ -24,7 +24,7 @@ typedef struct ts_train_settings {
     ts_schedule schedule;
     ts_adamw_params adamw;
     uint64_t seed;
-    ts_dtype quantise; // what the base's linear weights are held as; TS_F32: as they are stored
+    ts_dtype quantise; // the type to convert the base's linear weights to; TS_F32: as stored
     ts_precision precision;          // of products: one that the device offers
     uint64_t save_steps, save_limit; // 0: only at the end; 0: keep all
     uint64_t logging_steps;
@@ -45,7 +45,8 @@ typedef struct ts_train_settings {
 // 1, clip 1.0.
 ts_train_settings ts_train_defaults(void);
 
-// Suits them to a device: nearly all of the memory that it has free, and what it can bind.
+// Sets what follows from a device: memory_limit to nearly all of its free memory, binding_limit to
+// what it can bind, and shared_memory.
 void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps);
 
 // Checks what involves several flags: ranges and contradictions. TS_ERR_ARGUMENT names the flag.

@@ -14,7 +14,7 @@
 
 // ---- Preparing: files read and checked, nothing on a device
 
-// A token past the embedding's end would be looked up in what lies behind it.
+// A token beyond the end of the embedding would read the memory behind it.
 static ts_status check_tokens(const ts_trainer *trainer, ts_error *err)
 {
     uint32_t vocab = trainer->config.vocab, known = ts_tokenizer_vocab_size(trainer->tokenizer);
@@ -106,7 +106,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_output_plan_free(&trainer->output);
     ts_output_lock_release(&trainer->lock);
     if (trainer->made_folder) {
-        ts_os_remove(trainer->settings.output_dir); // where nothing came into it
+        ts_os_remove(trainer->settings.output_dir); // succeeds only if it is empty
     }
     *trainer = (ts_trainer){0};
 }
@@ -117,7 +117,7 @@ static bool same_state(const ts_output_state *a, const ts_output_state *b)
            a->whole == b->whole;
 }
 
-// Makes the folder where it is not there, locks it and cleans up after a killed run.
+// Makes the folder if it does not exist, locks it and cleans up after a killed run.
 static ts_status take_folder(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -147,7 +147,7 @@ ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err)
     }
     TS_TRY(take_folder(trainer, err));
     TS_TRY(ts_output_inspect(s->output_dir, &state, err));
-    if (!same_state(&before, &state)) { // another run was quicker, or a checkpoint was moved back
+    if (!same_state(&before, &state)) { // by another run meanwhile, or a checkpoint was moved back
         TS_TRY(ts_output_choose(s, trainer->record, &state, &trainer->output, err));
     }
     if (trainer->output.replaces) {
@@ -159,7 +159,7 @@ out:
 
 // ---- Running
 
-enum { MANY_STEPS = 1 << 20 }; // more than that grow as they come
+enum { MANY_STEPS = 1 << 20 }; // room made in advance; the history of a longer run grows
 
 static ts_checkpoint checkpoint_of(ts_trainer *trainer)
 {
@@ -250,7 +250,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
                                     .user = callbacks->user};
     const char *base = s->base_model != NULL ? s->base_model : s->model_folder;
     adapter.base_model = (ts_text){.bytes = (char *)(uintptr_t)base, .len = strlen(base)};
-    // Known only with the device; a run that goes on elsewhere must multiply as it began.
+    // Known only with the device. A run that continues elsewhere must keep its precision.
     cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));

@@ -13,7 +13,7 @@ typedef struct ts_train_plan {
     uint64_t weights, adapter, activations, total; // adapter: with AdamW's moments
     uint64_t parameters;                           // that are trained
     uint64_t largest; // bytes of the largest tensor among the activations
-    bool binds;       // that is within settings.binding_limit
+    bool binds;       // `largest` is within settings.binding_limit
     bool fits;        // it binds, and total is within settings.memory_limit
 } ts_train_plan;
 
@@ -26,14 +26,14 @@ typedef struct ts_trainer {
     ts_chat_template *template;
     ts_dataset dataset;
     ts_batches batches;
-    uint64_t steps, warmup, first_step; // first_step: where a resumed run goes on
+    uint64_t steps, warmup, first_step; // first_step: where a resumed run continues
     ts_pass_limits limits;
     bool embedding_in_file; // see ts_model_params
     ts_train_plan plan;
     cJSON *record;
     ts_output_plan output;
     ts_output_lock lock;
-    bool made_folder; // the output folder, which goes again where nothing comes into it
+    bool made_folder; // this run made the output folder, and removes it again if it stays empty
     uint64_t saved;   // the last step of which the output folder holds a checkpoint; 0: none
     ts_model model;
     ts_pass pass;
@@ -43,7 +43,7 @@ typedef struct ts_trainer {
     ts_profile *profile; // set before ts_trainer_run to have dispatches timed; borrowed
 } ts_trainer;
 
-// After each step.
+// Reported after each step.
 typedef struct ts_train_progress {
     uint64_t step, steps; // step counts from 1
     double epoch, rate, grad_norm, tokens_per_second;
@@ -56,8 +56,8 @@ typedef struct ts_train_progress {
 typedef struct ts_train_callbacks {
     void (*loading)(void *user, uint64_t done, uint64_t total); // bytes of weights; may be NULL
     void (*progress)(void *user, const ts_train_progress *progress); // may be NULL
-    // May be NULL: writes what else belongs to the result; until it is there the run is not
-    // finished.
+    // May be NULL. Writes further files of the result. The run does not count as finished before
+    // this has succeeded.
     ts_status (*add_results)(void *user, const ts_trainer *trainer, ts_error *err);
     void *user;
 } ts_train_callbacks;
@@ -65,12 +65,12 @@ typedef struct ts_train_callbacks {
 // Reads model config, tokenizer and data, checks them, and plans.
 ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts_error *err);
 
-// TS_ERR_MEMORY, and what would help, where the plan does not fit.
+// TS_ERR_MEMORY if the plan does not fit; the message says what would help.
 ts_status ts_trainer_check_fit(const ts_trainer *trainer, ts_error *err);
 
-// Settles what the run does with the output folder (train/output.h), makes and locks it. Where
-// trainer->output.finished is then set the run has ended already: nothing was touched, and there is
-// nothing to run.
+// Decides how the run starts in the output folder (train/output.h), then makes and locks the
+// folder. If trainer->output.finished is set afterwards, the requested run has finished already:
+// nothing was touched, and there is nothing to run.
 ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err);
 
 // Loads the model onto `gpu`, resumes where asked, trains, and writes the adapter. TS_ERR_STOPPED:

@@ -1,4 +1,4 @@
-// What the files of the trainer share and nobody else sees.
+// Shared by the files of the trainer alone.
 #ifndef TS_TRAIN_TRAINER_PARTS_H
 #define TS_TRAIN_TRAINER_PARTS_H
 
@@ -12,7 +12,7 @@ ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err);
 // loop.c: all steps from first_step on, the last checkpoint included.
 ts_status ts_trainer_loop(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err);
 
-// trainer.c: writes a checkpoint of the present step. A signal waits until it is written.
+// trainer.c: writes a checkpoint of the present step. Signals are held back until it is written.
 ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err);
 
 #endif

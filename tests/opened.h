@@ -1,4 +1,4 @@
-// Models in folders, for tests: what a test needs of a model's files in one call.
+// Opens a model from its folder in one call, for tests.
 #ifndef TESTS_OPENED_H
 #define TESTS_OPENED_H
 

@@ -1,4 +1,4 @@
-// For tests of the public face: they use nothing else of the program.
+// For tests of the library's public header: they include nothing else of the program.
 #ifndef TESTS_API_API_TEST_H
 #define TESTS_API_API_TEST_H
 
@@ -23,7 +23,7 @@ static tinysft_error error;
         cr_assert_not_null(strstr(error.message, (words)), "%s: %s", #call, error.message);        \
     } while (0)
 
-// A folder that is gone when the test has passed.
+// The test's folder. It is removed when the test has passed.
 static char folder[64];
 
 static inline void folder_make(void)

@@ -1,4 +1,4 @@
-// A training that is planned and not run.
+// Training that is planned but not run.
 #include "api_test.h"
 
 struct shown {
@@ -39,7 +39,7 @@ static tinysft_next stop(void *user)
     return TINYSFT_STOP;
 }
 
-// What a download asks between its parts; here it is asked before the first.
+// A download asks the caller between its parts whether to stop; here it asks before the first.
 Test(plan, an_interrupt_ends_a_download)
 {
     folder_make();

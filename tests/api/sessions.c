@@ -1,4 +1,4 @@
-// Several users of the library in one process, and a process with habits of its own.
+// Several users of the library in one process, and a process with settings of its own.
 #include "api_test.h"
 
 #include <locale.h>
@@ -88,7 +88,7 @@ Test(sessions, two_devices_work_in_two_threads)
     }
 }
 
-// A locale whose numbers have a comma, made where the system can make one.
+// Sets a locale whose decimal point is a comma. It is made for the test; false if it cannot be.
 static bool take_comma(void)
 {
     static const char *const same[] = {"CTYPE", "COLLATE", "MONETARY", "TIME", "MESSAGES"};

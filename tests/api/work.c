@@ -1,4 +1,4 @@
-// The calls at work on the device that is there.
+// The library's calls on a real device.
 #include "api_test.h"
 
 #include <math.h>
@@ -19,7 +19,7 @@ struct heard {
     tinysft_training **training;
 };
 
-// Stops the run at its first step; what it works on cannot be used or closed from here.
+// Stops the run at its first step. Objects that the run is using cannot be used or closed here.
 static tinysft_next stop_at_once(void *user, const tinysft_step *step)
 {
     struct heard *heard = user;
@@ -139,7 +139,7 @@ static void evaluate(tinysft_model *model)
     cr_assert(first.seen && first.base != NULL && first.tuned != NULL);
     REFUSED(tinysft_evaluation_get(evaluation, 2, &first, &error), TINYSFT_ERR_ARGUMENT,
             "there are 2");
-    tinysft_model_close(&model); // an evaluation needs it no more
+    tinysft_model_close(&model); // the evaluation does not need it any more
     MUST(tinysft_evaluation_write(evaluation,
                                   &(tinysft_report_params){.folder = path_of("reports")}, &error));
     tinysft_evaluation_close(&evaluation);

@@ -1,4 +1,4 @@
-// Shared by the tests of this floor.
+// Shared by the tests of src/base.
 #ifndef TESTS_BASE_BASE_TEST_H
 #define TESTS_BASE_BASE_TEST_H
 

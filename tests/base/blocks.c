@@ -70,7 +70,8 @@ Test(blocks, q8_0_is_gguf_py_s_bit_for_bit)
     }
 }
 
-// The same from weights that are stored in 16 bits, and of numbers that no inverse exists for.
+// Weights stored in 16 bits give the same. Numbers so small that the inverse of their scale is
+// infinite give zeros.
 Test(blocks, quantising_reads_every_stored_type)
 {
     float elements[COUNT];

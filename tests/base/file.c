@@ -128,7 +128,7 @@ Test(file, a_failed_write_leaves_the_old_file)
     remove_folder(folder);
 }
 
-// Gives up root's rights, which no permission stops.
+// Gives up root's rights, because root may write whatever the permissions are.
 static void become_ordinary(const char *folder)
 {
     if (geteuid() == 0) {
@@ -297,7 +297,7 @@ Test(file, what_is_no_file_is_written_through_or_refused, .timeout = 10)
     remove_folder(folder);
 }
 
-// As a shell's "> file" and "2> file" leave them: what is there already stays.
+// Descriptors as a shell opens them for "> file" and "2> file": earlier output stays.
 Test(file, an_open_descriptor_is_written_to)
 {
     char *folder = make_folder(), path[64];
@@ -337,7 +337,7 @@ Test(file, permissions_and_owner_are_kept)
     remove_folder(folder);
 }
 
-// A temporary file goes with the next write where its process is gone, and only there.
+// The next write deletes a temporary file if the process that made it is gone, and no other.
 Test(file, what_killed_processes_left_is_removed)
 {
     char *folder = make_folder(), name[64];
@@ -347,7 +347,7 @@ Test(file, what_killed_processes_left_is_removed)
         _exit(0);
     }
     waitpid(gone, NULL, 0);
-    pid_t pids[] = {gone, getpid(), getppid()}; // the second: another run's in another container
+    pid_t pids[] = {gone, getpid(), getppid()}; // ours can only be left by another container
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "a.tmp-%ld-0", (long)pids[i]);
         cr_assert_eq(ts_file_write_plain(in_folder(folder, name), "x", 1, &err), TS_OK);
@@ -396,8 +396,8 @@ Test(file, a_folder_where_a_file_is)
     remove_folder(folder);
 }
 
-// A process that rewrites one file without end is killed again and again: whoever reads sees one
-// whole content.
+// A process that rewrites one file without end is killed again and again. The file must always have
+// one whole content.
 Test(file, killed_writes_are_whole, .timeout = 60)
 {
     enum { BYTES = 1 << 18, KILLS = 15 };

@@ -137,7 +137,7 @@ Test(json, depth_ends_at_64)
     cr_expect_not_null(strstr(err.message, "x.json:1:65: nested deeper than 64"));
 }
 
-// A text's start may lie anywhere in a file.
+// A JSON text may start anywhere in a file; places in messages count from there.
 Test(json, parse_at_counts_from_its_place)
 {
     cJSON *json = NULL;
@@ -203,7 +203,7 @@ Test(json, carries_nul)
     const char *found = NULL;
     cr_assert_eq(ts_json_parse(text, strlen(text), "n", &json, &err), TS_OK, "%s", err.message);
     cr_expect_neq(strcmp(ts_json_get(json, "a")->valuestring, "x"), 0);
-    for (int time = 0; time < 2; time++) { // the second finds what the first made of it
+    for (int time = 0; time < 2; time++) { // the second finds what the first decoded
         cr_assert_eq(ts_json_get_string(json, "a", "n", &found, &len, &err), TS_OK);
         cr_expect_eq(len, 4);
         cr_expect_arr_eq(found, "x\0y\0", 5);
@@ -225,7 +225,7 @@ Test(json, carries_nul)
     cJSON_Delete(json);
 }
 
-// What a terminal obeys stands as an escape in what programs are given.
+// Control characters, which a terminal would obey, are written as escapes.
 Test(json, controls_are_escaped)
 {
     static const char text[] = "a\x7f\xc2\x80\xc2\x9f\xc2\xa0\xc3\x80\xc2";

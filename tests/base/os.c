@@ -1,4 +1,4 @@
-// What is not seen through base/file.h of the calls to the operating system.
+// The calls to the operating system that the tests of base/file.h do not cover.
 #include "base/os.h"
 
 #include "base_test.h"

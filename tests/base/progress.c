@@ -20,7 +20,7 @@ static const char *drawn(int columns, const char *label, uint64_t total, const c
     FILE *stream = fdopen(slave, "w");
     cr_assert_not_null(stream);
     ts_progress_begin(&bar, stream, label, total);
-    bar.started_s -= 10; // so long ago
+    bar.started_s -= 10; // as if it had started 10 seconds ago
     ts_progress_update(&bar, total / 2, detail, false);
     ssize_t len = read(master, bytes, sizeof bytes - 1);
     cr_assert_gt(len, 0);

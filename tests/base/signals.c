@@ -1,4 +1,5 @@
-// The first signal asks, the second ends, but not while something is being saved.
+// The first signal asks the program to stop. The second ends it at once, or, while something is
+// being saved, right after that.
 #include "base/signals.h"
 
 #include <criterion/criterion.h>

@@ -17,7 +17,7 @@ static size_t letters(const ts_text *text)
     return count;
 }
 
-// What is shown of a text of `len` bytes, by the text and by the stream, which must agree.
+// What is shown of a text of `len` bytes. Writing to a text and to a stream must agree.
 static char *shown(const char *bytes, size_t len)
 {
     ts_text text = {0};

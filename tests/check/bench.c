@@ -1,4 +1,4 @@
-// The benchmark times every kernel there is, and counts the work of each.
+// The benchmark times every kernel and counts the work of each.
 #include "check/bench.h"
 #include "base/memory.h"
 #include "device.h"
@@ -16,7 +16,7 @@ static ts_bench_row *find_row(ts_bench_result *result, const char *name)
     return NULL;
 }
 
-// A row of the registry without a shape to time it at is a mistake of bench_shapes.c.
+// Every kernel of the registry must have a shape in bench_shapes.c that it is timed at.
 Test(bench, every_kernel_has_a_shape)
 {
     ts_gpu *gpu = test_gpu_open();

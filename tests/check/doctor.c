@@ -1,6 +1,6 @@
-// The doctor finds what is wrong with a shader and nothing where nothing is: one is built with its
-// multiplications made additions, another's times are stretched. What was found is left out, and a
-// golden case holds without it.
+// doctor finds the faulty shaders and no others. One shader is built with its multiplications
+// turned into additions, and the times of another are stretched. Shaders found faulty are left out,
+// and a golden case passes without them.
 #include "check/doctor.h"
 
 #include "base/file.h"
@@ -85,7 +85,7 @@ static double stretch(const char *shader, double seconds)
     return strcmp(shader, slow) == 0 ? 1000 * seconds : seconds;
 }
 
-// The machine's other work must not make a verdict.
+// Gives every shader the same time, so that the machine's other work cannot change a verdict.
 static double even(const char *shader, double seconds)
 {
     (void)shader;

@@ -1,5 +1,5 @@
-// The repository's own small cases (tests/golden, made by tools/golden): what this device computes
-// must hold, and with one number changed it must not.
+// The repository's own small cases (tests/golden, made by tools/golden): they must pass on this
+// device, and fail when one number is changed.
 #include "base/file.h"
 #include "base/memory.h"
 #include "check/verify.h"
@@ -58,8 +58,8 @@ Test(own_cases, tiny_long)
     check_own("tiny_long");
 }
 
-// Doubles every difference: within a fixed tolerance at first, and only within what rounding does
-// to it later.
+// Doubles every difference from step to step. So the first steps must be within a fixed tolerance,
+// and later ones only within what rounding errors can grow to.
 Test(own_cases, tiny_chaotic)
 {
     check_own("tiny_chaotic");

@@ -1,4 +1,4 @@
-// Rehearsals build pipelines and do nothing else: no memory, no work.
+// Rehearsals build pipelines and nothing else: they take no memory and run nothing.
 #include "check/pipelines.h"
 #include "base/memory.h"
 #include "device.h"
@@ -12,7 +12,7 @@ Test(pipelines, builds_what_training_and_decoding_use)
     ts_gpu *gpu = NULL;
     ts_text labels = {0};
     MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .compile_only = true}, &gpu, err));
-    // On a CPU driver attention_simd decodes, and only then with one row a lane.
+    // On a CPU driver attention_simd does the decoding, and only for that it has one row a lane.
     const char *const decoding =
         ts_gpu_is_simd(ts_gpu_capabilities(gpu)) ? "per_lane=1\n" : "attention_decode dim=64";
     const char *const used[] = {"embed BF16", "adamw",  "attention_backward_kv",

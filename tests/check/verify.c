@@ -1,5 +1,5 @@
-// The given reference cases against this device, where they are beside the repository. Also what is
-// said of cases that are no cases.
+// Runs the shared reference cases on this device, where they are beside the repository. Also the
+// messages for folders that hold no case.
 #include "check/verify.h"
 
 #include "base/file.h"

@@ -1,5 +1,5 @@
-// The program's small commands and its answers to what makes no sense: one clear line, and an exit
-// code that says what kind of mistake it was (include/tinysft/status.h).
+// The program's small commands, and its answers to wrong arguments: one clear line, and an exit
+// code for the kind of mistake (include/tinysft/status.h).
 #include "base/memory.h"
 #include "program.h"
 
@@ -13,8 +13,8 @@ static void check_has(const program_result *result, const char *part)
     cr_assert_not_null(strstr(result->out, part), "no \"%s\" in:\n%s", part, result->out);
 }
 
-// One line that starts with the program's name, and the exit code of such mistakes. (Mesa up to
-// 22.0 says on opening what its llvmpipe is not.)
+// Expects one line that starts with the program's name, and the exit code. A warning that Mesa up
+// to 22.0 prints when its llvmpipe is opened is left out.
 static void check_refusal(const program_result *result, int code, const char *part)
 {
     static const char mesa[] = "WARNING: lavapipe is not a conformant";

@@ -1,4 +1,4 @@
-// `tinysft-vk compare`: runs beside each other, from what their folders hold.
+// `tinysft-vk compare`: several runs side by side, read from their folders.
 #include "base/json.h"
 #include "base/memory.h"
 #include "pty.h"
@@ -9,7 +9,7 @@ struct place {
     char folder[64], a[96], b[96], png[96];
 };
 
-// A finished run's folder, as far as compare reads it.
+// Writes a finished run's folder with the files that compare reads.
 static void make_run(const char *folder, const char *rate, double last, bool evaluated)
 {
     char text[2048];

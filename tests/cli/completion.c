@@ -24,7 +24,7 @@ static bool shell_is_here(const char *shell)
     return result.code == 0;
 }
 
-// What bash offers for the last of these words, which are its array's.
+// What bash offers for the last of these words.
 static void bash_offers(const char *words, program_result *result)
 {
     char script[512];
@@ -117,7 +117,7 @@ Test(completion, needs_a_shell_it_knows)
     cr_assert_eq(result.code, TS_ERR_ARGUMENT);
 }
 
-// Every name that completion offers is one that its flag takes.
+// Every value that completion offers for a flag is accepted by that flag.
 Test(completion, offers_what_is_taken)
 {
     static const char *const flags[][8] = {

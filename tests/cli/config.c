@@ -1,4 +1,4 @@
-// --config FILE: a run's flags as JSON, and what a run leaves that repeats it.
+// --config FILE: a run's flags as JSON, and the file with which a finished run can be repeated.
 #include "base/memory.h"
 #include "program.h"
 

@@ -1,4 +1,4 @@
-// doctor as a person runs it, and training after what it found.
+// doctor through the program, and training after doctor found a faulty shader.
 #include "base/memory.h"
 #include "gpu/gpu.h"
 #include "ops/attention.h"
@@ -41,7 +41,7 @@ static void train(program_result *result)
     }
 }
 
-// What doctor would have found on this device.
+// Stores a verdict as if doctor had found it on this device.
 static void judge(const char *shader, ts_verdict verdict)
 {
     ts_gpu *gpu = NULL;

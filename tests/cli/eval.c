@@ -66,7 +66,7 @@ Test(eval, the_base_alone)
     test_folder_remove(p.folder);
 }
 
-// From training to the picture; which prompts training saw is known from what it recorded.
+// From training to the picture. The record of the training tells which prompts it saw.
 Test(eval, before_and_after)
 {
     struct place p;
@@ -93,7 +93,7 @@ Test(eval, before_and_after)
     ts_text_free(&first);
     ts_text_free(&second);
 
-    // The data moved on: a warning, and the answer by what there is.
+    // The data has changed since: a warning, and the present data decides.
     test_write(p.folder, "rows.jsonl",
                "{\"prompt\": \"What do cows eat?\", \"completion\": \"Grass.\"}\n"
                "{\"prompt\": \"What is the capital of France?\", \"completion\": \"Paris.\"}\n");
@@ -108,7 +108,8 @@ Test(eval, before_and_after)
     test_folder_remove(p.folder);
 }
 
-// Rows with nothing but a prompt; a new folder is told of, and what no row asks for is not shown.
+// Rows with nothing but a prompt. Making a new folder is reported, and measures that no row asks
+// for are not shown.
 Test(eval, prompts_of_one_s_own)
 {
     struct place p;
@@ -131,7 +132,7 @@ Test(eval, prompts_of_one_s_own)
     test_folder_remove(p.folder);
 }
 
-// A question on the command line is answered there, and leaves no files.
+// A question on the command line is answered on the terminal and leaves no files.
 Test(eval, a_question)
 {
     struct place p;
@@ -154,7 +155,7 @@ Test(eval, a_question)
     test_folder_remove(p.folder);
 }
 
-// Every mistake of the data at once, each with what stands there and what may.
+// Every mistake of the data at once, each with what was found and what is allowed.
 Test(eval, all_mistakes_at_once)
 {
     struct place p;
@@ -172,7 +173,7 @@ Test(eval, all_mistakes_at_once)
     test_folder_remove(p.folder);
 }
 
-// What is wrong is named, before any answer is generated.
+// Wrong input is named before any answer is generated.
 Test(eval, bad_input)
 {
     struct place p;

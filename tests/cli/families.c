@@ -1,5 +1,5 @@
-// Models of other families than Llama's, as a person meets them: made of the embedded base, whose
-// weights fit them too.
+// Models of families other than Llama, through the program. They are made from the embedded base,
+// whose weights fit them too.
 #include "program.h"
 
 #include "base/file.h"
@@ -66,7 +66,7 @@ static void teardown(void)
 
 TestSuite(families, .init = setup, .fini = teardown, .timeout = 240);
 
-// Trains two steps into FOLDER/NAME; the adapter that comes of it.
+// Trains two steps into FOLDER/NAME and returns the adapter.
 static ts_text train(const char *of, const char *name)
 {
     char out[128];
@@ -79,7 +79,7 @@ static ts_text train(const char *of, const char *name)
     return test_read(out, "adapter_model.safetensors");
 }
 
-// Trains the Mistral as write_mistral left it and asserts whether that is what the Llama gives.
+// Trains the Mistral that write_mistral wrote, and asserts whether its adapter is the Llama's.
 static void expect_as_llama(const ts_text *llama, const char *name, bool same)
 {
     ts_text adapter = train(model, name);
@@ -95,7 +95,7 @@ Test(families, a_mistral_is_a_llama_with_a_window)
     ts_text llama = train(BASE, "llama");
     write_mistral("{\"sliding_window\": null,");
     expect_as_llama(&llama, "none", true);
-    write_mistral("{"); // 4096, as transformers has it, which the base's 512 positions do not fill
+    write_mistral("{"); // transformers' default of 4096, more than the base's 512 positions
     expect_as_llama(&llama, "absent", true);
     write_mistral("{\"sliding_window\": 6,");
     expect_as_llama(&llama, "window", false);

@@ -1,5 +1,5 @@
-// The program on a driver that fails under it (tests/fault_layer): a message that says what
-// happened and what to do, an exit code of its own, and a checkpoint from which training goes on.
+// The program on a driver that fails (tests/fault_layer): a message that says what happened and
+// what to do, an exit code of its own, and a checkpoint from which training continues.
 #include "base/memory.h"
 #include "program.h"
 
@@ -24,7 +24,8 @@ static void begin(void)
                " \"reference\": \"Cows eat grass.\", \"facts\": [[\"grass\"]]}]");
     device = getenv("TINYSFT_DEVICE");
     device = device != NULL ? device : "0";
-    // Layers named by the environment are found there alone: the validation layer's place too.
+    // With VK_LAYER_PATH set, layers are found only there, so the validation layer's folder must be
+    // in it too.
     setenv("VK_LAYER_PATH", FAULT_LAYER_FOLDER ":/usr/share/vulkan/explicit_layer.d", 1);
     setenv("VK_INSTANCE_LAYERS", "VK_LAYER_TINYSFT_fault", 1);
 }
@@ -55,7 +56,7 @@ static const char *find(const program_result *result, const char *part)
     return found;
 }
 
-// What happened comes first, then what to do.
+// The message must say what happened and then what to do.
 static void check_failed(const program_result *result, int code, const char *what,
                          const char *advice)
 {
@@ -125,7 +126,7 @@ Test(program_faults, training_without_shaders_or_memory)
     check_failed(&result, TS_ERR_MEMORY, "MiB asked for", "--batch-size");
 }
 
-// Of every command that works on the device, its own words about memory.
+// Every command that works on the device gives its own advice about memory.
 Test(program_faults, every_other_command_says_what_to_do)
 {
     static const char eval_png[] = "/dev/null";
@@ -157,8 +158,8 @@ Test(program_faults, every_other_command_says_what_to_do)
     }
 }
 
-// doctor judges shaders: one that is not built is a finding, and so is one that loses the device,
-// but then there is nothing left to check on.
+// doctor judges shaders: one that cannot be built is a finding. So is one that loses the device,
+// but then no device is left to check the others on.
 Test(program_faults, doctor_on_a_failing_driver)
 {
     program_result result;

@@ -1,5 +1,4 @@
-// Model and adapter files that change under a run, or hold what is no number, as a person meets
-// them.
+// Model and adapter files that change during a run, or hold NaN or infinity, through the program.
 #include "data/safetensors.h"
 #include "program.h"
 
@@ -31,7 +30,7 @@ static void write_tensors(const char *path, const ts_tensor *tensors, size_t cou
     ts_text_free(&bytes);
 }
 
-// The base with a head of its own, so that its embedding may stay in the file.
+// The base with an untied lm_head, so that its embedding may stay in the file.
 static void place_open(struct place *p)
 {
     static const char *const names[] = {"config.json", "tokenizer.json", "tokenizer_config.json"};
@@ -74,8 +73,8 @@ static void wait_for(const char *folder, const char *name)
     cr_assert(ts_file_exists(path), "%s has not come", path);
 }
 
-// Trains until the first checkpoint is there, then does `harm` to the weights, which must end the
-// run by their name.
+// Trains until the first checkpoint exists, then does `harm` to the weights' file. The run must end
+// with a message that names the file.
 static void train_and_harm(void (*harm)(const char *weights), const char *word)
 {
     struct place p;
@@ -116,7 +115,7 @@ Test(files, weights_that_change_while_they_are_in_use, .timeout = 240)
     train_and_harm(write_over, "written to since it was opened");
 }
 
-// An adapter whose scale is a number and takes the model out of what floats hold: no report.
+// An adapter with a scale so large that the logits overflow: there is an error and no report.
 Test(files, answers_made_of_no_numbers_are_no_answers, .timeout = 120)
 {
     static float a[256], b[256];

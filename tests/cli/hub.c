@@ -1,4 +1,4 @@
-// Models by name, from a hub on loopback to an adapter that says what it was made for.
+// Models by name: from a download from a hub on loopback to an adapter that names its base model.
 #include "data/hub_server.h"
 #include "program.h"
 
@@ -84,7 +84,7 @@ Test(hub, trains_what_it_downloaded)
     place_close(&p);
 }
 
-// The disk is full: what came is kept, and the next run goes on from there.
+// The disk is full: the part that was downloaded is kept, and the next run continues from there.
 Test(hub, goes_on_after_a_full_disk)
 {
     struct place p = {0};

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "program.h"
 
-// The value that the program prints on standard output; its standard error goes nowhere.
+// The value that the program prints on standard output. Its standard error is dropped.
 static cJSON *json_of(const char *arguments, int *code)
 {
     char script[512];
@@ -46,7 +46,7 @@ Test(json, verify)
     cJSON_Delete(json);
 }
 
-// All that eval found, and the run that its file of flags repeats to the same bytes.
+// Everything that eval found. A run from its file of flags repeats it to the same bytes.
 Test(json, eval, .timeout = 300)
 {
     char folder[64], data[96], out[96], config[128], again[96], file[96];

@@ -1,14 +1,14 @@
-// Cards that are not there (tests/null_gpu), by the driver of Intel that the system has.
+// Cards that do not exist (tests/null_gpu), with the system's driver for Intel.
 #include "cli/program.h"
 
 #include <glob.h>
 
-#ifndef NULL_GPU_OBJECT // a build with sanitizers, whose own preloading it would meet
+#ifndef NULL_GPU_OBJECT // a build with sanitizers, which preload an object themselves
 #define NULL_GPU_OBJECT ""
 #endif
 
-// Runs `devices` as if this machine had `card`; false: it has no driver of Intel, or not the
-// object.
+// Runs `devices` as if this machine had `card`. False if it has no driver for Intel or the object
+// was not built.
 static bool list_devices(const char *card, program_result *result)
 {
     glob_t found = {0};

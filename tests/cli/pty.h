@@ -79,8 +79,8 @@ static inline void screen_show(screen *s, const char *bytes, size_t len)
     }
 }
 
-// What happens once the program has printed `mark`: the terminal becomes that narrow (0: it does
-// not), or its user presses Ctrl-C.
+// What happens once the program has printed `mark`: the terminal is narrowed to `narrower` columns
+// (0: it is not), or the user presses Ctrl-C.
 typedef struct pty_event {
     const char *mark;
     int narrower;

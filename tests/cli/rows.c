@@ -1,4 +1,4 @@
-// Data of one's own through the program: what becomes of each row, by `train --show-mask`.
+// The user's own data through the program: `train --show-mask` shows what becomes of each row.
 #include "program.h"
 
 #include "base/memory.h"
@@ -32,7 +32,7 @@ static void expect(const program_result *result, int code, const char *const *wo
     }
 }
 
-// ../shared/field, as its README expects.
+// The files in ../shared/field give what its README says.
 Test(rows, that_people_have, .timeout = 60)
 {
     static const struct {
@@ -89,7 +89,7 @@ Test(rows, that_people_have, .timeout = 60)
     }
 }
 
-// All mistakes of a file are told in one run, the first twenty of them by name; exit code 3.
+// One run reports all mistakes of a file, the first twenty of them one by one; exit code 3.
 Test(rows, with_mistakes, .timeout = 60)
 {
     static const struct {
@@ -138,7 +138,7 @@ Test(rows, with_mistakes, .timeout = 60)
     test_folder_remove(folder);
 }
 
-// What a text holds cannot move a terminal's cursor; a NUL ends no text.
+// Control characters in a text do not reach the terminal, and a NUL does not end a text.
 Test(rows, are_shown_safely, .timeout = 60)
 {
     const char *folder = test_folder();

@@ -1,5 +1,5 @@
-// Runs that lose nothing: what `tinysft-vk train` does in a folder that holds a run already, when
-// it is stopped, and when what it was made from has changed.
+// Runs that lose nothing: what `tinysft-vk train` does in a folder that has a run already, when it
+// is stopped, and when its data, model or settings have changed.
 #include "program.h"
 
 #include "base/json.h"
@@ -78,7 +78,7 @@ static cJSON *read_json(const char *name)
     return json;
 }
 
-// Leaves the folder as a run does that was killed while it wrote its results.
+// Makes the folder look like that of a run that was killed while it wrote its results.
 static void unfinish(void)
 {
     const char *const names[] = {"adapter_model.safetensors", "training.json"};
@@ -89,9 +89,9 @@ static void unfinish(void)
     }
 }
 
-// ---- A finished run, through all that may be asked of it. One test: training it costs a second.
+// ---- A finished run, and all that may be asked of it. One test, because training takes a second.
 
-// Nobody reads what it says: it goes on to its end all the same.
+// The reader of its output has closed the pipe: it trains to its end all the same.
 static void train_unheard(void)
 {
     int ends[2];
@@ -200,7 +200,7 @@ static void ask_without_its_last_checkpoint(void)
     cr_assert_eq(rename(aside, path), 0);
 }
 
-// With the schedule of the longer run from there on, which the record and the log tell.
+// The longer run's schedule holds from there on, and the record and the log say so.
 static void make_it_longer(void)
 {
     program_result result;
@@ -251,7 +251,8 @@ static void fail_to_replace_it(void)
     cr_assert_eq(result.code, TS_ERR_MEMORY);
     list(out, &after);
     cr_assert_str_eq(before.bytes, after.bytes);
-    // It diverges in its second step: the old run goes only when there is something in its place.
+    // It diverges in its second step. The old run is only deleted once the new one has a
+    // checkpoint.
     RUN(&result, TRAIN, "--overwrite-output-dir", "--lr", "100", "--alpha", "1e6",
         "--max-grad-norm", "0", "--epochs", "9");
     expect(&result, TS_ERR_RUN, "try a lower --lr");
@@ -279,7 +280,8 @@ static void go_on_below_damaged_checkpoints(void)
     expect(&result, 0, "nothing was touched");
 }
 
-// Warned of; and the mean loss is the same on the console, in trainer_state.json and in the card.
+// It warns of the rising loss. The mean loss is the same on the terminal, in trainer_state.json and
+// in the model card.
 static void replace_it_with_too_high_a_rate(void)
 {
     program_result result;
@@ -341,7 +343,8 @@ static pid_t start(const char *const *argv, int output)
     return pid;
 }
 
-// A second run is refused while the first works; a terminal that closes stops that one, saved.
+// A second run is refused while the first one works. Closing the terminal stops the first after it
+// has saved.
 Test(runs, two_in_one_folder_and_a_closing_terminal)
 {
     program_result result;

@@ -1,5 +1,5 @@
-// What a shell may do with standard input and output: closed, full, a pipe that nobody reads, a
-// folder. A shell starts the program here, as a person would.
+// What a shell may give as standard input and output: closed, a full disk, a pipe without a reader,
+// a folder. Here a shell starts the program.
 #include "program.h"
 
 #include <tinysft/status.h>
@@ -85,7 +85,7 @@ Test(standard, input_that_cannot_be_read_is_an_error)
     expect("\"$T\" tokenize --model \"$M\" </dev/null", 0, "");
 }
 
-// The first file that is opened would otherwise become standard output or error.
+// With a standard stream closed, the first file that is opened could take its place.
 Test(standard, what_is_printed_lands_in_no_file)
 {
     char command[512], *folder = test_folder();
@@ -100,7 +100,7 @@ Test(standard, what_is_printed_lands_in_no_file)
     test_folder_remove(folder);
 }
 
-// What is given as an output but is no file stays what it is.
+// A pipe given as data is refused at once: opening it would wait for a writer.
 Test(standard, pipes_given_as_files_are_refused)
 {
     char command[512], *folder = test_folder();
@@ -117,7 +117,7 @@ Test(standard, pipes_given_as_files_are_refused)
     test_folder_remove(folder);
 }
 
-// Told at once, before a device is opened, and what is there stays.
+// The error comes before a device is opened, and existing files stay as they are.
 Test(standard, outputs_that_cannot_be_written_are_refused_before_the_work)
 {
     char command[512], *folder = test_folder();
@@ -133,7 +133,7 @@ Test(standard, outputs_that_cannot_be_written_are_refused_before_the_work)
     test_folder_remove(folder);
 }
 
-// What is there and cannot be read is no file that a model may lack.
+// A file that exists and cannot be read is an error, even if a model may lack that file.
 Test(standard, a_file_that_cannot_be_read_does_not_count_as_absent)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};

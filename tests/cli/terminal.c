@@ -1,5 +1,5 @@
-// What a person sees on a terminal of 80 and of 40 columns: nothing is longer than a line, what
-// matters most is there, and a run leaves its history.
+// What is seen on a terminal of 80 and of 40 columns: nothing is longer than a line, the most
+// important parts are there, and the lines of a run's logging steps stay.
 #include "pty.h"
 
 #include <sys/ioctl.h>
@@ -80,7 +80,7 @@ Test(terminal, training_at_40_columns, .timeout = 300)
     test_folder_remove(p.folder);
 }
 
-// Of the last lines, for the program may have drawn some before it could know.
+// Only the last lines are checked: the program may have drawn others before the terminal changed.
 Test(terminal, training_in_one_that_becomes_narrower, .timeout = 300)
 {
     static const char *const last[] = {"38/40  loss ", "40/40  loss "};

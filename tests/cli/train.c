@@ -1,4 +1,4 @@
-// `tinysft-vk train` as a person runs it, kills it, and goes on.
+// `tinysft-vk train` as a person runs, kills and resumes it.
 #include "program.h"
 
 #include <dirent.h>
@@ -29,7 +29,7 @@ static void run_open(struct run *run)
     test_write(run->folder, "data.jsonl", small_data);
 }
 
-// 8 steps of one or two rows, with everything on that draws random numbers.
+// 8 steps of one or two rows, with everything enabled that uses random numbers.
 #define TRAIN(run)                                                                                 \
     "train", "--model", BASE, "--data", (run)->data, "--output-dir", (run)->out, "--device", "0",  \
         "--epochs", "2.5", "--batch-size", "2", "--lr", "1e-2", "--lora-dropout", "0.1",           \
@@ -57,7 +57,7 @@ Test(train, two_runs_give_the_same_bytes)
     RUN(&result, TRAIN(&b), "--save-steps", "3"); // saving changes nothing
     cr_assert_eq(result.code, 0, "%s", result.out);
     assert_same_results(a.out, b.out);
-    ts_text card = test_read(a.out, "README.md"); // its tokenizer is of the kind that it tells of
+    ts_text card = test_read(a.out, "README.md"); // it must tell how to load this kind of tokenizer
     cr_expect_not_null(strstr(card.bytes, "`AutoTokenizer` of transformers 5"));
     ts_text_free(&card);
     test_folder_remove(a.folder);
@@ -77,8 +77,8 @@ static bool holds_temporary_checkpoint(const char *out)
     return found;
 }
 
-// Kills the run either inside a save (its temporary folder is seen) or after `milliseconds`.
-// False: it ended by itself.
+// Kills the run either inside a save (when its temporary folder appears) or after `milliseconds`.
+// False if it ended by itself.
 static bool kill_once(const char *const *argv, const char *out, bool inside_save, long milliseconds)
 {
     int null = open("/dev/null", O_WRONLY);
@@ -98,8 +98,8 @@ static bool kill_once(const char *const *argv, const char *out, bool inside_save
     return true;
 }
 
-// At least 20 kills, about half of them inside a save; whenever a run gets to its end the chain
-// starts anew, and each end must be the one of a run that was never killed.
+// At least 20 kills, about half of them inside a save. Whenever a run finishes, another one starts
+// from the beginning. Each result must be that of a run that was never killed.
 Test(train, killed_at_any_moment_ends_the_same, .timeout = 600)
 {
     enum { KILLS = 22 };
@@ -216,7 +216,7 @@ Test(train, damaged_checkpoint_is_passed_over, .timeout = 300)
     test_folder_remove(run.folder);
 }
 
-// What is written is written whole or not at all: no adapter appears when it does not fit.
+// Files are written whole or not at all: no adapter appears when it does not fit on the disk.
 Test(train, disk_full, .timeout = 300)
 {
     struct run run;
@@ -245,7 +245,7 @@ Test(train, dry_run_writes_nothing)
     test_folder_remove(run.folder);
 }
 
-// Recomputing what was not kept gives the same bits; splitting batches sums in another order.
+// Recomputation gives the same bits. Smaller micro-batches do not: they sum in another order.
 Test(train, short_memory_recomputes_to_the_same_bytes, .timeout = 300)
 {
     struct run roomy, short_of_memory;

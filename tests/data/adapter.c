@@ -57,7 +57,7 @@ Test(adapter, configuration_survives_a_round_trip)
     }
 }
 
-// Every key that PEFT's LoraConfig has of old, sorted, and each value of the right kind.
+// Every key that LoraConfig has in all versions of PEFT, sorted, each with a value of its kind.
 Test(adapter, written_configuration_has_pefts_keys)
 {
     static const char *const keys[] = {
@@ -184,7 +184,7 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
     }
 }
 
-// Keys that are not known and off: one warning names and counts them.
+// Unknown keys that are switched off: one warning names and counts them.
 Test(adapter, counts_what_it_does_not_know)
 {
     ts_adapter_config config = {0};
@@ -244,7 +244,8 @@ static void key_of(uint32_t layer, ts_module module, char side, char key[TS_ADAP
     ts_adapter_key(name, side, key);
 }
 
-// What PEFT saved: its configuration reads, and our names are exactly the names of its tensors.
+// An adapter that PEFT saved: its configuration can be read, and our names are exactly the names of
+// its tensors.
 static void expect_golden(const char *name, uint32_t layers)
 {
     char folder[256], path[512], key[TS_ADAPTER_KEY_BYTES];

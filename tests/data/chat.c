@@ -50,7 +50,7 @@ static void keep_warning(void *user, ts_log_level level, const char *message)
     }
 }
 
-// The text that the tokens decode to, what is learnt in braces.
+// The text that the tokens decode to, with the supervised parts in braces.
 static const char *mask(const ts_tokenizer *t, const char *chosen, const ts_turn *turns,
                         size_t count, bool ask)
 {
@@ -128,8 +128,8 @@ Test(chat, each_template_and_its_mask)
     ts_tokenizer_close(t);
 }
 
-// A merge across the border: "\nw" as one piece. The token begins in the template, so it bears no
-// loss; the rest of the answer does.
+// A merge across the border between template and answer: "\nw" is one token. It begins in the
+// template, so it bears no loss; the rest of the answer does.
 Test(chat, a_token_across_the_border_bears_no_loss)
 {
     static const ts_turn pair[] = {TURN(USER, "h"), TURN(ASSISTANT, "world")};
@@ -246,12 +246,12 @@ Test(chat, variants_are_run_as_they_are)
         {EACH("{% if m.role == 'user' %}{{ '[INST]' + m.content.strip() + '[/INST]' }}"
               "{% else %}{{ m.content.strip() + ' ' + eos_token }}{% endif %}"),
          SP "[INST]hello[/INST]{world" SP "</s>}"},
-        // The prompt for an answer says more than what stands before answers that were given.
+        // The prompt that asks for an answer is longer than what precedes the answers in the data.
         {EACH("<{{ m.role }}>{{ m.content | trim }}{{ eos_token }}") "{% if add_generation_prompt "
                                                                      "%}<assistant><think>{% endif "
                                                                      "%}",
          SP "<user>hello</s>" SP "<assistant>{world</s>}"},
-        // And less: what the model then writes before its answer is learnt.
+        // It is shorter: what the model then writes before its answer is supervised.
         {EACH("<{{ m.role }}>{{ '<think></think>' if m.role == 'assistant' }}{{ m.content | trim }}"
               "{{ eos_token }}") ASK("<assistant>"),
          SP "<user>hello</s>" SP "<assistant>{<think></think>world</s>}"},
@@ -263,7 +263,7 @@ Test(chat, variants_are_run_as_they_are)
     ts_tokenizer_close(t);
 }
 
-// Qwen3 and others cut the thoughts out of earlier answers; what is left is learnt.
+// Qwen3 and others cut the thoughts out of earlier answers; what is left is supervised.
 Test(chat, rewritten_turns)
 {
     static const char template[] =
@@ -293,7 +293,7 @@ Test(chat, masked_and_empty_turns)
     ts_tokenizer_close(t);
 }
 
-// {% generation %} says itself what is learnt; what it leaves out is told, once.
+// {% generation %} marks what is trained on. One warning tells what it leaves out of an answer.
 Test(chat, generation_blocks)
 {
     static const ts_turn pair[] = {TURN(USER, "h"), TURN(ASSISTANT, "world")};
@@ -305,7 +305,7 @@ Test(chat, generation_blocks)
     ts_tokenizer *t = open_tiny(&(tiny_parts){0});
     cr_expect_str_eq(mask(t, whole, pair, 2, false), SP "<user>h<assistant>{world</s>}");
     cr_expect_str_empty(warnings);
-    // " world" is one token: transformers takes a token that reaches into the block as a whole.
+    // " world" is one token. As in transformers, a token partly inside the block counts as inside.
     cr_expect_str_eq(mask(t, short_of_the_end, pair, 2, false),
                      SP "<user>{" SP "h}</s>" SP "<assistant>{" SP "world}</s>");
     const char *told = strstr(warnings, "'</s>' behind an answer stands outside");
@@ -340,7 +340,7 @@ Test(chat, documents)
     ts_tokenizer_close(t);
 }
 
-// What the template of a model's folder makes of one turn, or the error's message.
+// One turn rendered by the template of a model's folder, or the error's message.
 static const char *rendered_by(const char *folder, const char *chosen)
 {
     static char text[1024];
@@ -406,7 +406,7 @@ Test(chat, reads_a_models_template_as_transformers_does)
     cr_expect_str_eq(rendered_by(folder, "b"), "B");
     write_text(folder, "tokenizer_config.json", "{\"chat_template\":7}");
     cr_expect_not_null(strstr(rendered_by(folder, NULL), "key 'chat_template': expected a string"));
-    write_text(folder, "chat_template.jinja", "J{{ unk_token }}\n"); // before the other
+    write_text(folder, "chat_template.jinja", "J{{ unk_token }}\n"); // is preferred
     cr_expect_str_eq(rendered_by(folder, NULL), "JU");
     snprintf(path, sizeof path, "%s/additional_chat_templates", folder);
     cr_assert_eq(mkdir(path, 0777), 0);
@@ -423,7 +423,7 @@ Test(chat, reads_a_models_template_as_transformers_does)
     remove_folder(folder);
 }
 
-// Only what is truly not there is absent: a link to nothing is an interrupted download.
+// A link whose target is missing does not count as absent: it is an interrupted download.
 Test(chat, a_dangling_config_is_an_error)
 {
     static const char *const names[] = {"tokenizer_config.json", "chat_template.jinja",
@@ -437,8 +437,8 @@ Test(chat, a_dangling_config_is_an_error)
     }
 }
 
-// TinyLlama: our tokens are those of the whole rendered string, and those asked with are a prefix
-// of those trained on.
+// TinyLlama: our tokens are those of the whole rendered string, and the prompt's tokens in
+// generation are a prefix of the tokens in training.
 Test(chat, tinyllama_equals_the_rendered_string)
 {
     static const ts_turn turns[] = {

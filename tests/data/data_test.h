@@ -1,4 +1,4 @@
-// Shared by the tests of this floor.
+// Shared by the tests of src/data.
 #ifndef TESTS_DATA_DATA_TEST_H
 #define TESTS_DATA_DATA_TEST_H
 

@@ -14,7 +14,7 @@ static bool train_empty; // of the next open_bytes
 static void keep_warning(void *user, ts_log_level level, const char *message)
 {
     (void)user;
-    char *to = level == TS_LOG_WARN ? warnings : mistakes; // one of many
+    char *to = level == TS_LOG_WARN ? warnings : mistakes; // anything else is a mistake
     size_t at = strlen(to);
     snprintf(to + at, sizeof warnings - at, "%s\n", message);
 }
@@ -181,7 +181,7 @@ Test(dataset, errors_name_line_and_key)
     }
 }
 
-// All mistakes of a file in one run; the walk goes on behind a row that cannot be read.
+// All mistakes of a file in one run: reading continues after a row that cannot be read.
 Test(dataset, mistakes_are_told_together)
 {
     ts_dataset data = {0};
@@ -284,7 +284,7 @@ Test(dataset, survives_mutation, .timeout = 120)
     cr_expect_lt(accepted, 1000);
 }
 
-// Rows that nothing is learnt from are skipped, counted and told of by number.
+// Rows without a supervised token are skipped, counted, and listed by their numbers.
 Test(dataset, rows_without_anything_to_learn_are_skipped)
 {
     static const char rows[] = ROW
@@ -334,7 +334,7 @@ Test(dataset, rows_without_anything_to_learn_are_skipped)
     ts_dataset_close(&data);
 }
 
-// A masked turn bears no loss, nor does the end behind it; all else stays as it was.
+// A masked turn and the end token after it bear no loss; everything else stays as it was.
 Test(dataset, masked_turns_keep_their_tokens)
 {
 #define TWO(more)                                                                                  \
@@ -362,7 +362,7 @@ Test(dataset, masked_turns_keep_their_tokens)
     }
 }
 
-// Documents that carry the tokens already, once or more, get no second.
+// A document gets one begin and one end token, also if it already has one or more.
 Test(dataset, documents_have_one_beginning_and_one_end)
 {
     static const char *const rows[] = {

@@ -1,4 +1,4 @@
-// Downloads as they go well, or well in the end: names, layout, resuming, sharing, offline.
+// Downloads that succeed, some of them after failures: names, layout, resuming, sharing, offline.
 #include "data/hub.h"
 
 #include "hub_place.h"
@@ -36,7 +36,7 @@ Test(hub, a_folder_is_itself)
     remove_folder(folder);
 }
 
-// The layout is Hugging Face's; a second run asks for nothing, and needs no server.
+// The layout is that of Hugging Face. A second run requests nothing and needs no server.
 Test(hub, downloads_once)
 {
     hub_place p;
@@ -76,13 +76,14 @@ Test(hub, shards)
     ASSERT_RESOLVES(&p);
     cr_expect_eq(p.server.shared->count, count);
     cr_assert_eq(unlink(blob_path(&p, "model-00002-of-00002.safetensors", "")), 0);
-    ASSERT_RESOLVES(&p); // only what is missing comes again
+    ASSERT_RESOLVES(&p); // only what is missing is downloaded again
     check_snapshot(&p);
     cr_expect_eq(hub_server_count(&p.server, "GET", weights->name), 1);
     place_close(&p);
 }
 
-// A SentencePiece tokenizer does where there is no tokenizer.json; an empty file is a file.
+// A SentencePiece tokenizer is enough where there is no tokenizer.json. An empty file counts as a
+// file.
 Test(hub, optional_files)
 {
     hub_place p;
@@ -115,7 +116,7 @@ Test(hub, small_files_alone)
     place_close(&p);
 }
 
-// ---- Going on
+// ---- Resuming
 
 Test(hub, goes_on_after_cuts)
 {
@@ -132,7 +133,7 @@ Test(hub, goes_on_after_cuts)
     place_close(&p);
 }
 
-// Every connection is cut: the run gives up, says so, and the next one goes on.
+// Every connection is cut: the run gives up and says so, and the next run continues.
 Test(hub, goes_on_in_the_next_run)
 {
     hub_place p;
@@ -151,7 +152,7 @@ Test(hub, goes_on_in_the_next_run)
     place_close(&p);
 }
 
-// Ranges ignored: the whole comes again, and once.
+// The server ignores ranges: the whole file is sent again, once.
 Test(hub, starts_over_without_ranges)
 {
     hub_place p;
@@ -181,7 +182,7 @@ Test(hub, silence_counts_as_a_cut)
     place_close(&p);
 }
 
-// What an earlier run left: all of it, too much of it, or a blob that was cut later.
+// Files of an earlier run: a complete partial file, one that is too long, or a blob cut afterwards.
 Test(hub, leftovers)
 {
     hub_place p;
@@ -205,7 +206,8 @@ Test(hub, leftovers)
     place_close(&p);
 }
 
-// A server that cannot go on from there: ours is not the beginning of its file.
+// The server refuses our range with 416: the partial file is not the beginning of its file. The
+// whole file is downloaded instead.
 Test(hub, a_part_that_the_server_does_not_have)
 {
     hub_place p;
@@ -225,7 +227,8 @@ Test(hub, a_part_that_the_server_does_not_have)
     place_close(&p);
 }
 
-// A signed location expires after a while: one refusal means to ask for a fresh one, two mean no.
+// A signed location expires after a while. After one refusal a fresh one is requested; after two
+// the download fails.
 Test(hub, asks_again_when_the_location_expired)
 {
     hub_place p;
@@ -271,7 +274,7 @@ Test(hub, waits_for_a_busy_server)
     place_close(&p);
 }
 
-// ---- Names of the same
+// ---- Other names
 
 Test(hub, a_renamed_model)
 {
@@ -336,8 +339,8 @@ Test(hub, offline)
     place_close(&p);
 }
 
-// What other programs cached may lack files that we ask for once; without a network that is fine
-// as long as what a model cannot do without is there.
+// A cache that other programs filled may lack optional files, which we request once. Without a
+// network that is no error as long as the required files are there.
 Test(hub, a_network_that_is_gone)
 {
     hub_place p;

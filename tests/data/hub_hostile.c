@@ -1,4 +1,4 @@
-// Servers that lie, and secrets that must go nowhere.
+// Servers that send wrong or malicious replies, and secrets that must not leak.
 #include "data/hub_request.h"
 
 #include "base/memory.h"
@@ -9,7 +9,7 @@
 #define ONE_HASH "ETag: \"0123456789abcdef0123456789abcdef01234567\"\r\n"
 #define END "Connection: close\r\n\r\n"
 
-// Nothing but what was asked for may appear in the cache; `allowed` is how many blobs.
+// Only requested files may be in the cache; `allowed` is the number of blobs.
 static void check_blobs(hub_place *p, unsigned allowed)
 {
     char command[640], line[64] = "";
@@ -71,7 +71,7 @@ Test(hub_hostile, pipes_in_the_cache, .timeout = 20)
     }
 }
 
-// A partial file that is not the beginning of this content is found out, deleted and fetched anew.
+// A partial file that is not the beginning of this content is detected, deleted and replaced.
 Test(hub_hostile, a_damaged_partial_file)
 {
     hub_place p;
@@ -91,13 +91,13 @@ Test(hub_hostile, a_damaged_partial_file)
     place_close(&p);
 }
 
-// More or less than announced; parts that were not asked for.
+// Replies longer or shorter than announced, and ranges that were not requested.
 Test(hub_hostile, lengths_that_lie)
 {
     static const struct {
         const char *size, *get, *says;
         ts_status status;
-        bool deleted; // what came
+        bool deleted; // the part that was downloaded
     } cases[] = {
         {"9999", NULL, "more than the 9999 bytes", TS_ERR_FORMAT, true},
         {"0", NULL, "damaged", TS_ERR_FORMAT, true},
@@ -137,10 +137,10 @@ Test(hub_hostile, lengths_that_lie)
     }
 }
 
-// A page that goes with an error is neither kept nor read to its end.
+// The page sent with an error is neither kept nor read to its end.
 Test(hub_hostile, an_error_with_a_long_page)
 {
-    static char page[32 << 20]; // far more than fits on the way
+    static char page[32 << 20]; // far more than socket buffers hold
     hub_place p;
     int len = snprintf(page, sizeof page, "HTTP/1.1 500 No\r\n" END);
     memset(page + len, 'x', sizeof page - 1 - (size_t)len);
@@ -208,7 +208,7 @@ Test(hub_hostile, endless_headers)
     place_close(&p);
 }
 
-// The branch may move between two requests; all of them are made of one commit.
+// The branch may move between two requests. All requests must be for one commit.
 Test(hub_hostile, a_commit_that_changes)
 {
     hub_place p;
@@ -263,7 +263,7 @@ Test(hub_hostile, redirects_to_what_is_no_web_address)
     }
 }
 
-// From https there is no way to http; a request for it is never made.
+// A redirect from https to http is refused, and no request is sent to its target.
 Test(hub_hostile, redirects_that_drop_the_encryption)
 {
     hub_place p;
@@ -399,13 +399,13 @@ Test(hub_hostile, gated_models)
 
 // ---- Secrets
 
-// The second port is another host to whoever holds a token.
+// The second port counts as another host, so the token is not sent to it.
 Test(hub_hostile, the_token_stays_with_the_hub)
 {
     hub_place p;
     unsigned with = 0;
     place_open(&p);
-    char back[256]; // the other host sends us back to the hub: only there the token goes again
+    char back[256]; // the other host redirects back to the hub, which gets the token again
     snprintf(back, sizeof back,
              "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/org/model/resolve/main/"
              "tokenizer.json\r\nContent-Length: 0\r\n" END,

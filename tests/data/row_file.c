@@ -1,4 +1,4 @@
-// Files of rows: arrays, JSON lines, and what people hand over instead; all mistakes in one run.
+// Files of rows: arrays, JSON lines, and files that are neither. One run reports all mistakes.
 #include "data/row_file.h"
 
 #include "base/memory.h"
@@ -63,7 +63,7 @@ Test(row_file, rows_and_mistakes)
          "2: row 1|3: row 2|4: row 3|",
          {":2: row 1: is bad", ":3: row 2: is bad",
           ":5:1: expected ',' or ']' after row 3, but the file ends: is it cut off?"}},
-        // a row whose text has no end: told where it starts, and the rest is read
+        // a row whose string is not closed: the message says where it starts; later rows are read
         {"[\n" ROW ",\n{\"p\":\"open},\n" BAD "\n]",
          "2: row 1|4: row 3|",
          {":3:6: this string has no closing quote on its line", ":4: row 3: is bad"}},
@@ -85,7 +85,7 @@ Test(row_file, rows_and_mistakes)
         {ROW ROW "\n" ROW "\n", "1|2|", {":1:8: several values stand on this line"}},
         {ROW ",\n" ROW "\n", "1|2|", {":1:8: a comma stands behind the row: JSON lines have none"}},
         {ROW " x\n", "1|", {":1:9: expected nothing after the row, found 'x'"}},
-        // rows that are somewhere else
+        // rows that are not where they should be
         {"{\n  \"prompt\": 1\n}\n{\n  \"prompt\": 2\n}\n",
          "",
          {":1: the first row is spread over lines 1 to 3 (pretty-printed)"}},
@@ -141,7 +141,7 @@ Test(row_file, other_files_are_named)
                            mistakes.messages[0].bytes);
         ts_mistakes_free(&mistakes);
     }
-    taken t; // JSON whatever its name
+    taken t; // the content is JSON, so the name does not matter
     ts_mistakes mistakes = {0};
     walk("d.csv", ROW, strlen(ROW), TS_ROW_MOST_BYTES, &t, &mistakes);
     cr_expect_eq(mistakes.count, 0);

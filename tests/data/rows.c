@@ -1,4 +1,5 @@
-// Rows as people have them: what turns they give, and what is said of those that give none.
+// Rows in the shapes that people use: the turns that they give, and the messages for rows that give
+// none.
 #include "data/rows.h"
 
 #include "data_test.h"
@@ -66,7 +67,7 @@ Test(rows, as_turns)
          "\"content\":\"a\"},{\"role\":\"MODEL\",\"value\":\"c\"},{\"role\":\"bot\",\"content\":"
          "\"d\"},{\"role\":\"Ai\",\"content\":\"e\"}]}",
          "system=s|user=a|assistant=c|assistant=d|assistant=e|"},
-        // lists of turns as prompt and completion: only the completion is learnt
+        // lists of turns as prompt and completion: only the completion is supervised
         {"{\"prompt\":[" USER("a") "," ANSWER("b") "," USER("c") "],\"completion\":[" ANSWER(
              "d") "]}",
          "user=a|!assistant=b|user=c|assistant=d|"},
@@ -75,7 +76,7 @@ Test(rows, as_turns)
         {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
          "{\"type\":\"text\",\"text\":\"b\"}]}," ANSWER("c") "]}",
          "user=ab|assistant=c|"},
-        // turns that say they are not to be learnt
+        // turns that say they are not to be trained on
         {"{\"messages\":[" USER(
              "a") ",{\"role\":\"assistant\",\"content\":\"b\",\"weight\":0},{\"role\":\"user\","
                   "\"content\":"
@@ -85,7 +86,7 @@ Test(rows, as_turns)
                   "{\"role\":\"assistant\",\"content\":\"f\",\"masked\":true},"
                   "{\"role\":\"assistant\",\"content\":\"g\",\"weight\":1.0,\"loss\":null}]}",
          "user=a|!assistant=b|user=c|assistant=d|!assistant=e|!assistant=f|assistant=g|"},
-        // keys of other rows that say no, and harmless ones
+        // keys of other kinds of rows with empty values, and harmless keys
         {"{\"id\":7,\"source\":\"x\",\"tools\":[],\"images\":[],\"category\":\"y\",\"prompt\":"
          "\"a\","
          "\"completion\":\"c\",\"rejected\":\"\"}",
@@ -225,7 +226,7 @@ Test(rows, refuse_by_name)
     ts_text_free(&spelt);
 }
 
-// What nobody knows is noted with how often, of rows, turns and parts.
+// Unknown keys of rows, turns and parts are noted with the number of times they occur.
 Test(rows, note_unknown_keys)
 {
     ts_row row = {0};

@@ -164,7 +164,7 @@ Test(safetensors, refuses_a_false_header_length)
     remove_folder(folder);
 }
 
-// Data that does not lie at a multiple of its element's size is still read right.
+// Data whose offset is not a multiple of its element's size is still read correctly.
 Test(safetensors, misaligned_data_is_copied)
 {
     ts_tensors *file = NULL;
@@ -310,7 +310,7 @@ Test(safetensors, shards)
     remove_folder(folder);
 }
 
-// Names without a tensor behind them matter only where somebody needs the tensor.
+// An index entry without a tensor is an error only when the tensor is requested.
 Test(safetensors, an_index_may_name_what_nobody_needs)
 {
     static const float one = 1;
@@ -363,7 +363,8 @@ static void fingerprint(const char *folder, char out[65])
     ts_tensors_close(file);
 }
 
-// However they are cut into files: the same weights have the same fingerprint, others another.
+// The same weights have the same fingerprint, however they are split into files; other weights have
+// another.
 Test(safetensors, fingerprints)
 {
     enum { LARGE = 1 << 18 }; // floats: 1 MiB, of which a sample is taken
@@ -421,7 +422,7 @@ Test(safetensors, notices_a_file_that_is_written_to)
     remove_folder(folder);
 }
 
-// What PEFT wrote, read and written again, is the same file to the byte.
+// A file that PEFT wrote is the same to the byte when it is read and written again.
 Test(safetensors, writes_what_the_reference_writes)
 {
     const char *path = SHARED_FOLDER "/golden/nano/adapter_final/adapter_model.safetensors";

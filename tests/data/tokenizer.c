@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-// Our JSON refuses \u0000, which some reference strings hold: it stands in the parsed text as
-// U+E000 (which no reference string uses) and becomes a zero byte here. Returns the new length.
+// Some reference strings hold \u0000, and this test reads them as C strings. So hide_zeros writes
+// U+E000, which no reference string uses, and here it becomes a zero byte. Returns the new length.
 static size_t restore_zeros(char *text)
 {
     size_t len = 0;
@@ -231,7 +231,7 @@ Test(tokenizer, starts_are_byte_offsets)
     ts_tokenizer_close(t);
 }
 
-// The heap against the definition: search all pairs, merge the best, start again.
+// Merging by its definition, to compare the heap with: search all pairs, merge the best, repeat.
 static void merge_by_definition(const ts_tokenizer *t, ts_tokens *tokens)
 {
     for (;;) {
@@ -452,7 +452,7 @@ Test(tokenizer, needs_an_end_token)
     remove_folder(folder);
 }
 
-// Of the processor, not of the wall: other tests run beside this one.
+// Processor time, not wall time, because other tests run at the same time.
 static double seconds_to_encode(const ts_tokenizer *t, const char *unit, size_t len)
 {
     ts_tokens tokens = {0};

@@ -50,8 +50,8 @@ static void expect_ids(const ts_tokenizer *t, const char *text, const char *ids,
     ts_text_free(&back);
 }
 
-// Old tokenizer.json have "normalized" special tokens. What tokenizers 0.23.1 makes of them: the
-// normalizer's U+2581 belongs to the token.
+// Old tokenizer.json files have "normalized" special tokens. As in tokenizers 0.23.1, the U+2581
+// that the normalizer adds belongs to the token.
 Test(tokenizer_added, normalized_added_tokens)
 {
     logged_clear();
@@ -82,7 +82,7 @@ Test(tokenizer_added, added_tokens_that_take_white_space_along)
     ts_tokenizer_close(t);
 }
 
-// Without a normalizer, or with one that only replaces spaces, nothing belongs to the token.
+// Without a normalizer, or with one that only replaces spaces, no U+2581 belongs to the token.
 Test(tokenizer_added, normalized_added_tokens_without_a_prefix)
 {
     static const char *const replace = "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
@@ -108,7 +108,7 @@ Test(tokenizer_added, normalized_added_tokens_without_a_prefix)
     ts_tokenizer_close(t);
 }
 
-// tokenizer_config.json goes before tokenizer.json in how an added token is found.
+// tokenizer_config.json takes precedence over tokenizer.json in how an added token is found.
 Test(tokenizer_added, flags_of_the_configuration)
 {
     char *folder = make_folder();

@@ -1,4 +1,4 @@
-// tokenizer.model alone: a writer of SentencePiece's format for the tests, and what it may not say.
+// tokenizer.model alone: the tests write good and broken files in SentencePiece's format.
 #include "tiny.h"
 
 #include <criterion/criterion.h>
@@ -187,7 +187,7 @@ Test(tokenizer_spm, takes_added_tokens_from_old_files)
     remove_folder(folder);
 }
 
-// A piece of a megabyte that nothing forms costs its length, not its length's square.
+// A piece of a megabyte that no merge forms takes linear time, not quadratic.
 Test(tokenizer_spm, a_long_piece, .timeout = 20)
 {
     enum { LONG = 1 << 20 };

@@ -1,4 +1,5 @@
-// A model's files behind one door: each part is read once, and what is missing or wrong is told.
+// A model's files through one interface: each part is read once, and errors name what is missing or
+// wrong.
 #include "data/weights.h"
 
 #include "data_test.h"
@@ -46,7 +47,7 @@ Test(weights, says_what_is_wrong)
     cr_expect_eq(ts_weights_tensors(weights, &tensors, &err), TS_ERR_IO);
     cr_expect_not_null(strstr(err.message, "neither model.safetensors nor its index"), "%s",
                        err.message);
-    for (int round = 0; round < 2; round++) { // an error is told as often as it is met
+    for (int round = 0; round < 2; round++) { // the error is reported each time
         write_text(folder, "tokenizer_config.json", "[1]");
         cr_expect_eq(ts_weights_read(weights, TS_PART_TOKENIZER_CONFIG, &part, NULL, &err),
                      TS_ERR_FORMAT);

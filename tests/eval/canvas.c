@@ -216,8 +216,8 @@ Test(lines, cut_with_a_mark, .init = open_fonts, .fini = close_fonts)
     ts_lines_free(&blank);
 }
 
-// Whatever the text: lines fit, stand in order, hold every byte but the white space between
-// them, and begin where a code point begins.
+// Whatever the text: the lines fit, are in order, hold every byte but the white space between them,
+// and begin where a code point begins.
 Test(lines, hostile_texts, .init = open_fonts, .fini = close_fonts)
 {
     const hostile *texts;

@@ -74,7 +74,7 @@ static void assert_same(const ts_answers *a, const ts_answers *b)
     }
 }
 
-// One prompt at a time, as on a device whose memory is full, answers as all at once do.
+// One prompt at a time, as on a device whose memory is full, gives the same answers as all at once.
 Test(generate, groups_change_nothing)
 {
     struct setup s;
@@ -119,7 +119,7 @@ Test(generate, without_references)
     close_setup(&s);
 }
 
-// Of a conversation only the last answer is the reference.
+// In a conversation only the last answer is the reference; earlier turns belong to the prompt.
 Test(generate, earlier_turns_are_given)
 {
     struct setup s;
@@ -209,7 +209,7 @@ static void hear(void *user, uint64_t done, uint64_t total, size_t complete)
     telling->complete = complete;
 }
 
-// Progress is told from the first prompts on and ends with all work done.
+// Progress is reported from the first prompts on and ends with all work done.
 Test(generate, progress_goes_from_prompts_to_losses)
 {
     struct setup s;
@@ -227,7 +227,7 @@ Test(generate, progress_goes_from_prompts_to_losses)
     close_setup(&s);
 }
 
-// The loss is over the reference and its end token, by itself as in company.
+// The loss is over the reference and its end token, and is the same alone and in a batch.
 Test(generate, losses_are_the_references)
 {
     struct setup s;
@@ -254,8 +254,8 @@ Test(generate, losses_are_the_references)
     close_setup(&s);
 }
 
-// A prompt beyond the model's positions is refused by its id; one that leaves little room for an
-// answer gets as much of it as fits.
+// A prompt longer than the model's positions is refused, and the error names its id. One that
+// leaves little room gets as much of an answer as fits.
 Test(generate, positions_are_the_model_s)
 {
     struct setup s;

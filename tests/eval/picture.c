@@ -92,13 +92,13 @@ static size_t count_green(const ts_evaluation *evaluation)
     return count;
 }
 
-// An answer that got better in one way and is wrong in another is not shown as a good one.
+// An answer that got better in one measure and fails another is not shaded green.
 Test(picture, no_green_under_a_cross)
 {
     sample s;
     sample_make(&s, 1);
     cr_expect_gt(count_green(&s.evaluation), 1000);
-    s.prompts.items[0].refuse = TS_REFUSE_MUST; // which it does not
+    s.prompts.items[0].refuse = TS_REFUSE_MUST; // but the answer does not refuse
     cr_expect_eq(count_green(&s.evaluation), 0);
     sample_free(&s);
 }

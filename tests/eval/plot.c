@@ -57,7 +57,7 @@ Test(plot, means_of_stretches)
     cr_assert_eq(ts_plot_means(values, 0, 2, place, mean), 0);
 }
 
-// Steps beyond what the picture has columns for cost no line each.
+// More steps than the picture has columns do not cost one line each.
 Test(plot, four_hundred_thousand_steps, .timeout = 20)
 {
     enum { MANY = 400000 };

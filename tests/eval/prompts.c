@@ -117,7 +117,7 @@ static void read_text(const char *json, size_t count, ts_prompts *out)
     cr_assert_eq(out->count, count);
 }
 
-// A question is enough; what is not said is not judged.
+// A prompt alone is enough; what a row does not ask for is not judged.
 Test(prompts, a_prompt_is_enough)
 {
     ts_prompts prompts = {0};
@@ -143,7 +143,8 @@ Test(prompts, a_prompt_is_enough)
     ts_prompts_close(&prompts);
 }
 
-// Whatever training reads: the last answer is the reference, what stands before it is asked.
+// All formats of training can be read: the last answer is the reference, and the turns before it
+// are the prompt.
 Test(prompts, formats_of_training)
 {
     ts_prompts prompts = {0};
@@ -185,7 +186,7 @@ static void keep_log(void *user, ts_log_level level, const char *message)
     snprintf(said + at, sizeof said - at, "%s\n", message);
 }
 
-// What means nothing here is read over, but not in silence.
+// Keys without a meaning here are ignored, with a warning.
 Test(prompts, what_is_passed_over_is_told)
 {
     ts_prompts prompts = {0};

@@ -32,7 +32,7 @@ Test(markdown, escaped)
     }
 }
 
-// Whatever the text: one line of valid UTF-8 without anything that ends a cell or opens a tag.
+// Any text becomes one line of valid UTF-8 without anything that ends a cell or opens a tag.
 Test(markdown, hostile_texts_stay_in_their_cell)
 {
     const hostile *texts;
@@ -138,7 +138,7 @@ Test(report, all_seen_has_no_headline)
     sample_free(&s);
 }
 
-// Prompts of one's own that ask for nothing but an answer: what was not measured is not shown.
+// The user's own prompts, which ask for nothing but an answer: what was not measured is not shown.
 Test(report, what_no_prompt_asks_for_is_left_out)
 {
     sample s;

@@ -1,4 +1,4 @@
-// An evaluation to report on, and a reader of PNG files; shared by the tests of this floor.
+// An evaluation to report on, and a reader of PNG files; shared by the tests of src/eval.
 #ifndef TS_TESTS_EVAL_SAMPLE_H
 #define TS_TESTS_EVAL_SAMPLE_H
 

@@ -1,5 +1,6 @@
-// A Vulkan layer that lets one of the driver's calls fail: FAULT_LAYER="vkQueueSubmit 3" from its
-// third time on, in every device of the process. So the program itself meets faults, as it is.
+// A Vulkan layer that makes one of the driver's calls fail. With FAULT_LAYER="vkQueueSubmit 3" that
+// call fails from its third time on, in every device of the process. So faults can be tested with
+// the unchanged program.
 //
 // The loader finds it by layer.json (VK_LAYER_PATH) and puts it below the program where
 // VK_INSTANCE_LAYERS names it; the interface is that of the Vulkan loader's
@@ -14,7 +15,7 @@
 
 VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *negotiated);
 
-// What lies below: the validation layer, the loader's end of the chain, or the driver.
+// The functions of the next layer below, or of the loader's end of the chain, or of the driver.
 static PFN_vkGetInstanceProcAddr next_of_instance;
 static PFN_vkGetDeviceProcAddr next_of_device;
 static PFN_vkQueueSubmit next_submit;
@@ -55,7 +56,7 @@ static VkResult VKAPI_CALL allocate(VkDevice device, const VkMemoryAllocateInfo 
                                        : next_allocate(device, info, allocator, out);
 }
 
-// The loader hands each layer a chain of those below; a layer takes its link out of it.
+// The loader passes each layer a chain of structures. One of them leads to the layers below.
 static void *find_link(const void *next, VkStructureType type)
 {
     for (const VkLayerInstanceCreateInfo *link = next; link != NULL; link = link->pNext) {

@@ -1,4 +1,5 @@
-// data/adapter.c: PEFT's adapter_config.json; what is read and written again reads as the same.
+// data/adapter.c: PEFT's adapter_config.json. A configuration that was read and written again must
+// read the same.
 #include "fuzz.h"
 
 #include "data/adapter.h"

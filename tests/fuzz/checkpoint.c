@@ -45,7 +45,7 @@ static void read_optimiser(const uint8_t *data, size_t size)
     ts_tensors_close(file);
 }
 
-// A folder in which only the hashes come from outside.
+// A folder in which only the list of hashes is the input.
 static void read_hashes(const uint8_t *data, size_t size)
 {
     ts_error err = {0};

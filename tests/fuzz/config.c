@@ -1,4 +1,4 @@
-// model/config.c: a model's config.json, whose shape must be sound where it is accepted.
+// model/config.c: a model's config.json. If it is accepted, the shape must be valid.
 #include "fuzz.h"
 
 #include "model/config.h"

@@ -1,12 +1,12 @@
-// data/hub_request.c and hub_fetch.c: the headers of a server's response, and what is made of them.
-// Their functions are static, so their sources stand here.
+// data/hub_request.c and hub_fetch.c: the headers of a server's response, and how they are used.
+// The functions are static, so the sources are included here.
 #include "fuzz.h"
 
 #include "data/hub_fetch.c"
 #include "data/hub_request.c"
 
-// The first byte chooses the status and whether the commit is known; each further line is a header,
-// which comes as curl hands it over: its own bytes, without a NUL behind them.
+// The first byte chooses the status and whether the commit is known. Each further line is a header,
+// passed as curl passes it: its own bytes, without a NUL after them.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const long codes[] = {200, 302, 401, 403, 404, 416, 500, 206};

@@ -1,5 +1,5 @@
-// base/json.c: the scanner must refuse all that cJSON would misread, and cJSON read all that
-// passes.
+// base/json.c: the scanner must refuse everything that cJSON would misread, and cJSON must be able
+// to read everything that the scanner accepts.
 #include "fuzz.h"
 
 #include "base/json.h"
@@ -23,8 +23,8 @@ static void check_string(const cJSON *json)
     ts_text_free(&quoted);
 }
 
-// Whether cJSON can write it again: not infinity, which a number beyond a double's range is read
-// as.
+// Whether cJSON can write the value again. It cannot write infinity, which numbers beyond the range
+// of a double are read as.
 static bool check_values(const cJSON *json)
 {
     bool finite = !cJSON_IsNumber(json) || isfinite(json->valuedouble);

@@ -1,4 +1,4 @@
-// data/safetensors.c: one file whose header promises anything.
+// data/safetensors.c: one file with any header.
 #include "fuzz.h"
 
 #include "data/safetensors.h"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; file != NULL && i < ts_tensors_count(file); i++) {
         const ts_tensor *tensor = ts_tensors_at(file, i);
         uint64_t sum = 0;
-        for (uint64_t at = 0; at < tensor->len; at++) { // every byte it promises is there
+        for (uint64_t at = 0; at < tensor->len; at++) { // every byte must be readable
             sum += ((const unsigned char *)tensor->bytes)[at];
         }
         FUZZ_CHECK(sum <= 255 * tensor->len);

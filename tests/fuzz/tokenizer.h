@@ -1,4 +1,4 @@
-// What a tokenizer must do with any text, once it was opened.
+// What any tokenizer that could be opened must do with any text.
 #ifndef TESTS_FUZZ_TOKENIZER_H
 #define TESTS_FUZZ_TOKENIZER_H
 

@@ -1,5 +1,5 @@
-// What is kept on disk between runs: found again, never believed when it is not whole, never in the
-// way.
+// The pipeline cache on disk: it is found again, never used when it is damaged, and never the cause
+// of a failure.
 #include "gpu/cache.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -123,8 +123,8 @@ Test(cache, the_folder_names_the_device)
     ts_gpu_close(mirror);
 }
 
-// Every prefix that can end inside a field, every region damaged once: never believed, and whole
-// again after the run.
+// Files cut inside each field, and files with each region damaged: they are never used, and the run
+// leaves a whole file again.
 Test(cache, nothing_damaged_is_believed)
 {
     size_t others;
@@ -153,7 +153,7 @@ Test(cache, nothing_damaged_is_believed)
     ts_text_free(&again);
 }
 
-// A sound file whose bytes another driver wrote: the UUID in the driver's own header tells.
+// A valid file that another driver wrote is not used. The UUID in the driver's own header tells.
 Test(cache, another_drivers_file_is_not_believed)
 {
     enum { HEADER = 88, CHECKSUM = 24, UUID = HEADER + 16 };
@@ -223,7 +223,7 @@ Test(cache, two_programs_at_once)
         programs[i] = fork();
         cr_assert_geq(programs[i], 0);
         if (programs[i] == 0) {
-            alarm(120); // a failed assertion would wait here for Criterion's answer for ever
+            alarm(120); // a failed assertion in this child would wait for Criterion for ever
             run();
             _exit(0);
         }

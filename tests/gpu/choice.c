@@ -1,4 +1,4 @@
-// Which device is taken, and how much of its memory is thought free, on devices that are not here.
+// Which device is chosen, and how much of its memory counts as free, for made-up devices.
 #include "base/memory.h"
 #include "device.h"
 #include "gpu/internal.h"
@@ -14,7 +14,7 @@ static ts_gpu_caps faked(const char *name, VkPhysicalDeviceType type)
     return caps;
 }
 
-// What is chosen of `count` devices of these types; `unusable` is a bit a device.
+// The choice among `count` devices of these types; bit i of `unusable` stands for device i.
 static size_t chosen_of(const VkPhysicalDeviceType *types, size_t count, unsigned unusable)
 {
     ts_gpu_caps caps[8];
@@ -71,7 +71,7 @@ static uint64_t free_of(VkPhysicalDeviceType type, uint64_t heap, uint64_t budge
     ts_gpu_caps caps = faked("card", type);
     const VkPhysicalDeviceMemoryProperties memory = {
         .memoryHeapCount = 2,
-        .memoryHeaps = {{.size = 4 * heap}, // the host's, which is not meant
+        .memoryHeaps = {{.size = 4 * heap}, // the host's, which must not be counted
                         {.size = heap, .flags = VK_MEMORY_HEAP_DEVICE_LOCAL_BIT}}};
     const VkPhysicalDeviceMemoryBudgetPropertiesEXT told = {.heapBudget = {4 * heap, budget},
                                                             .heapUsage = {0, usage}};

@@ -1,5 +1,5 @@
-// Choosing a device, and what is said when there is none. Each test is a process of its own, so it
-// may bend the environment that the Vulkan loader reads.
+// Choosing a device, and the messages when there is none. Each test is a process of its own, so it
+// may change the environment variables that the Vulkan loader reads.
 #include "device.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -96,7 +96,7 @@ Test(device, no_driver_says_what_to_install)
     ts_error err = {0};
     setenv("VK_DRIVER_FILES", "/nonexistent/driver.json", 1);
     setenv("VK_ICD_FILENAMES", "/nonexistent/driver.json", 1); // what older loaders read
-    unsetenv("TINYSFT_VALIDATE"); // the layer has an opinion of its own on this
+    unsetenv("TINYSFT_VALIDATE"); // the layer would report this itself
     cr_assert_eq(ts_gpu_open(&(ts_gpu_params){0}, &gpu, &err), TS_ERR_DEVICE);
     cr_assert_null(gpu);
     cr_assert_not_null(strstr(err.message, "no Vulkan driver"), "%s", err.message);
@@ -143,7 +143,8 @@ Test(mask, is_taken_from_the_environment_too)
     cr_assert_not_null(strstr(err.message, "large-bindings"), "%s", err.message);
 }
 
-// A Tesla T4 as its driver describes it: the largest of its shapes, and a tile that fits.
+// The mask t4 leaves what the driver of a Tesla T4 offers: the largest of its matrix shapes, and a
+// tile that fits.
 Test(mask, of_a_t4_leaves_what_a_t4_has)
 {
     ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,

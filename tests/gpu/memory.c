@@ -1,4 +1,4 @@
-// Arenas, and getting bytes to the device and back by every path.
+// Arenas, and transfers to the device and back by every path.
 #include "base/memory.h"
 #include "device.h"
 #include "gpu/internal.h"
@@ -147,7 +147,8 @@ Test(transfer, mirror_widens)
     ts_gpu_close(gpu);
 }
 
-// A card with two heaps, of which the first, its own, is soon full. Both are llvmpipe's.
+// Pretends to be a card with two heaps, where the first, the card's own, is soon full. Both are
+// llvmpipe's memory.
 static struct {
     struct VolkDeviceTable real;
     uint64_t left; // bytes of the card's own heap

@@ -1,5 +1,5 @@
-// The pace against a device that is made up: its clock is arithmetic, so that what is learned, and
-// how long submits become, does not hang on how busy the machine is.
+// The pace (gpu/pace.h) on a made-up device. Its times are computed, so the rates that are
+// estimated and the length of submits do not depend on how busy the machine is.
 #include "gpu/pace.h"
 
 #include <criterion/criterion.h>
@@ -17,8 +17,8 @@ struct outcome {
     double longest_s, total_s;
 };
 
-// Runs a step as the recorder does: a dispatch too long for a submit in pieces, a submit sent when
-// the next piece would overfill it; each teaches the pace at once.
+// Runs a step as the recorder does. A dispatch too long for one submit goes in pieces, and a submit
+// is sent when the next piece would overfill it. The pace is updated after each submit.
 static struct outcome run_step(ts_pace *pace, const struct device *device, double full_s)
 {
     struct outcome outcome = {0};
@@ -63,7 +63,7 @@ Test(pace, careful_on_an_unknown_slow_device)
     for (int step = 0; step < 4; step++) {
         struct outcome o = run_step(&pace, &slow, TS_PACE_FULL_S);
         cr_assert_leq(o.longest_s, 0.2, "step %d: %.3f s", step, o.longest_s);
-        if (step > 1) { // and few are sent once it is known
+        if (step > 1) { // and few are sent once the rates are known
             cr_assert_leq(o.submits, 2 * o.total_s / TS_PACE_FULL_S + 2, "step %d: %d", step,
                           o.submits);
         }
@@ -71,7 +71,8 @@ Test(pace, careful_on_an_unknown_slow_device)
     ts_pace_free(&pace);
 }
 
-// A thousand times as fast: after one step that was too careful a submit holds milliseconds.
+// A thousand times as fast: the first step is too careful, then a submit holds milliseconds of
+// work.
 Test(pace, few_submits_on_a_fast_device)
 {
     const struct device fast = {{5e-14, 2e-12, 1.5e-12}};
@@ -102,7 +103,7 @@ Test(pace, follows_a_device_that_slows_down)
     ts_pace_free(&pace);
 }
 
-// A smaller limit is kept as the usual one is.
+// A smaller limit is respected like the usual one.
 Test(pace, keeps_a_small_limit)
 {
     const struct device device = {{2e-11, 1.5e-10, 1.2e-10}};
@@ -115,8 +116,8 @@ Test(pace, keeps_a_small_limit)
     ts_pace_free(&pace);
 }
 
-// A driver that compiled for five seconds in the middle of a submit is forgiven, and a time of
-// nothing does not bring a rate to nothing.
+// One submit in which the driver compiled for five seconds is soon forgotten, and a measured time
+// of zero does not make a rate zero.
 Test(pace, one_odd_time_is_forgotten)
 {
     const struct device device = {{5e-12, 1e-11, 2e-11}};

@@ -1,5 +1,5 @@
-// The recorder: a barrier exactly where one is needed, results that come out in the recorded order,
-// runs longer than one submission, and failures that wait to be told.
+// The recorder: a barrier exactly where one is needed, results in the recorded order, runs longer
+// than one submission, and failures that are reported at the end of a run.
 #include "base/memory.h"
 #include "device.h"
 #include "ops/gemm.h"
@@ -58,7 +58,7 @@ Test(recorder, independent_work_has_no_barrier)
     struct bench b;
     open_bench(&b);
     add(&b, b.views[0], b.views[2]);
-    add(&b, b.views[1], b.views[2]); // both read view 2, and write apart
+    add(&b, b.views[1], b.views[2]); // both read view 2, and write to different views
     cr_assert_eq(barriers(&b), 0);
     MUST(ts_recorder_run(b.recorder, err));
     cr_assert_eq(element(&b, 0, 5), 5 + 2005);
@@ -136,7 +136,7 @@ Test(recorder, a_barrier_settles_all_before_it)
     cr_assert_eq(barriers(&b), 1);
     MUST(ts_recorder_run(b.recorder, err));
     cr_assert_eq(element(&b, 3, 7), 3007 + 1007 + 3007);
-    // A new run starts with nothing to wait for: the host has waited for the last.
+    // A new run needs no barrier at its start: the host has waited for the last run.
     add(&b, b.views[2], b.views[0]);
     cr_assert_eq(barriers(&b), 1);
     MUST(ts_recorder_run(b.recorder, err));
@@ -179,8 +179,7 @@ Test(recorder, an_empty_run_is_fine)
     close_bench(&b);
 }
 
-// The first failure is what a run tells, what came after it never happened, and the next run is
-// as good as new.
+// A run reports its first failure, nothing recorded after that is executed, and the next run works.
 Test(recorder, failures_wait_for_the_run)
 {
     struct bench b;
@@ -215,7 +214,7 @@ Test(recorder, too_many_workgroups_are_refused)
     close_bench(&b);
 }
 
-// With next to no time allowed every dispatch goes in pieces, a workgroup each in the end, and the
+// With almost no time allowed every dispatch is split, in the end into single workgroups, and the
 // bytes are the same.
 Test(recorder, pieces_make_the_whole)
 {
@@ -256,8 +255,8 @@ Test(recorder, pieces_make_the_whole)
     close_bench(&b);
 }
 
-// Work that is sent but not waited for, more than the ring holds, comes out in order; a ticket says
-// when a result may be read.
+// Work that is sent and not waited for stays in order, even if it is more than the ring holds. A
+// ticket tells when a result may be read.
 Test(recorder, the_host_works_ahead)
 {
     enum { AHEAD = 20 };

@@ -1,5 +1,5 @@
-// "The validation layer had nothing to say" is worth something only if it would have spoken. So
-// here things are done wrong on purpose, and it must be logged.
+// That the validation layer reports nothing in other tests proves something only if it does report
+// mistakes. Here mistakes are made on purpose, and each must be logged.
 #include "base/log.h"
 #include "base/memory.h"
 #include "device.h"
@@ -150,7 +150,8 @@ static uint32_t layer_version(void)
     return version;
 }
 
-// A shader that reads far past its buffer: only a changed shader can tell.
+// A shader that reads far past its buffer. Only GPU-assisted validation, which changes the shader,
+// can find that.
 Test(validation, gpu_assisted_hears_wild_reads)
 {
     ts_gpu *gpu = open_validated();

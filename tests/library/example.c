@@ -1,4 +1,4 @@
-// Tunes a model, asks it, and says what the tuning changed.
+// Fine-tunes a model, asks it a question, and evaluates what the fine-tuning changed.
 //
 //     cc example.c $(pkg-config --cflags --libs tinysft) -o example
 //     ./example MODEL ROWS QUESTIONS OUT

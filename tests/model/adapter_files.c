@@ -1,4 +1,5 @@
-// Files of weights and adapters that would make nonsense: each is refused by the tensor's name.
+// Files of weights and adapters with invalid values: each is refused, and the error names the
+// tensor.
 #include "edited.h"
 #include "model/decode.h"
 
@@ -17,7 +18,7 @@ static void write_adapter(struct edited *e, const char *alpha, const char *more)
     edited_write(e, "adapter_model.safetensors");
 }
 
-// Reads it onto a model of its shape.
+// Loads the edited adapter into a model of the same shape.
 static ts_status load(ts_gpu *gpu, struct edited *e, ts_model *model, ts_error *err)
 {
     const tiny_llama tiny = {.tied = true};
@@ -127,7 +128,7 @@ Test(adapter_files, numbers_that_are_none)
     test_gpu_close(gpu);
 }
 
-// A scale that is a number but takes the model out of what floats hold: no token comes of it.
+// A scale that is finite, but so large that the logits overflow: no token is returned.
 Test(adapter_files, logits_that_are_none_give_no_token)
 {
     struct edited e;
@@ -156,7 +157,7 @@ Test(adapter_files, logits_that_are_none_give_no_token)
     test_gpu_close(gpu);
 }
 
-// Of the base too, whether a tensor goes to the device or stays in its file.
+// The same for the base's weights, whether a tensor is uploaded or stays in its file.
 Test(adapter_files, base_weights_that_are_none)
 {
     struct edited e;

@@ -1,4 +1,4 @@
-// config.json: whatever it says is heeded, refused by its name, or named in a warning.
+// config.json: every key is used, refused by its name, or named in a warning.
 #include "model/config.h"
 
 #include "base/file.h"
@@ -149,7 +149,8 @@ Test(config, refuses_by_name_what_would_compute_something_else)
     }
 }
 
-// Heads that do not fit are an error of the file, told before anything is computed from them.
+// Numbers of heads that do not divide are an error in the file, found before anything is computed
+// from them.
 Test(config, heads_that_do_not_divide_the_hidden_size)
 {
     static const char *const cases[] = {
@@ -253,7 +254,7 @@ Test(config, families)
         cr_expect_eq(read_text(text, &config, &err), wrong[i].status, "%s: %s", text, err.message);
         cr_expect_not_null(strstr(err.message, wrong[i].words), "%s", err.message);
     }
-    // Not a key of this family: transformers attends through the window whatever it says.
+    // Not a key of this family: transformers uses the window whatever the key says.
     logged_clear();
     snprintf(text, sizeof text, "{%s,\"model_type\":\"mistral\",\"use_sliding_window\":false}",
              shape);

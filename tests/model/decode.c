@@ -10,7 +10,7 @@
 
 enum { SEQUENCES = 5, NEW_TOKENS = 12, LONGEST = 90 };
 
-// Sequences as decoding leaves them; prompts of awkward lengths.
+// Prompts of awkward lengths, and the whole sequences after decoding.
 struct story {
     ts_tokens prompts[SEQUENCES], whole[SEQUENCES];
 };
@@ -62,8 +62,8 @@ static void decode(ts_decoder *decoder, struct story *story)
     }
 }
 
-// Every answer token is the likeliest of a pass without a cache. Two logits may stand within
-// rounding of each other; then either is right.
+// Every answer token is the likeliest one in a pass without a cache. If two logits differ by no
+// more than rounding (`slack`), either token is right.
 static void check(ts_model *model, const struct story *story, double slack)
 {
     ts_pass pass;
@@ -175,7 +175,7 @@ Test(decode, takes_prompts_in_several_passes)
         MUST(ts_decoder_prompt(&decoder, prompts, MANY, next[run], err));
     }
     cr_assert_eq(memcmp(next[0], next[1], sizeof next[0]), 0);
-    for (uint32_t s = 0; s < MANY / 2; s++) { // the second half asks the same again
+    for (uint32_t s = 0; s < MANY / 2; s++) { // the second half has the same prompts
         cr_assert_eq(next[0][s], next[0][s + MANY / 2]);
     }
     for (uint32_t s = 0; s < MANY; s++) {

@@ -1,4 +1,4 @@
-// A model's files against its config.json: all that can be told from headers is told at once.
+// A model's files against its config.json: everything that headers tell is checked at the start.
 #include "edited.h"
 #include "log_capture.h"
 #include "model/layout.h"
@@ -76,7 +76,7 @@ Test(files, counts_tensors_that_nobody_needs)
     edited_close(&e);
 }
 
-// Tied by config.json, and a head in the file: where it is another than the embedding, it counts.
+// config.json ties lm_head, and the file has one: if it differs from the embedding, it is used.
 Test(files, a_head_of_its_own_is_taken)
 {
     struct edited e;

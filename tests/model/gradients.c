@@ -74,7 +74,7 @@ static void run(struct side *side)
     MUST(ts_pass_gradients(&side->pass, &side->batch, SCALE, DROPOUT_SEED, &sum, err));
 }
 
-// The loss as the mirror has it, in double. It takes the training pass, for dropout's sake.
+// The mirror's loss, in double. It runs the training pass, because only that applies dropout.
 static double mirror_loss(struct side *side)
 {
     double sum = 0;

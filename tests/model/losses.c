@@ -1,11 +1,11 @@
-// A loss is a row: how often its logits are made, and weights from log-probabilities. What the pass
-// makes of a loss of two passes is held against finite differences.
+// A loss is a row of losses.def: how often its logits are computed, and weights from
+// log-probabilities. The gradients of a loss of two passes are compared with finite differences.
 #include "model/losses.h"
 #include "tiny_llama.h"
 
 static const tiny_llama tiny = {.adapter = {.r = 2, .alpha = 4, .targets = TS_MODULES_ALL}};
 
-// Half the sum of squared log-probabilities: a row weighs the more, the less likely its label is.
+// Half the sum of squared log-probabilities: the less likely a row's label, the larger its weight.
 static void weigh_squares(const ts_loss_rows *rows, float *weight)
 {
     for (uint32_t i = 0; i < rows->count; i++) {

@@ -1,5 +1,5 @@
-// The memory of a pass: tensors that live at one time lie apart, and the whole takes no more than
-// when its places were chosen by hand.
+// The memory of a pass: tensors that are needed at the same time do not overlap, and all together
+// take no more than when their places were chosen by hand.
 #include "base/memory.h"
 #include "base/rng.h"
 #include "device.h"
@@ -13,7 +13,7 @@ static bool live_together(const ts_placement *a, const ts_placement *b)
     return ((a->phases[0] & b->phases[0]) | (a->phases[1] & b->phases[1])) != 0;
 }
 
-// The most that lives in one phase, of tensors whose size is a multiple of the alignment.
+// The most floats that are needed in one phase. Sizes here are multiples of the alignment.
 static uint64_t fullest_phase(const ts_placement *tensors)
 {
     uint64_t most = 0;
@@ -63,8 +63,8 @@ Test(memory, what_lives_together_lies_apart)
     ts_gpu_close(gpu);
 }
 
-// Bytes that passes at TinyLlama's shape took before a planner placed them, without what lay with
-// the model then: the gradients, and the 2 KiB that rounding takes.
+// The bytes that passes of TinyLlama's shape took before ts_place existed. They leave out what was
+// counted with the model then: the gradients, and 2 KiB for rounding.
 Test(memory, no_more_than_by_hand)
 {
     enum { QV = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V) };

@@ -1,5 +1,5 @@
-// What must hold of passes whatever the numbers are: how sequences are packed changes nothing,
-// gradients gather, the adapter can be switched off, and plans count what is then taken.
+// What must hold for passes whatever the numbers are: packing of sequences changes nothing,
+// gradients add up, the adapter can be switched off, and plans count the memory that is then taken.
 #include "tiny_llama.h"
 
 static const tiny_llama plain = {.adapter = {.r = 3, .alpha = 6, .targets = TS_MODULES_ALL}};
@@ -85,7 +85,7 @@ Test(passes, packing_changes_nothing_and_gradients_gather)
     close_places(places);
 }
 
-// Twice the same batch without clearing: twice the gradient, to the bit.
+// The same batch twice without clearing gives twice the gradient, to the bit.
 Test(passes, gradients_double)
 {
     ts_gpu *gpu = test_gpu_open();
@@ -150,7 +150,7 @@ Test(passes, adapter_switched_off_is_the_base)
     test_gpu_close(gpu);
 }
 
-// What is switched off takes no part in the backward pass either: its gradients stay as they were.
+// An adapter that is switched off takes no part in the backward pass: its gradients do not change.
 Test(passes, adapter_switched_off_gets_no_gradient)
 {
     ts_gpu *gpu = test_gpu_open();
@@ -176,7 +176,7 @@ Test(passes, adapter_switched_off_gets_no_gradient)
     test_gpu_close(gpu);
 }
 
-// Losses of the evaluating pass, the training pass and the logits are of one kind.
+// The evaluating pass, the training pass and the logits give the same losses.
 Test(passes, three_ways_to_one_loss)
 {
     ts_gpu *gpu = test_gpu_open();

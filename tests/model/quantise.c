@@ -1,5 +1,5 @@
-// A base that is quantised while it is loaded: what the device then computes with is exactly what
-// the blocks hold, in whatever way they came there.
+// A base that is quantised while it is loaded: the device computes with exactly the values of the
+// blocks, however they were made.
 #include "tiny_llama.h"
 
 #include "base/blocks.h"
@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-// Rows of whole blocks, which tiny_llama.h's model does not have.
+// Rows are whole blocks, unlike those of the model in tiny_llama.h.
 enum { HIDDEN = 32, FFN = 64, HEADS = 2, KV_HEADS = 1, HEAD_DIM = 16, TOKENS = 12 };
 
 static void write_shape(const char *folder)
@@ -60,8 +60,8 @@ static void make_exact(ts_tensor *tensor)
     free(decoded);
 }
 
-// A model's folder in F32. `exact`: of weights that Q8_0 holds exactly. `largest` != 0: one of
-// down_proj's is that.
+// Writes a model's folder in F32. `exact`: all weights are values that Q8_0 holds exactly.
+// `largest` != 0: one weight of down_proj has that value.
 static void write_model(char folder[32], bool exact, float largest)
 {
     struct tiny_file file = {.state = 20261128u, .dtype = TS_F32};
@@ -129,8 +129,8 @@ static double gradients(ts_gpu *gpu, const char *folder, ts_dtype quantise, floa
     return sum;
 }
 
-// f32 weights that blocks hold exactly, and blocks made of them or of what they were rounded from,
-// give the same bits forward and backward; and those are the mirror's.
+// Three bases give the same bits forward and backward: f32 weights that blocks hold exactly, blocks
+// made of those, and blocks made of the weights before they were rounded. The mirror agrees.
 Test(quantise, blocks_compute_as_the_numbers_they_hold)
 {
     static float plain[FLOATS], held[FLOATS], rounded[FLOATS], mirrored[FLOATS];

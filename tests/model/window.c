@@ -19,8 +19,8 @@ static void logits_of(ts_model *model, const uint32_t *ids, float *logits)
     ts_pass_close(&pass);
 }
 
-// Another token at one place changes the rows that see it, through two layers' windows, and no
-// other to a bit.
+// Another token at one place changes only the rows that see it through the windows of two layers;
+// the others keep their bits.
 Test(window, hides_what_lies_before_it)
 {
     const tiny_llama windowed = {.window = WINDOW};
@@ -46,7 +46,7 @@ Test(window, hides_what_lies_before_it)
     test_gpu_close(gpu);
 }
 
-// As wide as the sequence, or wider: as if there were none.
+// A window as wide as the sequence, or wider, is the same as none.
 Test(window, that_covers_all_is_none)
 {
     static float plain[TOKENS * TINY_VOCAB], covered[TOKENS * TINY_VOCAB];

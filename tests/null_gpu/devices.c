@@ -1,5 +1,5 @@
-// The cards by name. Numbers are those of PCI's list and of the vendors' documents, as Mesa has
-// them too.
+// The cards by name. The numbers are from the list of PCI ids and from the vendors' documents, and
+// are the same in Mesa.
 #include "null_gpu.h"
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ static const struct null_device devices[] = {
 
 const struct null_device *null_device;
 
-// Before all that the program does, the loader's search for drivers included.
+// Runs before the program does anything, the loader's search for drivers included.
 __attribute__((constructor)) static void choose(void)
 {
     const char *name = getenv("NULL_GPU");

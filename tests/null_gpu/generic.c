@@ -1,4 +1,4 @@
-// What every kernel driver answers alike (include/uapi/drm/drm.h), and buffers.
+// The requests that every kernel driver answers alike (include/uapi/drm/drm.h), and buffers.
 #include "null_gpu.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ int null_memory_file(void)
     if (file < 0) {
         file = memfd_create("null_gpu", MFD_CLOEXEC);
         if (file < 0 ||
-            ftruncate(file, 1ll << 40) != 0) { // no page of it is there before it is written
+            ftruncate(file, 1ll << 40) != 0) { // a page takes no memory before it is written
             perror("null_gpu: no memory");
             _exit(1);
         }
@@ -44,7 +44,7 @@ uint32_t null_buffer_new(uint64_t bytes)
     buffers = grown;
     buffers[buffer_count].place = next_place;
     buffers[buffer_count].bytes = (bytes + PAGE - 1) / PAGE * PAGE;
-    next_place += buffers[buffer_count].bytes; // no place is used twice: there is 1 TiB of them
+    next_place += buffers[buffer_count].bytes; // no place is used twice: the file has 1 TiB
     return buffer_count++;
 }
 
@@ -147,10 +147,10 @@ static int answer_generic(unsigned number, void *argument)
         return 0;
     case GET_CAP:
         return capability(argument);
-    case PRIME_HANDLE_TO_FD: // sharing with another process is tried, and done without
+    case PRIME_HANDLE_TO_FD: // drivers try to share with other processes, and can do without
         return -EINVAL;
     case SYNCOBJ_CREATE:
-        *(uint32_t *)argument = 1; // one is as good as another
+        *(uint32_t *)argument = 1; // one handle serves for all
         return 0;
     case SYNCOBJ_QUERY:
         return syncobj_query(argument);

@@ -1,5 +1,5 @@
-// Intel's cards to their kernel driver i915 (include/uapi/drm/i915_drm.h), as ANV asks: Skylake to
-// Meteor Lake. Xe2 has the kernel driver xe.
+// Intel's cards as the kernel driver i915 (include/uapi/drm/i915_drm.h) presents them, as far as
+// ANV asks: Skylake to Meteor Lake. Xe2 has the kernel driver xe.
 #include "null_gpu.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@ static int get_parameter(void *argument)
         FENCE_ARRAY = 49,
         CONTEXT_ISOLATION,
         TIMESTAMP_FREQUENCY,
-        TIMELINE_FENCES = 55, // without these there is no device
+        TIMELINE_FENCES = 55, // ANV refuses a device without these
         USERPTR_PROBE,
         PROTECTED_STATUS = 58,
         FREQUENCY_HINT
@@ -70,11 +70,10 @@ static void set_bits(uint8_t *bytes, unsigned count)
     }
 }
 
-// Each of these writes what is asked for into `data` of *length bytes; a *length of 0 asks how long
-// it is.
+// Each of these writes the answer to a query into `data` of *length bytes. If *length is 0, it only
+// sets *length to the size of the answer.
 
-// All slices, subslices and execution units are there: three masks, of which a row each is whole
-// bytes.
+// All slices, subslices and execution units exist: three masks, each row of which is whole bytes.
 static void query_topology(void *data, int32_t *length)
 {
     const unsigned slices = null_device->intel.slices, subslices = null_device->intel.subslices,
@@ -181,7 +180,7 @@ static int query(void *argument)
         case REGIONS:
             query_regions(it->items[i].data, length);
             break;
-        default: // the table of hardware, counters, firmware: Mesa has its own, or does without
+        default: // hardware table, counters, firmware: Mesa has its own or does not need them
             *length = -EINVAL;
         }
     }
@@ -209,7 +208,7 @@ static int create(void *argument)
     return 0;
 }
 
-// The caller's own memory as a buffer: what no one reads need not be the same bytes.
+// The caller's own memory as a buffer. A new buffer will do, because nothing reads its bytes.
 static int create_from_user(void *argument)
 {
     struct {
@@ -277,7 +276,7 @@ static int answer(unsigned number, void *argument)
     case VM_CREATE:
         ((uint32_t *)argument)[3] = 1;
         return 0;
-    case GEM_SET_TILING: // tiling by the kernel is of cards with fences
+    case GEM_SET_TILING: // the kernel tiles only on cards with fence registers
     case GEM_GET_TILING:
         return -EOPNOTSUPP;
     case GEM_EXECBUFFER2:

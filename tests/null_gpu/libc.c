@@ -1,9 +1,9 @@
 // The render node /dev/dri/renderD128 and what libdrm reads of it in /sys, for a process that
-// preloads this: a folder of real files takes the place of /dev/dri and of /sys/dev/char/226:*, so
-// the calls here only move paths there, but for three: opening the node opens the memory's file
-// (null_gpu.h), stat calls either one a character device, and ioctl is answered.
+// preloads this. A folder of real files replaces /dev/dri and /sys/dev/char/226:*, and most calls
+// here only change paths to it. Three do more: opening the node opens the memory's file
+// (null_gpu.h), stat says that either of the two is a character device, and ioctl is answered here.
 //
-// The true calls are reached by their siblings that take a folder (openat, fstatat, ...).
+// The real calls are reached through their variants that take a folder (openat, fstatat, ...).
 #include "null_gpu.h"
 
 #include <dirent.h>
@@ -225,8 +225,8 @@ int ioctl(int file, unsigned long request, ...)
     return (int)syscall(SYS_ioctl, file, request, argument);
 }
 
-// The same by the names that programs with 64-bit offsets call them: on 64-bit machines they are
-// alike.
+// The same under the names that programs with 64-bit offsets call. On 64-bit machines both are the
+// same.
 int stat64(const char *restrict path, struct stat64 *restrict about)
 {
     return stat(path, (struct stat *)about);

@@ -1,4 +1,5 @@
-// Qualcomm's Adreno to its kernel driver msm (include/uapi/drm/msm_drm.h), as Turnip asks.
+// Qualcomm's Adreno as the kernel driver msm (include/uapi/drm/msm_drm.h) presents it, as far as
+// Turnip asks.
 #include "null_gpu.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ static int get_parameter(void *argument)
         it->value = 0x1fffffffff000;
         return 0;
     case TIMESTAMP:
-    case FAULTS: // a fault since the device was made would mean that it is lost
+    case FAULTS: // any fault since the device was created would mean that it is lost
     case SUSPENDS:
     case RAY_TRACING:
     case MACROTILE:
@@ -125,7 +126,7 @@ static int answer(unsigned number, void *argument)
     switch (number) {
     case GET_PARAM:
         return get_parameter(argument);
-    case SET_PARAM: // of no parameter: so no address spaces are bound by the program
+    case SET_PARAM: // none can be set, so Turnip does not manage address spaces itself
         return -EINVAL;
     case GEM_NEW:
         return create(argument);
@@ -140,7 +141,7 @@ static int answer(unsigned number, void *argument)
     case WAIT_FENCE:
     case GEM_MADVISE:
     case SUBMITQUEUE_CLOSE:
-    case SUBMITQUEUE_QUERY: // of faults: there are none
+    case SUBMITQUEUE_QUERY: // asks for faults: there are none
         return 0;
     default:
         return NULL_UNKNOWN;

@@ -1,6 +1,6 @@
-// NVIDIA's cards to their kernel driver nouveau (include/uapi/drm/nouveau_drm.h), as NVK asks. What
-// a card is and which engines it has goes by messages inside one ioctl, NVIF, whose structures are
-// in the kernel's include/nvif.
+// NVIDIA's cards as the kernel driver nouveau (include/uapi/drm/nouveau_drm.h) presents them, as
+// far as NVK asks. Questions about the card and its engines are messages inside one ioctl, NVIF,
+// whose structures are in the kernel's include/nvif.
 #include "null_gpu.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ static int get_parameter(void *argument)
         TIMER = 14,
         EXEC_PUSH_MAX = 17,
         VRAM_BAR_BYTES,
-        VRAM_USED, // that none is used would be strange to NVK
+        VRAM_USED, // not 0, which NVK would not expect
         HAS_TILE_MODE
     };
     struct {
@@ -150,7 +150,7 @@ static int answer(unsigned number, void *argument)
         return receive(argument);
     case GEM_NEW:
         return create(argument);
-    case GET_ZCULL_INFO: // of graphics; older kernels know nothing of it either
+    case GET_ZCULL_INFO: // for graphics only; older kernels do not have it either
         return -EINVAL;
     case CHANNEL_ALLOC: // all are number 0
     case CHANNEL_FREE:

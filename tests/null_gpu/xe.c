@@ -1,10 +1,12 @@
-// Intel's cards of Xe2 to their kernel driver xe (include/uapi/drm/xe_drm.h), as ANV asks.
+// Intel's Xe2 cards as the kernel driver xe (include/uapi/drm/xe_drm.h) presents them, as far as
+// ANV asks.
 #include "null_gpu.h"
 
 #include <errno.h>
 #include <string.h>
 
-// Each of these writes the answer to a query and returns its bytes; NULL: it only tells how many.
+// Each of these writes the answer to a query to `data`, unless that is NULL, and returns its size
+// in bytes.
 
 static uint32_t query_engines(void *data)
 {
@@ -65,7 +67,7 @@ static uint32_t query_configuration(void *data)
     return sizeof *it;
 }
 
-// The card's parts ("GT"): that of graphics alone.
+// The card's parts ("GT"): only the one for graphics.
 static uint32_t query_parts(void *data)
 {
     struct {
@@ -89,8 +91,8 @@ static uint32_t query_parts(void *data)
     return sizeof *it;
 }
 
-// What the firmware knows of the hardware: a key, how many words follow, the words. ANV wants the
-// table, and has most of it itself.
+// The firmware's table of the hardware: a key, the number of words that follow, the words. ANV
+// needs the table to exist, and knows most of its values itself.
 static uint32_t query_hardware(void *data)
 {
     enum { MOST_SLICES = 1 };
@@ -101,7 +103,7 @@ static uint32_t query_hardware(void *data)
     return sizeof table;
 }
 
-// Masks one behind the other: which subslices there are, and which execution units each has.
+// Masks one after the other: which subslices there are, and which execution units each has.
 static uint32_t query_topology(void *data)
 {
     enum {
@@ -143,7 +145,7 @@ static int query(void *argument)
         uint32_t which, bytes;
         void *data;
     } *it = argument;
-    if (it->which >= sizeof queries / sizeof *queries) { // versions of firmware: done without
+    if (it->which >= sizeof queries / sizeof *queries) { // versions of firmware, which ANV can lack
         return -EINVAL;
     }
     if (it->bytes == 0) {
@@ -187,7 +189,7 @@ static int create_queue(void *argument)
     return 0;
 }
 
-// Of a queue one thing may be asked, whether it is banned for having hung.
+// A queue has one property that can be asked for: whether it is banned because it has hung.
 static int queue_property(void *argument)
 {
     struct {

@@ -1,5 +1,5 @@
-// The linear ops' mirrors, of which one is another's backward: y = A x and dx = A^T dy hold
-// <A x, w> = <x, A^T w> for every x and w. And AdamW against its formula, worked out by hand.
+// The mirrors of linear ops, where one is the backward of another. For y = A x and dx = A^T dy,
+// <A x, w> = <x, A^T w> must hold for every x and w. Also AdamW against its formula, by hand.
 #include "base/memory.h"
 #include "ops/ref/ref.h"
 
@@ -138,7 +138,7 @@ Test(adjoints, gemm_with_an_extra_pair)
     check_equal("dx[2][1]", dx[2 * IN + 1], 0.5 * by_hand);
 }
 
-// ---- Rows: embedding and gathering pick, scattering puts back
+// ---- Rows: embedding and gathering read rows, scattering adds them back
 
 enum { ROWS = 3, COLS = 2, SOURCE = 5 };
 
@@ -159,7 +159,7 @@ Test(adjoints, gather_and_scatter)
 
 Test(adjoints, embedding_is_a_gather)
 {
-    const uint32_t ids[ROWS] = {2, 2, 0}; // a token may stand twice
+    const uint32_t ids[ROWS] = {2, 2, 0}; // a token may occur twice
     double table[SOURCE * COLS], embedded[ROWS * COLS], gathered[ROWS * COLS];
     fill(table, TS_COUNT(table));
     ts_ref_embed(&(struct ts_embed_ref){

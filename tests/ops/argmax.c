@@ -1,4 +1,4 @@
-// The likeliest token, and none where a logit is NaN or infinite, wherever in the row it stands.
+// The likeliest token. There is none if a logit is NaN or infinite, wherever it is in the row.
 #include "base/memory.h"
 #include "device.h"
 #include "ops/kernels.h"

@@ -1,5 +1,5 @@
-// Attention to a cache by whichever kernel the device takes, against the mirror: the heads that
-// share a key are as many as a workgroup has lanes, twice as many, fewer, and no divisor of them.
+// Attention to a cache by the kernel that the device uses, against the mirror. The number of heads
+// that share a key is that of a workgroup's lanes, twice that, less, or no divisor of it.
 #include "ops/attention.h"
 
 #include "base/memory.h"
@@ -9,7 +9,7 @@
 
 enum { ROWS = 5, CAPACITY = 40, MOST_HEADS = 24, MOST_DIM = 64 };
 
-// Sequence s lies in slot `slots[s]`, so many tokens of its CAPACITY.
+// Sequence s is in slot slots[s] and has lengths[s] of the slot's CAPACITY tokens.
 static const uint32_t slots[ROWS] = {3, 0, 6, 1, 5}, lengths[ROWS] = {1, 17, CAPACITY, 4, 29};
 enum { KV_ROWS = 7 * CAPACITY };
 

@@ -1,5 +1,5 @@
-// What was measured is remembered: in the process, on disk, beside what other programs write, and
-// only as long as it is whole and of these shaders.
+// Measured choices are kept in the process and in a file on disk, next to the files of other
+// programs. They are used only if the file is valid and written for the same shaders.
 #include "ops/choices.h"
 
 #include "base/file.h"

@@ -1,5 +1,5 @@
-// Every mirror's backward against central finite differences of its forward, in double. What the
-// kernels are held against (kernels.c) is so held against the calculus itself.
+// Every mirror's backward against central finite differences of its forward, in double. So the
+// mirrors, which kernels.c compares the kernels with, are themselves compared with calculus.
 //
 // Throughout, the loss is L = sum(w y) for fixed random w, so that dL/dy = w.
 #include "base/memory.h"
@@ -37,7 +37,7 @@ static double dot(const double *a, const double *b, size_t count)
     return sum;
 }
 
-// Holds `gradient` of loss(user) with respect to x[0..count) against finite differences.
+// Compares `gradient` of loss(user) with respect to x[0..count) with finite differences.
 static void check_gradient(const char *what, double (*loss)(void *user), void *user, double *x,
                            size_t count, const double *gradient)
 {

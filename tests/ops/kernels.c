@@ -1,6 +1,6 @@
-// Every kernel of the registry, every shader of its row, against its double mirror, over shapes
-// that are awkward (trial.h): SHAPES of each, or as many as TINYSFT_SHAPES says, for a driver that
-// compiles for minutes.
+// Every shader of every kernel in the registry against its mirror in double, over awkward shapes
+// (trial.h). Each is run in SHAPES shapes, or in fewer by TINYSFT_SHAPES, for drivers that take
+// minutes to compile.
 #include "device.h"
 #include "ops/trial.h"
 
@@ -10,7 +10,7 @@
 
 enum { SHAPES = 24 };
 
-// As many invocations as the device runs together, or as a mask leaves it.
+// A workgroup has no more invocations than the device, or a mask, allows.
 static void assert_fits(ts_trial *trial, const ts_gpu_caps *caps)
 {
     const char *const names[] = {"local_size", "lanes"};
@@ -92,8 +92,8 @@ static void set_field(ts_trial *trial, const char *name, uint32_t value)
     }
 }
 
-// More rows than a device must allow workgroups in one dimension: the grid is folded, and the
-// workgroups that come over it keep away.
+// More rows than the workgroups that a device must allow in one dimension: the grid is folded into
+// two, and surplus workgroups must do nothing.
 Test(kernels, rows_beyond_a_grid)
 {
     enum { ROWS = 65537 };
@@ -121,7 +121,8 @@ Test(kernels, rows_beyond_a_grid)
     test_gpu_close(gpu);
 }
 
-// In a release build too: what a shader would touch outside of its tensors nobody else would see.
+// In a release build too, because nothing else would notice a shader accessing memory outside of
+// its tensors.
 Test(kernels, tensors_that_are_too_small_are_refused)
 {
     ts_gpu *gpu = test_gpu_open();

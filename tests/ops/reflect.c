@@ -112,7 +112,7 @@ static bool shapes_the_grid(ts_kernel kernel, uint32_t id)
     return groups[0] != other[0] || groups[1] != other[1];
 }
 
-// A constant that neither a shader of its row nor its grid knows would be set for nothing.
+// A constant that no shader of its row and no grid uses would be set for nothing.
 Test(reflect, every_constant_is_used)
 {
     for (int k = 0; k < TS_KERNEL_COUNT; k++) {
@@ -130,7 +130,7 @@ Test(reflect, every_constant_is_used)
     }
 }
 
-// And no shader lies about that no row knows, but for the benchmark's probes.
+// Every shader belongs to a row, except the benchmark's probes.
 Test(reflect, every_shader_has_a_row)
 {
     for (const struct ts_shader *shader = ts_shader_table; shader->name != NULL; shader++) {
@@ -155,7 +155,7 @@ Test(reflect, the_reader_refuses_what_is_no_spirv)
     cr_assert(spirv_read(words, count, &interface));
     cr_assert_eq(interface.push_count, 1);
     cr_assert_eq(interface.push[0], 'u');
-    cr_assert_eq(interface.bindings[1].declarations, 2); // single floats and quads of them
+    cr_assert_eq(interface.bindings[1].declarations, 2); // as floats and as vectors of four
     cr_assert(interface.bindings[1].reads && !interface.bindings[1].writes);
     cr_assert_not(spirv_read(words, 6, &interface)); // cut in the middle of an instruction
     words[5] = 0;                                    // an instruction of no length
@@ -164,8 +164,8 @@ Test(reflect, the_reader_refuses_what_is_no_spirv)
     cr_assert_not(spirv_read(words, count, &interface));
 }
 
-// A device that offers nothing runs the first shader of a row, or has the kernel `gemm` do its
-// work; what a row's other shaders need is missing there. One left out is not for the device
+// A device without optional features runs the first shader of a row, or the kernel `gemm` does its
+// work. It lacks what the other shaders of a row need. A shader that is left out cannot be used
 // either.
 Test(reflect, what_shaders_need_is_missing_on_a_poor_device)
 {

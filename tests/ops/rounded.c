@@ -1,6 +1,5 @@
 // Products in 16 bits (ts_matmul_rounded), on devices with matrix units: exact where the operands
-// are exact in 16 bits, right whatever the size of the operands, and never in the way of what is
-// infinite or no number.
+// are exact in 16 bits, correct for operands of any size, and infinite or NaN where an operand is.
 #include "base/memory.h"
 #include "device.h"
 #include "ops/gemm.h"

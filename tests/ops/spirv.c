@@ -24,7 +24,7 @@ enum { // opcodes, decorations and storage classes
     STORAGE_BUFFER = 12,
 };
 
-// One result id, as far as the words have told of it.
+// What is known of one result id.
 struct id {
     uint32_t opcode;
     const uint32_t *words; // of the instruction that makes it
@@ -74,7 +74,7 @@ static void decorate_member(struct id *id, const uint32_t *w, uint32_t length)
     }
 }
 
-// First walk: what each id is and how it is decorated.
+// First pass over the words: what each id is and how it is decorated.
 static bool read_ids(struct module *module, const uint32_t *words, size_t count)
 {
     for (size_t at = 5; at < count;) {
@@ -104,7 +104,7 @@ static bool read_ids(struct module *module, const uint32_t *words, size_t count)
     return true;
 }
 
-// 64-bit words: two scalars of a buffer at once, which other declarations of it name.
+// 64-bit words, which read two scalars of a buffer at once. Its other declarations tell the scalar.
 static const char WIDE = 'w';
 
 // The scalar at the bottom of a type: through arrays, vectors and a struct's first member.
@@ -164,7 +164,7 @@ static bool add_push(const struct module *module, const struct id *block, spirv_
     return true;
 }
 
-// Second walk: the variables that are the shader's interface.
+// Second pass: the variables that are the shader's interface.
 static bool collect(const struct module *module, spirv_interface *out)
 {
     bool good = true;

@@ -54,8 +54,9 @@ static void close_place(struct place *p)
     ts_gpu_arena_close(&p->arena);
 }
 
-// Awkward: edges in all directions, fewer rows than any tile. In the first all rows are aligned, in
-// the second none; each has its layout and type of b, for every tile is another pipeline to build.
+// Awkward shapes: edges in all directions, fewer rows than any tile. Rows are aligned in the first
+// case and not in the second. Each case has one layout and type of b, because every tile is another
+// pipeline to build.
 static const struct {
     ts_dtype stored;
     ts_layout layout;
@@ -93,7 +94,8 @@ static struct ts_gemm_args gemm_args(const struct place *p, ts_layout layout, co
                                  .extra = true};
 }
 
-// All tiles for `caps` hold against the rule's, bit by bit. Returns how many of them were packed.
+// Compares all tiles for `caps` with the one that the rule chooses, bit by bit. Returns how many of
+// them were packed.
 static uint32_t check_gemm(struct place *p, const ts_gpu_caps *caps, ts_layout layout,
                            const uint32_t *shape, const float *before)
 {
@@ -151,7 +153,7 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
     }
     bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64 &&
                    caps[0].api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
-    // Of the shapes whose n is whole subgroups and whose k is 16 or more.
+    // Packed tiles are offered for shapes whose n is whole subgroups and whose k is at least 16.
     cr_assert_eq(packed, offered ? 4 : 0);
     test_gpu_close(gpu);
 }
@@ -299,7 +301,7 @@ Test(tune, measures_once_and_remembers, .timeout = 120)
     MUST(ts_folder_remove(root, err));
 }
 
-// Has the large product measured, into a root of its own: what was found, and the values.
+// Measures the large product with a cache of its own. Returns the values, and the choice in *found.
 static float *measure_large(char root[64], ts_choice *found)
 {
     ts_tune_stats stats;
@@ -311,7 +313,7 @@ static float *measure_large(char root[64], ts_choice *found)
     return values;
 }
 
-// What is remembered decides: whichever tile is said to be the fastest, it runs and no bit changes.
+// The stored choice decides: whichever tile it names as the fastest is run, and no bit changes.
 Test(tune, believes_what_is_remembered, .timeout = 120)
 {
     char root[64];
@@ -353,8 +355,7 @@ static VkResult VKAPI_CALL refuse_the_second(VkDevice device, VkPipelineCache ca
                          : really_build(device, cache, count, infos, allocator, out);
 }
 
-// Where gemm_packed is chosen and the driver cannot build it, gemm_simd does its work to the same
-// bits.
+// If gemm_packed is chosen and the driver cannot build it, gemm_simd gives the same bits instead.
 Test(tune, packed_gives_way, .timeout = 120)
 {
     char root[64];

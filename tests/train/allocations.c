@@ -1,9 +1,9 @@
-// A training run in its steady state allocates nothing. Counted are our own calls on the host,
-// which the linker sends through here (tests/CMakeLists.txt), and on the device everything that
-// makes an object or takes memory, through the device's function table. What drivers and libraries
-// take for themselves cannot be counted. A pipeline is made at the first use of its shader and
-// tiles, which a number of rows not met before may ask for: the same run has been there before on
-// this device. It saves nothing on its way, for a save may allocate.
+// A training run in its steady state allocates nothing. On the host our own calls are counted,
+// which the linker redirects to this file (tests/CMakeLists.txt). On the device everything that
+// creates an object or takes memory is counted, through the device's function table. Allocations
+// inside drivers and libraries cannot be counted. A new number of rows may need another pipeline,
+// which is built at its first use, so the same run is done once before on this device. It saves no
+// checkpoints, since a save may allocate.
 #include "base/file.h"
 #include "device.h"
 #include "gpu/internal.h"
@@ -72,7 +72,7 @@ static void count_on(ts_gpu *gpu)
 
 static uint64_t host_before, device_before, pipelines_before;
 
-// Called when the host begins with a step, numbered from 0.
+// Called when the host begins a step, numbered from 0.
 void __real_ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
                             uint64_t *supervised);
 void __wrap_ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
@@ -92,7 +92,7 @@ struct counts {
     uint64_t host, device, pipelines; // from the start of step 2 to the end of step 10
 };
 
-// Called when the device has done a step and its results are read; the host is in the next by then.
+// Called when the results of a step have been read. By then the host has begun the next step.
 static void on_progress(void *user, const ts_train_progress *progress)
 {
     struct counts *counts = user;

@@ -15,7 +15,7 @@ struct data {
     ts_dataset dataset;
 };
 
-// Row i is i + 2 tokens with id i, of which all but the first bear loss.
+// Row i has i + 2 tokens with id i. All but the first are supervised.
 static void data_open(struct data *data)
 {
     static uint32_t ids[ROWS][ROWS + 2];
@@ -41,7 +41,7 @@ static ts_batches batches_open(const struct data *data, uint32_t batch, uint32_t
     return batches;
 }
 
-// Steps are as many as transformers' Trainer counts: ceil(ceil(N / batch) / accumulation).
+// The number of steps is that of transformers' Trainer: ceil(ceil(N / batch) / accumulation).
 Test(batches, steps_of_an_epoch)
 {
     struct data data;
@@ -56,8 +56,8 @@ Test(batches, steps_of_an_epoch)
     }
 }
 
-// Whatever the cut, an epoch visits the rows in torch's order, each once, and its steps' supervised
-// tokens add up to all there are.
+// However it is cut into micro-batches, an epoch has each row once, in torch's order, and the
+// supervised tokens of its steps add up to all there are.
 static void check_epoch(const struct data *data, uint32_t batch, uint32_t accumulation,
                         uint32_t micro_size, uint64_t epoch)
 {
@@ -140,8 +140,8 @@ Test(batches, limits_of_a_billion_steps, .timeout = 10)
     }
 }
 
-// The micro-batches of all ranks together, by index, are those of one; and every rank counts the
-// whole step.
+// The micro-batches of all ranks, ordered by index, are those of a single rank. Every rank counts
+// the tokens of the whole step.
 Test(batches, ranks_share_a_step)
 {
     struct data data;

@@ -1,4 +1,4 @@
-// What a checkpoint's files may say, and which checkpoints are kept.
+// Which values a checkpoint's files may hold, and which checkpoints are kept.
 #include "train/checkpoint.h"
 
 #include "run_folder.h"

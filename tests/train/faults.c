@@ -1,7 +1,7 @@
-// A driver that fails at any of its calls: whatever the n-th one is, training ends with the right
-// status and a message that says what to do, keeps its checkpoints, and goes on from them to the
-// bytes of a run that never failed; or it finds another way and is right. The device's functions
-// are exchanged for ones that fail at the n-th call.
+// A driver that fails at any of its calls. Whichever call fails, training ends with the right
+// status and a message that says what to do. It keeps its checkpoints, and a run that continues
+// from them gives the bytes of a run that never failed. Or a fallback is used, and the result is
+// the same. The device's functions are replaced by ones that fail at the n-th call.
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -14,7 +14,7 @@
 
 typedef enum call { ALLOCATE, CREATE_BUFFER, MAP, BUILD, SUBMIT, WAIT, CALLS } call;
 
-// This process's only device is under this fault.
+// The fault that the only device of this process has.
 static struct {
     call call;
     uint32_t at, seen; // fails from the at-th call on, the first is 1; 0: never
@@ -75,13 +75,13 @@ static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, cons
                          : fault.real.vkWaitForFences(device, count, fences, all, timeout);
 }
 
-// One device for all runs of a test, for drivers compile slowly; where its shaders are not built,
-// another each.
+// One device for all runs of a test, because drivers compile slowly. Where the fault is in building
+// shaders, each run has a device of its own.
 static ts_gpu *device;
 
 static void close_device(void)
 {
-    test_gpu_close(device); // and the validation layer was silent
+    test_gpu_close(device); // asserts that the validation layer reported nothing
     device = NULL;
 }
 
@@ -186,7 +186,7 @@ static ts_text read_adapter(void)
     return adapter;
 }
 
-// Whether the last checkpoint of a failed run is whole; without one there is nothing to lose.
+// Whether a failed run has left a checkpoint. If it has, the last one must be whole.
 static bool has_checkpoint(void)
 {
     ts_text found = {0};
@@ -213,7 +213,7 @@ static void untouched(call which, struct end *end)
     end->adapter = read_adapter();
 }
 
-// The run that failed goes on without the fault, to the same end.
+// Continues the failed run without the fault. The result must be the same.
 static void check_resumed(const struct end *whole)
 {
     ts_error err = {0};
@@ -226,8 +226,8 @@ static void check_resumed(const struct end *whole)
     ts_text_free(&adapter);
 }
 
-// Each run of a sweep over shaders compiles anew: where that is slow (under sanitizers, under the
-// validation layer) TINYSFT_FAULT_STRIDE says that every so-manyth call is enough.
+// Each run of a sweep over shaders compiles them again. Where that is slow (under sanitizers, under
+// the validation layer), TINYSFT_FAULT_STRIDE=N lets only every N-th call fail.
 static uint32_t stride_of(call which)
 {
     const char *variable = getenv("TINYSFT_FAULT_STRIDE");
@@ -236,8 +236,9 @@ static uint32_t stride_of(call which)
     return which == BUILD ? (uint32_t)stride : 1;
 }
 
-// n = 1, 2, 3, ... until a run passes untouched. Runs that fail must fail as `expected`, with
-// `words` in what they say; at the first of them that leaves another checkpoint one goes on.
+// Lets the n-th call fail for n = 1, 2, 3, ... until a run makes fewer calls. Failing runs must
+// fail as `expected`, with `words` in the message. The first of them that has a checkpoint is
+// continued, and later ones where n is a multiple of 7.
 static void sweep(call which, bool once, ts_status expected, const char *words)
 {
     struct end whole;
@@ -312,13 +313,13 @@ Test(faults, lost_from_the_nth_wait_on)
     sweep(WAIT, false, TS_ERR_LOST, "lost");
 }
 
-// One that has a substitute gives way to it.
+// A shader that has a fallback is replaced by it.
 Test(faults, one_shader_is_not_built)
 {
     sweep(BUILD, true, TS_ERR_SHADER, "shader ");
 }
 
-// Its substitutes neither.
+// The fallbacks cannot be built either.
 Test(faults, no_shader_is_built_from_the_nth_on)
 {
     sweep(BUILD, false, TS_ERR_SHADER, "shader ");

@@ -1,5 +1,5 @@
-// trainer_state.json from a history: the same whenever it was written before, and not slow when the
-// steps are many.
+// trainer_state.json from a history: it does not depend on when it was written before, and many
+// steps do not make it slow.
 #include "train/history.h"
 
 #include "base/json.h"

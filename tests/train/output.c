@@ -1,4 +1,4 @@
-// The lock on an output folder, and what is said of a run that goes astray.
+// The lock on an output folder, and the warnings about a run that goes wrong.
 #include "train/output.h"
 
 #include "run_folder.h"
@@ -63,11 +63,11 @@ Test(output, a_lock_that_is_a_link_is_not_followed)
     ts_text_free(&text);
 }
 
-// ---- A run that is no training
+// ---- Training that goes wrong
 
 enum { VOCAB = 32000 };
 
-// How often it was warned over a run of these losses and norms.
+// How many warnings with `word` a run with these losses and norms gives.
 static size_t count_warnings(const double *loss, const double *norm, size_t count, const char *word)
 {
     ts_monitor state = {0};

@@ -1,5 +1,5 @@
-// What a run does to fit what a device binds at once: smaller micro-batches, or a refusal that says
-// what would help.
+// How a run is made to fit the largest tensor that a device can bind: smaller micro-batches, or an
+// error that says what would help.
 #include "run_folder.h"
 #include "train/reduce.h"
 #include "train/trainer.h"
@@ -69,7 +69,7 @@ Test(plan, a_weight_too_large_to_bind_is_named)
     folder_remove();
 }
 
-// One rank has nothing to sum, and so asks for nothing of the pass; more are refused for now.
+// One rank has nothing to sum, so nothing is done to the pass. More ranks are refused for now.
 Test(plan, gradients_of_one_rank_are_their_own_sum)
 {
     ts_error error = {0};

@@ -1,4 +1,4 @@
-// training.json: what it may hold, and what of it must be the same for a run to go on.
+// training.json: what it may hold, and what must be the same for a run to continue.
 #include "train/record.h"
 
 #include "run_folder.h"
@@ -20,7 +20,7 @@ static const char valid[] =
     "\"train_empty\": false, \"chat_template\": \"here\", \"chat_template_text\": \"dd\", "
     "\"model_config\": {\"rope_theta\": 10000}}";
 
-// A real run's record holds no key that the reader does not know.
+// The record of a real run has no key that the reader does not know.
 Test(record, of_a_run_passes_its_own_check)
 {
     static const char row[] = "{\"prompt\": \"Hi\", \"completion\": \"Good morning!\"}\n";

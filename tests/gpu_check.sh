@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Rehearses tools/gpu_check.sh: with the program that TINYSFT names on the device that is here, small;
-# then with a made-up program that claims a GPU, fast enough once and too slow once.
+# Rehearses tools/gpu_check.sh. First with the program that TINYSFT names, on this machine's device
+# and at a small size. Then with a made-up program that claims to have a GPU, which is fast enough
+# the first time and too slow the second time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,8 @@ has "| PASS | golden case tiny_tied in f32 |"
 has "| training step, 32 tokens |"
 ! grep -q '^| FAIL' "$scratch/report.md" || die "a check failed"
 
-# A device of 100 GFLOP/s whose step of 2048 tokens makes $1 flops in two seconds.
+# Writes a program that claims a device of 100 GFLOP/s, and a step of 2048 tokens that takes two
+# seconds for $1 floating-point operations.
 pretend() {
     cat >"$scratch/program" <<EOF
 #!/bin/sh

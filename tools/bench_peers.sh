@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures tinysft-vk beside others, on TinyLlama's shape, the same machine, device and driver:
-# llama.cpp's Vulkan backend (forward, decoding) in both of its modes, with cooperative matrices and
-# without, and PyTorch + PEFT's LoRA step where PEFT is installed. Random weights: no downloads.
+# Compares the speed of tinysft-vk with other programs, on TinyLlama's shape and on the same
+# machine, device and driver: llama.cpp's Vulkan backend (forward, decoding) with and without
+# cooperative matrices, and PyTorch + PEFT's LoRA step where PEFT is installed. Random weights: no
+# downloads.
 #
-#     tools/bench_peers.sh [PART ...]     all that are named, in that order; unless any is named:
-#                                         plain matrix ours theirs decode ours theirs decode peft
-#                                         report, after emptying $RESULTS
+#     tools/bench_peers.sh [PART ...]     the named parts in that order; without any, empties
+#                                         $RESULTS and runs plain matrix ours theirs decode ours
+#                                         theirs decode peft report
 #
 #   plain, matrix  llama.cpp's forward of the first length without and with cooperative matrices; the
 #           faster of the two is what `theirs` and `decode` run
@@ -16,8 +17,8 @@
 #   report  a Markdown table of the best of everything in $RESULTS; exit code 1 where a ratio is
 #           missed
 #
-# So that noise hits both, theirs stands between ours; a machine that others need in between runs the
-# parts one by one. Variables, with what they are otherwise:
+# The programs take turns, so that noise on the machine affects both. If the machine is needed in
+# between, the parts can be run one by one. Variables, with their defaults:
 #   TINYSFT              the program [built in build/peers]
 #   LLAMA_BENCH, LLAMA_BATCHED_BENCH   [llama-bench, llama-batched-bench of PATH]
 #   PYTHON               with gguf and numpy; for PEFT with torch, transformers and peft [python3]
@@ -119,7 +120,7 @@ measure_peft() {
     "$python" tools/peers/peft_step.py --tokens "$tokens" --repeat "$repeat" >"$out.part" ||
         code=$?
     if ((code == 3)); then
-        rm "$out.part" # it has said so
+        rm "$out.part" # it has printed why
     elif ((code != 0)); then
         return $code
     else
@@ -134,7 +135,8 @@ fi
 mkdir -p "$results"
 for part in "$@"; do
     case $part in
-    # Twice, because the first time the driver compiles; llama.cpp's own warming up would be as long.
+    # One more than asked for, because the driver compiles in the first. llama.cpp's own warm-up
+    # would take as long.
     plain | matrix) forward_of_llama "$part" "${tokens%%,*}" $((repeat + 1)) ;;
     ours) build && measure_ours ;;
     theirs)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What holds of every source file, beside what compilers check. Prints every line that breaks it:
-# a file includes only from its own floor or a lower one; the library's header nothing but C's and its own;
-# the operating system is asked in one file; no function is longer than 60 lines and no file longer than
-# 600, but for those named below.
+# Checks rules for all source files that compilers do not check, and prints every line that breaks
+# one. A file includes only files of its own floor or a lower one. The library's header includes
+# only C's headers and its own. Only one file calls the operating system. No function is longer than
+# 60 lines and no file longer than 600, except those named below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,8 +30,8 @@ for floor in "${!may_use[@]}"; do
             END { exit broken }' || broken=1
 done
 
-# Only base/os_posix.c asks the operating system. Beside it: the types that libmd's headers need, the
-# one type that a signal handler may write, and the program's own streams and its handler of SIGBUS.
+# Only base/os_posix.c calls the operating system. Exceptions: the types that libmd's headers need,
+# the one type that a signal handler may write, the program's own streams and its handler of SIGBUS.
 system='^#include <(unistd|fcntl|dirent|dlfcn|signal|termios|poll|ftw|sys/[a-z]+)\.h>'
 may_ask='^src/(base/os_posix\.c|base/digest\.h|base/signals\.c|cli/standard\.c|cli/main\.c):'
 if grep -rnE "$system" src --include='*.[ch]' | grep -vE "$may_ask"; then
@@ -39,9 +39,9 @@ if grep -rnE "$system" src --include='*.[ch]' | grep -vE "$may_ask"; then
     broken=1
 fi
 
-# Long functions with a reason: a test that is a table of cases, and the kernels whose parts share
-# registers and shared memory that no function can be handed. A name here may go, and none may come
-# without such a reason.
+# Functions that may be long: tests that are a table of cases, and kernels whose parts share
+# registers and shared memory, which cannot be passed to a function. New names need such a reason
+# too.
 long="tests/data/(rows|row_file|tokenizer|adapter|safetensors|jinja)\.c|tests/(model/config|base/json)\.c"
 long+="|tests/null_gpu/(msm|i915)\.c"
 long+="|shaders/(gemm_cm|attention|attention_backward_q|attention_decode)\.comp"
@@ -77,8 +77,8 @@ while IFS=: read -r file line text; do
 done < <(grep -rnE '^ *# *include' include |
     grep -vE '<(tinysft/(tinysft|status)|stdbool|stddef|stdint)\.h>' || true)
 
-# What the command line uses beyond the library's header, base and its own files. The list may only
-# become shorter: src/README.md says what each is for.
+# What the command line includes beyond the library's header, base and its own files. This list may
+# only become shorter; src/README.md says what each is for.
 cli_uses=(api/inside.h check/{bench,bench_decode,doctor,drivers,pipelines}.h
     data/{adapter,chat,dataset,hub,template}.h eval/{generate,picture,report,runs,words}.h
     gpu/{gpu,pipeline,recorder}.h ops/device.h train/settings.h)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The shaders that need a new glslc (GL_KHR_cooperative_matrix since shaderc 2023.6, GL_EXT_bfloat16
-# since 2025.2), compiled for those who have an old one:
+# Compiles the shaders that need a new glslc (GL_KHR_cooperative_matrix since shaderc 2023.6,
+# GL_EXT_bfloat16 since 2025.2), so that the build also works with an old one:
 #
 #   tools/compile_shaders.sh           writes shaders/compiled/*.inc
-#   tools/compile_shaders.sh --check   1 if a source has changed since, or if the glslc that is
-#                                      here, being the one that made them, makes other words
+#   tools/compile_shaders.sh --check   exit code 1 if a source has changed since, or if the glslc of
+#                                      this machine is the one that made them and its output differs
 #
-# GLSLC names another compiler. cmake/shaders.cmake takes these words where glslc fails.
+# GLSLC names another compiler. cmake/shaders.cmake uses the compiled words where glslc fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ version=$("$glslc" --version | sed -n 1p)
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-# Of a shader and, where it includes it, weight.glsl with the list that it reads.
+# The hash of a shader and, if it includes weight.glsl, of that file and of the list that it reads.
 hash_of() { # SHADER
     local sources=("shaders/$1.comp")
     ! grep -q weight.glsl "${sources[0]}" ||

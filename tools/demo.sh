@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# The whole program on one small model: installs what is missing, builds, fine-tunes the base model
-# that comes with the repository on data/dataset.json through Vulkan, holds base against fine-tuned,
-# shows three answers of each, leaves evaluation_screenshot.png and says what to type next. Run again,
-# it keeps the earlier adapter under another name. Where a package installed it, it runs the installed
-# program, and leaves all in the current folder.
+# The whole program on one small model: installs missing packages, builds, fine-tunes the
+# repository's base model on data/dataset.json through Vulkan, compares the base with the fine-tuned
+# model, shows three answers of each, writes evaluation_screenshot.png and says what to type next.
+# When it is run again, the earlier adapter is kept under another name. If it was installed from a
+# package, it runs the installed program and writes everything to the current folder.
 set -euo pipefail
 home=$(cd "$(dirname "$0")/.." && pwd)
 
-# The program's defaults (3 epochs, rate 5e-5, one example a step) are TinyLlama's. The embedded model
-# has three thousandths of its parameters, so it needs and bears a rate a hundred times higher.
+# The program's defaults (3 epochs, rate 5e-5, one example a step) are TinyLlama's. The embedded
+# model has three thousandths of its parameters, so it needs and bears a rate a hundred times
+# higher.
 settings=(--epochs 4 --lr 5e-3 --batch-size 8)
 output=out/demo
 picture=evaluation_screenshot.png
 
-# What ninja prints, as a bar on a terminal and a line now and then elsewhere; what is no step of the
-# build (warnings, errors) stays as it is.
+# Shows ninja's output as a bar on a terminal, elsewhere as a line now and then. Lines that are no
+# step of the build (warnings, errors) are printed as they are.
 show_build() {
     local line filled part told=0 marks=#################### open=false
     while IFS= read -r line; do
@@ -57,7 +58,7 @@ fi
 started=$SECONDS
 echo "demo: fine-tuning assets/base on data/dataset.json (${settings[*]})"
 "$program" train --model assets/base --data data/dataset.json --output-dir "$output" "${settings[@]}"
-# The same device by its number, so that a CPU is warned of once.
+# The same device, by its number, so that the warning about a CPU is printed only once.
 device=$("$program" devices | sed -n 's/^chosen: \([0-9]*\),.*/\1/p')
 echo "demo: the base model against the fine-tuned one"
 "$program" eval --model assets/base --adapter "$output" --png "$picture" ${device:+--device "$device"} \

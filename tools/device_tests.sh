@@ -1,17 +1,18 @@
-# What tools/test_drivers.sh, test_masks.sh and pipeline_table.sh share, to be sourced: the tests that use
-# the device, as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), and how they are run and counted; the
-# cards whose compilers are tested.
+# Sourced by tools/test_drivers.sh, test_masks.sh and pipeline_table.sh. It has the tests that use
+# the device, as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), how they are run and counted, and
+# the cards whose compilers are tested.
 
 all_tests=(gpu ops model check)
 untimed_tests=(gpu ops model 'check:!(bench*)/*')
-few_tests=( # each kernel, transfer and pass, and a golden case
+few_tests=( # they cover each kernel, transfer and pass, and a golden case
     gpu
     'ops:@(kernels|rounded)/*'
     'model:@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))'
     'check:own_cases/tiny_tied'
 )
 
-# The drivers that compile for cards that are not here: of AMD, Intel, NVIDIA, Qualcomm.
+# The drivers that can compile for cards that this machine does not have: AMD, Intel, NVIDIA,
+# Qualcomm.
 compilers=(radv anv nvk turnip)
 declare -A cards=(
     [radv]='polaris10 vega10 navi10 navi21 navi31 gfx1150 gfx1200'
@@ -20,8 +21,8 @@ declare -A cards=(
     [turnip]='a660 a740'
 )
 
-# tally TESTS COMMAND...: runs TESTS of the build in $folder by COMMAND, adds to the caller's variables
-# good and bad, and prints what failed.
+# tally TESTS COMMAND...: runs TESTS of the build in $folder with COMMAND as a prefix, adds to the
+# caller's variables good and bad, and prints what failed.
 tally() {
     local tests=$1 pattern='*' output tested passing
     shift

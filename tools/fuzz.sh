@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets of tests/fuzz and runs each for so long:   tools/fuzz.sh [SECONDS] [TARGET...]
-# First every input of tests/fuzz/corpus/TARGET, which holds seeds and what was once mended, then mutations
-# of those and of what earlier runs found (build/fuzz/corpus/TARGET). An input that breaks a target is left
-# in build/fuzz/found. As many run at once as there are processors, or FUZZ_JOBS; FUZZ_SEED=N draws the same
-# mutations each time. Installs clang where it is missing: only this script needs it. Leaves "PASSED FAILED"
-# in build/fuzz/test-counts, one for each target.
+# Builds the fuzz targets of tests/fuzz and runs each for SECONDS:
+#     tools/fuzz.sh [SECONDS] [TARGET...]
+# First it runs every input of tests/fuzz/corpus/TARGET, which holds seeds and inputs that once
+# failed. Then it runs mutations of those and of what earlier runs found (build/fuzz/corpus/TARGET).
+# An input that breaks a target is left in build/fuzz/found. FUZZ_JOBS targets run at once, as many
+# as there are processors unless it is set. FUZZ_SEED=N gives the same mutations each time. Installs
+# clang if it is missing, because only this script needs it. Writes "PASSED FAILED", counted in
+# targets, to build/fuzz/test-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +37,7 @@ mkdir -p "$folder/found"
 temporary=$(mktemp -d /dev/shm/tinysft-fuzz-XXXXXX 2>/dev/null || mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 
-# run TARGET: what it said goes to its log, and 1 or 0 to its outcome.
+# run TARGET: writes its output to its log, and 1 or 0 to its outcome.
 run() {
     local target=$1 own=$folder/corpus/$1 seeds=tests/fuzz/corpus/$1 log=$folder/$1.log good=1
     local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=16384

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# glslc where there is none (Ubuntu 22.04): as much of it as the build uses, by glslang and spirv-opt.
+# Replaces glslc where it is not available (Ubuntu 22.04): the options that the build uses,
+# implemented with glslang and spirv-opt.
 #     tools/glslc.sh --target-env=ENV -O -Werror -I FOLDER [-DNAME] [-mfmt=num] FILE -o OUT
 set -euo pipefail
 
@@ -8,7 +9,7 @@ while (($# > 0)); do
     case $1 in
     --version) exec glslangValidator --version ;;
     --target-env=*) environment=${1#*=} ;;
-    -O | -Werror) ;; # it optimises always; glslang's warnings are of the command line only
+    -O | -Werror) ;; # optimisation is always on; glslang warns only about its command line
     -I) flags+=("-I$2") && shift ;;
     -D*) flags+=("$1") ;;
     -mfmt=num) words=1 ;;

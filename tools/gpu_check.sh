@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Checks on a machine with a GPU what this program promises of GPUs, and writes a Markdown report:
+# Checks on a machine with a GPU what this program promises for GPUs, and writes a Markdown report:
 #
 #     tools/gpu_check.sh [--rehearse] [REPORT]      gpu_check.md unless named
-#     tools/gpu_check.sh --pack FILE.tar.gz         what the above needs, for another machine
+#     tools/gpu_check.sh --pack FILE.tar.gz         packs what the above needs on another machine
 #
-# Golden cases in f32, f16 and bf16; the device's peaks and what each kernel and whole steps of
-# TinyLlama's shape make of them; PyTorch + PEFT and llama.cpp beside it where they are installed.
-# Needs a built program and a Vulkan driver: no compiler, no header, no download. Each check says
-# PASS, FAIL or SKIPPED and why; exit code 1 if one failed. With --rehearse (or where there is no GPU)
-# nothing that a CPU cannot promise is judged, and all is small: a model of assets/, short sequences.
+# It runs golden cases in f32, f16 and bf16. It measures the device's peaks, and which part of them
+# each kernel and whole steps of TinyLlama's shape reach. It compares with PyTorch + PEFT and
+# llama.cpp where they are installed. It needs a built program and a Vulkan driver, but no compiler,
+# header or download. Each check says PASS, FAIL or SKIPPED and why; exit code 1 if one failed. With
+# --rehearse (or where there is no GPU) only what a CPU can reach too is judged, and everything is
+# small: a model of assets/, short sequences.
 #
-# Variables, with what they are otherwise:
+# Variables, with their defaults:
 #   TINYSFT   the program [of this folder's build or package, else of PATH]
 #   CASES     folders of reference cases [tests/golden, ../shared/golden]
 #   DEVICE    number of the Vulkan device, as `tinysft-vk devices` counts [the best]
@@ -63,7 +64,7 @@ cases() {
     done | sort
 }
 
-# The program, the libraries that a bare system lacks, the cases, the scripts.
+# Packs the program, the libraries that a bare system lacks, the cases and the scripts.
 make_pack() {
     local top=$scratch/tinysft-vk-gpu-check folder library
     mkdir -p "$top"/{bin,lib,tools,tests/golden}
@@ -100,7 +101,7 @@ check() { # PASS|FAIL|SKIPPED WHAT WHY
 section() { printf '\n## %s\n\n' "$1" >>"$scratch/body"; }
 verbatim() { printf "\`\`\`\n%s\n\`\`\`\n" "$(cat "$1")" >>"$scratch/body"; }
 
-# PASS or FAIL by whether VALUE is at least LEAST; on a CPU neither.
+# PASS if VALUE is at least LEAST, else FAIL; SKIPPED on a CPU.
 judge() { # WHAT VALUE LEAST UNIT
     if ! $on_gpu; then
         check SKIPPED "$1" "no GPU: $2 $4 here, asked of GPUs is $3"
@@ -111,7 +112,7 @@ judge() { # WHAT VALUE LEAST UNIT
     fi
 }
 
-# A number of `bench --json`: KEY of the whole, or NAME KEY of a row.
+# A number from the output of `bench --json`: KEY of the whole, or KEY of the row named ROW.
 number_of() { # FILE KEY [ROW]
     awk -v key="\"$2\":" -v row="${3:-}" '
         BEGIN { inside = row == "" }
@@ -181,7 +182,7 @@ check_cases() {
     done
 }
 
-# bench with FLAGS, as JSON in FILE.
+# Runs bench with FLAGS and writes its JSON to FILE.
 bench() { # FILE FLAGS...
     local out=$1
     shift
@@ -206,7 +207,7 @@ table_of() { # FILE
         }' "$1" >>"$scratch/body"
 }
 
-# What products can reach: matrix units, or f32 where they are not used.
+# The peak for products: that of the matrix units, or of f32 where they are not used.
 peak_of() { # FILE
     local matrix
     matrix=$(number_of "$1" matrix_flops_per_second)

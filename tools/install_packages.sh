@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing and running need; only those that are missing,
-# so a second run changes nothing. The other scripts here call it first; packages that only one of them
-# needs it names as arguments.
+# Installs the Debian packages that building, testing and running need. It installs only those that
+# are missing, so a second run changes nothing. The other scripts here call it first. A script that
+# alone needs further packages names them as arguments.
 set -euo pipefail
 
 shader_compiler=glslc

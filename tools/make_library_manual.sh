@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Writes the library's manual page out of its headers' comments:
+# Makes the library's manual page from the comments in its headers:
 #
 #   tools/make_library_manual.sh VERSION FILE HEADER...
 #
-# A comment that begins a line is text, as is what stands above the header's guard; "// ---- NAME"
-# begins a section; what is indented in a comment, and all code but the preprocessor's, is shown as
-# it stands.
+# A comment at the start of a line is text, as is the comment above the include guard.
+# "// ---- NAME" begins a section. What is indented in a comment, and all code except preprocessor
+# lines, is shown unchanged.
 set -euo pipefail
 
 version=$1 file=$2

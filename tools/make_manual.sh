@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Writes the manual page out of what the program says of itself:   tools/make_manual.sh PROGRAM FILE
+# Makes the manual page from the program's own help:   tools/make_manual.sh PROGRAM FILE
 set -euo pipefail
 
 program=$1 file=$2
 
-verbatim() { # standard input, as it is
+verbatim() { # prints standard input unchanged
     printf '.nf\n'
     sed 's/\\/\\e/g; s/-/\\-/g; s/^\([.'"'"']\)/\\\&\1/'
     printf '.fi\n'

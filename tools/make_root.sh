@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes another Debian or Ubuntu in a folder, for tests to be run in:
+# Installs another Debian or Ubuntu into a folder, to run tests in:
 #     tools/make_root.sh SUITE FOLDER [PACKAGE...]
-# SUITE is a release (bookworm, trixie, testing, jammy, ...), minimal but for the packages named; Ubuntu's
-# need its keyring, or UBUNTU_KEYRING=FILE. A FOLDER that is there is left as it is; a new one appears
-# whole or not at all. Needs root's rights and a network.
+# SUITE is a release (bookworm, trixie, testing, jammy, ...), minimal except for the packages named.
+# Ubuntu's need its keyring, or UBUNTU_KEYRING=FILE. An existing FOLDER is left as it is; a new one
+# appears whole or not at all. Needs root's rights and a network.
 set -euo pipefail
 
 fail() {

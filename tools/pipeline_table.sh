@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Writes into tests/README.md what compilers make of our shaders for cards that are not here:
+# Writes figures of our shaders, compiled for cards that are not here, into tests/README.md:
 #     tools/pipeline_table.sh [--root NAME=FOLDER]... [DRIVER]...
-# as tools/test_drivers.sh takes them; radv and testing/anv, testing/nvk and testing/turnip unless named.
-# Each driver named brings its kind's table anew, with all its cards; where two of a kind have the same
-# card, the later one counts (radv trixie/radv). A driver that cannot be had leaves its table as it is.
+# as tools/test_drivers.sh takes them; default: radv, testing/anv, testing/nvk and testing/turnip.
+# Each driver replaces its kind's whole table. Of two with the same card the later counts (radv
+# trixie/radv). A driver that is not available leaves its table unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/device_tests.sh
@@ -23,7 +23,7 @@ while (($# > 0)); do
 done
 ((${#drivers[@]} > 0)) || drivers=(radv testing/{anv,nvk,turnip})
 
-# table KIND: its table in Markdown, a column a card; nothing where no card of it was compiled for.
+# table KIND: its table in Markdown, one column for each card; nothing if none was compiled for.
 table() {
     local card driver found columns=() names=()
     for card in ${cards[$1]}; do
@@ -65,7 +65,7 @@ tools/test_drivers.sh "${roots[@]}" "${drivers[@]}" || true
 for kind in "${compilers[@]}"; do
     new=$(table "$kind")
     [[ -n $new ]] || continue
-    # What lies between the kind's marker and the next heading or marker gives way.
+    # Replaces everything between the kind's marker and the next heading or marker.
     NEW=$new awk -v marker="<!-- pipelines: $kind -->" '
         inside && /^(<!--|#)/ { inside = 0 }
         !inside { print }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test:   tools/test.sh [PRESET]
-# PRESET is release (unless given), debug, asan or validation: see CMakePresets.json. Builds in
-# build/PRESET (validation: in build/release, whose tests of the device it runs under the validation
-# layer), leaves "PASSED FAILED" in test-counts there, and exits 1 when a test fails, or when none ran.
+# Installs missing packages, builds, and runs every test:   tools/test.sh [PRESET]
+# PRESET is release (the default), debug, asan or validation: see CMakePresets.json. Builds in
+# build/PRESET; validation uses build/release and runs its tests of the device under the validation
+# layer. Writes "PASSED FAILED" to test-counts there. Exits with 1 if a test fails or if none ran.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,9 +20,9 @@ echo "$preset: running the tests"
 code=0
 ctest --preset "$preset" || code=$?
 
-# Each program tells how many of its tests ran and passed (skipped ones are in neither number); one
-# that tells nothing counts as one test, and one that failed although its tests passed (a leak found
-# at its end) as one failure.
+# Each program reports how many of its tests ran and passed; skipped tests are in neither number. A
+# program that reports nothing counts as one test. One that failed although all its tests passed (a
+# leak found at its end) counts as one failure.
 read -r passed failed < <(awk '
     function close_program() { if (open && !good && !bad) failed++; open = good = bad = told = 0 }
     /^[0-9]+\/[0-9]+ Testing: / { close_program(); open = 1 }
@@ -37,13 +37,13 @@ read -r passed failed < <(awk '
     /^Test Passed\.$/ { good = 1; if (!told) passed++ }
     END { close_program(); print passed + 0, failed + 0 }
 ' <(sed 's/\x1b\[[0-9;]*m//g' "$folder/Testing/Temporary/LastTest.log"))
-for report in "$folder"/report.*; do # of a sanitizer, wherever it arose: a test may survive it
+for report in "$folder"/report.*; do # of a sanitizer: the test that caused it may have passed
     [[ -f $report ]] || continue
     head -40 "$report"
     failed=$((failed + 1))
 done
 if ((code != 0 && failed == 0)); then
-    failed=1 # ctest itself had something to complain about
+    failed=1 # ctest itself reported an error
 fi
 echo "$passed $failed" >"$folder/test-counts"
 echo "$preset: $passed tests passed, $failed failed"

@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
-# Runs the tests that use the device on every Vulkan driver that can be had without its hardware, and
-# asks the compilers of AMD, Intel, NVIDIA and Qualcomm to build every pipeline for cards that are not here:
+# Runs the tests that use the device on every Vulkan driver that works without its hardware, and has
+# the compilers of AMD, Intel, NVIDIA and Qualcomm build every pipeline for cards that are not here:
 #     tools/test_drivers.sh [--quick] [--root NAME=FOLDER]... [DRIVER]...
 #     tools/test_drivers.sh --make-root SUITE FOLDER
-# DRIVER is llvmpipe, swiftshader, radv, anv, nvk or turnip (anv:skl,dg2 asks for these cards
-# alone), or NAME/llvmpipe and so on of a root; all, unless named.
-# A root is another Debian in a folder, with its own drivers (trixie has Mesa 25, testing has Mesa 26
-# with cooperative matrices); the programs built here run inside. Roots may also be given as
-# TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 0.6 GB).
-# Roots need root's rights. What is not there is skipped, and said.
+# DRIVER is llvmpipe, swiftshader, radv, anv, nvk or turnip (anv:skl,dg2 means these cards only), or
+# NAME/llvmpipe and so on for the driver in a root. Without any, all are run. A root is another
+# Debian in a folder, with its own drivers (trixie has Mesa 25, testing has Mesa 26 with cooperative
+# matrices); the programs built here run inside. Roots may also be given as
+# TINYSFT_ROOTS="NAME=FOLDER ..."; --make-root makes one (tools/make_root.sh, 0.6 GB). Roots need
+# root's rights. Drivers that are missing are skipped with a message.
 #
-# The tests run under Khronos' validation layer of today, whatever the Debian: Chromium's package brings
-# it and its loader along. Two runs a driver: every call and hazard, then GPU-assisted checks of what
-# shaders access. Where the package cannot be downloaded they run once, without it. With --quick they
-# run once, each kernel in a third of its shapes, and `bench`, which times what others test, does not; of
-# the tests, few run on SwiftShader, whose compiler is slow.
+# The tests run under a current validation layer of Khronos, whatever the Debian: it comes with the
+# package of Chromium, as does its loader. Each driver has two runs: one validates every call and
+# hazard, one has GPU-assisted checks of what shaders access. If the package cannot be downloaded,
+# there is one run without it. With --quick there is one run, with each kernel in a third of its
+# shapes and without `bench`, which only times what others test. SwiftShader then has only few
+# tests, because its compiler is slow.
 #
-# A card fails where a pipeline cannot be built, or where a shader became worse than tests/README.md has
-# it (tools/pipeline_table.sh): one that spilled nothing spills, a figure grew by more than a tenth.
+# A card fails if a pipeline cannot be built, or if a shader has become worse than in
+# tests/README.md (tools/pipeline_table.sh): it spills and did not before, or a figure grew by more
+# than a tenth.
 #
-# Prints a line a driver; the pipelines' tables go to build/release/pipelines. Leaves "PASSED FAILED"
-# over all in build/release/driver-counts.
+# Prints a line for each driver. The pipelines' tables go to build/release/pipelines. Writes "PASSED
+# FAILED" over all to build/release/driver-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/device_tests.sh
@@ -31,9 +33,9 @@ declare -A roots=()
 passed=0 failed=0 quick=0
 export TINYSFT_CACHE_DIR=off
 
-# inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here where ROOT is empty. The
-# folder above is there too (../shared has reference cases). The mounts are of a namespace of their
-# own, so that none outlives it.
+# inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here if ROOT is empty. The
+# parent folder is mounted too (../shared has reference cases). The mounts are in a namespace of
+# their own, so that none is left behind.
 inside() {
     local root=$1 above=${PWD%/*}
     shift
@@ -48,9 +50,9 @@ inside() {
         "$root" "$above" "$@"
 }
 
-# The folder that holds what Debian's Chromium brings along, downloaded once: SwiftShader and its ICD
-# file; Khronos' loader and, in layers/, validation layer, which need nothing but libc. (The package has
-# no manifest for the layer, and the loader wants a version in it.)
+# The folder with what comes with Debian's Chromium, downloaded once: SwiftShader and its ICD file;
+# Khronos' loader and, in layers/, validation layer, which need only libc. The package has no
+# manifest for the layer, so one is written; the loader requires a version in it.
 chromium() {
     local folder=$PWD/build/chromium part=$PWD/build/chromium.part from=./usr/lib/chromium
     if [[ ! -e $folder ]]; then
@@ -77,14 +79,14 @@ JSON
     echo "$folder"
 }
 
-# count NAME GOOD BAD WHAT: a driver's line.
+# count NAME GOOD BAD WHAT: prints a driver's line and adds to the totals.
 count() {
     echo "$1: $2 $4 passed, $3 failed"
     passed=$((passed + $2)) failed=$((failed + $3))
 }
 
-# run_tests NAME ROOT ICD VALIDATE TESTS...; VALIDATE as TINYSFT_VALIDATE: with 1 or gpu a test fails
-# where the validation layer says anything.
+# run_tests NAME ROOT ICD VALIDATE TESTS...: VALIDATE is the value of TINYSFT_VALIDATE. With 1 or
+# gpu a test fails if the validation layer reports anything.
 run_tests() {
     local name=$1 root=$2 icd=$3 validate=$4 good=0 bad=0 started=$SECONDS newest tests
     local environment=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd" "TINYSFT_VALIDATE=$validate")
@@ -98,9 +100,10 @@ run_tests() {
     count "$name, $((SECONDS - started)) s" "$good" "$bad" tests
 }
 
-# run_assisted NAME ROOT ICD: GPU-assisted validation. The code that it adds to every access takes older
-# compilers minutes a shader, and gigabytes for the long unrolled ones that are for CPU drivers (which ask
-# for subgroup operations): there each kernel meets a few shapes, in its other shader.
+# run_assisted NAME ROOT ICD: GPU-assisted validation. It adds code to every access. For one shader
+# older compilers then need minutes, and gigabytes for the long unrolled ones for CPU drivers (which
+# need subgroup operations). With those compilers each kernel runs in a few shapes, in its other
+# shader.
 run_assisted() {
     local name=$1 root=$2 icd=$3 version
     version=$(inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
@@ -114,8 +117,8 @@ run_assisted() {
     fi
 }
 
-# run_compiler NAME ROOT ICD KIND CARDS: every pipeline for each of these cards. RADV itself has cards that
-# are not there; beneath the others stands tests/null_gpu.
+# run_compiler NAME ROOT ICD KIND CARDS: builds every pipeline for each of these cards. RADV itself
+# can pretend to have a card; the other drivers find one through tests/null_gpu.
 run_compiler() {
     local name=$1 root=$2 icd=$3 kind=$4 card table beneath worse
     mkdir -p "$folder/pipelines"
@@ -147,7 +150,8 @@ run_compiler() {
     done
 }
 
-# icd_of ROOT KIND: the file that names that driver in ROOT, as seen inside it; nothing: none.
+# icd_of ROOT KIND: the file that names that driver in ROOT, as seen inside it; empty if there is
+# none.
 icd_of() {
     local root=$1 found
     found=$(find "$root/usr/share/vulkan/icd.d" -name "${libraries[$2]}_icd*.json" 2>/dev/null | head -n 1)

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs the tests that use the device with each of its optional features hidden in turn, then with
 # all of them hidden at once:
-#     tools/test_masks.sh [--quick] [BUILD_FOLDER [MASK ...]]   (build/release, every mask that bites)
-# With --quick kernels, transfers, passes and golden cases run under each mask; what is as costly and
-# tells no more does not. Prints a line a mask; leaves "PASSED FAILED" over all in
+#     tools/test_masks.sh [--quick] [BUILD_FOLDER [MASK ...]]
+# The defaults are build/release and every mask of a feature that the device has. With --quick only
+# kernels, transfers, passes and golden cases run under each mask; the other tests cost as much and
+# show no more. Prints a line for each mask. Writes "PASSED FAILED" over all to
 # BUILD_FOLDER/mask-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +20,7 @@ if (($# > 0)); then
     shift
 fi
 
-# The names that `devices` says the first device has; the last, t4, is a mixture of the others.
+# The features that `devices` lists for the first device. The last one, t4, combines several others.
 masks_that_bite() {
     "$folder/tinysft-vk" devices | sed -n 's/^ *has //p' | head -n 1 | tr -d ','
 }
@@ -28,7 +29,7 @@ passed=0 failed=0
 run_under() {
     local mask=$1 good=0 bad=0 tests
     for tests in "${selected[@]}"; do
-        case $quick:$tests:$mask in # the same kernels in the same way
+        case $quick:$tests:$mask in # these masks do not change how kernels run
         1:ops:*:timestamps | 1:ops:*:unified-memory | 1:ops:*:memory-budget | 1:ops:*:cached-memory) ;;
         *) tally "$tests" env TINYSFT_MASK_CAPABILITIES="$mask" ;;
         esac
@@ -37,7 +38,8 @@ run_under() {
     passed=$((passed + good)) failed=$((failed + bad))
 }
 
-# What a T4 has left must be chosen and right: golden cases in f16, where the device has its units.
+# With the features of a T4 the right shaders must be chosen: golden cases in f16, if the device has
+# matrix units for it.
 run_as_t4() {
     local golden output good=0 bad=0
     for golden in tests/golden/*/; do

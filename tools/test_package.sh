@@ -2,14 +2,15 @@
 # Makes the packages and tries them:
 #
 #   tools/test_package.sh                     on this machine, in a bare environment
-#   tools/test_package.sh --root DIR ...      and in other systems' root folders, which stay as they
-#                                             are: each is covered by an overlay that is thrown away
+#   tools/test_package.sh --root DIR ...      and in other systems' root folders, which are not
+#                                             changed: each gets an overlay that is discarded
 #   tools/test_package.sh --suite NAME ...    and in roots that tools/make_root.sh makes in
 #                                             build/roots (bookworm, trixie, jammy)
 #
-# In a root the .tar.gz must run with nothing installed, and the .deb with what apt finds for it.
-# Roots need root (chroot, mounts) and a network. BUILD names another build folder. Prints a line a
-# check; leaves "PASSED FAILED" in build/release/package-counts.
+# In a root the .tar.gz must run with nothing installed, and the .deb with the packages that apt
+# installs for it. Roots need root's rights (chroot, mounts) and a network. BUILD names another
+# build folder. Prints a line for each check. Writes "PASSED FAILED" to
+# build/release/package-counts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,7 +35,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 passed=0 failed=0
 
-# check NAME COMMAND...: one line, and what the command said where it failed.
+# check NAME COMMAND...: prints one line, and the command's output if it failed.
 check() {
     local name=$1 code
     shift
@@ -52,7 +53,7 @@ check() {
     fi
 }
 
-# ---- What the archives are
+# ---- The contents of the archives
 
 contents() { # of the program's package, below its prefix
     sort <<'END'
@@ -104,7 +105,7 @@ archive_holds_what_it_should() {
         <(tar -tzf "$archive" | grep -v '/$' | cut -d/ -f2- | sort)
 }
 
-# deb_holds DEB FUNCTION: what FUNCTION lists, and nothing else.
+# deb_holds DEB FUNCTION: the package has the files that FUNCTION lists, and no others.
 deb_holds() {
     diff <("$2" | sort) <(dpkg-deb --fsys-tarfile "$1" | tar -t | grep -v '/$' |
         sed 's,^\./usr/,,' | sort)
@@ -128,7 +129,7 @@ debs_name_what_they_need() {
     [[ $(dpkg-deb --info "$library_deb" shlibs) == 'libtinysft 0 libtinysft0'* ]]
 }
 
-# Nothing that a bare system lacks is needed for starting.
+# The program starts without libraries that a bare system lacks.
 program_needs_few_libraries() {
     objdump -p "$prefix/bin/tinysft-vk" "$prefix/lib/libtinysft.so.0" | sed -n 's/^ *NEEDED *//p' >"$scratch/needed"
     cat "$scratch/needed"
@@ -150,7 +151,7 @@ no_symbol_is_too_new() {
 
 # ---- Running it; these functions are also run inside the roots
 
-# The program's exit code is CODE and what it says matches PATTERN.
+# Expects that the program's exit code is CODE and that its output matches PATTERN.
 expect() {
     local wanted=$1 pattern=$2 code=0 output
     shift 2
@@ -171,7 +172,7 @@ answers() {
     done
 }
 
-tokenizes() { # with the model that comes along, from any folder
+tokenizes() { # with the model in the package, from any folder
     cd "$(mktemp -d)"
     echo '{"text": "What is the capital of Peru?"}' >line
     "$1" tokenize --model assets/base <line >ids
@@ -185,7 +186,7 @@ prefers_what_is_here() {
     expect 4 'assets/base' "$1" tokenize --model assets/base </dev/null
 }
 
-says_what_to_install() { # whether a device is there or nothing at all
+says_what_to_install() { # unless there is a device
     local code=0 output
     output=$("$1" devices 2>&1) || code=$?
     echo "$output"
@@ -218,7 +219,7 @@ bare() { # FUNCTION ARGUMENT... [with BARE=(NAME=VALUE ...) on top]
         bash -euo pipefail -c "$(functions); \"\$@\"" bash "$@"
 }
 
-# A file of a library's name that is no library stands for one that is not installed.
+# To hide a library, a file with its name that is not a library comes first on the search path.
 hide_libraries() {
     mkdir -p "$scratch/hidden"
     for name in libcurl.so.4 libcurl-gnutls.so.4 libvulkan.so.1 libvulkan.so; do
@@ -248,7 +249,7 @@ run_here() {
 
 # ---- In another root
 
-# Covers DIR by an overlay in memory (or, where that cannot be, copies it); only inside `unshare`.
+# Mounts an overlay in memory over DIR, or copies it if that is impossible. Only inside `unshare`.
 cover() {
     local lower=$1 top=$2
     mkdir -p "$top"
@@ -266,7 +267,7 @@ cover() {
     cp /etc/resolv.conf "$top/root/etc/resolv.conf"
 }
 
-# Writes a line "ok NAME" or "FAILED NAME" for each check, with what was said before it.
+# Writes a line "ok NAME" or "FAILED NAME" for each check, after the check's output.
 try_in() {
     local top=$1 archive=$2 deb=$3 root=$1/root
     inside() {
@@ -312,13 +313,13 @@ run_in() {
         >"$log" 2>&1 </dev/null || true
     good=$(grep -c '^ok ' "$log" || true)
     bad=$(grep -c '^FAILED ' "$log" || true)
-    ((good + bad > 0)) || bad=1 # it did not come so far
+    ((good + bad > 0)) || bad=1 # it ended before the first check
     ((bad == 0)) || tail -n 60 "$log" | sed 's/^/        /'
     echo "$root ($(head -n 1 "$log")): $good checks passed, $bad failed"
     passed=$((passed + good)) failed=$((failed + bad))
 }
 
-# ---- All of it
+# ---- Running everything
 
 rm -f "$build"/*.deb "$build"/tinysft-vk-*.tar.gz "$build/package-counts"
 cmake --build "$build" --target package >"$scratch/said" 2>&1 || { tail -n 20 "$scratch/said"; exit 1; }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A newcomer's way from data with ten mistakes to an answer of the own model, as the README tells it:
+# A newcomer's way, as in the README, from data with ten mistakes to an answer of the tuned model:
 #
 #     tests/cli/journey.sh PROGRAM [FOLDER]      (FOLDER: build/journey, made anew)
 #
-# Each command runs in a terminal of COLUMNS (80) columns where `script` can make one. What was typed and
-# what was said is in FOLDER/transcript-COLUMNS.txt, to be read as a newcomer would; a step whose exit
-# code or words are not as expected ends the journey.
+# Each command runs in a terminal of COLUMNS (80) columns if `script` can make one. The commands and
+# their output are in FOLDER/transcript-COLUMNS.txt, for somebody to read. A step with an unexpected
+# exit code or output ends the journey.
 set -euo pipefail
 home=$(cd "$(dirname "$0")/../.." && pwd)
 program=$(realpath "$1")
@@ -19,13 +19,13 @@ cd "$folder"
 transcript=$folder/transcript-$columns.txt
 steps=0
 
-# What a terminal would show at the end: of a line that was drawn again and again its last state, no
-# escape codes.
+# What a terminal shows at the end: the last state of each line that was redrawn, and no escape
+# codes.
 settle() {
     sed -e 's/\r$//' -e 's/\x1b\[[0-9;?]*[A-Za-z]//g' -e 's/.*\r\([^\r]\)/\1/'
 }
 
-# in_terminal FILE COMMAND...: runs it, its output in FILE, its process id in ./pid.
+# in_terminal FILE COMMAND...: runs it with its output in FILE and its process id in ./pid.
 in_terminal() {
     local file=$1 quoted
     shift
@@ -38,7 +38,7 @@ in_terminal() {
     fi
 }
 
-check() { # CODE EXPECTED_CODE FILE TEXT...: words may stand on different lines
+check() { # CODE EXPECTED_CODE FILE TEXT...: a TEXT may be broken across lines
     local code=$1 expected=$2 file=$3 said text
     shift 3
     {
@@ -93,7 +93,7 @@ step 0 "train" "eval" -- --help
 step 2 "did you mean" -- trian
 step 0 "chosen:" -- devices
 
-# ---- Data of one's own, with ten mistakes
+# ---- The user's own data, with ten mistakes
 
 cat >mine.jsonl <<'END'
 {"question": "What do cows eat?", "answer": "Grass, of course."}
@@ -134,7 +134,7 @@ wait $running || code=$?
 check $code 130 said "is saved" "--resume-from-checkpoint"
 step 0 "32/32" -- "${train[@]}" --save-steps 1 --resume-from-checkpoint
 
-# ---- Questions of one's own, with mistakes
+# ---- The user's own questions, with mistakes
 
 cat >questions.jsonl <<'END'
 {"question": "What is a lion?"}
@@ -150,7 +150,7 @@ cat >questions.jsonl <<'END'
 END
 step 0 "never saw: 2" "Reference loss" "Wilson" "> What is a" "base" "fine-tuned" "written:" -- "${evaluate[@]}"
 
-# ---- Another run beside it, and a question
+# ---- Another run to compare with, and a question
 
 if knows compare; then
     step 0 "ask it: tinysft-vk eval" -- train "${settings[@]}" --output-dir out/other --rank 4 --max-steps 4

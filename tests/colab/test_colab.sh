@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The notebook and its scripts, without Colab:   tests/colab/test_colab.sh PROGRAM
-# In a root of its own, with a nvidia-smi, an apt and a dpkg that only pretend.
+# Tests the notebook and its scripts without Colab:   tests/colab/test_colab.sh PROGRAM
+# They run in a root of their own, with fakes of nvidia-smi, apt and dpkg.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 real_program=$(realpath "$1")
@@ -9,7 +9,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 passed=0 failed=0
 
-# ---- What pretends; each writes its call down. /usr/bin stays behind it on the PATH.
+# ---- Fakes. Each records its calls. /usr/bin comes after them on the PATH.
 
 fake() { # NAME, body on standard input
     { printf '#!/bin/bash\necho "%s $*" >>"$FAKE/calls"\n' "$1" && cat; } >"$scratch/fakes/$1"
@@ -51,7 +51,7 @@ END
 [[ $1 == clone ]] || exit 1
 [[ $5 != *bad* ]] && mkdir -p source/tools/colab && touch source/tools/colab/driver.sh
 END
-    # What a package named NAME or NAME=VERSION leaves below PREFIX.
+    # Writes below PREFIX the files of a package named NAME or NAME=VERSION.
     cat >"$scratch/put" <<'END'
 #!/bin/bash
 libraries=$1/lib/x86_64-linux-gnu
@@ -78,13 +78,13 @@ fresh() {
     DRIVER=550.54.15 OFFERED="550.54.15-0ubuntu1" APT=fine LDD=fine
 }
 
-pretend() { # COMMAND...: among the fakes
+pretend() { # COMMAND...: runs it with the fakes
     env -i PATH="$scratch/fakes:/usr/bin:/bin" FAKE="$scratch" FAKE_DRIVER="$DRIVER" \
         FAKE_OFFERED="$OFFERED" FAKE_APT="$APT" FAKE_LDD="$LDD" HOME="$scratch" \
         TINYSFT_SYSTEM_ROOT="$scratch/machine" TINYSFT_COLAB="$work" "$@"
 }
 
-# The exit code is CODE and what is said matches PATTERN.
+# Expects that the exit code is CODE and that the output matches PATTERN.
 expect() {
     local wanted=$1 pattern=$2 code=0 output
     shift 2
@@ -159,11 +159,11 @@ broken_dpkg_leads_to_private_files() {
     # shellcheck source=/dev/null
     (source "$work/env.sh" && [[ $VK_DRIVER_FILES == "$work/nvidia_icd.json" &&
         $VK_ICD_FILENAMES == "$VK_DRIVER_FILES" && $LD_LIBRARY_PATH == "$files"* ]])
-    [[ ! -e $scratch/machine/usr ]] # the system is as it was
+    [[ ! -e $scratch/machine/usr ]] # the system was not changed
     : >"$scratch/calls"
     expect 0 'there already' driver
     not_called '^apt-get'
-    DRIVER=560.35.03 OFFERED=560.35.03-1 # another runtime: what was unpacked does not fit it
+    DRIVER=560.35.03 OFFERED=560.35.03-1 # another runtime: the unpacked version does not fit it
     expect 0 'unpacked libnvidia-gl-560' driver
 }
 
@@ -277,7 +277,7 @@ notebook_is_sound() {
             (.source | join("") | contains($call)))' "$notebook"
         [[ -x $repository/tools/colab/$script.sh ]]
     done
-    ! grep -q '://' "$notebook" # no address that might not be ours
+    ! grep -q '://' "$notebook" # no address, which might not be this repository's
 }
 
 fetch_cell() { # REPOSITORY RELEASE

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What somebody meets who builds a program with the installed library:
+# Builds programs with the installed library, as its users do:
 #
 #   tests/library/test_installed.sh BUILD
 #
-# Installs library and headers into a folder, builds example.c and header.cpp by what pkg-config
-# says, and runs both. Nothing but tinysft_* may be seen of the library.
+# Installs library and headers into a folder, builds example.c and header.cpp with the flags from
+# pkg-config, and runs both. The library may export no symbols but tinysft_*.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,6 +1,6 @@
-# Shared by the notebook's scripts; each sources it. All they make is in one folder, with which they
-# can be run again: env.sh (what later steps need to find the driver), program (a link), dataset.json,
-# out (adapter and results).
+# Sourced by each of the notebook's scripts. Everything that they make is in one folder, so that
+# they can be run again: env.sh (with which later steps find the driver), program (a link),
+# dataset.json, out (adapter and results).
 # shellcheck shell=bash disable=SC2034 # each script uses some of the names
 set -euo pipefail
 
@@ -17,7 +17,7 @@ fi
 
 say() { printf '%s\n' "$*"; }
 
-fail() { # LINE...: what happened, and what to do
+fail() { # LINE...: says what happened and what to do, and exits
     printf 'FAILED: %s\n' "$1"
     shift
     (($# == 0)) || printf '  %s\n' "$@"
@@ -28,7 +28,7 @@ is_installed() {
     [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]
 }
 
-# Installs those that are missing; false where apt or dpkg fails. What they say goes to apt.log.
+# Installs the packages that are missing. False if apt or dpkg fails; their output goes to apt.log.
 install_missing() {
     local missing=() package
     for package in "$@"; do

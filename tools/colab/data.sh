@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Step 3: the data.     data.sh [FILE]     (the repository's own, unless one is named)
-# Read here as training will read it, so that errors, which name file, line and key, come early.
+# Step 3: the data.     data.sh [FILE]     (the default is the repository's own)
+# It is read as training will read it, so that errors, which name file, line and key, come early.
 # shellcheck source=tools/colab/common.sh
 source "$(dirname "$0")/common.sh"
 need_program

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Step 1: Vulkan for this runtime's GPU. Colab's image has NVIDIA's compute libraries only; Vulkan
 # needs libnvidia-gl of exactly the version that the kernel's module has, to the patch level.
-#     driver.sh          for the GPU; fails in words where the runtime has none
-#     driver.sh --cpu    goes on without one, on Mesa's driver for CPUs
-# Where apt cannot install it, the files are unpacked into a folder of their own.
+#     driver.sh          for the GPU; fails with a message if the runtime has none
+#     driver.sh --cpu    continues without one, on Mesa's driver for CPUs
+# If apt cannot install the package, its files are unpacked into a folder of their own.
 # shellcheck source=tools/colab/common.sh
 source "$(dirname "$0")/common.sh"
 
@@ -29,7 +29,7 @@ fi
 say "$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1), driver $version"
 private=$work/nvidia-$version
 
-# The library of the driver in FOLDER: GLX's, or EGL's where GLX's lacks a library of X.
+# The driver's library in FOLDER: the one for GLX, or the one for EGL if that lacks a library of X.
 driver_in() {
     local folder=$1
     if [[ -e $folder/libGLX_nvidia.so.$version && -e $folder/libGLX_nvidia.so.0 ]] &&
@@ -42,7 +42,7 @@ driver_in() {
     fi
 }
 
-# Tells the loader, by env.sh, of the driver in FOLDER; not where the system already knows it.
+# Lets the Vulkan loader find the driver in FOLDER, through env.sh, unless the system already does.
 register() {
     local folder=$1 library
     library=$(driver_in "$folder") || return 1
@@ -54,7 +54,7 @@ register() {
     cat >"$work/nvidia_icd.json" <<END
 {"file_format_version": "1.0.0", "ICD": {"library_path": "$library", "api_version": "1.2.0"}}
 END
-    # Loaders before 1.3.207, Ubuntu 22.04's too, know only the older name.
+    # Loaders before 1.3.207, such as that of Ubuntu 22.04, know only the older name.
     cat >"$work/env.sh.new" <<END
 export VK_DRIVER_FILES='$work/nvidia_icd.json' VK_ICD_FILENAMES='$work/nvidia_icd.json'
 export LD_LIBRARY_PATH='$folder'\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
@@ -64,7 +64,8 @@ END
 
 loader_is_there() { [[ -e $libraries/libvulkan.so.1 || -e $private/lib/libvulkan.so.1 ]]; }
 
-# The full version of libnvidia-gl in apt that fits the module, or words about those that do not.
+# The full version of libnvidia-gl in apt that fits the kernel's module, or a message about the
+# others.
 find_fitting() {
     local offered
     if [[ ! -f $work/apt.updated ]]; then
@@ -84,7 +85,7 @@ find_fitting() {
     fi
 }
 
-# Downloads the packages and unpacks them into a folder; they need not be installable.
+# Downloads the packages and unpacks them into a folder, for which they need not be installable.
 unpack_privately() {
     local download=$work/download deb
     rm -rf "$download" "$private.new"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Step 2: the program, out of the unpacked release these scripts lie in, or built from the repository.
-# Ends by asking it which device it would take.
+# Step 2: the program, from the unpacked release that has these scripts, or built from the
+# repository. At the end it prints which device the program would use.
 # shellcheck source=tools/colab/common.sh
 source "$(dirname "$0")/common.sh"
 released=$home/../../bin/tinysft-vk # of PREFIX/share/tinysft-vk

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Step 4: fine-tunes.     train.sh MODEL [FLAGS OF tinysft-vk train]
-# Goes on where an interrupted run left its last checkpoint; a finished one is not touched.
+# Continues an interrupted run from its last checkpoint; a finished run is not changed.
 # shellcheck source=tools/colab/common.sh
 source "$(dirname "$0")/common.sh"
 need_program

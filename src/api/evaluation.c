@@ -1,9 +1,6 @@
 #include "api/evaluation.h"
 
-#include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
-#include "data/dataset.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,66 +26,6 @@ static ts_status open_prompts(const tinysft_evaluate_params *params, ts_prompts 
     return params->data != NULL
                ? ts_prompts_open(params->data, out, err)
                : ts_prompts_of_texts(params->questions, params->question_count, out, err);
-}
-
-// Warns if the file is no longer the one that training.json recorded.
-static ts_status check_unchanged(const tinysft_model *model, const char *path, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_map map = {0};
-    char hash[65];
-    const char *recorded = cJSON_GetStringValue(ts_json_get(model->training, "data_sha256"));
-    TS_TRY(ts_map_open(path, &map, err));
-    ts_sha256_hex(map.bytes, map.len, hash);
-    if (recorded != NULL && strcmp(recorded, hash) != 0) {
-        ts_log(TS_LOG_WARN,
-               "%s is no longer the file that %s was trained on: which prompts training saw is "
-               "told by what it holds now",
-               path, model->adapter_folder.bytes);
-    }
-out:
-    ts_map_close(&map);
-    return status;
-}
-
-// The file that training read: `given`, or the one that training.json names. NULL: it is not known
-// or does not exist here.
-static ts_status find_trained_on(const tinysft_model *model, const char *given, const char **out,
-                                 ts_error *err)
-{
-    const char *path = cJSON_GetStringValue(ts_json_get(model->training, "data"));
-    *out = given;
-    if (given != NULL || path == NULL) {
-        return TS_OK;
-    }
-    if (!ts_file_exists(path)) {
-        ts_log(TS_LOG_WARN,
-               "%s, which %s was trained on, is not here: prompts that training saw are not told "
-               "apart (--train-data FILE does)",
-               path, model->adapter_folder.bytes);
-        return TS_OK;
-    }
-    *out = path;
-    return check_unchanged(model, path, err);
-}
-
-static ts_status mark_seen(tinysft_evaluation *e, const tinysft_model *model, const char *given,
-                           ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_dataset dataset = {0};
-    const ts_dataset_options rows = {.max_tokens = UINT32_MAX, .train_empty = true};
-    const char *path;
-    TS_TRY(find_trained_on(model, given, &path, err));
-    if (path == NULL) {
-        goto out;
-    }
-    TS_TRY(ts_dataset_open(path, model->tokenizer, model->template, &rows, &dataset, err));
-    TS_TRY(ts_alloc(e->prompts.count, sizeof *e->seen, &e->seen, err));
-    TS_TRY(ts_prompts_mark_seen(&e->prompts, &dataset, e->seen, err));
-out:
-    ts_dataset_close(&dataset);
-    return status;
 }
 
 // ---- The answers
@@ -121,6 +58,29 @@ static ts_status ask(tinysft_model *model, const tinysft_evaluate_params *params
     return ts_answers_make(&model->model, questions, &wanted, out, err);
 }
 
+static ts_status describe(tinysft_evaluation *e, const tinysft_model *m, uint64_t max_new_tokens,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_setup setup = {.model = m->name.bytes,
+                            .config = &m->config,
+                            .adapter_folder = m->model.has_lora ? m->adapter_folder.bytes : NULL,
+                            .adapter = &m->adapter,
+                            .training = m->training,
+                            .state = m->state,
+                            .device = m->device->info.name,
+                            .driver = m->device->info.driver,
+                            .precision = m->device->precision,
+                            .template = m->template,
+                            .max_new_tokens = max_new_tokens};
+    TS_TRY(ts_setup_describe(&setup, &e->prompts, e->seen, &e->texts, &e->setup, err));
+    e->all.title = e->setup.title;
+    e->all.settings = e->setup.rows;
+    e->all.setting_count = e->setup.count;
+out:
+    return status;
+}
+
 static ts_status evaluate(tinysft_evaluation *e, tinysft_model *model,
                           const tinysft_evaluate_params *params, ts_error *err)
 {
@@ -132,14 +92,15 @@ static ts_status evaluate(tinysft_evaluation *e, tinysft_model *model,
                 (unsigned long long)limit, MOST_NEW_TOKENS);
     }
     TS_TRY(open_prompts(params, &e->prompts, err));
-    TS_TRY(mark_seen(e, model, params->train_data, err));
+    TS_TRY(ts_setup_mark_seen(model->training, model->adapter_folder.bytes, params->train_data,
+                              model->tokenizer, model->template, &e->prompts, &e->seen, err));
     TS_TRY(ts_questions_make(&e->prompts, model->weights, model->tokenizer, model->template,
                              model->positions, &questions, err));
     TS_TRY(ask(model, params, &questions, false, (uint32_t)limit, &e->base, err));
     if (model->model.has_lora) {
         TS_TRY(ask(model, params, &questions, true, (uint32_t)limit, &e->tuned, err));
     }
-    TS_TRY(ts_api_describe(e, model, (uint32_t)limit, err));
+    TS_TRY(describe(e, model, limit, err));
     e->all.prompts = &e->prompts;
     e->all.base = e->base.responses;
     e->all.tuned = e->tuned.responses;

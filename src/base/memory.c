@@ -1,6 +1,8 @@
 #include "base/memory.h"
 
 #include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +87,25 @@ ts_status ts_arena_copy_text(ts_arena *arena, const char *text, size_t bytes, ch
     if (status == TS_OK) {
         memcpy(*out, text, bytes);
     }
+    return status;
+}
+
+ts_status ts_arena_format(ts_arena *arena, const char **out, ts_error *err, const char *pattern,
+                          ...)
+{
+    ts_status status = TS_OK;
+    char *text = NULL;
+    va_list args;
+    *out = NULL;
+    va_start(args, pattern);
+    int len = vsnprintf(NULL, 0, pattern, args);
+    va_end(args);
+    TS_TRY(ts_arena_alloc(arena, (size_t)len + 1, 1, &text, err));
+    va_start(args, pattern);
+    vsnprintf(text, (size_t)len + 1, pattern, args);
+    va_end(args);
+    *out = text;
+out:
     return status;
 }
 

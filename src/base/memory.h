@@ -46,6 +46,9 @@ ts_status ts_arena_alloc(ts_arena *arena, size_t count, size_t size, void *out, 
 // A NUL-terminated copy of `bytes` bytes of text in the arena.
 ts_status ts_arena_copy_text(ts_arena *arena, const char *text, size_t bytes, char **out,
                              ts_error *err);
+// The same of a text of any length that printf's `pattern` makes.
+ts_status ts_arena_format(ts_arena *arena, const char **out, ts_error *err, const char *pattern,
+                          ...) __attribute__((format(printf, 4, 5)));
 void ts_arena_free(ts_arena *arena);
 
 #endif

@@ -5,25 +5,10 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/eval_session.h"
-#include "data/dataset.h"
+#include "eval/setup.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-ts_status ts_cli_eval_text(struct eval_session *s, const char **out, ts_error *err,
-                           const char *pattern, ...)
-{
-    char text[1024], *copy;
-    va_list args;
-    va_start(args, pattern);
-    vsnprintf(text, sizeof text, pattern, args);
-    va_end(args);
-    ts_status status = ts_arena_copy_text(&s->arena, text, strlen(text), &copy, err);
-    *out = status == TS_OK ? copy : NULL;
-    return status;
-}
 
 // ---- The adapter
 
@@ -82,57 +67,6 @@ static ts_status choose_template(struct eval_session *s, ts_error *err)
                                  s->tokenizer, &s->template, err);
 }
 
-// ---- What training saw
-
-// Whether the file is still the one that training.json recorded.
-static ts_status check_unchanged(const struct eval_session *s, const char *path, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_map map = {0};
-    char hash[65];
-    const char *recorded = cJSON_GetStringValue(ts_json_get(s->training, "data_sha256"));
-    TS_TRY(ts_map_open(path, &map, err));
-    ts_sha256_hex(map.bytes, map.len, hash);
-    if (recorded != NULL && strcmp(recorded, hash) != 0) {
-        ts_log(TS_LOG_WARN,
-               "%s is no longer the file that %s was trained on: which prompts training saw is "
-               "told by what it holds now",
-               path, s->options->adapter);
-    }
-out:
-    ts_map_close(&map);
-    return status;
-}
-
-static ts_status mark_seen(struct eval_session *s, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_dataset dataset = {0};
-    const ts_dataset_options rows = {.max_tokens = UINT32_MAX, .train_empty = true};
-    const char *path = s->options->train_data;
-    if (path == NULL) {
-        path = cJSON_GetStringValue(ts_json_get(s->training, "data"));
-        if (path != NULL && !ts_file_exists(path)) {
-            ts_log(TS_LOG_WARN,
-                   "%s, which %s was trained on, is not here: prompts that training saw are not "
-                   "told apart (--train-data FILE does)",
-                   path, s->options->adapter);
-            path = NULL;
-        } else if (path != NULL) {
-            TS_TRY(check_unchanged(s, path, err));
-        }
-    }
-    if (path == NULL) {
-        goto out;
-    }
-    TS_TRY(ts_dataset_open(path, s->tokenizer, s->template, &rows, &dataset, err));
-    TS_TRY(ts_alloc(s->prompts.count, sizeof *s->seen, &s->seen, err));
-    TS_TRY(ts_prompts_mark_seen(&s->prompts, &dataset, s->seen, err));
-out:
-    ts_dataset_close(&dataset);
-    return status;
-}
-
 // ---- The prompts and the model
 
 static ts_status open_prompts(struct eval_session *s, ts_error *err)
@@ -174,7 +108,8 @@ ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err)
     TS_TRY(ts_tokenizer_open(s->weights, &s->tokenizer, err));
     TS_TRY(choose_template(s, err));
     TS_TRY(open_prompts(s, err));
-    TS_TRY(mark_seen(s, err));
+    TS_TRY(ts_setup_mark_seen(s->training, o->adapter, o->train_data, s->tokenizer, s->template,
+                              &s->prompts, &s->seen, err));
     TS_TRY(ts_questions_make(&s->prompts, s->weights, s->tokenizer, s->template,
                              s->config.max_positions, &s->questions, err));
     TS_TRY(ts_device_open(&o->device, &s->gpu, err));

@@ -4,8 +4,7 @@
 #include "cli/eval_print.h"
 #include "cli/eval_session.h"
 #include "eval/picture.h"
-
-#include <math.h>
+#include "eval/setup.h"
 
 // Whether there are reports. A question on the command line is only answered on the terminal,
 // unless the flags name a place for files.
@@ -28,10 +27,11 @@ ts_status ts_cli_eval_prepare_output(struct eval_session *s, ts_error *err)
     ts_cli_tell_new_folder(o->output_dir);
     TS_TRY(ts_folder_make(o->output_dir, err));
     if (o->png == NULL) {
-        TS_TRY(ts_cli_eval_text(s, &o->png, err, "%s/evaluation_screenshot.png", o->output_dir));
+        TS_TRY(ts_arena_format(&s->arena, &o->png, err, "%s/evaluation_screenshot.png",
+                               o->output_dir));
     } else if (ts_path_name(o->png) != o->png) {
         int len = (int)(ts_path_name(o->png) - o->png);
-        TS_TRY(ts_cli_eval_text(s, &folder, err, "%.*s", len, o->png));
+        TS_TRY(ts_arena_format(&s->arena, &folder, err, "%.*s", len, o->png));
         ts_cli_tell_new_folder(o->png);
         TS_TRY(ts_folder_make(folder, err));
     }
@@ -42,80 +42,23 @@ out:
 
 // ---- The configuration that the reports show
 
-// Adds a setting, and returns where its value goes.
-static const char **add(struct eval_session *s, const char *key)
+static ts_status describe(struct eval_session *s, ts_setup_text *out, ts_error *err)
 {
-    ts_setting *setting = &s->settings[s->setting_count++];
-    setting->key = key;
-    return &setting->value;
-}
-
-static size_t held_out_count(const struct eval_session *s)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < s->prompts.count; i++) {
-        count += s->seen == NULL || !s->seen[i];
-    }
-    return count;
-}
-
-static ts_status describe_adapter(struct eval_session *s, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text targets = {0};
-    double steps = cJSON_GetNumberValue(ts_json_get(s->state, "global_step"));
-    double epochs = cJSON_GetNumberValue(ts_json_get(s->state, "epoch"));
-    double rate = cJSON_GetNumberValue(ts_json_get(s->training, "learning_rate"));
-    *add(s, "Adapter") = s->options->adapter;
-    TS_TRY(ts_cli_eval_text(s, add(s, "LoRA"), err, "r = %u, alpha = %g%s", s->adapter.r,
-                            s->adapter.alpha, s->adapter.use_rslora ? ", rsLoRA" : ""));
-    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-        if (s->adapter.targets & TS_MODULE_BIT(module)) {
-            TS_TRY(ts_text_format(&targets, err, "%s%s", targets.len > 0 ? ", " : "",
-                                  ts_module_name(module)));
-        }
-    }
-    TS_TRY(ts_cli_eval_text(s, add(s, "Adapted"), err, "%s",
-                            s->adapter.targets == TS_MODULES_ALL ? "all linear layers"
-                                                                 : targets.bytes));
-    if (!isnan(steps) && !isnan(epochs)) {
-        TS_TRY(
-            ts_cli_eval_text(s, add(s, "Training"), err, "%g steps, %.3g epochs", steps, epochs));
-    }
-    if (!isnan(rate)) {
-        TS_TRY(ts_cli_eval_text(s, add(s, "Learning rate"), err, "%g", rate));
-    }
-out:
-    ts_text_free(&targets);
-    return status;
-}
-
-static ts_status describe(struct eval_session *s, ts_error *err)
-{
-    ts_status status = TS_OK;
     const struct eval_options *o = s->options;
-    const ts_model_config *c = &s->config;
     const ts_gpu_caps *caps = ts_gpu_capabilities(s->gpu);
-    TS_TRY(ts_cli_eval_text(s, add(s, "Model"), err, "%s (%u layers, width %u)", o->model,
-                            c->layers, c->hidden));
-    if (o->adapter != NULL) {
-        TS_TRY(describe_adapter(s, err));
-    }
-    *add(s, "Device") = caps->name;
-    TS_TRY(ts_cli_eval_text(s, add(s, "Driver"), err, "%s", caps->driver));
-    *add(s, "Products in") = ts_precision_name(s->model.precision);
-    if (s->quantise != TS_F32) {
-        *add(s, "Linear layers in") = ts_dtype_name(s->quantise);
-    }
-    const char **prompts = add(s, "Prompts");
-    TS_TRY(s->seen != NULL ? ts_cli_eval_text(s, prompts, err, "%zu, %zu of them held out",
-                                              s->prompts.count, held_out_count(s))
-                           : ts_cli_eval_text(s, prompts, err, "%zu", s->prompts.count));
-    TS_TRY(ts_cli_eval_text(s, add(s, "Answers"), err, "greedy, at most %llu tokens",
-                            (unsigned long long)o->max_new_tokens));
-    *add(s, "Chat template") = ts_chat_template_name(s->template);
-out:
-    return status;
+    const ts_setup setup = {.model = o->model,
+                            .config = &s->config,
+                            .adapter_folder = o->adapter,
+                            .adapter = &s->adapter,
+                            .training = s->training,
+                            .state = s->state,
+                            .device = caps->name,
+                            .driver = caps->driver,
+                            .precision = s->model.precision,
+                            .quantised = s->quantise,
+                            .template = s->template,
+                            .max_new_tokens = o->max_new_tokens};
+    return ts_setup_describe(&setup, &s->prompts, s->seen, &s->arena, out, err);
 }
 
 // ---- Results
@@ -140,18 +83,12 @@ ts_status ts_cli_eval_report(struct eval_session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct eval_options *o = s->options;
     bool tuned = o->adapter != NULL;
-    const char *title = o->title;
-    const ts_cli_name name = ts_cli_last_name(o->model);
+    ts_setup_text setup;
     ts_results results = {0};
-    if (title == NULL) {
-        TS_TRY(tuned ? ts_cli_eval_text(s, &title, err, "%.*s before and after LoRA fine-tuning",
-                                        name.len, name.text)
-                     : ts_cli_eval_text(s, &title, err, "%.*s", name.len, name.text));
-    }
-    TS_TRY(describe(s, err));
-    const ts_evaluation evaluation = {.title = title,
-                                      .settings = s->settings,
-                                      .setting_count = s->setting_count,
+    TS_TRY(describe(s, &setup, err));
+    const ts_evaluation evaluation = {.title = o->title != NULL ? o->title : setup.title,
+                                      .settings = setup.rows,
+                                      .setting_count = setup.count,
                                       .prompts = &s->prompts,
                                       .base = s->base.responses,
                                       .tuned = s->tuned.responses,

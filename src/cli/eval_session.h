@@ -11,7 +11,7 @@
 
 #define TS_EVAL_DATA "data/eval.json" // the prompts where neither --data nor --prompt is given
 
-enum { TS_EVAL_SETTINGS = 16, TS_EVAL_QUESTIONS = 64 };
+enum { TS_EVAL_QUESTIONS = 64 };
 
 // The flags' values.
 struct eval_options {
@@ -44,14 +44,8 @@ struct eval_session {
     ts_profile profile;
     ts_model model;
     ts_answers base, tuned;
-    ts_setting settings[TS_EVAL_SETTINGS];
-    size_t setting_count;
-    ts_arena arena; // the settings' texts and paths
+    ts_arena arena; // the reports' texts and paths
 };
-
-// A text that lives as long as the session.
-ts_status ts_cli_eval_text(struct eval_session *s, const char **out, ts_error *err,
-                           const char *pattern, ...) __attribute__((format(printf, 4, 5)));
 
 // Reads everything that `options` names, opens the device and uploads the model.
 ts_status ts_cli_eval_open(struct eval_session *s, ts_error *err);

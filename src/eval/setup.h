@@ -1,0 +1,45 @@
+// What an evaluation is of: the model, the adapter and what is known of its training. From it
+// follow which prompts training saw, and the configuration that the reports show.
+#ifndef TS_EVAL_SETUP_H
+#define TS_EVAL_SETUP_H
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "data/chat.h"
+#include "eval/report.h"
+#include "model/model.h"
+
+// What the caller fills; all of it is borrowed.
+typedef struct ts_setup {
+    const char *model; // as the caller named it
+    const ts_model_config *config;
+    const char *adapter_folder; // NULL: the base model alone; then the next three are not read
+    const ts_adapter_config *adapter;
+    const cJSON *training, *state; // the folder's training.json and trainer_state.json, or NULL
+    const char *device, *driver;
+    ts_precision precision;
+    ts_dtype quantised; // what linear layers are quantised to; TS_F32: they are not
+    const ts_chat_template *template;
+    uint64_t max_new_tokens;
+} ts_setup;
+
+// Allocates seen[prompts->count]: whether training saw each prompt. `data` is the file that
+// training read; NULL: the one that training.json names. Warns where that file is not here or was
+// changed. *seen stays NULL if there is no file to tell by. The caller frees *seen.
+ts_status ts_setup_mark_seen(const cJSON *training, const char *adapter_folder, const char *data,
+                             const ts_tokenizer *tokenizer, ts_chat_template *template,
+                             const ts_prompts *prompts, bool **seen, ts_error *err);
+
+// The configuration as rows for the reports, and a title from the model's name.
+enum { TS_SETUP_ROWS = 16 };
+typedef struct ts_setup_text {
+    const char *title;
+    ts_setting rows[TS_SETUP_ROWS];
+    size_t count;
+} ts_setup_text;
+
+// Texts live in `arena`. `seen` is as above, or NULL.
+ts_status ts_setup_describe(const ts_setup *setup, const ts_prompts *prompts, const bool *seen,
+                            ts_arena *arena, ts_setup_text *out, ts_error *err);
+
+#endif

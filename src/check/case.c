@@ -21,11 +21,13 @@ static ts_status read_numbers(const cJSON *json, const char *name, ts_case *out,
     if (cJSON_GetArraySize(betas) != 2) {
         TS_FAIL(TS_ERR_FORMAT, "%s: key 'betas': expected two numbers", name);
     }
-    const cJSON *dtype = ts_json_get(json, "dt");
+    // Older cases rounded the frequencies to the type of the weights and do not say so.
+    const cJSON *dtype = ts_json_get(json, "rope_dtype");
+    dtype = dtype != NULL ? dtype : ts_json_get(json, "dt");
     const char *name_of = cJSON_IsString(dtype) ? dtype->valuestring : "float32";
-    out->dtype = strcmp(name_of, "bfloat16") == 0  ? TS_BF16
-                 : strcmp(name_of, "float16") == 0 ? TS_F16
-                                                   : TS_F32;
+    out->rope_dtype = strcmp(name_of, "bfloat16") == 0  ? TS_BF16
+                      : strcmp(name_of, "float16") == 0 ? TS_F16
+                                                        : TS_F32;
     out->adamw.beta1 = cJSON_GetArrayItem(betas, 0)->valuedouble;
     out->adamw.beta2 = cJSON_GetArrayItem(betas, 1)->valuedouble;
     out->all_modules = cJSON_GetArraySize(targets) == TS_MODULE_COUNT;

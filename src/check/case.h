@@ -19,7 +19,7 @@ typedef struct ts_case {
     ts_tensors *golden;
     ts_adamw_params adamw;
     double rate;
-    ts_dtype dtype; // the type that the reference rounded the model and the rotary frequencies to
+    ts_dtype rope_dtype; // the type that the reference rounded the rotary frequencies to
     uint64_t steps, warmup;
     bool all_modules;      // the adapter is on all seven modules
     ts_batch *micro;       // the micro-batches of every step

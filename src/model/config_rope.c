@@ -12,18 +12,63 @@
 
 struct rope {
     const char *name; // of the file
-    double theta;
-    ts_rope_kind kind;
-    const char *place; // where theta was found; NULL: not found yet
+    ts_rope_config config;
+    const char *theta_place; // where theta was found; NULL: not found yet
+    const char *kind_key;    // the key whose block named the kind; NULL: none has yet
 };
 
-// Keys of rope_scaling and rope_parameters. Keys that only other kinds of rope use are ignored with
-// a warning where the kind is default, as in transformers.
+// Keys of rope_scaling and rope_parameters.
 static const ts_key block_keys[] = {
-    {"rope_type", TS_KEY_READ},     {"type", TS_KEY_READ},
-    {"rope_theta", TS_KEY_READ},    {"partial_rotary_factor", TS_KEY_ONLY, "[1]"},
-    {"factor", TS_KEY_NOTE, "[1]"},
+    {"rope_type", TS_KEY_READ},
+    {"type", TS_KEY_READ},
+    {"rope_theta", TS_KEY_READ},
+    {"partial_rotary_factor", TS_KEY_ONLY, "[1]"},
 };
+
+static ts_status read_llama3(const cJSON *block, const char *key, const char *name,
+                             ts_rope_config *out, ts_error *err);
+
+// What each kind adds to them, and the reader of its numbers. Keys that only other kinds of rope
+// use are ignored with a warning, as in transformers.
+enum { KIND_KEYS = 4 };
+static const struct {
+    ts_key keys[KIND_KEYS]; // ends with a NULL name unless it is full
+    ts_status (*read)(const cJSON *block, const char *key, const char *name, ts_rope_config *out,
+                      ts_error *err);
+} kinds[TS_ROPE_KIND_COUNT] = {
+    [TS_ROPE_DEFAULT] = {.keys = {{"factor", TS_KEY_NOTE, "[1]"}}},
+    [TS_ROPE_LLAMA3] = {.keys = {{"factor", TS_KEY_READ},
+                                 {"low_freq_factor", TS_KEY_READ},
+                                 {"high_freq_factor", TS_KEY_READ},
+                                 {"original_max_position_embeddings", TS_KEY_READ}},
+                        .read = read_llama3},
+};
+
+static ts_status read_llama3(const cJSON *block, const char *key, const char *name,
+                             ts_rope_config *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint64_t original;
+    TS_TRY(ts_json_get_double(block, "factor", name, &out->factor, err));
+    TS_TRY(ts_json_get_double(block, "low_freq_factor", name, &out->low_freq_factor, err));
+    TS_TRY(ts_json_get_double(block, "high_freq_factor", name, &out->high_freq_factor, err));
+    TS_TRY(ts_json_get_uint(block, "original_max_position_embeddings", 1, 1 << 24, name, &original,
+                            err));
+    out->original_positions = (uint32_t)original;
+    if (!(out->factor >= 1 && out->factor <= FLT_MAX)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': 'factor': expected a number of at least 1, found %g",
+                name, key, out->factor);
+    }
+    if (!(out->low_freq_factor > 0 && out->high_freq_factor > out->low_freq_factor &&
+          out->high_freq_factor <= FLT_MAX)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key '%s': expected a 'low_freq_factor' above 0 and a 'high_freq_factor' above "
+                "that, found %g and %g",
+                name, key, out->low_freq_factor, out->high_freq_factor);
+    }
+out:
+    return status;
+}
 
 static ts_status read_theta(const cJSON *from, const char *place, struct rope *r, ts_error *err)
 {
@@ -38,14 +83,14 @@ static ts_status read_theta(const cJSON *from, const char *place, struct rope *r
         TS_FAIL(TS_ERR_FORMAT, "%s: key 'rope_theta' %s: expected a number above 0, found %g",
                 r->name, place, theta);
     }
-    if (r->place != NULL && r->theta != theta) {
+    if (r->theta_place != NULL && r->config.theta != theta) {
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: key 'rope_theta' is %.17g %s and %.17g %s: programs differ in which of them "
                 "they take; leave the one that the model was trained with",
-                r->name, r->theta, r->place, theta, place);
+                r->name, r->config.theta, r->theta_place, theta, place);
     }
-    r->theta = theta;
-    r->place = place;
+    r->config.theta = theta;
+    r->theta_place = place;
 out:
     return status;
 }
@@ -75,26 +120,64 @@ out:
     return status;
 }
 
+// Two blocks may both name the kind, if they agree in all of it.
+static ts_status take(const ts_rope_config *kind, const char *key, struct rope *r, ts_error *err)
+{
+    const ts_rope_config *had = &r->config;
+    bool same = had->kind == kind->kind && had->factor == kind->factor &&
+                had->low_freq_factor == kind->low_freq_factor &&
+                had->high_freq_factor == kind->high_freq_factor &&
+                had->original_positions == kind->original_positions;
+    if (r->kind_key != NULL && !same) {
+        return ts_error_set(err, TS_ERR_FORMAT,
+                            "%s: keys '%s' and '%s' ask for different kinds of rope: programs "
+                            "differ in which of them they take; leave the one that the model was "
+                            "trained with",
+                            r->name, r->kind_key, key);
+    }
+    r->config = *kind;
+    r->kind_key = key;
+    return TS_OK;
+}
+
 // A kind of rope that is not implemented is refused.
 static ts_status take_kind(const cJSON *block, const char *key, struct rope *r, ts_error *err)
 {
     ts_status status = TS_OK;
-    const char *kind = NULL, *name = r->name;
+    const char *spelt = NULL, *name = r->name;
     const cJSON *factor = ts_json_get(block, "factor");
+    ts_rope_config kind = {.theta = r->config.theta};
     bool scales = factor != NULL && !cJSON_IsNull(factor) &&
                   !(cJSON_IsNumber(factor) && factor->valuedouble == 1);
-    TS_TRY(read_kind(block, key, name, &kind, err));
-    if (kind == NULL && scales) {
+    TS_TRY(read_kind(block, key, name, &spelt, err));
+    if (spelt == NULL && scales) {
         TS_FAIL(TS_ERR_FORMAT, "%s: key '%s' has a 'factor' and no 'rope_type' that says of what",
                 name, key);
     }
     // Linear scaling divides the positions by its factor, so a factor of 1 changes nothing.
-    bool is_linear = kind != NULL && strcmp(kind, "linear") == 0 && factor != NULL && !scales;
-    if (kind != NULL && !is_linear && !ts_rope_kind_find(kind, &r->kind)) {
-        TS_TRY(ts_key_refuse(block, key, "rope_type 'default'", NULL, name, err));
+    bool is_linear = spelt != NULL && strcmp(spelt, "linear") == 0 && factor != NULL && !scales;
+    if (spelt != NULL && !is_linear && !ts_rope_kind_find(spelt, &kind.kind)) {
+        TS_TRY(ts_key_refuse(block, key, "rope_type 'default' or 'llama3'", NULL, name, err));
+    }
+    if (kinds[kind.kind].read != NULL) {
+        TS_TRY(kinds[kind.kind].read(block, key, name, &kind, err));
+    }
+    if (spelt != NULL) {
+        TS_TRY(take(&kind, key, r, err));
     }
 out:
     return status;
+}
+
+static ts_status check_keys(const cJSON *block, ts_rope_kind kind, const char *name, ts_error *err)
+{
+    ts_key keys[TS_COUNT(block_keys) + KIND_KEYS];
+    size_t count = TS_COUNT(block_keys);
+    memcpy(keys, block_keys, sizeof block_keys);
+    for (size_t i = 0; i < KIND_KEYS && kinds[kind].keys[i].name != NULL; i++) {
+        keys[count++] = kinds[kind].keys[i];
+    }
+    return ts_keys_check(block, keys, count, false, name, err);
 }
 
 static ts_status read_block(const cJSON *json, const char *key, struct rope *r, ts_error *err)
@@ -116,7 +199,7 @@ static ts_status read_block(const cJSON *json, const char *key, struct rope *r, 
     }
     TS_TRY(take_kind(block, key, r, err));
     TS_TRY(read_theta(block, scaling ? "in rope_scaling" : "in rope_parameters", r, err));
-    TS_TRY(ts_keys_check(block, block_keys, TS_COUNT(block_keys), false, r->name, err));
+    TS_TRY(check_keys(block, r->config.kind, r->name, err));
 out:
     return status;
 }
@@ -125,11 +208,11 @@ ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_confi
                               ts_error *err)
 {
     ts_status status = TS_OK;
-    struct rope r = {.name = name, .theta = DEFAULT_THETA};
+    struct rope r = {.name = name, .config.theta = DEFAULT_THETA};
     TS_TRY(read_block(json, "rope_scaling", &r, err));
     TS_TRY(read_block(json, "rope_parameters", &r, err));
     TS_TRY(read_theta(json, "at the top", &r, err));
-    *out = (ts_rope_config){.kind = r.kind, .theta = r.theta};
+    *out = r.config;
 out:
     return status;
 }

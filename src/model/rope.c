@@ -14,12 +14,31 @@ static float default_frequency(const ts_rope_config *config, uint32_t head_dim, 
     return 1 / (float)pow((float)config->theta, exponent);
 }
 
+// Llama 3.1's. Between short and long wavelengths the two frequencies are mixed.
+static float llama3_frequency(const ts_rope_config *config, uint32_t head_dim, uint32_t i)
+{
+    const float frequency = default_frequency(config, head_dim, i);
+    const float low = (float)config->low_freq_factor, high = (float)config->high_freq_factor;
+    const double original = config->original_positions;
+    const float factor = (float)config->factor, wavelength = 1 / frequency * 6.28318530717958648f;
+    if (wavelength < (float)(original / config->high_freq_factor)) {
+        return frequency;
+    }
+    if (wavelength > (float)(original / config->low_freq_factor)) {
+        return frequency / factor;
+    }
+    const float smooth = (1 / wavelength * (float)original - low) / (high - low);
+    const float slow = (1 - smooth) * frequency / factor, fast = smooth * frequency;
+    return slow + fast;
+}
+
 // Each kind has its name in config.json and its frequencies.
 static const struct {
     const char *name;
     frequency_of frequency;
 } kinds[TS_ROPE_KIND_COUNT] = {
     [TS_ROPE_DEFAULT] = {"default", default_frequency},
+    [TS_ROPE_LLAMA3] = {"llama3", llama3_frequency},
 };
 
 bool ts_rope_kind_find(const char *name, ts_rope_kind *out)

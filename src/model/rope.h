@@ -8,6 +8,7 @@
 
 typedef enum ts_rope_kind {
     TS_ROPE_DEFAULT, // theta^(-2i / head_dim)
+    TS_ROPE_LLAMA3,  // the same for short wavelengths, slower by `factor` for long ones
     TS_ROPE_KIND_COUNT,
 } ts_rope_kind;
 
@@ -15,6 +16,10 @@ typedef enum ts_rope_kind {
 typedef struct ts_rope_config {
     ts_rope_kind kind;
     double theta;
+    // TS_ROPE_LLAMA3: wavelengths above original_positions / low_freq_factor positions are long,
+    // those below original_positions / high_freq_factor short.
+    double factor, low_freq_factor, high_freq_factor;
+    uint32_t original_positions;
 } ts_rope_config;
 
 // Reads rope_theta, rope_scaling and rope_parameters of a config.json, which messages call `name`.

@@ -144,6 +144,20 @@ out:
     return status;
 }
 
+// What config.json says beyond plain rotary embedding; nothing where it is plain.
+static void add_rope_scaling(cJSON *json, const ts_rope_config *rope)
+{
+    if (rope->kind == TS_ROPE_LLAMA3) {
+        cJSON *block = cJSON_AddObjectToObject(json, "rope_scaling");
+        cJSON_AddStringToObject(block, "rope_type", "llama3");
+        cJSON_AddNumberToObject(block, "factor", rope->factor);
+        cJSON_AddNumberToObject(block, "low_freq_factor", rope->low_freq_factor);
+        cJSON_AddNumberToObject(block, "high_freq_factor", rope->high_freq_factor);
+        cJSON_AddNumberToObject(block, "original_max_position_embeddings",
+                                rope->original_positions);
+    }
+}
+
 // The model's shape and constants, under the names of config.json.
 static cJSON *model_object(const ts_model_config *c)
 {
@@ -167,6 +181,7 @@ static cJSON *model_object(const ts_model_config *c)
     if (c->window > 0) {
         cJSON_AddNumberToObject(json, "sliding_window", c->window);
     }
+    add_rope_scaling(json, &c->rope);
     return json;
 }
 
@@ -314,16 +329,17 @@ static ts_status compare_model(const cJSON *was, const cJSON *is, ts_error *err)
             return differs(what, other, item, err);
         }
     }
-    const cJSON *now = ts_json_get(is, "sliding_window"), *before;
-    before = ts_json_get(was, "sliding_window");
-    if (now == NULL && before != NULL) { // it is recorded only where the model has one
-        char *text = cJSON_PrintUnformatted(before);
-        ts_error_set(err, TS_ERR_ARGUMENT,
-                     "the run was started with the model's sliding_window %s, now it has none: go "
-                     "on with that model, or start another run in another --output-dir",
-                     text);
-        cJSON_free(text);
-        return TS_ERR_ARGUMENT;
+    cJSON_ArrayForEach(item, was)
+    {
+        if (ts_json_get(is, item->string) == NULL) { // recorded only where the model has it
+            char *text = cJSON_PrintUnformatted(item);
+            ts_error_set(err, TS_ERR_ARGUMENT,
+                         "the run was started with the model's %s %.200s, now it has none: go "
+                         "on with that model, or start another run in another --output-dir",
+                         item->string, text != NULL ? text : "?");
+            cJSON_free(text);
+            return TS_ERR_ARGUMENT;
+        }
     }
     return TS_OK;
 }

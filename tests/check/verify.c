@@ -64,6 +64,12 @@ Test(verify, all_linear)
     check_case("all_linear");
 }
 
+// Llama 3.1's rope scaling, tied, frequencies in float32.
+Test(verify, llama3)
+{
+    check_case("llama3");
+}
+
 Test(verify, says_what_is_missing)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -73,6 +73,11 @@ Test(config, rope_theta_wherever_it_stands)
     }
 }
 
+#define LLAMA3_BLOCK(factor, low, high, original)                                                  \
+    "{\"rope_type\":\"llama3\",\"factor\":" factor ",\"low_freq_factor\":" low                     \
+    ",\"high_freq_factor\":" high ",\"original_max_position_embeddings\":" original "}"
+#define LLAMA3(factor, low, high, original)                                                        \
+    "\"rope_scaling\":" LLAMA3_BLOCK(factor, low, high, original)
 #define KIND(kind) "\"rope_scaling\":{\"rope_type\":\"" kind "\",\"factor\":4.0}"
 
 Test(config, refuses_by_name_what_would_compute_something_else)
@@ -85,14 +90,24 @@ Test(config, refuses_by_name_what_would_compute_something_else)
         {KIND("linear"), TS_ERR_UNSUPPORTED, {"rope_scaling", "linear"}},
         {KIND("dynamic"), TS_ERR_UNSUPPORTED, {"rope_scaling", "dynamic"}},
         {KIND("yarn"), TS_ERR_UNSUPPORTED, {"rope_scaling", "yarn"}},
-        {KIND("llama3"), TS_ERR_UNSUPPORTED, {"rope_scaling", "llama3"}},
+        {KIND("llama3"), TS_ERR_FORMAT, {"'low_freq_factor'"}},
+        {LLAMA3("0.5", "1", "4", "8192"), TS_ERR_FORMAT, {"'factor': expected", "found 0.5"}},
+        {LLAMA3("\"8\"", "1", "4", "8192"), TS_ERR_FORMAT, {"'factor'"}},
+        {LLAMA3("8", "0", "4", "8192"), TS_ERR_FORMAT, {"'low_freq_factor' above 0"}},
+        {LLAMA3("8", "4", "4", "8192"), TS_ERR_FORMAT, {"found 4 and 4"}},
+        {LLAMA3("8", "1", "1e300", "8192"), TS_ERR_FORMAT, {"'high_freq_factor'"}},
+        {LLAMA3("8", "1", "4", "0"), TS_ERR_FORMAT, {"'original_max_position_embeddings'"}},
+        {LLAMA3("8", "1", "4", "1.5"), TS_ERR_FORMAT, {"'original_max_position_embeddings'"}},
+        {LLAMA3("8", "1", "4", "8192") ",\"rope_parameters\":{\"rope_type\":\"default\"}",
+         TS_ERR_FORMAT,
+         {"'rope_scaling' and 'rope_parameters' ask for different kinds"}},
         {KIND("longrope"), TS_ERR_UNSUPPORTED, {"rope_scaling", "longrope"}},
         {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", TS_ERR_UNSUPPORTED, {"linear"}},
         {"\"rope_scaling\":{\"type\":\"linear\"}", TS_ERR_UNSUPPORTED, {"linear"}},
         {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":1.0}", TS_ERR_UNSUPPORTED, {"dynamic"}},
         {"\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5}",
-         TS_ERR_UNSUPPORTED,
-         {"rope_parameters", "llama3"}},
+         TS_ERR_FORMAT,
+         {"'factor'"}},
         {"\"rope_parameters\":{\"type\":\"yarn\"}", TS_ERR_UNSUPPORTED, {"yarn"}},
         {"\"rope_scaling\":{\"factor\":2}", TS_ERR_FORMAT, {"no 'rope_type'"}},
         {"\"rope_scaling\":{\"type\":\"default\",\"rope_type\":\"yarn\"}",
@@ -147,6 +162,31 @@ Test(config, refuses_by_name_what_would_compute_something_else)
                                err.message);
         }
     }
+}
+
+// Llama 3.1's rope, as transformers 4 and as 5 spell it, and in a file that both have written.
+Test(config, rope_of_llama3)
+{
+#define BLOCK LLAMA3_BLOCK("32.0", "1.0", "4.0", "8192")
+    static const char *const cases[] = {
+        "\"rope_scaling\":" BLOCK,
+        "\"rope_parameters\":" BLOCK,
+        "\"rope_scaling\":" BLOCK ",\"rope_parameters\":" BLOCK,
+        "\"rope_scaling\":" BLOCK ",\"rope_parameters\":{\"rope_theta\":10000}",
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_model_config config;
+        ts_error err = {0};
+        logged_clear();
+        cr_expect_eq(read_with(cases[i], &config, &err), TS_OK, "%s: %s", cases[i], err.message);
+        cr_expect_eq(config.rope.kind, TS_ROPE_LLAMA3, "%s", cases[i]);
+        cr_expect_eq(config.rope.factor, 32);
+        cr_expect_eq(config.rope.low_freq_factor, 1);
+        cr_expect_eq(config.rope.high_freq_factor, 4);
+        cr_expect_eq(config.rope.original_positions, 8192);
+        cr_expect_eq(logged_count, 0, "%s: %s", cases[i], logged);
+    }
+#undef BLOCK
 }
 
 // Numbers of heads that do not divide are an error in the file, found before anything is computed

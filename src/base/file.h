@@ -45,6 +45,21 @@ void ts_map_release(const ts_map *map, const void *bytes, uint64_t len);
 // disks and sockets are refused. Temporary files that killed processes left are removed.
 ts_status ts_file_write(const char *path, const void *bytes, uint64_t len, ts_error *err);
 
+// The same for a file that is written piece by piece, and need never be in memory as a whole.
+// Starts zeroed.
+typedef struct ts_file_out {
+    ts_text path;      // as it was named, for messages
+    ts_text target;    // with links followed; empty: it is written to directly, and so is seen
+    ts_text temporary; // what becomes the target; empty once it is
+    int file;
+    bool open;
+} ts_file_out;
+ts_status ts_file_begin(const char *path, ts_file_out *out, ts_error *err);
+ts_status ts_file_add(ts_file_out *out, const void *bytes, uint64_t len, ts_error *err);
+// The file appears under its name. Afterwards, as after an error of this call, *out is zeroed.
+ts_status ts_file_end(ts_file_out *out, ts_error *err);
+void ts_file_drop(ts_file_out *out); // removes what was not ended; a zeroed one is fine
+
 // Writes and syncs a file in place. For files inside a folder that is itself still temporary
 // (see ts_folder_commit), where a half-written file can never be seen under its final name.
 ts_status ts_file_write_plain(const char *path, const void *bytes, uint64_t len, ts_error *err);

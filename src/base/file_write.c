@@ -222,16 +222,15 @@ static void remove_abandoned(const char *path)
 
 // ---- Writing
 
-// Writes directly into a pipe, a device or an open descriptor.
-static ts_status write_through(const target *to, const char *path, const void *bytes, uint64_t len,
-                               ts_error *err)
+// Opens a pipe, a device or an open descriptor, to be written to directly.
+static ts_status open_through(const target *to, const char *path, int *file, ts_error *err)
 {
-    int file, reason;
+    int reason;
     if (to->named >= 0) {
         fflush(stdout); // what was printed before comes first
-        reason = ts_os_duplicate(to->named, &file);
+        reason = ts_os_duplicate(to->named, file);
     } else { // without waiting: a pipe that nobody reads is an error
-        reason = ts_os_open(to->path.bytes, TS_OS_WRITE | TS_OS_NO_WAIT, &file);
+        reason = ts_os_open(to->path.bytes, TS_OS_WRITE | TS_OS_NO_WAIT, file);
     }
     if (reason == ENXIO) {
         return ts_error_set(err, TS_ERR_IO, "%s: %s that nobody reads", path,
@@ -241,46 +240,87 @@ static ts_status write_through(const target *to, const char *path, const void *b
         return ts_file_error(path, "write", reason, err);
     }
     if (to->named < 0) {
-        ts_os_let_wait(file);
+        ts_os_let_wait(*file);
     }
-    return fill(file, path, bytes, len, err);
+    return TS_OK;
 }
 
-// Writes a temporary file, then renames it over the target.
-static ts_status replace_file(const target *to, const char *path, const void *bytes, uint64_t len,
-                              ts_error *err)
+ts_status ts_file_begin(const char *path, ts_file_out *out, ts_error *err)
 {
     ts_status status = TS_OK;
+    target to = {0};
     ts_text temporary = {0};
-    int file = -1;
-    remove_abandoned(to->path.bytes);
-    TS_TRY(open_temporary(to->path.bytes, &temporary, &file, err));
-    if (to->there) {
-        ts_os_copy_owner(file, &to->info);
+    *out = (ts_file_out){0};
+    TS_TRY(find_target(path, &to, err));
+    TS_TRY(ts_text_append(&out->path, path, strlen(path), err));
+    if (is_replaced(&to)) {
+        remove_abandoned(to.path.bytes);
+        TS_TRY(open_temporary(to.path.bytes, &temporary, &out->file, err));
+        out->open = true;
+        out->temporary = temporary;
+        temporary = (ts_text){0};
+        if (to.there) {
+            ts_os_copy_owner(out->file, &to.info);
+        }
+        out->target = to.path;
+        to.path = (ts_text){0};
+    } else {
+        TS_TRY(open_through(&to, path, &out->file, err));
+        out->open = true;
     }
-    status = fill(file, path, bytes, len, err);
-    if (status == TS_OK) {
-        status = check(ts_os_rename(temporary.bytes, to->path.bytes), path, "replace", err);
-    }
-    if (status != TS_OK) {
-        ts_os_delete(temporary.bytes);
-        goto out;
-    }
-    TS_TRY(sync_parent(to->path.bytes, err));
 out:
+    ts_text_free(&to.path);
     ts_text_free(&temporary);
+    if (status != TS_OK) {
+        ts_file_drop(out);
+    }
     return status;
+}
+
+ts_status ts_file_add(ts_file_out *out, const void *bytes, uint64_t len, ts_error *err)
+{
+    return check(ts_os_write(out->file, bytes, len), out->path.bytes, "write", err);
+}
+
+ts_status ts_file_end(ts_file_out *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(check(ts_os_sync(out->file), out->path.bytes, "sync", err));
+    out->open = false;
+    TS_TRY(check(ts_os_close(out->file), out->path.bytes, "close", err));
+    if (out->target.len > 0) {
+        TS_TRY(check(ts_os_rename(out->temporary.bytes, out->target.bytes), out->path.bytes,
+                     "replace", err));
+        ts_text_free(&out->temporary); // it has the file's own name now
+        TS_TRY(sync_parent(out->target.bytes, err));
+    }
+out:
+    ts_file_drop(out);
+    return status;
+}
+
+void ts_file_drop(ts_file_out *out)
+{
+    if (out->open) {
+        ts_os_close(out->file);
+    }
+    if (out->temporary.len > 0) {
+        ts_os_delete(out->temporary.bytes);
+    }
+    ts_text_free(&out->path);
+    ts_text_free(&out->target);
+    ts_text_free(&out->temporary);
+    *out = (ts_file_out){0};
 }
 
 ts_status ts_file_write(const char *path, const void *bytes, uint64_t len, ts_error *err)
 {
-    ts_status status = TS_OK;
-    target to = {0};
-    TS_TRY(find_target(path, &to, err));
-    TS_TRY(is_replaced(&to) ? replace_file(&to, path, bytes, len, err)
-                            : write_through(&to, path, bytes, len, err));
-out:
-    ts_text_free(&to.path);
+    ts_file_out out;
+    ts_status status = ts_file_begin(path, &out, err);
+    if (status == TS_OK && (status = ts_file_add(&out, bytes, len, err)) == TS_OK) {
+        status = ts_file_end(&out, err);
+    }
+    ts_file_drop(&out);
     return status;
 }
 

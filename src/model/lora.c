@@ -1,8 +1,8 @@
 // The adapter's tensors: their places, their initial values, and reading and writing their files.
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "model/internal.h"
+#include "model/lora_folder.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -140,14 +140,6 @@ ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part)
 
 // ---- Files
 
-static void shape_of_side(const ts_model *model, char side, uint32_t out, uint32_t in,
-                          uint64_t shape[TS_TENSOR_MAX_RANK])
-{
-    uint32_t r = model->lora.config.r;
-    shape[0] = side == 'A' ? r : out;
-    shape[1] = side == 'A' ? in : r;
-}
-
 // Where one side of a pair starts in a flat array, in floats.
 static uint64_t offset_of_side(const ts_model *model, const ts_lora_pair *pair, char side)
 {
@@ -160,15 +152,6 @@ struct description {
     ts_lora_tensors *out;
 };
 
-// PEFT's name for one side of a module's pair.
-static void adapter_key(const ts_model *model, uint32_t layer, ts_module module, char side,
-                        char out[TS_ADAPTER_KEY_BYTES])
-{
-    char name[TS_WEIGHT_NAME_BYTES];
-    ts_module_tensor(&model->config, layer, module, name);
-    ts_adapter_key(name, side, out);
-}
-
 static ts_status describe_pair(ts_model *model, uint32_t layer, ts_module module,
                                ts_lora_pair *pair, uint32_t out, uint32_t in, void *user,
                                ts_error *err)
@@ -179,10 +162,10 @@ static ts_status describe_pair(ts_model *model, uint32_t layer, ts_module module
     for (const char *side = "AB"; *side != '\0'; side++) {
         ts_tensor *tensor = &list->tensors[list->count];
         char key[TS_ADAPTER_KEY_BYTES], *name = list->names[list->count++];
-        adapter_key(model, layer, module, *side, key);
+        ts_lora_key(&model->config, layer, module, *side, key);
         snprintf(name, TS_LORA_NAME_BYTES, "%s%s", description->prefix, key);
         *tensor = (ts_tensor){.name = name, .dtype = TS_F32, .rank = 2};
-        shape_of_side(model, *side, out, in, tensor->shape);
+        ts_lora_shape(model->lora.config.r, *side, out, in, tensor->shape);
         tensor->len = tensor->shape[0] * tensor->shape[1] * sizeof(float);
         tensor->bytes = list->values + offset_of_side(model, pair, *side);
     }
@@ -239,10 +222,7 @@ static ts_status read_side(ts_model *model, const struct upload *upload, const c
     (void)model;
     snprintf(name, sizeof name, "%s%s", upload->prefix, key);
     TS_TRY(ts_tensors_expect(upload->file, name, 2, shape, &tensor, err));
-    if (tensor->dtype != TS_F32 && tensor->dtype != TS_F16 && tensor->dtype != TS_BF16) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; adapters may be F32, F16 or BF16", name,
-                ts_dtype_name(tensor->dtype));
-    }
+    TS_TRY(ts_lora_check_dtype(tensor, err));
     TS_TRY(ts_tensors_check_finite(upload->file, tensor, err));
     for (uint64_t i = 0; i < shape[0] * shape[1]; i++) {
         upload->values[offset + i] = (float)ts_dtype_load(tensor->dtype, tensor->bytes, i);
@@ -259,8 +239,8 @@ static ts_status read_pair(ts_model *model, uint32_t layer, ts_module module, ts
     for (const char *side = "AB"; *side != '\0'; side++) {
         char key[TS_ADAPTER_KEY_BYTES];
         uint64_t shape[TS_TENSOR_MAX_RANK];
-        adapter_key(model, layer, module, *side, key);
-        shape_of_side(model, *side, out, in, shape);
+        ts_lora_key(&model->config, layer, module, *side, key);
+        ts_lora_shape(model->lora.config.r, *side, out, in, shape);
         TS_TRY(read_side(model, upload, key, shape, offset_of_side(model, pair, *side), err));
         upload->count++;
     }
@@ -294,95 +274,6 @@ out:
     return status;
 }
 
-// Describes, for a message, a tensor of adapter_model.safetensors that plain LoRA does not have.
-static const char *what_is(const char *name)
-{
-    static const struct {
-        const char *part, *what;
-    } kinds[] = {
-        {"lora_magnitude_vector", "a magnitude vector of DoRA"},
-        {"lora_embedding_", "LoRA on the embedding"},
-        {"lora_B.bias", "a bias of LoRA"},
-        {"embed_tokens", "a saved embedding: the base's was resized or tuned along with it"},
-        {"lm_head", "a saved lm_head: the base's was resized or tuned along with it"},
-        {"modules_to_save", "a module of the base that was tuned whole"},
-        {"lora_A", "LoRA on a layer or module that this adapter should not have"},
-        {"lora_B", "LoRA on a layer or module that this adapter should not have"},
-    };
-    for (size_t i = 0; i < TS_COUNT(kinds); i++) {
-        if (strstr(name, kinds[i].part) != NULL) {
-            return kinds[i].what;
-        }
-    }
-    return "no part of LoRA";
-}
-
-static bool is_in_adapter(const ts_model *model, const char *name)
-{
-    char key[TS_ADAPTER_KEY_BYTES];
-    for (uint32_t layer = 0; layer < model->config.layers; layer++) {
-        for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-            for (const char *side = "AB"; *side != '\0'; side++) {
-                adapter_key(model, layer, module, *side, key);
-                if (strcmp(key, name) == 0) {
-                    return (model->lora.config.targets & TS_MODULE_BIT(module)) != 0;
-                }
-            }
-        }
-    }
-    return false;
-}
-
-// The file must hold the adapter and nothing else: any other tensor would change the model too.
-static ts_status check_nothing_else(const ts_model *model, const ts_tensors *file, size_t expected,
-                                    const char *path, ts_error *err)
-{
-    size_t count = ts_tensors_count(file);
-    for (size_t i = 0; i < count; i++) {
-        const char *name = ts_tensors_at(file, i)->name;
-        if (!is_in_adapter(model, name)) {
-            return ts_error_set(err, TS_ERR_UNSUPPORTED,
-                                "%s: tensor '%.200s' is %s; of %zu tensors, %zu are plain LoRA by "
-                                "its adapter_config.json, and only those are read",
-                                path, name, what_is(name), count, expected);
-        }
-    }
-    return TS_OK;
-}
-
-static ts_status load_values(ts_model *model, const ts_tensors *file, const char *path,
-                             ts_error *err)
-{
-    size_t count = 0;
-    ts_status status = ts_lora_upload(model, model->lora.values, "", file, &count, err);
-    if (status == TS_OK && count != ts_tensors_count(file)) {
-        status = check_nothing_else(model, file, count, path, err);
-    }
-    return status;
-}
-
-// If there is only a pickle, the error says so: reading a pickle can run code.
-static ts_status open_adapter(const char *folder, ts_text *path, ts_tensors **file, ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_text pickle = {0};
-    bool found;
-    TS_TRY(ts_path_join(folder, "adapter_model.safetensors", path, err));
-    TS_TRY(ts_path_join(folder, "adapter_model.bin", &pickle, err));
-    TS_TRY(ts_file_find(path->bytes, &found, err));
-    if (!found && ts_file_exists(pickle.bytes)) {
-        TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: a pickle, which can run code when it is read, and no adapter_model.safetensors"
-                " beside it: load it with PEFT and save it again (save_pretrained writes "
-                "safetensors)",
-                pickle.bytes);
-    }
-    TS_TRY(ts_safetensors_open(path->bytes, file, err));
-out:
-    ts_text_free(&pickle);
-    return status;
-}
-
 void ts_model_remove_lora(ts_model *model)
 {
     ts_gpu_arena_close(&model->adapter);
@@ -396,15 +287,13 @@ ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
     ts_status status = TS_OK;
     ts_adapter_config config = {0};
     ts_tensors *file = NULL;
-    ts_text path = {0};
-    TS_TRY(ts_adapter_config_read(folder, &config, err));
-    TS_TRY(open_adapter(folder, &path, &file, err));
+    size_t count;
+    TS_TRY(ts_lora_open_folder(&model->config, folder, &config, &file, err));
     TS_TRY(open_lora(model, &config, err));
-    TS_TRY(load_values(model, file, path.bytes, err));
+    TS_TRY(ts_lora_upload(model, model->lora.values, "", file, &count, err));
 out:
     model->lora.config.base_model = (ts_text){0};
     ts_adapter_config_free(&config);
     ts_tensors_close(file);
-    ts_text_free(&path);
     return status;
 }

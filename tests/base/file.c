@@ -57,6 +57,31 @@ Test(file, write_read_map)
     remove_folder(folder);
 }
 
+// A file written piece by piece appears only when it is ended, and what is dropped leaves nothing.
+Test(file, piece_by_piece)
+{
+    char *folder = make_folder();
+    const char *path = in_folder(folder, "a");
+    ts_error err = {0};
+    ts_file_out out = {0};
+    cr_assert_eq(ts_file_write(path, "old", 3, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(ts_file_begin(path, &out, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(ts_file_add(&out, "hel", 3, &err), TS_OK, "%s", err.message);
+    expect_content(path, "old");
+    cr_assert_eq(ts_file_add(&out, "lo", 2, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(ts_file_end(&out, &err), TS_OK, "%s", err.message);
+    expect_content(path, "hello");
+    ts_file_drop(&out); // nothing is left to drop
+    expect_content(path, "hello");
+
+    cr_assert_eq(ts_file_begin(path, &out, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(ts_file_add(&out, "never", 5, &err), TS_OK, "%s", err.message);
+    ts_file_drop(&out);
+    expect_content(path, "hello");
+    cr_expect_eq(count_entries(folder), 1);
+    remove_folder(folder);
+}
+
 Test(file, errors_name_the_path)
 {
     char *folder = make_folder();

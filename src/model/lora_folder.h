@@ -1,0 +1,25 @@
+// The folder of a PEFT adapter, held against the model that it is for.
+#ifndef TS_MODEL_LORA_FOLDER_H
+#define TS_MODEL_LORA_FOLDER_H
+
+#include "data/adapter.h"
+#include "data/safetensors.h"
+#include "model/layout.h"
+
+// PEFT's name for one side, 'A' or 'B', of a module's pair.
+void ts_lora_key(const ts_model_config *model, uint32_t layer, ts_module module, char side,
+                 char out[TS_ADAPTER_KEY_BYTES]);
+// The shape of one side, where the module's weight is [out, in].
+void ts_lora_shape(uint32_t r, char side, uint32_t out, uint32_t in,
+                   uint64_t shape[TS_TENSOR_MAX_RANK]);
+// TS_ERR_UNSUPPORTED unless the tensor is F32, F16 or BF16.
+ts_status ts_lora_check_dtype(const ts_tensor *tensor, ts_error *err);
+
+// Reads FOLDER/adapter_config.json into *adapter, which starts zeroed, and opens
+// adapter_model.safetensors. Every tensor that this adapter of `model` has must be there in its
+// shape, and nothing else may be: any other tensor would change the model too. Errors name the
+// tensor. The caller frees *adapter and closes *file in any case.
+ts_status ts_lora_open_folder(const ts_model_config *model, const char *folder,
+                              ts_adapter_config *adapter, ts_tensors **file, ts_error *err);
+
+#endif

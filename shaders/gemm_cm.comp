@@ -141,7 +141,7 @@ Octet fetch_a(uint octet, uint row0, uint k0)
     const uint row = (LAYOUT == TN ? k0 : row0) + line;
     const uint column = (LAYOUT == TN ? row0 : k0) + at;
     const uint rows = LAYOUT == TN ? push.k : push.m, columns = LAYOUT == TN ? push.m : push.k;
-    Octet result = Octet(uvec4(0), uvec4(0));
+    Octet result = NO_OCTET;
     if (row < rows) {
         const uint start = row * push.lda + column;
         if (ALIGNED != 0) {
@@ -167,7 +167,7 @@ Octet fetch_b(uint octet, uint column0, uint k0)
     const uint row = (LAYOUT == NT ? column0 : k0) + line;
     const uint column = (LAYOUT == NT ? k0 : column0) + at;
     const uint rows = LAYOUT == NT ? push.n : push.k, columns = LAYOUT == NT ? push.k : push.n;
-    Octet result = Octet(uvec4(0), uvec4(0));
+    Octet result = NO_OCTET;
     if (row < rows) {
         const uint start = row * push.ldb + column;
         if (B_ALIGNED) {

@@ -115,12 +115,11 @@ vec4 b_quad(uint row, uint column, uint rows, uint columns)
             if (column < columns)
                 quad = weight_quad(at);
         } else {
-            Octet octet = Octet(uvec4(0), uvec4(0));
-            vec4 unused;
+            Octet octet = NO_OCTET;
             [[unroll]] for (uint i = 0; i < 4; i++)
                 if (column + i < columns)
                     weight_put(octet, i, at + i);
-            weight_decode(octet, quad, unused);
+            quad = weight_decode_quad(octet, false);
         }
     }
     return quad;

@@ -72,7 +72,7 @@ vec4 load_a(uint at, uint left)
 void load_b(uint row, uint k, out vec4 low, out vec4 high)
 {
     const uint start = row * push.ldb;
-    Octet octet = Octet(uvec4(0), uvec4(0));
+    Octet octet = NO_OCTET;
     if (B_ALIGNED)
         octet = weight_fetch(start + k, start + min(k + 4, push.k - WEIGHT_STEP));
     else

@@ -211,7 +211,7 @@ while (($# > 0)); do
         ;;
     --quick)
         quick=1 all_tests=("${untimed_tests[@]}")
-        export TINYSFT_SHAPES=8
+        export TINYSFT_SHAPES=9 # each type of weight once
         ;;
     --root)
         given+=("${2:?--root NAME=FOLDER}")

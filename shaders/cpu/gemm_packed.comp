@@ -124,7 +124,7 @@ void main()
 
     for (uint k = k_end; k < push.k; k++) {
         const uint at = LAYOUT == NT ? column * push.ldb + k : k * push.ldb + column;
-        Octet octet = Octet(uvec4(0), uvec4(0));
+        Octet octet = NO_OCTET;
         weight_put(octet, 0, at);
         const float b = weight_from_word(octet.low.x).x;
         [[unroll]] for (uint i = 0; i < ROWS; i++)

@@ -142,7 +142,7 @@ void load_b(uint row, uint column, uint columns, out vec4 low, out vec4 high)
 {
     const uint start = row * push.ldb;
     const uint last = columns - WEIGHT_STEP;
-    Octet octet = Octet(uvec4(0), uvec4(0));
+    Octet octet = NO_OCTET;
     if (B_ALIGNED)
         octet = weight_fetch(start + min(column, last), start + min(column + 4, last));
     else
@@ -184,7 +184,7 @@ void main()
             const uint row = min(k0 + K_STEP + lane, push.k - 1);
             [[unroll]] for (uint t = 0; t < TILE_N; t += 16 * WEIGHT_PER_WORD) {
                 const uint column = gl_WorkGroupID.x * TILE_N + t;
-                touched |= weights1[(row * push.ldb + min(column, push.n - 1)) / WEIGHT_PER_WORD];
+                touched |= weights1[weight_place(row * push.ldb + min(column, push.n - 1))];
             }
         }
 

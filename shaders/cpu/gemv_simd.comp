@@ -82,7 +82,7 @@ void load_b(uint row, uint k0, out float x[8])
 {
     const uint start = row * push.ldb;
     const uint last = push.k - WEIGHT_STEP;
-    Octet octet = Octet(uvec4(0), uvec4(0));
+    Octet octet = NO_OCTET;
     vec4 low, high;
     if (B_ALIGNED)
         octet = weight_fetch(start + min(k0, last), start + min(k0 + 4, last));

@@ -1,6 +1,6 @@
-// Weights of any type in src/base/weights.def, read as numbers. Nothing else in shaders/ knows how a
-// type is stored: a shader asks for one, four or eight neighbours in a row. To add a type is a row
-// there and, here, weight_fetch_NAME and weight_decode_NAME.
+// Weights of any type in src/base/weights.def, read as numbers. Nothing else in shaders/ knows how
+// a type is stored: a shader asks for one, four or eight neighbours in a row. To add a type is a
+// row there and, here, weight_fetch_NAME and weight_decode_NAME.
 //
 // The includer defines, and whatever they name is declared before this file is included:
 //   WEIGHT_BINDING  where the tensor is bound
@@ -15,17 +15,23 @@
 
 layout(constant_id = 0) const uint STORED = 0; // the type's number
 
-#define WEIGHT(number, name, elements, data, header) const uint WEIGHT_##name = number;
+#define WEIGHT(number, name, elements, data, header, gguf) const uint WEIGHT_##name = number;
 #include "base/weights.def"
 #undef WEIGHT
 
-// Elements of a block, and elements in a word of data, of the type that is stored.
-#define WEIGHT(number, name, elements, data, header) STORED == number ? elements :
+// Elements of a block, and words of its data, of the type that is stored.
+#define WEIGHT(number, name, elements, data, header, gguf) STORED == number ? elements :
 const uint WEIGHT_BLOCK =
 #include "base/weights.def"
     1;
 #undef WEIGHT
-#define WEIGHT(number, name, elements, data, header) STORED == number ? 4 * elements / data :
+#define WEIGHT(number, name, elements, data, header, gguf) STORED == number ? data / 4 :
+const uint WEIGHT_BLOCK_WORDS =
+#include "base/weights.def"
+    1;
+#undef WEIGHT
+// Elements in a word. Of a type with blocks of which a word does not hold a whole number: about.
+#define WEIGHT(number, name, elements, data, header, gguf) STORED == number ? 4 * elements / data :
 const uint WEIGHT_PER_WORD =
 #include "base/weights.def"
     1;
@@ -56,77 +62,195 @@ uvec4 weight_words4(uint index)
 #endif
 }
 
-// Two bytes of headers from byte `at` of them on, an even one; the bits above are anything.
+// The word of data that element `at` is in, or, where elements are divided among several, one near.
+uint weight_place(uint at)
+{
+    if (WEIGHT_BLOCK == 1)
+        return at / WEIGHT_PER_WORD;
+    const uint in_block = at % WEIGHT_BLOCK * WEIGHT_BLOCK_WORDS / WEIGHT_BLOCK;
+    return at / WEIGHT_BLOCK * WEIGHT_BLOCK_WORDS + in_block;
+}
+
+// The word in which headers begin.
+uint weight_headers()
+{
+    return (WEIGHT_COUNT) / WEIGHT_BLOCK * WEIGHT_BLOCK_WORDS;
+}
+
+// Bytes of headers from byte `at` of them on: two if it is even, else one. The bits above are
+// anything.
 uint weight_header2(uint at)
 {
-    return weights1[(WEIGHT_COUNT) / WEIGHT_PER_WORD + at / 4] >> at % 4 * 8;
+    return weights1[weight_headers() + at / 4] >> at % 4 * 8;
 }
 
 // ---- The types
 
-// What was loaded of eight neighbours, not yet decoded.
+// What was loaded of eight neighbours, not yet decoded. `part`: which octet of their block they
+// are, where decoding depends on that.
 struct Octet {
     uvec4 low, high;
+    uint part;
 };
 
-// weight_fetch_NAME: the octet from element `at` on. The fetched quads of F32 lie at `at` and `next`.
-// weight_decode_NAME: its numbers.
+const Octet NO_OCTET = Octet(uvec4(0), uvec4(0), 0);
+
+// weight_fetch_NAME: the octet from element `at` on. The fetched quads of F32 lie at `at` and
+// `next`.
+// weight_decode_NAME: its first four numbers, or its last four.
 
 Octet weight_fetch_F32(uint at, uint next)
 {
-    return Octet(weight_words4(at / 4), weight_words4(next / 4));
+    return Octet(weight_words4(at / 4), weight_words4(next / 4), 0);
 }
 
-void weight_decode_F32(Octet octet, out vec4 low, out vec4 high)
+vec4 weight_decode_F32(Octet octet, bool last)
 {
-    low = uintBitsToFloat(octet.low);
-    high = uintBitsToFloat(octet.high);
+    return uintBitsToFloat(last ? octet.high : octet.low);
 }
 
 Octet weight_fetch_F16(uint at, uint next)
 {
-    return Octet(weight_words4(at / 8), uvec4(0));
+    return Octet(weight_words4(at / 8), uvec4(0), 0);
 }
 
-void weight_decode_F16(Octet octet, out vec4 low, out vec4 high)
+vec4 weight_decode_F16(Octet octet, bool last)
 {
-    low = vec4(unpackHalf2x16(octet.low.x), unpackHalf2x16(octet.low.y));
-    high = vec4(unpackHalf2x16(octet.low.z), unpackHalf2x16(octet.low.w));
+    const uvec2 words = last ? octet.low.zw : octet.low.xy;
+    return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
 }
 
 Octet weight_fetch_BF16(uint at, uint next)
 {
-    return Octet(weight_words4(at / 8), uvec4(0));
+    return Octet(weight_words4(at / 8), uvec4(0), 0);
 }
 
-vec4 weight_from_bf16(uvec2 words)
+vec4 weight_decode_BF16(Octet octet, bool last)
 {
+    const uvec2 words = last ? octet.low.zw : octet.low.xy;
     return uintBitsToFloat(uvec4(words.x << 16, words.x & 0xffff0000u, words.y << 16,
                                  words.y & 0xffff0000u));
 }
 
-void weight_decode_BF16(Octet octet, out vec4 low, out vec4 high)
-{
-    low = weight_from_bf16(octet.low.xy);
-    high = weight_from_bf16(octet.low.zw);
-}
-
 Octet weight_fetch_Q8_0(uint at, uint next)
 {
-    return Octet(uvec4(WEIGHT_WORDS2(at / 8), weight_header2(at / 32 * 2), 0), uvec4(0));
+    return Octet(uvec4(WEIGHT_WORDS2(at / 8), weight_header2(at / 32 * 2), 0), uvec4(0), 0);
 }
 
-vec4 weight_from_bytes(uint word)
+vec4 weight_decode_Q8_0(Octet octet, bool last)
 {
-    return vec4(int(word << 24) >> 24, int(word << 16) >> 24, int(word << 8) >> 24,
-                int(word) >> 24);
+    const uint word = last ? octet.low.y : octet.low.x;
+    return unpackHalf2x16(octet.low.z).x * vec4(int(word << 24) >> 24, int(word << 16) >> 24,
+                                                int(word << 8) >> 24, int(word) >> 24);
 }
 
-void weight_decode_Q8_0(Octet octet, out vec4 low, out vec4 high)
+Octet weight_fetch_NF4(uint at, uint next)
 {
-    const float d = unpackHalf2x16(octet.low.z).x;
-    low = d * weight_from_bytes(octet.low.x);
-    high = d * weight_from_bytes(octet.low.y);
+    return Octet(uvec4(weights1[at / 8], weights1[weight_headers() + at / 64], 0, 0), uvec4(0), 0);
+}
+
+// bitsandbytes' level number q, exactly: choices between constants, since a table that lanes index
+// apart is a load in most drivers.
+vec4 weight_nf4_level(uvec4 q)
+{
+    const bvec4 odd = notEqual(q & 1u, uvec4(0)), bit1 = notEqual(q & 2u, uvec4(0));
+    const bvec4 bit2 = notEqual(q & 4u, uvec4(0)), bit3 = notEqual(q & 8u, uvec4(0));
+    const vec4 l0 = mix(vec4(-1.0), vec4(-0.6961928009986877), odd);
+    const vec4 l2 = mix(vec4(-0.5250730514526367), vec4(-0.39491748809814453), odd);
+    const vec4 l4 = mix(vec4(-0.28444138169288635), vec4(-0.18477343022823334), odd);
+    const vec4 l6 = mix(vec4(-0.09105003625154495), vec4(0.0), odd);
+    const vec4 l8 = mix(vec4(0.07958029955625534), vec4(0.16093020141124725), odd);
+    const vec4 l10 = mix(vec4(0.24611230194568634), vec4(0.33791524171829224), odd);
+    const vec4 l12 = mix(vec4(0.44070982933044434), vec4(0.5626170039176941), odd);
+    const vec4 l14 = mix(vec4(0.7229568362236023), vec4(1.0), odd);
+    return mix(mix(mix(l0, l2, bit1), mix(l4, l6, bit1), bit2),
+               mix(mix(l8, l10, bit1), mix(l12, l14, bit1), bit2), bit3);
+}
+
+vec4 weight_decode_NF4(Octet octet, bool last)
+{
+    const uint word = last ? octet.low.x >> 16 : octet.low.x;
+    return weight_nf4_level(uvec4(word >> 4, word, word >> 12, word >> 8)) *
+           uintBitsToFloat(octet.low.y);
+}
+
+Octet weight_fetch_Q4_0(uint at, uint next)
+{
+    return Octet(uvec4(WEIGHT_WORDS2(at / 32 * 2 + at / 8 % 2), weight_header2(at / 32 * 2), 0),
+                 uvec4(0), at / 8);
+}
+
+// Four bytes' lower halves, or their upper ones.
+uvec4 weight_half_bytes(uint word, bool upper)
+{
+    word >>= upper ? 4 : 0;
+    return uvec4(word, word >> 8, word >> 16, word >> 24) & 15u;
+}
+
+vec4 weight_decode_Q4_0(Octet octet, bool last)
+{
+    const uvec4 q = weight_half_bytes(last ? octet.low.y : octet.low.x, (octet.part & 2u) != 0);
+    return unpackHalf2x16(octet.low.z).x * vec4(ivec4(q) - 8);
+}
+
+Octet weight_fetch_Q4_K(uint at, uint next)
+{
+    const uint block = at / 256, part = at / 8 % 32;
+    return Octet(uvec4(WEIGHT_WORDS2(block * 16 + part / 8 * 4 + part % 4), 0, 0),
+                 weight_words4(weight_headers() / 4 + block), part);
+}
+
+// Multiplier and offset of the 32 elements to which a part belongs: ../../src/base/blocks.c.
+vec2 weight_scale_part(uvec4 header, uint part)
+{
+    const uint shift = part / 4 % 4 * 8;
+    const uint s = header.y >> shift, m = header.z >> shift, both = header.w >> shift;
+    const bool late = part >= 16;
+    const uint scale = late ? both & 15u | s >> 2 & 48u : s & 63u;
+    const uint minimum = late ? both >> 4 & 15u | m >> 2 & 48u : m & 63u;
+    return unpackHalf2x16(header.x) * vec2(scale, minimum);
+}
+
+vec4 weight_decode_Q4_K(Octet octet, bool last)
+{
+    const vec2 scale = weight_scale_part(octet.high, octet.part);
+    const uvec4 q = weight_half_bytes(last ? octet.low.y : octet.low.x, (octet.part & 4u) != 0);
+    return scale.x * vec4(q) - scale.y;
+}
+
+Octet weight_fetch_Q5_K(uint at, uint next)
+{
+    const uint block = at / 256, part = at / 8 % 32;
+    return Octet(uvec4(WEIGHT_WORDS2(block * 20 + 4 + part / 8 * 4 + part % 4),
+                       WEIGHT_WORDS2(block * 20 + part % 4)),
+                 weight_words4(weight_headers() / 4 + block), part);
+}
+
+vec4 weight_decode_Q5_K(Octet octet, bool last)
+{
+    const vec2 scale = weight_scale_part(octet.high, octet.part);
+    const uint fifths = (last ? octet.low.w : octet.low.z) >> octet.part / 4;
+    const uvec4 q = weight_half_bytes(last ? octet.low.y : octet.low.x, (octet.part & 4u) != 0);
+    const uvec4 fifth = uvec4(fifths, fifths >> 8, fifths >> 16, fifths >> 24) & 1u;
+    return scale.x * vec4(q | fifth << 4) - scale.y;
+}
+
+Octet weight_fetch_Q6_K(uint at, uint next)
+{
+    const uint block = at / 256, part = at / 8 % 32;
+    return Octet(uvec4(WEIGHT_WORDS2(block * 24 + part / 16 * 8 + part % 8),
+                       WEIGHT_WORDS2(block * 24 + 16 + part / 16 * 4 + part % 4)),
+                 uvec4(weight_header2(block * 18 + part / 2),
+                       weight_header2(block * 18 + 16), 0, 0), part);
+}
+
+vec4 weight_decode_Q6_K(Octet octet, bool last)
+{
+    const float scale = unpackHalf2x16(octet.high.y).x * float(int(octet.high.x << 24) >> 24);
+    const uint pairs = (last ? octet.low.w : octet.low.z) >> octet.part / 4 % 4 * 2;
+    const uvec4 lower = weight_half_bytes(last ? octet.low.y : octet.low.x, (octet.part & 8u) != 0);
+    const uvec4 upper = uvec4(pairs, pairs >> 8, pairs >> 16, pairs >> 24) & 3u;
+    return scale * vec4(ivec4(lower | upper << 4) - 32);
 }
 
 // ---- For all types
@@ -135,8 +259,8 @@ void weight_decode_Q8_0(Octet octet, out vec4 low, out vec4 high)
 // WEIGHT_STEP; unless that is 4, all eight begin at `at`.
 Octet weight_fetch(uint at, uint next)
 {
-    Octet octet = Octet(uvec4(0), uvec4(0));
-#define WEIGHT(number, name, elements, data, header)                                               \
+    Octet octet = NO_OCTET;
+#define WEIGHT(number, name, elements, data, header, gguf)                                         \
     if (STORED == number)                                                                          \
         octet = weight_fetch_##name(at, next);
 #include "base/weights.def"
@@ -144,42 +268,43 @@ Octet weight_fetch(uint at, uint next)
     return octet;
 }
 
-void weight_decode(Octet octet, out vec4 low, out vec4 high)
+// Four of an octet's numbers: the first ones or the last ones.
+vec4 weight_decode_quad(Octet octet, bool last)
 {
-    low = high = vec4(0.0);
-#define WEIGHT(number, name, elements, data, header)                                               \
+    vec4 quad = vec4(0.0);
+#define WEIGHT(number, name, elements, data, header, gguf)                                         \
     if (STORED == number)                                                                          \
-        weight_decode_##name(octet, low, high);
+        quad = weight_decode_##name(octet, last);
 #include "base/weights.def"
 #undef WEIGHT
+    return quad;
+}
+
+void weight_decode(Octet octet, out vec4 low, out vec4 high)
+{
+    low = weight_decode_quad(octet, false);
+    high = weight_decode_quad(octet, true);
 }
 
 // Four neighbours from element `at` on, a multiple of 4.
 vec4 weight_quad(uint at)
 {
-    Octet octet = Octet(uvec4(0), uvec4(0));
-    vec4 low, high;
+    Octet octet = NO_OCTET;
     if (WEIGHT_BLOCK > 1)
         octet = weight_fetch(at & ~7u, at & ~7u);
     else if (WEIGHT_PER_WORD == 1)
         octet.low = weight_words4(at / 4);
     else
         octet.low.xy = WEIGHT_WORDS2(at / 4);
-    weight_decode(octet, low, high);
-    return WEIGHT_BLOCK > 1 && (at & 4u) != 0 ? high : low;
+    return weight_decode_quad(octet, WEIGHT_BLOCK > 1 && (at & 4u) != 0);
 }
 
 // The elements in a word, WEIGHT_PER_WORD of them. Only of a type without blocks.
 vec4 weight_from_word(uint word)
 {
-    vec4 low = vec4(0.0), high;
-    const Octet octet = Octet(uvec4(word, 0, 0, 0), uvec4(0));
-#define WEIGHT(number, name, elements, data, header)                                               \
-    if (elements == 1 && STORED == number)                                                         \
-        weight_decode_##name(octet, low, high);
-#include "base/weights.def"
-#undef WEIGHT
-    return low;
+    Octet octet = NO_OCTET;
+    octet.low.x = word;
+    return WEIGHT_BLOCK == 1 ? weight_decode_quad(octet, false) : vec4(0.0);
 }
 
 // Puts element `at`, wherever it is, into an octet as its i-th, which is zero yet. Only of a type
@@ -201,12 +326,10 @@ vec4 weight_row_quad(bool whole, uint at, uint left)
 {
     if (whole || WEIGHT_BLOCK > 1)
         return weight_quad(at);
-    Octet octet = Octet(uvec4(0), uvec4(0));
-    vec4 low, high;
+    Octet octet = NO_OCTET;
     [[unroll]] for (uint e = 0; e < 4; e++)
         weight_put(octet, e, at + min(e, left - 1));
-    weight_decode(octet, low, high);
-    return low;
+    return weight_decode_quad(octet, false);
 }
 
 #endif

@@ -1,13 +1,17 @@
 #include "base/blocks.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
+enum { MOST = 256 }; // elements of a block
+
 static const struct {
     uint32_t elements, data, header;
+    int gguf;
 } blocks[] = {
-#define WEIGHT(number, name, elements, data, header) {elements, data, header},
+#define WEIGHT(number, name, elements, data, header, gguf) {elements, data, header, gguf},
 #include "base/weights.def"
 #undef WEIGHT
 };
@@ -49,19 +53,116 @@ static void decode_BF16(const uint8_t *data, const uint8_t *header, float *out)
     *out = ts_bf16_to_f32(half_at(data));
 }
 
+static float scale_at(const uint8_t *bytes)
+{
+    return ts_f16_to_f32(half_at(bytes));
+}
+
 static void decode_Q8_0(const uint8_t *data, const uint8_t *header, float *out)
 {
-    const float d = ts_f16_to_f32(half_at(header));
+    const float d = scale_at(header);
     for (int i = 0; i < 32; i++) {
         out[i] = d * (float)(int8_t)data[i];
     }
 }
 
+// Dettmers et al. 2023 (QLoRA): quantiles of a normal distribution, and 0. As bitsandbytes has
+// them.
+static const float nf4_levels[16] = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+
+static void decode_NF4(const uint8_t *data, const uint8_t *header, float *out)
+{
+    float largest;
+    memcpy(&largest, header, sizeof largest);
+    for (int i = 0; i < 64; i++) {
+        out[i] = nf4_levels[i % 2 == 0 ? data[i / 2] >> 4 : data[i / 2] & 15] * largest;
+    }
+}
+
+static void decode_Q4_0(const uint8_t *data, const uint8_t *header, float *out)
+{
+    const float d = scale_at(header);
+    for (int i = 0; i < 32; i++) {
+        out[i] = d * (float)((data[i % 16] >> i / 16 * 4 & 15) - 8);
+    }
+}
+
+// Multiplier and offset of the j-th 32 elements of a Q4_K or Q5_K block: w = multiplier q - offset.
+// The six bits of each scale and minimum: bytes 0 .. 3 and 4 .. 7 hold those of the first four
+// whole, and the upper two of the last four, whose lower four are in bytes 8 .. 11. All products
+// here, and multiplier times q, are exact in f32.
+static void scale_part(const uint8_t *header, int j, float *multiplier, float *offset)
+{
+    const uint8_t *six = header + 4;
+    int scale = six[j % 4] & 63, minimum = six[4 + j % 4] & 63;
+    if (j >= 4) {
+        scale = (six[4 + j] & 15) | six[j - 4] >> 6 << 4;
+        minimum = six[4 + j] >> 4 | six[j] >> 6 << 4;
+    }
+    *multiplier = scale_at(header) * (float)scale;
+    *offset = scale_at(header + 2) * (float)minimum;
+}
+
+// Lower halves of bytes, 32 by 32, then the upper ones.
+static int half_byte(const uint8_t *bytes, int i)
+{
+    return bytes[i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15;
+}
+
+static void decode_Q4_K(const uint8_t *data, const uint8_t *header, float *out)
+{
+    float multiplier = 0, offset = 0;
+    for (int i = 0; i < 256; i++) {
+        if (i % 32 == 0) {
+            scale_part(header, i / 32, &multiplier, &offset);
+        }
+        out[i] = multiplier * (float)half_byte(data, i) - offset;
+    }
+}
+
+static void decode_Q5_K(const uint8_t *data, const uint8_t *header, float *out)
+{
+    float multiplier = 0, offset = 0;
+    for (int i = 0; i < 256; i++) {
+        if (i % 32 == 0) {
+            scale_part(header, i / 32, &multiplier, &offset);
+        }
+        const int fifth = data[i % 32] >> i / 32 & 1;
+        out[i] = multiplier * (float)(half_byte(data + 32, i) | fifth << 4) - offset;
+    }
+}
+
+static void decode_Q6_K(const uint8_t *data, const uint8_t *header, float *out)
+{
+    const float d = scale_at(header + 16);
+    for (int i = 0; i < 256; i++) {
+        const int lower = data[i / 128 * 64 + i % 64] >> i / 64 % 2 * 4 & 15;
+        const int upper = data[128 + i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3;
+        out[i] = d * (float)(int8_t)header[i / 16] * (float)((lower | upper << 4) - 32);
+    }
+}
+
 void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double *out)
 {
-    enum { MOST = 256 };
     static void (*const decode[])(const uint8_t *, const uint8_t *, float *) = {
-#define WEIGHT(number, name, elements, data, header) decode_##name,
+#define WEIGHT(number, name, elements, data, header, gguf) decode_##name,
 #include "base/weights.def"
 #undef WEIGHT
     };
@@ -74,6 +175,92 @@ void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double
             out[at + i] = values[i];
         }
         data += blocks[dtype].data;
+        header += blocks[dtype].header;
+    }
+}
+
+// ---- Blocks as a GGUF file has them
+
+bool ts_blocks_of_gguf(uint32_t type, ts_dtype *out)
+{
+    for (size_t i = 0; i < TS_WEIGHT_TYPES; i++) {
+        if (blocks[i].gguf >= 0 && (uint32_t)blocks[i].gguf == type) {
+            *out = (ts_dtype)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void ts_blocks_split(ts_dtype dtype, const void *file, uint64_t count, uint8_t *data,
+                     uint8_t *headers)
+{
+    const uint32_t data_bytes = blocks[dtype].data, header_bytes = blocks[dtype].header;
+    const uint32_t data_at = dtype == TS_Q6_K ? 0 : header_bytes; // the others begin with a header
+    const uint32_t header_at = dtype == TS_Q6_K ? data_bytes : 0;
+    const uint8_t *block = file;
+    for (uint64_t at = 0; at < count; at += blocks[dtype].elements) {
+        memcpy(data, block + data_at, data_bytes);
+        memcpy(headers, block + header_at, header_bytes);
+        block += data_bytes + header_bytes;
+        data += data_bytes;
+        headers += header_bytes;
+    }
+}
+
+// Where a header's scales in f16 are. NF4 alone has one in f32.
+static const struct {
+    uint32_t at, count;
+} halves[TS_WEIGHT_TYPES] = {
+    [TS_Q8_0] = {0, 1}, [TS_Q4_0] = {0, 1},  [TS_Q4_K] = {0, 2},
+    [TS_Q5_K] = {0, 2}, [TS_Q6_K] = {16, 1},
+};
+
+static bool header_is_finite(ts_dtype dtype, const uint8_t *header)
+{
+    float largest = 0;
+    for (uint32_t i = 0; i < halves[dtype].count; i++) {
+        if ((half_at(header + halves[dtype].at + 2 * i) & 0x7C00u) == 0x7C00u) {
+            return false;
+        }
+    }
+    if (dtype == TS_NF4) {
+        memcpy(&largest, header, sizeof largest);
+    }
+    return isfinite(largest);
+}
+
+uint64_t ts_blocks_count_not_finite(ts_dtype dtype, const uint8_t *headers, uint64_t count,
+                                    uint64_t *first)
+{
+    uint64_t found = 0;
+    *first = 0;
+    for (uint64_t at = 0; at < count; at += blocks[dtype].elements) {
+        if (!header_is_finite(dtype, headers)) {
+            *first = found++ == 0 ? at : *first;
+        }
+        headers += blocks[dtype].header;
+    }
+    return found;
+}
+
+void ts_blocks_draw(ts_dtype dtype, uint64_t count, uint32_t *state, uint8_t *tensor)
+{
+    const uint64_t bytes = ts_dtype_size(dtype, count);
+    uint8_t *header = tensor + ts_blocks_data_bytes(dtype, count);
+    for (uint64_t i = 0; i < bytes; i++) {
+        *state = *state * 1664525u + 1013904223u;
+        tensor[i] = (uint8_t)(*state >> 24);
+    }
+    for (uint64_t at = 0; at < count; at += blocks[dtype].elements) {
+        const float scale = (float)(1 + header[0] % 16) * 0x1p-12f;
+        for (uint32_t i = 0; i < halves[dtype].count; i++) {
+            const uint16_t half = ts_f32_to_f16(i == 0 ? scale : 8 * scale);
+            memcpy(header + halves[dtype].at + 2 * i, &half, sizeof half);
+        }
+        if (dtype == TS_NF4) {
+            memcpy(header, &scale, sizeof scale);
+        }
         header += blocks[dtype].header;
     }
 }
@@ -101,6 +288,23 @@ static void quantise_Q8_0(const float *x, float largest, uint8_t *data, uint8_t 
     }
 }
 
+// The nearest level, by the halves between two; at a half the lower one, as bitsandbytes has it. A
+// magnitude so small that its inverse overflows gives zeros.
+static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *header)
+{
+    const float inverse = isfinite(1 / largest) ? 1 / largest : 0;
+    memcpy(header, &largest, sizeof largest);
+    for (int i = 0; i < 64; i++) {
+        const double value = (double)(x[i] * inverse);
+        int level = 0;
+        while (level < 15 &&
+               value > 0.5 * ((double)nf4_levels[level] + (double)nf4_levels[level + 1])) {
+            level++;
+        }
+        data[i / 2] = (uint8_t)(i % 2 == 0 ? level << 4 : data[i / 2] | level);
+    }
+}
+
 static const struct {
     const char *name;
     ts_dtype dtype;
@@ -108,6 +312,7 @@ static const struct {
     void (*quantise)(const float *x, float largest, uint8_t *data, uint8_t *header);
 } offered[] = {
     {"q8_0", TS_Q8_0, 127 * 65504.0f, quantise_Q8_0},
+    {"nf4", TS_NF4, FLT_MAX, quantise_NF4},
 };
 enum { OFFERED = sizeof offered / sizeof *offered };
 
@@ -157,7 +362,6 @@ static void widen(ts_dtype from, const uint8_t *elements, int count, float *out)
 float ts_blocks_quantise(ts_dtype dtype, ts_dtype from, const void *elements, uint64_t count,
                          uint8_t *data, uint8_t *headers)
 {
-    enum { MOST = 256 };
     const size_t offer = offer_of(dtype);
     const uint32_t block = blocks[dtype].elements;
     const uint8_t *bytes = elements;

@@ -10,15 +10,29 @@
 // Decodes a whole tensor of `count` elements, of one of weights.def's types, to out[count].
 void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double *out);
 
-// Finds the type that --quantize calls `name` ("q8_0"); false where there is none.
+// Finds the type of a GGUF file's tensor by its number there; false where this program has none.
+bool ts_blocks_of_gguf(uint32_t type, ts_dtype *out);
+// Cuts `count` elements in blocks as a GGUF file has them, header and data one after the other,
+// into data and headers as the device has them. Only of types with blocks that GGUF has.
+void ts_blocks_split(ts_dtype dtype, const void *file, uint64_t count, uint8_t *data,
+                     uint8_t *headers);
+// How many blocks of `count` elements have a scale that is NaN or infinite. *first receives the
+// first element of the first of them.
+uint64_t ts_blocks_count_not_finite(ts_dtype dtype, const uint8_t *headers, uint64_t count,
+                                    uint64_t *first);
+// Fills a tensor with random blocks whose scales are between 2^-12 and 2^-8, for trials of shaders.
+void ts_blocks_draw(ts_dtype dtype, uint64_t count, uint32_t *state, uint8_t *tensor);
+
+// Finds the type that --quantize calls `name` ("q8_0", "nf4"); false where there is none.
 bool ts_blocks_parse(const char *name, ts_dtype *out);
 // Those names, by index; NULL after the last.
 const char *ts_blocks_name(size_t index);
 
-// Quantises `count` elements of type `from` (F32, F16 or BF16) to `dtype`, to the same bits as
-// gguf-py. `count` is a multiple of the block's elements, and every element is finite. The blocks'
-// data goes to `data`, their headers to `headers`. Returns the largest magnitude of the elements:
-// above ts_blocks_limit the result is wrong, since the type cannot hold it.
+// Quantises `count` elements of type `from` (F32, F16 or BF16) to `dtype`, one that --quantize
+// offers: Q8_0 to the same bits as gguf-py, NF4 as bitsandbytes does on a GPU. `count` is a
+// multiple of the block's elements, and every element is finite. The blocks' data goes to `data`,
+// their headers to `headers`. Returns the largest magnitude of the elements: above ts_blocks_limit
+// the result is wrong, since the type cannot hold it.
 float ts_blocks_quantise(ts_dtype dtype, ts_dtype from, const void *elements, uint64_t count,
                          uint8_t *data, uint8_t *headers);
 // The largest magnitude that `dtype` can hold.

@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     uint32_t elements, bytes; // of a block, its header included
 } dtypes[] = {
-#define WEIGHT(number, name, elements, data, header) {#name, elements, data + header},
+#define WEIGHT(number, name, elements, data, header, gguf) {#name, elements, data + header},
 #include "base/weights.def"
 #undef WEIGHT
     [TS_F64] = {"F64", 1, 8}, [TS_U32] = {"U32", 1, 4}, [TS_I32] = {"I32", 1, 4},

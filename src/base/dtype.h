@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef enum ts_dtype {
-#define WEIGHT(number, name, elements, data, header) TS_##name = number,
+#define WEIGHT(number, name, elements, data, header, gguf) TS_##name = number,
 #include "base/weights.def" // what weights may be stored as on the device
 #undef WEIGHT
     TS_WEIGHT_TYPES, // how many of these there are

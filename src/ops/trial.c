@@ -117,9 +117,7 @@ static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, ui
         }
         bytes = halves;
     } else if (ts_dtype_block(type) > 1) {
-        uint8_t *blocks = (uint8_t *)halves;
-        ts_blocks_quantise(type, TS_F32, values, count, blocks,
-                           blocks + ts_blocks_data_bytes(type, count));
+        ts_blocks_draw(type, count, &trial->random, (uint8_t *)halves);
         bytes = halves;
     }
     TS_TRY(ts_gpu_upload(gpu, view, bytes, ts_dtype_size(type, count), err));

@@ -1,7 +1,11 @@
 #include "base/blocks.h"
 
+#include "base/file.h"
+
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCKS = 6, BLOCK = 32, COUNT = BLOCKS * BLOCK };
@@ -49,7 +53,7 @@ static const uint8_t by_gguf_py[BLOCKS][34] = {
      0x03, 0x04, 0x04, 0x05, 0x05, 0x06, 0x06, 0x07, 0x07, 0x08},
 };
 
-Test(blocks, q8_0_is_gguf_py_s_bit_for_bit)
+Test(blocks, quantising_to_q8_0_is_gguf_py_s_bit_for_bit)
 {
     float elements[COUNT];
     uint8_t tensor[BLOCKS * 34], *headers = tensor + COUNT;
@@ -97,6 +101,110 @@ Test(blocks, quantising_reads_every_stored_type)
     }
 }
 
+// Blocks and the values that gguf-py gives them, by tools/golden/make_blocks.py.
+static void check_decoding(ts_dtype dtype)
+{
+    const char *folder = getenv("TINYSFT_BLOCKS");
+    const uint64_t block = ts_dtype_block(dtype);
+    const uint64_t size = ts_dtype_size(dtype, block) + block * sizeof(float);
+    char path[256];
+    ts_map file;
+    ts_error err = {0};
+    snprintf(path, sizeof path, "%s/%s.bin",
+             folder != NULL ? folder : PROJECT_FOLDER "/tests/golden/blocks", ts_dtype_name(dtype));
+    cr_assert_eq(ts_map_open(path, &file, &err), TS_OK, "%s", err.message);
+    const uint64_t count = file.len / size * block;
+    cr_assert(count >= 8 * block && file.len % size == 0);
+    const unsigned char *want = file.bytes + ts_dtype_size(dtype, count);
+    uint8_t *tensor = malloc(ts_dtype_size(dtype, count));
+    double *decoded = malloc(count * sizeof *decoded);
+    ts_blocks_split(dtype, file.bytes, count, tensor, tensor + ts_blocks_data_bytes(dtype, count));
+    ts_blocks_decode(dtype, tensor, count, decoded);
+    for (uint64_t i = 0; i < count; i++) {
+        const float value = (float)decoded[i];
+        cr_assert_eq(memcmp(&value, want + i * sizeof value, sizeof value), 0,
+                     "%s: element %llu is %a", path, (unsigned long long)i, (double)value);
+    }
+    free(tensor);
+    free(decoded);
+    ts_map_close(&file);
+}
+
+Test(blocks, decoding_is_gguf_py_s_bit_for_bit)
+{
+    uint32_t types = 0;
+    for (int dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) {
+        if (ts_dtype_block((ts_dtype)dtype) > 1) {
+            check_decoding((ts_dtype)dtype);
+            types++;
+        }
+    }
+    cr_expect_eq(types, 6);
+}
+
+// Elements that are levels of their block stay what they are. Others go to the nearest level, and
+// at the half between two to the lower one.
+Test(blocks, nf4_takes_the_nearest_level)
+{
+    enum { LONG = 2 * 64 };
+    static const float near[][2] = {{0.039f, 0},  {0.0397901f, 0}, {0.0398f, 0.07958029955625534f},
+                                    {-0.87f, -1}, {0.87f, 1},      {-0.02f, 0}};
+    uint8_t tensor[2 * 36];
+    float elements[LONG] = {0};
+    double decoded[LONG], again[LONG];
+    uint32_t state = 3;
+    for (int i = 0; i < 64; i++) {
+        elements[i] = 3 * draw(&state);
+    }
+    for (int i = 0; i < 6; i++) {
+        elements[64 + i] = near[i][0];
+    }
+    elements[LONG - 1] = 1;
+    ts_blocks_quantise(TS_NF4, TS_F32, elements, LONG, tensor, tensor + 64);
+    ts_blocks_decode(TS_NF4, tensor, LONG, decoded);
+    for (int i = 0; i < LONG; i++) {
+        cr_expect(fabs(decoded[i] - (double)elements[i]) <= 3 * 0.1520, "element %d", i);
+        elements[i] = (float)decoded[i];
+    }
+    for (int i = 0; i < 6; i++) {
+        cr_expect_eq((float)decoded[64 + i], near[i][1]);
+    }
+    ts_blocks_quantise(TS_NF4, TS_F32, elements, LONG, tensor, tensor + 64);
+    ts_blocks_decode(TS_NF4, tensor, LONG, again);
+    cr_expect_arr_eq(again, decoded, sizeof again);
+    for (int i = 0; i < LONG; i++) {
+        elements[i] = i % 2 ? 1e-45f : 0; // the inverse is infinite
+    }
+    ts_blocks_quantise(TS_NF4, TS_F32, elements, LONG, tensor, tensor + 64);
+    ts_blocks_decode(TS_NF4, tensor, LONG, again);
+    for (int i = 0; i < LONG; i++) {
+        cr_expect_eq(again[i], 0);
+    }
+}
+
+Test(blocks, scales_that_are_no_numbers_are_counted)
+{
+    static const struct {
+        ts_dtype dtype;
+        int at, bytes;
+    } scales[] = {{TS_Q8_0, 0, 2}, {TS_NF4, 0, 4},  {TS_Q4_0, 0, 2}, {TS_Q4_K, 0, 2},
+                  {TS_Q4_K, 2, 2}, {TS_Q5_K, 0, 2}, {TS_Q5_K, 2, 2}, {TS_Q6_K, 16, 2}};
+    uint8_t tensor[3 * 256];
+    uint32_t state = 7;
+    uint64_t first;
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+        const ts_dtype dtype = scales[i].dtype;
+        const uint64_t block = ts_dtype_block(dtype), count = 3 * block;
+        uint8_t *headers = tensor + ts_blocks_data_bytes(dtype, count);
+        ts_blocks_draw(dtype, count, &state, tensor);
+        cr_expect_eq(ts_blocks_count_not_finite(dtype, headers, count, &first), 0);
+        memcpy(headers + ts_blocks_header_bytes(dtype, block) + scales[i].at,
+               scales[i].bytes == 2 ? "\x00\x7C" : "\x00\x00\xC0\x7F", (size_t)scales[i].bytes);
+        cr_expect_eq(ts_blocks_count_not_finite(dtype, headers, count, &first), 1);
+        cr_expect_eq(first, block);
+    }
+}
+
 Test(blocks, sizes_count_whole_blocks)
 {
     cr_expect_eq(ts_dtype_size(TS_Q8_0, 4096), 4096 / 32 * 34);
@@ -111,7 +219,8 @@ Test(blocks, sizes_count_whole_blocks)
         cr_expect_eq(ts_blocks_data_bytes((ts_dtype)dtype, block) +
                          ts_blocks_header_bytes((ts_dtype)dtype, block),
                      ts_dtype_size((ts_dtype)dtype, block));
-        cr_expect(block == 1 || ts_blocks_data_bytes((ts_dtype)dtype, block) % (block / 2) == 0);
+        cr_expect(block == 1 || ts_blocks_data_bytes((ts_dtype)dtype, block) % 16 == 0);
+        cr_expect(ts_blocks_header_bytes((ts_dtype)dtype, block) % 2 == 0);
     }
 }
 
@@ -119,7 +228,12 @@ Test(blocks, names)
 {
     ts_dtype dtype;
     cr_expect(ts_blocks_parse("q8_0", &dtype) && dtype == TS_Q8_0);
+    cr_expect(ts_blocks_parse("nf4", &dtype) && dtype == TS_NF4);
     cr_expect_not(ts_blocks_parse("q8", &dtype));
+    cr_expect(ts_blocks_of_gguf(14, &dtype) && dtype == TS_Q6_K);
+    cr_expect(ts_blocks_of_gguf(30, &dtype) && dtype == TS_BF16);
+    cr_expect_not(ts_blocks_of_gguf(10, &dtype), "Q2_K");
+    cr_expect_not(ts_blocks_of_gguf(UINT32_MAX, &dtype));
     cr_expect_not(ts_blocks_parse("bf16", &dtype));
     cr_expect_not(ts_dtype_parse("Q8_0", &dtype), "safetensors know no blocks");
 }

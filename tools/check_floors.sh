@@ -80,7 +80,7 @@ done < <(grep -rnE '^ *# *include' include |
 # What the command line includes beyond the library's header, base and its own files. This list may
 # only become shorter; src/README.md says what each is for.
 cli_uses=(api/inside.h check/{bench,bench_decode,doctor,drivers,pipelines}.h
-    data/{adapter,chat,hub,template}.h eval/{generate,picture,report,runs,setup,words}.h
+    data/{adapter,chat,hub,template}.h eval/runs.h
     gpu/{gpu,pipeline,recorder}.h ops/device.h train/settings.h)
 mapfile -t used < <(grep -rhoE '^#include "[a-z]+/[a-z_]+\.h"' src/cli | cut -d'"' -f2 |
     grep -vE '^(base|cli)/' | sort -u)

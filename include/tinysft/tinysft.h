@@ -1,4 +1,4 @@
-// libtinysft: fine-tunes a Llama with LoRA on any Vulkan device, and asks it afterwards.
+// libtinysft: fine-tunes a chat model with LoRA on any Vulkan device, and asks it afterwards.
 //
 // A device is opened first. A training reads a model and rows of text, plans what it will take,
 // runs and leaves an adapter in a folder. A model is opened to be asked, with or without an
@@ -275,10 +275,12 @@ TINYSFT_API tinysft_status tinysft_training_run(tinysft_training *training,
 typedef struct tinysft_model_params {
     const char *model;         // folder in Hugging Face layout, or ORG/NAME to download once
     const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
+    const char *name;          // what reports and warnings call it [model]
     const char *adapter;       // folder of a PEFT adapter, as training leaves it [none]
     const char *chat_template; // name, file or text of Jinja [the adapter's run's, the model's]
     const char *quantize;      // what its linear weights are held in, "q8_0" [as stored]
-    uint32_t positions;        // tokens of the longest text [2048, or as many as the model takes]
+    uint32_t positions;        // tokens of the longest text [2048, or as many as the model takes;
+                               // more where an evaluation that is opened before loading needs it]
     tinysft_loading loading;
     void *loading_user;
 } tinysft_model_params;
@@ -293,19 +295,23 @@ typedef struct tinysft_model_info {
 
 typedef struct tinysft_model tinysft_model;
 
-// Reads a model onto the device. TINYSFT_ERR_FORMAT: a file is not what its format promises, or the
-// adapter does not fit the model; TINYSFT_ERR_UNSUPPORTED: another architecture, or anything else
-// that is not implemented, by name.
+// Reads and checks the model's files but for its weights; nothing is put on the device.
+// TINYSFT_ERR_FORMAT: a file is not what its format promises; TINYSFT_ERR_UNSUPPORTED: another
+// architecture, or anything else that is not implemented, by name.
 TINYSFT_API tinysft_status tinysft_model_open(tinysft_device *device,
                                               const tinysft_model_params *params,
                                               tinysft_model **out, tinysft_error *error);
+// Puts the weights of model and adapter on the device, which the first call that needs them there
+// does too. TINYSFT_ERR_FORMAT: a file is not what its format promises, or the adapter does not fit
+// the model; TINYSFT_ERR_MEMORY: the device has not enough; or as tinysft_device_start.
+TINYSFT_API tinysft_status tinysft_model_load(tinysft_model *model, tinysft_error *error);
 TINYSFT_API void tinysft_model_close(tinysft_model **model);
 
 TINYSFT_API tinysft_status tinysft_model_describe(const tinysft_model *model,
                                                   tinysft_model_info *out, tinysft_error *error);
 
-// Reads an adapter from a PEFT folder in the place of the one that the model has; where that fails
-// the model has none.
+// Reads an adapter from a PEFT folder in the place of the one that the model has; where that, or
+// loading it, fails the model has none.
 TINYSFT_API tinysft_status tinysft_model_load_adapter(tinysft_model *model, const char *folder,
                                                       tinysft_error *error);
 // Writes the model's adapter as PEFT loads it: adapter_model.safetensors, adapter_config.json and
@@ -354,20 +360,61 @@ TINYSFT_API void tinysft_answer_free(tinysft_answer *answer);
 
 // ---- Evaluation
 
-// After every pass: work done of `total`, and how many answers are complete. `tuned` tells whose.
-typedef tinysft_next (*tinysft_evaluate_callback)(void *user, bool tuned, uint64_t done,
-                                                  uint64_t total, size_t complete);
-
-typedef struct tinysft_evaluate_params {
+typedef struct tinysft_evaluation_params {
     const char *data; // the questions: JSON or JSON lines; README.md says which keys they may have
     const char *const *questions; // or texts, without a file
     size_t question_count;
     const char *train_data;  // what the adapter was trained on, to tell the questions that training
                              // saw [the file that its training.json names, if that is here]
     uint32_t max_new_tokens; // of an answer [64]
-    tinysft_evaluate_callback progress;
-    void *user;
-} tinysft_evaluate_params;
+} tinysft_evaluation_params;
+
+typedef struct tinysft_evaluation tinysft_evaluation;
+
+// Reads and checks the questions; nothing is asked yet, and nothing put on the device.
+// TINYSFT_ERR_FORMAT: mistakes of the file, by line, or a question that is longer than the model's
+// positions. The model lives on until the evaluation has run or is closed.
+TINYSFT_API tinysft_status tinysft_evaluation_open(tinysft_model *model,
+                                                   const tinysft_evaluation_params *params,
+                                                   tinysft_evaluation **out, tinysft_error *error);
+TINYSFT_API void tinysft_evaluation_close(tinysft_evaluation **evaluation);
+// How many questions there are; 0 for NULL.
+TINYSFT_API size_t tinysft_evaluation_count(const tinysft_evaluation *evaluation);
+
+// How far an evaluation is: told when a model begins, after every pass over it, and once for every
+// answer.
+typedef struct tinysft_asked {
+    bool tuned;           // the model with its adapter answers, otherwise the base
+    uint64_t done, total; // of that model's work
+    size_t complete;      // answers
+    const char *answer;   // the one that has just become complete, any bytes and a NUL; NULL: none
+    size_t answer_bytes;
+    size_t index; // the question that it answers
+} tinysft_asked;
+
+typedef tinysft_next (*tinysft_asked_callback)(void *user, const tinysft_asked *asked);
+
+// Asks the model every question: without its adapter, and where it has one with it too. Runs once.
+// `on_asked` may be NULL; where it answers TINYSFT_STOP the run ends after the pass that is under
+// way with TINYSFT_ERR_STOPPED and has no results. TINYSFT_ERR_RUN: a loss is not finite; other
+// errors as tinysft_model_load.
+TINYSFT_API tinysft_status tinysft_evaluation_run(tinysft_evaluation *evaluation,
+                                                  tinysft_asked_callback on_asked, void *user,
+                                                  tinysft_error *error);
+
+// What is counted with yes or no.
+typedef enum tinysft_metric {
+    TINYSFT_FACTS,         // every fact stands in the answer
+    TINYSFT_REFUSALS,      // refused what should be refused
+    TINYSFT_OVER_REFUSALS, // refused what should be answered: the fewer, the better
+    TINYSFT_LENGTH,        // within the number of words asked for
+    TINYSFT_POLITE,        // polite, where that is asked for
+    TINYSFT_ENDED,         // ended by the model, not by max_new_tokens
+    TINYSFT_METRICS,       // how many metrics there are
+} tinysft_metric;
+
+// "Facts right"; NULL if there is no such metric.
+TINYSFT_API const char *tinysft_metric_label(tinysft_metric metric);
 
 // So many of so many, with Wilson's 95 % interval.
 typedef struct tinysft_rate {
@@ -375,56 +422,68 @@ typedef struct tinysft_rate {
     double low, high; // 0 and 1 where of = 0
 } tinysft_rate;
 
-// One model over the questions that training did not see.
+// One model.
 typedef struct tinysft_scores {
     uint32_t questions, measured; // measured: those with a reference answer
     double loss;                  // nats per token of the reference answers; NaN if there is none
-    tinysft_rate facts;           // every fact stands in the answer
-    tinysft_rate refusals;        // refused what should be refused
-    tinysft_rate over_refusals;   // refused what should be answered: the fewer, the better
-    tinysft_rate length;          // within the number of words asked for
-    tinysft_rate polite;
-    tinysft_rate ended; // by itself
+    tinysft_rate rates[TINYSFT_METRICS];
 } tinysft_scores;
+
+// How one metric differs between two models on the same questions.
+typedef struct tinysft_change {
+    uint32_t gained, lost; // answers that turned from no to yes, from yes to no
+    double p; // how often chance alone splits them at least so unevenly: exact McNemar test
+} tinysft_change;
+
+// Both models over the same questions. Without an adapter there is `base` alone, the rest is zero.
+typedef struct tinysft_comparison {
+    tinysft_scores base, tuned;
+    tinysft_change changes[TINYSFT_METRICS];
+    double loss_change;         // of the tuned model's loss against the base's; NaN: not measured
+    double loss_low, loss_high; // its 95 % interval, paired bootstrap; NaN for fewer than two
+    bool told_apart; // false: it is not known what training saw, and all questions count as unseen
+} tinysft_comparison;
+
+// Of the questions that training did not see, or of those that it `seen`. TINYSFT_ERR_ARGUMENT: the
+// evaluation has not run.
+TINYSFT_API tinysft_status tinysft_evaluation_compare(const tinysft_evaluation *evaluation,
+                                                      bool seen, tinysft_comparison *out,
+                                                      tinysft_error *error);
+
+typedef enum tinysft_mark { TINYSFT_NOT_ASKED, TINYSFT_NO, TINYSFT_YES } tinysft_mark;
+
+// One model's answer to one question.
+typedef struct tinysft_response {
+    const char *text; // may hold any bytes, and ends in NUL; NULL: there is no such model
+    size_t bytes;
+    double loss; // nats per token of the reference; NaN where not measured
+    tinysft_mark marks[TINYSFT_METRICS];
+} tinysft_response;
 
 // One question with its answers. Texts are good until the evaluation is closed.
 typedef struct tinysft_evaluated {
-    const char *question, *id; // id: "" where the row has none
-    const char *reference;     // a good answer, or NULL
-    const char *base;          // the base model's; may hold any bytes, and ends in NUL
-    const char *tuned;         // with the adapter, or NULL
-    size_t base_bytes, tuned_bytes;
-    double base_loss, tuned_loss; // nats per token of the reference; NaN where not measured
-    bool seen;                    // training asked it too
+    const char *question, *id, *category; // of the latter two "" where the row has none
+    const char *reference;                // a good answer, or NULL
+    tinysft_response base, tuned;
+    bool seen; // training asked it too
 } tinysft_evaluated;
 
-typedef struct tinysft_evaluation tinysft_evaluation;
-
-// Asks the model every question: without its adapter, and where it has one with it too.
-// TINYSFT_ERR_STOPPED: `progress` asked for it; TINYSFT_ERR_FORMAT: mistakes of the file, by line.
-TINYSFT_API tinysft_status tinysft_evaluate(tinysft_model *model,
-                                            const tinysft_evaluate_params *params,
-                                            tinysft_evaluation **out, tinysft_error *error);
-TINYSFT_API void tinysft_evaluation_close(tinysft_evaluation **evaluation);
-
-// `tuned` may be NULL; without an adapter it is zeroed.
-TINYSFT_API tinysft_status tinysft_evaluation_scores(const tinysft_evaluation *evaluation,
-                                                     tinysft_scores *base, tinysft_scores *tuned,
-                                                     tinysft_error *error);
-// How many questions there are; 0 for NULL.
-TINYSFT_API size_t tinysft_evaluation_count(const tinysft_evaluation *evaluation);
+// Question `index` of tinysft_evaluation_count, from 0. Errors as above.
 TINYSFT_API tinysft_status tinysft_evaluation_get(const tinysft_evaluation *evaluation,
                                                   size_t index, tinysft_evaluated *out,
                                                   tinysft_error *error);
+
 typedef struct tinysft_report_params {
-    const char *folder;      // is made; the answers as text, before_after.md, evaluation.json
-    const char *picture;     // file ["FOLDER/evaluation_screenshot.png"]
+    const char *folder;      // is made; base_responses.txt, finetuned_responses.txt,
+                             // before_after.md [none; only the files named below are written]
     const char *json;        // file ["FOLDER/evaluation.json"]
-    const char *title;       // of the picture [from the model's name]
+    const char *picture;     // file, PNG ["FOLDER/evaluation_screenshot.png"]
+    const char *title;       // of the reports [from the model's name]
     uint32_t picture_height; // in pixels, at most [12000]
 } tinysft_report_params;
 
-// Writes the reports, each file whole or not at all.
+// Writes the reports, each file whole or not at all. TINYSFT_ERR_ARGUMENT: the evaluation has not
+// run, or no file is named; TINYSFT_ERR_IO: a file cannot be written.
 TINYSFT_API tinysft_status tinysft_evaluation_write(const tinysft_evaluation *evaluation,
                                                     const tinysft_report_params *params,
                                                     tinysft_error *error);

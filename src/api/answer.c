@@ -149,6 +149,7 @@ static ts_status generate(struct answering *a, tinysft_answer *out, ts_error *er
                 (unsigned long long)limit, MOST_NEW_TOKENS);
     }
     TS_TRY(make_question(a, err));
+    TS_TRY(ts_api_model_load(a->model, err));
     a->model->model.lora_enabled = a->model->model.has_lora && !a->params->without_adapter;
     TS_TRY(answer(a, (uint32_t)limit, err));
     TS_TRY(ts_text_append(&a->text, "", 0, err)); // ends in NUL even if it is empty

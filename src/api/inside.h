@@ -1,4 +1,4 @@
-// What the command line uses of a training beyond the library's header: functions to examine the
+// What the command line uses of the library beyond the library's header: functions to examine the
 // program, which the library's users do not need.
 #ifndef TS_API_INSIDE_H
 #define TS_API_INSIDE_H
@@ -14,6 +14,8 @@ ts_status ts_api_check_fit(const tinysft_training *training, ts_error *err);
 // Call it before the run, to have every dispatch timed. Close `profile` after the training and
 // before the device.
 ts_status ts_api_profile(tinysft_training *training, ts_profile *profile, ts_error *err);
+// The same for all evaluations of a model. Close `profile` after the model and before the device.
+ts_status ts_api_profile_model(tinysft_model *model, ts_profile *profile, ts_error *err);
 // The recorder of the run, for its statistics.
 const ts_recorder *ts_api_recorder(const tinysft_training *training);
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "eval/setup.h"
 #include "train/checkpoint.h"
 
 #include <stdlib.h>
@@ -45,6 +46,11 @@ static ts_status read_adapter(tinysft_model *model, const char *folder, ts_error
     TS_TRY(ts_adapter_config_read(folder, &model->adapter, err));
     TS_TRY(read_optional(folder, "training.json", &model->training, err));
     TS_TRY(read_optional(folder, "trainer_state.json", &model->state, err));
+    ts_setup_check_adapter(&(ts_setup){.model = model->name.bytes,
+                                       .adapter_folder = folder,
+                                       .adapter = &model->adapter,
+                                       .training = model->training,
+                                       .quantised = model->quantise});
 out:
     return status;
 }
@@ -54,6 +60,8 @@ static ts_status upload_adapter(tinysft_model *model, ts_error *err)
     ts_status status = ts_model_load_lora(&model->model, model->adapter_folder.bytes, err);
     if (status == TS_OK) {
         model->model.lora.config.base_model = model->adapter.base_model; // borrowed
+    } else {
+        ts_error_context(err, "--adapter on --model %s", model->name.bytes);
     }
     return status;
 }
@@ -67,7 +75,9 @@ static ts_status load_adapter(tinysft_model *model, const char *folder, ts_error
     ts_model_remove_lora(&model->model);
     forget_adapter(model);
     TS_TRY(read_adapter(model, folder, err));
-    TS_TRY(upload_adapter(model, err));
+    if (model->loaded) {
+        TS_TRY(upload_adapter(model, err));
+    }
 out:
     if (status != TS_OK) {
         ts_model_remove_lora(&model->model);
@@ -91,10 +101,11 @@ tinysft_status tinysft_model_load_adapter(tinysft_model *model, const char *fold
 static ts_status save_adapter(tinysft_model *model, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
-    if (folder == NULL || !model->model.has_lora) {
+    if (folder == NULL || model->adapter_folder.len == 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "%s",
                 folder == NULL ? "no folder is named" : "the model has no adapter to save");
     }
+    TS_TRY(ts_api_model_load(model, err));
     TS_TRY(ts_folder_make(folder, err));
     TS_TRY(ts_adapter_write(&model->model, folder, NULL, ts_file_write, err));
 out:
@@ -137,6 +148,7 @@ static ts_status choose_positions(tinysft_model *model, uint32_t asked, ts_error
         return ts_error_set(err, TS_ERR_ARGUMENT, "positions %u: the model takes up to %u", asked,
                             most);
     }
+    model->positions_asked = asked > 0;
     model->positions = asked > 0 ? asked : (uint32_t)ts_min_u64(USUAL_POSITIONS, most);
     return TS_OK;
 }
@@ -144,36 +156,62 @@ static ts_status choose_positions(tinysft_model *model, uint32_t asked, ts_error
 static ts_status open_model(tinysft_model *model, const tinysft_model_params *params, ts_error *err)
 {
     ts_status status = TS_OK;
-    tinysft_device *device = model->device;
-    ts_dtype quantise;
-    TS_TRY(ts_api_quantize(params->quantize, &quantise, err));
+    const char *name = ts_api_text(params->name, params->model);
+    TS_TRY(ts_text_format(&model->name, err, "%s", ts_api_text(name, "")));
+    TS_TRY(ts_api_quantize(params->quantize, &model->quantise, err));
     if (params->adapter != NULL) {
         TS_TRY(read_adapter(model, params->adapter, err));
     }
     TS_TRY(
         ts_api_find_model(params->model, params->revision, &model->loading, &model->folder, err));
-    TS_TRY(ts_text_format(&model->name, err, "%s", params->model));
     TS_TRY(ts_weights_open(model->folder.bytes, &model->weights, err));
     TS_TRY(ts_model_check(model->weights, &model->config, err)); // before anything is uploaded
     TS_TRY(ts_tokenizer_open(model->weights, &model->tokenizer, err));
     TS_TRY(choose_template(model, params->chat_template, err));
     TS_TRY(choose_positions(model, params->positions, err));
+out:
+    return status;
+}
+
+// ---- Loading
+
+ts_status ts_api_model_load(tinysft_model *model, ts_error *err)
+{
+    ts_status status = TS_OK;
+    tinysft_device *device = model->device;
+    if (model->loaded) {
+        return TS_OK;
+    }
     TS_TRY(ts_api_device_start(device, err));
     const ts_model_params wanted = {.config = &model->config,
                                     .weights = model->weights,
-                                    .quantise = quantise,
+                                    .quantise = model->quantise,
                                     .positions = model->positions,
                                     .precision = device->precision,
                                     .embedding_in_file = device->info.unified_memory,
                                     .progress = ts_api_show_loading,
                                     .user = &model->loading};
     TS_TRY(ts_model_open(device->gpu, &wanted, &model->model, err));
-    if (params->adapter != NULL) {
-        TS_TRY(upload_adapter(model, err));
+    model->loaded = true;
+    if (model->adapter_folder.len > 0 && (status = upload_adapter(model, err)) != TS_OK) {
+        forget_adapter(model);
     }
 out:
     return status;
 }
+
+tinysft_status tinysft_model_load(tinysft_model *model, tinysft_error *error)
+{
+    ts_error own, *err = ts_api_error(error, &own);
+    ts_status status = ts_api_enter_model(model, err);
+    if (status == TS_OK) {
+        status = ts_api_model_load(model, err);
+        ts_api_leave(&model->device->context);
+    }
+    return status;
+}
+
+// ---- The handle
 
 tinysft_status tinysft_model_open(tinysft_device *device, const tinysft_model_params *params,
                                   tinysft_model **out, tinysft_error *error)
@@ -191,6 +229,7 @@ tinysft_status tinysft_model_open(tinysft_device *device, const tinysft_model_pa
     status = ts_alloc(1, sizeof *model, &model, err);
     if (status == TS_OK) {
         model->device = device;
+        model->users = 1;
         model->loading = (ts_api_loading){
             .context = &device->context, .tell = params->loading, .user = params->loading_user};
         ts_api_device_keep(device);
@@ -204,14 +243,17 @@ tinysft_status tinysft_model_open(tinysft_device *device, const tinysft_model_pa
     return status;
 }
 
-void tinysft_model_close(tinysft_model **closing)
+void ts_api_model_keep(tinysft_model *model)
+{
+    model->users++;
+}
+
+void ts_api_model_release(tinysft_model *model)
 {
     ts_error ignored;
-    tinysft_model *model = closing != NULL ? *closing : NULL;
-    if (model == NULL || ts_api_enter_model(model, &ignored) != TS_OK) {
-        return; // a callback must not close what its own call uses
+    if (--model->users > 0 || ts_api_enter_model(model, &ignored) != TS_OK) {
+        return;
     }
-    *closing = NULL;
     ts_model_close(&model->model);
     ts_chat_template_close(model->template);
     ts_tokenizer_close(model->tokenizer);
@@ -223,6 +265,15 @@ void tinysft_model_close(tinysft_model **closing)
     ts_api_leave(&model->device->context);
     ts_api_device_release(model->device);
     free(model);
+}
+
+void tinysft_model_close(tinysft_model **model)
+{
+    if (model == NULL || *model == NULL || (*model)->device->context.inside) {
+        return; // a callback must not close what its own call uses
+    }
+    ts_api_model_release(*model);
+    *model = NULL;
 }
 
 tinysft_status tinysft_model_describe(const tinysft_model *model, tinysft_model_info *out,
@@ -238,7 +289,7 @@ tinysft_status tinysft_model_describe(const tinysft_model *model, tinysft_model_
         .hidden = model->config.hidden,
         .vocabulary = model->config.vocab,
         .positions = model->positions,
-        .has_adapter = model->model.has_lora,
+        .has_adapter = model->adapter_folder.len > 0,
         .rank = model->adapter.r,
         .chat_template = ts_chat_template_name(model->template),
     };

@@ -9,6 +9,7 @@
 
 struct tinysft_model {
     tinysft_device *device;
+    uint32_t users;            // how many: the caller's handle and evaluations that have not run
     ts_text name, folder;      // as it was asked for, and where its files are
     ts_text adapter_folder;    // empty: there is none
     ts_adapter_config adapter; // r is 0 without one
@@ -17,8 +18,11 @@ struct tinysft_model {
     ts_model_config config;
     ts_tokenizer *tokenizer;
     ts_chat_template *template;
-    uint32_t positions;
-    ts_model model;
+    ts_dtype quantise;  // what its linear weights are held in; TS_F32: as they are stored
+    uint32_t positions; // may grow until it is loaded, unless `positions_asked`
+    bool positions_asked, loaded;
+    ts_model model;      // zeroed until it is loaded
+    ts_profile *profile; // what evaluations run is timed into it; NULL: it is not
     ts_api_loading loading;
 };
 
@@ -26,5 +30,11 @@ static inline ts_status ts_api_enter_model(tinysft_model *model, ts_error *err)
 {
     return ts_api_enter(model != NULL ? &model->device->context : NULL, "the model", err);
 }
+
+// Puts the model on the device if it is not there.
+ts_status ts_api_model_load(tinysft_model *model, ts_error *err);
+// Add a user and remove one; the last one's removal frees the model. Outside of any call on it.
+void ts_api_model_keep(tinysft_model *model);
+void ts_api_model_release(tinysft_model *model);
 
 #endif

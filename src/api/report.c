@@ -12,28 +12,55 @@ static ts_status place(const char *given, const char *folder, const char *name, 
                          : ts_path_join(folder, name, out, err);
 }
 
+static ts_status write_json(const tinysft_evaluation *e, const ts_evaluation *all,
+                            const tinysft_report_params *p, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0}, json = {0};
+    TS_TRY(place(p->json, p->folder, "evaluation.json", &path, err));
+    TS_TRY(ts_report_json(all, &e->results, &json, err));
+    TS_TRY(ts_file_write(path.bytes, json.bytes, json.len, err));
+out:
+    ts_text_free(&path);
+    ts_text_free(&json);
+    return status;
+}
+
+static ts_status write_picture(const tinysft_evaluation *e, const ts_evaluation *all,
+                               const tinysft_report_params *p, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    TS_TRY(place(p->picture, p->folder, "evaluation_screenshot.png", &path, err));
+    TS_TRY(ts_picture_write(all, &e->results, path.bytes, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
 static ts_status write_reports(const tinysft_evaluation *e, const tinysft_report_params *p,
                                ts_error *err)
 {
     ts_status status = TS_OK;
     ts_evaluation all = e->all;
-    ts_text path = {0}, json = {0};
-    if (p->folder == NULL) {
-        TS_FAIL(TS_ERR_ARGUMENT, "no folder is named");
+    if (p->folder == NULL && p->json == NULL && p->picture == NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT, "no folder and no file for the reports is named");
     }
     all.title = ts_api_text(p->title, all.title);
     all.picture_height = p->picture_height;
-    TS_TRY(ts_folder_make(p->folder, err));
-    TS_TRY(place(p->json, p->folder, "evaluation.json", &path, err));
-    TS_TRY(ts_report_json(&all, &e->results, &json, err));
-    TS_TRY(ts_file_write(path.bytes, json.bytes, json.len, err));
-    TS_TRY(ts_report_write(&all, &e->results, p->folder, err));
-    ts_text_clear(&path);
-    TS_TRY(place(p->picture, p->folder, "evaluation_screenshot.png", &path, err));
-    TS_TRY(ts_picture_write(&all, &e->results, path.bytes, err));
+    if (p->folder != NULL) {
+        TS_TRY(ts_folder_make(p->folder, err));
+    }
+    if (p->folder != NULL || p->json != NULL) {
+        TS_TRY(write_json(e, &all, p, err));
+    }
+    if (p->folder != NULL) {
+        TS_TRY(ts_report_write(&all, &e->results, p->folder, err));
+    }
+    if (p->folder != NULL || p->picture != NULL) {
+        TS_TRY(write_picture(e, &all, p, err));
+    }
 out:
-    ts_text_free(&path);
-    ts_text_free(&json);
     return status;
 }
 
@@ -42,12 +69,15 @@ tinysft_status tinysft_evaluation_write(const tinysft_evaluation *evaluation,
 {
     ts_error own, *err = ts_api_error(error, &own);
     ts_api_context context;
-    if (evaluation == NULL || params == NULL) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "%s is NULL",
-                            params == NULL ? "params" : "the evaluation");
+    ts_status status = ts_api_need_results(evaluation, err);
+    if (status != TS_OK) {
+        return status;
+    }
+    if (params == NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "params is NULL");
     }
     ts_api_context_open(&context, &(tinysft_caller){0});
-    ts_status status = ts_api_enter(&context, "the evaluation", err);
+    status = ts_api_enter(&context, "the evaluation", err);
     if (status == TS_OK) {
         status = write_reports(evaluation, params, err);
         ts_api_leave(&context);

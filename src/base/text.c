@@ -106,3 +106,28 @@ size_t ts_utf8_valid_prefix(const char *bytes, size_t len)
     }
     return at;
 }
+
+static bool within(int32_t cp, int32_t low, int32_t high)
+{
+    return cp >= low && cp <= high;
+}
+
+ts_status ts_text_append_clean(ts_text *text, const char *bytes, size_t len, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t at = 0, taken; at < len; at += taken) {
+        int32_t cp = ts_utf8_decode(bytes + at, len - at, &taken);
+        bool control = cp < 0x20 || within(cp, 0x7F, 0x9F);
+        if (cp == '\r') {
+            taken += at + 1 < len && bytes[at + 1] == '\n';
+            TS_TRY(ts_text_append(text, "\n", 1, err));
+        } else if ((control && cp != '\n' && cp != '\t') || within(cp, 0x202A, 0x202E) ||
+                   within(cp, 0x2066, 0x2069)) {
+            TS_TRY(ts_text_append(text, "\xEF\xBF\xBD", 3, err));
+        } else {
+            TS_TRY(ts_text_append(text, bytes + at, taken, err));
+        }
+    }
+out:
+    return status;
+}

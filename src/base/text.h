@@ -17,6 +17,10 @@ typedef struct ts_text {
 ts_status ts_text_append(ts_text *text, const char *bytes, size_t len, ts_error *err);
 ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// Appends bytes[0..len) as text that is safe to show. Invalid UTF-8, control characters (except
+// newline and tab) and characters that change the direction of writing become U+FFFD. "\r\n" and
+// "\r" become "\n".
+ts_status ts_text_append_clean(ts_text *text, const char *bytes, size_t len, ts_error *err);
 void ts_text_clear(ts_text *text); // len = 0, memory kept
 void ts_text_free(ts_text *text);
 

@@ -1,70 +1,243 @@
+#include "api/inside.h"
+#include "base/file.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "cli/cli.h"
-#include "cli/eval_session.h"
+#include "cli/eval_print.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_NEW_TOKENS = 100000 };
+#define USUAL_DATA "data/eval.json" // the questions where neither --data nor --prompt is given
 
-// ---- Running
+enum { MAX_NEW_TOKENS = 100000, MOST_QUESTIONS = 64 };
+
+// The flags' values.
+struct options {
+    const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
+        *title, *precision, *quantize;
+    bool eight_bit;
+    const char *questions[MOST_QUESTIONS]; // --prompt
+    size_t question_count;
+    uint64_t max_new_tokens, png_height, examples;
+    bool profile;
+    ts_gpu_params device;
+};
+
+// What lives as long as the command.
+struct session {
+    struct options *options;
+    tinysft_device *device;
+    tinysft_model *model;
+    tinysft_evaluation *evaluation;
+    ts_profile profile;
+    ts_progress loading;
+    ts_text config;       // eval_run.json
+    ts_text folder, data; // where model and questions are
+    ts_arena arena;       // holds paths
+};
+
+// ---- Reading
+
+// Without --data and --prompt the questions are those that come with the program.
+static ts_status find_questions(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct options *o = s->options;
+    if (o->question_count > 0) {
+        return o->data == NULL ? TS_OK
+                               : ts_error_set(err, TS_ERR_ARGUMENT,
+                                              "--prompt and --data: expected one of them");
+    }
+    TS_TRY(ts_cli_find(o->data != NULL ? o->data : USUAL_DATA, &s->data, err));
+    if (o->data == NULL && !ts_file_exists(s->data.bytes)) {
+        TS_FAIL(TS_ERR_ARGUMENT, "there is no " USUAL_DATA
+                                 " here: --data FILE names the prompts, --prompt TEXT asks one");
+    }
+out:
+    return status;
+}
+
+// Reads and checks what the flags name, before anything is put on the device.
+static ts_status open_session(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct options *o = s->options;
+    const tinysft_device_params device = ts_cli_device_params(&o->device, o->precision);
+    TS_TRY(tinysft_device_open(&device, &s->device, err));
+    TS_TRY(ts_cli_resolve_model(o->model, o->revision, true, &s->folder, err));
+    const tinysft_model_params model = {.model = s->folder.bytes,
+                                        .name = o->model,
+                                        .adapter = o->adapter,
+                                        .chat_template = o->template,
+                                        .quantize = o->eight_bit ? "q8_0" : o->quantize,
+                                        .loading = ts_cli_show_file,
+                                        .loading_user = &s->loading};
+    TS_TRY(tinysft_model_open(s->device, &model, &s->model, err));
+    TS_TRY(find_questions(s, err));
+    const tinysft_evaluation_params questions = {.data = s->data.bytes,
+                                                 .questions = o->questions,
+                                                 .question_count = o->question_count,
+                                                 .train_data = o->train_data,
+                                                 .max_new_tokens = (uint32_t)o->max_new_tokens};
+    TS_TRY(tinysft_evaluation_open(s->model, &questions, &s->evaluation, err));
+out:
+    return status;
+}
+
+static void close_session(struct session *s)
+{
+    tinysft_evaluation_close(&s->evaluation);
+    tinysft_model_close(&s->model);
+    ts_profile_close(&s->profile);
+    tinysft_device_close(&s->device);
+    ts_text_free(&s->config);
+    ts_text_free(&s->folder);
+    ts_text_free(&s->data);
+    ts_arena_free(&s->arena);
+}
+
+// ---- Asking
 
 // The bar of one model's answers.
 struct answering {
     ts_progress bar;
-    size_t prompts, complete; // complete: answers
+    size_t questions, complete; // complete: answers
+    bool tuned;
 };
 
-static void show_progress(void *user, uint64_t done, uint64_t total, size_t complete)
+static const char *label_of(bool tuned)
 {
-    struct answering *answering = user;
-    char count[64];
-    snprintf(count, sizeof count, "%zu/%zu answers", complete, answering->prompts);
-    answering->complete = complete;
-    answering->bar.count = count;
-    ts_progress_update(&answering->bar, done, "", done == total);
+    return tuned ? "fine-tuned" : "base";
 }
 
-static ts_status answer(struct eval_session *s, const char *label, bool adapter, ts_answers *out,
-                        ts_error *err)
+static tinysft_next show_asked(void *user, const tinysft_asked *now)
 {
-    struct answering answering = {.prompts = s->prompts.count};
-    const ts_answer_params params = {.max_new_tokens = (uint32_t)s->options->max_new_tokens,
-                                     .progress = show_progress,
-                                     .user = &answering,
-                                     .profile = s->options->profile ? &s->profile : NULL};
-    s->model.lora_enabled = adapter;
-    ts_progress_begin(&answering.bar, stderr, label,
-                      s->prompts.count * (s->options->max_new_tokens + 2));
-    answering.bar.line_every_s = TS_CLI_LINE_SECONDS;
-    ts_status status = ts_answers_make(&s->model, &s->questions, &params, out, err);
+    struct answering *answering = user;
+    ts_progress *bar = &answering->bar;
+    char count[64];
+    if (now->answer != NULL) {
+        return TINYSFT_GO_ON;
+    }
+    if (now->done == 0) {
+        ts_progress_end(bar);
+        ts_progress_begin(bar, stderr, label_of(now->tuned), now->total);
+        bar->line_every_s = TS_CLI_LINE_SECONDS;
+    }
+    snprintf(count, sizeof count, "%zu/%zu answers", now->complete, answering->questions);
+    answering->complete = now->complete;
+    answering->tuned = now->tuned;
+    bar->count = count;
+    ts_progress_update(bar, now->done, "", now->done == now->total);
+    bar->count = NULL;
+    return TINYSFT_GO_ON; // a signal interrupts (ts_cli_caller)
+}
+
+static ts_status ask(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct answering answering = {.questions = tinysft_evaluation_count(s->evaluation)};
+    if (s->options->profile) {
+        TS_TRY(ts_api_profile_model(s->model, &s->profile, err));
+    }
+    ts_signals_install();
+    status = tinysft_evaluation_run(s->evaluation, show_asked, &answering, err);
     ts_progress_end(&answering.bar);
     if (status == TS_ERR_STOPPED) {
         ts_error_set(err, status,
                      "stopped after %zu of %zu answers (%s): none of them are kept, and reports of "
                      "an earlier evaluation are as they were",
-                     answering.complete, answering.prompts, label);
+                     answering.complete, answering.questions, label_of(answering.tuned));
     }
+out:
+    return status;
+}
+
+// ---- Reports
+
+// Whether there are reports. A question on the command line is only answered on the terminal,
+// unless the flags name a place for files.
+static bool writes_reports(const struct options *o)
+{
+    return o->question_count == 0 || o->output_dir != NULL || o->png != NULL;
+}
+
+// Decides where the reports go and checks that they can be written there. Called before the model
+// is asked, so that no results are lost.
+static ts_status prepare_output(struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct options *o = s->options;
+    const char *folder;
+    if (!writes_reports(o)) {
+        goto out;
+    }
+    if (o->output_dir == NULL) {
+        o->output_dir = o->adapter != NULL ? o->adapter : ".";
+    }
+    ts_cli_tell_new_folder(o->output_dir);
+    TS_TRY(ts_folder_make(o->output_dir, err));
+    if (o->png == NULL) {
+        TS_TRY(ts_arena_format(&s->arena, &o->png, err, "%s/evaluation_screenshot.png",
+                               o->output_dir));
+    } else if (ts_path_name(o->png) != o->png) {
+        int len = (int)(ts_path_name(o->png) - o->png);
+        TS_TRY(ts_arena_format(&s->arena, &folder, err, "%.*s", len, o->png));
+        ts_cli_tell_new_folder(o->png);
+        TS_TRY(ts_folder_make(folder, err));
+    }
+    TS_TRY(ts_file_check_writable(o->png, err));
+out:
+    return status;
+}
+
+static ts_status report(const struct session *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const struct options *o = s->options;
+    const tinysft_report_params files = {.folder = writes_reports(o) ? o->output_dir : NULL,
+                                         .json = o->json,
+                                         .picture = o->png,
+                                         .title = o->title,
+                                         .picture_height = (uint32_t)o->png_height};
+    if (o->question_count > 0) {
+        TS_TRY(ts_cli_print_answers(s->evaluation, err));
+    }
+    if (writes_reports(o) || o->json != NULL) {
+        TS_TRY(tinysft_evaluation_write(s->evaluation, &files, err));
+    }
+    if (!writes_reports(o)) {
+        goto out;
+    }
+    // To repeat the evaluation: tinysft-vk eval --config DIR/eval_run.json.
+    TS_TRY(ts_cli_write_config(o->output_dir, "eval_run.json", &s->config, err));
+    if (o->question_count == 0) {
+        TS_TRY(ts_cli_print_results(s->evaluation, err));
+        TS_TRY(ts_cli_print_examples(s->evaluation, o->examples, err));
+    }
+    ts_cli_say(stdout, "\nwritten: %s/base_responses.txt, %sbefore_after.md, %s\n", o->output_dir,
+               o->adapter != NULL ? "finetuned_responses.txt, " : "", o->png);
+out:
     return status;
 }
 
 // ---- The command
 
-static struct eval_options asked = {.max_new_tokens = 64, .examples = 3, .precision = "auto"};
+static struct options asked = {.max_new_tokens = 64, .examples = 3, .precision = "auto"};
 
 static ts_status add_question(const char *text, void *value, ts_error *err)
 {
-    struct eval_options *o = value;
+    struct options *o = value;
     if (strspn(text, " \t\r\n") == strlen(text)) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "an empty question");
     }
     if (ts_utf8_valid_prefix(text, strlen(text)) != strlen(text)) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "the question is not UTF-8");
     }
-    if (o->question_count == TS_EVAL_QUESTIONS) {
+    if (o->question_count == MOST_QUESTIONS) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "more than %d questions; --data FILE takes them",
-                            TS_EVAL_QUESTIONS);
+                            MOST_QUESTIONS);
     }
     o->questions[o->question_count++] = text;
     return TS_OK;
@@ -79,7 +252,7 @@ static const ts_flag flags[] = {
     {"prompt", NULL, TS_FLAG_PARSED, &asked, "TEXT",
      "ask this and print the answers; may be given again", 0, 0, false, NULL, add_question},
     {"data", NULL, TS_FLAG_TEXT, &asked.data, "FILE",
-     "the prompts: JSON or JSON lines, such as {\"prompt\": \"...\"}\n[" TS_EVAL_DATA "]"},
+     "the prompts: JSON or JSON lines, such as {\"prompt\": \"...\"}\n[" USUAL_DATA "]"},
     {"examples", NULL, TS_FLAG_UINT, &asked.examples, "N", "answers to print at the end [3]", 0,
      1000},
     {"train-data", NULL, TS_FLAG_TEXT, &asked.train_data, "FILE",
@@ -109,22 +282,17 @@ static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    struct eval_options *o = &asked;
-    struct eval_session session = {.options = o};
+    struct session session = {.options = &asked};
     TS_TRY(ts_flags_parse(&ts_command_eval, argc, argv, err));
-    TS_TRY(ts_config_print(&ts_command_eval, &o->config, err));
-    TS_TRY(ts_cli_eval_open(&session, err));
-    TS_TRY(ts_cli_eval_prepare_output(&session, err));
-    ts_signals_install();
-    TS_TRY(answer(&session, "base", false, &session.base, err));
-    if (o->adapter != NULL) {
-        TS_TRY(answer(&session, "fine-tuned", true, &session.tuned, err));
-    }
+    TS_TRY(ts_config_print(&ts_command_eval, &session.config, err));
+    TS_TRY(open_session(&session, err));
+    TS_TRY(tinysft_model_load(session.model, err)); // which finds an adapter that does not fit
+    TS_TRY(prepare_output(&session, err));
+    TS_TRY(ask(&session, err));
     ts_cli_print_profile(&session.profile);
-    TS_TRY(ts_cli_eval_report(&session, err));
+    TS_TRY(report(&session, err));
 out:
-    ts_cli_eval_close(&session);
-    ts_text_free(&o->config);
+    close_session(&session);
     if (status == TS_OK) {
         return 0;
     }

@@ -222,6 +222,26 @@ out:
     return status;
 }
 
+// The answer to that question is complete: makes its text.
+static ts_status complete(struct answering *a, size_t question, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_tokens *tokens = &a->tokens[question];
+    ts_response *response = &a->out->responses[question];
+    ts_text *text = &a->out->texts[question];
+    TS_TRY(ts_tokenizer_decode(a->questions->tokenizer, tokens->ids, tokens->count, true, text,
+                               err));
+    response->text = text->bytes != NULL ? text->bytes : "";
+    response->len = text->len;
+    response->tokens = (uint32_t)tokens->count;
+    a->complete++;
+    if (a->params->answered != NULL) {
+        a->params->answered(a->params->user, question, response);
+    }
+out:
+    return status;
+}
+
 // Stores the newest tokens of the `active` sequences in a->slots. Keeps the sequences that
 // continue, with the tokens to feed them, and returns their number.
 static ts_status take_tokens(struct answering *a, size_t group, uint32_t active, uint32_t *going_on,
@@ -240,7 +260,7 @@ static ts_status take_tokens(struct answering *a, size_t group, uint32_t active,
         a->out->responses[question].stopped = stopped;
         if (stopped || answer->count == limit || length > a->decoder.limits.capacity) {
             a->done += limit - answer->count + !stopped;
-            a->complete++;
+            TS_TRY(complete(a, question, err));
         } else {
             a->ids[kept] = a->next[i];
             a->slots[kept++] = a->slots[i];
@@ -280,15 +300,6 @@ static ts_status answer_all(struct answering *a, ts_error *err)
     for (size_t group = 0; group < a->questions->count; group += a->decoder.limits.slots) {
         uint64_t count = ts_min_u64(a->decoder.limits.slots, a->questions->count - group);
         TS_TRY(answer_group(a, group, (uint32_t)count, err));
-    }
-    for (size_t i = 0; i < a->questions->count; i++) {
-        ts_response *response = &a->out->responses[i];
-        ts_text *text = &a->out->texts[i];
-        TS_TRY(ts_tokenizer_decode(a->questions->tokenizer, a->tokens[i].ids, a->tokens[i].count,
-                                   true, text, err));
-        response->text = text->bytes != NULL ? text->bytes : "";
-        response->len = text->len;
-        response->tokens = (uint32_t)a->tokens[i].count;
     }
 out:
     return status;
@@ -378,6 +389,7 @@ ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
     TS_TRY(ts_alloc(out->count, sizeof *out->responses, &out->responses, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->texts, &out->texts, err));
     TS_TRY(ts_alloc(out->count, sizeof *a.tokens, &a.tokens, err));
+    tell(&a);
     TS_TRY(answer_all(&a, err));
     ts_decoder_close(&a.decoder); // frees memory for the losses
     TS_TRY(measure_losses(&a, err));

@@ -35,9 +35,11 @@ uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_
 
 typedef struct ts_answer_params {
     uint32_t max_new_tokens; // the end token counts as one
-    // Called after every pass with the work done of `total` and how many answers are complete. May
-    // be NULL.
+    // Called at the beginning and after every pass with the work done of `total` and how many
+    // answers are complete. May be NULL.
     void (*progress)(void *user, uint64_t done, uint64_t total, size_t complete);
+    // Called for every answer when it is complete; its loss is not measured yet. May be NULL.
+    void (*answered)(void *user, size_t index, const ts_response *response);
     void *user;
     ts_profile *profile; // what runs on the device is timed into it; NULL: it is not
 } ts_answer_params;

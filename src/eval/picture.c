@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "eval/picture_parts.h"
-#include "eval/words.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -39,7 +38,7 @@ ts_status page_paragraph(page *p, double x, double top, double width, const ts_s
 {
     ts_status status = TS_OK;
     ts_text_clear(&p->clean);
-    TS_TRY(ts_words_clean(text, len, &p->clean, p->err));
+    TS_TRY(ts_text_append_clean(&p->clean, text, len, p->err));
     while (p->clean.len > 0 && strchr(" \t\n", p->clean.bytes[p->clean.len - 1]) != NULL) {
         p->clean.bytes[--p->clean.len] = '\0';
     }

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "eval/plot_parts.h"
-#include "eval/words.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -260,7 +259,7 @@ static ts_status draw_title(ts_plot *p, ts_error *err)
     ts_lines lines = {0};
     const char *title = p->curve->title != NULL ? p->curve->title : "Training";
     ts_style style = ts_plot_style(p, TS_FACE_BOLD, 26, ts_plot_ink);
-    TS_TRY(ts_words_clean(title, strlen(title), &clean, err));
+    TS_TRY(ts_text_append_clean(&clean, title, strlen(title), err));
     TS_TRY(ts_lines_wrap(&lines, &style, clean.bytes, clean.len, TS_PLOT_RIGHT - TS_PLOT_LEFT, 1,
                          err));
     ts_canvas_lines(&p->canvas, TS_PLOT_LEFT, 26, &style, &lines, ts_plot_soft);

@@ -2,7 +2,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "eval/plot_parts.h"
-#include "eval/words.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,7 +24,7 @@ static ts_status draw_name(ts_plot *p, size_t index, const char *name, ts_error 
     double width = (double)(TS_PLOT_RIGHT - TS_PLOT_LEFT) / LEGEND_COLUMNS;
     double x = TS_PLOT_LEFT + width * (double)(index % LEGEND_COLUMNS);
     double y = LEGEND_TOP + LEGEND_LINE * (double)(index / LEGEND_COLUMNS);
-    TS_TRY(ts_words_clean(name, strlen(name), &clean, err));
+    TS_TRY(ts_text_append_clean(&clean, name, strlen(name), err));
     TS_TRY(ts_lines_wrap(&lines, &style, clean.bytes, clean.len, width - 60, 1, err));
     ts_canvas_line(&p->canvas, x, y + 9, x + 26, y + 9, 3.2, colours[index]);
     ts_canvas_lines(&p->canvas, x + 36, y, &style, &lines, ts_plot_soft);

@@ -234,7 +234,7 @@ static ts_status read_category(const reading *r, ts_prompt *prompt)
     }
     TS_TRY(pass_over(&r->reader->categories, name, err));
     ts_text_clear(&r->reader->scratch);
-    TS_TRY(ts_words_clean(name, strlen(name), &r->reader->scratch, err));
+    TS_TRY(ts_text_append_clean(&r->reader->scratch, name, strlen(name), err));
     TS_TRY(copy(r, r->reader->scratch.bytes, r->reader->scratch.len, &prompt->label));
 out:
     return status;

@@ -1,6 +1,5 @@
 // before_after.md: both models side by side, as GitHub-flavoured Markdown.
 #include "eval/report.h"
-#include "eval/words.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,7 +28,7 @@ ts_status ts_markdown_escape(const char *text, size_t len, ts_text *out, ts_erro
 {
     ts_status status = TS_OK;
     ts_text clean = {0};
-    TS_TRY(ts_words_clean(text, len, &clean, err));
+    TS_TRY(ts_text_append_clean(&clean, text, len, err));
     while (clean.len > 0 && strchr(" \t\n", clean.bytes[clean.len - 1]) != NULL) {
         clean.bytes[--clean.len] = '\0';
     }

@@ -1,6 +1,5 @@
 // The answers of one model as plain text.
 #include "eval/report.h"
-#include "eval/words.h"
 
 #include <string.h>
 
@@ -9,7 +8,7 @@ static ts_status append_indented(ts_text *out, const char *text, size_t len, ts_
 {
     ts_status status = TS_OK;
     ts_text clean = {0};
-    TS_TRY(ts_words_clean(text, len, &clean, err));
+    TS_TRY(ts_text_append_clean(&clean, text, len, err));
     for (const char *line = clean.bytes; line != NULL && *line != '\0';) {
         size_t line_len = strcspn(line, "\n");
         TS_TRY(ts_text_append(out, "    ", line_len > 0 ? 4 : 0, err));
@@ -30,7 +29,7 @@ static ts_status append_line(ts_text *out, const char *text, ts_error *err)
 {
     ts_status status = TS_OK;
     size_t from = out->len;
-    TS_TRY(ts_words_clean(text, strlen(text), out, err));
+    TS_TRY(ts_text_append_clean(out, text, strlen(text), err));
     for (size_t i = from; i < out->len; i++) {
         if (out->bytes[i] == '\n' || out->bytes[i] == '\t') {
             out->bytes[i] = ' ';

@@ -8,6 +8,39 @@
 #include <math.h>
 #include <string.h>
 
+// ---- The adapter
+
+// The last part of a path or of a Hugging Face name, without slashes at its end.
+static int last_part(const char *path, const char **out)
+{
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/') {
+        end--;
+    }
+    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--) {
+    }
+    *out = path + begin;
+    return (int)(end - begin);
+}
+
+void ts_setup_check_adapter(const ts_setup *s)
+{
+    const char *trained_on = cJSON_GetStringValue(ts_json_get(s->training, "quantize"));
+    const char *asked_on = s->quantised == TS_F32 ? "none" : ts_dtype_name(s->quantised);
+    const char *made_for = s->adapter->base_model.bytes, *wanted, *given;
+    if (trained_on != NULL && strcmp(trained_on, asked_on) != 0) {
+        ts_log(TS_LOG_WARN, "%s was trained on a base quantised to %s, and is asked on one to %s",
+               s->adapter_folder, trained_on, asked_on);
+    }
+    if (s->adapter->base_model.len > 0) {
+        int len = last_part(made_for, &wanted);
+        if (last_part(s->model, &given) != len || memcmp(wanted, given, (size_t)len) != 0) {
+            ts_log(TS_LOG_WARN, "%s was made for %s, and --model is %s", s->adapter_folder,
+                   made_for, s->model);
+        }
+    }
+}
+
 // ---- What training saw
 
 // Warns if the file is no longer the one that training.json recorded.
@@ -123,19 +156,6 @@ static ts_status describe_adapter(const ts_setup *s, ts_arena *arena, ts_setup_t
 out:
     ts_text_free(&targets);
     return status;
-}
-
-// The last part of a path or of a Hugging Face name, without slashes at its end.
-static int last_part(const char *path, const char **out)
-{
-    size_t end = strlen(path), begin;
-    while (end > 1 && path[end - 1] == '/') {
-        end--;
-    }
-    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--) {
-    }
-    *out = path + begin;
-    return (int)(end - begin);
 }
 
 ts_status ts_setup_describe(const ts_setup *s, const ts_prompts *prompts, const bool *seen,

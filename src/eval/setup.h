@@ -23,6 +23,10 @@ typedef struct ts_setup {
     uint64_t max_new_tokens;
 } ts_setup;
 
+// Warns where the adapter was made for a model of another name, or on a base quantised to something
+// else. `setup` needs only `model`, `adapter_folder`, `adapter`, `training` and `quantised`.
+void ts_setup_check_adapter(const ts_setup *setup);
+
 // Allocates seen[prompts->count]: whether training saw each prompt. `data` is the file that
 // training read; NULL: the one that training.json names. Warns where that file is not here or was
 // changed. *seen stays NULL if there is no file to tell by. The caller frees *seen.

@@ -189,23 +189,3 @@ uint32_t ts_words_count(const char *text, size_t len)
     }
     return words;
 }
-
-ts_status ts_words_clean(const char *text, size_t len, ts_text *out, ts_error *err)
-{
-    ts_status status = TS_OK;
-    for (size_t at = 0, taken; at < len; at += taken) {
-        int32_t cp = ts_utf8_decode(text + at, len - at, &taken);
-        bool control = cp < 0x20 || within(cp, 0x7F, 0x9F);
-        if (cp == '\r') {
-            taken += at + 1 < len && text[at + 1] == '\n';
-            TS_TRY(ts_text_append(out, "\n", 1, err));
-        } else if ((control && cp != '\n' && cp != '\t') || within(cp, 0x202A, 0x202E) ||
-                   within(cp, 0x2066, 0x2069)) {
-            TS_TRY(ts_text_append(out, "\xEF\xBF\xBD", 3, err));
-        } else {
-            TS_TRY(ts_text_append(out, text + at, taken, err));
-        }
-    }
-out:
-    return status;
-}

@@ -20,8 +20,4 @@ bool ts_words_contain(const char *text, const char *needle);
 // or a digit ("well-known" is one).
 uint32_t ts_words_count(const char *text, size_t len);
 
-// Appends text[0..len). Invalid UTF-8, control characters (except newline and tab) and characters
-// that change the direction of writing become U+FFFD. "\r\n" and "\r" become "\n".
-ts_status ts_words_clean(const char *text, size_t len, ts_text *out, ts_error *err);
-
 #endif

@@ -17,6 +17,7 @@ Test(misuse, handles_that_are_null)
     tinysft_training_state state;
     tinysft_model_info info;
     tinysft_evaluated evaluated;
+    tinysft_comparison found;
     tinysft_verify_result result;
     const tinysft_status wrong = TINYSFT_ERR_ARGUMENT;
     REFUSED(tinysft_device_list(NULL, NULL, 3, NULL, NULL, &error), wrong, "out is NULL");
@@ -36,14 +37,18 @@ Test(misuse, handles_that_are_null)
     REFUSED(tinysft_model_save_adapter(NULL, "out", &error), wrong, "the model is NULL");
     REFUSED(tinysft_generate(NULL, &ask, NULL, &error), wrong, "the model is NULL");
     REFUSED(tinysft_generate(NULL, NULL, NULL, &error), wrong, "params is NULL");
-    REFUSED(tinysft_evaluate(NULL, NULL, &evaluation, &error), wrong, "params is NULL");
-    REFUSED(tinysft_evaluation_scores(NULL, NULL, NULL, &error), wrong, "the evaluation is NULL");
+    REFUSED(tinysft_model_load(NULL, &error), wrong, "the model is NULL");
+    REFUSED(tinysft_evaluation_open(NULL, NULL, &evaluation, &error), wrong, "params is NULL");
+    REFUSED(tinysft_evaluation_run(NULL, NULL, NULL, &error), wrong, "the evaluation is NULL");
+    REFUSED(tinysft_evaluation_compare(NULL, false, &found, &error), wrong,
+            "the evaluation is NULL");
     REFUSED(tinysft_evaluation_get(NULL, 0, &evaluated, &error), wrong, "the evaluation is NULL");
     REFUSED(tinysft_evaluation_write(NULL, &(tinysft_report_params){0}, &error), wrong,
             "the evaluation is NULL");
     REFUSED(tinysft_verify(NULL, &golden, &result, &error), wrong, "the device is NULL");
     cr_assert_null(tinysft_device_describe(NULL));
     cr_assert_eq(tinysft_evaluation_count(NULL), 0);
+    cr_assert_null(tinysft_metric_label(TINYSFT_METRICS));
     cr_assert(training == NULL && model == NULL && evaluation == NULL);
 }
 

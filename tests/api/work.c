@@ -123,26 +123,82 @@ static void ask(tinysft_model *model)
     REFUSED(tinysft_generate(model, &params, NULL, &error), TINYSFT_ERR_ARGUMENT, "UTF-8");
 }
 
+struct answers {
+    unsigned begun, complete; // calls with nothing done; with an answer
+    size_t bytes;
+    tinysft_evaluation **evaluation;
+};
+
+static tinysft_next keep_answer(void *user, const tinysft_asked *asked)
+{
+    struct answers *answers = user;
+    answers->begun += asked->done == 0;
+    answers->complete += asked->answer != NULL;
+    answers->bytes += asked->answer_bytes;
+    tinysft_evaluation_close(answers->evaluation); // which does nothing here
+    cr_assert(*answers->evaluation != NULL && asked->done <= asked->total && asked->index < 2);
+    return TINYSFT_GO_ON;
+}
+
+static tinysft_next stop_asking(void *user, const tinysft_asked *asked)
+{
+    (void)user;
+    return asked->tuned ? TINYSFT_STOP : TINYSFT_GO_ON;
+}
+
+static const char *const questions[] = {"What do cows eat?", "What do owls eat?"};
+static const tinysft_evaluation_params two_questions = {
+    .questions = questions, .question_count = 2, .max_new_tokens = 2};
+
+static void stop_evaluating(tinysft_model *model)
+{
+    tinysft_evaluation *evaluation = NULL;
+    tinysft_comparison found;
+    MUST(tinysft_evaluation_open(model, &two_questions, &evaluation, &error));
+    REFUSED(tinysft_evaluation_compare(evaluation, false, &found, &error), TINYSFT_ERR_ARGUMENT,
+            "has not run");
+    REFUSED(tinysft_evaluation_run(evaluation, stop_asking, NULL, &error), TINYSFT_ERR_STOPPED,
+            "stopped");
+    REFUSED(tinysft_evaluation_write(
+                evaluation, &(tinysft_report_params){.folder = path_of("reports")}, &error),
+            TINYSFT_ERR_ARGUMENT, "has not run");
+    tinysft_evaluation_close(&evaluation);
+}
+
 static void evaluate(tinysft_model *model)
 {
     tinysft_evaluation *evaluation = NULL;
-    tinysft_evaluated first;
-    tinysft_scores base, tuned;
-    const char *const asked[] = {"What do cows eat?", "What do owls eat?"};
-    const tinysft_evaluate_params params = {
-        .questions = asked, .question_count = 2, .max_new_tokens = 2};
-    MUST(tinysft_evaluate(model, &params, &evaluation, &error));
+    struct answers answers = {.evaluation = &evaluation};
+    tinysft_evaluated first, second;
+    tinysft_comparison found;
+    MUST(tinysft_evaluation_open(model, &two_questions, &evaluation, &error));
     cr_assert_eq(tinysft_evaluation_count(evaluation), 2);
-    MUST(tinysft_evaluation_scores(evaluation, &base, &tuned, &error));
-    cr_assert(base.questions == 1 && tuned.questions == 1 && isnan(base.loss)); // one was seen
+    tinysft_model_close(&model); // it lives until the evaluation has run
+    MUST(tinysft_evaluation_run(evaluation, keep_answer, &answers, &error));
+    REFUSED(tinysft_evaluation_run(evaluation, NULL, NULL, &error), TINYSFT_ERR_ARGUMENT,
+            "has run already");
+    MUST(tinysft_evaluation_compare(evaluation, false, &found, &error));
+    cr_assert(found.base.questions == 1 && found.tuned.questions == 1 && found.told_apart);
+    cr_assert(isnan(found.base.loss) && isnan(found.loss_change));
+    cr_assert_eq(found.base.rates[TINYSFT_ENDED].of, 1);
     MUST(tinysft_evaluation_get(evaluation, 0, &first, &error));
-    cr_assert(first.seen && first.base != NULL && first.tuned != NULL);
+    MUST(tinysft_evaluation_get(evaluation, 1, &second, &error));
+    cr_assert(first.seen && first.base.text != NULL && first.tuned.text != NULL);
+    cr_assert(first.base.marks[TINYSFT_ENDED] != TINYSFT_NOT_ASKED &&
+              first.base.marks[TINYSFT_FACTS] == TINYSFT_NOT_ASKED);
+    cr_assert(answers.begun == 2 && answers.complete == 4);
+    cr_assert_eq(answers.bytes, first.base.bytes + first.tuned.bytes + second.base.bytes +
+                                    second.tuned.bytes);
     REFUSED(tinysft_evaluation_get(evaluation, 2, &first, &error), TINYSFT_ERR_ARGUMENT,
             "there are 2");
-    tinysft_model_close(&model); // the evaluation does not need it any more
+    REFUSED(tinysft_evaluation_write(evaluation, &(tinysft_report_params){0}, &error),
+            TINYSFT_ERR_ARGUMENT, "no folder");
+    MUST(tinysft_evaluation_write(evaluation,
+                                  &(tinysft_report_params){.json = path_of("alone.json")}, &error));
     MUST(tinysft_evaluation_write(evaluation,
                                   &(tinysft_report_params){.folder = path_of("reports")}, &error));
     tinysft_evaluation_close(&evaluation);
+    cr_assert(same_files(path_of("alone.json"), path_of("reports/evaluation.json")));
     cr_assert_not(same_files(path_of("reports/evaluation_screenshot.png"), "/dev/null"));
 }
 
@@ -171,6 +227,7 @@ Test(work, trains_answers_and_evaluates)
     MUST(tinysft_model_load_adapter(model, path_of("out"), &error));
     tinysft_device_close(&device); // it lives as long as the model
     ask(model);
+    stop_evaluating(model);
     evaluate(model);
     folder_remove();
 }

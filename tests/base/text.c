@@ -131,3 +131,11 @@ Test(error, a_message_too_long_ends_in_a_whole_character)
         cr_expect_eq(ts_utf8_valid_prefix(err.message, len), len, "context, shifted by %zu", shift);
     }
 }
+
+Test(text, cleaned)
+{
+    ts_text out = {0};
+    cr_assert_eq(ts_text_append_clean(&out, "a\r\nb\rc\x1B[0m\xFF\t\xE2\x80\xAE\0z", 17, NULL), TS_OK);
+    cr_assert_str_eq(out.bytes, "a\nb\nc\uFFFD[0m\uFFFD\t\uFFFD\uFFFDz");
+    ts_text_free(&out);
+}

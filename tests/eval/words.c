@@ -59,21 +59,13 @@ Test(words, counted)
                  4);
 }
 
-Test(words, cleaned)
-{
-    ts_text out = {0};
-    cr_assert_eq(ts_words_clean("a\r\nb\rc\x1B[0m\xFF\t\xE2\x80\xAE\0z", 17, &out, NULL), TS_OK);
-    cr_assert_str_eq(out.bytes, "a\nb\nc\uFFFD[0m\uFFFD\t\uFFFD\uFFFDz");
-    ts_text_free(&out);
-}
-
 Test(words, hostile_texts_become_valid)
 {
     const hostile *texts;
     size_t count = sample_hostile(&texts);
     for (size_t i = 0; i < count; i++) {
         ts_text out = {0};
-        cr_assert_eq(ts_words_clean(texts[i].text, texts[i].len, &out, NULL), TS_OK);
+        cr_assert_eq(ts_text_append_clean(&out, texts[i].text, texts[i].len, NULL), TS_OK);
         cr_assert_eq(ts_utf8_valid_prefix(out.bytes, out.len), out.len, "text %zu", i);
         cr_assert(out.len == 0 || strlen(out.bytes) == out.len, "text %zu", i);
         ts_text_clear(&out);

@@ -31,22 +31,23 @@ int main(int argc, char **argv)
     const tinysft_model_params tuned = {.model = argv[1], .adapter = argv[4]};
     const tinysft_message question = {TINYSFT_USER, "What is the capital of Peru?"};
     const tinysft_generate_params ask = {&question, 1, .max_new_tokens = 16, .on_token = show_token};
-    const tinysft_evaluate_params questions = {.data = argv[3], .max_new_tokens = 4};
+    const tinysft_evaluation_params questions = {.data = argv[3], .max_new_tokens = 4};
     tinysft_error error;
     tinysft_device *device = NULL;
     tinysft_training *training = NULL;
     tinysft_model *model = NULL;
     tinysft_evaluation *evaluation = NULL;
-    tinysft_scores before, after;
+    tinysft_comparison found;
     if (tinysft_device_open(NULL, &device, &error) == TINYSFT_OK &&
         tinysft_training_open(device, &rows, &training, &error) == TINYSFT_OK &&
         tinysft_training_run(training, show_step, NULL, &error) == TINYSFT_OK &&
         tinysft_model_open(device, &tuned, &model, &error) == TINYSFT_OK &&
         tinysft_generate(model, &ask, NULL, &error) == TINYSFT_OK &&
-        tinysft_evaluate(model, &questions, &evaluation, &error) == TINYSFT_OK &&
-        tinysft_evaluation_scores(evaluation, &before, &after, &error) == TINYSFT_OK) {
-        printf("\nloss on %u reference answers: %.3f before, %.3f after\n", before.measured,
-               before.loss, after.loss);
+        tinysft_evaluation_open(model, &questions, &evaluation, &error) == TINYSFT_OK &&
+        tinysft_evaluation_run(evaluation, NULL, NULL, &error) == TINYSFT_OK &&
+        tinysft_evaluation_compare(evaluation, false, &found, &error) == TINYSFT_OK) {
+        printf("\nloss on %u reference answers: %.3f before, %.3f after\n", found.base.measured,
+               found.base.loss, found.tuned.loss);
     }
     if (error.code != TINYSFT_OK) {
         fprintf(stderr, "%s\n", error.message);

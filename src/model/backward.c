@@ -58,7 +58,7 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     ts_layer_state *state = &pass->layers[layer];
     uint32_t count = rows * model->config.ffn;
     const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
-    ts_view weight = model->layers[layer].post_norm;
+    ts_view weight = model->layers[layer].norms[TS_NORM_MLP];
 
     bool recompute = layer < pass->limits.recompute;
     if (recompute || ts_pass_adapts(pass, GATE_UP)) {
@@ -138,7 +138,7 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
     ts_model *model = pass->model;
     ts_layer_state *state = &pass->layers[layer];
     const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
-    ts_view weight = model->layers[layer].input_norm;
+    ts_view weight = model->layers[layer].norms[TS_NORM_ATTENTION];
 
     linear_backward(pass, layer, TS_MODULE_O, rows, state->o, pass->dx, pass->dout, false);
     queries_backward(pass, layer, rows);

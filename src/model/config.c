@@ -2,6 +2,7 @@
 
 #include "base/keys.h"
 #include "base/memory.h"
+#include "model/config_parts.h"
 
 #include <string.h>
 
@@ -18,7 +19,7 @@ const ts_model_config ts_model_config_tinyllama = {
     .rope = {.theta = 10000},
 };
 
-enum { MAX_DIMENSION = 1 << 20, MAX_LAYERS = 1024, MAX_HEADS = 1024 };
+enum { MAX_DIMENSION = 1 << 20, MAX_HEADS = 1024 };
 
 // The keys of config.json that are known for every family; families.def adds those of one family. A
 // key that is in neither is named in a warning and not refused: transformers, too, ignores keys
@@ -180,35 +181,6 @@ out:
     return status;
 }
 
-// A window that is switched off, or as long as the longest sequence, changes nothing and becomes 0.
-// Any other window is refused in a family whose attention has none.
-static ts_status read_window(const cJSON *json, const char *name, ts_model_config *c, ts_error *err)
-{
-    ts_status status = TS_OK;
-    const ts_family *family = ts_family_of(c->family);
-    const cJSON *window = ts_json_get(json, "sliding_window");
-    if (family->window == 0) {
-        bool wide = cJSON_IsNumber(window) && window->valuedouble >= c->max_positions;
-        if (!ts_key_is_off(window) && !wide &&
-            !cJSON_IsFalse(ts_json_get(json, "use_sliding_window"))) {
-            TS_TRY(ts_key_refuse(window, "sliding_window", NULL,
-                                 "attention sees all that came before", name, err));
-        }
-        goto out;
-    }
-    c->window = family->window;
-    if (cJSON_IsNull(window)) {
-        c->window = 0;
-    } else if (window != NULL) {
-        uint64_t number = 0;
-        TS_TRY(ts_json_get_uint(json, "sliding_window", 1, UINT32_MAX, name, &number, err));
-        c->window = (uint32_t)number;
-    }
-    c->window = c->window < c->max_positions ? c->window : 0;
-out:
-    return status;
-}
-
 static ts_status check_shape(const ts_model_config *c, const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -228,12 +200,13 @@ out:
 static ts_status check_keys(const cJSON *json, const ts_family *family, const char *name,
                             ts_error *err)
 {
-    ts_key keys[TS_COUNT(common_keys) + TS_FAMILY_KEYS];
-    size_t count = TS_COUNT(common_keys);
-    memcpy(keys, common_keys, sizeof common_keys);
+    ts_key keys[TS_FAMILY_KEYS + TS_COUNT(common_keys)]; // the first row of a name counts
+    size_t count = 0;
     for (size_t i = 0; i < TS_FAMILY_KEYS && family->keys[i].name != NULL; i++) {
         keys[count++] = family->keys[i];
     }
+    memcpy(keys + count, common_keys, sizeof common_keys);
+    count += TS_COUNT(common_keys);
     return ts_keys_check(json, keys, count, false, name, err);
 }
 
@@ -246,7 +219,7 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
     TS_TRY(check_keys(json, family, name, err));
     TS_TRY(required_uint(json, "hidden_size", MAX_DIMENSION, name, &out->hidden, err));
     TS_TRY(required_uint(json, "intermediate_size", MAX_DIMENSION, name, &out->ffn, err));
-    TS_TRY(required_uint(json, "num_hidden_layers", MAX_LAYERS, name, &out->layers, err));
+    TS_TRY(required_uint(json, "num_hidden_layers", TS_MAX_LAYERS, name, &out->layers, err));
     TS_TRY(required_uint(json, "vocab_size", 1 << 24, name, &out->vocab, err));
     TS_TRY(required_uint(json, "num_attention_heads", MAX_HEADS, name, &out->heads, err));
     TS_TRY(optional_uint(json, "num_key_value_heads", MAX_HEADS, name, out->heads, &out->kv_heads,
@@ -271,7 +244,7 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
         TS_TRY(ts_json_get_bool(json, "tie_word_embeddings", name, &out->tied, err));
     }
     TS_TRY(ts_rope_config_read(json, name, &out->rope, err));
-    TS_TRY(read_window(json, name, out, err));
+    TS_TRY(ts_config_read_windows(json, name, out, err));
     TS_TRY(check_shape(out, name, err));
 out:
     return status;

@@ -10,6 +10,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// A set of a model's layers.
+enum { TS_MAX_LAYERS = 1024 };
+typedef struct ts_layer_set {
+    uint64_t bits[TS_MAX_LAYERS / 64];
+} ts_layer_set;
+static inline bool ts_layer_in(const ts_layer_set *set, uint32_t layer)
+{
+    return set->bits[layer / 64] >> layer % 64 & 1;
+}
+static inline void ts_layer_add(ts_layer_set *set, uint32_t layer)
+{
+    set->bits[layer / 64] |= UINT64_C(1) << layer % 64;
+}
+
 typedef struct ts_model_config {
     ts_family_id family;
     uint32_t hidden, ffn, layers, vocab;
@@ -18,7 +32,8 @@ typedef struct ts_model_config {
     float rms_eps;
     ts_rope_config rope;
     uint32_t window; // keys that a row sees in layers with a sliding window; 0: no layer has one
-    bool tied;       // lm_head is the embedding
+    ts_layer_set windowed; // the layers that have one
+    bool tied;             // lm_head is the embedding
 } ts_model_config;
 
 // Elements of one row of queries, and of keys or values.
@@ -34,8 +49,7 @@ static inline uint32_t ts_config_kv_size(const ts_model_config *config)
 // How many keys a row of this layer sees, its own included; 0: all of its sequence so far.
 static inline uint32_t ts_config_window(const ts_model_config *config, uint32_t layer)
 {
-    (void)layer; // in the families so far, all layers have the same window
-    return config->window;
+    return ts_layer_in(&config->windowed, layer) ? config->window : 0;
 }
 
 // Reads the model's config.json as transformers 4 or 5 writes it. A key that asks for something not

@@ -7,7 +7,8 @@
 #define LLAMA_TENSORS                                                                              \
     {                                                                                              \
         .embedding = "model.embed_tokens", .layers = "model.layers",                               \
-        .input_norm = "input_layernorm", .post_norm = "post_attention_layernorm",                  \
+        .norms =                                                                                   \
+            {[TS_NORM_ATTENTION] = "input_layernorm", [TS_NORM_MLP] = "post_attention_layernorm"}, \
         .final_norm = "model.norm", .head = "lm_head"                                              \
     }
 

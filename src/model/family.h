@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/keys.h"
+#include "data/adapter.h"
 
 typedef enum ts_family_id {
 #define FAMILY(ID, ...) TS_FAMILY_##ID,
@@ -12,23 +13,42 @@ typedef enum ts_family_id {
     TS_FAMILY_COUNT,
 } ts_family_id;
 
+// The RMS norms that a layer may have, in the order of their use. A family has those that its
+// ts_tensor_names name.
+typedef enum ts_norm {
+    TS_NORM_ATTENTION, // of attention's input
+    TS_NORM_MLP,       // of the MLP's input
+    TS_NORM_COUNT,
+} ts_norm;
+
 // Names of the tensors, without ".weight". The names of a layer's norms follow a prefix: `layers`,
 // a dot, the layer's number and a dot. ts_module_path names the linear layers.
 typedef struct ts_tensor_names {
-    const char *embedding, *layers, *input_norm, *post_norm, *final_norm, *head;
+    const char *embedding, *layers, *norms[TS_NORM_COUNT], *final_norm, *head;
 } ts_tensor_names;
 
-enum { TS_FAMILY_KEYS = 8 };
+// Which layers attend through a sliding window.
+typedef enum ts_windowed {
+    TS_WINDOWED_NONE,
+    TS_WINDOWED_ALL,
+    TS_WINDOWED_UPPER, // those from max_window_layers on, and only with use_sliding_window
+} ts_windowed;
+
+enum { TS_FAMILY_KEYS = 12 };
 
 typedef struct ts_family {
     const char *name; // for messages
     const char *model_type, *architecture;
     ts_tensor_names tensors;
+    uint32_t biases; // TS_MODULE_BIT of each linear layer that has a bias
+    ts_windowed windowed;
     // The defaults of transformers for keys that config.json lacks.
     uint32_t kv_heads; // num_key_value_heads; 0: as many as num_attention_heads
     uint32_t max_positions;
-    uint32_t window; // sliding_window; 0: the family's attention has no window
-    // The keys of config.json that this family has and others have not. Ends with a NULL name.
+    uint32_t window;            // sliding_window
+    uint32_t max_window_layers; // of TS_WINDOWED_UPPER
+    // The keys of config.json that this family has and others have not, or for which it allows
+    // other values. Ends with a NULL name.
     ts_key keys[TS_FAMILY_KEYS];
 } ts_family;
 

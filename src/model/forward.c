@@ -108,7 +108,8 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
                             const ts_view *below)
 {
     ts_layer_state *state = &pass->layers[layer];
-    norm(pass, rows, state->x, below, pass->model->layers[layer].input_norm, state->rstd1);
+    norm(pass, rows, state->x, below, pass->model->layers[layer].norms[TS_NORM_ATTENTION],
+         state->rstd1);
     linear(pass, layer, TS_MODULE_Q, rows, training, pass->norm, state->q);
     linear(pass, layer, TS_MODULE_K, rows, training, pass->norm, state->k);
     linear(pass, layer, TS_MODULE_V, rows, training, pass->norm, state->v);
@@ -122,7 +123,7 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
 {
     ts_model *model = pass->model;
     ts_layer_state *state = &pass->layers[layer];
-    norm(pass, rows, state->mid, &state->x, model->layers[layer].post_norm, state->rstd2);
+    norm(pass, rows, state->mid, &state->x, model->layers[layer].norms[TS_NORM_MLP], state->rstd2);
     linear(pass, layer, TS_MODULE_GATE, rows, training, pass->norm, state->gate);
     linear(pass, layer, TS_MODULE_UP, rows, training, pass->norm, state->up);
     ts_swiglu(pass->recorder, &(struct ts_swiglu_args){.gate = state->gate,

@@ -15,8 +15,8 @@ typedef struct ts_linear {
     uint32_t rows;
     bool training; // apply the adapter's dropout
 } ts_linear;
-// y[rows, out] = x[rows, in] W^T. In an adapted module scale t B^T is added to it, where
-// t[rows, R] = dropout(x) A^T.
+// y[rows, out] = x[rows, in] W^T + bias, where there is one. In an adapted module scale t B^T is
+// added to it, where t[rows, R] = dropout(x) A^T.
 void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y);
 // Adds to the gradients of the LoRA pair, from x and dy[rows, out]. If `dx` is set (its buffer is
 // not NULL), also computes the gradient of x; with `accumulate` it is added to dx.

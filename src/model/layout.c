@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IN_LAYER = 2 + TS_MODULE_COUNT }; // two norms and the linear layers
-
 void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *out, uint32_t *in)
 {
     uint32_t q = ts_config_q_size(config), kv = ts_config_kv_size(config);
@@ -26,14 +24,27 @@ void ts_module_shape(const ts_model_config *config, ts_module module, uint32_t *
     *in = shapes[module][1];
 }
 
-uint32_t ts_weight_count(const ts_model_config *config)
-{
-    return 1 + config->layers * IN_LAYER + 1 + !config->tied;
-}
-
 static const ts_tensor_names *names_of(const ts_model_config *config)
 {
     return &ts_family_of(config->family)->tensors;
+}
+
+// How many weights a layer has: its norms, its linear layers and their biases.
+static uint32_t count_in_layer(const ts_model_config *config)
+{
+    uint32_t count = TS_MODULE_COUNT;
+    for (ts_norm norm = 0; norm < TS_NORM_COUNT; norm++) {
+        count += names_of(config)->norms[norm] != NULL;
+    }
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        count += (ts_family_of(config->family)->biases & TS_MODULE_BIT(module)) != 0;
+    }
+    return count;
+}
+
+uint32_t ts_weight_count(const ts_model_config *config)
+{
+    return 1 + config->layers * count_in_layer(config) + 1 + !config->tied;
 }
 
 void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module module,
@@ -43,28 +54,54 @@ void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module m
              ts_module_path(module));
 }
 
-static void describe_in_layer(const ts_model_config *config, uint32_t layer, uint32_t index,
-                              ts_weight *out)
+static void describe_norm(const ts_model_config *config, ts_norm norm, ts_weight *out)
 {
     const ts_tensor_names *names = names_of(config);
-    const char *name = index == 0   ? names->input_norm
-                       : index == 1 ? names->post_norm
-                                    : ts_module_path((ts_module)(index - 2));
-    out->layer = layer;
-    out->cols = config->hidden;
-    if (index < 2) {
-        out->part = index == 0 ? TS_WEIGHT_INPUT_NORM : TS_WEIGHT_POST_NORM;
-    } else {
-        out->part = TS_WEIGHT_LINEAR;
-        out->module = (ts_module)(index - 2);
-        ts_module_shape(config, out->module, &out->rows, &out->cols);
+    out->part = TS_WEIGHT_NORM;
+    out->norm = norm;
+    snprintf(out->name, sizeof out->name, "%s.%u.%s.weight", names->layers, out->layer,
+             names->norms[norm]);
+}
+
+static void describe_linear(const ts_model_config *config, ts_module module, bool bias,
+                            ts_weight *out)
+{
+    char prefix[TS_WEIGHT_NAME_BYTES - sizeof ".weight"];
+    ts_module_shape(config, module, &out->rows, &out->cols);
+    out->part = TS_WEIGHT_LINEAR;
+    out->module = module;
+    if (bias) {
+        out->part = TS_WEIGHT_BIAS;
+        out->cols = out->rows;
+        out->rows = 0;
     }
-    snprintf(out->name, sizeof out->name, "%s.%u.%s.weight", names->layers, layer, name);
+    snprintf(prefix, sizeof prefix, "%s.%u.%s", names_of(config)->layers, out->layer,
+             ts_module_path(module));
+    snprintf(out->name, sizeof out->name, "%s.%s", prefix, bias ? "bias" : "weight");
+}
+
+// Weight `index` of a layer: first the norms, then each linear layer with its bias.
+static void describe_in_layer(const ts_model_config *config, uint32_t index, ts_weight *out)
+{
+    for (ts_norm norm = 0; norm < TS_NORM_COUNT; norm++) {
+        if (names_of(config)->norms[norm] != NULL && index-- == 0) {
+            describe_norm(config, norm, out);
+            return;
+        }
+    }
+    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+        bool has_bias = ts_family_of(config->family)->biases & TS_MODULE_BIT(module);
+        if (index <= has_bias) {
+            describe_linear(config, module, index == 1, out);
+            return;
+        }
+        index -= 1 + has_bias;
+    }
 }
 
 void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight *out)
 {
-    uint32_t after = 1 + config->layers * IN_LAYER;
+    uint32_t in_layer = count_in_layer(config), after = 1 + config->layers * in_layer;
     const ts_tensor_names *names = names_of(config);
     *out = (ts_weight){.cols = config->hidden};
     if (index == 0) {
@@ -72,7 +109,8 @@ void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight
         out->rows = config->vocab;
         snprintf(out->name, sizeof out->name, "%s.weight", names->embedding);
     } else if (index < after) {
-        describe_in_layer(config, (index - 1) / IN_LAYER, (index - 1) % IN_LAYER, out);
+        out->layer = (index - 1) / in_layer;
+        describe_in_layer(config, (index - 1) % in_layer, out);
     } else if (index == after) {
         out->part = TS_WEIGHT_FINAL_NORM;
         snprintf(out->name, sizeof out->name, "%s.weight", names->final_norm);

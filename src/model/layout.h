@@ -9,9 +9,9 @@
 
 typedef enum ts_weight_part {
     TS_WEIGHT_EMBEDDING,
-    TS_WEIGHT_INPUT_NORM,
-    TS_WEIGHT_POST_NORM,
+    TS_WEIGHT_NORM,
     TS_WEIGHT_LINEAR,
+    TS_WEIGHT_BIAS,
     TS_WEIGHT_FINAL_NORM,
     TS_WEIGHT_HEAD,
 } ts_weight_part;
@@ -22,8 +22,9 @@ enum { TS_WEIGHT_NAME_BYTES = 128 };
 typedef struct ts_weight {
     char name[TS_WEIGHT_NAME_BYTES];
     ts_weight_part part;
-    uint32_t layer;   // of norms and linear layers
-    ts_module module; // of linear layers
+    uint32_t layer;   // of norms, linear layers and biases
+    ts_norm norm;     // of norms
+    ts_module module; // of linear layers and biases
     uint32_t rows, cols;
 } ts_weight;
 

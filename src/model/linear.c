@@ -11,6 +11,7 @@
 struct layer {
     uint32_t out, in;
     ts_view weight;           // [out, in]
+    ts_view bias;             // [out]; frozen, so that the backward pass has no use for it
     const ts_lora_pair *pair; // NULL: not adapted, or the adapter is switched off
     uint32_t r;
     ts_view t;     // [rows, R]
@@ -21,7 +22,8 @@ static struct layer look_up(const ts_linear *linear)
 {
     const ts_pass *pass = linear->pass;
     const ts_model *model = pass->model;
-    struct layer layer = {.weight = model->layers[linear->layer].linear[linear->module]};
+    struct layer layer = {.weight = model->layers[linear->layer].linear[linear->module],
+                          .bias = model->layers[linear->layer].biases[linear->module]};
     ts_module_shape(&model->config, linear->module, &layer.out, &layer.in);
     if (model->lora_enabled) {
         layer.pair = ts_lora_pair_of(model, linear->layer, linear->module);
@@ -83,6 +85,11 @@ void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
         whole.extra = (ts_product_extra){layer.t, layer.pair->b, layer.r, pass->model->lora.scale};
     }
     ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
+    if (layer.bias.bytes > 0) {
+        ts_add_bias(pass->recorder,
+                    &(struct ts_add_bias_args){
+                        .y = y, .bias = layer.bias, .rows = linear->rows, .cols = layer.out});
+    }
 }
 
 // Adds to the pair's gradients from dropout(x), t and dy, and leaves dt[rows, R] = scale dy B.

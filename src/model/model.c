@@ -67,12 +67,12 @@ static ts_view *view_of(ts_model *model, const ts_weight *weight)
     switch (weight->part) {
     case TS_WEIGHT_EMBEDDING:
         return &model->embedding;
-    case TS_WEIGHT_INPUT_NORM:
-        return &layer->input_norm;
-    case TS_WEIGHT_POST_NORM:
-        return &layer->post_norm;
+    case TS_WEIGHT_NORM:
+        return &layer->norms[weight->norm];
     case TS_WEIGHT_LINEAR:
         return &layer->linear[weight->module];
+    case TS_WEIGHT_BIAS:
+        return &layer->biases[weight->module];
     case TS_WEIGHT_FINAL_NORM:
         return &model->final_norm;
     default:

@@ -9,8 +9,9 @@
 #include "ops/gemm.h"
 
 typedef struct ts_layer_weights {
-    ts_view input_norm, post_norm;   // [hidden]
+    ts_view norms[TS_NORM_COUNT];    // [hidden] each; not set where the family has none
     ts_view linear[TS_MODULE_COUNT]; // [out, in] each
+    ts_view biases[TS_MODULE_COUNT]; // [out] each; not set where the family has none
 } ts_layer_weights;
 
 // One LoRA pair, as views into the adapter's flat array.

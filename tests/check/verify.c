@@ -70,6 +70,12 @@ Test(verify, llama3)
     check_case("llama3");
 }
 
+// Biases of q, k and v; seven heads on one.
+Test(verify, qwen2)
+{
+    check_case("qwen2");
+}
+
 Test(verify, says_what_is_missing)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -241,6 +241,8 @@ Test(config, counts_what_it_does_not_know)
     cr_expect_not_null(strstr(logged, "2 keys without effect here: factor, beta\n"), "%s", logged);
 }
 
+#define QWEN2 "\"model_type\":\"qwen2\",\"num_key_value_heads\":8"
+
 // What a family's config may leave out, and what names no family or two.
 Test(config, families)
 {
@@ -261,6 +263,21 @@ Test(config, families)
         {"\"model_type\":\"mistral\",\"max_position_embeddings\":64", TS_FAMILY_MISTRAL, 8, 0},
         {"\"model_type\":\"llama\",\"sliding_window\":3,\"use_sliding_window\":false",
          TS_FAMILY_LLAMA, 16, 0},
+        {"\"model_type\":\"qwen2\",\"num_key_value_heads\":8", TS_FAMILY_QWEN2, 8, 0},
+        {"\"model_type\":\"qwen2\",\"num_key_value_heads\":null", TS_FAMILY_QWEN2, 16, 0},
+        {QWEN2 ",\"sliding_window\":7", TS_FAMILY_QWEN2, 8, 0},
+        {QWEN2 ",\"sliding_window\":7,\"use_sliding_window\":false", TS_FAMILY_QWEN2, 8, 0},
+        {QWEN2 ",\"sliding_window\":7,\"use_sliding_window\":true", TS_FAMILY_QWEN2, 8,
+         0}, // from layer 28 on
+        {QWEN2 ",\"sliding_window\":7,\"use_sliding_window\":true,\"max_window_layers\":1",
+         TS_FAMILY_QWEN2, 8, 7},
+        {QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":0", TS_FAMILY_QWEN2, 8, 4096},
+        {QWEN2 ",\"sliding_window\":null,\"use_sliding_window\":true,\"max_window_layers\":0",
+         TS_FAMILY_QWEN2, 8, 0},
+        {QWEN2 ",\"sliding_window\":7,\"use_sliding_window\":true,"
+               "\"layer_types\":[\"sliding_attention\",\"full_attention\"]",
+         TS_FAMILY_QWEN2, 8, 7},
+        {QWEN2 ",\"layer_types\":[\"full_attention\",\"full_attention\"]", TS_FAMILY_QWEN2, 8, 0},
     };
     static const struct {
         const char *more;
@@ -268,7 +285,7 @@ Test(config, families)
         const char *words;
     } wrong[] = {
         {"\"model_type\":\"gpt2\"", TS_ERR_UNSUPPORTED,
-         "'model_type' is \"gpt2\": not implemented, only \"llama\" or \"mistral\""},
+         "'model_type' is \"gpt2\": not implemented, only \"llama\" or \"mistral\" or "},
         {"\"architectures\":[\"GPT2LMHeadModel\"]", TS_ERR_UNSUPPORTED, "'architectures' is ["},
         {"\"architectures\":[\"LlamaForCausalLM\",\"MistralForCausalLM\"]", TS_ERR_UNSUPPORTED,
          "'architectures' is ["},
@@ -278,6 +295,16 @@ Test(config, families)
         {"\"model_type\":\"mistral\",\"sliding_window\":1.5", TS_ERR_FORMAT, "'sliding_window'"},
         {"\"model_type\":\"mistral\",\"attention_bias\":true", TS_ERR_UNSUPPORTED,
          "attention_bias"},
+        {QWEN2 ",\"use_sliding_window\":1", TS_ERR_FORMAT, "expected true or false"},
+        {QWEN2 ",\"layer_types\":[\"full_attention\"]", TS_ERR_FORMAT, "each of 2 layers"},
+        {QWEN2 ",\"layer_types\":\"full_attention\"", TS_ERR_FORMAT, "each of 2 layers"},
+        {QWEN2 ",\"layer_types\":[\"full_attention\",\"linear_attention\"]", TS_ERR_UNSUPPORTED,
+         "'layer_types' is \"linear_attention\""},
+        {QWEN2 ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", TS_ERR_FORMAT,
+         "gives layer 1 a sliding window, and the window is switched off"},
+        {QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":-1", TS_ERR_FORMAT,
+         "'max_window_layers'"},
+        {QWEN2 ",\"hidden_act\":\"gelu\"", TS_ERR_UNSUPPORTED, "hidden_act"},
     };
     ts_model_config config;
     ts_error err = {0};
@@ -294,6 +321,12 @@ Test(config, families)
         cr_expect_eq(read_text(text, &config, &err), wrong[i].status, "%s: %s", text, err.message);
         cr_expect_not_null(strstr(err.message, wrong[i].words), "%s", err.message);
     }
+    // A window in one of the two layers.
+    snprintf(text, sizeof text,
+             "{%s," QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":1}", shape);
+    cr_expect_eq(read_text(text, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(ts_config_window(&config, 0), 0);
+    cr_expect_eq(ts_config_window(&config, 1), 4096);
     // Not a key of this family: transformers uses the window whatever the key says.
     logged_clear();
     snprintf(text, sizeof text, "{%s,\"model_type\":\"mistral\",\"use_sliding_window\":false}",

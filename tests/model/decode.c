@@ -103,6 +103,7 @@ static void test_model(ts_gpu *gpu, const char *folder, const char *adapter, uin
     struct story story;
     test_model_open(gpu, folder, (ts_model_params){.positions = LONGEST + NEW_TOKENS}, &model);
     model.config.window = window;
+    memset(&model.config.windowed, 0xFF, sizeof model.config.windowed);
     if (adapter != NULL) {
         MUST(ts_model_load_lora(&model, adapter, err));
     }
@@ -130,7 +131,7 @@ Test(decode, equals_full_passes)
 
 Test(decode, equals_full_passes_with_an_adapter)
 {
-    static const char *const cases[] = {"nano", "gqa", "all_linear"};
+    static const char *const cases[] = {"nano", "gqa", "all_linear", "llama3", "qwen2"};
     ts_gpu *gpu = test_gpu_open();
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         char model[512], adapter[512];

@@ -10,7 +10,7 @@
 struct edited {
     char folder[32];
     ts_tensors *original; // where the tensors come from; may be NULL
-    ts_tensor tensors[40];
+    ts_tensor tensors[64];
     size_t count;
 };
 

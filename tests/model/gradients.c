@@ -1,4 +1,4 @@
-// A whole two-layer Llama's LoRA gradients against central finite differences of its loss. The
+// A whole two-layer model's LoRA gradients against central finite differences of its loss. The
 // model runs on the mirror device: the same code as on a GPU, in double. Then the real device's
 // gradients against the mirror's.
 #include "tiny_llama.h"
@@ -35,11 +35,19 @@ static const struct variant {
     {"down alone, dropout",
      {.adapter = {.r = 4, .alpha = 8, .dropout = 0.1, .targets = TS_MODULE_BIT(TS_MODULE_DOWN)}}},
     {"a window of three",
-     {.window = 3,
+     {.family = TS_FAMILY_MISTRAL,
+      .window = 3,
       .adapter = {.r = 4,
                   .alpha = 8,
                   .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) |
                              TS_MODULE_BIT(TS_MODULE_V)}}},
+    {"Qwen2: biases, a window in the upper layer",
+     {.family = TS_FAMILY_QWEN2,
+      .window = 3,
+      .more = ", \"use_sliding_window\": true, \"max_window_layers\": 1",
+      .tied = true,
+      .dtype = TS_BF16,
+      .adapter = {.r = 2, .alpha = 4, .targets = TS_MODULES_ALL}}},
     {"gate and up",
      {.adapter = {.r = 4,
                   .alpha = 8,

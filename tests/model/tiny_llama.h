@@ -1,5 +1,5 @@
-// A Llama with random weights, small enough for finite differences, written as a Hugging Face model
-// folder; and batches of several sequences for it.
+// A model with random weights, small enough for finite differences, written as a Hugging Face model
+// folder, a Llama unless another family is named; and batches of several sequences for it.
 #ifndef TESTS_MODEL_TINY_LLAMA_H
 #define TESTS_MODEL_TINY_LLAMA_H
 
@@ -25,7 +25,10 @@ enum {
 
 typedef struct tiny_llama {
     bool tied;
-    uint32_t window; // of attention, as a Mistral; 0: a Llama
+    ts_family_id family;
+    uint32_t window; // of attention; 0: config.json has none
+    char more[160];  // for config.json, such as ", \"use_sliding_window\": true". No pointer, since
+                    // a parameterized test runs in a process of its own
     ts_dtype dtype;
     bool embedding_in_file;
     ts_adapter_config adapter; // r = 0: none
@@ -42,27 +45,25 @@ static inline double tiny_random(uint32_t *state)
 
 // A list of tensors with their names and bytes.
 struct tiny_file {
-    ts_tensor tensors[32];
-    char names[32][96];
+    ts_tensor tensors[64];
+    char names[64][TS_WEIGHT_NAME_BYTES];
     size_t count;
     uint32_t state;
     ts_dtype dtype;
 };
 
-static inline void tiny_tensor(struct tiny_file *file, uint32_t rows, uint32_t cols,
-                               const char *name, uint32_t layer)
+// Adds a tensor of values around `centre`; a vector where rows is 0.
+static inline void tiny_values(struct tiny_file *file, uint32_t rows, uint32_t cols, double centre,
+                               const char *name)
 {
     ts_tensor *tensor = &file->tensors[file->count];
     char *full = file->names[file->count++];
     size_t count = (size_t)(rows > 0 ? rows : 1) * cols, size = ts_dtype_bytes(file->dtype);
     char *bytes = malloc(count * size);
-    if (layer < TINY_LAYERS) {
-        snprintf(full, sizeof file->names[0], "model.layers.%u.%s.weight", layer, name);
-    } else {
-        snprintf(full, sizeof file->names[0], "%s.weight", name);
-    }
+    cr_assert_leq(file->count, TS_COUNT(file->tensors));
+    snprintf(full, sizeof file->names[0], "%s", name);
     for (size_t i = 0; i < count; i++) {
-        double value = tiny_random(&file->state) * (rows > 0 ? 0.6 : 0.3) + (rows > 0 ? 0 : 1);
+        double value = tiny_random(&file->state) * (rows > 0 ? 0.6 : 0.3) + centre;
         float narrow = (float)value;
         uint16_t half = file->dtype == TS_F16 ? ts_f32_to_f16(narrow) : ts_f32_to_bf16(narrow);
         memcpy(bytes + i * size, file->dtype == TS_F32 ? (void *)&narrow : (void *)&half, size);
@@ -75,23 +76,37 @@ static inline void tiny_tensor(struct tiny_file *file, uint32_t rows, uint32_t c
                           .len = count * size};
 }
 
-static inline void tiny_write_config(const char *folder, bool tied, uint32_t window)
+// The same for a weight of a Llama, whose vectors are norms. `layer` may be beyond all layers.
+static inline void tiny_tensor(struct tiny_file *file, uint32_t rows, uint32_t cols,
+                               const char *name, uint32_t layer)
+{
+    char full[TS_WEIGHT_NAME_BYTES];
+    if (layer < TINY_LAYERS) {
+        snprintf(full, sizeof full, "model.layers.%u.%s.weight", layer, name);
+    } else {
+        snprintf(full, sizeof full, "%s.weight", name);
+    }
+    tiny_values(file, rows, cols, rows > 0 ? 0 : 1, full);
+}
+
+static inline void tiny_write_config(const char *folder, const tiny_llama *tiny)
 {
     ts_text text = {0}, path = {0};
-    char more[32] = "";
-    if (window > 0) {
-        snprintf(more, sizeof more, ", \"sliding_window\": %u", window);
+    char window[32] = "";
+    const ts_family *family = ts_family_of(tiny->family);
+    if (tiny->window > 0) {
+        snprintf(window, sizeof window, ", \"sliding_window\": %u", tiny->window);
     }
     MUST(ts_text_format(
         &text, err,
-        "{\"architectures\": [\"%sForCausalLM\"], \"model_type\": \"%s\", \"hidden_act\": "
-        "\"silu\", \"hidden_size\": %d, \"intermediate_size\": %d, \"num_hidden_layers\": %d, "
-        "\"vocab_size\": %d, \"num_attention_heads\": %d, \"num_key_value_heads\": %d, "
-        "\"head_dim\": %d, \"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-5, "
-        "\"rope_theta\": 10000.0, \"tie_word_embeddings\": %s%s}",
-        window > 0 ? "Mistral" : "Llama", window > 0 ? "mistral" : "llama", TINY_HIDDEN, TINY_FFN,
-        TINY_LAYERS, TINY_VOCAB, TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM, TINY_POSITIONS,
-        tied ? "true" : "false", more));
+        "{\"architectures\": [\"%s\"], \"model_type\": \"%s\", \"hidden_size\": %d, "
+        "\"intermediate_size\": %d, \"num_hidden_layers\": %d, \"vocab_size\": %d, "
+        "\"num_attention_heads\": %d, \"num_key_value_heads\": %d, \"head_dim\": %d, "
+        "\"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, "
+        "\"tie_word_embeddings\": %s%s%s}",
+        family->architecture, family->model_type, TINY_HIDDEN, TINY_FFN, TINY_LAYERS, TINY_VOCAB,
+        TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM, TINY_POSITIONS, tiny->tied ? "true" : "false",
+        window, tiny->more));
     MUST(ts_path_join(folder, "config.json", &path, err));
     MUST(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
     ts_text_free(&text);
@@ -100,25 +115,19 @@ static inline void tiny_write_config(const char *folder, bool tied, uint32_t win
 
 static inline void tiny_write(const char *folder, const tiny_llama *tiny)
 {
-    enum { OUTSIDE = TINY_LAYERS };
     struct tiny_file file = {.state = 20240607u, .dtype = tiny->dtype};
-    const uint32_t q = TINY_HEADS * TINY_HEAD_DIM, kv = TINY_KV_HEADS * TINY_HEAD_DIM;
+    ts_weights *weights = NULL;
+    ts_model_config config;
     ts_text bytes = {0}, path = {0};
-    tiny_tensor(&file, TINY_VOCAB, TINY_HIDDEN, "model.embed_tokens", OUTSIDE);
-    for (uint32_t layer = 0; layer < TINY_LAYERS; layer++) {
-        tiny_tensor(&file, 0, TINY_HIDDEN, "input_layernorm", layer);
-        tiny_tensor(&file, 0, TINY_HIDDEN, "post_attention_layernorm", layer);
-        tiny_tensor(&file, q, TINY_HIDDEN, "self_attn.q_proj", layer);
-        tiny_tensor(&file, kv, TINY_HIDDEN, "self_attn.k_proj", layer);
-        tiny_tensor(&file, kv, TINY_HIDDEN, "self_attn.v_proj", layer);
-        tiny_tensor(&file, TINY_HIDDEN, q, "self_attn.o_proj", layer);
-        tiny_tensor(&file, TINY_FFN, TINY_HIDDEN, "mlp.gate_proj", layer);
-        tiny_tensor(&file, TINY_FFN, TINY_HIDDEN, "mlp.up_proj", layer);
-        tiny_tensor(&file, TINY_HIDDEN, TINY_FFN, "mlp.down_proj", layer);
-    }
-    tiny_tensor(&file, 0, TINY_HIDDEN, "model.norm", OUTSIDE);
-    if (!tiny->tied) {
-        tiny_tensor(&file, TINY_VOCAB, TINY_HIDDEN, "lm_head", OUTSIDE);
+    tiny_write_config(folder, tiny);
+    MUST(ts_weights_open(folder, &weights, err));
+    MUST(ts_model_config_read(weights, &config, err));
+    ts_weights_close(weights);
+    for (uint32_t i = 0; i < ts_weight_count(&config); i++) {
+        ts_weight weight;
+        ts_weight_describe(&config, i, &weight);
+        bool norm = weight.part == TS_WEIGHT_NORM || weight.part == TS_WEIGHT_FINAL_NORM;
+        tiny_values(&file, weight.rows, weight.cols, norm ? 1 : 0, weight.name);
     }
     MUST(ts_safetensors_serialise(file.tensors, file.count, &bytes, err));
     MUST(ts_path_join(folder, "model.safetensors", &path, err));
@@ -128,7 +137,6 @@ static inline void tiny_write(const char *folder, const tiny_llama *tiny)
     }
     ts_text_free(&bytes);
     ts_text_free(&path);
-    tiny_write_config(folder, tiny->tied, tiny->window);
 }
 
 // Both matrices of every pair are random. With B = 0, as training starts, the gradient of A would

@@ -23,7 +23,7 @@ static void logits_of(ts_model *model, const uint32_t *ids, float *logits)
 // the others keep their bits.
 Test(window, hides_what_lies_before_it)
 {
-    const tiny_llama windowed = {.window = WINDOW};
+    const tiny_llama windowed = {.family = TS_FAMILY_MISTRAL, .window = WINDOW};
     static float before[TOKENS * TINY_VOCAB], after[TOKENS * TINY_VOCAB];
     uint32_t ids[TOKENS] = {3, 7, 4, 9, 11, 5, 8, 2, 6};
     ts_gpu *gpu = test_gpu_open();
@@ -57,7 +57,7 @@ Test(window, that_covers_all_is_none)
     logits_of(&model, ids, plain);
     test_model_close(&model);
     for (uint32_t window = TOKENS; window < TINY_POSITIONS; window += TOKENS / 2) {
-        tiny_open(gpu, &(tiny_llama){.window = window}, &model);
+        tiny_open(gpu, &(tiny_llama){.family = TS_FAMILY_MISTRAL, .window = window}, &model);
         cr_assert_eq(model.config.window, window);
         logits_of(&model, ids, covered);
         cr_expect_eq(memcmp(plain, covered, sizeof plain), 0, "%u", window);

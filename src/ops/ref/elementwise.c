@@ -113,6 +113,15 @@ void ts_ref_add(const struct ts_add_ref *a)
     }
 }
 
+void ts_ref_add_bias(const struct ts_add_bias_ref *a)
+{
+    for (size_t t = 0; t < a->rows; t++) {
+        for (size_t c = 0; c < a->cols; c++) {
+            a->y[t * a->cols + c] += a->bias[c];
+        }
+    }
+}
+
 void ts_ref_gather_rows(const struct ts_gather_rows_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {

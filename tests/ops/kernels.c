@@ -1,6 +1,7 @@
 // Every shader of every kernel in the registry against its mirror in double, over awkward shapes
 // (trial.h). Each is run in SHAPES shapes, or in fewer by TINYSFT_SHAPES, for drivers that take
 // minutes to compile.
+#include "count.h"
 #include "device.h"
 #include "ops/trial.h"
 
@@ -39,17 +40,10 @@ static void test_shape(const ts_trial *trial, int shape, ts_gpu *gpu, ts_gpu *mi
     ts_trial_close(&mirror);
 }
 
-static int shapes_to_test(void)
-{
-    const char *fewer = getenv("TINYSFT_SHAPES");
-    return fewer != NULL ? atoi(fewer) : SHAPES;
-}
-
 static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *mirror)
 {
     uint32_t random = 1000u * (uint32_t)kernel + shader;
-    const int shapes = shapes_to_test();
-    cr_assert_gt(shapes, 0, "TINYSFT_SHAPES is not a number");
+    const int shapes = test_count("TINYSFT_SHAPES", SHAPES);
     for (int shape = 0; shape < shapes; shape++) {
         ts_trial trial = {.kernel = kernel,
                           .shader = shader,

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "count.h"
 #include "device.h"
 #include "gpu/internal.h"
 #include "train/checkpoint.h"
@@ -230,10 +231,7 @@ static void check_resumed(const struct end *whole)
 // the validation layer), TINYSFT_FAULT_STRIDE=N lets only every N-th call fail.
 static uint32_t stride_of(call which)
 {
-    const char *variable = getenv("TINYSFT_FAULT_STRIDE");
-    const int stride = variable != NULL ? atoi(variable) : 1;
-    cr_assert_gt(stride, 0, "TINYSFT_FAULT_STRIDE is not a number");
-    return which == BUILD ? (uint32_t)stride : 1;
+    return which == BUILD ? (uint32_t)test_count("TINYSFT_FAULT_STRIDE", 1) : 1;
 }
 
 // Lets the n-th call fail for n = 1, 2, 3, ... until a run makes fewer calls. Failing runs must

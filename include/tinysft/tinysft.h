@@ -99,13 +99,22 @@ typedef void (*tinysft_loading)(void *user, const char *what, uint64_t done, uin
 
 typedef struct tinysft_device_params {
     const char *device;    // number as tinysft_device_list counts, or part of its name [the best]
-    const char *hide;      // names of optional features to do without, with commas [none]
+    const char *hide;      // names of tinysft_device_feature to do without, with commas [none]
     bool validate;         // run under the Vulkan validation layer
     bool no_tuning;        // choose tiles by rule instead of measuring them at first use
     const char *precision; // of the operands of products with the base's weights: "auto", "f32",
                            // "f16" or "bf16" ["auto": 16 bits on a GPU that has matrix units]
     tinysft_caller caller; // of the device and all that is opened on it
 } tinysft_device_params;
+
+// A feature that a device need not have. Without it another way is taken.
+typedef struct tinysft_feature {
+    const char *name;
+    const char *hidden; // what is hidden with it, and what is used instead
+} tinysft_feature;
+
+// Feature `index`, from 0, of those that are known; its name is NULL after the last.
+TINYSFT_API tinysft_feature tinysft_device_feature(size_t index);
 
 // A device as it describes itself.
 typedef struct tinysft_device_info {
@@ -116,6 +125,12 @@ typedef struct tinysft_device_info {
     uint64_t memory_bytes;      // largest heap of its own
     uint64_t memory_free_bytes; // of it, when it was listed or opened
     bool unified_memory;        // it is the host's
+    uint32_t subgroup_size, max_invocations; // of a subgroup; at most of a workgroup
+    uint32_t shared_bytes;                   // a workgroup's memory
+    uint32_t matrix_f16[3];                  // what its matrix units multiply: m, n and k; 0: it
+    uint32_t matrix_bf16[3];                 // has none of that kind
+    uint64_t features;                       // bit i: it has tinysft_device_feature(i)
+    const char *reason;                      // why it was chosen; NULL: it was not
     const char *precision;      // once started: what products are rounded to, "f32" for not at all
     const char *unusable;       // why it cannot be used; NULL: it can
 } tinysft_device_info;

@@ -1,3 +1,4 @@
+#include "api/inside.h"
 #include "api/internal.h"
 
 #include "base/memory.h"
@@ -13,8 +14,19 @@ static ts_status gpu_params(const tinysft_device_params *params, ts_gpu_params *
     return params->hide != NULL ? ts_gpu_masks_parse(params->hide, &out->masks, err) : TS_OK;
 }
 
-static void describe(const ts_gpu_caps *caps, tinysft_device_info *out)
+tinysft_feature tinysft_device_feature(size_t index)
 {
+    for (size_t i = 0; ts_gpu_masks[i].name != NULL; i++) {
+        if (i == index) {
+            return (tinysft_feature){ts_gpu_masks[i].name, ts_gpu_masks[i].hides};
+        }
+    }
+    return (tinysft_feature){NULL, NULL};
+}
+
+void ts_api_describe_device(const ts_gpu_caps *caps, tinysft_device_info *out)
+{
+    const ts_matrix_shape *f16 = &caps->matrix_f16, *bf16 = &caps->matrix_bf16;
     *out = (tinysft_device_info){
         .kind = ts_gpu_type_name(caps->type),
         .vulkan = {VK_API_VERSION_MAJOR(caps->api_version),
@@ -22,10 +34,25 @@ static void describe(const ts_gpu_caps *caps, tinysft_device_info *out)
         .memory_bytes = caps->memory_bytes,
         .memory_free_bytes = caps->memory_free_bytes,
         .unified_memory = caps->unified_memory,
+        .subgroup_size = caps->subgroup_size,
+        .max_invocations = caps->max_invocations,
+        .shared_bytes = caps->shared_bytes,
+        .matrix_f16 = {f16->m, f16->n, f16->k},
+        .matrix_bf16 = {bf16->m, bf16->n, bf16->k},
         .unusable = caps->unusable,
     };
+    for (size_t i = 0; ts_gpu_masks[i].name != NULL; i++) {
+        out->features |= (uint64_t)ts_gpu_mask_bites(&ts_gpu_masks[i], caps) << i;
+    }
     snprintf(out->name, sizeof out->name, "%s", caps->name);
     snprintf(out->driver, sizeof out->driver, "%s", caps->driver);
+}
+
+// Describes a device of the list.
+static void describe(const ts_gpu_list *devices, size_t index, tinysft_device_info *out)
+{
+    ts_api_describe_device(&devices->caps[index], out);
+    out->reason = index == devices->chosen ? devices->reason : NULL;
 }
 
 static ts_status list(const tinysft_device_params *params, tinysft_device_info *out,
@@ -37,7 +64,7 @@ static ts_status list(const tinysft_device_params *params, tinysft_device_info *
     TS_TRY(gpu_params(params, &asked, err));
     TS_TRY(ts_gpu_enumerate(&asked, &found, err));
     for (size_t i = 0; i < found.count && i < capacity; i++) {
-        describe(&found.caps[i], &out[i]);
+        describe(&found, i, &out[i]);
     }
     *count = found.count;
     *chosen = found.chosen;
@@ -83,7 +110,7 @@ static ts_status open_device(tinysft_device *device, const tinysft_device_params
     TS_TRY(ts_gpu_enumerate(&device->asked, &device->list, err));
     snprintf(device->number, sizeof device->number, "%zu", device->list.chosen);
     device->asked.device = params->device != NULL ? device->number : NULL;
-    describe(&device->list.caps[device->list.chosen], &device->info);
+    describe(&device->list, device->list.chosen, &device->info);
 out:
     return status;
 }

@@ -5,8 +5,12 @@
 
 #include <tinysft/tinysft.h>
 
+#include "gpu/gpu.h"
 #include "gpu/profile.h"
 #include "gpu/recorder.h"
+
+// Describes a device by what was read of it, but for why it was chosen.
+void ts_api_describe_device(const ts_gpu_caps *caps, tinysft_device_info *out);
 
 // TS_ERR_MEMORY, with the message that the run would give, if the plan exceeds its memory limit.
 ts_status ts_api_check_fit(const tinysft_training *training, ts_error *err);

@@ -4,7 +4,6 @@
 #include "cli/cli.h"
 #include "data/adapter.h"
 #include "data/template.h"
-#include "gpu/gpu.h"
 #include "train/settings.h"
 
 #include <stdio.h>
@@ -64,5 +63,5 @@ const char *ts_choice_template(size_t index)
 
 const char *ts_choice_mask(size_t index)
 {
-    return ts_gpu_masks[index].name; // the last one is NULL
+    return tinysft_device_feature(index).name; // NULL after the last
 }

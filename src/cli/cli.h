@@ -217,7 +217,7 @@ extern const tinysft_caller ts_cli_caller;
 // For --json: prints `json` (base/json.h) on standard output and frees it.
 struct cJSON;
 ts_status ts_cli_print_json(struct cJSON *json, ts_error *err);
-struct cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps);
+struct cJSON *ts_cli_device_json(size_t index, const tinysft_device_info *device);
 #define TS_CLI_JSON_FLAG(json)                                                                     \
     {                                                                                              \
         "json", NULL, TS_FLAG_SWITCH, (json), NULL, "for programs instead of people",              \
@@ -225,7 +225,7 @@ struct cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps);
     }
 
 // Prints what `devices` shows of one device.
-void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps);
+void ts_cli_print_device(FILE *stream, size_t index, const tinysft_device_info *device);
 
 // devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);

@@ -1,111 +1,129 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "gpu/gpu.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+static bool has(const tinysft_device_info *device, size_t feature)
+{
+    return device->features >> feature & 1;
+}
+
 // Appends the names that --mask-capability takes: those of features that the device has (`there`),
 // or of those that it lacks.
-static void add_optional(ts_text *text, const char *title, const ts_gpu_caps *caps, bool there)
+static void add_features(ts_text *text, const char *title, const tinysft_device_info *device,
+                         bool there)
 {
     size_t count = 0;
-    for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
-        if (ts_gpu_mask_bites(mask, caps) == there) {
-            ts_text_format(text, NULL, "%s %s", count++ > 0 ? "," : title, mask->name);
+    for (size_t i = 0; tinysft_device_feature(i).name != NULL; i++) {
+        if (has(device, i) == there) {
+            ts_text_format(text, NULL, "%s %s", count++ > 0 ? "," : title,
+                           tinysft_device_feature(i).name);
         }
     }
     ts_text_format(text, NULL, "%s", count > 0 ? "\n" : "");
 }
 
 // What each of those names hides.
-static void print_masks(void)
+static void print_features(void)
 {
     puts("\n--mask-capability NAME hides");
-    for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
+    for (size_t i = 0; tinysft_device_feature(i).name != NULL; i++) {
         char line[256];
-        snprintf(line, sizeof line, "  %-22s %s\n", mask->name, mask->hides);
+        snprintf(line, sizeof line, "  %-22s %s\n", tinysft_device_feature(i).name,
+                 tinysft_device_feature(i).hidden);
         ts_cli_print(stdout, 6, line);
     }
 }
 
-void ts_cli_print_device(FILE *stream, size_t index, const ts_gpu_caps *caps)
+void ts_cli_print_device(FILE *stream, size_t index, const tinysft_device_info *d)
 {
     enum { SET_IN = 3 };
     ts_text text = {0};
-    ts_text_format(&text, NULL, "%zu  %s\n", index, caps->name);
-    ts_text_format(&text, NULL, "   %s, Vulkan %u.%u, driver %s\n", ts_gpu_type_name(caps->type),
-                   VK_API_VERSION_MAJOR(caps->api_version), VK_API_VERSION_MINOR(caps->api_version),
-                   caps->driver);
+    ts_text_format(&text, NULL, "%zu  %s\n", index, d->name);
+    ts_text_format(&text, NULL, "   %s, Vulkan %u.%u, driver %s\n", d->kind, d->vulkan[0],
+                   d->vulkan[1], d->driver);
     ts_text_format(&text, NULL,
                    "   %.1f GiB of memory, %.1f GiB free%s; subgroups of %u, workgroups up to %u, "
                    "%u KiB shared\n",
-                   (double)caps->memory_bytes / 0x1p30, (double)caps->memory_free_bytes / 0x1p30,
-                   caps->unified_memory ? ", shared with the host" : "", caps->subgroup_size,
-                   caps->max_invocations, caps->shared_bytes / 1024);
-    const ts_matrix_shape *f16 = &caps->matrix_f16, *bf16 = &caps->matrix_bf16;
-    if (f16->m > 0) {
-        ts_text_format(&text, NULL, "   matrix units for f16, %ux%ux%u\n", f16->m, f16->n, f16->k);
+                   (double)d->memory_bytes / 0x1p30, (double)d->memory_free_bytes / 0x1p30,
+                   d->unified_memory ? ", shared with the host" : "", d->subgroup_size,
+                   d->max_invocations, d->shared_bytes / 1024);
+    const uint32_t *f16 = d->matrix_f16, *bf16 = d->matrix_bf16;
+    if (f16[0] > 0) {
+        ts_text_format(&text, NULL, "   matrix units for f16, %ux%ux%u\n", f16[0], f16[1], f16[2]);
     }
-    if (bf16->m > 0) {
-        ts_text_format(&text, NULL, "   matrix units for bf16, %ux%ux%u\n", bf16->m, bf16->n,
-                       bf16->k);
+    if (bf16[0] > 0) {
+        ts_text_format(&text, NULL, "   matrix units for bf16, %ux%ux%u\n", bf16[0], bf16[1],
+                       bf16[2]);
     }
-    add_optional(&text, "   has", caps, true);
-    add_optional(&text, "   lacks or hides", caps, false);
-    if (caps->unusable != NULL) {
-        ts_text_format(&text, NULL, "   cannot be used: %s\n", caps->unusable);
+    add_features(&text, "   has", d, true);
+    add_features(&text, "   lacks or hides", d, false);
+    if (d->unusable != NULL) {
+        ts_text_format(&text, NULL, "   cannot be used: %s\n", d->unusable);
     }
     ts_cli_print(stream, SET_IN, text.bytes != NULL ? text.bytes : "");
     ts_text_free(&text);
 }
 
-static cJSON *optional_json(const ts_gpu_caps *caps, bool there)
+static cJSON *features_json(const tinysft_device_info *device, bool there)
 {
     cJSON *names = cJSON_CreateArray();
-    for (const ts_gpu_mask *mask = ts_gpu_masks; mask->name != NULL; mask++) {
-        if (ts_gpu_mask_bites(mask, caps) == there) {
-            cJSON_AddItemToArray(names, cJSON_CreateString(mask->name));
+    for (size_t i = 0; tinysft_device_feature(i).name != NULL; i++) {
+        if (has(device, i) == there) {
+            cJSON_AddItemToArray(names, cJSON_CreateString(tinysft_device_feature(i).name));
         }
     }
     return names;
 }
 
-cJSON *ts_cli_device_json(size_t index, const ts_gpu_caps *caps)
+cJSON *ts_cli_device_json(size_t index, const tinysft_device_info *d)
 {
     char version[32];
     cJSON *json = cJSON_CreateObject();
-    snprintf(version, sizeof version, "%u.%u", VK_API_VERSION_MAJOR(caps->api_version),
-             VK_API_VERSION_MINOR(caps->api_version));
+    snprintf(version, sizeof version, "%u.%u", d->vulkan[0], d->vulkan[1]);
     cJSON_AddNumberToObject(json, "index", (double)index);
-    cJSON_AddStringToObject(json, "name", caps->name);
-    cJSON_AddStringToObject(json, "type", ts_gpu_type_name(caps->type));
-    cJSON_AddStringToObject(json, "driver", caps->driver);
+    cJSON_AddStringToObject(json, "name", d->name);
+    cJSON_AddStringToObject(json, "type", d->kind);
+    cJSON_AddStringToObject(json, "driver", d->driver);
     cJSON_AddStringToObject(json, "vulkan", version);
-    cJSON_AddNumberToObject(json, "memory_bytes", (double)caps->memory_bytes);
-    cJSON_AddNumberToObject(json, "memory_free_bytes", (double)caps->memory_free_bytes);
-    cJSON_AddBoolToObject(json, "unified_memory", caps->unified_memory);
-    cJSON_AddNumberToObject(json, "subgroup_size", caps->subgroup_size);
-    cJSON_AddNumberToObject(json, "max_invocations", caps->max_invocations);
-    cJSON_AddNumberToObject(json, "shared_bytes", caps->shared_bytes);
-    cJSON_AddItemToObject(json, "has", optional_json(caps, true));
-    cJSON_AddItemToObject(json, "lacks_or_hides", optional_json(caps, false));
-    if (caps->unusable != NULL) {
-        cJSON_AddStringToObject(json, "unusable", caps->unusable);
+    cJSON_AddNumberToObject(json, "memory_bytes", (double)d->memory_bytes);
+    cJSON_AddNumberToObject(json, "memory_free_bytes", (double)d->memory_free_bytes);
+    cJSON_AddBoolToObject(json, "unified_memory", d->unified_memory);
+    cJSON_AddNumberToObject(json, "subgroup_size", d->subgroup_size);
+    cJSON_AddNumberToObject(json, "max_invocations", d->max_invocations);
+    cJSON_AddNumberToObject(json, "shared_bytes", d->shared_bytes);
+    cJSON_AddItemToObject(json, "has", features_json(d, true));
+    cJSON_AddItemToObject(json, "lacks_or_hides", features_json(d, false));
+    if (d->unusable != NULL) {
+        cJSON_AddStringToObject(json, "unusable", d->unusable);
     }
     return json;
 }
 
-static ts_status print_json(const ts_gpu_list *list, ts_error *err)
+static ts_status print_json(const tinysft_device_info *devices, size_t count, size_t chosen,
+                            ts_error *err)
 {
-    cJSON *json = cJSON_CreateObject(), *devices = cJSON_AddArrayToObject(json, "devices");
-    for (size_t i = 0; i < list->count; i++) {
-        cJSON_AddItemToArray(devices, ts_cli_device_json(i, &list->caps[i]));
+    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "devices");
+    for (size_t i = 0; i < count; i++) {
+        cJSON_AddItemToArray(list, ts_cli_device_json(i, &devices[i]));
     }
-    cJSON_AddNumberToObject(json, "chosen", (double)list->chosen);
-    cJSON_AddStringToObject(json, "reason", list->reason);
+    cJSON_AddNumberToObject(json, "chosen", (double)chosen);
+    cJSON_AddStringToObject(json, "reason", devices[chosen].reason);
     return ts_cli_print_json(json, err);
+}
+
+static void print(const tinysft_device_info *devices, size_t count, size_t chosen)
+{
+    for (size_t i = 0; i < count; i++) {
+        ts_cli_print_device(stdout, i, &devices[i]);
+    }
+    if (ts_cli_verbose) {
+        print_features();
+    }
+    ts_cli_say(stdout, "\nchosen: %zu, %s (%s)\n", chosen, devices[chosen].name,
+               devices[chosen].reason);
 }
 
 static struct {
@@ -122,31 +140,46 @@ static const ts_flag flags[] = {
     {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say what --mask-capability can hide"},
 };
 
+// Lists all devices.
+static ts_status list_devices(tinysft_device_info **devices, size_t *count, size_t *chosen,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    const tinysft_device_params params = ts_cli_device_params(&asked.params, NULL);
+    size_t room = 16;
+    for (;;) {
+        TS_TRY(ts_alloc(room, sizeof **devices, devices, err));
+        TS_TRY(tinysft_device_list(&params, *devices, room, count, chosen, err));
+        if (*count <= room) {
+            goto out;
+        }
+        free(*devices);
+        *devices = NULL;
+        room = *count;
+    }
+out:
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    ts_gpu_list list = {0};
+    tinysft_device_info *devices = NULL;
+    size_t count, chosen;
     TS_TRY(ts_flags_parse(&ts_command_devices, argc, argv, err));
     if (asked.pipelines) {
         TS_TRY(ts_cli_print_pipelines(&asked.params, asked.json, err));
         goto out;
     }
-    TS_TRY(ts_gpu_enumerate(&asked.params, &list, err));
+    TS_TRY(list_devices(&devices, &count, &chosen, err));
     if (asked.json) {
-        TS_TRY(print_json(&list, err));
-        goto out;
+        TS_TRY(print_json(devices, count, chosen, err));
+    } else {
+        print(devices, count, chosen);
     }
-    for (size_t i = 0; i < list.count; i++) {
-        ts_cli_print_device(stdout, i, &list.caps[i]);
-    }
-    if (ts_cli_verbose) {
-        print_masks();
-    }
-    ts_cli_say(stdout, "\nchosen: %zu, %s (%s)\n", list.chosen, list.caps[list.chosen].name,
-               list.reason);
 out:
-    ts_gpu_list_close(&list);
+    free(devices);
     return status == TS_OK ? 0 : ts_cli_fail(&ts_command_devices, err);
 }
 

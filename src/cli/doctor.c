@@ -1,6 +1,7 @@
 // doctor: what Vulkan is here, what is missing, and whether every shader does what it should.
 #include "check/doctor.h"
 
+#include "api/inside.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -52,7 +53,9 @@ static void print_drivers(FILE *stream, const ts_drivers *drivers, bool report)
                    drivers->nodes[i].vendor, drivers->nodes[i].may_open ? "" : ", not allowed");
     }
     for (size_t i = 0; i < drivers->list.count; i++) {
-        ts_cli_print_device(stream, i, &drivers->list.caps[i]);
+        tinysft_device_info device;
+        ts_api_describe_device(&drivers->list.caps[i], &device);
+        ts_cli_print_device(stream, i, &device);
     }
     if (drivers->list_problem[0] != '\0') {
         ts_cli_say(stream, "%s\n", drivers->list_problem);
@@ -215,7 +218,9 @@ static ts_status print_json(const ts_drivers *drivers, const char *advice,
     cJSON_AddItemToObject(json, "drivers", drivers_json(drivers));
     devices = cJSON_AddArrayToObject(json, "devices");
     for (size_t i = 0; i < drivers->list.count; i++) {
-        cJSON_AddItemToArray(devices, ts_cli_device_json(i, &drivers->list.caps[i]));
+        tinysft_device_info device;
+        ts_api_describe_device(&drivers->list.caps[i], &device);
+        cJSON_AddItemToArray(devices, ts_cli_device_json(i, &device));
     }
     cJSON_AddStringToObject(json, "advice", advice);
     if (result != NULL) {

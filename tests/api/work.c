@@ -232,6 +232,27 @@ Test(work, trains_answers_and_evaluates)
     folder_remove();
 }
 
+// Hiding a feature clears its bit, on every device.
+Test(work, lists_devices_and_their_features)
+{
+    enum { ROOM = 16 };
+    static tinysft_device_info whole[ROOM], without[ROOM];
+    size_t count, chosen, int64 = 0;
+    while (strcmp(tinysft_device_feature(int64).name, "int64") != 0) {
+        int64++;
+    }
+    MUST(tinysft_device_list(NULL, whole, ROOM, &count, &chosen, &error));
+    cr_assert(count > 0 && count <= ROOM && chosen < count);
+    MUST(tinysft_device_list(&(tinysft_device_params){.hide = "int64"}, without, ROOM, NULL, NULL,
+                             &error));
+    for (size_t i = 0; i < count; i++) {
+        cr_assert((whole[i].reason != NULL) == (i == chosen));
+        cr_assert(whole[i].subgroup_size > 0 && whole[i].shared_bytes >= 16384);
+        cr_assert_eq(without[i].features, whole[i].features & ~((uint64_t)1 << int64));
+    }
+    cr_assert_null(tinysft_device_feature(1000).name);
+}
+
 Test(work, verifies)
 {
     tinysft_device *device = open_device();

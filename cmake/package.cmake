@@ -20,7 +20,8 @@ install(FILES assets/evaluation_screenshot.png DESTINATION ${docs}/assets)
 
 # The licences of the program and of all that is inside it, as Debian states them.
 file(READ LICENSE copyright)
-foreach(package fonts-dejavu-core libcjson-dev libmd-dev libstb-dev libvulkan-volk-dev)
+foreach(package fonts-dejavu-core libcjson-dev libmd-dev libstb-dev libutf8proc-dev
+        libvulkan-volk-dev)
     if(EXISTS /usr/share/doc/${package}/copyright)
         file(READ /usr/share/doc/${package}/copyright text)
         string(APPEND copyright "\n\n---- Inside the program, from Debian's ${package}:\n\n${text}")

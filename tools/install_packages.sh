@@ -13,6 +13,7 @@ packages=(
     libvulkan-dev libvulkan-volk-dev mesa-vulkan-drivers # Vulkan, and a driver for GPU or CPU
     "$shader_compiler" spirv-tools                 # shaders
     libcjson-dev libstb-dev libmd-dev fonts-dejavu-core # JSON, pictures, SHA-256, typeface
+    libutf8proc-dev                                # Unicode's normal form, which Qwen asks for
     libcurl4-openssl-dev ca-certificates           # downloads
     libcriterion-dev vulkan-validationlayers jq    # tests
     "$@"

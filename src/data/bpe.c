@@ -1,9 +1,10 @@
 // Byte-pair merging: repeatedly merges the pair of lowest rank, the leftmost if there are several,
-// until no pair has a merge. These tokenizers do not split at spaces, so a segment is merged as one
-// word, however long. Two measures keep that fast without changing the result. The segment is cut
-// wherever no merge can join the two sides, which in most scripts is before each space. Within a
-// part, the symbols are a linked list and the possible merges a heap, which takes O(n log n)
-// instead of O(n^2).
+// until no pair has a merge. A byte-level BPE merges the bytes of each word by themselves, and a word
+// may be long. The other tokenizers do not split at spaces, so a segment is one word, however long.
+// Two measures keep that fast without changing the result. The word is cut wherever no merge can
+// join the two sides, which in most scripts is before each space. Within a part, the symbols are a
+// linked list and the possible merges a heap, which takes O(n log n) instead of O(n^2).
+#include "data/byte_level.h"
 #include "data/vocabulary.h"
 
 #include <stdlib.h>
@@ -23,6 +24,7 @@ typedef struct merger {
     int32_t count;
     uint64_t *heap; // candidates, smallest first: rank << 32 | left symbol
     size_t heap_count, heap_capacity;
+    char *spelt; // [longest piece] a word as the pieces spell it; NULL if it is not looked up
 } merger;
 
 static void sift_down(merger *m, size_t at)
@@ -136,11 +138,11 @@ out:
     return status;
 }
 
-static ts_status merge_all(merger *m, ts_error *err)
+// Merges symbols[from..), which are one word.
+static ts_status merge_word(merger *m, int32_t from, ts_error *err)
 {
     ts_status status = TS_OK;
-    int32_t from = 0;
-    for (int32_t i = 1; i <= m->count; i++) {
+    for (int32_t i = from + 1; i <= m->count; i++) {
         // symbols[i - 1] is still unmerged here: a part is merged only after its end was found.
         if (i == m->count ||
             !ts_vocabulary_may_join(m->tokenizer, m->symbols[i - 1].id, m->symbols[i].id)) {
@@ -165,7 +167,7 @@ static void add_symbol(merger *m, uint32_t id, size_t start)
 static void add_character(merger *m, const char *bytes, size_t len, size_t start)
 {
     const ts_tokenizer *t = m->tokenizer;
-    uint32_t id = ts_vocabulary_find(t, bytes, len);
+    uint32_t id = ts_vocabulary_find_inside(t, bytes, len);
     if (id != TS_TOKEN_NONE) {
         add_symbol(m, id, start);
         return;
@@ -188,6 +190,78 @@ static void add_space(merger *m, size_t start)
     }
 }
 
+// The piece that is the whole word, or TS_TOKEN_NONE.
+static uint32_t find_word(const merger *m, const char *word, size_t len)
+{
+    size_t spelt = 0;
+    for (size_t i = 0; i < len; i++) {
+        char character[4];
+        size_t taken = ts_byte_spell((unsigned char)word[i], character);
+        if (m->tokenizer->longest - spelt < taken) {
+            return TS_TOKEN_NONE;
+        }
+        memcpy(m->spelt + spelt, character, taken);
+        spelt += taken;
+    }
+    return ts_vocabulary_find_inside(m->tokenizer, m->spelt, spelt);
+}
+
+// Adds the bytes of a word. A byte without a piece is the unknown token, or left out if there is
+// none.
+static void add_bytes(merger *m, const char *word, size_t len, size_t start)
+{
+    const ts_tokenizer *t = m->tokenizer;
+    bool was_unknown = false;
+    for (size_t i = 0; i < len; i++) {
+        uint32_t id = t->byte_ids[(unsigned char)word[i]];
+        bool unknown = id == TS_TOKEN_NONE;
+        if (!unknown) {
+            add_symbol(m, id, start + i);
+        } else if (t->unknown != TS_TOKEN_NONE && !(was_unknown && t->fuse_unknown)) {
+            add_symbol(m, t->unknown, start + i);
+        }
+        was_unknown = unknown;
+    }
+}
+
+// Adds a text and merges it, each word by itself.
+static ts_status merge_words(merger *m, const char *text, size_t len, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_tokenizer *t = m->tokenizer;
+    for (size_t at = 0, end; at < len; at = end) {
+        end = ts_split_next(t->splitter, text, at, len);
+        uint32_t id = m->spelt != NULL ? find_word(m, text + at, end - at) : TS_TOKEN_NONE;
+        if (id != TS_TOKEN_NONE) {
+            add_symbol(m, id, at);
+            continue;
+        }
+        int32_t from = m->count;
+        add_bytes(m, text + at, end - at, at);
+        TS_TRY(merge_word(m, from, err));
+    }
+out:
+    return status;
+}
+
+// Adds a text, with spaces as U+2581, and merges it as one word.
+static ts_status merge_text(merger *m, const char *text, size_t len, bool prefix, ts_error *err)
+{
+    if (prefix) {
+        add_space(m, 0);
+    }
+    for (size_t at = 0, taken; at < len; at += taken) {
+        if (text[at] == ' ') {
+            add_space(m, at);
+            taken = 1;
+        } else {
+            ts_utf8_decode(text + at, len - at, &taken);
+            add_character(m, text + at, taken, at);
+        }
+    }
+    return merge_word(m, 0, err);
+}
+
 ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t len, bool prefix,
                         size_t base, ts_tokens *out, ts_tokens *starts, ts_error *err)
 {
@@ -196,21 +270,15 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
     if (len > INT32_MAX / 3 - 2) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes without a break is too long", len);
     }
-    size_t most = tokenizer->space_id != TS_TOKEN_NONE ? len + 1 : 3 * (len + 1);
+    size_t most = tokenizer->byte_level                 ? len
+                  : tokenizer->space_id != TS_TOKEN_NONE ? len + 1
+                                                         : 3 * (len + 1);
     TS_TRY(ts_alloc(most, sizeof *m.symbols, &m.symbols, err));
-    if (prefix) {
-        add_space(&m, 0);
+    if (tokenizer->ignore_merges) {
+        TS_TRY(ts_alloc(tokenizer->longest + 1, 1, &m.spelt, err));
     }
-    for (size_t at = 0, taken; at < len; at += taken) {
-        if (text[at] == ' ') {
-            add_space(&m, at);
-            taken = 1;
-        } else {
-            ts_utf8_decode(text + at, len - at, &taken);
-            add_character(&m, text + at, taken, at);
-        }
-    }
-    TS_TRY(merge_all(&m, err));
+    TS_TRY(tokenizer->byte_level ? merge_words(&m, text, len, err)
+                                 : merge_text(&m, text, len, prefix, err));
     for (int32_t i = 0; i < m.count; i++) {
         if (m.symbols[i].id != TS_TOKEN_NONE) {
             TS_TRY(ts_tokens_push(out, m.symbols[i].id, err));
@@ -222,5 +290,6 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
 out:
     free(m.symbols);
     free(m.heap);
+    free(m.spelt);
     return status;
 }

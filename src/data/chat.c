@@ -447,15 +447,15 @@ static bool is_ascii_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-// Removes BOS and end tokens, and white space around them, from both ends of the document, because
-// one of each is added anyway.
+// Removes the leading token (BOS) and end tokens, and white space around them, from both ends of the
+// document, because one of each is added anyway.
 static void strip_document(const ts_tokenizer *tokenizer, const char **text, size_t *len,
                            ts_text *spelling, ts_error *err)
 {
     for (size_t blanks = 0, found = 1; found > 0;) {
         for (blanks = 0; blanks < *len && is_ascii_blank((*text)[blanks]); blanks++) {
         }
-        found = spelt_at(tokenizer, ts_tokenizer_bos(tokenizer), *text + blanks, *len - blanks,
+        found = spelt_at(tokenizer, ts_tokenizer_lead(tokenizer), *text + blanks, *len - blanks,
                          false, spelling, err);
         *text += found > 0 ? blanks + found : 0;
         *len -= found > 0 ? blanks + found : 0;
@@ -474,8 +474,8 @@ ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *tex
     ts_status status = TS_OK;
     ts_text spelling = {0};
     strip_document(tokenizer, &text, &len, &spelling, err);
-    if (ts_tokenizer_bos(tokenizer) != TS_TOKEN_NONE) {
-        TS_TRY(ts_tokens_push(&out->tokens, ts_tokenizer_bos(tokenizer), err));
+    if (ts_tokenizer_lead(tokenizer) != TS_TOKEN_NONE) {
+        TS_TRY(ts_tokens_push(&out->tokens, ts_tokenizer_lead(tokenizer), err));
         TS_TRY(mark(out, out->tokens.count - 1, false, err));
     }
     size_t from = out->tokens.count;

@@ -57,8 +57,8 @@ const char *ts_chat_rendered(const ts_chat_template *t, size_t *len);
 // it writes none or cannot render a question with an answer.
 ts_status ts_chat_find_end(ts_chat_template *t, uint32_t *out, ts_error *err);
 
-// Appends a plain document: BOS, the text (special tokens in it are recognised), the end token. All
-// tokens but BOS are trained on.
+// Appends a plain document: BOS where the tokenizer puts it before a text, the text (special tokens
+// in it are recognised), the end token. All tokens but BOS are trained on.
 ts_status ts_chat_encode_document(const ts_tokenizer *tokenizer, const char *text, size_t len,
                                   ts_chat_tokens *out, ts_error *err);
 

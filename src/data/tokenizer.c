@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "data/byte_level.h"
+#include "data/unicode.h"
 #include "data/vocabulary.h"
 #include "data/weights_parts.h"
 
@@ -26,6 +28,22 @@ void ts_tokens_free(ts_tokens *tokens)
     *tokens = (ts_tokens){0};
 }
 
+// Warns of bytes of UTF-8 for which a byte-level vocabulary has no piece.
+static void tell_lacking(const ts_tokenizer *t, const char *path)
+{
+    unsigned lacking = 0;
+    for (unsigned byte = 0; byte < 0xF5 && t->byte_level && t->unknown == TS_TOKEN_NONE; byte++) {
+        bool used = byte != 0xC0 && byte != 0xC1;
+        lacking += used && t->byte_ids[byte] == TS_TOKEN_NONE;
+    }
+    if (lacking > 0) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: the vocabulary lacks %u of the bytes that a text may hold, and has no "
+                    "unk_token: they are left out, as Hugging Face's tokenizers do",
+                    path, lacking);
+    }
+}
+
 ts_status ts_tokenizer_open(ts_weights *model, ts_tokenizer **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -34,12 +52,14 @@ ts_status ts_tokenizer_open(ts_weights *model, ts_tokenizer **out, ts_error *err
     bool plain;
     *out = NULL;
     TS_TRY(ts_alloc(1, sizeof *t, &t, err));
+    t->lead = t->unknown = TS_TOKEN_NONE;
     TS_TRY(ts_weights_fill_tokenizer(model, t, &plain, &path, err));
     TS_TRY(ts_tokenizer_read_config(t, model, plain, err));
     if ((status = ts_vocabulary_finish(t, err)) != TS_OK) {
         ts_error_context(err, "%s", path.bytes);
         goto out;
     }
+    tell_lacking(t, path.bytes);
     if (t->normalizes && t->has_normalized && t->prefix == TS_PREFIX_EACH) {
         ts_log_once(TS_LOG_WARN,
                     "%s: some added tokens are \"normalized\": they are found only where the "
@@ -88,16 +108,15 @@ bool ts_tokenizer_prefixes_segments(const ts_tokenizer *tokenizer)
     return tokenizer->prefix == TS_PREFIX_EACH;
 }
 
+uint32_t ts_tokenizer_lead(const ts_tokenizer *tokenizer)
+{
+    return tokenizer->lead;
+}
+
 uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *text)
 {
-    size_t len = strlen(text);
-    for (size_t i = 0; i < tokenizer->added_count; i++) {
-        const ts_added *added = &tokenizer->added[i];
-        if (added->len == len && memcmp(added->bytes, text, len) == 0) {
-            return added->id;
-        }
-    }
-    return TS_TOKEN_NONE;
+    uint32_t id = ts_vocabulary_find(tokenizer, text, strlen(text));
+    return id != TS_TOKEN_NONE && tokenizer->pieces[id].added != 0 ? id : TS_TOKEN_NONE;
 }
 
 const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id)
@@ -126,6 +145,7 @@ typedef struct encoding {
     const char *text;
     const uint16_t *content; // see ts_tokenizer_encode_rendered; may be NULL
     bool at_start;
+    bool added; // added tokens are searched for
     ts_tokens *out, *starts;
     ts_error *err;
 } encoding;
@@ -143,7 +163,7 @@ static ts_status push_added(const encoding *e, const ts_added_found *found)
 static ts_status encode_piece(const encoding *e, size_t from, size_t to, bool begins)
 {
     bool each = e->t->prefix == TS_PREFIX_EACH;
-    if (from == to && !(each && begins)) {
+    if (from >= to && !(each && begins)) {
         return TS_OK;
     }
     bool prefix =
@@ -151,19 +171,19 @@ static ts_status encode_piece(const encoding *e, size_t from, size_t to, bool be
     return ts_bpe_encode(e->t, e->text + from, to - from, prefix, from, e->out, e->starts, e->err);
 }
 
-// Encodes text[from..to) as one segment, which the normalizer treats as a whole. It is then split
-// at the added tokens that are searched for after the normalizer.
-static ts_status encode_segment(const encoding *e, size_t from, size_t to, bool added)
+// Encodes text[from..to), which the normalizer has treated as a whole. It is split at the added
+// tokens that are searched for after the normalizer.
+static ts_status encode_normalized(const encoding *e, size_t from, size_t to)
 {
     ts_status status = TS_OK;
+    const ts_added_search search = {e->t, e->text, e->content, from, to, true};
     ts_added_found found;
     bool begins = true;
-    if (from == to) {
-        return TS_OK;
-    }
-    while (added && e->t->has_normalized && from < to &&
-           ts_added_next(e->t, true, e->text, e->content, from, to,
-                         begins && e->t->normalizes && e->t->prefix == TS_PREFIX_EACH, &found)) {
+    for (size_t next = from; e->added && e->t->has_normalized && next < to; next = found.next) {
+        bool virtual_space = begins && e->t->normalizes && e->t->prefix == TS_PREFIX_EACH;
+        if (!ts_added_next(&search, next, from, virtual_space, &found)) {
+            break;
+        }
         TS_TRY(encode_piece(e, from, found.start, begins && !found.took_virtual));
         TS_TRY(push_added(e, &found));
         from = found.end;
@@ -176,27 +196,70 @@ out:
     return status;
 }
 
+// The same for text that NFC changes: it is encoded as NFC has it, and the starts of tokens are
+// those of the characters that they come from.
+static ts_status encode_composed(const encoding *e, size_t from, size_t to)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    ts_tokens origins = {0};
+    uint16_t *content = NULL;
+    TS_TRY(ts_nfc_append(e->text + from, to - from, &text, &origins, e->err));
+    if (e->content != NULL) {
+        TS_TRY(ts_alloc(text.len, sizeof *content, &content, e->err));
+        for (size_t i = 0; i < text.len; i++) {
+            content[i] = e->content[from + origins.ids[i]];
+        }
+    }
+    encoding composed = *e;
+    composed.text = text.bytes;
+    composed.content = content;
+    size_t count = e->starts != NULL ? e->starts->count : 0;
+    TS_TRY(encode_normalized(&composed, 0, text.len));
+    for (size_t i = count; e->starts != NULL && i < e->starts->count; i++) {
+        e->starts->ids[i] = (uint32_t)(from + origins.ids[e->starts->ids[i]]);
+    }
+out:
+    ts_text_free(&text);
+    ts_tokens_free(&origins);
+    free(content);
+    return status;
+}
+
+// Encodes text[from..to) between two added tokens.
+static ts_status encode_segment(const encoding *e, size_t from, size_t to)
+{
+    if (from >= to) {
+        return TS_OK;
+    }
+    return e->t->nfc && ts_nfc_may_change(e->text + from, to - from)
+               ? encode_composed(e, from, to)
+               : encode_normalized(e, from, to);
+}
+
 static ts_status encode(const ts_tokenizer *tokenizer, const char *text, const uint16_t *content,
                         size_t len, ts_specials specials, bool at_start, ts_tokens *out,
                         ts_tokens *starts, ts_error *err)
 {
     ts_status status = TS_OK;
-    const encoding e = {tokenizer, text, content, at_start, out, starts, err};
+    bool added = specials == TS_SPECIALS_AS_TOKENS;
+    const encoding e = {tokenizer, text, content, at_start, added, out, starts, err};
+    const ts_added_search search = {tokenizer, text, content, 0, len, false};
     size_t valid = ts_utf8_valid_prefix(text, len), from = 0;
     ts_added_found found;
-    bool added = specials == TS_SPECIALS_AS_TOKENS;
     if (valid < len) {
         TS_FAIL(TS_ERR_FORMAT, "invalid UTF-8 at byte %zu of the text", valid);
     }
     if (len > UINT32_MAX) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes is too long", len);
     }
-    while (added && ts_added_next(tokenizer, false, text, content, from, len, false, &found)) {
-        TS_TRY(encode_segment(&e, from, found.start, added));
+    for (size_t next = 0; added && ts_added_next(&search, next, from, false, &found);
+         next = found.next) {
+        TS_TRY(encode_segment(&e, from, found.start));
         TS_TRY(push_added(&e, &found));
         from = found.end;
     }
-    TS_TRY(encode_segment(&e, from, len, added));
+    TS_TRY(encode_segment(&e, from, len));
 out:
     return status;
 }
@@ -270,10 +333,15 @@ ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids
             TS_TRY(ts_text_append(&run, &byte, 1, err));
             continue;
         }
+        if (tokenizer->byte_level) {
+            TS_TRY(ts_byte_append_piece(piece->bytes, piece->len, &run, err));
+            continue;
+        }
         TS_TRY(append_bytes(&run, &text, err));
         TS_TRY(append_piece(piece, &text, err));
     }
-    TS_TRY(append_bytes(&run, &text, err));
+    TS_TRY(tokenizer->byte_level ? ts_byte_append_text(run.bytes, run.len, &text, err)
+                                 : append_bytes(&run, &text, err));
     size_t stripped = tokenizer->strip && text.len > 0 && text.bytes[0] == ' ';
     TS_TRY(ts_text_append(out, text.bytes + stripped, text.len - stripped, err));
 out:

@@ -99,7 +99,7 @@ ts_status ts_tokenizer_read_flags(const cJSON *entry, const char *content, const
     static const ts_key keys[] = {
         {"id", TS_KEY_READ},     {"content", TS_KEY_READ},     {"special", TS_KEY_READ},
         {"lstrip", TS_KEY_READ}, {"rstrip", TS_KEY_READ},      {"normalized", TS_KEY_READ},
-        {"__type", TS_KEY_READ}, {"single_word", TS_KEY_ONLY},
+        {"__type", TS_KEY_READ}, {"single_word", TS_KEY_READ},
     };
     static const struct {
         const char *key;
@@ -107,7 +107,8 @@ ts_status ts_tokenizer_read_flags(const cJSON *entry, const char *content, const
     } options[] = {{"special", TS_ADDED_SPECIAL},
                    {"lstrip", TS_ADDED_LSTRIP},
                    {"rstrip", TS_ADDED_RSTRIP},
-                   {"normalized", TS_ADDED_NORMALIZED}};
+                   {"normalized", TS_ADDED_NORMALIZED},
+                   {"single_word", TS_ADDED_SINGLE_WORD}};
     char name[512];
     snprintf(name, sizeof name, "%.400s: added token '%.40s'", path, content);
     *out = 0;
@@ -244,8 +245,14 @@ out:
 // that.
 static void heed_prefix(beside *b, bool plain)
 {
-    if (!cJSON_IsFalse(ts_json_get(b->config, "add_prefix_space")) ||
-        b->t->prefix == TS_PREFIX_NEVER) {
+    const cJSON *value = ts_json_get(b->config, "add_prefix_space");
+    if (b->t->byte_level && cJSON_IsTrue(value)) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: tokenizer_config.json says add_prefix_space true, tokenizer.json puts none "
+                    "before a text; tokenizer.json is followed",
+                    b->model);
+    }
+    if (!cJSON_IsFalse(value) || b->t->prefix == TS_PREFIX_NEVER) {
         return;
     }
     if (plain) {
@@ -257,6 +264,18 @@ static void heed_prefix(beside *b, bool plain)
             "%s: tokenizer_config.json says add_prefix_space false, tokenizer.json puts one "
             "before a text; tokenizer.json is followed",
             b->model);
+    }
+}
+
+// What is put before a text. tokenizer.json says it in its post_processor, SentencePiece's models put
+// BOS there, and add_bos_token goes before both.
+static void heed_lead(const beside *b, bool plain)
+{
+    const cJSON *adds = ts_json_get(b->config, "add_bos_token");
+    if (cJSON_IsBool(adds)) {
+        b->t->lead = cJSON_IsTrue(adds) ? b->t->bos : TS_TOKEN_NONE;
+    } else if (plain) {
+        b->t->lead = b->t->bos;
     }
 }
 
@@ -277,6 +296,7 @@ ts_status ts_tokenizer_read_config(ts_tokenizer *tokenizer, ts_weights *model, b
     const char *bos = token_of_role(&b, "bos_token"), *eos = token_of_role(&b, "eos_token");
     tokenizer->bos = ts_tokenizer_find(tokenizer, bos != NULL ? bos : "<s>");
     tokenizer->eos = ts_tokenizer_find(tokenizer, eos != NULL ? eos : "</s>");
+    heed_lead(&b, plain);
     if (tokenizer->eos == TS_TOKEN_NONE) {
         TS_FAIL(TS_ERR_FORMAT, "%s: the tokenizer has no end token '%s'", b.model,
                 eos != NULL ? eos : "</s>");

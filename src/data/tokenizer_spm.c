@@ -218,10 +218,11 @@ static ts_status add_pieces(reading *r)
     for (size_t i = 0; i < r->count && status == TS_OK; i++) {
         const scored *p = &r->pieces[i];
         bool special = p->type == CONTROL || p->type == UNKNOWN;
-        status = special || p->type == USER_DEFINED
-                     ? ts_vocabulary_add_token(r->tokenizer, p->bytes, p->len, p->id,
-                                               special ? TS_ADDED_SPECIAL : 0, r->err)
-                     : ts_vocabulary_add(r->tokenizer, p->bytes, p->len, p->id, r->err);
+        status = ts_vocabulary_add(r->tokenizer, p->bytes, p->len, p->id, r->err);
+        if (status == TS_OK && (special || p->type == USER_DEFINED)) {
+            status = ts_vocabulary_add_token(r->tokenizer, p->bytes, p->len, p->id,
+                                             special ? TS_ADDED_SPECIAL : 0, r->err);
+        }
     }
     return status;
 }

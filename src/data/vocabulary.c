@@ -1,5 +1,8 @@
 #include "data/vocabulary.h"
 
+#include "data/byte_level.h"
+#include "data/unicode.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +38,12 @@ uint32_t ts_vocabulary_find(const ts_tokenizer *t, const char *bytes, size_t len
     return t->slots[slot];
 }
 
+uint32_t ts_vocabulary_find_inside(const ts_tokenizer *t, const char *bytes, size_t len)
+{
+    uint32_t id = ts_vocabulary_find(t, bytes, len);
+    return id != TS_TOKEN_NONE && t->pieces[id].outside ? TS_TOKEN_NONE : id;
+}
+
 static void enter_piece(ts_tokenizer *t, uint32_t id)
 {
     size_t mask = t->slot_count - 1;
@@ -63,6 +72,12 @@ static ts_status grow_slots(ts_tokenizer *t, ts_error *err)
         }
     }
     return TS_OK;
+}
+
+// For one more piece.
+static ts_status make_room(ts_tokenizer *t, ts_error *err)
+{
+    return (t->slots_used + 1) * 2 > t->slot_count ? grow_slots(t, err) : TS_OK;
 }
 
 static int hex_digit(char c)
@@ -101,10 +116,13 @@ ts_status ts_vocabulary_add(ts_tokenizer *t, const char *bytes, size_t len, uint
     }
     TS_TRY(ts_grow(&t->pieces, &t->piece_capacity, (size_t)id + 1, sizeof *t->pieces, err));
     TS_TRY(ts_arena_copy_text(&t->arena, bytes, len, &copy, err));
-    if ((t->slots_used + 1) * 2 > t->slot_count) {
-        TS_TRY(grow_slots(t, err));
-    }
-    t->pieces[id] = (ts_piece){.bytes = copy, .len = (uint32_t)len, .byte = byte_of(bytes, len)};
+    TS_TRY(make_room(t, err));
+    t->pieces[id] = (ts_piece){
+        .bytes = copy,
+        .len = (uint32_t)len,
+        .byte = t->byte_level ? -1 : byte_of(bytes, len),
+    };
+    t->longest = len > t->longest ? len : t->longest;
     t->piece_count = id >= t->piece_count ? id + 1 : t->piece_count;
     t->slots_used++;
     enter_piece(t, id);
@@ -114,15 +132,15 @@ out:
 
 void ts_vocabulary_flag_token(ts_tokenizer *t, uint32_t id, unsigned flags)
 {
-    for (size_t i = 0; i < t->added_count; i++) {
-        ts_added *added = &t->added[i];
-        if (added->id == id) {
-            added->lstrip = (flags & TS_ADDED_LSTRIP) != 0;
-            added->rstrip = (flags & TS_ADDED_RSTRIP) != 0;
-            added->normalized = (flags & TS_ADDED_NORMALIZED) != 0;
-            t->pieces[id].special = (flags & TS_ADDED_SPECIAL) != 0;
-        }
+    if (id >= t->piece_count || t->pieces[id].added == 0) {
+        return;
     }
+    ts_added *added = &t->added[t->pieces[id].added - 1];
+    added->lstrip = (flags & TS_ADDED_LSTRIP) != 0;
+    added->rstrip = (flags & TS_ADDED_RSTRIP) != 0;
+    added->normalized = (flags & TS_ADDED_NORMALIZED) != 0;
+    added->single_word = (flags & TS_ADDED_SINGLE_WORD) != 0;
+    t->pieces[id].special = (flags & TS_ADDED_SPECIAL) != 0;
 }
 
 ts_status ts_vocabulary_add_token(ts_tokenizer *t, const char *bytes, size_t len, uint32_t id,
@@ -138,18 +156,17 @@ ts_status ts_vocabulary_add_token(ts_tokenizer *t, const char *bytes, size_t len
     uint32_t known = ts_vocabulary_find(t, bytes, len);
     if (known == TS_TOKEN_NONE) {
         TS_TRY(ts_vocabulary_add(t, bytes, len, id, err));
+        t->pieces[id].outside = true;
     } else if (known != id) {
         TS_FAIL(TS_ERR_FORMAT, "token '%.40s' has ids %u and %u", bytes, known, id);
     }
-    for (size_t i = 0; i < t->added_count; i++) {
-        if (t->added[i].id == id) {
-            TS_FAIL(TS_ERR_FORMAT, "added token '%.40s' stands twice", bytes);
-        }
+    if (t->pieces[id].added != 0) {
+        TS_FAIL(TS_ERR_FORMAT, "added token '%.40s' stands twice", bytes);
     }
     TS_TRY(ts_grow(&t->added, &t->added_capacity, t->added_count + 1, sizeof *t->added, err));
     t->added[t->added_count++] =
         (ts_added){.bytes = t->pieces[id].bytes, .len = (uint32_t)len, .id = id};
-    t->added_first[(unsigned char)bytes[0]] = true;
+    t->pieces[id].added = (uint32_t)t->added_count;
     ts_vocabulary_flag_token(t, id, flags);
 out:
     return status;
@@ -208,7 +225,7 @@ static void outer_symbols(const ts_tokenizer *t, uint32_t id, bool last, uint32_
         at--;
     }
     ts_utf8_decode(piece->bytes + at, piece->len - at, &taken);
-    out[0] = ts_vocabulary_find(t, piece->bytes + at, taken);
+    out[0] = ts_vocabulary_find_inside(t, piece->bytes + at, taken);
     out[1] = piece->byte >= 0 ? id : out[0];
 }
 
@@ -240,9 +257,9 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *t, const char *left, size_t left
     }
     memcpy(joined, left, left_len);
     memcpy(joined + left_len, right, right_len);
-    uint32_t l = ts_vocabulary_find(t, left, left_len);
-    uint32_t r = ts_vocabulary_find(t, right, right_len);
-    uint32_t id = ts_vocabulary_find(t, joined, left_len + right_len);
+    uint32_t l = ts_vocabulary_find_inside(t, left, left_len);
+    uint32_t r = ts_vocabulary_find_inside(t, right, right_len);
+    uint32_t id = ts_vocabulary_find_inside(t, joined, left_len + right_len);
     if (l == TS_TOKEN_NONE || r == TS_TOKEN_NONE || id == TS_TOKEN_NONE) {
         TS_FAIL(TS_ERR_FORMAT, "merge of '%.*s' and '%.*s': %s is not in the vocabulary",
                 (int)left_len, left, (int)right_len, right,
@@ -273,46 +290,116 @@ const ts_merge *ts_vocabulary_find_merge(const ts_tokenizer *t, uint32_t left, u
     return merge->id != TS_TOKEN_NONE ? merge : NULL;
 }
 
-static int longest_first(const void *a, const void *b)
+static int lower_rank(const void *a, const void *b)
+{
+    const ts_merge *x = a, *y = b;
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+ts_status ts_vocabulary_list_merges(const ts_tokenizer *t, ts_merge **out, size_t *count,
+                                    ts_error *err)
+{
+    ts_status status = ts_alloc(t->merge_count + 1, sizeof **out, out, err);
+    *count = 0;
+    for (size_t i = 0; i < t->merge_slots && status == TS_OK; i++) {
+        if (t->merges[i].id != TS_TOKEN_NONE) {
+            (*out)[(*count)++] = t->merges[i];
+        }
+    }
+    if (*count > 1) {
+        qsort(*out, *count, sizeof **out, lower_rank);
+    }
+    return status;
+}
+
+static int by_bytes(const void *a, const void *b)
 {
     const ts_added *x = a, *y = b;
-    return x->len != y->len ? (x->len < y->len ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
+    int order = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+// Spells a token that is searched for after the normalizer as the normalizer spells it, and so do
+// Hugging Face's tokenizers decode it.
+static ts_status normalize(ts_tokenizer *t, ts_added *added, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text spelt = {0};
+    ts_tokens origins = {0};
+    char *copy = NULL;
+    if (t->nfc && ts_nfc_may_change(added->bytes, added->len)) {
+        TS_TRY(ts_nfc_append(added->bytes, added->len, &spelt, &origins, err));
+        TS_TRY(ts_arena_copy_text(&t->arena, spelt.bytes, spelt.len, &copy, err));
+        added->bytes = copy;
+        added->len = (uint32_t)spelt.len;
+        if (ts_vocabulary_find(t, copy, spelt.len) == TS_TOKEN_NONE) {
+            TS_TRY(make_room(t, err));
+            t->pieces[added->id].bytes = copy;
+            t->pieces[added->id].len = (uint32_t)spelt.len;
+            t->slots_used++;
+            enter_piece(t, added->id);
+        }
+    }
+    t->pieces[added->id].marked = t->normalizes && t->prefix == TS_PREFIX_EACH;
+    if (t->normalizes && (added->lstrip || added->rstrip || added->single_word)) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "added token '%.40s': \"%s\" together with \"normalized\" is not supported",
+                added->bytes,
+                added->lstrip   ? "lstrip"
+                : added->rstrip ? "rstrip"
+                                : "single_word");
+    }
+out:
+    ts_text_free(&spelt);
+    ts_tokens_free(&origins);
+    return status;
 }
 
 static ts_status settle_added(ts_tokenizer *t, ts_error *err)
 {
     ts_status status = TS_OK;
     for (size_t i = 0; i < t->added_count; i++) {
-        const ts_added *added = &t->added[i];
-        t->has_normalized = t->has_normalized || added->normalized;
-        if (!added->normalized || !t->normalizes) {
-            continue;
+        ts_added *added = &t->added[i];
+        if (added->normalized) {
+            t->has_normalized = true;
+            TS_TRY(normalize(t, added, err));
         }
-        t->pieces[added->id].marked = t->prefix == TS_PREFIX_EACH;
-        if (added->lstrip || added->rstrip) {
-            TS_FAIL(TS_ERR_UNSUPPORTED,
-                    "added token '%.40s': \"%s\" together with \"normalized\" is not supported",
-                    added->bytes, added->lstrip ? "lstrip" : "rstrip");
-        }
+    }
+    if (t->added_count > 0) {
+        qsort(t->added, t->added_count, sizeof *t->added, by_bytes);
+    }
+    for (size_t i = 0; i < t->added_count; i++) {
+        t->pieces[t->added[i].id].added = (uint32_t)i + 1;
+        t->added_from[(unsigned char)t->added[i].bytes[0] + 1]++;
+    }
+    for (size_t i = 1; i < TS_COUNT(t->added_from); i++) {
+        t->added_from[i] += t->added_from[i - 1];
     }
 out:
     return status;
+}
+
+static void find_bytes(ts_tokenizer *t)
+{
+    memset(t->byte_ids, 0xFF, sizeof t->byte_ids);
+    for (unsigned byte = 0; byte < 256 && t->byte_level; byte++) {
+        char character[4];
+        size_t len = ts_byte_spell((unsigned char)byte, character);
+        t->byte_ids[byte] = ts_vocabulary_find_inside(t, character, len);
+    }
+    for (uint32_t id = 0; id < t->piece_count; id++) {
+        if (t->pieces[id].bytes != NULL && t->pieces[id].byte >= 0 && !t->pieces[id].outside) {
+            t->byte_ids[t->pieces[id].byte] = id;
+        }
+    }
 }
 
 ts_status ts_vocabulary_finish(ts_tokenizer *t, ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(settle_added(t, err));
-    if (t->added_count > 0) {
-        qsort(t->added, t->added_count, sizeof *t->added, longest_first);
-    }
-    memset(t->byte_ids, 0xFF, sizeof t->byte_ids);
-    for (uint32_t id = 0; id < t->piece_count; id++) {
-        if (t->pieces[id].bytes != NULL && t->pieces[id].byte >= 0) {
-            t->byte_ids[t->pieces[id].byte] = id;
-        }
-    }
-    for (unsigned byte = 0; byte < 256; byte++) {
+    find_bytes(t);
+    for (unsigned byte = 0; byte < 256 && !t->byte_level; byte++) {
         if (t->byte_ids[byte] == TS_TOKEN_NONE) {
             TS_FAIL(TS_ERR_UNSUPPORTED,
                     "the vocabulary lacks <0x%02X>: only tokenizers that fall "
@@ -320,7 +407,7 @@ ts_status ts_vocabulary_finish(ts_tokenizer *t, ts_error *err)
                     byte);
         }
     }
-    t->space_id = ts_vocabulary_find(t, "\xE2\x96\x81", 3);
+    t->space_id = ts_vocabulary_find_inside(t, "\xE2\x96\x81", 3);
 out:
     return status;
 }

@@ -1,10 +1,16 @@
 // The inside of a tokenizer: its pieces, its merges and the hash tables that find them.
 // tokenizer_json.c or tokenizer_spm.c fills it; bpe.c, added.c and tokenizer.c read it.
+//
+// Two kinds of BPE share it. One merges characters, and spells a character that has no piece by the
+// pieces of its bytes, "<0x0A>" (Llama 2, Mistral, Gemma). A byte-level one merges bytes, within
+// words that it splits a text into before (GPT-2, Llama 3, Qwen, SmolLM); its pieces are spelt in
+// the alphabet of byte_level.h.
 #ifndef TS_DATA_VOCABULARY_H
 #define TS_DATA_VOCABULARY_H
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "data/split.h"
 #include "data/tokenizer.h"
 
 // Limits that only a damaged file exceeds (the largest known vocabulary has 262,144 pieces).
@@ -18,9 +24,11 @@ enum {
 typedef struct ts_piece {
     const char *bytes; // NULL: no piece has this id
     uint32_t len;
-    int16_t byte; // 0 to 255 for "<0x00>" to "<0xFF>", otherwise -1
-    bool special; // left out when decoding with skip_specials
-    bool marked;  // decodes with a space before it
+    int16_t byte;   // 0 to 255 for "<0x00>" to "<0xFF>", otherwise -1; of a byte-level BPE -1
+    bool special;   // left out when decoding with skip_specials
+    bool marked;    // decodes with a space before it
+    bool outside;   // an added token that the model lacks: no merge and no word makes it
+    uint32_t added; // 1 + its place in the list of added tokens; 0: none of them
 } ts_piece;
 
 typedef struct ts_merge {
@@ -31,10 +39,11 @@ typedef struct ts_merge {
 
 // A token that is found in the text before any merge, such as "</s>".
 typedef struct ts_added {
-    const char *bytes;
+    const char *bytes; // as it is searched for; the piece has the file's spelling
     uint32_t len, id;
     bool lstrip, rstrip; // also takes the white space before it (lstrip) or after it (rstrip)
     bool normalized;     // searched for after the normalizer, not before it
+    bool single_word;    // not where a letter, a mark or a digit touches it
 } ts_added;
 
 // Properties of an added token in a file.
@@ -43,6 +52,7 @@ enum {
     TS_ADDED_LSTRIP = 2,
     TS_ADDED_RSTRIP = 4,
     TS_ADDED_NORMALIZED = 8,
+    TS_ADDED_SINGLE_WORD = 16,
 };
 
 // Which segments (between added tokens) get a U+2581 before them.
@@ -65,13 +75,21 @@ struct ts_tokenizer {
     size_t merge_slots, merge_count;
     // A bitmap of TS_JOIN_BITS bits, by hash of two symbols: see ts_vocabulary_may_join.
     uint64_t *joins;
-    ts_added *added; // longest first
+    ts_added *added; // in the order of their bytes
     size_t added_count, added_capacity;
-    bool added_first[256]; // some added token starts with this byte
-    bool has_normalized;   // some added token is `normalized`
-    uint32_t byte_ids[256];
-    uint32_t space_id; // U+2581, TS_TOKEN_NONE where the vocabulary lacks it
+    uint32_t added_from[257]; // where those start that begin with this byte
+    bool has_normalized;      // some added token is `normalized`
+    uint32_t byte_ids[256];   // the piece of each byte; TS_TOKEN_NONE: a byte-level BPE lacks it
+    uint32_t space_id;        // U+2581, TS_TOKEN_NONE where the vocabulary lacks it
     uint32_t bos, eos;
+    uint32_t lead;    // what is put before a text that no template renders; TS_TOKEN_NONE: nothing
+    size_t longest;   // bytes of the longest piece
+    bool byte_level;  // to be set before the first piece is added; else `prefix` and `normalizes`
+    ts_splitter splitter; // of a byte-level BPE
+    bool ignore_merges;   // a word that is a piece becomes that piece, whatever merges it takes
+    bool nfc;             // the normalizer is NFC
+    uint32_t unknown;     // of a byte-level BPE that lacks a byte; TS_TOKEN_NONE: it is left out
+    bool fuse_unknown;    // one for several such bytes in a row
     ts_prefix prefix;
     bool normalizes; // a normalizer replaces spaces, and added tokens' own (TS_PREFIX_EACH: and
                      // puts a U+2581 before them); otherwise the pre-tokenizer does, later
@@ -82,7 +100,7 @@ struct ts_tokenizer {
 // file.
 ts_status ts_vocabulary_add(ts_tokenizer *tokenizer, const char *bytes, size_t len, uint32_t id,
                             ts_error *err);
-// `flags` are TS_ADDED_*. The piece is added if it does not exist yet.
+// `flags` are TS_ADDED_*. The piece is added if it does not exist yet, outside of what the model knows.
 ts_status ts_vocabulary_add_token(ts_tokenizer *tokenizer, const char *bytes, size_t len,
                                   uint32_t id, unsigned flags, ts_error *err);
 // Replaces the flags of an added token, when a second file says more about it.
@@ -92,10 +110,16 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *tokenizer, const char *left, siz
                                   const char *right, size_t right_len, uint32_t rank,
                                   ts_error *err);
 // Sorts the added tokens and fills byte_ids. Refuses a vocabulary that lacks one of the 256 bytes,
-// and a combination of flags of an added token that is not implemented.
+// unless it is byte-level, and a combination of flags of an added token that is not implemented.
 ts_status ts_vocabulary_finish(ts_tokenizer *tokenizer, ts_error *err);
 
 uint32_t ts_vocabulary_find(const ts_tokenizer *tokenizer, const char *bytes, size_t len);
+// The same without the added tokens that the model lacks.
+uint32_t ts_vocabulary_find_inside(const ts_tokenizer *tokenizer, const char *bytes, size_t len);
+// The merges in the order of their ranks, for who writes them; free *out. The left piece of one is
+// pair >> 32.
+ts_status ts_vocabulary_list_merges(const ts_tokenizer *tokenizer, ts_merge **out, size_t *count,
+                                    ts_error *err);
 // NULL if the pair has no merge.
 const ts_merge *ts_vocabulary_find_merge(const ts_tokenizer *tokenizer, uint32_t left,
                                          uint32_t right);
@@ -106,23 +130,30 @@ const ts_merge *ts_vocabulary_find_merge(const ts_tokenizer *tokenizer, uint32_t
 // is.
 bool ts_vocabulary_may_join(const ts_tokenizer *tokenizer, uint32_t left, uint32_t right);
 
+// Where added tokens are searched for.
+typedef struct ts_added_search {
+    const ts_tokenizer *tokenizer;
+    const char *text;
+    const uint16_t *content; // see ts_tokenizer_encode_rendered; may be NULL
+    size_t begin, end;       // the whole text that is searched, of which a match may see all
+    bool normalized;         // the tokens searched for after the normalizer, else those before it
+} ts_added_search;
+
 // An added token found in a text.
 typedef struct ts_added_found {
     uint32_t id;
     size_t start, end; // in the text, with the white space that the token takes
+    size_t next;       // where the search goes on: before the white space that it takes behind it
     bool took_virtual; // it includes the space that the normalizer puts before the text
 } ts_added_found;
 
-// Finds the first added token in text[from..to), the longest of those that start there.
-// `normalized` selects the tokens that are searched for after the normalizer, otherwise those
-// before it. `virtual_space`: the normalizer puts a space before text[from]. A special token is
-// ignored where `content` (see ts_tokenizer_encode_rendered; may be NULL) marks the bytes as a
-// turn's content.
-bool ts_added_next(const ts_tokenizer *tokenizer, bool normalized, const char *text,
-                   const uint16_t *content, size_t from, size_t to, bool virtual_space,
+// Finds the first added token from text[from] on, the longest of those that start there. White space
+// before it is taken from text[taken] on at most. `virtual_space`: the normalizer puts a space
+// before text[from]. A special token is ignored where `content` marks the bytes as a turn's content.
+bool ts_added_next(const ts_added_search *search, size_t from, size_t taken, bool virtual_space,
                    ts_added_found *out);
 
-// Appends the tokens of one segment of valid UTF-8. `starts`, if not NULL, receives the offset of
+// Appends the tokens of one segment of valid UTF-8. `prefix`: with a U+2581 before it. `starts`, if not NULL, receives the offset of
 // each token's first byte, plus `base`.
 ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t len, bool prefix,
                         size_t base, ts_tokens *out, ts_tokens *starts, ts_error *err);

@@ -23,7 +23,7 @@ enum { TINY_FIRST = 259 };
 
 // Parts of tokenizer.json. NULL: the same as in TinyLlama's.
 typedef struct tiny_parts {
-    const char *normalizer, *pre_tokenizer, *decoder;
+    const char *normalizer, *pre_tokenizer, *decoder, *post_processor;
     const char *model; // members of "model" before the vocabulary
     const char *added; // elements after the three special tokens
     const char *vocab; // members after the pieces
@@ -97,6 +97,13 @@ static inline void tiny_json(const tiny_parts *parts, ts_text *text)
                        "{\"String\":\"" SP "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},"
                        "{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,"
                        "\"stop\":0}]}");
+    append(text, ",\"post_processor\":");
+    append(text, parts->post_processor != NULL
+                     ? parts->post_processor
+                     : "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+                       "{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\","
+                       "\"type_id\":0}}],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\","
+                       "\"ids\":[1],\"tokens\":[\"<s>\"]}}}");
     append(text, ",\"model\":{");
     append(text, parts->model != NULL ? parts->model
                                       : "\"type\":\"BPE\",\"dropout\":null,"

@@ -73,8 +73,8 @@ static const ts_added *longest(const ts_tokenizer *t, bool normalized, const cha
     return found;
 }
 
-// The same at text[at], or just after a space there, in a text whose spaces the normalizer replaces.
-// `virtual_space`: it puts a space before text[at].
+// The same at text[at], or just after a space there, in a text whose spaces the normalizer
+// replaces. `virtual_space`: it puts a space before text[at].
 static const ts_added *longest_replaced(const ts_tokenizer *t, const char *text, size_t at,
                                         size_t to, bool virtual_space, size_t *end)
 {

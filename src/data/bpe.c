@@ -1,9 +1,9 @@
 // Byte-pair merging: repeatedly merges the pair of lowest rank, the leftmost if there are several,
-// until no pair has a merge. A byte-level BPE merges the bytes of each word by themselves, and a word
-// may be long. The other tokenizers do not split at spaces, so a segment is one word, however long.
-// Two measures keep that fast without changing the result. The word is cut wherever no merge can
-// join the two sides, which in most scripts is before each space. Within a part, the symbols are a
-// linked list and the possible merges a heap, which takes O(n log n) instead of O(n^2).
+// until no pair has a merge. A byte-level BPE merges the bytes of each word by themselves, and a
+// word may be long. The other tokenizers do not split at spaces, so a segment is one word, however
+// long. Two measures keep that fast without changing the result. The word is cut wherever no merge
+// can join the two sides, which in most scripts is before each space. Within a part, the symbols
+// are a linked list and the possible merges a heap, which takes O(n log n) instead of O(n^2).
 #include "data/byte_level.h"
 #include "data/vocabulary.h"
 
@@ -270,7 +270,7 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
     if (len > INT32_MAX / 3 - 2) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes without a break is too long", len);
     }
-    size_t most = tokenizer->byte_level                 ? len
+    size_t most = tokenizer->byte_level                  ? len
                   : tokenizer->space_id != TS_TOKEN_NONE ? len + 1
                                                          : 3 * (len + 1);
     TS_TRY(ts_alloc(most, sizeof *m.symbols, &m.symbols, err));

@@ -447,8 +447,8 @@ static bool is_ascii_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-// Removes the leading token (BOS) and end tokens, and white space around them, from both ends of the
-// document, because one of each is added anyway.
+// Removes the leading token (BOS) and end tokens, and white space around them, from both ends of
+// the document, because one of each is added anyway.
 static void strip_document(const ts_tokenizer *tokenizer, const char **text, size_t *len,
                            ts_text *spelling, ts_error *err)
 {

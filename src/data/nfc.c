@@ -38,9 +38,8 @@ static ts_status decompose(points *p, int32_t c, ts_error *err)
     int boundary = 0;
     ts_status status = ts_grow(&p->list, &p->capacity, p->count + MOST, sizeof *p->list, err);
     if (status == TS_OK) {
-        utf8proc_ssize_t count = utf8proc_decompose_char(c, p->list + p->count, MOST,
-                                                         UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
-                                                         &boundary);
+        utf8proc_ssize_t count = utf8proc_decompose_char(
+            c, p->list + p->count, MOST, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &boundary);
         p->count += count > 0 ? (size_t)count : 0;
     }
     return status;
@@ -50,8 +49,7 @@ static ts_status decompose(points *p, int32_t c, ts_error *err)
 // hold any number of marks in a row, so this counts them by class instead of exchanging them.
 static ts_status order_marks(points *p, ts_error *err)
 {
-    ts_status status =
-        ts_grow(&p->sorted, &p->sorted_capacity, p->count, sizeof *p->sorted, err);
+    ts_status status = ts_grow(&p->sorted, &p->sorted_capacity, p->count, sizeof *p->sorted, err);
     for (size_t from = 0, to; from < p->count && status == TS_OK; from = to + 1) {
         size_t places[257] = {0};
         for (to = from; to < p->count && mark_class(p->list[to]) != 0; to++) {

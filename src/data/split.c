@@ -11,8 +11,8 @@ static const struct {
     const char *name;
     ts_splitter splitter;
 } names[] = {
-    {"gpt-2", TS_SPLIT_GPT2},      {"llama-bpe", TS_SPLIT_LLAMA3}, {"qwen2", TS_SPLIT_QWEN2},
-    {"smollm", TS_SPLIT_SMOLLM},   {"llama3", TS_SPLIT_LLAMA3},    {"llama-v3", TS_SPLIT_LLAMA3},
+    {"gpt-2", TS_SPLIT_GPT2},       {"llama-bpe", TS_SPLIT_LLAMA3}, {"qwen2", TS_SPLIT_QWEN2},
+    {"smollm", TS_SPLIT_SMOLLM},    {"llama3", TS_SPLIT_LLAMA3},    {"llama-v3", TS_SPLIT_LLAMA3},
     {"smaug-bpe", TS_SPLIT_LLAMA3}, {"dbrx", TS_SPLIT_LLAMA3},
 };
 

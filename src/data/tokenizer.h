@@ -53,8 +53,9 @@ ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, s
                               ts_specials specials, ts_tokens *out, ts_error *err);
 // The same for a part of a longer text. `at_start` says that the part is its beginning (some
 // tokenizers treat the first segment differently). `starts`, if not NULL, receives for each id the
-// byte offset in `text` at which its token starts; the U+2581 before a segment takes no bytes. Where
-// the tokenizer normalizes the text (Qwen: NFC), it is the offset of the character it came from.
+// byte offset in `text` at which its token starts; the U+2581 before a segment takes no bytes.
+// Where the tokenizer normalizes the text (Qwen: NFC), it is the offset of the character it came
+// from.
 ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *text, size_t len,
                                    ts_specials specials, bool at_start, ts_tokens *out,
                                    ts_tokens *starts, ts_error *err);

@@ -247,10 +247,11 @@ static void heed_prefix(beside *b, bool plain)
 {
     const cJSON *value = ts_json_get(b->config, "add_prefix_space");
     if (b->t->byte_level && cJSON_IsTrue(value)) {
-        ts_log_once(TS_LOG_WARN,
-                    "%s: tokenizer_config.json says add_prefix_space true, tokenizer.json puts none "
-                    "before a text; tokenizer.json is followed",
-                    b->model);
+        ts_log_once(
+            TS_LOG_WARN,
+            "%s: tokenizer_config.json says add_prefix_space true, tokenizer.json puts none "
+            "before a text; tokenizer.json is followed",
+            b->model);
     }
     if (!cJSON_IsFalse(value) || b->t->prefix == TS_PREFIX_NEVER) {
         return;
@@ -267,8 +268,8 @@ static void heed_prefix(beside *b, bool plain)
     }
 }
 
-// What is put before a text. tokenizer.json says it in its post_processor, SentencePiece's models put
-// BOS there, and add_bos_token goes before both.
+// What is put before a text. tokenizer.json says it in its post_processor, SentencePiece's models
+// put BOS there, and add_bos_token goes before both.
 static void heed_lead(const beside *b, bool plain)
 {
     const cJSON *adds = ts_json_get(b->config, "add_bos_token");

@@ -110,8 +110,8 @@ out:
     return status;
 }
 
-// The token that stands for what the vocabulary cannot spell. With byte fallback it is never needed,
-// since every byte has a piece.
+// The token that stands for what the vocabulary cannot spell. With byte fallback it is never
+// needed, since every byte has a piece.
 static ts_status read_unknown(ts_tokenizer_reading *r, const cJSON *model)
 {
     ts_tokenizer *t = r->tokenizer;

@@ -189,9 +189,8 @@ static bool take_template(ts_tokenizer *t, const cJSON *value)
     cJSON_ArrayForEach(item, ts_json_get(value, "single"))
     {
         const cJSON *id = ts_json_get(ts_json_get(item, "SpecialToken"), "id");
-        const cJSON *ids = cJSON_IsString(id)
-                               ? ts_json_get(ts_json_get(tokens, id->valuestring), "ids")
-                               : NULL;
+        const cJSON *ids =
+            cJSON_IsString(id) ? ts_json_get(ts_json_get(tokens, id->valuestring), "ids") : NULL;
         uint64_t number = TS_TOKEN_NONE;
         if (ts_json_get(item, "Sequence") != NULL) {
             texts++;

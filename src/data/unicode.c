@@ -13,11 +13,11 @@ unsigned ts_unicode_classes(int32_t c)
 {
     if (c < 0x80) { // most of most texts
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        return letter                                ? TS_LETTER | TS_WORD
-               : c >= '0' && c <= '9'                ? TS_NUMBER | TS_WORD
+        return letter                                 ? TS_LETTER | TS_WORD
+               : c >= '0' && c <= '9'                 ? TS_NUMBER | TS_WORD
                : c == ' ' || (c >= '\t' && c <= '\r') ? TS_SPACE
-               : c == '_'                            ? TS_WORD
-                                                     : 0;
+               : c == '_'                             ? TS_WORD
+                                                      : 0;
     }
     size_t low = 0, high = TS_COUNT(unicode_ranges);
     while (low < high) {

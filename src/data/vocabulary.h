@@ -82,9 +82,9 @@ struct ts_tokenizer {
     uint32_t byte_ids[256];   // the piece of each byte; TS_TOKEN_NONE: a byte-level BPE lacks it
     uint32_t space_id;        // U+2581, TS_TOKEN_NONE where the vocabulary lacks it
     uint32_t bos, eos;
-    uint32_t lead;    // what is put before a text that no template renders; TS_TOKEN_NONE: nothing
-    size_t longest;   // bytes of the longest piece
-    bool byte_level;  // to be set before the first piece is added; else `prefix` and `normalizes`
+    uint32_t lead;   // what is put before a text that no template renders; TS_TOKEN_NONE: nothing
+    size_t longest;  // bytes of the longest piece
+    bool byte_level; // to be set before the first piece is added; else `prefix` and `normalizes`
     ts_splitter splitter; // of a byte-level BPE
     bool ignore_merges;   // a word that is a piece becomes that piece, whatever merges it takes
     bool nfc;             // the normalizer is NFC
@@ -100,7 +100,8 @@ struct ts_tokenizer {
 // file.
 ts_status ts_vocabulary_add(ts_tokenizer *tokenizer, const char *bytes, size_t len, uint32_t id,
                             ts_error *err);
-// `flags` are TS_ADDED_*. The piece is added if it does not exist yet, outside of what the model knows.
+// `flags` are TS_ADDED_*. The piece is added if it does not exist yet, outside of what the model
+// knows.
 ts_status ts_vocabulary_add_token(ts_tokenizer *tokenizer, const char *bytes, size_t len,
                                   uint32_t id, unsigned flags, ts_error *err);
 // Replaces the flags of an added token, when a second file says more about it.
@@ -147,14 +148,15 @@ typedef struct ts_added_found {
     bool took_virtual; // it includes the space that the normalizer puts before the text
 } ts_added_found;
 
-// Finds the first added token from text[from] on, the longest of those that start there. White space
-// before it is taken from text[taken] on at most. `virtual_space`: the normalizer puts a space
-// before text[from]. A special token is ignored where `content` marks the bytes as a turn's content.
+// Finds the first added token from text[from] on, the longest of those that start there. White
+// space before it is taken from text[taken] on at most. `virtual_space`: the normalizer puts a
+// space before text[from]. A special token is ignored where `content` marks the bytes as a turn's
+// content.
 bool ts_added_next(const ts_added_search *search, size_t from, size_t taken, bool virtual_space,
                    ts_added_found *out);
 
-// Appends the tokens of one segment of valid UTF-8. `prefix`: with a U+2581 before it. `starts`, if not NULL, receives the offset of
-// each token's first byte, plus `base`.
+// Appends the tokens of one segment of valid UTF-8. `prefix`: with a U+2581 before it. `starts`, if
+// not NULL, receives the offset of each token's first byte, plus `base`.
 ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t len, bool prefix,
                         size_t base, ts_tokens *out, ts_tokens *starts, ts_error *err);
 

@@ -116,8 +116,7 @@ static void expect_shared(const char *name, uint32_t size, const char *lead)
     }
     ts_tokenizer *t = open_at(path);
     cr_expect_eq(ts_tokenizer_vocab_size(t), size, "%u", ts_tokenizer_vocab_size(t));
-    cr_expect_eq(ts_tokenizer_lead(t),
-                 lead != NULL ? ts_tokenizer_find(t, lead) : TS_TOKEN_NONE);
+    cr_expect_eq(ts_tokenizer_lead(t), lead != NULL ? ts_tokenizer_find(t, lead) : TS_TOKEN_NONE);
     snprintf(path, sizeof path, SHARED_FOLDER "/golden/tokenizer_%s.jsonl", name);
     expect_golden(t, path, 700);
     ts_tokenizer_close(t);
@@ -193,8 +192,16 @@ static double seconds_to_encode(const ts_tokenizer *t, const char *unit, size_t 
 // at most `most` seconds.
 static void expect_linear(const ts_tokenizer *t, const char *kind, double most)
 {
-    static const char *const units[] = {"the quick brown fox jumps over it, ", "a", " ", "<", "\n",
-                                        "1", " \n", "' ", "e\u0301\u0327", "\u4e2d"};
+    static const char *const units[] = {"the quick brown fox jumps over it, ",
+                                        "a",
+                                        " ",
+                                        "<",
+                                        "\n",
+                                        "1",
+                                        " \n",
+                                        "' ",
+                                        "e\u0301\u0327",
+                                        "\u4e2d"};
     for (size_t i = 0; i < TS_COUNT(units); i++) {
         double small = seconds_to_encode(t, units[i], 250000);
         double large = seconds_to_encode(t, units[i], 1000000);

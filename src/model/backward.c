@@ -25,63 +25,108 @@ static void linear_again(ts_pass *pass, uint32_t layer, ts_module module, uint32
     ts_linear_forward(&(ts_linear){pass, layer, module, rows, true}, x, y);
 }
 
-static void norm_again(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
+// The input of the block that `which` is the norm of, x being the residual stream there:
+// pass->norm, computed again, or x itself where the family has no such norm.
+static ts_view enter_again(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x)
 {
-    ts_rmsnorm_again(pass->recorder,
-                     &(struct ts_rmsnorm_again_args){.x = x,
-                                                     .weight = weight,
-                                                     .rstd = rstd,
-                                                     .y = pass->norm,
-                                                     .rows = rows,
-                                                     .cols = pass->model->config.hidden});
+    if (!ts_pass_has(pass, which)) {
+        return x;
+    }
+    ts_rmsnorm_again(pass->recorder, &(struct ts_rmsnorm_again_args){
+                                         .x = x,
+                                         .weight = pass->model->layers[layer].norms[which],
+                                         .rstd = pass->layers[layer].rstd[which],
+                                         .y = pass->norm,
+                                         .rows = rows,
+                                         .cols = pass->model->config.hidden});
+    return pass->norm;
 }
 
-// pass->dx += the norm's backward of pass->dnorm
-static void norm_backward(ts_pass *pass, uint32_t rows, ts_view x, ts_view weight, ts_view rstd)
+// dx += the norm's backward of dy
+static void norm_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
+                          ts_view dy, ts_view dx)
 {
-    ts_rmsnorm_backward(pass->recorder,
-                        &(struct ts_rmsnorm_backward_args){.x = x,
-                                                           .weight = weight,
-                                                           .rstd = rstd,
-                                                           .dy = pass->dnorm,
-                                                           .dx = pass->dx,
-                                                           .rows = rows,
-                                                           .cols = pass->model->config.hidden});
+    uint32_t parts, cols;
+    ts_config_norm_shape(&pass->model->config, which, &parts, &cols);
+    ts_rmsnorm_backward(pass->recorder, &(struct ts_rmsnorm_backward_args){
+                                            .x = x,
+                                            .weight = pass->model->layers[layer].norms[which],
+                                            .rstd = pass->layers[layer].rstd[which],
+                                            .dy = dy,
+                                            .dx = dx,
+                                            .rows = rows * parts,
+                                            .cols = cols});
+}
+
+// The same into dx, whatever that holds.
+static void norm_backward_afresh(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows,
+                                 ts_view x, ts_view dy, ts_view dx)
+{
+    uint32_t parts, cols;
+    ts_config_norm_shape(&pass->model->config, which, &parts, &cols);
+    ts_recorder_zero(pass->recorder, ts_view_slice(dx, 0, (uint64_t)rows * parts * cols));
+    norm_backward(pass, layer, which, rows, x, dy, dx);
+}
+
+// The gradient of a block's last linear layer's output, which is `out` where the family normalises
+// it.
+static ts_view leave_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows,
+                              ts_view out)
+{
+    if (!ts_pass_has(pass, which)) {
+        return pass->dx;
+    }
+    norm_backward_afresh(pass, layer, which, rows, out, pass->dx, pass->dout_block);
+    return pass->dout_block;
+}
+
+// Where the linear layers that read a block's input add its gradient: to pass->dnorm, which
+// norm_backward then takes to pass->dx, or to pass->dx itself, where it is `fused`. Nowhere, if no
+// layer below needs it.
+struct input_gradient {
+    ts_view view;
+    bool fused;
+};
+
+static struct input_gradient input_gradient(const ts_pass *pass, ts_norm which, bool onward)
+{
+    const bool fused = !ts_pass_has(pass, which);
+    const ts_view nowhere = {0}, there = fused ? pass->dx : pass->dnorm;
+    return (struct input_gradient){onward ? there : nowhere, fused};
 }
 
 // From dx, the gradient of the block's output, to dx of its input. With `onward` false only the
 // gradients of the block's LoRA pairs are computed, because no layer below needs dx.
 static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
 {
-    ts_model *model = pass->model;
     ts_recorder *recorder = pass->recorder;
     ts_layer_state *state = &pass->layers[layer];
-    uint32_t count = rows * model->config.ffn;
-    const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
-    ts_view weight = model->layers[layer].norms[TS_NORM_MLP];
+    uint32_t count = rows * pass->model->config.ffn;
+    const struct input_gradient in = input_gradient(pass, TS_NORM_MLP, onward);
+    const ts_view dout = leave_backward(pass, layer, TS_NORM_MLP_OUT, rows, state->mlp_out);
+    ts_view x = pass->norm;
 
     bool recompute = layer < pass->limits.recompute;
     if (recompute || ts_pass_adapts(pass, GATE_UP)) {
-        norm_again(pass, rows, state->mid, weight, state->rstd2);
+        x = enter_again(pass, layer, TS_NORM_MLP, rows, state->mid);
     }
     if (recompute) {
-        linear_again(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate);
-        linear_again(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up);
+        linear_again(pass, layer, TS_MODULE_GATE, rows, x, state->gate);
+        linear_again(pass, layer, TS_MODULE_UP, rows, x, state->up);
     }
     if (ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN))) {
         ts_swiglu(recorder,
                   &(struct ts_swiglu_args){
                       .gate = state->gate, .up = state->up, .y = pass->swiglu, .count = count});
     }
-    linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->swiglu, pass->dx, pass->dswiglu,
-                    false);
+    linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->swiglu, dout, pass->dswiglu, false);
     ts_swiglu_backward(
         recorder, &(struct ts_swiglu_backward_args){
                       .gate = state->gate, .up = state->up, .dy = pass->dswiglu, .count = count});
-    linear_backward(pass, layer, TS_MODULE_GATE, rows, pass->norm, state->gate, dnorm, false);
-    linear_backward(pass, layer, TS_MODULE_UP, rows, pass->norm, state->up, dnorm, true);
-    if (onward) {
-        norm_backward(pass, rows, state->mid, weight, state->rstd2);
+    linear_backward(pass, layer, TS_MODULE_GATE, rows, x, state->gate, in.view, in.fused);
+    linear_backward(pass, layer, TS_MODULE_UP, rows, x, state->up, in.view, true);
+    if (onward && !in.fused) {
+        norm_backward(pass, layer, TS_NORM_MLP, rows, state->mid, pass->dnorm, pass->dx);
     }
 }
 
@@ -91,8 +136,8 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     const ts_model_config *config = &pass->model->config;
     ts_layer_state *state = &pass->layers[layer];
     struct ts_attention_backward_q_args args = {
-        .q = state->q,
-        .k = state->k,
+        .q = ts_pass_q(pass, layer),
+        .k = ts_pass_k(pass, layer),
         .v = state->v,
         .dout = pass->dout,
         .lse = state->lse,
@@ -115,8 +160,8 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     const ts_model_config *config = &pass->model->config;
     ts_layer_state *state = &pass->layers[layer];
     struct ts_attention_backward_kv_args args = {
-        .q = state->q,
-        .k = state->k,
+        .q = ts_pass_q(pass, layer),
+        .k = ts_pass_k(pass, layer),
         .v = state->v,
         .dout = pass->dout,
         .lse = state->lse,
@@ -133,25 +178,45 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     ts_attend_backward_kv(pass->recorder, &args);
 }
 
+// From pass->dq and dk, the gradients of what attention read, to those of q_proj's and k_proj's
+// outputs, which it returns.
+static void turn_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_view *dq, ts_view *dk)
+{
+    ts_layer_state *state = &pass->layers[layer];
+    *dq = pass->dq;
+    *dk = pass->dk;
+    ts_pass_rope(pass, rows, -1, *dq, *dk);
+    if (ts_pass_has(pass, TS_NORM_Q)) {
+        norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->turned_q);
+        norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->turned_k);
+        *dq = pass->turned_q;
+        *dk = pass->turned_k;
+    }
+}
+
 static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onward)
 {
-    ts_model *model = pass->model;
     ts_layer_state *state = &pass->layers[layer];
-    const ts_view nowhere = {0}, dnorm = onward ? pass->dnorm : nowhere;
-    ts_view weight = model->layers[layer].norms[TS_NORM_ATTENTION];
+    const struct input_gradient in = input_gradient(pass, TS_NORM_ATTENTION, onward);
+    const ts_view dout =
+        leave_backward(pass, layer, TS_NORM_ATTENTION_OUT, rows, state->attention_out);
+    ts_view dq, dk, x = pass->norm;
 
-    linear_backward(pass, layer, TS_MODULE_O, rows, state->o, pass->dx, pass->dout, false);
+    linear_backward(pass, layer, TS_MODULE_O, rows, state->o, dout, pass->dout, false);
+    if (ts_pass_has(pass, TS_NORM_Q)) { // else the layer's own q and k are what attention reads
+        ts_pass_turn(pass, layer, rows);
+    }
     queries_backward(pass, layer, rows);
     keys_backward(pass, layer, rows);
-    ts_pass_rope(pass, rows, -1, pass->dq, pass->dk);
+    turn_backward(pass, layer, rows, &dq, &dk);
     if (ts_pass_adapts(pass, QKV)) {
-        norm_again(pass, rows, state->x, weight, state->rstd1);
+        x = enter_again(pass, layer, TS_NORM_ATTENTION, rows, state->x);
     }
-    linear_backward(pass, layer, TS_MODULE_Q, rows, pass->norm, pass->dq, dnorm, false);
-    linear_backward(pass, layer, TS_MODULE_K, rows, pass->norm, pass->dk, dnorm, true);
-    linear_backward(pass, layer, TS_MODULE_V, rows, pass->norm, pass->dv, dnorm, true);
-    if (onward) {
-        norm_backward(pass, rows, state->x, weight, state->rstd1);
+    linear_backward(pass, layer, TS_MODULE_Q, rows, x, dq, in.view, in.fused);
+    linear_backward(pass, layer, TS_MODULE_K, rows, x, dk, in.view, true);
+    linear_backward(pass, layer, TS_MODULE_V, rows, x, pass->dv, in.view, true);
+    if (onward && !in.fused) {
+        norm_backward(pass, layer, TS_NORM_ATTENTION, rows, state->x, pass->dnorm, pass->dx);
     }
 }
 

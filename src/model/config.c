@@ -136,6 +136,19 @@ static const ts_key common_keys[] = {
     {"unsloth_version", TS_KEY_READ},
 };
 
+void ts_config_norm_shape(const ts_model_config *config, ts_norm norm, uint32_t *parts,
+                          uint32_t *cols)
+{
+    bool of_heads = norm == TS_NORM_Q || norm == TS_NORM_K;
+    uint32_t heads = norm == TS_NORM_K ? config->kv_heads : config->heads;
+    *parts = 1;
+    *cols = of_heads ? heads * config->head_dim : config->hidden;
+    if (of_heads && !ts_family_of(config->family)->norms_all_heads) {
+        *parts = heads;
+        *cols = config->head_dim;
+    }
+}
+
 static bool is_absent(const cJSON *json, const char *key)
 {
     const cJSON *value = ts_json_get(json, key);
@@ -164,19 +177,20 @@ static ts_status required_uint(const cJSON *json, const char *key, uint64_t max,
     return status;
 }
 
-// Where the file gives none, the heads share the hidden size evenly.
+// Where neither the file nor the family gives one, the heads share the hidden size evenly.
 static ts_status read_head_dim(const cJSON *json, const char *name, ts_model_config *c,
                                ts_error *err)
 {
     ts_status status = TS_OK;
-    if (is_absent(json, "head_dim") && c->hidden % c->heads != 0) {
+    uint32_t otherwise = ts_family_of(c->family)->head_dim;
+    if (is_absent(json, "head_dim") && otherwise == 0 && c->hidden % c->heads != 0) {
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: %u num_attention_heads do not divide a hidden_size of %u, and there is no "
                 "'head_dim'",
                 name, c->heads, c->hidden);
     }
-    TS_TRY(optional_uint(json, "head_dim", MAX_DIMENSION, name, c->hidden / c->heads, &c->head_dim,
-                         err));
+    otherwise = otherwise > 0 ? otherwise : c->hidden / c->heads;
+    TS_TRY(optional_uint(json, "head_dim", MAX_DIMENSION, name, otherwise, &c->head_dim, err));
 out:
     return status;
 }

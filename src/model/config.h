@@ -46,6 +46,14 @@ static inline uint32_t ts_config_kv_size(const ts_model_config *config)
     return config->kv_heads * config->head_dim;
 }
 
+static inline bool ts_config_has_norm(const ts_model_config *config, ts_norm norm)
+{
+    return ts_family_of(config->family)->tensors.norms[norm] != NULL;
+}
+// Into how many parts such a norm takes a row, each normalised by itself, and the elements of one.
+void ts_config_norm_shape(const ts_model_config *config, ts_norm norm, uint32_t *parts,
+                          uint32_t *cols);
+
 // How many keys a row of this layer sees, its own included; 0: all of its sequence so far.
 static inline uint32_t ts_config_window(const ts_model_config *config, uint32_t layer)
 {

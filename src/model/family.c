@@ -4,13 +4,18 @@
 
 #include <string.h>
 
-#define LLAMA_TENSORS                                                                              \
+// Tensors as Llama calls them, with these norms in a layer.
+#define TENSORS(...)                                                                               \
     {                                                                                              \
-        .embedding = "model.embed_tokens", .layers = "model.layers",                               \
-        .norms =                                                                                   \
-            {[TS_NORM_ATTENTION] = "input_layernorm", [TS_NORM_MLP] = "post_attention_layernorm"}, \
+        .embedding = "model.embed_tokens", .layers = "model.layers", .norms = {__VA_ARGS__},       \
         .final_norm = "model.norm", .head = "lm_head"                                              \
     }
+#define LLAMA_NORMS                                                                                \
+    [TS_NORM_ATTENTION] = "input_layernorm", [TS_NORM_MLP] = "post_attention_layernorm"
+#define HEAD_NORMS [TS_NORM_Q] = "self_attn.q_norm", [TS_NORM_K] = "self_attn.k_norm"
+
+#define LLAMA_TENSORS TENSORS(LLAMA_NORMS)
+#define QWEN3_TENSORS TENSORS(LLAMA_NORMS, HEAD_NORMS)
 
 static const ts_family families[TS_FAMILY_COUNT] = {
 #define FAMILY(ID, ...) [TS_FAMILY_##ID] = {__VA_ARGS__},

@@ -16,8 +16,12 @@ typedef enum ts_family_id {
 // The RMS norms that a layer may have, in the order of their use. A family has those that its
 // ts_tensor_names name.
 typedef enum ts_norm {
-    TS_NORM_ATTENTION, // of attention's input
-    TS_NORM_MLP,       // of the MLP's input
+    TS_NORM_ATTENTION,     // of attention's input
+    TS_NORM_Q,             // of the queries and
+    TS_NORM_K,             // of the keys, before they are rotated: of each head, or of all as one
+    TS_NORM_ATTENTION_OUT, // of attention's output, before it is added to the residual stream
+    TS_NORM_MLP,           // of the MLP's input
+    TS_NORM_MLP_OUT,       // of the MLP's output, before it is added to the residual stream
     TS_NORM_COUNT,
 } ts_norm;
 
@@ -40,10 +44,12 @@ typedef struct ts_family {
     const char *name; // for messages
     const char *model_type, *architecture;
     ts_tensor_names tensors;
-    uint32_t biases; // TS_MODULE_BIT of each linear layer that has a bias
+    uint32_t biases;      // TS_MODULE_BIT of each linear layer that has a bias
+    bool norms_all_heads; // the norms of queries and keys are of all heads as one
     ts_windowed windowed;
     // The defaults of transformers for keys that config.json lacks.
     uint32_t kv_heads; // num_key_value_heads; 0: as many as num_attention_heads
+    uint32_t head_dim; // 0: hidden_size / num_attention_heads
     uint32_t max_positions;
     uint32_t window;            // sliding_window
     uint32_t max_window_layers; // of TS_WINDOWED_UPPER

@@ -1,4 +1,5 @@
-// The forward pass of a Llama (Touvron et al. 2023), one layer after the other.
+// The forward pass of a Llama (Touvron et al. 2023) and of families like it, one layer after the
+// other. A family's norms are those that its row in families.def names.
 #include "model/internal.h"
 
 #include "ops/attention.h"
@@ -30,6 +31,33 @@ void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_
                             });
 }
 
+// y = norm(x), parts of rows apart
+static void norm(const ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
+                 ts_view y)
+{
+    const ts_model_config *config = &pass->model->config;
+    uint32_t parts, cols;
+    ts_config_norm_shape(config, which, &parts, &cols);
+    ts_rmsnorm(pass->recorder,
+               &(struct ts_rmsnorm_args){.x = x,
+                                         .weight = pass->model->layers[layer].norms[which],
+                                         .y = y,
+                                         .rstd = pass->layers[layer].rstd[which],
+                                         .rows = rows * parts,
+                                         .cols = cols,
+                                         .eps = config->rms_eps});
+}
+
+void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows)
+{
+    const ts_layer_state *state = &pass->layers[layer];
+    if (ts_pass_has(pass, TS_NORM_Q)) {
+        norm(pass, layer, TS_NORM_Q, rows, state->q, pass->turned_q);
+        norm(pass, layer, TS_NORM_K, rows, state->k, pass->turned_k);
+    }
+    ts_pass_rope(pass, rows, 1, ts_pass_q(pass, layer), ts_pass_k(pass, layer));
+}
+
 static void scatter(ts_pass *pass, uint32_t rows, ts_view x, ts_view cache)
 {
     ts_scatter_rows(pass->recorder,
@@ -50,8 +78,8 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
     const ts_kv_cache *cache = pass->cache;
     bool cached = cache != NULL && cache->attend;
     struct ts_attention_args args = {
-        .q = state->q,
-        .k = cached ? cache->k[layer] : state->k,
+        .q = ts_pass_q(pass, layer),
+        .k = cached ? cache->k[layer] : ts_pass_k(pass, layer),
         .v = cached ? cache->v[layer] : state->v,
         .first = ts_pass_reach(pass, layer)->first,
         .last = pass->io.last,
@@ -65,7 +93,7 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
         .dim = config->head_dim,
     };
     if (cache != NULL) {
-        scatter(pass, rows, state->k, cache->k[layer]);
+        scatter(pass, rows, ts_pass_k(pass, layer), cache->k[layer]);
         scatter(pass, rows, state->v, cache->v[layer]);
     }
     if (cached) {
@@ -75,30 +103,45 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
     }
 }
 
-// x += *block, and pass->norm = norm(x). x is the output of a block, and *block the residual stream
-// that bypassed it. The first norm has no block before it (NULL).
-static void norm(ts_pass *pass, uint32_t rows, ts_view x, const ts_view *block, ts_view weight,
-                 ts_view rstd)
+// x += *bypass, and returns the input of the block that `which` is the norm of: pass->norm =
+// norm(x), or x itself where the family has no such norm. x is the output of the block below, and
+// *bypass the residual stream that bypassed it. The first block has none below (NULL).
+static ts_view enter(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
+                     const ts_view *bypass)
 {
     const ts_model_config *config = &pass->model->config;
-    ts_recorder *recorder = pass->recorder;
-    if (block == NULL) {
-        ts_rmsnorm(recorder, &(struct ts_rmsnorm_args){.x = x,
-                                                       .weight = weight,
-                                                       .y = pass->norm,
-                                                       .rstd = rstd,
-                                                       .rows = rows,
-                                                       .cols = config->hidden,
-                                                       .eps = config->rms_eps});
+    if (!ts_pass_has(pass, which)) {
+        if (bypass != NULL) {
+            ts_add(pass->recorder,
+                   &(struct ts_add_args){.y = x, .x = *bypass, .count = rows * config->hidden});
+        }
+        return x;
+    }
+    if (bypass == NULL) {
+        norm(pass, layer, which, rows, x, pass->norm);
     } else {
-        ts_add_rmsnorm(recorder, &(struct ts_add_rmsnorm_args){.y = x,
-                                                               .x = *block,
-                                                               .weight = weight,
-                                                               .norm = pass->norm,
-                                                               .rstd = rstd,
-                                                               .rows = rows,
-                                                               .cols = config->hidden,
-                                                               .eps = config->rms_eps});
+        ts_add_rmsnorm(pass->recorder, &(struct ts_add_rmsnorm_args){
+                                           .y = x,
+                                           .x = *bypass,
+                                           .weight = pass->model->layers[layer].norms[which],
+                                           .norm = pass->norm,
+                                           .rstd = pass->layers[layer].rstd[which],
+                                           .rows = rows,
+                                           .cols = config->hidden,
+                                           .eps = config->rms_eps});
+    }
+    return pass->norm;
+}
+
+// Computes a block's last linear layer. Its output goes to y, where the family normalises it by way
+// of `apart`.
+static void leave(ts_pass *pass, uint32_t layer, ts_module module, ts_norm which, uint32_t rows,
+                  bool training, ts_view x, ts_view apart, ts_view y)
+{
+    bool has_norm = ts_pass_has(pass, which);
+    linear(pass, layer, module, rows, training, x, has_norm ? apart : y);
+    if (has_norm) {
+        norm(pass, layer, which, rows, apart, y);
     }
 }
 
@@ -108,14 +151,14 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
                             const ts_view *below)
 {
     ts_layer_state *state = &pass->layers[layer];
-    norm(pass, rows, state->x, below, pass->model->layers[layer].norms[TS_NORM_ATTENTION],
-         state->rstd1);
-    linear(pass, layer, TS_MODULE_Q, rows, training, pass->norm, state->q);
-    linear(pass, layer, TS_MODULE_K, rows, training, pass->norm, state->k);
-    linear(pass, layer, TS_MODULE_V, rows, training, pass->norm, state->v);
-    ts_pass_rope(pass, rows, 1, state->q, state->k);
+    const ts_view x = enter(pass, layer, TS_NORM_ATTENTION, rows, state->x, below);
+    linear(pass, layer, TS_MODULE_Q, rows, training, x, state->q);
+    linear(pass, layer, TS_MODULE_K, rows, training, x, state->k);
+    linear(pass, layer, TS_MODULE_V, rows, training, x, state->v);
+    ts_pass_turn(pass, layer, rows);
     attend(pass, layer, rows);
-    linear(pass, layer, TS_MODULE_O, rows, training, state->o, state->mid);
+    leave(pass, layer, TS_MODULE_O, TS_NORM_ATTENTION_OUT, rows, training, state->o,
+          state->attention_out, state->mid);
 }
 
 // next = down_proj(swiglu(norm(mid))); the next block's norm then adds mid to it.
@@ -123,14 +166,15 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
 {
     ts_model *model = pass->model;
     ts_layer_state *state = &pass->layers[layer];
-    norm(pass, rows, state->mid, &state->x, model->layers[layer].norms[TS_NORM_MLP], state->rstd2);
-    linear(pass, layer, TS_MODULE_GATE, rows, training, pass->norm, state->gate);
-    linear(pass, layer, TS_MODULE_UP, rows, training, pass->norm, state->up);
+    const ts_view x = enter(pass, layer, TS_NORM_MLP, rows, state->mid, &state->x);
+    linear(pass, layer, TS_MODULE_GATE, rows, training, x, state->gate);
+    linear(pass, layer, TS_MODULE_UP, rows, training, x, state->up);
     ts_swiglu(pass->recorder, &(struct ts_swiglu_args){.gate = state->gate,
                                                        .up = state->up,
                                                        .y = pass->swiglu,
                                                        .count = rows * model->config.ffn});
-    linear(pass, layer, TS_MODULE_DOWN, rows, training, pass->swiglu, next);
+    leave(pass, layer, TS_MODULE_DOWN, TS_NORM_MLP_OUT, rows, training, pass->swiglu,
+          state->mlp_out, next);
 }
 
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)

@@ -49,8 +49,26 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient);
 // dx[N, H], the gradient of the residual stream, from that of gathered_norm. It is zero in all
 // other rows.
 void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_rows);
+// The queries and keys that attention reads.
+static inline ts_view ts_pass_q(const ts_pass *pass, uint32_t layer)
+{
+    bool apart = ts_config_has_norm(&pass->model->config, TS_NORM_Q);
+    return apart ? pass->turned_q : pass->layers[layer].q;
+}
+static inline ts_view ts_pass_k(const ts_pass *pass, uint32_t layer)
+{
+    bool apart = ts_config_has_norm(&pass->model->config, TS_NORM_K);
+    return apart ? pass->turned_k : pass->layers[layer].k;
+}
+// Makes them from the layer's q and k: normalises them where the family does, and rotates them.
+void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows);
 // Rotates the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
 // positions. sign is 1, or -1 for the inverse rotation.
 void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k);
+// Whether the family has that norm.
+static inline bool ts_pass_has(const ts_pass *pass, ts_norm norm)
+{
+    return ts_config_has_norm(&pass->model->config, norm);
+}
 
 #endif

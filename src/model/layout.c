@@ -57,8 +57,10 @@ void ts_module_tensor(const ts_model_config *config, uint32_t layer, ts_module m
 static void describe_norm(const ts_model_config *config, ts_norm norm, ts_weight *out)
 {
     const ts_tensor_names *names = names_of(config);
+    uint32_t parts;
     out->part = TS_WEIGHT_NORM;
     out->norm = norm;
+    ts_config_norm_shape(config, norm, &parts, &out->cols);
     snprintf(out->name, sizeof out->name, "%s.%u.%s.weight", names->layers, out->layer,
              names->norms[norm]);
 }

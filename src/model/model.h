@@ -9,7 +9,8 @@
 #include "ops/gemm.h"
 
 typedef struct ts_layer_weights {
-    ts_view norms[TS_NORM_COUNT];    // [hidden] each; not set where the family has none
+    ts_view norms[TS_NORM_COUNT];    // [ts_config_norm_shape's cols] each; not set where the
+                                     // family has none
     ts_view linear[TS_MODULE_COUNT]; // [out, in] each
     ts_view biases[TS_MODULE_COUNT]; // [out] each; not set where the family has none
 } ts_layer_weights;

@@ -18,12 +18,13 @@ typedef struct ts_pass_limits {
 
 // What the backward pass needs of one layer.
 typedef struct ts_layer_state {
-    ts_view x, mid;             // [N, H] the residual stream into attention and into the MLP
-    ts_view rstd1, rstd2;       // [N] of the two norms
-    ts_view q, k, v, o;         // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated
-    ts_view lse;                // [N, heads]
-    ts_view gate, up;           // [N, F]
-    ts_view t[TS_MODULE_COUNT]; // [N, R] x A^T of each adapted module
+    ts_view x, mid;              // [N, H] the residual stream into attention and into the MLP
+    ts_view rstd[TS_NORM_COUNT]; // [N, ts_config_norm_shape's parts]
+    ts_view q, k, v, o; // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated, unless they have norms
+    ts_view lse;        // [N, heads]
+    ts_view gate, up;   // [N, F]
+    ts_view attention_out, mlp_out; // [N, H] the blocks' outputs, where they have norms
+    ts_view t[TS_MODULE_COUNT];     // [N, R] x A^T of each adapted module
 } ts_layer_state;
 
 // Keys and values of several sequences, kept from pass to pass. decode.h fills and reads it.
@@ -66,7 +67,10 @@ typedef struct ts_pass {
     ts_layer_state *layers; // [layers]
     // pass_memory.c says when each of these is needed. At other times its memory holds others.
     ts_view x, dx;               // [N, H] the residual stream out of the last layer
-    ts_view norm, dnorm;         // [N, H] a norm's output
+    ts_view norm, dnorm;         // [N, H] the output of a norm in front of a block
+    ts_view turned_q, turned_k;  // [N, Q], [N, KV] where they have norms: normalised and rotated;
+                                 // at the end of attention's backward pass dq and dk before them
+    ts_view dout_block;          // [N, H] of attention_out or mlp_out
     ts_view swiglu, dswiglu;     // [N, F] swiglu's output
     ts_view dropped;             // [N, max(F, Q, H)] a LoRA input after dropout
     ts_view dq, dk, dv, dout;    // [N, Q], [N, KV], [N, KV], [N, Q]

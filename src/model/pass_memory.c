@@ -110,6 +110,34 @@ static void add_lora_inputs(struct table *table, uint32_t layer)
     }
 }
 
+// The rstd of each norm, and the outputs that norms read behind a block.
+static void add_norms(struct table *table, uint32_t layer)
+{
+    static const enum phase there[TS_NORM_COUNT] = {
+        [TS_NORM_ATTENTION] = QKV, [TS_NORM_Q] = ATTEND,     [TS_NORM_K] = ATTEND,
+        [TS_NORM_MLP] = GATE_UP,   [TS_NORM_MLP_OUT] = DOWN, [TS_NORM_ATTENTION_OUT] = ATTEND,
+    };
+    static const enum phase back[] = {
+        [QKV] = BACK_QKV, [ATTEND] = BACK_ATTEND, [GATE_UP] = BACK_GATE_UP, [DOWN] = BACK_DOWN};
+    ts_pass *pass = table->pass;
+    const ts_model_config *c = &pass->model->config;
+    ts_layer_state *state = &pass->layers[layer];
+    uint64_t n = pass->limits.rows;
+    for (ts_norm norm = 0; norm < TS_NORM_COUNT; norm++) {
+        const enum phase first = there[norm], last = pass->limits.training ? back[first] : first;
+        uint32_t parts, cols;
+        if (!ts_config_has_norm(c, norm)) {
+            continue;
+        }
+        ts_config_norm_shape(c, norm, &parts, &cols);
+        add_kept(table, layer, &(struct kept){&state->rstd[norm], n * parts, first, last});
+        if (norm == TS_NORM_ATTENTION_OUT || norm == TS_NORM_MLP_OUT) {
+            ts_view *out = norm == TS_NORM_MLP_OUT ? &state->mlp_out : &state->attention_out;
+            add_kept(table, layer, &(struct kept){out, n * c->hidden, first, last});
+        }
+    }
+}
+
 static void add_layer(struct table *table, uint32_t layer)
 {
     ts_pass *pass = table->pass;
@@ -118,17 +146,16 @@ static void add_layer(struct table *table, uint32_t layer)
     bool back = pass->limits.training;
     uint64_t n = pass->limits.rows, q = ts_config_q_size(c), kv = ts_config_kv_size(c);
     const struct kept rows[] = {
-        {&state->rstd1, n, QKV, back ? BACK_QKV : QKV},
         {&state->q, n * q, QKV, back ? BACK_ATTEND : ATTEND},
         {&state->k, n * kv, QKV, back ? BACK_ATTEND : ATTEND},
         {&state->v, n * kv, QKV, back ? BACK_ATTEND : ATTEND},
         {&state->o, n * q, ATTEND, back ? BACK_ATTEND : ATTEND},
         {&state->lse, n * c->heads, ATTEND, back ? BACK_ATTEND : ATTEND},
-        {&state->rstd2, n, GATE_UP, back ? BACK_GATE_UP : GATE_UP},
     };
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
         add_kept(table, layer, &rows[i]);
     }
+    add_norms(table, layer);
     // The residual stream into a block is written by the block below, and read again when it is
     // added to the block's own output.
     bool lowest = layer == 0, highest = layer + 1 == c->layers;
@@ -187,9 +214,16 @@ static void add_shared(struct table *table)
     // The backward pass computes swiglu's output again only for the gradient of down_proj's pair.
     const bool again = back && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
     const uint32_t gathered = back ? LOSS : BIT(GATHER);
+    // Only norms of queries and keys need them apart.
+    const uint64_t turned = ts_config_has_norm(c, TS_NORM_Q) ? n : 0;
+    const uint32_t turning = BIT(ATTEND) | (back ? BIT(BACK_ATTEND) | BIT(BACK_QKV) : 0);
+    const bool has_out =
+        ts_config_has_norm(c, TS_NORM_ATTENTION_OUT) || ts_config_has_norm(c, TS_NORM_MLP_OUT);
     const struct scratch rows[] = {
         {&pass->norm, n * h,
          BIT(QKV) | BIT(GATE_UP) | (back ? BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_QKV) : 0)},
+        {&pass->turned_q, turned * q, turning},
+        {&pass->turned_k, turned * kv, turning},
         {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0)},
         {&pass->gathered, m * h, gathered},
         {&pass->gathered_rstd, m, gathered},
@@ -197,7 +231,9 @@ static void add_shared(struct table *table)
         {&pass->logits, pass->logit_rows * (uint64_t)c->vocab, BIT(LOGITS)},
     };
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
-        add_scratch(table, &rows[i]);
+        if (rows[i].count > 0) {
+            add_scratch(table, &rows[i]);
+        }
     }
     ts_phases_add(add(table, &pass->x, n * h), when(pass, c->layers - 1, DOWN),
                   when(pass, 0, GATHER));
@@ -207,6 +243,7 @@ static void add_shared(struct table *table)
         {&pass->dgathered, m * h, BIT(LOSS_BACK)},
         {&pass->dx, n * h, BIT(LOSS_BACK) | BACK},
         {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN)},
+        {&pass->dout_block, has_out ? n * h : 0, BIT(BACK_DOWN) | BIT(BACK_ATTEND)},
         {&pass->dnorm, n * h, BIT(BACK_GATE_UP) | BIT(BACK_QKV)},
         {&pass->dout, n * q, BIT(BACK_ATTEND)},
         {&pass->delta, n * c->heads, BIT(BACK_ATTEND)},
@@ -240,7 +277,7 @@ static void add_lasting(struct table *table)
 
 static ts_status place_device(ts_pass *pass, ts_error *err)
 {
-    enum { OF_LAYER = 11 + TS_MODULE_COUNT, SHARED = 24 };
+    enum { OF_LAYER = 11 + TS_NORM_COUNT + TS_MODULE_COUNT, SHARED = 27 };
     ts_status status = TS_OK;
     uint32_t layers = pass->model->config.layers;
     size_t most = (size_t)layers * OF_LAYER + SHARED;

@@ -76,6 +76,12 @@ Test(verify, qwen2)
     check_case("qwen2");
 }
 
+// Norms of the heads of q and k; heads wider than the hidden size.
+Test(verify, qwen3)
+{
+    check_case("qwen3");
+}
+
 Test(verify, says_what_is_missing)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -278,6 +278,7 @@ Test(config, families)
                "\"layer_types\":[\"sliding_attention\",\"full_attention\"]",
          TS_FAMILY_QWEN2, 8, 7},
         {QWEN2 ",\"layer_types\":[\"full_attention\",\"full_attention\"]", TS_FAMILY_QWEN2, 8, 0},
+        {"\"model_type\":\"qwen3\",\"num_key_value_heads\":null", TS_FAMILY_QWEN3, 16, 0},
     };
     static const struct {
         const char *more;
@@ -321,6 +322,11 @@ Test(config, families)
         cr_expect_eq(read_text(text, &config, &err), wrong[i].status, "%s: %s", text, err.message);
         cr_expect_not_null(strstr(err.message, wrong[i].words), "%s", err.message);
     }
+    snprintf(text, sizeof text, "{%s,\"model_type\":\"qwen3\"}", shape);
+    cr_expect_eq(read_text(text, &config, &err), TS_ERR_FORMAT); // 32 key-value heads for 16
+    snprintf(text, sizeof text, "{%s,\"model_type\":\"qwen3\",\"num_key_value_heads\":2}", shape);
+    cr_expect_eq(read_text(text, &config, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(config.head_dim, 128);
     // A window in one of the two layers.
     snprintf(text, sizeof text,
              "{%s," QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":1}", shape);

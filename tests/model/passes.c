@@ -218,6 +218,8 @@ Test(passes, plans_count_what_is_taken)
          .embedding_in_file = true, // asked for in vain
          .adapter = {.r = 1, .alpha = 1, .dropout = 0.5, .targets = 3}},
         {.dtype = TS_F16, .embedding_in_file = true, .adapter = {.r = 2, .targets = 64}},
+        {.family = TS_FAMILY_QWEN2, .adapter = {.r = 2, .targets = 64}},
+        {.family = TS_FAMILY_QWEN3, .tied = true, .adapter = {.r = 2, .targets = 5}},
     };
     for (size_t i = 0; i < TS_COUNT(tinies); i++) {
         for (int training = 0; training < 2; training++) {
@@ -266,7 +268,8 @@ Test(passes, recomputing_changes_no_bit)
 {
     const tiny_llama tinies[] = {
         plain,
-        {.adapter = {.r = 2, .alpha = 1, .dropout = 0.5, .targets = TS_MODULE_BIT(TS_MODULE_UP)}}};
+        {.adapter = {.r = 2, .alpha = 1, .dropout = 0.5, .targets = TS_MODULE_BIT(TS_MODULE_UP)}},
+        {.family = TS_FAMILY_QWEN3, .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}}};
     enum { MOST = 4096 };
     static double kept[MOST], again[MOST];
     struct place places[2];

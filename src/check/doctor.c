@@ -18,10 +18,10 @@ enum {
     TOKENS = 64,          // for comparison with the mirror, which is slow, and on CPU drivers
     WIDE = 512,           // columns of the typical product
     DEEP = 2048,          // k of the typical product
-    AWKWARD_SHAPES = 2,   // for each shader
-    AWKWARD_PRODUCTS = 3, // about one for each layout
-    ROUNDS = 3,           // of each timing
-    MORE_ROUNDS = 9,      // of each timing, before a shader is called slow
+    AWKWARD_SHAPES = 2,                 // for each shader
+    AWKWARD_PRODUCTS = TS_WEIGHT_TYPES, // one for each type of weights
+    ROUNDS = 3,                         // of each timing
+    MORE_ROUNDS = 9,                    // of each timing, before a shader is called slow
 };
 static const double CLEARLY = 1.5;      // how many times its fallback's time a SLOW shader takes
 static const double SHORTEST_S = 0.004; // of a timing: shorter runs are repeated within it
@@ -145,7 +145,7 @@ static ts_status check_right(const struct doctor *d, const ts_trial *typical, do
     for (int i = 0; i < (product ? AWKWARD_PRODUCTS : AWKWARD_SHAPES); i++) {
         ts_trial trial = {.kernel = typical->kernel,
                           .shader = typical->shader,
-                          .stored = (ts_dtype)(i % TS_WEIGHT_TYPES),
+                          .stored = (ts_dtype)i,
                           .random = random};
         ts_trial_draw(ts_gpu_capabilities(d->gpu), &trial);
         TS_TRY(check_shape(d, &trial, error, err));

@@ -21,9 +21,9 @@ const char *ts_choice_quantize(size_t index)
     return ts_blocks_name(index);
 }
 
-ts_status ts_cli_choose_quantize(const char *name, bool eight_bit, ts_dtype *out, ts_error *err)
+ts_status ts_cli_choose_quantize(const char *name, ts_dtype *out, ts_error *err)
 {
-    *out = eight_bit ? TS_Q8_0 : TS_F32;
+    *out = TS_F32;
     if (name == NULL) {
         return TS_OK;
     }

@@ -20,6 +20,7 @@ typedef enum ts_flag_kind {
     TS_FLAG_UINT,   // --name 3                   uint64_t *
     TS_FLAG_REAL,   // --name 5e-5                double *
     TS_FLAG_OPTION, // --name or --name VALUE     const char **; without a value: `otherwise`
+    TS_FLAG_PRESET, // --name                     const char **, set to `otherwise`
     TS_FLAG_PARSED, // --name VALUE, any number of times: what `parse` makes of each
 } ts_flag_kind;
 
@@ -34,7 +35,7 @@ typedef struct ts_flag {
     const char *help;        // "\n" starts another line
     double min, max;         // of a number
     bool required;
-    const char *otherwise;                                            // TS_FLAG_OPTION
+    const char *otherwise;                                            // TS_FLAG_OPTION, _PRESET
     ts_status (*parse)(const char *text, void *value, ts_error *err); // TS_FLAG_PARSED
     ts_flag_choice choice;                                            // NULL: the value is free
     bool passing; // for this call alone: the file that repeats a run leaves it out
@@ -62,6 +63,8 @@ const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t
 const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len);
 // The values that a TS_FLAG_PARSED was given, by index; NULL after the last.
 const char *ts_flags_parsed(const ts_flag *flag, size_t index);
+// Turns a TS_FLAG_SWITCH or TS_FLAG_PRESET on or off.
+void ts_flags_switch(const ts_flag *flag, bool on);
 // Sets a flag that takes a value.
 ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err);
 
@@ -187,9 +190,9 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
             "TINYSFT_TUNE=off"                                                                     \
     }
 
-// --quantize and --load-in-8bit, for commands that load a model to use it: a const char * and a
-// bool. ts_cli_choose_quantize turns them into a type, TS_F32 where neither is given.
-#define TS_CLI_QUANTIZE_FLAGS(quantize, eight_bit)                                                 \
+// --quantize and --load-in-8bit, for commands that load a model to use it: a const char * that
+// ts_cli_choose_quantize turns into a type.
+#define TS_CLI_QUANTIZE_FLAGS(quantize)                                                            \
     {"quantize",                                                                                   \
      NULL,                                                                                         \
      TS_FLAG_TEXT,                                                                                 \
@@ -198,9 +201,11 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
      "hold the base's linear weights in q8_0: half the\nmemory of 16 bits [as they are stored]",   \
      .choice = ts_choice_quantize},                                                                \
     {                                                                                              \
-        "load-in-8bit", NULL, TS_FLAG_SWITCH, &(eight_bit), NULL, "the same as --quantize q8_0"    \
+        "load-in-8bit", NULL, TS_FLAG_PRESET, &(quantize), NULL, "the same as --quantize q8_0",    \
+            .otherwise = "q8_0"                                                                    \
     }
-ts_status ts_cli_choose_quantize(const char *name, bool eight_bit, ts_dtype *out, ts_error *err);
+// TS_F32 where `name` is NULL: weights stay as they are stored.
+ts_status ts_cli_choose_quantize(const char *name, ts_dtype *out, ts_error *err);
 
 // The library's device parameters for these flags; valid until the next call.
 tinysft_device_params ts_cli_device_params(const ts_gpu_params *flags, const char *precision);

@@ -45,8 +45,9 @@ static value_kind kind_of_placeholder(const char *placeholder, ts_flag_choice ch
 
 static value_kind kind_of_flag(const ts_flag *flag)
 {
-    return flag->kind == TS_FLAG_SWITCH ? VALUE_NONE
-                                        : kind_of_placeholder(flag->placeholder, flag->choice);
+    return flag->kind == TS_FLAG_SWITCH || flag->kind == TS_FLAG_PRESET
+               ? VALUE_NONE
+               : kind_of_placeholder(flag->placeholder, flag->choice);
 }
 
 static void print_choices(ts_flag_choice choice)

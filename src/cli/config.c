@@ -63,8 +63,8 @@ static ts_status set_from_json(const ts_flag *flag, const cJSON *value, ts_error
 {
     bool list = flag->kind == TS_FLAG_PARSED ||
                 (flag->placeholder != NULL && strcmp(flag->placeholder, "LIST") == 0);
-    if (flag->kind == TS_FLAG_SWITCH) {
-        *(bool *)flag->value = cJSON_IsTrue(value);
+    if (flag->kind == TS_FLAG_SWITCH || flag->kind == TS_FLAG_PRESET) {
+        ts_flags_switch(flag, cJSON_IsTrue(value));
         return cJSON_IsBool(value) ? TS_OK : wrong_type(value, "true or false", err);
     }
     if (flag->kind == TS_FLAG_UINT || flag->kind == TS_FLAG_REAL) {
@@ -167,6 +167,8 @@ static void add_value(cJSON *json, const ts_flag *flag)
             cJSON_AddStringToObject(json, flag->name, *(const char *const *)flag->value);
         }
         break;
+    case TS_FLAG_PRESET:
+        break; // the flag whose value it sets is there
     case TS_FLAG_PARSED:
         add_parsed(json, flag);
         break;

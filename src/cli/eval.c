@@ -17,7 +17,6 @@ enum { MAX_NEW_TOKENS = 100000, MOST_QUESTIONS = 64 };
 struct options {
     const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
         *title, *precision, *quantize;
-    bool eight_bit;
     const char *questions[MOST_QUESTIONS]; // --prompt
     size_t question_count;
     uint64_t max_new_tokens, png_height, examples;
@@ -71,7 +70,7 @@ static ts_status open_session(struct session *s, ts_error *err)
                                         .name = o->model,
                                         .adapter = o->adapter,
                                         .chat_template = o->template,
-                                        .quantize = o->eight_bit ? "q8_0" : o->quantize,
+                                        .quantize = o->quantize,
                                         .loading = ts_cli_show_file,
                                         .loading_user = &s->loading};
     TS_TRY(tinysft_model_open(s->device, &model, &s->model, err));
@@ -270,7 +269,7 @@ static const ts_flag flags[] = {
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP,
      .choice = ts_choice_template},
     {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the picture [from the model]"},
-    TS_CLI_QUANTIZE_FLAGS(asked.quantize, asked.eight_bit),
+    TS_CLI_QUANTIZE_FLAGS(asked.quantize),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_VALIDATE_FLAG(asked.device),
     {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",

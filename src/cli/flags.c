@@ -128,6 +128,20 @@ ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err)
     return set_number(flag, text, err);
 }
 
+void ts_flags_switch(const ts_flag *flag, bool on)
+{
+    if (flag->kind == TS_FLAG_SWITCH) {
+        *(bool *)flag->value = on;
+        return;
+    }
+    const char **value = flag->value;
+    if (on) {
+        *value = flag->otherwise;
+    } else if (*value != NULL && strcmp(*value, flag->otherwise) == 0) {
+        *value = NULL;
+    }
+}
+
 // Sets a switch by --name, --name=true or --name=false; the last undoes what --config set.
 static ts_status set_switch(const ts_flag *flag, const char *equals, ts_error *err)
 {
@@ -136,7 +150,7 @@ static ts_status set_switch(const ts_flag *flag, const char *equals, ts_error *e
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s takes no value but =true or =false",
                             flag->name);
     }
-    *(bool *)flag->value = on;
+    ts_flags_switch(flag, on);
     return TS_OK;
 }
 
@@ -154,7 +168,7 @@ static ts_status take_flag(const ts_command *command, int argc, char **argv, int
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s is given twice", flag->name);
     }
     seen[flag - command->flags] = true;
-    if (flag->kind == TS_FLAG_SWITCH) {
+    if (flag->kind == TS_FLAG_SWITCH || flag->kind == TS_FLAG_PRESET) {
         return set_switch(flag, equals, err);
     }
     if (equals != NULL) {
@@ -216,6 +230,21 @@ static ts_status take_config(const ts_command *command, int argc, char **argv, b
                : TS_OK;
 }
 
+// Two flags that set one value, such as --quantize and --load-in-8bit, may not both be given.
+static ts_status check_presets(const ts_command *command, const bool *seen, ts_error *err)
+{
+    for (int i = 0; i < command->flag_count; i++) {
+        for (int j = 0; j < i; j++) {
+            const ts_flag *one = &command->flags[j], *other = &command->flags[i];
+            if (seen[i] && seen[j] && one->value == other->value && one->value != NULL) {
+                return ts_error_set(err, TS_ERR_ARGUMENT, "--%s and --%s: give one of them",
+                                    one->name, other->name);
+            }
+        }
+    }
+    return TS_OK;
+}
+
 ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -223,6 +252,7 @@ ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_er
     assert(command->flag_count <= MOST_FLAGS);
     TS_TRY(take_config(command, argc, argv, in_file, err));
     TS_TRY(take_arguments(command, argc, argv, seen, err));
+    TS_TRY(check_presets(command, seen, err));
     for (int i = 0; i < command->flag_count; i++) {
         const ts_flag *flag = &command->flags[i];
         if (flag->required && !seen[i] && !in_file[i]) {

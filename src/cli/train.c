@@ -15,7 +15,6 @@ struct options {
     ts_train_settings settings;
     ts_gpu_params device;
     const char *targets, *schedule, *precision, *quantize, *revision;
-    bool eight_bit;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
@@ -84,7 +83,7 @@ static ts_status settle_options(struct options *options, ts_error *err)
     s->max_length = (uint32_t)options->max_length;
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
-    TS_TRY(ts_cli_choose_quantize(options->quantize, options->eight_bit, &s->quantise, err));
+    TS_TRY(ts_cli_choose_quantize(options->quantize, &s->quantise, err));
     // Only checks the name, before a device is opened; what "auto" means depends on the device.
     TS_TRY(ts_precision_choose(options->precision, &(ts_gpu_caps){0}, &s->precision, err));
 out:
@@ -111,7 +110,7 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .output_dir = s->output_dir,
         .base_model = s->base_model,
         .chat_template = s->chat_template,
-        .quantize = options->eight_bit ? "q8_0" : options->quantize,
+        .quantize = options->quantize,
         .train_empty = s->train_empty,
         .max_length = s->max_length,
         .rank = s->rank,
@@ -287,7 +286,7 @@ static const ts_flag flags[] = {
      "what adapter_config.json calls the base [MODEL]"},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.settings.chat_template, "NAME",
      TS_CLI_TEMPLATE_HELP, .choice = ts_choice_template},
-    TS_CLI_QUANTIZE_FLAGS(asked.quantize, asked.eight_bit),
+    TS_CLI_QUANTIZE_FLAGS(asked.quantize),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_VALIDATE_FLAG(asked.device),
     {"max-memory", NULL, TS_FLAG_REAL, &asked.max_memory_mib, "MIB",

@@ -25,8 +25,6 @@ static const struct {
     [TS_MODULE_DOWN] = MODULE("mlp", "down_proj"),
 };
 
-#define KNOWN_MODULES "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
-
 const char *ts_module_name(ts_module module)
 {
     return modules[module].name;
@@ -52,6 +50,18 @@ static uint32_t module_bits(const char *name, size_t len)
     return 0;
 }
 
+// "q_proj, k_proj, ..."; valid until the thread's next call.
+static const char *known_modules(void)
+{
+    static _Thread_local char names[160];
+    size_t len = 0;
+    for (unsigned i = 0; i < TS_MODULE_COUNT; i++) {
+        len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", i > 0 ? ", " : "",
+                                modules[i].name);
+    }
+    return names;
+}
+
 static const char *nearest_module(const char *name, size_t len)
 {
     ts_nearest search = ts_nearest_begin(name, len);
@@ -71,8 +81,8 @@ ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err)
         if (len > 0 && bits == 0) {
             const char *nearest = nearest_module(at, len);
             return ts_error_set(err, TS_ERR_ARGUMENT,
-                                "module '%.*s' is none of " KNOWN_MODULES " and all-linear%s%s%s",
-                                (int)ts_min_u64(len, 40), at,
+                                "module '%.*s' is none of %s and all-linear%s%s%s",
+                                (int)ts_min_u64(len, 40), at, known_modules(),
                                 nearest != NULL ? "; did you mean " : "",
                                 nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
         }
@@ -84,7 +94,8 @@ ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err)
         }
     }
     if (all == 0) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "no module to adapt; choose from " KNOWN_MODULES);
+        return ts_error_set(err, TS_ERR_ARGUMENT, "no module to adapt; choose from %s",
+                            known_modules());
     }
     *out = all;
     return TS_OK;
@@ -118,8 +129,8 @@ static ts_status read_targets(const cJSON *targets, const char *path, uint32_t *
         uint32_t bits = module_bits(name, strlen(name));
         if (bits == 0) {
             return ts_error_set(err, TS_ERR_UNSUPPORTED,
-                                "%s: key 'target_modules': '%.60s' is none of " KNOWN_MODULES, path,
-                                name);
+                                "%s: key 'target_modules': '%.60s' is none of %s", path, name,
+                                known_modules());
         }
         *out |= bits;
     }

@@ -1,6 +1,7 @@
 #include "train/result.h"
 
 #include "base/file.h"
+#include "model/layout.h"
 #include "train/checkpoint.h"
 
 // How the adapter was trained, for its model card.
@@ -42,6 +43,20 @@ out:
     return status;
 }
 
+// Floating-point operations of the run as transformers' Trainer estimates them: 6 for each token
+// and parameter, adapter included and the token embedding not.
+static double estimate_flops(const ts_trainer *trainer)
+{
+    double parameters = (double)trainer->plan.parameters;
+    for (uint32_t i = 0; i < ts_weight_count(&trainer->config); i++) {
+        ts_weight weight;
+        ts_weight_describe(&trainer->config, i, &weight);
+        double rows = weight.rows > 0 ? weight.rows : 1;
+        parameters += weight.part != TS_WEIGHT_EMBEDDING ? rows * weight.cols : 0;
+    }
+    return 6 * parameters * (double)trainer->history.tokens;
+}
+
 static ts_status write_state(ts_trainer *trainer, double seconds, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -51,7 +66,7 @@ static ts_status write_state(ts_trainer *trainer, double seconds, ts_error *err)
     const ts_run_summary summary = {
         .seconds = seconds,
         .samples = (uint64_t)(epochs * (double)trainer->dataset.count),
-        .flops = 6.0 * (double)trainer->plan.weights / 2 * (double)trainer->history.tokens,
+        .flops = estimate_flops(trainer),
     };
     TS_TRY(ts_history_write_state(&trainer->history, s, trainer->steps,
                                   trainer->batches.steps_per_epoch, &summary, &text, err));

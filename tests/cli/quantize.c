@@ -38,6 +38,27 @@ static void expect_file(const char *name, const char *words)
     ts_text_free(&text);
 }
 
+static void expect_not_in_file(const char *name, const char *words)
+{
+    ts_text text = test_read(out, name);
+    cr_expect_null(strstr(text.bytes, words), "'%s' is in %s", words, name);
+    ts_text_free(&text);
+}
+
+// 6 for each token and each parameter but the embedding's, however the weights are held.
+static void expect_flops(void)
+{
+    enum { PARAMETERS = 3475712 - 2048 * 256, ADAPTER = 28672 }; // of assets/base; q_proj, v_proj
+    ts_text text = test_read(out, "trainer_state.json");
+    const char *tokens = strstr(text.bytes, "\"num_input_tokens_seen\":\t");
+    cr_assert_not_null(tokens);
+    char words[64];
+    snprintf(words, sizeof words, "\"total_flos\":\t%.0f",
+             6.0 * (PARAMETERS + ADAPTER) * strtod(tokens + 25, NULL));
+    cr_expect_not_null(strstr(text.bytes, words), "%s is not in %s", words, text.bytes);
+    ts_text_free(&text);
+}
+
 Test(quantize, plan_record_and_card_tell_of_it)
 {
     program_result result;
@@ -45,13 +66,19 @@ Test(quantize, plan_record_and_card_tell_of_it)
     expect(&result, 0, "weights 6.6 MiB + ");
     RUN(&result, TRAIN, "--dry-run", "--load-in-8bit");
     expect(&result, 0, "weights 4.0 MiB (linear layers in Q8_0)");
+    RUN(&result, TRAIN, "--dry-run", "--load-in-8bit=false");
+    expect(&result, 0, "weights 6.6 MiB + ");
+    RUN(&result, TRAIN, "--dry-run", "--quantize", "q8_0", "--load-in-8bit");
+    expect(&result, 2, "--quantize and --load-in-8bit: give one of them");
     RUN(&result, TRAIN, "--dry-run", "--quantize", "q7");
     expect(&result, 2, "--quantize q7: there is q8_0");
-    RUN(&result, TRAIN, "--output-dir", out, "--quantize", "q8_0", "--max-steps", "1");
+    RUN(&result, TRAIN, "--output-dir", out, "--load-in-8bit", "--max-steps", "1");
     expect(&result, 0, "ask it");
     expect_file("training.json", "\"quantize\":\t\"Q8_0\"");
     expect_file("README.md", "held in Q8_0 while it was trained");
     expect_file("run.json", "\"quantize\":\t\"q8_0\"");
+    expect_not_in_file("run.json", "load-in-8bit"); // an alias is recorded as what it means
+    expect_flops();
     RUN(&result, TRAIN, "--output-dir", out, "--max-steps", "2", "--resume-from-checkpoint");
     expect(&result, 2, "started with quantize \"Q8_0\", now it is \"none\"");
 }

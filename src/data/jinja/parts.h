@@ -1,5 +1,5 @@
-// Internal interfaces of the interpreter. A template passes through lexer.c, parser.c and
-// expression.c; then run.c executes its statements and evaluate.c its expressions. Filters, tests,
+// Internal interfaces of the interpreter. A template passes through lexer.c, parser.c,
+// statement.c and expression.c; then run.c executes its statements and evaluate.c its expressions. Filters, tests,
 // methods and functions are rows of tables.
 #ifndef TS_DATA_JINJA_PARTS_H
 #define TS_DATA_JINJA_PARTS_H
@@ -177,8 +177,8 @@ typedef enum jargument {
     A_DICT, // **kwargs
 } jargument;
 
-// The meaning of the fields depends on the kind; parser.c and expression.c say it where they create
-// a node.
+// The meaning of the fields depends on the kind; statement.c and expression.c say it where they
+// create a node.
 struct jnode {
     uint8_t kind, op, argument;
     bool negated; // is not
@@ -268,7 +268,7 @@ struct jrun {
 // Limits. J_MAX_DEPTH bounds run->depth; a level takes less than 1 KiB of the C stack.
 enum { J_MAX_DEPTH = 1000, J_MAX_NESTING = 300, J_MAX_RANGE = 100000 };
 
-// ---- lexer.c, parser.c, expression.c
+// ---- lexer.c, parser.c, statement.c, expression.c
 
 typedef struct jparser {
     ts_jinja *jinja;
@@ -295,6 +295,11 @@ ts_status ts_jinja_expect_name(jparser *p, const char *name);
 ts_status ts_jinja_expected(jparser *p, const char *what);
 ts_status ts_jinja_symbol(jparser *p, const char *text, size_t len, uint32_t *out);
 ts_status ts_jinja_node(jparser *p, jnode_kind kind, jnode **out);
+// Text and statements up to a tag whose name is in `ends` (NULL: up to the template's end). The name
+// is not consumed.
+ts_status ts_jinja_parse_body(jparser *p, const char *const *ends, jnode **out);
+// A statement, from the tag's name to the end of its last block. It may be several nodes.
+ts_status ts_jinja_parse_statement(jparser *p, jnode **out);
 ts_status ts_jinja_parse_expression(jparser *p, jnode **out);
 // "a, b" gives a tuple, "a" just a. With `condition`, "x if y" is read as one expression.
 ts_status ts_jinja_parse_tuple(jparser *p, bool condition, jnode **out);

@@ -14,9 +14,10 @@ declare -A may_use=(
     [model]="base data gpu ops model"
     [train]="base data gpu ops model train"
     [eval]="base data gpu ops model eval"
+    [export]="base data gpu ops model export"
     [check]="base data gpu ops model train check"
-    [api]="base data gpu ops model train eval check api"
-    [cli]="base data gpu ops model train eval check api cli"
+    [api]="base data gpu ops model train eval export check api"
+    [cli]="base data gpu ops model train eval export check api cli"
 )
 broken=0
 for floor in "${!may_use[@]}"; do

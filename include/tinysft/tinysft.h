@@ -503,6 +503,40 @@ TINYSFT_API tinysft_status tinysft_evaluation_write(const tinysft_evaluation *ev
                                                     const tinysft_report_params *params,
                                                     tinysft_error *error);
 
+// ---- Export
+
+typedef struct tinysft_export_params {
+    const char *model;         // folder in Hugging Face layout, or ORG/NAME to download once
+    const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
+    const char *adapter;       // folder of a PEFT adapter, which is merged into it [none]
+    const char *format;        // "hf": a folder for transformers and its relatives
+    const char *path;          // of the folder or file that is made
+    const char *dtype;         // of the weights: "f32", "f16" or "bf16" [as they are stored]
+    const char *chat_template; // name, file or text of Jinja [the adapter's run's, the model's]
+    uint64_t max_shard_bytes;  // "hf": of a file of weights [5e9]
+    bool overwrite;            // replace what is at `path`
+    const char *data;          // "hf": questions with references, to measure what merging costs;
+                               // needs a device [it is not measured]
+    tinysft_loading loading;   // of what is downloaded, written, and loaded to be measured
+    void *loading_user;
+    tinysft_caller caller; // where there is no device
+} tinysft_export_params;
+
+// The loss on the reference answers of params->data, in nats per token.
+typedef struct tinysft_export_result {
+    bool measured;
+    double base, adapter, merged; // the model alone, with its adapter, and as it was written
+} tinysft_export_result;
+
+// Writes a model, with an adapter merged into it in f32 and rounded once, for other programs. What
+// is at `path` changes only when all of the new is there. Warns where rounding took more than a
+// twentieth of what the adapter gained. `device` and `out` may be NULL. TINYSFT_ERR_ARGUMENT:
+// something is at `path` already, or a setting makes no sense; TINYSFT_ERR_UNSUPPORTED: the format
+// cannot hold the model, by name; TINYSFT_ERR_STOPPED: the caller asked for it.
+TINYSFT_API tinysft_status tinysft_export(tinysft_device *device,
+                                          const tinysft_export_params *params,
+                                          tinysft_export_result *out, tinysft_error *error);
+
 // ---- Verification
 
 typedef struct tinysft_verify_params {

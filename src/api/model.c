@@ -12,8 +12,7 @@ enum { USUAL_POSITIONS = 2048 };
 
 // ---- The adapter
 
-// FOLDER/NAME as JSON, or NULL if there is no such file.
-static ts_status read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
+ts_status ts_api_read_optional(const char *folder, const char *name, cJSON **out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0};
@@ -44,8 +43,8 @@ static ts_status read_adapter(tinysft_model *model, const char *folder, ts_error
     ts_status status = TS_OK;
     TS_TRY(ts_text_format(&model->adapter_folder, err, "%s", folder));
     TS_TRY(ts_adapter_config_read(folder, &model->adapter, err));
-    TS_TRY(read_optional(folder, "training.json", &model->training, err));
-    TS_TRY(read_optional(folder, "trainer_state.json", &model->state, err));
+    TS_TRY(ts_api_read_optional(folder, "training.json", &model->training, err));
+    TS_TRY(ts_api_read_optional(folder, "trainer_state.json", &model->state, err));
     ts_setup_check_adapter(&(ts_setup){.model = model->name.bytes,
                                        .adapter_folder = folder,
                                        .adapter = &model->adapter,
@@ -126,19 +125,16 @@ tinysft_status tinysft_model_save_adapter(tinysft_model *model, const char *fold
 
 // ---- Opening and closing
 
-// Opens the template asked for, otherwise the one that the adapter was trained with, otherwise the
-// model's own.
-static ts_status choose_template(tinysft_model *model, const char *asked, ts_error *err)
+ts_status ts_api_choose_template(ts_weights *weights, const ts_tokenizer *tokenizer,
+                                 const cJSON *training, const char *asked, ts_chat_template **out,
+                                 ts_error *err)
 {
-    const char *name = cJSON_GetStringValue(ts_json_get(model->training, "chat_template"));
-    const char *text = cJSON_GetStringValue(ts_json_get(model->training, "chat_template_text"));
-    ts_weights *weights = model->weights;
+    const char *name = cJSON_GetStringValue(ts_json_get(training, "chat_template"));
+    const char *text = cJSON_GetStringValue(ts_json_get(training, "chat_template_text"));
     if (asked == NULL && name != NULL && text != NULL) {
-        return ts_chat_template_open_text(weights, name, text, model->tokenizer, &model->template,
-                                          err);
+        return ts_chat_template_open_text(weights, name, text, tokenizer, out, err);
     }
-    return ts_chat_template_open(weights, ts_api_text(asked, name), model->tokenizer,
-                                 &model->template, err);
+    return ts_chat_template_open(weights, ts_api_text(asked, name), tokenizer, out, err);
 }
 
 static ts_status choose_positions(tinysft_model *model, uint32_t asked, ts_error *err)
@@ -167,7 +163,8 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
     TS_TRY(ts_weights_open(model->folder.bytes, &model->weights, err));
     TS_TRY(ts_model_check(model->weights, &model->config, err)); // before anything is uploaded
     TS_TRY(ts_tokenizer_open(model->weights, &model->tokenizer, err));
-    TS_TRY(choose_template(model, params->chat_template, err));
+    TS_TRY(ts_api_choose_template(model->weights, model->tokenizer, model->training,
+                                  params->chat_template, &model->template, err));
     TS_TRY(choose_positions(model, params->positions, err));
 out:
     return status;

@@ -31,6 +31,14 @@ static inline ts_status ts_api_enter_model(tinysft_model *model, ts_error *err)
     return ts_api_enter(model != NULL ? &model->device->context : NULL, "the model", err);
 }
 
+// FOLDER/NAME as JSON; *out stays as it is if there is no such file.
+ts_status ts_api_read_optional(const char *folder, const char *name, cJSON **out, ts_error *err);
+// Opens the template asked for, otherwise the one that the adapter with this training.json was
+// trained with, otherwise the model's own. `asked` and `training` may be NULL.
+ts_status ts_api_choose_template(ts_weights *weights, const ts_tokenizer *tokenizer,
+                                 const cJSON *training, const char *asked, ts_chat_template **out,
+                                 ts_error *err);
+
 // Puts the model on the device if it is not there.
 ts_status ts_api_model_load(tinysft_model *model, ts_error *err);
 // Add a user and remove one; the last one's removal frees the model. Outside of any call on it.

@@ -65,3 +65,15 @@ const char *ts_choice_mask(size_t index)
 {
     return tinysft_device_feature(index).name; // NULL after the last
 }
+
+const char *ts_choice_format(size_t index)
+{
+    static const char *const names[] = {"hf"};
+    return index < TS_COUNT(names) ? names[index] : NULL;
+}
+
+const char *ts_choice_dtype(size_t index)
+{
+    static const char *const names[] = {"f32", "f16", "bf16", "q8_0"};
+    return index < TS_COUNT(names) ? names[index] : NULL;
+}

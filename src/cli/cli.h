@@ -93,6 +93,8 @@ const char *ts_choice_quantize(size_t index);
 const char *ts_choice_module(size_t index);
 const char *ts_choice_mask(size_t index);
 const char *ts_choice_template(size_t index);
+const char *ts_choice_format(size_t index);
+const char *ts_choice_dtype(size_t index);
 bool ts_flags_ask_help(int argc, char **argv); // --help or -h anywhere
 
 // Prints sentences. On a terminal lines break between words, those after a break are indented by
@@ -239,6 +241,6 @@ extern const ts_command *const ts_commands[];
 extern const size_t ts_command_count;
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices, ts_command_doctor, ts_command_bench, ts_command_completion,
-    ts_command_compare;
+    ts_command_compare, ts_command_export;
 
 #endif

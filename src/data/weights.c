@@ -134,3 +134,8 @@ ts_status ts_weights_hash_tokenizer(const ts_weights *weights, char hash[TS_DIGE
     ts_digest_end(&digest, hash);
     return status;
 }
+
+ts_status ts_weights_copy_files(const ts_weights *weights, const char *folder, ts_error *err)
+{
+    return weights->format->copy_files(weights->path.bytes, folder, err);
+}

@@ -46,4 +46,8 @@ ts_status ts_weights_templates(ts_weights *weights, const cJSON **templates, con
 ts_status ts_weights_hash_tokenizer(const ts_weights *weights, char hash[TS_DIGEST_TEXT_BYTES],
                                     ts_error *err);
 
+// Copies everything but the tensors into `folder`, as files in Hugging Face's layout. The folder is
+// there, and nobody else looks into it yet.
+ts_status ts_weights_copy_files(const ts_weights *weights, const char *folder, ts_error *err);
+
 #endif

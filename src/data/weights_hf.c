@@ -105,6 +105,7 @@ out:
 // ---- Chat templates
 
 enum { MAX_TEMPLATE_BYTES = 4 << 20, MAX_TEMPLATES = 64 };
+#define ADDITIONAL_TEMPLATES "additional_chat_templates"
 
 static ts_status set_template(cJSON *templates, const char *name, const char *text, ts_error *err)
 {
@@ -138,7 +139,7 @@ static ts_status read_additional(const char *folder, cJSON *templates, ts_error 
     ts_status status = TS_OK;
     ts_text place = {0}, path = {0};
     ts_os_names entries = {0};
-    TS_TRY(ts_path_join(folder, "additional_chat_templates", &place, err));
+    TS_TRY(ts_path_join(folder, ADDITIONAL_TEMPLATES, &place, err));
     int reason = ts_os_list(place.bytes, &entries);
     if (reason != 0 && reason != ENOENT) {
         TS_FAIL(TS_ERR_IO, "%s: %s", place.bytes, strerror(reason));
@@ -226,6 +227,67 @@ out:
     return status;
 }
 
+// ---- Copying
+
+// Copies FROM/NAME to TO/NAME, if it is there.
+static ts_status copy(const char *from, const char *to, const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0}, copied = {0};
+    ts_map map = {0};
+    bool found;
+    TS_TRY(ts_path_join(from, name, &path, err));
+    TS_TRY(ts_path_join(to, name, &copied, err));
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (found) {
+        TS_TRY(ts_map_open(path.bytes, &map, err));
+        TS_TRY(ts_file_write_plain(copied.bytes, map.bytes, map.len, err));
+    }
+out:
+    ts_map_close(&map);
+    ts_text_free(&path);
+    ts_text_free(&copied);
+    return status;
+}
+
+static ts_status copy_additional(const char *from, const char *to, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text source = {0}, target = {0};
+    ts_os_names entries = {0};
+    TS_TRY(ts_path_join(from, ADDITIONAL_TEMPLATES, &source, err));
+    TS_TRY(ts_path_join(to, ADDITIONAL_TEMPLATES, &target, err));
+    if (ts_os_list(source.bytes, &entries) != 0) {
+        goto out; // reading the templates has told what is wrong, if anything is
+    }
+    TS_TRY(ts_folder_make(target.bytes, err));
+    for (size_t i = 0; i < entries.count; i++) {
+        TS_TRY(copy(source.bytes, target.bytes, entries.names[i], err));
+    }
+out:
+    ts_os_names_free(&entries);
+    ts_text_free(&source);
+    ts_text_free(&target);
+    return status;
+}
+
+static ts_status copy_files(const char *folder, const char *to, ts_error *err)
+{
+    // Of these nothing is read here, but who gets the model needs them too.
+    static const char *const others[] = {"vocab.json",  "merges.txt", "LICENSE",
+                                         "LICENSE.txt", "NOTICE",     "USE_POLICY.md"};
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
+        TS_TRY(copy(folder, to, ts_hf_file_names[i], err));
+    }
+    for (size_t i = 0; i < TS_COUNT(others); i++) {
+        TS_TRY(copy(folder, to, others[i], err));
+    }
+    TS_TRY(copy_additional(folder, to, err));
+out:
+    return status;
+}
+
 const ts_weights_format ts_weights_hf = {
     .is_at = ts_folder_exists,
     .read = read_part,
@@ -233,4 +295,5 @@ const ts_weights_format ts_weights_hf = {
     .fill_tokenizer = fill_tokenizer,
     .read_templates = read_templates,
     .add_tokenizer = add_tokenizer,
+    .copy_files = copy_files,
 };

@@ -24,6 +24,8 @@ typedef struct ts_weights_format {
     ts_status (*read_templates)(ts_weights *weights, cJSON *templates, ts_text *name,
                                 ts_error *err);
     ts_status (*add_tokenizer)(const char *path, ts_digest *digest, ts_error *err);
+    // See ts_weights_copy_files.
+    ts_status (*copy_files)(const char *path, const char *folder, ts_error *err);
 } ts_weights_format;
 
 extern const ts_weights_format ts_weights_hf;

@@ -379,6 +379,29 @@ out:
     return status;
 }
 
+ts_status ts_references_measure(ts_model *model, const ts_questions *questions, double *loss,
+                                uint64_t *tokens, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_answer_params params = {0};
+    ts_answers answers = {.count = questions->count};
+    struct answering a = {
+        .model = model, .questions = questions, .params = &params, .out = &answers};
+    *loss = 0;
+    *tokens = 0;
+    TS_TRY(ts_alloc(answers.count, sizeof *answers.responses, &answers.responses, err));
+    TS_TRY(measure_losses(&a, err));
+    for (size_t i = 0; i < answers.count; i++) {
+        const ts_response *response = &answers.responses[i];
+        *loss += response->reference_loss * response->reference_tokens;
+        *tokens += response->reference_tokens;
+    }
+    *loss = *tokens > 0 ? *loss / (double)*tokens : 0;
+out:
+    ts_answers_free(&answers);
+    return status;
+}
+
 ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
                           const ts_answer_params *params, ts_answers *out, ts_error *err)
 {

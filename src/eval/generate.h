@@ -59,4 +59,9 @@ ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
                           const ts_answer_params *params, ts_answers *out, ts_error *err);
 void ts_answers_free(ts_answers *answers);
 
+// Only the loss: *loss is the mean, in nats, over all *tokens tokens of all reference answers; 0
+// tokens: no prompt has a reference.
+ts_status ts_references_measure(ts_model *model, const ts_questions *questions, double *loss,
+                                uint64_t *tokens, ts_error *err);
+
 #endif

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/memory.h"
 
 #include "base_test.h"
 
@@ -302,4 +303,36 @@ Test(json, survives_mutation)
     }
     cr_expect_gt(accepted, 100);
     cr_expect_lt(accepted, 20000);
+}
+
+// One member of a text is set, added or removed, and every other byte stays.
+Test(json, set_member)
+{
+    static const struct {
+        const char *before, *key, *value, *after;
+    } cases[] = {
+        {"{\"a\": 1.0, \"b\": 2}", "a", "\"x\"", "{\"a\": \"x\", \"b\": 2}"},
+        {"{\"a\": 1.0, \"b\": 2}", "b", "[3]", "{\"a\": 1.0, \"b\": [3]}"},
+        {"{ \"o\": {\"b\": [1, \"}\"]},\n \"b\" : \"q\\\"}\" }", "b", "null",
+         "{ \"o\": {\"b\": [1, \"}\"]},\n \"b\" : null }"},
+        {"{\"o\": {\"b\": 1}, \"p\": []}", "o", "0", "{\"o\": 0, \"p\": []}"},
+        {"{\"a\": 1}", "b", "true", "{\"b\": true,\n  \"a\": 1}"},
+        {"{}", "b", "true", "{\"b\": true}"},
+        {"{\"a\": 1, \"b\": 2}", "a", NULL, "{\"b\": 2}"},
+        {"{\"a\": 1, \"b\": 2 }", "b", NULL, "{\"a\": 1 }"},
+        {"{ \"a\": {} }", "a", NULL, "{  }"},
+        {"{\"a\": 1}", "b", NULL, "{\"a\": 1}"},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_text text = {0};
+        ts_error err = {0};
+        cJSON *json = NULL;
+        cr_assert_eq(ts_text_append(&text, cases[i].before, strlen(cases[i].before), &err), TS_OK);
+        cr_assert_eq(ts_json_set_member(&text, cases[i].key, cases[i].value, &err), TS_OK);
+        cr_expect_str_eq(text.bytes, cases[i].after);
+        cr_expect_eq(ts_json_parse(text.bytes, text.len, "after", &json, &err), TS_OK, "%s",
+                     err.message);
+        cJSON_Delete(json);
+        ts_text_free(&text);
+    }
 }

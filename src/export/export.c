@@ -1,0 +1,45 @@
+#include "export/export.h"
+
+#include "base/memory.h"
+#include "export/hf.h"
+
+#include <string.h>
+
+typedef ts_status (*step)(const ts_export_source *source, const ts_export_params *params,
+                          ts_error *err);
+
+static const struct {
+    const char *name;
+    step check, run;
+} formats[TS_EXPORT_FORMAT_COUNT] = {
+    [TS_EXPORT_HF] = {"hf", ts_export_hf_check, ts_export_hf},
+};
+
+const char *ts_export_format_name(size_t index)
+{
+    return index < TS_COUNT(formats) ? formats[index].name : NULL;
+}
+
+bool ts_export_format_parse(const char *name, ts_export_format *out)
+{
+    for (size_t i = 0; i < TS_COUNT(formats); i++) {
+        if (strcmp(name, formats[i].name) == 0) {
+            *out = (ts_export_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+ts_status ts_export_check(const ts_export_source *source, const ts_export_params *params,
+                          ts_error *err)
+{
+    return formats[params->format].check(source, params, err);
+}
+
+ts_status ts_export_run(const ts_export_source *source, const ts_export_params *params,
+                        ts_error *err)
+{
+    ts_status status = ts_export_check(source, params, err);
+    return status == TS_OK ? formats[params->format].run(source, params, err) : status;
+}

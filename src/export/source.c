@@ -1,0 +1,108 @@
+#include "export/source.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ts_status ts_export_source_open(ts_weights *weights, const ts_model_config *config,
+                                const char *adapter, ts_export_source *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    out->weights = weights;
+    out->config = config;
+    TS_TRY(ts_weights_tensors(weights, &out->tensors, err));
+    if (adapter != NULL) {
+        TS_TRY(ts_lora_open_folder(config, adapter, &out->adapter, &out->adapter_file, err));
+    }
+out:
+    return status;
+}
+
+void ts_export_source_close(ts_export_source *source)
+{
+    ts_adapter_config_free(&source->adapter);
+    ts_tensors_close(source->adapter_file);
+    *source = (ts_export_source){0};
+}
+
+bool ts_export_is_adapted(const ts_export_source *source, const ts_weight *weight)
+{
+    return source->adapter.r > 0 && weight->part == TS_WEIGHT_LINEAR &&
+           (source->adapter.targets & TS_MODULE_BIT(weight->module)) != 0;
+}
+
+// One side of the weight's pair, without NaN or infinity.
+static ts_status find_side(const ts_export_source *source, const ts_weight *weight, char side,
+                           const ts_tensor **out, ts_error *err)
+{
+    char key[TS_ADAPTER_KEY_BYTES];
+    uint64_t shape[TS_TENSOR_MAX_RANK];
+    ts_status status = TS_OK;
+    ts_lora_key(source->config, weight->layer, weight->module, side, key);
+    ts_lora_shape(source->adapter.r, side, weight->rows, weight->cols, shape);
+    TS_TRY(ts_tensors_expect(source->adapter_file, key, 2, shape, out, err));
+    TS_TRY(ts_tensors_check_finite(source->adapter_file, *out, err));
+out:
+    return status;
+}
+
+ts_status ts_merged_open(const ts_export_source *source, const ts_weight *weight, ts_merged *out,
+                         ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_tensor *a;
+    *out = (ts_merged){.rows = weight->rows > 0 ? weight->rows : 1, .cols = weight->cols};
+    TS_TRY(ts_weight_find(source->tensors, weight, &out->base, err));
+    TS_TRY(ts_tensors_check_finite(source->tensors, out->base, err));
+    if (!ts_export_is_adapted(source, weight)) {
+        goto out;
+    }
+    out->r = source->adapter.r;
+    out->scale = (float)ts_adapter_scale(&source->adapter);
+    TS_TRY(find_side(source, weight, 'A', &a, err));
+    TS_TRY(find_side(source, weight, 'B', &out->b, err));
+    TS_TRY(ts_alloc(out->r * out->cols, sizeof *out->a, &out->a, err));
+    TS_TRY(ts_alloc(out->cols, sizeof *out->delta, &out->delta, err));
+    for (uint64_t i = 0; i < out->r * out->cols; i++) {
+        out->a[i] = (float)ts_dtype_load(a->dtype, a->bytes, i);
+    }
+out:
+    return status;
+}
+
+// The sum over the rank goes in order, whole rows at a time, so that compilers can vectorise it.
+void ts_merged_row(ts_merged *m, uint64_t row, float *out)
+{
+    const uint64_t first = row * m->cols;
+    for (uint64_t i = 0; i < m->cols; i++) {
+        out[i] = (float)ts_dtype_load(m->base->dtype, m->base->bytes, first + i);
+    }
+    if (m->b == NULL) {
+        return;
+    }
+    memset(m->delta, 0, m->cols * sizeof *m->delta);
+    for (uint32_t j = 0; j < m->r; j++) {
+        const float b = (float)ts_dtype_load(m->b->dtype, m->b->bytes, row * m->r + j);
+        const float *a = m->a + j * m->cols;
+        for (uint64_t i = 0; i < m->cols; i++) {
+            m->delta[i] += b * a[i];
+        }
+    }
+    for (uint64_t i = 0; i < m->cols; i++) {
+        out[i] += m->scale * m->delta[i];
+    }
+}
+
+ts_status ts_merged_close(const ts_export_source *source, ts_merged *merged, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (merged->base != NULL) {
+        status = ts_tensors_check_unchanged(source->tensors, merged->base, err);
+        ts_tensors_release(source->tensors, merged->base);
+    }
+    free(merged->a);
+    free(merged->delta);
+    *merged = (ts_merged){0};
+    return status;
+}

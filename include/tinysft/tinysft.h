@@ -165,7 +165,8 @@ typedef struct tinysft_training_params {
     const char *output_dir;     // where the adapter goes; is made. NULL: plans only, cannot run
     const char *base_model;     // what adapter_config.json calls the base [model]
     const char *chat_template;  // name, file or text of Jinja [the model's own]
-    const char *quantize;       // what the base's linear weights are held in, "q8_0" [as stored]
+    const char *quantize;       // what the base's linear layers are held in: "q8_0", "nf4", or
+                                // "nf4+q8_0" with lm_head in q8_0 [as stored]
     bool train_empty;           // learn empty answers too: to say nothing
     uint32_t max_length;        // tokens; longer rows are cut, with a warning [2048]
     uint32_t rank;              // of the adapter's matrices [8]
@@ -204,7 +205,7 @@ typedef struct tinysft_training_plan {
     uint64_t weight_bytes, adapter_bytes, activation_bytes, bytes; // on the device; their sum
     uint64_t limit_bytes;                // that the plan was to stay below; 0: none
     bool fits;                           // it does; otherwise tinysft_training_run refuses
-    const char *quantized;               // what the linear weights are held in; NULL: as stored
+    const char *quantized;               // what linear layers are held in; NULL: no blocks
     bool embedding_in_file;              // it stays there to save memory
     uint32_t rows_at_once;               // tokens of the largest micro-batch
     uint32_t layers, recomputing_layers; // of the latter gate and up are computed twice
@@ -293,7 +294,7 @@ typedef struct tinysft_model_params {
     const char *name;          // what reports and warnings call it [model]
     const char *adapter;       // folder of a PEFT adapter, as training leaves it [none]
     const char *chat_template; // name, file or text of Jinja [the adapter's run's, the model's]
-    const char *quantize;      // what its linear weights are held in, "q8_0" [as stored]
+    const char *quantize;      // what its linear layers are held in, as above [as stored]
     uint32_t positions;        // tokens of the longest text [2048, or as many as the model takes;
                                // more where an evaluation that is opened before loading needs it]
     tinysft_loading loading;

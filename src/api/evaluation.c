@@ -184,7 +184,7 @@ static ts_status describe(tinysft_evaluation *e, ts_error *err)
                             .device = m->device->info.name,
                             .driver = m->device->info.driver,
                             .precision = m->model.precision,
-                            .quantised = m->quantise,
+                            .held_in = m->model.held_in.bytes,
                             .template = m->template,
                             .max_new_tokens = e->max_new_tokens};
     TS_TRY(ts_setup_describe(&setup, &e->prompts, e->seen, &e->texts, &e->setup, err));

@@ -74,8 +74,8 @@ static tinysft_response response_of(const ts_response *response, const ts_score 
 {
     tinysft_response out = {.text = response->text,
                             .bytes = response->len,
-                            .loss = response->reference_tokens > 0 ? response->reference_loss
-                                                                   : NAN};
+                            .loss =
+                                response->reference_tokens > 0 ? response->reference_loss : NAN};
     for (int m = 0; m < TINYSFT_METRICS; m++) {
         out.marks[m] = (tinysft_mark)score->marks[m];
     }

@@ -87,13 +87,11 @@ static inline const char *ts_api_text(const char *given, const char *standard)
     return given == NULL ? standard : given;
 }
 
-// The type that a quantize setting names. TS_F32: weights stay as they are stored.
-static inline ts_status ts_api_quantize(const char *name, ts_dtype *out, ts_error *err)
+// What a quantize setting asks for. NULL: weights stay as they are stored.
+static inline ts_status ts_api_quantize(const char *name, ts_quantise *out, ts_error *err)
 {
-    *out = TS_F32;
-    return name == NULL || ts_blocks_parse(name, out)
-               ? TS_OK
-               : ts_error_set(err, TS_ERR_ARGUMENT, "--quantize %s: there is q8_0", name);
+    *out = (ts_quantise){0};
+    return name == NULL ? TS_OK : ts_quantise_parse(name, out, err);
 }
 
 #endif

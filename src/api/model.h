@@ -18,7 +18,7 @@ struct tinysft_model {
     ts_model_config config;
     ts_tokenizer *tokenizer;
     ts_chat_template *template;
-    ts_dtype quantise;  // what its linear weights are held in; TS_F32: as they are stored
+    ts_quantise quantise;
     uint32_t positions; // may grow until it is loaded, unless `positions_asked`
     bool positions_asked, loaded;
     ts_model model;      // zeroed until it is loaded

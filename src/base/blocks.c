@@ -306,36 +306,18 @@ static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *
 }
 
 static const struct {
-    const char *name;
     ts_dtype dtype;
     float limit; // the largest magnitude that it can hold
     void (*quantise)(const float *x, float largest, uint8_t *data, uint8_t *header);
-} offered[] = {
-    {"q8_0", TS_Q8_0, 127 * 65504.0f, quantise_Q8_0},
-    {"nf4", TS_NF4, FLT_MAX, quantise_NF4},
+} made[] = {
+    {TS_Q8_0, 127 * 65504.0f, quantise_Q8_0},
+    {TS_NF4, FLT_MAX, quantise_NF4},
 };
-enum { OFFERED = sizeof offered / sizeof *offered };
 
-bool ts_blocks_parse(const char *name, ts_dtype *out)
-{
-    for (size_t i = 0; i < OFFERED; i++) {
-        if (strcmp(name, offered[i].name) == 0) {
-            *out = offered[i].dtype;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *ts_blocks_name(size_t index)
-{
-    return index < OFFERED ? offered[index].name : NULL;
-}
-
-static size_t offer_of(ts_dtype dtype)
+static size_t maker_of(ts_dtype dtype)
 {
     size_t i = 0;
-    while (offered[i].dtype != dtype) {
+    while (made[i].dtype != dtype) {
         i++;
         assert(i < OFFERED);
     }
@@ -344,7 +326,7 @@ static size_t offer_of(ts_dtype dtype)
 
 float ts_blocks_limit(ts_dtype dtype)
 {
-    return offered[offer_of(dtype)].limit;
+    return made[maker_of(dtype)].limit;
 }
 
 static void widen(ts_dtype from, const uint8_t *elements, int count, float *out)
@@ -362,7 +344,7 @@ static void widen(ts_dtype from, const uint8_t *elements, int count, float *out)
 float ts_blocks_quantise(ts_dtype dtype, ts_dtype from, const void *elements, uint64_t count,
                          uint8_t *data, uint8_t *headers)
 {
-    const size_t offer = offer_of(dtype);
+    const size_t maker = maker_of(dtype);
     const uint32_t block = blocks[dtype].elements;
     const uint8_t *bytes = elements;
     float values[MOST], most = 0;
@@ -370,10 +352,50 @@ float ts_blocks_quantise(ts_dtype dtype, ts_dtype from, const void *elements, ui
     for (uint64_t at = 0; at < count; at += block) {
         widen(from, bytes + at * ts_dtype_bytes(from), (int)block, values);
         const float largest = largest_of(values, (int)block);
-        offered[offer].quantise(values, largest, data, headers);
+        made[maker].quantise(values, largest, data, headers);
         most = fmaxf(most, largest);
         data += blocks[dtype].data;
         headers += blocks[dtype].header;
     }
     return most;
+}
+
+// ---- What is offered
+
+static const struct {
+    const char *name, *shown;
+    ts_quantise quantise;
+} offered[] = {
+    {"q8_0", "Q8_0", {TS_Q8_0, TS_Q8_0}},
+    {"nf4", "NF4", {TS_NF4, TS_F32}},
+    {"nf4+q8_0", "NF4, lm_head in Q8_0", {TS_NF4, TS_Q8_0}},
+};
+enum { OFFERED = sizeof offered / sizeof *offered };
+
+ts_status ts_quantise_parse(const char *name, ts_quantise *out, ts_error *err)
+{
+    for (size_t i = 0; i < OFFERED; i++) {
+        if (strcmp(name, offered[i].name) == 0) {
+            *out = offered[i].quantise;
+            return TS_OK;
+        }
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT, "--quantize %s: there are q8_0, nf4 and nf4+q8_0",
+                        name);
+}
+
+const char *ts_quantise_choice(size_t index)
+{
+    return index < OFFERED ? offered[index].name : NULL;
+}
+
+const char *ts_quantise_name(ts_quantise quantise)
+{
+    for (size_t i = 0; i < OFFERED; i++) {
+        if (offered[i].quantise.linear == quantise.linear &&
+            offered[i].quantise.head == quantise.head) {
+            return offered[i].shown;
+        }
+    }
+    return "none";
 }

@@ -6,6 +6,7 @@
 #define TS_BASE_BLOCKS_H
 
 #include "base/dtype.h"
+#include "base/error.h"
 
 // Decodes a whole tensor of `count` elements, of one of weights.def's types, to out[count].
 void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double *out);
@@ -23,10 +24,19 @@ uint64_t ts_blocks_count_not_finite(ts_dtype dtype, const uint8_t *headers, uint
 // Fills a tensor with random blocks whose scales are between 2^-12 and 2^-8, for trials of shaders.
 void ts_blocks_draw(ts_dtype dtype, uint64_t count, uint32_t *state, uint8_t *tensor);
 
-// Finds the type that --quantize calls `name` ("q8_0", "nf4"); false where there is none.
-bool ts_blocks_parse(const char *name, ts_dtype *out);
+// What --quantize asks for: the types that linear layers, and an lm_head of its own, are held in.
+// TS_F32 (0): as they are stored.
+typedef struct ts_quantise {
+    ts_dtype linear, head;
+} ts_quantise;
+
+// Finds what --quantize calls `name`: q8_0, nf4, or nf4+q8_0 with lm_head in Q8_0. The message
+// names them all.
+ts_status ts_quantise_parse(const char *name, ts_quantise *out, ts_error *err);
 // Those names, by index; NULL after the last.
-const char *ts_blocks_name(size_t index);
+const char *ts_quantise_choice(size_t index);
+// As records and reports have it: "none", "Q8_0", "NF4", "NF4, lm_head in Q8_0".
+const char *ts_quantise_name(ts_quantise quantise);
 
 // Quantises `count` elements of type `from` (F32, F16 or BF16) to `dtype`, one that --quantize
 // offers: Q8_0 to the same bits as gguf-py, NF4 as bitsandbytes does on a GPU. `count` is a

@@ -18,19 +18,13 @@ const char *ts_choice_precision(size_t index)
 
 const char *ts_choice_quantize(size_t index)
 {
-    return ts_blocks_name(index);
+    return ts_quantise_choice(index);
 }
 
-ts_status ts_cli_choose_quantize(const char *name, ts_dtype *out, ts_error *err)
+ts_status ts_cli_choose_quantize(const char *name, ts_quantise *out, ts_error *err)
 {
-    *out = TS_F32;
-    if (name == NULL) {
-        return TS_OK;
-    }
-    if (!ts_blocks_parse(name, out)) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "--quantize %s: there is q8_0", name);
-    }
-    return TS_OK;
+    *out = (ts_quantise){0};
+    return name == NULL ? TS_OK : ts_quantise_parse(name, out, err);
 }
 
 const char *ts_choice_schedule(size_t index)

@@ -5,6 +5,7 @@
 
 #include <tinysft/tinysft.h>
 
+#include "base/blocks.h"
 #include "base/text.h"
 #include "data/template.h"
 #include "ops/device.h"
@@ -192,22 +193,25 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
             "TINYSFT_TUNE=off"                                                                     \
     }
 
-// --quantize and --load-in-8bit, for commands that load a model to use it: a const char * that
-// ts_cli_choose_quantize turns into a type.
-#define TS_CLI_QUANTIZE_FLAGS(quantize)                                                            \
-    {"quantize",                                                                                   \
-     NULL,                                                                                         \
-     TS_FLAG_TEXT,                                                                                 \
-     &(quantize),                                                                                  \
-     "TYPE",                                                                                       \
-     "hold the base's linear weights in q8_0: half the\nmemory of 16 bits [as they are stored]",   \
-     .choice = ts_choice_quantize},                                                                \
-    {                                                                                              \
-        "load-in-8bit", NULL, TS_FLAG_PRESET, &(quantize), NULL, "the same as --quantize q8_0",    \
-            .otherwise = "q8_0"                                                                    \
+// --quantize and its aliases, for commands that load a model to use it: a const char * that
+// ts_cli_choose_quantize turns into types.
+#define TS_CLI_QUANTIZE_FLAGS(quantize)                                                              \
+    {"quantize",                                                                                     \
+     NULL,                                                                                           \
+     TS_FLAG_TEXT,                                                                                   \
+     &(quantize),                                                                                    \
+     "TYPE",                                                                                         \
+     "hold the base's linear layers in q8_0, half the\nmemory of 16 bits, or nf4, a quarter; "       \
+     "nf4+q8_0:\nlm_head in q8_0 [as they are stored]",                                              \
+     .choice = ts_choice_quantize},                                                                  \
+        {"load-in-8bit",     NULL, TS_FLAG_PRESET, &(quantize), NULL, "the same as --quantize q8_0", \
+         .otherwise = "q8_0"},                                                                       \
+    {                                                                                                \
+        "load-in-4bit", NULL, TS_FLAG_PRESET, &(quantize), NULL, "the same as --quantize nf4",       \
+            .otherwise = "nf4"                                                                       \
     }
-// TS_F32 where `name` is NULL: weights stay as they are stored.
-ts_status ts_cli_choose_quantize(const char *name, ts_dtype *out, ts_error *err);
+// Where `name` is NULL weights stay as they are stored.
+ts_status ts_cli_choose_quantize(const char *name, ts_quantise *out, ts_error *err);
 
 // The library's device parameters for these flags; valid until the next call.
 tinysft_device_params ts_cli_device_params(const ts_gpu_params *flags, const char *precision);

@@ -26,7 +26,7 @@ static int last_part(const char *path, const char **out)
 void ts_setup_check_adapter(const ts_setup *s)
 {
     const char *trained_on = cJSON_GetStringValue(ts_json_get(s->training, "quantize"));
-    const char *asked_on = s->quantised == TS_F32 ? "none" : ts_dtype_name(s->quantised);
+    const char *asked_on = ts_quantise_name(s->quantised);
     const char *made_for = s->adapter->base_model.bytes, *wanted, *given;
     if (trained_on != NULL && strcmp(trained_on, asked_on) != 0) {
         ts_log(TS_LOG_WARN, "%s was trained on a base quantised to %s, and is asked on one to %s",
@@ -176,8 +176,8 @@ ts_status ts_setup_describe(const ts_setup *s, const ts_prompts *prompts, const 
     TS_TRY(ts_arena_format(arena, add(out, "Device"), err, "%s", s->device));
     TS_TRY(ts_arena_format(arena, add(out, "Driver"), err, "%s", s->driver));
     *add(out, "Products in") = ts_precision_name(s->precision);
-    if (s->quantised != TS_F32) {
-        *add(out, "Linear layers in") = ts_dtype_name(s->quantised);
+    if (s->held_in != NULL && s->held_in[0] != '\0') {
+        *add(out, "Linear layers in") = s->held_in;
     }
     const char **value = add(out, "Prompts");
     TS_TRY(seen != NULL ? ts_arena_format(arena, value, err, "%zu, %zu of them held out",

@@ -18,7 +18,8 @@ typedef struct ts_setup {
     const cJSON *training, *state; // the folder's training.json and trainer_state.json, or NULL
     const char *device, *driver;
     ts_precision precision;
-    ts_dtype quantised; // what linear layers are quantised to; TS_F32: they are not
+    ts_quantise quantised; // what was asked for
+    const char *held_in;   // what linear layers are held in, by ts_quantise_describe; "": no blocks
     const ts_chat_template *template;
     uint64_t max_new_tokens;
 } ts_setup;

@@ -13,7 +13,7 @@ struct loader {
     ts_model *model;
     const ts_tensors *file; // NULL: random weights, all stored as `dtype`
     ts_dtype dtype;
-    ts_dtype quantise; // TS_F32: nothing
+    ts_quantise quantise;
     const ts_model_params *params;
     bool embedding_in_file;
     uint64_t binding_limit; // bytes of a weight; 0: any
@@ -111,8 +111,8 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
     if (loader->file != NULL) {
         TS_TRY(ts_weight_find(loader->file, weight, &tensor, err));
     }
-    const ts_dtype dtype =
-        ts_weight_held_as(weight, tensor != NULL ? tensor->dtype : loader->dtype, loader->quantise);
+    const ts_dtype stored = tensor != NULL ? tensor->dtype : loader->dtype;
+    const ts_dtype dtype = ts_weight_held_as(weight, stored, loader->quantise);
     if (ts_gpu_alloc(&model->weights, dtype, count, view, err) != TS_OK) {
         return ts_error_context(err, "weight %s", weight->name);
     }
@@ -237,6 +237,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     }
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
     TS_TRY(ts_quantise_check(&out->config, params->quantise, err));
+    TS_TRY(ts_quantise_describe(&out->config, loader.file, params->quantise, &out->held_in, err));
     TS_TRY(load_weights(&loader, err));
     if (loader.file != NULL) { // else the weights may be a mixture of two versions of the file
         TS_TRY(ts_tensors_check_unchanged(loader.file, NULL, err));
@@ -257,11 +258,12 @@ void ts_model_close(ts_model *model)
     ts_gpu_arena_close(&model->adapter);
     free(model->layers);
     free(model->lora.pairs);
+    ts_text_free(&model->held_in);
     *model = (ts_model){0};
 }
 
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
-                        ts_dtype quantise, uint32_t positions, bool embedding_in_file,
+                        ts_quantise quantise, uint32_t positions, bool embedding_in_file,
                         uint64_t binding_limit, const ts_adapter_config *adapter,
                         uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err)
 {

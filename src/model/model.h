@@ -2,6 +2,7 @@
 #ifndef TS_MODEL_MODEL_H
 #define TS_MODEL_MODEL_H
 
+#include "base/blocks.h"
 #include "data/adapter.h"
 #include "data/safetensors.h"
 #include "gpu/recorder.h"
@@ -41,6 +42,7 @@ typedef struct ts_model {
     ts_view lm_head;        // [vocab, hidden]; the embedding where tied
     ts_view rope;           // [max positions, head_dim / 2, 2] cosines and sines
     ts_precision precision; // of products with the base's weights; the adapter's are in f32
+    ts_text held_in;        // ts_quantise_describe
     ts_layer_weights *layers;
     bool embedding_in_file; // then each batch uploads the rows that it needs
     ts_dtype embedding_dtype;
@@ -59,8 +61,7 @@ typedef struct ts_model_params {
     ts_weights *weights;           // the files of `config`, which must outlive the model. NULL:
                                    // random weights of that shape, to measure speed and memory
     ts_dtype random_dtype;         // what random weights are stored as
-    ts_dtype quantise;             // linear weights are converted to this while they are uploaded
-                                   // (base/blocks.h); TS_F32 (0): they stay as they are stored
+    ts_quantise quantise;          // linear weights are converted to this while they are uploaded
     uint32_t positions;            // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
@@ -123,7 +124,7 @@ void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *ada
 // in `file`; if it is NULL, all are `dtype`. TS_ERR_UNSUPPORTED names a weight with more bytes than
 // `binding_limit` (0: no limit), because no shader of the device could access the whole of it.
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
-                        ts_dtype quantise, uint32_t positions, bool embedding_in_file,
+                        ts_quantise quantise, uint32_t positions, bool embedding_in_file,
                         uint64_t binding_limit, const ts_adapter_config *adapter,
                         uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err);
 

@@ -5,46 +5,91 @@
 
 #include <stdlib.h>
 
-// Whether --quantize applies to the weight.
-static bool is_large(const ts_weight *weight)
+// The type that is asked for a weight; TS_F32: none.
+static ts_dtype asked_for(const ts_weight *weight, ts_quantise quantise)
 {
-    return weight->part == TS_WEIGHT_LINEAR || weight->part == TS_WEIGHT_HEAD;
+    return weight->part == TS_WEIGHT_LINEAR ? quantise.linear
+           : weight->part == TS_WEIGHT_HEAD ? quantise.head
+                                            : TS_F32;
 }
 
-ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_dtype quantise)
+ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise)
 {
-    bool fits = weight->cols % ts_dtype_block(quantise) == 0;
-    return quantise != TS_F32 && is_large(weight) && fits ? quantise : stored;
+    const ts_dtype asked = asked_for(weight, quantise);
+    const bool fits = weight->cols % ts_dtype_block(asked) == 0;
+    return asked != TS_F32 && ts_dtype_block(stored) == 1 && fits ? asked : stored;
 }
 
-ts_status ts_quantise_check(const ts_model_config *config, ts_dtype quantise, ts_error *err)
+ts_status ts_quantise_check(const ts_model_config *config, ts_quantise quantise, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t large = 0, left = 0;
     ts_weight weight, odd = {0};
-    if (quantise == TS_F32) {
-        return TS_OK;
-    }
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight_describe(config, i, &weight);
-        large += is_large(&weight);
-        if (is_large(&weight) && ts_weight_held_as(&weight, TS_F32, quantise) != quantise) {
+        const ts_dtype asked = asked_for(&weight, quantise);
+        large += asked != TS_F32;
+        if (ts_weight_held_as(&weight, TS_F32, quantise) != asked) {
             odd = weight;
             left++;
         }
     }
+    if (left == 0) {
+        goto out;
+    }
+    const ts_dtype asked = asked_for(&odd, quantise);
     if (left == large) {
         TS_FAIL(TS_ERR_UNSUPPORTED,
                 "nothing of this model can be quantised to %s: its blocks are %u elements of a "
                 "row, and %s has rows of %u",
-                ts_dtype_name(quantise), ts_dtype_block(quantise), odd.name, odd.cols);
+                ts_dtype_name(asked), ts_dtype_block(asked), odd.name, odd.cols);
     }
-    if (left > 0) {
-        ts_log_once(TS_LOG_WARN,
-                    "%u of %u weights stay as they are stored, for their rows are not whole "
-                    "blocks of %u as %s has them: %s (%u)%s",
-                    left, large, ts_dtype_block(quantise), ts_dtype_name(quantise), odd.name,
-                    odd.cols, left > 1 ? ", ..." : "");
+    ts_log_once(TS_LOG_WARN,
+                "%u of %u weights stay as they are stored, for their rows are not whole "
+                "blocks of %u as %s has them: %s (%u)%s",
+                left, large, ts_dtype_block(asked), ts_dtype_name(asked), odd.name, odd.cols,
+                left > 1 ? ", ..." : "");
+out:
+    return status;
+}
+
+// Adds "NAME", or ", NAME" or " and NAME" where others stand before it.
+static ts_status add_type(ts_dtype dtype, bool first, bool last, ts_text *out, ts_error *err)
+{
+    return ts_text_format(out, err, "%s%s",
+                          first  ? ""
+                          : last ? " and "
+                                 : ", ",
+                          ts_dtype_name(dtype));
+}
+
+ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *files,
+                               ts_quantise quantise, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t linear = 0, head = 0; // bits by type
+    ts_text_clear(out);
+    for (uint32_t i = 0; i < ts_weight_count(config); i++) {
+        ts_weight weight;
+        ts_weight_describe(config, i, &weight);
+        const ts_tensor *tensor = files != NULL ? ts_tensors_find(files, weight.name) : NULL;
+        const ts_dtype held =
+            ts_weight_held_as(&weight, tensor != NULL ? tensor->dtype : TS_F32, quantise);
+        const uint32_t bit = ts_dtype_block(held) > 1 ? 1u << held : 0;
+        linear |= weight.part == TS_WEIGHT_LINEAR ? bit : 0;
+        head |= weight.part == TS_WEIGHT_HEAD ? bit : 0;
+    }
+    for (ts_dtype dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) {
+        const uint32_t bit = 1u << dtype;
+        if (linear & bit) {
+            TS_TRY(add_type(dtype, out->len == 0, linear < 2 * bit, out, err));
+        }
+    }
+    for (ts_dtype dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) {
+        if (head & ~linear & 1u << dtype) {
+            TS_TRY(ts_text_format(out, err, "%slm_head in %s", out->len > 0 ? ", " : "",
+                                  ts_dtype_name(dtype)));
+        }
     }
 out:
     return status;

@@ -6,14 +6,18 @@
 #include "gpu/memory.h"
 #include "model/layout.h"
 
-// The type in which the device holds a weight that its file stores as `stored`. `quantise` is a
-// type that --quantize offers, or TS_F32: nothing is quantised. Linear layers and an untied lm_head
-// are quantised if their rows are whole blocks. The embedding and the norms, a small part of a
-// model, keep their type.
-ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_dtype quantise);
+// The type in which the device holds a weight that its file stores as `stored`. Linear layers and
+// an untied lm_head are quantised if their rows are whole blocks. The embedding and the norms, a
+// small part of a model, keep their type, and what its file has in blocks stays as it is.
+ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise);
 
 // TS_ERR_UNSUPPORTED if no weight of the model can be quantised; a warning if only some can.
-ts_status ts_quantise_check(const ts_model_config *config, ts_dtype quantise, ts_error *err);
+ts_status ts_quantise_check(const ts_model_config *config, ts_quantise quantise, ts_error *err);
+
+// What the linear layers are held in, of the types that come in blocks: "Q8_0", "Q4_K and Q6_K",
+// "NF4, lm_head in Q8_0". Empty where no weight is in blocks. `files` NULL: stored without.
+ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *files,
+                               ts_quantise quantise, ts_text *out, ts_error *err);
 
 // Quantises `count` elements of type `from`, which must be whole blocks, and uploads them to
 // `view`, from its element `first` on. Messages call the tensor `name`. The host needs a few MiB

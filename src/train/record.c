@@ -56,6 +56,7 @@ static const struct known {
     {"steps_per_epoch", SETTING, NUMBER},
     {"precision", SETTING, TEXT},
     {"quantize", ADDED, TEXT},
+    {"base_held_in", NOTE, TEXT}, // follows from the model and quantize
     {"model_config", FINGERPRINT, OBJECT},
     {"tokenizer_sha256", FINGERPRINT, TEXT},
     {"weights_sha256", FINGERPRINT, TEXT},
@@ -134,8 +135,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddItemToObject(json, "target_modules", target_list(s->targets));
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
     cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
-    cJSON_AddStringToObject(json, "quantize",
-                            s->quantise == TS_F32 ? "none" : ts_dtype_name(s->quantise));
+    cJSON_AddStringToObject(json, "quantize", ts_quantise_name(s->quantise));
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }

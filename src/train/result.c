@@ -22,12 +22,13 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
         (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
         (unsigned long long)s->seed, first, first_steps, ts_plural(first_steps), last, last_steps));
-    if (s->quantise != TS_F32) {
+    if (trainer->held_in.len > 0) {
         TS_TRY(ts_text_format(out, err,
-                              " The base model's linear weights were held in %s while it was "
-                              "trained (`--quantize`); it fits the base as it came too, with "
-                              "slightly other answers.",
-                              ts_dtype_name(s->quantise)));
+                              " The base model's linear layers were held in %s while it was "
+                              "trained%s; it fits the same base in 16 bits too, with slightly "
+                              "other answers.",
+                              trainer->held_in.bytes,
+                              s->quantise.linear != TS_F32 ? " (`--quantize`)" : ""));
     }
     if (ts_tokenizer_prefixes_segments(trainer->tokenizer)) {
         TS_TRY(ts_text_format(

@@ -2,6 +2,7 @@
 #ifndef TS_TRAIN_SETTINGS_H
 #define TS_TRAIN_SETTINGS_H
 
+#include "base/blocks.h"
 #include "base/json.h"
 #include "data/adapter.h"
 #include "ops/gemm.h"
@@ -24,7 +25,7 @@ typedef struct ts_train_settings {
     ts_schedule schedule;
     ts_adamw_params adamw;
     uint64_t seed;
-    ts_dtype quantise; // the type to convert the base's linear weights to; TS_F32: as stored
+    ts_quantise quantise;            // the types to convert the base's linear weights to
     ts_precision precision;          // of products: one that the device offers
     uint64_t save_steps, save_limit; // 0: only at the end; 0: keep all
     uint64_t logging_steps;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "model/quantise.h"
 #include "train/checkpoint.h"
 #include "train/record.h"
 #include "train/result.h"
@@ -74,12 +75,17 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
                            settings->seed, &out->batches, err));
     TS_TRY(count_steps(out, err));
     TS_TRY(ts_trainer_plan(out, err));
+    TS_TRY(
+        ts_quantise_describe(&out->config, out->tensors, settings->quantise, &out->held_in, err));
     TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
     cJSON_AddNumberToObject(out->record, "micro_batch_size", out->batches.micro_size);
     cJSON_AddStringToObject(out->record, "chat_template", ts_chat_template_name(out->template));
     cJSON_AddStringToObject(out->record, "chat_template_text",
                             ts_chat_template_text(out->template));
     cJSON_AddNumberToObject(out->record, "steps_per_epoch", (double)out->batches.steps_per_epoch);
+    if (out->held_in.len > 0) {
+        cJSON_AddStringToObject(out->record, "base_held_in", out->held_in.bytes);
+    }
     TS_TRY(ts_train_record_add_model(out->record, out->weights, &out->config, &out->dataset, err));
 out:
     if (status != TS_OK) {
@@ -102,6 +108,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_chat_template_close(trainer->template);
     ts_tokenizer_close(trainer->tokenizer);
     ts_weights_close(trainer->weights);
+    ts_text_free(&trainer->held_in);
     cJSON_Delete(trainer->record);
     ts_output_plan_free(&trainer->output);
     ts_output_lock_release(&trainer->lock);

@@ -30,6 +30,7 @@ typedef struct ts_trainer {
     ts_pass_limits limits;
     bool embedding_in_file; // see ts_model_params
     ts_train_plan plan;
+    ts_text held_in; // the base's linear layers: ts_quantise_describe
     cJSON *record;
     ts_output_plan output;
     ts_output_lock lock;

@@ -227,13 +227,21 @@ Test(blocks, sizes_count_whole_blocks)
 Test(blocks, names)
 {
     ts_dtype dtype;
-    cr_expect(ts_blocks_parse("q8_0", &dtype) && dtype == TS_Q8_0);
-    cr_expect(ts_blocks_parse("nf4", &dtype) && dtype == TS_NF4);
-    cr_expect_not(ts_blocks_parse("q8", &dtype));
+    ts_quantise quantise;
+    ts_error err = {0};
+    const char *name;
+    for (size_t i = 0; (name = ts_quantise_choice(i)) != NULL; i++) {
+        cr_assert_eq(ts_quantise_parse(name, &quantise, &err), TS_OK);
+        cr_expect_eq(quantise.linear, i == 0 ? TS_Q8_0 : TS_NF4);
+        cr_expect_eq(quantise.head, i == 1 ? TS_F32 : TS_Q8_0);
+        cr_expect_neq(strcmp(ts_quantise_name(quantise), "none"), 0);
+    }
+    cr_expect_eq(ts_quantise_parse("q8", &quantise, &err), TS_ERR_ARGUMENT);
+    cr_expect_not_null(strstr(err.message, "there are q8_0, nf4 and nf4+q8_0"));
+    cr_expect_str_eq(ts_quantise_name((ts_quantise){0}), "none");
     cr_expect(ts_blocks_of_gguf(14, &dtype) && dtype == TS_Q6_K);
     cr_expect(ts_blocks_of_gguf(30, &dtype) && dtype == TS_BF16);
     cr_expect_not(ts_blocks_of_gguf(10, &dtype), "Q2_K");
     cr_expect_not(ts_blocks_of_gguf(UINT32_MAX, &dtype));
-    cr_expect_not(ts_blocks_parse("bf16", &dtype));
     cr_expect_not(ts_dtype_parse("Q8_0", &dtype), "safetensors know no blocks");
 }

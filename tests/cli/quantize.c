@@ -71,10 +71,15 @@ Test(quantize, plan_record_and_card_tell_of_it)
     RUN(&result, TRAIN, "--dry-run", "--quantize", "q8_0", "--load-in-8bit");
     expect(&result, 2, "--quantize and --load-in-8bit: give one of them");
     RUN(&result, TRAIN, "--dry-run", "--quantize", "q7");
-    expect(&result, 2, "--quantize q7: there is q8_0");
+    expect(&result, 2, "--quantize q7: there are q8_0, nf4 and nf4+q8_0");
+    RUN(&result, TRAIN, "--dry-run", "--load-in-4bit");
+    expect(&result, 0, "(linear layers in NF4)");
+    RUN(&result, TRAIN, "--dry-run", "--load-in-4bit", "--load-in-8bit");
+    expect(&result, 2, "give one of them");
     RUN(&result, TRAIN, "--output-dir", out, "--load-in-8bit", "--max-steps", "1");
     expect(&result, 0, "ask it");
     expect_file("training.json", "\"quantize\":\t\"Q8_0\"");
+    expect_file("training.json", "\"base_held_in\":\t\"Q8_0\"");
     expect_file("README.md", "held in Q8_0 while it was trained");
     expect_file("run.json", "\"quantize\":\t\"q8_0\"");
     expect_not_in_file("run.json", "load-in-8bit"); // an alias is recorded as what it means

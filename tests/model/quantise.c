@@ -8,7 +8,7 @@
 #include <math.h>
 
 // Rows are whole blocks, unlike those of the model in tiny_llama.h.
-enum { HIDDEN = 32, FFN = 64, HEADS = 2, KV_HEADS = 1, HEAD_DIM = 16, TOKENS = 12 };
+enum { HIDDEN = 64, FFN = 64, HEADS = 2, KV_HEADS = 1, HEAD_DIM = 32, TOKENS = 12 };
 
 static void write_shape(const char *folder)
 {
@@ -45,14 +45,15 @@ static void list_tensors(struct tiny_file *file)
 }
 
 // Replaces a tensor's values by those that its blocks hold.
-static void make_exact(ts_tensor *tensor)
+static void make_exact(ts_tensor *tensor, ts_dtype dtype)
 {
     const uint64_t count = tensor->len / sizeof(float);
     float *values = (float *)(uintptr_t)tensor->bytes;
-    uint8_t *blocks = malloc(ts_dtype_size(TS_Q8_0, count));
+    uint8_t *blocks = malloc(ts_dtype_size(dtype, count));
     double *decoded = malloc(count * sizeof *decoded);
-    ts_blocks_quantise(TS_Q8_0, TS_F32, values, count, blocks, blocks + count);
-    ts_blocks_decode(TS_Q8_0, blocks, count, decoded);
+    ts_blocks_quantise(dtype, TS_F32, values, count, blocks,
+                       blocks + ts_blocks_data_bytes(dtype, count));
+    ts_blocks_decode(dtype, blocks, count, decoded);
     for (uint64_t i = 0; i < count; i++) {
         values[i] = (float)decoded[i];
     }
@@ -60,9 +61,9 @@ static void make_exact(ts_tensor *tensor)
     free(decoded);
 }
 
-// Writes a model's folder in F32. `exact`: all weights are values that Q8_0 holds exactly.
-// `largest` != 0: one weight of down_proj has that value.
-static void write_model(char folder[32], bool exact, float largest)
+// Writes a model's folder in F32. `exact`: linear layers and lm_head are values that these types
+// hold exactly. `largest` != 0: one weight of down_proj has that value.
+static void write_model(char folder[32], ts_quantise exact, float largest)
 {
     struct tiny_file file = {.state = 20261128u, .dtype = TS_F32};
     ts_text bytes = {0};
@@ -72,8 +73,11 @@ static void write_model(char folder[32], bool exact, float largest)
     list_tensors(&file);
     for (size_t i = 0; i < file.count; i++) {
         ts_tensor *t = &file.tensors[i];
-        if (exact && (strstr(t->name, "_proj") != NULL || strstr(t->name, "lm_head") != NULL)) {
-            make_exact(t);
+        const ts_dtype dtype = strstr(t->name, "_proj") != NULL     ? exact.linear
+                               : strstr(t->name, "lm_head") != NULL ? exact.head
+                                                                    : TS_F32;
+        if (dtype != TS_F32) {
+            make_exact(t, dtype);
         }
         if (largest != 0 && strstr(t->name, "1.mlp.down_proj") != NULL) {
             ((float *)(uintptr_t)t->bytes)[77] = largest;
@@ -92,7 +96,7 @@ static void write_model(char folder[32], bool exact, float largest)
 enum { FLOATS = 4096 };
 
 // The loss, and the adapter's gradients in the order of its flat array.
-static double gradients(ts_gpu *gpu, const char *folder, ts_dtype quantise, float out[FLOATS],
+static double gradients(ts_gpu *gpu, const char *folder, ts_quantise quantise, float out[FLOATS],
                         uint64_t *weight_bytes)
 {
     const ts_adapter_config adapter = {.r = 2, .alpha = 4, .targets = TS_MODULES_ALL};
@@ -131,24 +135,27 @@ static double gradients(ts_gpu *gpu, const char *folder, ts_dtype quantise, floa
 
 // Three bases give the same bits forward and backward: f32 weights that blocks hold exactly, blocks
 // made of those, and blocks made of the weights before they were rounded. The mirror agrees.
-Test(quantise, blocks_compute_as_the_numbers_they_hold)
+static void check_offer(const char *name, double smaller)
 {
+    const ts_quantise none = {0};
+    ts_quantise asked;
     static float plain[FLOATS], held[FLOATS], rounded[FLOATS], mirrored[FLOATS];
     ts_gpu *gpu = test_gpu_open(), *mirror;
     char exact[32], original[32];
     uint64_t wide, narrow, same;
-    write_model(exact, true, 0);
-    write_model(original, false, 0);
+    MUST(ts_quantise_parse(name, &asked, err));
+    write_model(exact, asked, 0);
+    write_model(original, none, 0);
     MUST(ts_gpu_open_mirror(&mirror, err));
-    double loss = gradients(gpu, exact, TS_F32, plain, &wide);
-    cr_expect_eq(gradients(gpu, exact, TS_Q8_0, held, &narrow), loss);
-    cr_expect_eq(gradients(gpu, original, TS_Q8_0, rounded, &same), loss);
+    double loss = gradients(gpu, exact, none, plain, &wide);
+    cr_expect_eq(gradients(gpu, exact, asked, held, &narrow), loss);
+    cr_expect_eq(gradients(gpu, original, asked, rounded, &same), loss);
     cr_expect_arr_eq(held, plain, sizeof plain);
     cr_expect_arr_eq(rounded, plain, sizeof plain);
-    cr_expect_neq(gradients(gpu, original, TS_F32, held, &wide), loss, "nothing was rounded");
+    cr_expect_neq(gradients(gpu, original, none, held, &wide), loss, "nothing was rounded");
     cr_expect_eq(narrow, same);
-    cr_expect_lt(3 * narrow, 2 * wide);
-    cr_expect_float_eq(gradients(mirror, original, TS_Q8_0, mirrored, &same), loss, 1e-5 * loss);
+    cr_expect_lt((double)narrow, smaller * (double)wide);
+    cr_expect_float_eq(gradients(mirror, original, asked, mirrored, &same), loss, 1e-5 * loss);
     double difference = 0, norm = 0;
     for (int i = 0; i < FLOATS; i++) {
         difference += pow((double)mirrored[i] - (double)plain[i], 2);
@@ -161,14 +168,21 @@ Test(quantise, blocks_compute_as_the_numbers_they_hold)
     MUST(ts_folder_remove(original, err));
 }
 
+Test(quantise, blocks_compute_as_the_numbers_they_hold)
+{
+    check_offer("q8_0", 0.4);
+    check_offer("nf4", 0.4);
+    check_offer("nf4+q8_0", 0.3);
+}
+
 Test(quantise, what_blocks_cannot_hold_is_refused_by_name)
 {
     ts_gpu *gpu = test_gpu_open();
     ts_model model;
     ts_error err = {0};
     char folder[32];
-    write_model(folder, false, 1e7f);
-    const ts_model_params params = {.positions = TOKENS, .quantise = TS_Q8_0};
+    write_model(folder, (ts_quantise){0}, 1e7f);
+    const ts_model_params params = {.positions = TOKENS, .quantise = {TS_Q8_0, TS_Q8_0}};
     cr_expect_eq(test_model_try(gpu, folder, params, &model, &err), TS_ERR_UNSUPPORTED);
     cr_expect_not_null(strstr(err.message, "layers.1.mlp.down_proj.weight holds 1e+07"), "%s",
                        err.message);

@@ -6,13 +6,12 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 2) in;
 #define THREADS gl_WorkGroupSize.x
+#include "act.glsl"
 #include "grid.glsl"
-#include "quad.glsl"
 #include "reduce.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0; // 1: count is a multiple of 4
-layout(binding = 0) readonly buffer X1 { float x1[]; }; // [count]
-layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
+ACT_READ(0, x) // [count]
 layout(binding = 1) writeonly buffer Largest { float largest[]; }; // [256]
 layout(push_constant) uniform Scalars { uint count; };
 
@@ -23,8 +22,7 @@ void main()
     const uint end = min((piece + 1) * width, count);
     float mine = 0;
     for (uint i = piece * width + 4 * me; i < end; i += 4 * THREADS) {
-        LOAD_QUAD(value, x, i, end - i)
-        value = abs(value);
+        const vec4 value = abs(x_load(QUADS != 0, i, end - i));
         mine = max(mine, max(max(value.x, value.y), max(value.z, value.w)));
     }
     const float most = workgroup_max(mine);

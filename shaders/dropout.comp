@@ -4,15 +4,13 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
+#include "act.glsl"
 #include "grid.glsl"
 #include "philox.glsl"
-#include "quad.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0; // 1: count is a multiple of 8
-layout(binding = 0) readonly buffer X1 { float x1[]; }; // [count]
-layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
-layout(binding = 1) buffer Y1 { float y1[]; }; // [count]
-layout(binding = 1) buffer Y4 { vec4 y4[]; };
+ACT_READ(0, x)   // [count]
+ACT_UPDATE(1, y) // [count]
 layout(push_constant) uniform Scalars
 {
     uint count, seed_low, seed_high, stream, drop;
@@ -22,13 +20,12 @@ layout(push_constant) uniform Scalars
 
 void drop_quad(uvec4 halves, uint at, uint left)
 {
-    LOAD_QUAD(value, x, at, left)
+    vec4 value = x_load(QUADS != 0, at, left);
     value = mix(vec4(0.0), value * scale, greaterThanEqual(halves, uvec4(drop)));
     if (accumulate != 0) {
-        LOAD_QUAD(before, y, at, left)
-        value += before;
+        value += y_load(QUADS != 0, at, left);
     }
-    STORE_QUAD(y, at, left, value)
+    y_store(QUADS != 0, at, left, value);
 }
 
 void main()

@@ -110,22 +110,21 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
+#include "act.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
-// Whether B needs no rounding.
+// The operands' type: what is stored so needs no rounding.
 #ifdef OPERANDS_BF16
-const bool ROUNDED = STORED == WEIGHT_BF16;
+const uint ROUNDED = WEIGHT_BF16;
 #else
-const bool ROUNDED = STORED == WEIGHT_F16;
+const uint ROUNDED = WEIGHT_F16;
 #endif
 
-// One buffer, seen as scalars or quads.
-layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
-layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
+ACT_READ(0, a)
+ACT_UPDATE(4, c)
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
 layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
-layout(std430, set = 0, binding = 4) buffer C1 { float c1[]; };
 layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
 
@@ -134,7 +133,7 @@ shared uvec4 tile_b[B_ROWS * B_STRIDE8];
 shared float edge[SUBGROUPS * MATRIX_M * MATRIX_N];
 shared uint largest[2];
 
-// Eight elements of A on their way: two quads of f32.
+// Eight elements of A on their way: two quads of f32 or, in `low`, two in 16 bits.
 Octet fetch_a(uint octet, uint row0, uint k0)
 {
     const uint line = octet / A_ROW8, at = octet % A_ROW8 * 8;
@@ -144,7 +143,10 @@ Octet fetch_a(uint octet, uint row0, uint k0)
     Octet result = NO_OCTET;
     if (row < rows) {
         const uint start = row * push.lda + column;
-        if (ALIGNED != 0) {
+        if (a_type != WEIGHT_F32) { // rows are whole octets
+            if (column < columns)
+                result.low = uvec4(a2[start / 4], a2[start / 4 + 1]);
+        } else if (ALIGNED != 0) {
             if (column < columns) {
                 result.low = floatBitsToUint(a4[start / 4]);
                 result.high = floatBitsToUint(a4[start / 4 + 1]);
@@ -185,16 +187,9 @@ Octet fetch_b(uint octet, uint column0, uint k0)
 // Two numbers rounded to the operands' type, to nearest and of two to the even one, in one word.
 #ifdef OPERANDS_BF16
 // By hand, for GLSL has bits of bfloat16_t in 16-bit integers alone, yet another feature to need.
-uint round1(float x)
-{
-    const uint bits = floatBitsToUint(x);
-    const bool number = (bits & 0x7fffffffu) <= 0x7f800000u;
-    return number ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : 0x7fc0u;
-}
-
 uint round2(vec2 x)
 {
-    return round1(x.x) | round1(x.y) << 16;
+    return act_round_bf16(x.x) >> 16 | act_round_bf16(x.y) & 0xffff0000u;
 }
 #else
 uint round2(vec2 x)
@@ -210,14 +205,22 @@ uvec4 round8(vec4 low, vec4 high)
 
 void stage_a(uint octet, Octet value, float scale)
 {
-    tile_a[octet / A_ROW8 * A_STRIDE8 + octet % A_ROW8] =
-        round8(uintBitsToFloat(value.low) * scale, uintBitsToFloat(value.high) * scale);
+    const uint at = octet / A_ROW8 * A_STRIDE8 + octet % A_ROW8;
+    vec4 low = uintBitsToFloat(value.low), high = uintBitsToFloat(value.high);
+    if (a_type != WEIGHT_F32) {
+        low = act_decode(a_type, value.low.xy);
+        high = act_decode(a_type, value.low.zw);
+    }
+    if (a_type == ROUNDED && (SCALED & 1) == 0)
+        tile_a[at] = value.low;
+    else
+        tile_a[at] = round8(low * scale, high * scale);
 }
 
 void stage_b(uint octet, Octet value, float scale)
 {
     const uint at = octet / B_ROW8 * B_STRIDE8 + octet % B_ROW8;
-    if (ROUNDED) {
+    if (STORED == ROUNDED) {
         tile_b[at] = value.low;
     } else {
         vec4 low, high;
@@ -301,6 +304,19 @@ void multiply_extra(uint row, uint column)
         [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++)
             sum += dot(uintBitsToFloat(tile_a[left + q]), uintBitsToFloat(tile_b[right + q]));
         edge[mine + e] = sum;
+    }
+}
+
+// Takes an element of `edge`, or four if C is stored in 16 bits, to C's element `at`.
+void store(uint at, uint from)
+{
+    if (c_type == WEIGHT_F32) {
+        c1[at] = edge[from] + (push.accumulate != 0 ? c1[at] : 0.0);
+    } else {
+        vec4 quad = vec4(edge[from], edge[from + 1], edge[from + 2], edge[from + 3]);
+        if (push.accumulate != 0)
+            quad += c_quad(at);
+        c_store(true, at, 4, quad);
     }
 }
 
@@ -408,7 +424,7 @@ void main()
             const uint column = column0 + part_column + j * MATRIX_N;
             coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sum =
                 sums[i * ACROSS + j] * push.alpha;
-            if (whole) {
+            if (whole && c_type == WEIGHT_F32) {
                 if (push.accumulate != 0) {
                     coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;
                     coopMatLoad(c, c1, row * push.ldc + column, push.ldc,
@@ -418,16 +434,17 @@ void main()
                 coopMatStore(sum, c1, row * push.ldc + column, push.ldc,
                              gl_CooperativeMatrixLayoutRowMajor);
             } else {
-                // The tile reaches over C's edge: by way of shared memory, element by element.
+                // The tile reaches over C's edge, or C is stored in 16 bits: by way of shared memory,
+                // element by element, or quad by quad.
                 const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
                 coopMatStore(sum, edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
                 barrier();
-                for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
+                const uint each = c_type == WEIGHT_F32 ? 1 : 4;
+                for (uint e = each * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
+                     e += each * SUBGROUP_SIZE) {
                     const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
-                    if (r < push.m && c < push.n) {
-                        const uint at = r * push.ldc + c;
-                        c1[at] = edge[mine + e] + (push.accumulate != 0 ? c1[at] : 0.0);
-                    }
+                    if (r < push.m && c < push.n)
+                        store(r * push.ldc + c, mine + e);
                 }
                 barrier();
             }

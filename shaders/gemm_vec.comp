@@ -33,7 +33,8 @@
 // layer's. Its steps follow those of k, in the same loop.
 //
 // ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
-// row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
+// row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. QUADS promises
+// that ldc and n are multiples of 4.
 // The local size must be (TILE_M / ROWS) * (TILE_N / COLUMNS), ROWS and COLUMNS multiples of 4.
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
@@ -46,6 +47,7 @@ layout(constant_id = 6) const uint K_STEP = 16;
 layout(constant_id = 7) const uint ROWS = 4;
 layout(constant_id = 8) const uint COLUMNS = 4;
 layout(constant_id = 10) const uint EXTRA = 0;
+layout(constant_id = 11) const uint QUADS = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -74,14 +76,12 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
+#include "act.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
-// One buffer, seen as scalars or quads.
-layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
-layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
-layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
-layout(std430, set = 0, binding = 2) buffer C4 { vec4 c4[]; };
+ACT_READ(0, a)
+ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
@@ -94,14 +94,8 @@ vec4 a_quad(uint row, uint column, uint rows, uint columns)
     vec4 quad = vec4(0.0);
     if (row < rows) {
         const uint at = row * push.lda + column;
-        if (ALIGNED != 0) {
-            if (column < columns)
-                quad = a4[at / 4];
-        } else {
-            [[unroll]] for (uint i = 0; i < 4; i++)
-                if (column + i < columns)
-                    quad[i] = a1[at + i];
-        }
+        if (column < columns)
+            quad = a_load(ALIGNED != 0, at, columns - column);
     }
     return quad;
 }
@@ -204,15 +198,9 @@ void store(uint row, uint column, vec4 sum)
 {
     const uint at = row * push.ldc + column;
     sum *= push.alpha;
-    if (((push.n | push.ldc) & 3) == 0) {
-        if (push.accumulate != 0)
-            sum += c4[at / 4];
-        c4[at / 4] = sum;
-    } else {
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            if (column + i < push.n)
-                c1[at + i] = sum[i] + (push.accumulate != 0 ? c1[at + i] : 0.0);
-    }
+    if (push.accumulate != 0)
+        sum += c_load(QUADS != 0, at, push.n - column);
+    c_store(QUADS != 0, at, push.n - column, sum);
 }
 
 void main()

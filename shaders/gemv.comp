@@ -44,13 +44,12 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT (push.n * push.ldb)
 #include "weight.glsl"
+#include "act.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
-// One buffer, seen as scalars or quads.
-layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
-layout(std430, set = 0, binding = 0) readonly buffer A4 { vec4 a4[]; };
-layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+ACT_READ(0, a)
+ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
@@ -59,13 +58,7 @@ shared float sums[SUMS * STRIDE];
 // Four elements of a row of A from `at` on, of which `left` are there; the others are zero.
 vec4 load_a(uint at, uint left)
 {
-    if (ALIGNED != 0)
-        return left > 0 ? a4[at / 4] : vec4(0.0);
-    vec4 quad = vec4(0.0);
-    [[unroll]] for (uint e = 0; e < 4; e++)
-        if (e < left)
-            quad[e] = a1[at + e];
-    return quad;
+    return left > 0 ? a_load(ALIGNED != 0, at, left) : vec4(0.0);
 }
 
 // Eight elements of a row of B from k on. Beyond its end they are any numbers, since A's are zero.
@@ -118,12 +111,24 @@ void main()
     barrier();
 
     const uint row = row0 + me / COLUMNS, column = column0 + me % COLUMNS;
-    if (me < SUMS && row < push.m && column < push.n) {
+    const uint at = row * push.ldc + column;
+    const bool mine = me < SUMS && row < push.m && column < push.n;
+    if (mine) {
         float sum = 0.0;
         for (uint i = 0; i < INVOCATIONS; i++)
             sum += sums[me * STRIDE + i];
         sum += extra(row, column);
-        const uint at = row * push.ldc + column;
-        c1[at] = push.alpha * sum + (push.accumulate != 0 ? c1[at] : 0.0);
+        sum = push.alpha * sum + (push.accumulate != 0 ? c_at(at) : 0.0);
+        if (c_type == WEIGHT_F32)
+            c1[at] = sum;
+        else
+            sums[me * STRIDE] = sum;
+    }
+    if (c_type != WEIGHT_F32) { // four neighbours' words are one invocation's
+        barrier();
+        if (mine && me % 4 == 0)
+            c_store(true, at, 4,
+                    vec4(sums[me * STRIDE], sums[(me + 1) * STRIDE], sums[(me + 2) * STRIDE],
+                         sums[(me + 3) * STRIDE]));
     }
 }

@@ -4,15 +4,12 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
 #include "grid.glsl"
-#include "quad.glsl"
+#include "act.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0;  // 1: count is a multiple of 4
-layout(binding = 0) readonly buffer Gate1 { float gate1[]; }; // [count]
-layout(binding = 0) readonly buffer Gate4 { vec4 gate4[]; };
-layout(binding = 1) readonly buffer Up1 { float up1[]; }; // [count]
-layout(binding = 1) readonly buffer Up4 { vec4 up4[]; };
-layout(binding = 2) writeonly buffer Y1 { float y1[]; }; // [count]
-layout(binding = 2) writeonly buffer Y4 { vec4 y4[]; };
+ACT_READ(0, gate) // [count]
+ACT_READ(1, up)   // [count]
+ACT_WRITE(2, y)   // [count]
 layout(push_constant) uniform Scalars { uint count; };
 
 void main()
@@ -21,8 +18,7 @@ void main()
     if (at >= count) {
         return;
     }
-    LOAD_QUAD(g, gate, at, left)
-    LOAD_QUAD(u, up, at, left)
+    const vec4 g = gate_load(QUADS != 0, at, left), u = up_load(QUADS != 0, at, left);
     const vec4 value = g / (1.0 + exp(-g)) * u;
-    STORE_QUAD(y, at, left, value)
+    y_store(QUADS != 0, at, left, value);
 }

@@ -15,11 +15,11 @@ version=$("$glslc" --version | sed -n 1p)
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-# The hash of a shader and, if it includes weight.glsl, of that file and of the list that it reads.
+# The hash of a shader and, if it includes weight.glsl, of what says how buffers are stored.
 hash_of() { # SHADER
     local sources=("shaders/$1.comp")
     ! grep -q weight.glsl "${sources[0]}" ||
-        sources+=(shaders/include/weight.glsl src/base/weights.def)
+        sources+=(shaders/include/{weight,act,stored}.glsl src/base/weights.def)
     cat "${sources[@]}" | sha256sum | cut -d' ' -f1
 }
 

@@ -4,6 +4,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 
 // C[m, n] = alpha * (A B + E) + (accumulate ? C : 0), in f32, NT or NN as in gemm_simd.comp, for
 // CPU drivers that load only once if all lanes share an address. Mesa 26's llvmpipe does so, Mesa
@@ -56,9 +57,10 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
+#include "act.glsl"
 
 layout(std430, set = 0, binding = 0) readonly buffer A { float a1[]; };
-layout(std430, set = 0, binding = 2) buffer C { float c1[]; };
+ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
@@ -144,7 +146,7 @@ void main()
             const uint at = (row0 + i) * push.ldc + column;
             float sum = acc[i] * push.alpha;
             if (push.accumulate != 0)
-                sum += c1[at];
-            c1[at] = sum;
+                sum += c_at(at);
+            ACT_STORE_LANES(c, LANES, lane, at - lane, at - lane + LANES, sum)
         }
 }

@@ -5,9 +5,6 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #ifdef WIDE // gemm_simd_wide, for drivers with 64-bit integers
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
-#define FLOATS u64vec2
-#else
-#define FLOATS vec4
 #endif
 
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for drivers that run
@@ -98,39 +95,21 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
+#include "act.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
-// One buffer, seen as scalars or quads.
-layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
-layout(std430, set = 0, binding = 0) readonly buffer A4 { FLOATS a4[]; };
-layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
-layout(std430, set = 0, binding = 2) buffer C4 { FLOATS c4[]; };
+ACT_READ(0, a)
+ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
-
-#ifdef WIDE
-vec4 floats(FLOATS quad)
-{
-    return uintBitsToFloat(uvec4(unpack32(quad.x), unpack32(quad.y)));
-}
-
-FLOATS packed(vec4 quad)
-{
-    const uvec4 words = floatBitsToUint(quad);
-    return FLOATS(pack64(words.xy), pack64(words.zw));
-}
-#else
-#define floats(loaded) loaded
-#define packed(quad) quad
-#endif
 
 // Four elements of a row of A, clamped to its `columns`.
 vec4 load_a(uint row, uint column, uint columns)
 {
     const uint start = row * push.lda;
-    if (ALIGNED != 0)
-        return floats(a4[(start + min(column, columns - 4)) / 4]);
+    if (ALIGNED != 0 || a_type != WEIGHT_F32)
+        return a_quad(start + min(column, columns - 4));
     vec4 quad;
     [[unroll]] for (uint i = 0; i < 4; i++)
         quad[i] = a1[start + min(column + i, columns - 1)];
@@ -158,8 +137,8 @@ void store(uint row, uint column, vec4 sum)
     if (QUADS != 0) {
         if (column < push.n) {
             if (push.accumulate != 0)
-                sum += floats(c4[at / 4]);
-            c4[at / 4] = packed(sum);
+                sum += c_quad(at);
+            c_store(true, at, 4, sum);
         }
     } else {
         [[unroll]] for (uint i = 0; i < 4; i++)

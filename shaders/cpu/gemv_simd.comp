@@ -49,13 +49,12 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT (push.n * push.ldb)
 #include "weight.glsl"
+#include "act.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
-// One buffer, seen as scalars or 16 bytes at once.
-layout(std430, set = 0, binding = 0) readonly buffer A1 { float a1[]; };
-layout(std430, set = 0, binding = 0) readonly buffer A4 { u64vec2 a4[]; };
-layout(std430, set = 0, binding = 2) buffer C1 { float c1[]; };
+ACT_READ(0, a)
+ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
@@ -65,9 +64,8 @@ void load_a(uint row, uint k0, out float x[8])
     const uint start = row * push.lda;
     [[unroll]] for (uint q = 0; q < 8; q += 4) {
         vec4 quad;
-        if (ALIGNED != 0) {
-            const u64vec2 words = a4[(start + min(k0 + q, push.k - 4)) / 4];
-            quad = uintBitsToFloat(uvec4(unpack32(words.x), unpack32(words.y)));
+        if (ALIGNED != 0 || a_type != WEIGHT_F32) {
+            quad = a_quad(start + min(k0 + q, push.k - 4));
         } else {
             [[unroll]] for (uint e = 0; e < 4; e++)
                 quad[e] = a1[start + min(k0 + q + e, push.k - 1)];
@@ -143,7 +141,11 @@ void main()
             if (row < push.m && column < push.n) {
                 sum += extra(row, column);
                 const uint at = row * push.ldc + column;
-                c1[at] = push.alpha * sum + (push.accumulate != 0 ? c1[at] : 0.0);
+                sum = push.alpha * sum + (push.accumulate != 0 ? c_at(at) : 0.0);
+            }
+            if (row < push.m) {
+                const uint start = row * push.ldc;
+                ACT_STORE_LANES(c, LANES, lane, start + column0 + j0, start + push.n, sum)
             }
         }
 }

@@ -5,9 +5,10 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 128) in;
+#include "act.glsl"
 #include "grid.glsl"
 
-layout(binding = 0) readonly buffer X { float x[]; };   // [rows, cols]
+ACT_READ(0, x)                                          // [rows, cols]
 layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; }; // [ceil(rows / 16), cols, 16 / 4]
 layout(push_constant) uniform Scalars { uint rows, cols; };
 
@@ -21,7 +22,7 @@ void main()
         vec4 value;
         [[unroll]] for (uint e = 0; e < 4; e++) {
             const uint row = 16 * tile + 4 * quad + e;
-            value[e] = row < rows ? x[min(row, rows - 1) * cols + column] : 0.0;
+            value[e] = row < rows ? x_at(min(row, rows - 1) * cols + column) : 0.0;
         }
         y4[4 * index + quad] = value;
     }

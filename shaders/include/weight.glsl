@@ -8,16 +8,12 @@
 //   WIDE            only if words are to be loaded as 64-bit ones
 //
 // No device needs a 16-bit or 8-bit type for it: everything comes as 32-bit words, of which the
-// lower bits are first in memory. STORED is a specialisation constant, so a driver keeps the code
-// of one type and drops the rest.
+// lower bits are first in memory. STORED, the type, comes from a specialisation constant, so a driver
+// keeps the code of one type and drops the rest.
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
 
-layout(constant_id = 0) const uint STORED = 0; // the type's number
-
-#define WEIGHT(number, name, elements, data, header, gguf) const uint WEIGHT_##name = number;
-#include "base/weights.def"
-#undef WEIGHT
+#include "stored.glsl"
 
 // Elements of a block, and words of its data, of the type that is stored.
 #define WEIGHT(number, name, elements, data, header, gguf) STORED == number ? elements :

@@ -129,6 +129,26 @@ double ts_dtype_load(ts_dtype dtype, const void *array, size_t index)
     }
 }
 
+void ts_dtype_store(ts_dtype dtype, void *array, size_t index, double value)
+{
+    switch (dtype) {
+    case TS_F32:
+        ((float *)array)[index] = (float)value;
+        break;
+    case TS_F64:
+        ((double *)array)[index] = value;
+        break;
+    case TS_F16:
+        ((uint16_t *)array)[index] = ts_f32_to_f16((float)value);
+        break;
+    case TS_BF16:
+        ((uint16_t *)array)[index] = ts_f32_to_bf16((float)value);
+        break;
+    default:
+        assert(!"not a floating-point type");
+    }
+}
+
 // A number is NaN or infinite where all bits of its exponent are set. The loop is simple enough for
 // compilers to vectorise, so that only memory limits its speed.
 #define COUNT_NOT_FINITE(type, exponent)                                                           \

@@ -39,7 +39,8 @@ uint16_t ts_f32_to_bf16(float value); // to nearest, ties to even
 uint64_t ts_dtype_count_not_finite(ts_dtype dtype, const void *array, uint64_t count,
                                    uint64_t *first);
 
-// Element `index` of an array of F32, F16, BF16 or F64.
+// Element `index` of an array of F32, F16, BF16 or F64. _store rounds to the type, to nearest.
 double ts_dtype_load(ts_dtype dtype, const void *array, size_t index);
+void ts_dtype_store(ts_dtype dtype, void *array, size_t index, double value);
 
 #endif

@@ -127,8 +127,12 @@ ts_status ts_pipelines_label(const ts_pipeline_key *key, ts_text *out, ts_error 
     uint32_t constant = 1;
     TS_TRY(ts_text_format(out, err, "%s", key->name));
     for (size_t i = 0; kernel != NULL && kernel->buffers[i].name != NULL; i++) {
-        if (kernel->buffers[i].type == TS_BUFFER_WEIGHT) {
-            TS_TRY(ts_text_format(out, err, " %s", ts_dtype_name((ts_dtype)key->constants[0])));
+        const ts_kernel_buffer *buffer = &kernel->buffers[i];
+        const ts_dtype stored = ts_kernel_stored(buffer->type, (uint32_t)i, key->constants[0]);
+        if (buffer->type == TS_BUFFER_WEIGHT) {
+            TS_TRY(ts_text_format(out, err, " %s", ts_dtype_name(stored)));
+        } else if (buffer->type == TS_BUFFER_ACT && stored != TS_F32) {
+            TS_TRY(ts_text_format(out, err, " %s=%s", buffer->name, ts_dtype_name(stored)));
         }
     }
     for (size_t i = 0; kernel != NULL && kernel->fields[i].name != NULL; i++) {

@@ -93,7 +93,7 @@ void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     args->k_step = 32;
     choose_tile(caps, args);
     if (precision == TS_PRECISION_F16) {
-        args->scaled = args->b.dtype == TS_F32 ? 3 : 1;
+        args->scaled = (args->a.dtype == TS_F16 ? 0 : 1) | (args->b.dtype == TS_F32 ? 2 : 0);
     }
 }
 

@@ -62,7 +62,7 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 
 // The values of a view as doubles. If the view holds doubles, as the mirror device's tensors do,
 // these are its own memory; otherwise a converted copy, which is also stored in *copy to be freed.
-static const double *widened(const ts_view *view, double **copy)
+static double *widened(const ts_view *view, double **copy)
 {
     if (view->dtype == TS_F64) {
         return ts_view_host(*view);
@@ -76,6 +76,22 @@ static const double *widened(const ts_view *view, double **copy)
     return *copy = values;
 }
 
+// Rounds what a mirror wrote into copies of activations to the types that they are stored as. Only
+// activations are written in other types than double. Frees the copies.
+static void narrow(const ts_dispatch *dispatch, double *copies[10])
+{
+    for (uint32_t i = 0; i < dispatch->view_count; i++) {
+        const ts_view *view = &dispatch->views[i];
+        if (copies[i] != NULL && (dispatch->access[i] & TS_WRITE)) {
+            uint64_t count = ts_dtype_count(view->dtype, view->bytes);
+            for (uint64_t e = 0; e < count; e++) {
+                ts_dtype_store(view->dtype, ts_view_host(*view), e, copies[i][e]);
+            }
+        }
+        free(copies[i]);
+    }
+}
+
 static double float_of(uint32_t bits)
 {
     float value;
@@ -83,16 +99,15 @@ static double float_of(uint32_t bits)
     return value;
 }
 
-#define INPUT_F32 widened(view, copy)
-#define INPUT_WEIGHT widened(view, copy)
-#define INPUT_INDEX ts_view_host(*view)
+#define VALUES_F32 widened(view, copy)
+#define VALUES_WEIGHT widened(view, copy)
+#define VALUES_ACT widened(view, copy)
+#define VALUES_INDEX ts_view_host(*view)
 #define READ(type, name, elements)                                                                 \
-    ref.name = INPUT_##type;                                                                       \
+    ref.name = VALUES_##type;                                                                      \
     view++, copy++;
-#define WRITE(type, name, elements)                                                                \
-    ref.name = ts_view_host(*view);                                                                \
-    view++, copy++;
-#define UPDATE(type, name, elements) WRITE(type, name, elements)
+#define WRITE(type, name, elements) READ(type, name, elements)
+#define UPDATE(type, name, elements) READ(type, name, elements)
 #define U32(name) ref.name = *push++;
 #define F32(name) ref.name = float_of(*push++);
 #define ADDRESS(buffer) push += 2;
@@ -107,9 +122,7 @@ static double float_of(uint32_t bits)
         struct ts_##kernel##_ref ref;                                                              \
         VIEWS SCALARS CONSTANTS ts_ref_##kernel(&ref);                                             \
         (void)push, (void)constant, (void)copy;                                                    \
-        for (size_t i = 0; i < TS_COUNT(copies); i++) {                                            \
-            free(copies[i]);                                                                       \
-        }                                                                                          \
+        narrow(dispatch, copies);                                                                  \
     }
 #include "ops/kernels.def"
 
@@ -213,6 +226,17 @@ static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *disp
                                 name);
         }
         const uint64_t there = ts_dtype_count(view->dtype, view->bytes);
+        if (info->buffers[i].type == TS_BUFFER_ACT && ts_dtype_bytes(view->dtype) == 2 &&
+            elements[i] % 8 != 0) {
+            return ts_error_set(
+                err, TS_ERR_RUN, BUG "kernel %s: %s in %s has %llu elements, not rows of eights",
+                info->name, name, ts_dtype_name(view->dtype), (unsigned long long)elements[i]);
+        }
+        if (info->buffers[i].type == TS_BUFFER_ACT && view->dtype > TS_BF16 &&
+            view->dtype != TS_F64) {
+            return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: %s is %s, not F32, F16 or BF16",
+                                info->name, name, ts_dtype_name(view->dtype));
+        }
         if (elements[i] > there) {
             return ts_error_set(
                 err, TS_ERR_RUN, BUG "kernel %s: %s has %llu elements, but %llu are touched",
@@ -230,6 +254,32 @@ static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *disp
     return TS_OK;
 }
 
+// Where a buffer's type stands in specialisation constant 0 (shaders/include/stored.glsl).
+static uint32_t stored_shift(ts_buffer_type type, uint32_t i)
+{
+    return type == TS_BUFFER_ACT ? 8 + 2 * i : 0;
+}
+
+ts_dtype ts_kernel_stored(ts_buffer_type type, uint32_t i, uint32_t constant)
+{
+    return (ts_dtype)(constant >> stored_shift(type, i) & (type == TS_BUFFER_ACT ? 3 : 0xFF));
+}
+
+static uint32_t stored_as(const ts_kernel_info *info, const ts_dispatch *dispatch)
+{
+    uint32_t stored = 0;
+    _Static_assert(TS_F32 < 4 && TS_F16 < 4 && TS_BF16 < 4, "a binding has two bits for its type");
+    for (uint32_t i = 0; info->buffers[i].name != NULL; i++) {
+        const ts_dtype dtype = dispatch->views[i].dtype;
+        const ts_buffer_type type = info->buffers[i].type;
+        bool told = type == TS_BUFFER_WEIGHT || type == TS_BUFFER_ACT;
+        if (told && dtype != TS_F64 && ts_kernel_stored(type, i, stored) == 0) {
+            stored |= (uint32_t)dtype << stored_shift(type, i);
+        }
+    }
+    return stored;
+}
+
 void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
                       ts_dispatch *dispatch)
 {
@@ -240,10 +290,8 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
     uint32_t count = 0, constants = 1;
     for (; info->buffers[count].name != NULL; count++) {
         dispatch->access[count] = info->buffers[count].access;
-        if (info->buffers[count].type == TS_BUFFER_WEIGHT) {
-            dispatch->pipeline.constants[0] = dispatch->views[count].dtype;
-        }
     }
+    dispatch->pipeline.constants[0] = stored_as(info, dispatch);
     dispatch->view_count = count;
     dispatch->push_count = 0;
     for (const ts_kernel_field *field = info->fields; field->name != NULL; field++) {

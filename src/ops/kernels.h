@@ -49,7 +49,12 @@ typedef enum ts_needs {
 #include "ops/kernels.def"
 
 // A kernel's row as data, for code that goes through all kernels (tests, benchmarks, doctor).
-typedef enum ts_buffer_type { TS_BUFFER_F32, TS_BUFFER_WEIGHT, TS_BUFFER_INDEX } ts_buffer_type;
+typedef enum ts_buffer_type {
+    TS_BUFFER_F32,
+    TS_BUFFER_WEIGHT,
+    TS_BUFFER_ACT,
+    TS_BUFFER_INDEX
+} ts_buffer_type;
 
 typedef struct ts_kernel_buffer {
     const char *name;
@@ -90,6 +95,10 @@ uint32_t ts_kernel_find(ts_kernel kernel, uint32_t needs);
 // Whether something can replace this shader if it is left out: the row's first shader or, in a row
 // whose first shader has needs of its own, the kernel `gemm`.
 bool ts_kernel_has_fallback(ts_kernel kernel, uint32_t shader);
+
+// What specialisation constant 0 says of a row's buffer i: how it is stored, if it is one of
+// weights or activations.
+ts_dtype ts_kernel_stored(ts_buffer_type type, uint32_t i, uint32_t constant);
 
 // Evaluates the row of `kernel` with the scalars and constants set in `dispatch`: how many elements
 // each buffer must hold, and how many workgroups run. Sets the constants that follow (FOLLOWS).

@@ -87,19 +87,22 @@ static void fill_floats(const char *name, float *out, uint64_t count, uint32_t *
     }
 }
 
-static ts_dtype type_of(const ts_trial *trial, const ts_kernel_buffer *buffer)
+static ts_dtype type_of(const ts_trial *trial, uint32_t b)
 {
-    return buffer->type == TS_BUFFER_INDEX    ? TS_U32
-           : buffer->type == TS_BUFFER_WEIGHT ? trial->stored
-                                              : TS_F32;
+    const ts_buffer_type type = ts_kernels[trial->kernel].buffers[b].type;
+    return type == TS_BUFFER_INDEX    ? TS_U32
+           : type == TS_BUFFER_WEIGHT ? trial->stored
+           : type == TS_BUFFER_ACT    ? trial->act[b]
+                                      : TS_F32;
 }
 
 // `trial` is the caller's copy, because filling advances trial->random.
-static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, uint64_t count,
-                             ts_gpu *gpu, ts_view view, ts_error *err)
+static ts_status fill_buffer(ts_trial *trial, uint32_t b, uint64_t count, ts_gpu *gpu, ts_view view,
+                             ts_error *err)
 {
     ts_status status = TS_OK;
-    const ts_dtype type = type_of(trial, buffer);
+    const ts_dtype type = type_of(trial, b);
+    const ts_kernel_buffer *buffer = &ts_kernels[trial->kernel].buffers[b];
     float *values = NULL;
     uint16_t *halves = NULL; // also for blocks, which need less memory
     const void *bytes;
@@ -113,14 +116,17 @@ static ts_status fill_buffer(ts_trial *trial, const ts_kernel_buffer *buffer, ui
     }
     if (type == TS_F16 || type == TS_BF16) {
         for (uint64_t i = 0; i < count; i++) {
-            halves[i] = type == TS_F16 ? ts_f32_to_f16(values[i]) : ts_f32_to_bf16(values[i]);
+            ts_dtype_store(type, halves, i, values[i]);
+            values[i] = (float)ts_dtype_load(type, halves, i);
         }
-        bytes = halves;
+        bytes = view.dtype == type ? (const void *)halves : values;
     } else if (ts_dtype_block(type) > 1) {
         ts_blocks_draw(type, count, &trial->random, (uint8_t *)halves);
         bytes = halves;
     }
-    TS_TRY(ts_gpu_upload(gpu, view, bytes, ts_dtype_size(type, count), err));
+    TS_TRY(ts_gpu_upload(gpu, view, bytes,
+                         bytes == values ? count * sizeof *values : ts_dtype_size(type, count),
+                         err));
 out:
     free(values);
     free(halves);
@@ -137,9 +143,11 @@ ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side,
     ts_kernel_sizes(trial->kernel, &drawing.dispatch, elements, groups);
     TS_TRY(ts_recorder_open(gpu, &side->recorder, err));
     for (uint32_t b = 0; buffers[b].name != NULL; b++) {
-        TS_TRY(ts_gpu_alloc(&side->arena, type_of(trial, &buffers[b]), elements[b], &side->views[b],
-                            err));
-        TS_TRY(fill_buffer(&drawing, &buffers[b], elements[b], gpu, side->views[b], err));
+        // The mirror has doubles for activations, so that what the device rounded can be told.
+        bool doubles = buffers[b].type == TS_BUFFER_ACT && ts_gpu_is_mirror(gpu);
+        TS_TRY(ts_gpu_alloc(&side->arena, doubles ? TS_F32 : type_of(trial, b), elements[b],
+                            &side->views[b], err));
+        TS_TRY(fill_buffer(&drawing, b, elements[b], gpu, side->views[b], err));
     }
 out:
     return status;
@@ -162,16 +170,28 @@ ts_status ts_trial_run(const ts_trial *trial, ts_trial_side *side, uint32_t time
     return ts_recorder_run(side->recorder, err);
 }
 
-// The device's values are f32 and the mirror's are double; in an INDEX buffer both are uint32_t.
-static double relative_error(const ts_kernel_buffer *buffer, const float *got, const void *expected,
-                             uint64_t count)
+// How far rounding to a type may move a number near `value`: half of a step.
+static double half_step(ts_dtype type, double value)
+{
+    int exponent, bits = type == TS_F16 ? 11 : 8;
+    if (type != TS_F16 && type != TS_BF16) {
+        return 0;
+    }
+    frexp(value, &exponent);
+    return ldexp(1, (type == TS_F16 && exponent < -13 ? -13 : exponent) - bits - 1);
+}
+
+// The device's values are of `type`, the mirror's double; in an INDEX buffer both are uint32_t.
+static double relative_error(ts_dtype type, const void *got, const void *expected, uint64_t count)
 {
     double difference = 0, norm = 0;
-    bool index = buffer->type == TS_BUFFER_INDEX;
+    bool index = type == TS_U32;
     for (uint64_t i = 0; i < count; i++) {
         double want = index ? ((const uint32_t *)expected)[i] : ((const double *)expected)[i];
-        double have = index ? ((const uint32_t *)got)[i] : got[i];
-        difference += (have - want) * (have - want);
+        double have = index ? ((const uint32_t *)got)[i] : ts_dtype_load(type, got, i);
+        double off = fabs(have - want), allowed = half_step(type, want);
+        off = off <= allowed ? 0 : off - allowed; // NaN is kept
+        difference += off * off;
         norm += want * want;
     }
     return sqrt(difference) / (norm > 0 ? sqrt(norm) : 1);
@@ -193,9 +213,10 @@ ts_status ts_trial_compare(const ts_trial *trial, const ts_trial_side *device,
             continue;
         }
         TS_TRY(ts_alloc(elements[b], sizeof *got, &got, err));
-        TS_TRY(ts_gpu_download(device->gpu, device->views[b], got, elements[b] * sizeof *got, err));
-        double off =
-            relative_error(&info->buffers[b], got, ts_view_host(mirror->views[b]), elements[b]);
+        const ts_dtype type = type_of(trial, b);
+        TS_TRY(ts_gpu_download(device->gpu, device->views[b], got, ts_dtype_size(type, elements[b]),
+                               err));
+        double off = relative_error(type, got, ts_view_host(mirror->views[b]), elements[b]);
         free(got);
         got = NULL;
         if (!isnan(*error) && !(off <= *error)) { // NaN is kept

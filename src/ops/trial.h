@@ -12,6 +12,7 @@ typedef struct ts_trial {
     ts_kernel kernel;
     uint32_t shader;      // its place in the row
     ts_dtype stored;      // the type of its WEIGHT buffers
+    ts_dtype act[10];     // the types of its ACT buffers, by their bindings
     ts_dispatch dispatch; // scalars and constants
     bool one_sequence;    // attention's rows are one long sequence; false: many short ones
     uint32_t random;      // state of the random numbers for shapes and contents
@@ -59,7 +60,8 @@ void ts_trial_close(ts_trial_side *side);
 ts_status ts_trial_run(const ts_trial *trial, ts_trial_side *side, uint32_t times, ts_error *err);
 
 // Sets *error to the largest ||device - mirror|| / ||mirror|| of the buffers that the kernel wrote,
-// NaN if the device computed one, and *buffer to that buffer's name. Each side must have run once.
+// NaN if the device computed one, and *buffer to that buffer's name. Where the device stores 16
+// bits and the mirror does not, half a step of these is no error. Each side must have run once.
 ts_status ts_trial_compare(const ts_trial *trial, const ts_trial_side *device,
                            const ts_trial_side *mirror, double *error, const char **buffer,
                            ts_error *err);

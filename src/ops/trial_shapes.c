@@ -95,7 +95,8 @@ double ts_trial_tolerance(ts_kernel kernel, uint32_t shader)
 static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
 {
     const uint32_t *push = trial->dispatch.push;
-    struct ts_gemm_cm_args args = {.b.dtype = trial->stored,
+    struct ts_gemm_cm_args args = {.a.dtype = trial->act[0],
+                                   .b.dtype = trial->stored,
                                    .m = push[0],
                                    .n = push[1],
                                    .k = push[2],
@@ -154,11 +155,43 @@ static void leave_out(ts_gpu_caps *caps, uint32_t shader)
     caps->left_out[count] = ts_kernels[TS_KERNEL_gemm].shaders[shader].name;
 }
 
+// Whether an activation is stored in 16 bits.
+static bool has_halves(const ts_trial *trial)
+{
+    for (size_t b = 0; b < TS_COUNT(trial->act); b++) {
+        if (trial->act[b] != TS_F32) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Draws how activations are stored: half of the time in f32. In 16 bits rows are whole eights.
+static void settle_activations(ts_trial *trial, uint32_t *state)
+{
+    static const char *const sizes[] = {"count", "cols", "m", "n", "k"};
+    static const ts_dtype types[] = {TS_F32, TS_F16, TS_BF16};
+    const ts_kernel_buffer *buffers = ts_kernels[trial->kernel].buffers;
+    bool halves = ts_trial_pick(state, 2) != 0;
+    for (uint32_t b = 0; buffers[b].name != NULL && halves; b++) {
+        if (buffers[b].type == TS_BUFFER_ACT) {
+            trial->act[b] = types[ts_trial_pick(state, TS_COUNT(types))];
+        }
+    }
+    for (size_t i = 0; i < TS_COUNT(sizes) && has_halves(trial); i++) {
+        uint32_t *place = ts_trial_field(trial, sizes[i]);
+        if (place != NULL) {
+            *place = (uint32_t)ts_align_up(*place, 8);
+        }
+    }
+}
+
 // Sets strides and layout of a product so that the shader under test is chosen for it.
 static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
     uint32_t gap = ts_trial_pick(state, 3) * 2, shader = trial->shader;
+    gap *= has_halves(trial) ? 4 : 1;
     bool few = is_for_few_rows(trial);
     if (few) {
         layout = TS_NT; // few rows, and k long enough to be shared
@@ -168,7 +201,7 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     if (trial->kernel == TS_KERNEL_gemm_packed) {
         layout %= TS_TN;
         push[1] = (uint32_t)ts_align_up(push[1], asked->subgroup_size);
-        push[2] += 15;
+        push[2] += has_halves(trial) ? 16 : 15;
         gap += layout == TS_NT && push[2] % 2; // ldb must be even
     }
     if (ts_dtype_block(trial->stored) > 1) {
@@ -221,6 +254,7 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     uint32_t *kv_rows = ts_trial_field(trial, "kv_rows"), *dim = ts_trial_field(trial, "dim");
     uint32_t *target_rows = ts_trial_field(trial, "target_rows");
     uint32_t *cols = ts_trial_field(trial, "cols");
+    settle_activations(trial, state);
     if (kv_heads != NULL) {
         uint32_t heads = *ts_trial_field(trial, "heads");
         do {

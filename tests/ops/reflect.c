@@ -40,7 +40,10 @@ static void check_bindings(const ts_kernel_info *kernel, const char *shader,
         const spirv_binding *binding = &interface->bindings[count];
         ts_access access =
             (ts_access)((binding->reads ? TS_READ : 0) | (binding->writes ? TS_WRITE : 0));
-        char scalar = buffer->type == TS_BUFFER_F32 ? 'f' : 'u'; // weights are read as words
+        // Weights are read as words, activations as floats or words.
+        char scalar = buffer->type == TS_BUFFER_F32   ? 'f'
+                      : buffer->type == TS_BUFFER_ACT ? 'a'
+                                                      : 'u';
         cr_expect_gt(binding->declarations, 0, "%s: no binding %u (%s)", shader, count,
                      buffer->name);
         cr_expect_eq(access, buffer->access, "%s: %s is access %d in kernels.def, %d in the shader",
@@ -58,7 +61,7 @@ static void check_scalars(const ts_kernel_info *kernel, const char *shader,
                           const spirv_interface *interface)
 {
     uint32_t push = 0, last_constant = 0;
-    bool weights = false;
+    bool stored = false;
     for (const ts_kernel_field *field = kernel->fields; field->name != NULL; field++) {
         if (field->kind == 'c') {
             last_constant++;
@@ -74,10 +77,12 @@ static void check_scalars(const ts_kernel_info *kernel, const char *shader,
                  interface->push_count, push);
     cr_expect(interface->push_is_packed, "%s: push constants are not 4 bytes apart", shader);
     for (int i = 0; kernel->buffers[i].name != NULL; i++) {
-        weights |= kernel->buffers[i].type == TS_BUFFER_WEIGHT;
+        stored |=
+            kernel->buffers[i].type == TS_BUFFER_WEIGHT || kernel->buffers[i].type == TS_BUFFER_ACT;
     }
-    cr_expect_eq(interface->constants[0], weights,
-                 "%s: constant 0 is the weights' storage type, and nothing else", shader);
+    cr_expect_eq(interface->constants[0], stored,
+                 "%s: constant 0 is how weights and activations are stored, and nothing else",
+                 shader);
     for (uint32_t id = last_constant + 1; id < SPIRV_MAX_CONSTANTS; id++) {
         cr_expect_not(interface->constants[id], "%s: constant %u is not in its row", shader, id);
     }

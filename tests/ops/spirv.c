@@ -104,7 +104,7 @@ static bool read_ids(struct module *module, const uint32_t *words, size_t count)
     return true;
 }
 
-// 64-bit words, which read two scalars of a buffer at once. Its other declarations tell the scalar.
+// 64-bit words, which read two scalars of a buffer at once.
 static const char WIDE = 'w';
 
 // The scalar at the bottom of a type: through arrays, vectors and a struct's first member.
@@ -130,6 +130,16 @@ static char scalar_of(const struct module *module, uint32_t type)
     return '?';
 }
 
+// What two declarations of one buffer hold together.
+static char combined(char one, char other)
+{
+    const char *words = "uw", *activation = "fuwa"; // floats, or words that hold two in 16 bits
+    return one == other                                           ? one
+           : strchr(words, one) != NULL && strchr(words, other)   ? 'u'
+           : strchr(activation, one) && strchr(activation, other) ? 'a'
+                                                                  : '?';
+}
+
 static bool add_buffer(const struct module *module, const struct id *variable,
                        const struct id *block, uint32_t block_type, spirv_interface *out)
 {
@@ -141,11 +151,7 @@ static bool add_buffer(const struct module *module, const struct id *variable,
     spirv_binding *binding = &out->bindings[variable->binding];
     binding->writes |= !variable->non_writable && block->non_writable_members < members;
     binding->reads |= !variable->non_readable && block->non_readable_members < members;
-    if (binding->declarations == 0 || binding->scalar == WIDE) {
-        binding->scalar = scalar;
-    } else if (scalar != WIDE && scalar != binding->scalar) {
-        binding->scalar = '?';
-    }
+    binding->scalar = binding->declarations == 0 ? scalar : combined(binding->scalar, scalar);
     binding->declarations++;
     out->in_other_sets |= variable->set != 0;
     return true;

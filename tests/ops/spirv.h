@@ -15,8 +15,8 @@ enum { SPIRV_MAX_BINDINGS = 16, SPIRV_MAX_PUSH = 32, SPIRV_MAX_CONSTANTS = 32 };
 typedef struct spirv_binding {
     uint32_t declarations;
     bool reads, writes;
-    char scalar; // of the elements: 'f' float, 'u' uint, 'i' int, '?' mixed; a vector counts as its
-                 // components
+    char scalar; // of the elements: 'f' float, 'u' uint, 'i' int, 'a' float and uint, '?' another
+                 // mixture; a vector counts as its components
 } spirv_binding;
 
 typedef struct spirv_interface {

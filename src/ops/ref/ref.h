@@ -9,6 +9,7 @@
 // struct ts_NAME_ref: the row's buffers as arrays of double (INDEX: uint32_t), then its scalars.
 #define REF_F32 double
 #define REF_WEIGHT double
+#define REF_ACT double
 #define REF_INDEX uint32_t
 #define READ(type, name, elements) const REF_##type *name;
 #define WRITE(type, name, elements) REF_##type *name;

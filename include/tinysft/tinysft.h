@@ -131,8 +131,8 @@ typedef struct tinysft_device_info {
     uint32_t matrix_bf16[3];                 // has none of that kind
     uint64_t features;                       // bit i: it has tinysft_device_feature(i)
     const char *reason;                      // why it was chosen; NULL: it was not
-    const char *precision;      // once started: what products are rounded to, "f32" for not at all
-    const char *unusable;       // why it cannot be used; NULL: it can
+    const char *precision; // once started: what products are rounded to, "f32" for not at all
+    const char *unusable;  // why it cannot be used; NULL: it can
 } tinysft_device_info;
 
 // Fills out[capacity] with what Vulkan offers here, in Vulkan's order, and *count with how many
@@ -157,6 +157,18 @@ TINYSFT_API tinysft_status tinysft_device_start(tinysft_device *device, tinysft_
 TINYSFT_API const tinysft_device_info *tinysft_device_describe(const tinysft_device *device);
 
 // ---- Training
+
+// What was measured on the rows held out from training.
+typedef struct tinysft_held_out {
+    uint64_t step; // after which
+    double epoch;
+    double loss;        // nats per supervised token; its exponential is the perplexity
+    uint64_t best_step; // of the least loss so far, this one included
+    double best_loss;
+    bool stops; // training ends here, early
+} tinysft_held_out;
+
+typedef tinysft_next (*tinysft_held_out_callback)(void *user, const tinysft_held_out *measured);
 
 typedef struct tinysft_training_params {
     const char *model;          // folder in Hugging Face layout, or ORG/NAME to download once
@@ -186,11 +198,20 @@ typedef struct tinysft_training_params {
     int64_t seed;                                // [42]
     uint64_t save_steps, save_total_limit;       // checkpoints: every so many steps, the newest
                                                  // so many of them [only the end's, all]
-    int64_t logging_steps; // of an interval, over which losses are averaged; 0: of all [10]
-    uint64_t max_memory;   // device bytes to stay below [nearly all that is free]
-    const char *resume;    // "last" (it must be there), "latest" (if it is), or a checkpoint's
-                           // folder [begin anew]
-    bool overwrite;        // replace the run that output_dir holds
+    int64_t logging_steps;   // of an interval, over which losses are averaged; 0: of all [10]
+    uint64_t max_memory;     // device bytes to stay below [nearly all that is free]
+    const char *resume;      // "last" (it must be there), "latest" (if it is), or a checkpoint's
+                             // folder [begin anew]
+    bool overwrite;          // replace the run that output_dir holds
+    const char *eval_data;   // file of rows on which the loss is measured meanwhile [none]
+    double eval_split;       // or this part of `data`, which is then not trained on [0]
+    uint64_t eval_steps;     // between two such measurements [an epoch]
+    bool load_best_at_end;   // the result is the adapter with the least of these losses, not the
+                             // last; its checkpoint is kept
+    uint64_t early_stopping; // stop after so many measurements without progress [0: never]
+    double early_stopping_threshold;    // progress is a loss lower than the best by more [0]
+    tinysft_held_out_callback held_out; // told of each of them
+    void *held_out_user;
     tinysft_loading loading;
     void *loading_user;
     tinysft_caller caller; // where there is no device
@@ -200,6 +221,8 @@ typedef struct tinysft_training_params {
 typedef struct tinysft_training_plan {
     uint64_t examples, tokens;  // rows; their tokens
     uint64_t supervised_tokens; // those of them that bear loss
+    uint64_t held_out;          // rows beside them that are not trained on
+    uint64_t eval_steps;        // the loss on those is measured every so many steps
     uint64_t steps, steps_per_epoch;
     uint64_t parameters;                                           // that are trained
     uint64_t weight_bytes, adapter_bytes, activation_bytes, bytes; // on the device; their sum

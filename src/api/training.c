@@ -16,6 +16,8 @@ struct tinysft_training {
     ts_text folder; // of the model
     ts_arena texts; // of the settings
     ts_api_loading loading;
+    tinysft_held_out_callback held_out;
+    void *held_out_user;
     bool prepared, ran;
     tinysft_step_callback on_step; // of the run that is under way
     void *user;
@@ -66,6 +68,9 @@ static ts_status check_ranges(const ts_train_settings *s, ts_error *err)
         {"--save-steps", (double)s->save_steps, 0, many},
         {"--save-total-limit", (double)s->save_limit, 0, many},
         {"--logging-steps", (double)s->logging_steps, 0, many},
+        {"--eval-steps", (double)s->eval_steps, 0, many},
+        {"--early-stopping", (double)s->early_stopping, 0, many},
+        {"--early-stopping-threshold", s->early_stopping_threshold, 0, many},
     };
     ts_status status = TS_OK;
     for (size_t i = 0; i < TS_COUNT(ranges) && status == TS_OK; i++) {
@@ -90,6 +95,7 @@ static ts_status copy_texts(tinysft_training *training, const tinysft_training_p
 {
     ts_status status = TS_OK;
     TS_TRY(copy(training, p->data, &s->data, err));
+    TS_TRY(copy(training, p->eval_data, &s->eval_data, err));
     TS_TRY(copy(training, p->output_dir, &s->output_dir, err));
     TS_TRY(copy(training, ts_api_text(p->base_model, p->model), &s->base_model, err));
     TS_TRY(copy(training, p->chat_template, &s->chat_template, err));
@@ -135,6 +141,11 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     s->save_steps = p->save_steps;
     s->save_limit = p->save_total_limit;
     s->logging_steps = ts_api_count(p->logging_steps, s->logging_steps);
+    s->eval_split = p->eval_split;
+    s->eval_steps = p->eval_steps;
+    s->load_best = p->load_best_at_end;
+    s->early_stopping = p->early_stopping;
+    s->early_stopping_threshold = p->early_stopping_threshold;
     s->memory_limit = p->max_memory; // 0: the device's limit is set below
     s->overwrite = p->overwrite;
     if (training->device != NULL) {
@@ -184,6 +195,8 @@ tinysft_status tinysft_training_open(tinysft_device *device, const tinysft_train
     ts_api_context *context = context_of(training);
     training->loading =
         (ts_api_loading){.context = context, .tell = params->loading, .user = params->loading_user};
+    training->held_out = params->held_out;
+    training->held_out_user = params->held_out_user;
     if ((status = ts_api_enter(context, "the device", err)) != TS_OK) {
         free(training);
         return status;
@@ -230,6 +243,8 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
         .examples = t->dataset.count,
         .tokens = t->dataset.token_count,
         .supervised_tokens = t->dataset.supervised_count,
+        .held_out = t->held_out.count,
+        .eval_steps = t->held_out.count > 0 ? t->settings.eval_steps : 0,
         .steps = t->steps,
         .steps_per_epoch = t->batches.steps_per_epoch,
         .parameters = t->plan.parameters,
@@ -334,6 +349,23 @@ static void show_step(void *user, const ts_train_progress *p)
     ts_api_come_back(context, training->on_step(training->user, &step));
 }
 
+static void show_held_out(void *user, const ts_train_evaluation *e)
+{
+    tinysft_training *training = user;
+    if (training->held_out == NULL) {
+        return;
+    }
+    const tinysft_held_out measured = {.step = e->step,
+                                       .epoch = e->epoch,
+                                       .loss = e->loss,
+                                       .best_step = e->best_step,
+                                       .best_loss = e->best_loss,
+                                       .stops = e->stops};
+    ts_api_context *context = context_of(training);
+    ts_api_go_out(context);
+    ts_api_come_back(context, training->held_out(training->held_out_user, &measured));
+}
+
 static void show_loading(void *user, uint64_t done, uint64_t total)
 {
     tinysft_training *training = user;
@@ -387,7 +419,11 @@ static ts_status run(tinysft_training *training, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_trainer *trainer = &training->trainer;
-    const ts_train_callbacks callbacks = {show_loading, show_step, ts_api_write_curve, training};
+    const ts_train_callbacks callbacks = {.loading = show_loading,
+                                          .progress = show_step,
+                                          .evaluated = show_held_out,
+                                          .add_results = ts_api_write_curve,
+                                          .user = training};
     TS_TRY(prepare(training, err));
     if (!trainer->output.finished) {
         TS_TRY(ts_api_device_start(training->device, err));

@@ -6,6 +6,7 @@
 #include "cli/train_show.h"
 #include "train/settings.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 struct options {
     ts_train_settings settings;
     ts_gpu_params device;
-    const char *targets, *schedule, *precision, *quantize, *revision;
+    const char *targets, *schedule, *precision, *quantize, *revision, *eval_steps, *metric;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
@@ -60,6 +61,21 @@ static tinysft_next show_step(void *user, const tinysft_step *step)
     return TINYSFT_GO_ON; // a signal interrupts (ts_cli_caller)
 }
 
+static tinysft_next show_held_out(void *user, const tinysft_held_out *measured)
+{
+    (void)user;
+    char best[64] = "the least so far";
+    if (measured->best_step != measured->step) {
+        snprintf(best, sizeof best, "the least was %.4f after step %llu", measured->best_loss,
+                 (unsigned long long)measured->best_step);
+    }
+    ts_progress_clear();
+    ts_cli_say(stderr, "step %llu: held-out rows: loss %.4f (perplexity %.4g), %s%s\n",
+               (unsigned long long)measured->step, measured->loss, exp(measured->loss), best,
+               measured->stops ? "; no progress, so training stops here" : "");
+    return TINYSFT_GO_ON;
+}
+
 // ---- The command
 
 #define BIG 1e9
@@ -68,6 +84,35 @@ static tinysft_next show_step(void *user, const tinysft_step *step)
 static ts_status write_config(const struct options *options, ts_error *err)
 {
     return ts_cli_write_config(options->settings.output_dir, "run.json", &options->config, err);
+}
+
+// --eval-steps is a number or "epoch"; the only metric is the loss.
+static ts_status settle_evaluation(struct options *options, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_train_settings *s = &options->settings;
+    const char *text = options->eval_steps;
+    char *end = NULL;
+    if (text != NULL && strcmp(text, "epoch") != 0) {
+        double number = strtod(text, &end);
+        if (end == text || *end != '\0' || !(number >= 1 && number <= BIG) ||
+            number != floor(number)) {
+            TS_FAIL(TS_ERR_ARGUMENT, "--eval-steps %s: expected a number of steps, or epoch", text);
+        }
+        s->eval_steps = (uint64_t)number;
+    }
+    if (strcmp(options->metric, "eval_loss") != 0 && strcmp(options->metric, "loss") != 0) {
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "--metric %s: expected eval_loss, the loss on the held-out rows; eval measures "
+                "other things on the finished adapter",
+                options->metric);
+    }
+    if (text != NULL && s->eval_data == NULL && s->eval_split == 0) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--eval-steps needs rows that are not trained on: give "
+                                 "--eval-data FILE or --eval-split 0.1");
+    }
+out:
+    return status;
 }
 
 static ts_status settle_options(struct options *options, ts_error *err)
@@ -81,6 +126,7 @@ static ts_status settle_options(struct options *options, ts_error *err)
     s->batch_size = (uint32_t)options->batch_size;
     s->accumulation = (uint32_t)options->accumulation;
     s->max_length = (uint32_t)options->max_length;
+    TS_TRY(settle_evaluation(options, err));
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
     TS_TRY(ts_cli_choose_quantize(options->quantize, &s->quantise, err));
@@ -138,6 +184,13 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .max_memory = (uint64_t)(options->max_memory_mib * (1 << 20)),
         .resume = s->resume,
         .overwrite = s->overwrite,
+        .eval_data = s->eval_data,
+        .eval_split = s->eval_split,
+        .eval_steps = s->eval_steps,
+        .load_best_at_end = s->load_best,
+        .early_stopping = s->early_stopping,
+        .early_stopping_threshold = s->early_stopping_threshold,
+        .held_out = show_held_out,
         .loading = ts_cli_show_file,
         .loading_user = &bars->loading,
         .caller = ts_cli_caller,
@@ -231,7 +284,7 @@ out:
 }
 
 static struct options asked = {
-    .targets = "q_proj,v_proj", .schedule = "linear", .precision = "auto"};
+    .targets = "q_proj,v_proj", .schedule = "linear", .precision = "auto", .metric = "eval_loss"};
 
 static const ts_flag flags[] = {
     TS_CLI_CONFIG_FLAG,
@@ -277,6 +330,19 @@ static const ts_flag flags[] = {
     {"save-total-limit", NULL, TS_FLAG_UINT, &asked.settings.save_limit, "N", "keep the newest N",
      0, BIG},
     {"logging-steps", NULL, TS_FLAG_UINT, &asked.settings.logging_steps, "N", "[10]", 0, BIG},
+    {"eval-data", "validation-file", TS_FLAG_TEXT, &asked.settings.eval_data, "FILE",
+     "rows on which the loss is measured meanwhile"},
+    {"eval-split", NULL, TS_FLAG_REAL, &asked.settings.eval_split, "X",
+     "or this part of the data, which is then not trained\non [0]", 0, 0.999},
+    {"eval-steps", NULL, TS_FLAG_TEXT, &asked.eval_steps, "N", "every N steps, or epoch [epoch]"},
+    {"load-best-at-end", "load-best-model-at-end", TS_FLAG_SWITCH, &asked.settings.load_best, NULL,
+     "the result is the adapter whose loss on those rows\nis least, not the last"},
+    {"metric", "metric-for-best-model", TS_FLAG_TEXT, &asked.metric, "NAME",
+     "what is best by: eval_loss alone [eval_loss]"},
+    {"early-stopping", "early-stopping-patience", TS_FLAG_UINT, &asked.settings.early_stopping, "N",
+     "stop after N measurements without progress", 0, BIG},
+    {"early-stopping-threshold", NULL, TS_FLAG_REAL, &asked.settings.early_stopping_threshold, "X",
+     "progress is more than this below the least loss [0]", 0, BIG},
     {"resume-from-checkpoint", "resume", TS_FLAG_OPTION, &asked.settings.resume, "[PATH]",
      "go on from a checkpoint, or from the last one;\n\"latest\": where there is none, begin",
      .otherwise = TS_RESUME_LAST, .passing = true},
@@ -301,8 +367,13 @@ static const ts_flag flags[] = {
     TS_CLI_VERBOSE_FLAG,
 };
 
+// Where the files lie that the flags name.
+struct places {
+    ts_text model, data, eval_data;
+};
+
 // Reads the flags' values, and finds the model and the data that they name.
-static ts_status read_flags(struct options *o, int argc, char **argv, ts_text *model, ts_text *data,
+static ts_status read_flags(struct options *o, int argc, char **argv, struct places *places,
                             ts_error *err)
 {
     ts_status status = TS_OK;
@@ -316,10 +387,14 @@ static ts_status read_flags(struct options *o, int argc, char **argv, ts_text *m
     if (s->base_model == NULL) {
         s->base_model = s->model_folder; // the name that was given, not where its download lies
     }
-    TS_TRY(ts_cli_resolve_model(s->model_folder, o->revision, true, model, err));
-    s->model_folder = model->bytes;
-    TS_TRY(ts_cli_find(s->data, data, err));
-    s->data = data->bytes;
+    TS_TRY(ts_cli_resolve_model(s->model_folder, o->revision, true, &places->model, err));
+    s->model_folder = places->model.bytes;
+    TS_TRY(ts_cli_find(s->data, &places->data, err));
+    s->data = places->data.bytes;
+    if (s->eval_data != NULL) {
+        TS_TRY(ts_cli_find(s->eval_data, &places->eval_data, err));
+        s->eval_data = places->eval_data.bytes;
+    }
 out:
     return status;
 }
@@ -333,8 +408,8 @@ static int run(int argc, char **argv)
     tinysft_device *device = NULL;
     tinysft_training *training = NULL;
     tinysft_training_plan plan;
-    ts_text model = {0}, data = {0};
-    TS_TRY(read_flags(o, argc, argv, &model, &data, err));
+    struct places places = {0};
+    TS_TRY(read_flags(o, argc, argv, &places, err));
     if (!o->show_mask) {
         TS_TRY(choose_device(o, &device, err));
     }
@@ -355,8 +430,9 @@ static int run(int argc, char **argv)
 out:
     tinysft_training_close(&training);
     tinysft_device_close(&device);
-    ts_text_free(&model);
-    ts_text_free(&data);
+    ts_text_free(&places.model);
+    ts_text_free(&places.data);
+    ts_text_free(&places.eval_data);
     ts_text_free(&o->config);
     if (status == TS_OK) {
         return 0;

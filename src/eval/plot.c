@@ -17,7 +17,7 @@ enum {
 
 static const ts_colour grid = {232, 236, 242}, axis = {148, 158, 176}, raw_loss = {178, 196, 240},
                        smooth_loss = {52, 86, 200}, rate_colour = {226, 132, 28},
-                       norm_colour = {98, 160, 142};
+                       norm_colour = {98, 160, 142}, held_out_colour = {190, 48, 92};
 
 void ts_plot_smooth(const double *values, size_t count, size_t reach, double *out)
 {
@@ -269,6 +269,9 @@ static ts_status draw_title(ts_plot *p, ts_error *err)
     }
     double x = draw_legend(p, TS_PLOT_LEFT, loss, 3.5, smooth_loss);
     x = draw_legend(p, x, "Loss of each step", 2, raw_loss);
+    if (p->curve->held_out_count > 0) {
+        x = draw_legend(p, x, "Loss on held-out rows", 3, held_out_colour);
+    }
     if (p->curve->learning_rate != NULL) {
         x = draw_legend(p, x, "Learning rate (right axis)", 2.5, rate_colour);
     }
@@ -309,12 +312,28 @@ out:
     return status;
 }
 
+// A line through the measurements, each of them a dot.
+static void draw_held_out(ts_plot *p, const ts_frame *f)
+{
+    const ts_curve *curve = p->curve;
+    const ts_curve line = {.count = curve->held_out_count, .step = curve->held_out_step};
+    p->curve = &line;
+    ts_plot_line(p, f, curve->held_out_loss, 3, held_out_colour);
+    for (size_t i = 0; i < line.count; i++) {
+        const ts_curve dot = {.count = 1, .step = line.step + i};
+        p->curve = &dot;
+        ts_plot_line(p, f, curve->held_out_loss + i, 3, held_out_colour);
+    }
+    p->curve = curve;
+}
+
 static void draw_losses(ts_plot *p, ts_frame f, const ts_curve *trend, bool labels)
 {
     const ts_curve *curve = p->curve;
     ts_frame rates = f;
     f.low = rates.low = 0, f.high = rates.high = 1;
-    ts_plot_find_range(curve->loss, curve->count, &f.low, &f.high, false);
+    bool any = ts_plot_find_range(curve->loss, curve->count, &f.low, &f.high, false);
+    ts_plot_find_range(curve->held_out_loss, curve->held_out_count, &f.low, &f.high, any);
     ts_plot_pad_losses(&f);
     ts_plot_step_ticks(p, &f, labels);
     ts_plot_value_ticks(p, &f, 8, false, true, smooth_loss);
@@ -327,6 +346,7 @@ static void draw_losses(ts_plot *p, ts_frame f, const ts_curve *trend, bool labe
     p->curve = trend;
     ts_plot_line(p, &f, trend->loss, 3.2, smooth_loss);
     p->curve = curve;
+    draw_held_out(p, &f);
     ts_plot_axes(p, &f);
 }
 

@@ -12,6 +12,9 @@ typedef struct ts_curve {
     const double *loss;          // nats per token
     const double *learning_rate; // NULL: not drawn
     const double *grad_norm;     // before clipping; NULL: not drawn
+    // [held_out_count] the loss on rows that are not trained on, and after which steps
+    const double *held_out_step, *held_out_loss;
+    size_t held_out_count;
     size_t interval; // steps between two lines of the log. The bold line shows the mean loss of
                      // each interval; with 0 or 1, the loss smoothed by ts_plot_smooth
 } ts_curve;

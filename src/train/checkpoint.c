@@ -63,6 +63,32 @@ out:
     return status;
 }
 
+static ts_tensor series(const char *name, ts_dtype dtype, const void *values, uint64_t count)
+{
+    return (ts_tensor){.name = name,
+                       .dtype = dtype,
+                       .rank = 1,
+                       .shape = {count},
+                       .bytes = values,
+                       .len = count * sizeof(double)}; // as large as an int64_t
+}
+
+// The tensors of a history; how many there are. Those of evaluations only where there were any.
+static size_t list_history(const ts_history *h, const int64_t *tokens, ts_tensor *list)
+{
+    const ts_evaluations *e = &h->evaluations;
+    size_t count = 0;
+    list[count++] = series("history.loss", TS_F64, h->loss, h->count);
+    list[count++] = series("history.learning_rate", TS_F64, h->rate, h->count);
+    list[count++] = series("history.grad_norm", TS_F64, h->grad_norm, h->count);
+    list[count++] = series("history.tokens", TS_I64, tokens, 1);
+    if (e->count > 0) {
+        list[count++] = series("history.eval_step", TS_I64, e->step, e->count);
+        list[count++] = series("history.eval_loss", TS_F64, e->loss, e->count);
+    }
+    return count;
+}
+
 // optimizer.safetensors: both moments of every tensor, and the history of all steps.
 static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_error *err)
 {
@@ -70,37 +96,18 @@ static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_
     ts_text path = {0}, text = {0};
     ts_lora_tensors first = {0}, second = {0};
     ts_tensor *list = NULL;
-    const uint64_t steps = c->history->count;
-    const struct {
-        const char *name;
-        const double *values;
-    } series[] = {{"history.loss", c->history->loss},
-                  {"history.learning_rate", c->history->rate},
-                  {"history.grad_norm", c->history->grad_norm}};
+    enum { HISTORY_TENSORS = 6 };
     size_t count = 0;
+    int64_t tokens = (int64_t)c->history->tokens;
     TS_TRY(ts_lora_download(c->model, c->optimiser->first_moment, "exp_avg.", &first, err));
     TS_TRY(ts_lora_download(c->model, c->optimiser->second_moment, "exp_avg_sq.", &second, err));
     TS_TRY(check_finite(&first, false, err));
     TS_TRY(check_finite(&second, true, err));
-    TS_TRY(ts_alloc(first.count + second.count + TS_COUNT(series) + 1, sizeof *list, &list, err));
+    TS_TRY(ts_alloc(first.count + second.count + HISTORY_TENSORS, sizeof *list, &list, err));
     memcpy(list, first.tensors, first.count * sizeof *list);
     memcpy(list + first.count, second.tensors, second.count * sizeof *list);
     count = first.count + second.count;
-    for (size_t i = 0; i < TS_COUNT(series); i++) {
-        list[count++] = (ts_tensor){.name = series[i].name,
-                                    .dtype = TS_F64,
-                                    .rank = 1,
-                                    .shape = {steps},
-                                    .bytes = series[i].values,
-                                    .len = steps * sizeof(double)};
-    }
-    int64_t tokens = (int64_t)c->history->tokens;
-    list[count++] = (ts_tensor){.name = "history.tokens",
-                                .dtype = TS_I64,
-                                .rank = 1,
-                                .shape = {1},
-                                .bytes = &tokens,
-                                .len = sizeof tokens};
+    count += list_history(c->history, &tokens, list + count);
     TS_TRY(ts_safetensors_serialise(list, count, &text, err));
     TS_TRY(ts_path_join(folder, "optimizer.safetensors", &path, err));
     TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
@@ -317,27 +324,45 @@ out:
 
 // ---- Deleting
 
-ts_status ts_checkpoint_prune(const char *output_dir, uint64_t keep, uint64_t saved, ts_error *err)
+// Whether a checkpoint was only kept because its evaluation was the best once.
+static bool was_best(const ts_train_settings *settings, const ts_evaluations *evaluations,
+                     uint64_t step)
+{
+    bool asked_for = settings->save_steps > 0 && step % settings->save_steps == 0;
+    bool evaluated = false;
+    for (size_t i = 0; i < evaluations->count; i++) {
+        evaluated |= evaluations->step[i] == step;
+    }
+    return settings->load_best && evaluated && !asked_for;
+}
+
+ts_status ts_checkpoint_prune(const ts_train_settings *settings, const ts_evaluations *evaluations,
+                              uint64_t saved, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0};
     uint64_t *steps = NULL;
     size_t count = 0;
     uint64_t kept = 1; // the one that was just saved
-    TS_TRY(ts_checkpoint_list(output_dir, &steps, &count, err));
+    uint64_t best = settings->load_best ? ts_evaluations_best_step(evaluations) : 0;
+    if (settings->save_limit == 0 && !settings->load_best) {
+        return TS_OK;
+    }
+    TS_TRY(ts_checkpoint_list(settings->output_dir, &steps, &count, err));
     for (size_t i = 0; i < count; i++) {
         ts_error damage = {0};
-        if (steps[i] >= saved) {
+        if (steps[i] >= saved || steps[i] == best) {
             continue;
         }
-        TS_TRY(ts_checkpoint_path(output_dir, steps[i], &path, err));
+        TS_TRY(ts_checkpoint_path(settings->output_dir, steps[i], &path, err));
         if (ts_checkpoint_verify(path.bytes, &damage) != TS_OK) {
             continue;
         }
-        if (kept < keep) {
-            kept++;
-        } else {
+        bool one_too_many = settings->save_limit > 0 && kept >= settings->save_limit;
+        if (one_too_many || was_best(settings, evaluations, steps[i])) {
             TS_TRY(ts_folder_remove(path.bytes, err));
+        } else {
+            kept++;
         }
     }
 out:

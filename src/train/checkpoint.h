@@ -26,10 +26,13 @@ typedef struct ts_checkpoint {
 ts_status ts_checkpoint_save(const ts_checkpoint *checkpoint, const ts_train_settings *settings,
                              ts_error *err);
 
-// Keeps the checkpoint of step `saved`, which was just saved, and the highest whole ones below it,
-// `keep` in all. Deletes the other whole ones below it. Damaged ones are neither counted nor
-// deleted. Higher ones, which a run leaves that continued from a lower one, stay until replaced.
-ts_status ts_checkpoint_prune(const char *output_dir, uint64_t keep, uint64_t saved, ts_error *err);
+// Deletes whole checkpoints below `saved`, the one that was just saved: with settings->save_limit
+// all but the newest so many (`saved` is one of them), and with settings->load_best those that were
+// only kept for being the best (not of a step that save_steps asks for). The best one stays.
+// Damaged ones are neither counted nor deleted. Higher ones, which a run leaves that continued from
+// a lower one, stay until replaced.
+ts_status ts_checkpoint_prune(const ts_train_settings *settings, const ts_evaluations *evaluations,
+                              uint64_t saved, ts_error *err);
 
 // Deletes what a killed save left in the output folder. A checkpoint that was only moved aside is
 // moved back. The caller must hold the folder's lock.
@@ -68,6 +71,9 @@ ts_status ts_checkpoint_peek(const char *folder, cJSON **record, uint64_t *steps
 // Restores a checkpoint. TS_ERR_ARGUMENT if the run's settings differ, TS_ERR_FORMAT if a file is
 // not as we write it.
 ts_status ts_checkpoint_load(const ts_checkpoint *checkpoint, const char *folder, ts_error *err);
+
+// Replaces the values of the model's adapter by a checkpoint's.
+ts_status ts_checkpoint_load_adapter(ts_model *model, const char *folder, ts_error *err);
 
 // These parts of it need no device.
 // Appends the history from optimizer.safetensors. It must have 1 to `most` steps and plausible

@@ -54,6 +54,47 @@ out:
     return status;
 }
 
+// How many entries the series `name` has. Offset and type are checked with its values.
+static uint64_t length_of(const ts_tensors *file, const char *name)
+{
+    const ts_tensor *tensor = ts_tensors_find(file, name);
+    return tensor != NULL && tensor->rank == 1 ? tensor->shape[0] : 0;
+}
+
+// Reads the evaluations; a run without any has no such tensors.
+static ts_status read_evaluations(const ts_tensors *file, uint64_t steps, ts_evaluations *out,
+                                  ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_tensor *step;
+    const double *loss;
+    uint64_t count = length_of(file, HISTORY "eval_step"), before = 0;
+    if (count == 0) {
+        return TS_OK;
+    }
+    TS_TRY(ts_tensors_expect(file, HISTORY "eval_step", 1, &count, &step, err));
+    TS_TRY(read_series(file, HISTORY "eval_loss", count, -INFINITY, &loss, err));
+    if (step->dtype != TS_I64) {
+        TS_FAIL(TS_ERR_FORMAT, HISTORY "eval_step: expected I64, found %s",
+                ts_dtype_name(step->dtype));
+    }
+    TS_TRY(ts_evaluations_reserve(out, count, err));
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t at = ((const uint64_t *)step->bytes)[i];
+        if (at <= before || at > steps) {
+            TS_FAIL(TS_ERR_FORMAT,
+                    HISTORY "eval_step: entry %llu is step %llu, expected one after step %llu and "
+                            "up to %llu",
+                    (unsigned long long)i + 1, (unsigned long long)at, (unsigned long long)before,
+                    (unsigned long long)steps);
+        }
+        before = at;
+        TS_TRY(ts_evaluations_push(out, at, loss[i], err));
+    }
+out:
+    return status;
+}
+
 // How many steps the file's history has. Offset and type of the tensor are checked with its values.
 static ts_status count_steps(const ts_tensors *file, uint64_t *out, ts_error *err)
 {
@@ -88,6 +129,7 @@ ts_status ts_checkpoint_read_history(const ts_tensors *file, uint64_t most, ts_h
         TS_TRY(ts_history_push(history, loss[i], rate[i], grad_norm[i], err));
     }
     TS_TRY(read_tokens(file, history, err));
+    TS_TRY(read_evaluations(file, count, &history->evaluations, err));
 out:
     return status;
 }
@@ -144,13 +186,13 @@ static ts_status expect_count(const char *name, size_t found, size_t expected, t
                                             name, found, expected);
 }
 
-static ts_status read_adapter(const ts_checkpoint *c, const char *folder, ts_error *err)
+static ts_status read_adapter(ts_model *model, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_tensors *file = NULL;
     size_t count, all;
     TS_TRY(open_file(folder, "adapter_model.safetensors", &file, err));
-    TS_TRY(ts_lora_upload(c->model, c->model->lora.values, "", file, &count, err));
+    TS_TRY(ts_lora_upload(model, model->lora.values, "", file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, "", false, &all, err));
     TS_TRY(expect_count("adapter_model.safetensors", all, count, err));
 out:
@@ -163,7 +205,7 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
 {
     ts_status status = TS_OK;
     ts_tensors *file = NULL;
-    size_t count, all, history = 4; // losses, rates, norms, tokens
+    size_t count, all, history = 4; // losses, rates, norms, tokens; steps and losses of evaluations
     TS_TRY(open_file(folder, "optimizer.safetensors", &file, err));
     TS_TRY(ts_lora_upload(c->model, c->optimiser->first_moment, FIRST, file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, FIRST, false, &all, err));
@@ -171,6 +213,7 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
     TS_TRY(ts_lora_upload(c->model, c->optimiser->second_moment, SECOND, file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, SECOND, true, &all, err));
     TS_TRY(expect_count("optimizer.safetensors: " SECOND, all, count, err));
+    history += length_of(file, HISTORY "eval_step") > 0 ? 2 : 0;
     TS_TRY(expect_count("optimizer.safetensors", ts_tensors_count(file), 2 * count + history, err));
     TS_TRY(ts_checkpoint_read_history(file, steps, c->history, err));
 out:
@@ -219,12 +262,24 @@ ts_status ts_checkpoint_load(const ts_checkpoint *c, const char *folder, ts_erro
         return status; // the message has its context already
     }
     TS_TRY(ts_train_record_compare(record, c->record, done, NULL, err));
-    TS_TRY(read_adapter(c, folder, err));
+    TS_TRY(read_adapter(c->model, folder, err));
     TS_TRY(read_optimiser(c, folder, steps, err));
 out:
     if (status != TS_OK) {
         ts_error_context(err, "resume: %s", folder);
     }
     cJSON_Delete(record);
+    return status;
+}
+
+ts_status ts_checkpoint_load_adapter(ts_model *model, const char *folder, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_checkpoint_verify(folder, err));
+    TS_TRY(read_adapter(model, folder, err));
+out:
+    if (status != TS_OK) {
+        ts_error_context(err, "the best adapter: %s", folder);
+    }
     return status;
 }

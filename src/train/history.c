@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ void ts_history_free(ts_history *history)
     free(history->loss);
     free(history->rate);
     free(history->grad_norm);
+    ts_evaluations_free(&history->evaluations);
     ts_text_free(&history->log);
     *history = (ts_history){0};
 }
@@ -72,30 +74,78 @@ out:
 }
 
 // As transformers does: the loss is the mean since the last entry, the other values the step's own.
-// The run's last step has an entry too, as it has a line on the terminal.
+static ts_status log_training(ts_history *history, size_t i, uint64_t steps_per_epoch,
+                              ts_error *err)
+{
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddNumberToObject(entry, "epoch", (double)(i + 1) / (double)steps_per_epoch);
+    cJSON_AddNumberToObject(entry, "grad_norm", history->grad_norm[i]);
+    cJSON_AddNumberToObject(entry, "learning_rate", history->rate[i]);
+    cJSON_AddNumberToObject(entry, "loss", history->since_loss / (double)history->since);
+    cJSON_AddNumberToObject(entry, "step", (double)(i + 1));
+    history->since_loss = 0;
+    history->since = 0;
+    return append_entry(entry, &history->log, err);
+}
+
+static ts_status log_evaluation(ts_history *history, uint64_t steps_per_epoch, ts_error *err)
+{
+    size_t i = history->logged_evaluations++;
+    double step = (double)history->evaluations.step[i], loss = history->evaluations.loss[i];
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddNumberToObject(entry, "epoch", step / (double)steps_per_epoch);
+    cJSON_AddNumberToObject(entry, "eval_loss", loss);
+    cJSON_AddNumberToObject(entry, "eval_perplexity", exp(loss));
+    cJSON_AddNumberToObject(entry, "step", step);
+    return append_entry(entry, &history->log, err);
+}
+
+// The run's last step has an entry too, as it has a line on the terminal. A step's evaluation
+// follows the step.
 static ts_status log_steps(ts_history *history, uint64_t logging_steps, uint64_t steps,
                            uint64_t steps_per_epoch, ts_error *err)
 {
     ts_status status = TS_OK;
-    for (; history->logged < history->count; history->logged++) {
-        size_t i = history->logged;
-        history->since_loss += history->loss[i];
-        history->since++;
-        if (i + 1 != steps && (logging_steps == 0 || (i + 1) % logging_steps != 0)) {
+    const ts_evaluations *e = &history->evaluations;
+    for (;;) {
+        if (history->logged_evaluations < e->count &&
+            e->step[history->logged_evaluations] <= history->logged) {
+            TS_TRY(log_evaluation(history, steps_per_epoch, err));
             continue;
         }
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddNumberToObject(entry, "epoch", (double)(i + 1) / (double)steps_per_epoch);
-        cJSON_AddNumberToObject(entry, "grad_norm", history->grad_norm[i]);
-        cJSON_AddNumberToObject(entry, "learning_rate", history->rate[i]);
-        cJSON_AddNumberToObject(entry, "loss", history->since_loss / (double)history->since);
-        cJSON_AddNumberToObject(entry, "step", (double)(i + 1));
-        TS_TRY(append_entry(entry, &history->log, err));
-        history->since_loss = 0;
-        history->since = 0;
+        if (history->logged == history->count) {
+            return TS_OK;
+        }
+        size_t i = history->logged++;
+        history->since_loss += history->loss[i];
+        history->since++;
+        if (i + 1 == steps || (logging_steps > 0 && (i + 1) % logging_steps == 0)) {
+            TS_TRY(log_training(history, i, steps_per_epoch, err));
+        }
     }
 out:
     return status;
+}
+
+// The best evaluation under transformers' names; null where there was none.
+static void add_best(cJSON *json, const ts_history *history, const ts_train_settings *settings)
+{
+    size_t best = ts_evaluations_best(&history->evaluations);
+    if (best == SIZE_MAX) {
+        cJSON_AddNullToObject(json, "best_global_step");
+        cJSON_AddNullToObject(json, "best_metric");
+    } else {
+        cJSON_AddNumberToObject(json, "best_global_step", (double)history->evaluations.step[best]);
+        cJSON_AddNumberToObject(json, "best_metric", history->evaluations.loss[best]);
+    }
+    if (best == SIZE_MAX || !settings->load_best) {
+        cJSON_AddNullToObject(json, "best_model_checkpoint");
+    } else {
+        char name[48]; // within the output folder: that may be moved
+        snprintf(name, sizeof name, "checkpoint-%llu",
+                 (unsigned long long)history->evaluations.step[best]);
+        cJSON_AddStringToObject(json, "best_model_checkpoint", name);
+    }
 }
 
 static cJSON *summary_entry(const ts_history *history, uint64_t steps_per_epoch,
@@ -131,11 +181,10 @@ ts_status ts_history_write_state(ts_history *history, const ts_train_settings *s
     if (summary != NULL) {
         TS_TRY(append_entry(summary_entry(history, steps_per_epoch, summary), &log, err));
     }
-    cJSON_AddNullToObject(json, "best_global_step");
-    cJSON_AddNullToObject(json, "best_metric");
-    cJSON_AddNullToObject(json, "best_model_checkpoint");
+    add_best(json, history, settings);
     cJSON_AddNumberToObject(json, "epoch", (double)history->count / (double)steps_per_epoch);
-    cJSON_AddNumberToObject(json, "eval_steps", 500);
+    cJSON_AddNumberToObject(json, "eval_steps",
+                            settings->eval_steps > 0 ? (double)settings->eval_steps : 500);
     cJSON_AddNumberToObject(json, "global_step", (double)history->count);
     cJSON_AddBoolToObject(json, "is_hyper_param_search", false);
     cJSON_AddBoolToObject(json, "is_local_process_zero", true);

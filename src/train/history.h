@@ -3,6 +3,7 @@
 #define TS_TRAIN_HISTORY_H
 
 #include "base/text.h"
+#include "train/evaluations.h"
 #include "train/settings.h"
 
 // Starts zeroed. The arrays have `count` entries, one for each step.
@@ -10,11 +11,13 @@ typedef struct ts_history {
     double *loss, *rate, *grad_norm;
     size_t count, capacity;
     uint64_t tokens; // seen so far
+    ts_evaluations evaluations;
     // The entries of the log as JSON. Each is written once, so that a checkpoint need not write all
     // of them again.
     ts_text log;
     size_t logged, since; // logged: steps in `log`; since: those of them after its last entry
-    double since_loss;    // the sum of the losses of these
+    size_t logged_evaluations;
+    double since_loss; // the sum of the losses of these
 } ts_history;
 
 // Makes room for `steps` entries.

@@ -196,27 +196,118 @@ static ts_status stop(struct loop *loop, uint64_t step, ts_error *err)
                         trainer->settings.output_dir, (unsigned long long)trainer->saved);
 }
 
+// ---- Measurements on the rows held out
+
+// Whether the loss on them is to be measured after `step` steps and was not yet: it was if the run
+// resumed from a checkpoint that was saved after it.
+static bool evaluation_is_due(const ts_trainer *trainer, uint64_t step)
+{
+    const ts_evaluations *e = &trainer->history.evaluations;
+    uint64_t every = trainer->settings.eval_steps, last = e->count > 0 ? e->step[e->count - 1] : 0;
+    return trainer->held_out.count > 0 && step > last &&
+           (step % every == 0 || step == trainer->steps);
+}
+
+static bool stops_early(const ts_trainer *trainer)
+{
+    return ts_evaluations_stop(&trainer->history.evaluations, trainer->settings.early_stopping,
+                               trainer->settings.early_stopping_threshold);
+}
+
+static void report_evaluation(const struct loop *loop)
+{
+    const ts_trainer *trainer = loop->trainer;
+    const ts_evaluations *e = &trainer->history.evaluations;
+    size_t last = e->count - 1, best = ts_evaluations_best(e);
+    const ts_train_evaluation evaluation = {
+        .step = e->step[last],
+        .epoch = (double)e->step[last] / (double)trainer->batches.steps_per_epoch,
+        .loss = e->loss[last],
+        .best_step = e->step[best],
+        .best_loss = e->loss[best],
+        .stops = stops_early(trainer) && e->step[last] < trainer->steps,
+    };
+    if (loop->callbacks->evaluated != NULL) {
+        loop->callbacks->evaluated(loop->callbacks->user, &evaluation);
+    }
+}
+
+// Measures the loss after `step` steps. If the caller asks to stop meanwhile there is none: a run
+// that goes on from here measures it first. With load_best the best adapter so far is saved.
+static ts_status evaluate(struct loop *loop, uint64_t step, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    ts_evaluations *e = &trainer->history.evaluations;
+    double loss;
+    bool whole;
+    TS_TRY(read_all(loop, err));
+    TS_TRY(
+        ts_held_out_loss(&trainer->held_out, &trainer->pass, &trainer->batch, &loss, &whole, err));
+    if (!whole) {
+        return TS_OK;
+    }
+    if (!isfinite(loss)) {
+        TS_FAIL(TS_ERR_RUN,
+                "step %llu: the loss on the held-out rows is %g: the training diverged (try a "
+                "lower --lr)",
+                (unsigned long long)step, loss);
+    }
+    TS_TRY(ts_evaluations_push(e, step, loss, err));
+    report_evaluation(loop);
+    if (trainer->settings.load_best && ts_evaluations_best_step(e) == step) {
+        TS_TRY(ts_trainer_save(trainer, err));
+    }
+out:
+    return status;
+}
+
+// ---- Steps
+
+// What follows a step: the loss on held-out rows and a checkpoint, where they are due. *stopped is
+// set if the caller asked to stop while the loss was measured.
+static ts_status end_step(struct loop *loop, uint64_t done, bool *stopped, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    uint64_t save_steps = trainer->settings.save_steps;
+    if (!*stopped && evaluation_is_due(trainer, done)) {
+        TS_TRY(evaluate(loop, done, err));
+        *stopped = evaluation_is_due(trainer, done);
+    }
+    if ((*stopped || (save_steps > 0 && done % save_steps == 0)) && trainer->saved != done) {
+        TS_TRY(read_all(loop, err));
+        TS_TRY(ts_trainer_save(trainer, err));
+    }
+out:
+    return status;
+}
+
 static ts_status train_steps(struct loop *loop, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_trainer *trainer = loop->trainer;
-    uint64_t save_steps = trainer->settings.save_steps, first = trainer->first_step;
-    for (uint64_t step = first; step < trainer->steps; step++) {
-        if (step == first && ts_stop_asked()) {
-            return stop(loop, step, err);
+    uint64_t first = trainer->first_step, done = first;
+    if (done > 0 && evaluation_is_due(trainer, done)) { // the run was stopped in its midst
+        TS_TRY(evaluate(loop, done, err));
+        if (evaluation_is_due(trainer, done)) {
+            return stop(loop, done, err);
         }
-        TS_TRY(send_step(loop, step, err));
-        bool stopped = ts_stop_asked() && step + 1 < trainer->steps;
-        if (stopped || (save_steps > 0 && (step + 1) % save_steps == 0)) {
-            TS_TRY(read_all(loop, err));
-            TS_TRY(ts_trainer_save(trainer, err));
+    }
+    while (done < trainer->steps && !stops_early(trainer)) {
+        if (done == first && ts_stop_asked()) {
+            return stop(loop, done, err);
         }
+        TS_TRY(send_step(loop, done, err));
+        done++;
+        bool stopped = ts_stop_asked() && done < trainer->steps;
+        TS_TRY(end_step(loop, done, &stopped, err));
         if (stopped) {
-            return stop(loop, step + 1, err);
+            return stop(loop, done, err);
         }
     }
     TS_TRY(read_all(loop, err));
-    if (trainer->saved != trainer->steps) { // a longer run can continue from this checkpoint
+    if (trainer->saved != done) { // a longer run can continue from this checkpoint
         TS_TRY(ts_trainer_save(trainer, err));
     }
 out:

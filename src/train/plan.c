@@ -4,6 +4,7 @@
 #include "train/trainer_parts.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 
 ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings)
 {
@@ -84,6 +85,16 @@ static void tell_smaller(const ts_trainer *trainer)
     }
 }
 
+// The largest micro-batch and the longest row held out must fit.
+static void find_limits(ts_trainer *trainer)
+{
+    const ts_pass_limits least = trainer->held_out.at_least;
+    ts_pass_limits *limits = &trainer->limits;
+    *limits = ts_batches_limits(&trainer->batches, trainer->steps);
+    limits->rows = (uint32_t)ts_max_u64(limits->rows, least.rows);
+    limits->loss_rows = (uint32_t)ts_max_u64(limits->loss_rows, least.loss_rows);
+}
+
 // Tries these in turn until the plan fits. The embedding stays in its file, which costs next to
 // nothing (where device and host share memory nothing at all, so there it always does). Then
 // recomputation, which costs time. Then smaller micro-batches, which cost more.
@@ -93,13 +104,13 @@ ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
     const ts_model_config *config = &trainer->config;
     ts_dtype dtype = ts_embedding_dtype(config, trainer->tensors);
     uint64_t embedding = (uint64_t)config->vocab * config->hidden * ts_dtype_bytes(dtype);
-    trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
+    find_limits(trainer);
     trainer->embedding_in_file =
         trainer->settings.shared_memory || !within(embedding, trainer->settings.binding_limit);
     TS_TRY(measure(trainer, dtype, err));
     trainer->embedding_in_file |= !trainer->plan.fits;
     for (;;) {
-        trainer->limits = ts_batches_limits(&trainer->batches, trainer->steps);
+        find_limits(trainer);
         TS_TRY(plan_recomputation(trainer, dtype, err));
         if (trainer->plan.fits || trainer->batches.micro_size == 1) {
             return TS_OK;

@@ -14,7 +14,7 @@ typedef enum meaning {
     SETTING,     // must be the same
     LENGTH,      // must be the same, or more once the run is finished
     FINGERPRINT, // must be the same; older versions did not write it
-    ADDED,       // must be the same; "none" in older versions, which did not write it
+    ADDED,       // must be the same; "none", 0 or false where it is absent
     NOTE,        // for information
 } meaning;
 
@@ -61,6 +61,14 @@ static const struct known {
     {"tokenizer_sha256", FINGERPRINT, TEXT},
     {"weights_sha256", FINGERPRINT, TEXT},
     {"tokens_sha256", FINGERPRINT, TEXT},
+    {"eval_data", PLACE, TEXT},
+    {"eval_data_sha256", ADDED, TEXT},
+    {"eval_split", ADDED, NUMBER},
+    {"eval_steps", ADDED, NUMBER},
+    {"load_best_at_end", ADDED, SWITCH},
+    {"early_stopping", ADDED, NUMBER},
+    {"early_stopping_threshold", ADDED, NUMBER},
+    {"adapter_of_step", NOTE, NUMBER},
     {"went_on_after_steps", NOTE, LIST},
 };
 
@@ -102,9 +110,12 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
                                ts_error *err)
 {
     ts_status status = TS_OK;
-    char hash[65];
+    char hash[65], eval_hash[65] = "none";
     cJSON *json = NULL;
     TS_TRY(hash_file(s->data, hash, err));
+    if (s->eval_data != NULL) {
+        TS_TRY(hash_file(s->eval_data, eval_hash, err));
+    }
     json = cJSON_CreateObject();
     const struct {
         const char *key;
@@ -127,6 +138,10 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
         {"weight_decay", s->adamw.weight_decay},
         {"max_grad_norm", s->adamw.max_grad_norm},
         {"seed", (double)s->seed},
+        {"eval_split", s->eval_split},
+        {"eval_steps", (double)s->eval_steps},
+        {"early_stopping", (double)s->early_stopping},
+        {"early_stopping_threshold", s->early_stopping_threshold},
     };
     cJSON_AddStringToObject(json, "model", s->model_folder);
     cJSON_AddStringToObject(json, "data", s->data);
@@ -136,6 +151,11 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
     cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
     cJSON_AddStringToObject(json, "quantize", ts_quantise_name(s->quantise));
+    if (s->eval_data != NULL) {
+        cJSON_AddStringToObject(json, "eval_data", s->eval_data);
+    }
+    cJSON_AddStringToObject(json, "eval_data_sha256", eval_hash);
+    cJSON_AddBoolToObject(json, "load_best_at_end", s->load_best);
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }
@@ -297,6 +317,13 @@ static ts_status file_differs(const char *key, const cJSON *before, const cJSON 
                             "was, or start another run in another --output-dir",
                             text_of(now, "data"));
     }
+    if (strcmp(key, "eval_data_sha256") == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "the rows of --eval-data (%s) are not those that the run was started "
+                            "with (%s): go on with those, or start another run in another "
+                            "--output-dir",
+                            text_of(now, "eval_data"), text_of(before, "eval_data"));
+    }
     if (strcmp(key, "chat_template_text") == 0) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "the chat template (%s) is not the one that the run was started with "
@@ -344,6 +371,14 @@ static ts_status compare_model(const cJSON *was, const cJSON *is, ts_error *err)
     return TS_OK;
 }
 
+// What a key stands for that older versions did not write.
+static bool is_nothing(const cJSON *item)
+{
+    return cJSON_IsString(item)   ? strcmp(item->valuestring, "none") == 0
+           : cJSON_IsNumber(item) ? item->valuedouble == 0
+                                  : cJSON_IsFalse(item);
+}
+
 static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON *item,
                               bool may_grow, ts_train_difference *difference, ts_error *err)
 {
@@ -353,7 +388,7 @@ static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON
     if (role == PLACE || role == NOTE || (other != NULL && cJSON_Compare(other, item, true))) {
         return TS_OK;
     }
-    if (role == ADDED && other == NULL && strcmp(text_of(now, item->string), "none") == 0) {
+    if (role == ADDED && other == NULL && is_nothing(item)) {
         return TS_OK;
     }
     if (role == FINGERPRINT && other == NULL) {

@@ -4,6 +4,23 @@
 #include "model/layout.h"
 #include "train/checkpoint.h"
 
+static ts_status tell_evaluations(const ts_trainer *trainer, ts_text *out, ts_error *err)
+{
+    const ts_evaluations *e = &trainer->history.evaluations;
+    size_t best = ts_evaluations_best(e);
+    if (best == SIZE_MAX) {
+        return TS_OK;
+    }
+    return ts_text_format(
+        out, err,
+        " On %zu held-out example%s the loss was %.4f after step %llu, the "
+        "least of %zu measurements, and %.4f at the end. The adapter is that of "
+        "step %llu.",
+        trainer->held_out.count, ts_plural(trainer->held_out.count), e->loss[best],
+        (unsigned long long)e->step[best], e->count, e->loss[e->count - 1],
+        (unsigned long long)(trainer->settings.load_best ? e->step[best] : trainer->history.count));
+}
+
 // How the adapter was trained, for its model card.
 static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
 {
@@ -14,14 +31,15 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
     double last = ts_history_mean(&trainer->history, s->logging_steps, true, &last_steps);
     TS_TRY(ts_text_format(
         out, err,
-        "Trained with tinysft-vk on %zu example%s: %llu step%s (%g epochs) of batch %u, learning "
+        "Trained with tinysft-vk on %zu example%s: %zu step%s (%g epochs) of batch %u, learning "
         "rate %g (%s), AdamW, seed %llu. Loss: %.4f in the mean of the first %zu step%s, %.4f in "
         "the mean of the last %zu.",
-        trainer->dataset.count, ts_plural(trainer->dataset.count),
-        (unsigned long long)trainer->steps, ts_plural(trainer->steps),
-        (double)trainer->steps / (double)trainer->batches.steps_per_epoch,
+        trainer->dataset.count, ts_plural(trainer->dataset.count), trainer->history.count,
+        ts_plural(trainer->history.count),
+        (double)trainer->history.count / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
         (unsigned long long)s->seed, first, first_steps, ts_plural(first_steps), last, last_steps));
+    TS_TRY(tell_evaluations(trainer, out, err));
     if (trainer->held_in.len > 0) {
         TS_TRY(ts_text_format(out, err,
                               " The base model's linear layers were held in %s while it was "
@@ -63,7 +81,7 @@ static ts_status write_state(ts_trainer *trainer, double seconds, ts_error *err)
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
     ts_text text = {0}, path = {0};
-    double epochs = (double)trainer->steps / (double)trainer->batches.steps_per_epoch;
+    double epochs = (double)trainer->history.count / (double)trainer->batches.steps_per_epoch;
     const ts_run_summary summary = {
         .seconds = seconds,
         .samples = (uint64_t)(epochs * (double)trainer->dataset.count),

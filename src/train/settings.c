@@ -31,6 +31,7 @@ static ts_status check_texts(const ts_train_settings *s, ts_error *err)
         {"base-model-name", s->base_model, "give another --base-model-name"},
         {"model", s->model_folder, "rename it, or give a link to it"},
         {"data", s->data, "rename it, or give a link to it"},
+        {"eval-data", s->eval_data, "rename it, or give a link to it"},
         {"output-dir", s->output_dir, "choose another"},
         {"chat-template", s->chat_template, "write it in UTF-8"},
     };
@@ -55,6 +56,39 @@ void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps
     settings->shared_memory = caps->unified_memory;
 }
 
+// What is asked of held-out rows needs some.
+static ts_status check_evaluation(const ts_train_settings *s, ts_error *err)
+{
+    const bool held_out = s->eval_data != NULL || s->eval_split > 0;
+    const char *flag = s->eval_steps > 0       ? "--eval-steps"
+                       : s->load_best          ? "--load-best-at-end"
+                       : s->early_stopping > 0 ? "--early-stopping"
+                                               : NULL;
+    if (s->eval_data != NULL && s->eval_split > 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--eval-data names the rows to measure the loss on, and --eval-split "
+                            "takes them from --data: give one of them");
+    }
+    if (!(s->eval_split >= 0 && s->eval_split < 1)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--eval-split %g: expected a part of the rows, 0 up to, not including, "
+                            "1; 0.1 holds out a tenth",
+                            s->eval_split);
+    }
+    if (flag != NULL && !held_out) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "%s needs rows that are not trained on: give --eval-data FILE or "
+                            "--eval-split 0.1",
+                            flag);
+    }
+    if (s->early_stopping_threshold != 0 && s->early_stopping == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--early-stopping-threshold says what counts as progress for "
+                            "--early-stopping N: give that too");
+    }
+    return TS_OK;
+}
+
 ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -76,6 +110,7 @@ ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
         TS_FAIL(TS_ERR_ARGUMENT, "--resume-from-checkpoint goes on with what is there and "
                                  "--overwrite-output-dir deletes it: give one of them");
     }
+    TS_TRY(check_evaluation(s, err));
 out:
     return status;
 }

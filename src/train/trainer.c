@@ -70,14 +70,19 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
         .train_empty = settings->train_empty};
     TS_TRY(
         ts_dataset_open(settings->data, out->tokenizer, out->template, &rows, &out->dataset, err));
+    TS_TRY(ts_held_out_open(settings, out->tokenizer, out->template, &rows, &out->dataset,
+                            &out->held_out, err));
     TS_TRY(check_tokens(out, err));
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
+    if (out->held_out.count > 0 && settings->eval_steps == 0) {
+        out->settings.eval_steps = out->batches.steps_per_epoch;
+    }
     TS_TRY(count_steps(out, err));
     TS_TRY(ts_trainer_plan(out, err));
     TS_TRY(
         ts_quantise_describe(&out->config, out->tensors, settings->quantise, &out->held_in, err));
-    TS_TRY(ts_train_record_make(settings, out->steps, &out->record, err));
+    TS_TRY(ts_train_record_make(&out->settings, out->steps, &out->record, err));
     cJSON_AddNumberToObject(out->record, "micro_batch_size", out->batches.micro_size);
     cJSON_AddStringToObject(out->record, "chat_template", ts_chat_template_name(out->template));
     cJSON_AddStringToObject(out->record, "chat_template_text",
@@ -104,6 +109,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_history_free(&trainer->history);
     ts_batch_free(&trainer->batch);
     ts_batches_close(&trainer->batches);
+    ts_held_out_close(&trainer->held_out);
     ts_dataset_close(&trainer->dataset);
     ts_chat_template_close(trainer->template);
     ts_tokenizer_close(trainer->tokenizer);
@@ -186,10 +192,7 @@ ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err)
     if (status == TS_OK) {
         trainer->output.replaces = false;
         trainer->saved = trainer->history.count;
-        if (settings->save_limit > 0) {
-            status = ts_checkpoint_prune(settings->output_dir, settings->save_limit, trainer->saved,
-                                         err);
-        }
+        status = ts_checkpoint_prune(settings, &trainer->history.evaluations, trainer->saved, err);
     }
     ts_stop_hold(false);
     return status;
@@ -267,10 +270,34 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     // So that no step allocates.
     TS_TRY(ts_batch_reserve(&trainer->batch, trainer->limits.rows, err));
     TS_TRY(ts_history_reserve(&trainer->history, ts_min_u64(trainer->steps, MANY_STEPS), err));
+    if (trainer->held_out.count > 0) {
+        uint64_t evaluations = trainer->steps / s->eval_steps + 1;
+        TS_TRY(ts_evaluations_reserve(&trainer->history.evaluations,
+                                      ts_min_u64(evaluations, MANY_STEPS), err));
+    }
     if (trainer->output.checkpoint.len > 0) {
         TS_TRY(resume(trainer, err));
     }
 out:
+    return status;
+}
+
+// Makes the adapter of the best evaluation the result, where that is asked for.
+static ts_status load_best(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text folder = {0};
+    uint64_t best = ts_evaluations_best_step(&trainer->history.evaluations);
+    if (!trainer->settings.load_best || best == 0) {
+        return TS_OK;
+    }
+    cJSON_AddNumberToObject(trainer->record, "adapter_of_step", (double)best);
+    if (best < trainer->history.count) {
+        TS_TRY(ts_checkpoint_path(trainer->settings.output_dir, best, &folder, err));
+        TS_TRY(ts_checkpoint_load_adapter(&trainer->model, folder.bytes, err));
+    }
+out:
+    ts_text_free(&folder);
     return status;
 }
 
@@ -281,6 +308,7 @@ ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callba
     double started_s = ts_clock_s();
     TS_TRY(load(trainer, gpu, callbacks, err));
     TS_TRY(ts_trainer_loop(trainer, callbacks, err));
+    TS_TRY(load_best(trainer, err));
     TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));
 out:
     return status;

@@ -4,6 +4,7 @@
 #define TS_TRAIN_TRAINER_H
 
 #include "train/batches.h"
+#include "train/held_out.h"
 #include "train/history.h"
 #include "train/output.h"
 #include "train/settings.h"
@@ -24,7 +25,8 @@ typedef struct ts_trainer {
     const ts_tensors *tensors; // of them
     ts_tokenizer *tokenizer;
     ts_chat_template *template;
-    ts_dataset dataset;
+    ts_dataset dataset;   // what is trained on
+    ts_held_out held_out; // what is not, to measure the loss on meanwhile
     ts_batches batches;
     uint64_t steps, warmup, first_step; // first_step: where a resumed run continues
     ts_pass_limits limits;
@@ -54,9 +56,19 @@ typedef struct ts_train_progress {
     bool log; // a step that logging_steps asks for, or the last
 } ts_train_progress;
 
+// Reported after each measurement on the rows held out.
+typedef struct ts_train_evaluation {
+    uint64_t step;
+    double epoch, loss; // nats per supervised token
+    uint64_t best_step; // of the least loss so far
+    double best_loss;
+    bool stops; // training ends early here
+} ts_train_evaluation;
+
 typedef struct ts_train_callbacks {
     void (*loading)(void *user, uint64_t done, uint64_t total); // bytes of weights; may be NULL
-    void (*progress)(void *user, const ts_train_progress *progress); // may be NULL
+    void (*progress)(void *user, const ts_train_progress *progress);      // may be NULL
+    void (*evaluated)(void *user, const ts_train_evaluation *evaluation); // may be NULL
     // May be NULL. Writes further files of the result. The run does not count as finished before
     // this has succeeded.
     ts_status (*add_results)(void *user, const ts_trainer *trainer, ts_error *err);

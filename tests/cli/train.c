@@ -99,6 +99,11 @@ static bool kill_once(const char *const *argv, const char *out, bool inside_save
     return true;
 }
 
+// The loss on held-out rows is measured after each step, the best adapter kept, and the run ends
+// early.
+#define EVALUATE                                                                                   \
+    "--eval-split", "0.3", "--eval-steps", "1", "--load-best-at-end", "--early-stopping", "3"
+
 // At least 20 kills (or TINYSFT_KILLS), about half of them inside a save. Whenever a run finishes,
 // another one starts from the beginning. Each result must be that of a run that was never killed.
 Test(train, killed_at_any_moment_ends_the_same, .timeout = 600)
@@ -114,10 +119,11 @@ Test(train, killed_at_any_moment_ends_the_same, .timeout = 600)
     }
     run_open(&never);
     run_open(&killed);
-    RUN(&result, TRAIN(&never));
+    RUN(&result, TRAIN(&never), EVALUATE);
     cr_assert_eq(result.code, 0, "%s", result.out);
     const char *const argv[] = {TINYSFT_PROGRAM,
                                 TRAIN(&killed),
+                                EVALUATE,
                                 "--save-steps",
                                 "1",
                                 "--resume-from-checkpoint",
@@ -438,4 +444,32 @@ Test(train, models_that_are_not_what_they_say, .timeout = 300)
         expect_failure(&result, result.code, cases[i].word);
         test_folder_remove(run.folder);
     }
+}
+
+// What is asked of held-out rows without any, twice, or by a number that is none.
+Test(train, held_out_rows_that_make_no_sense_are_refused)
+{
+    struct run run;
+    program_result result;
+    run_open(&run);
+    const struct {
+        const char *flags[5], *says;
+    } cases[] = {
+        {{"--load-best-at-end"}, "--load-best-at-end needs rows that are not trained on"},
+        {{"--early-stopping", "2"}, "--early-stopping needs rows"},
+        {{"--eval-steps", "epoch"}, "--eval-steps needs rows"},
+        {{"--eval-steps", "1.5", "--eval-split", "0.2"}, "expected a number of steps, or epoch"},
+        {{"--eval-split", "0.2", "--eval-data", run.data}, "give one of them"},
+        {{"--eval-split", "0.9"}, "would all be held out"},
+        {{"--eval-split", "0.2", "--metric", "rouge"}, "expected eval_loss"},
+        {{"--eval-split", "0.2", "--early-stopping-threshold", "1"}, "give that too"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const *flags = cases[i].flags;
+        RUN(&result, TRAIN(&run), flags[0], flags[1], flags[2], flags[3]);
+        cr_expect_eq(result.code, 2, "%s: %d", flags[0], result.code);
+        cr_expect_not_null(strstr(result.out, cases[i].says), "%s: %s", flags[0], result.out);
+        cr_expect(access(run.out, F_OK) != 0, "%s: the folder was made", flags[0]);
+    }
+    test_folder_remove(run.folder);
 }

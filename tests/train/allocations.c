@@ -115,6 +115,8 @@ static struct counts train(ts_gpu *gpu)
     settings.max_steps = 12;
     settings.batch_size = 2;
     settings.accumulation = 2;
+    settings.eval_split = 0.05;
+    settings.eval_steps = 4;
     ts_trainer trainer;
     struct counts counts = {0};
     const ts_train_callbacks callbacks = {.progress = on_progress, .user = &counts};

@@ -5,6 +5,18 @@
 
 #include <math.h>
 
+// Prunes with these limits after step `saved`; evaluations: of a run that keeps the best, or NULL.
+static void prune(uint64_t save_limit, uint64_t save_steps, uint64_t saved,
+                  const ts_evaluations *evaluations)
+{
+    const ts_evaluations none = {0};
+    const ts_train_settings settings = {.output_dir = folder,
+                                        .save_limit = save_limit,
+                                        .save_steps = save_steps,
+                                        .load_best = evaluations != NULL};
+    MUST(ts_checkpoint_prune(&settings, evaluations != NULL ? evaluations : &none, saved, err));
+}
+
 TestSuite(checkpoint, .init = folder_make, .fini = folder_remove);
 
 Test(checkpoint, prune_keeps_what_was_just_saved)
@@ -13,7 +25,7 @@ Test(checkpoint, prune_keeps_what_was_just_saved)
     put_checkpoint(11);
     put_checkpoint(31);
     damage(31);
-    MUST(ts_checkpoint_prune(folder, 1, 11, err));
+    prune(1, 0, 11, NULL);
     cr_assert(there("checkpoint-11"), "the only good one is gone");
     cr_assert_not(there("checkpoint-5"));
     cr_assert(there("checkpoint-31"), "it is damaged, not ours to delete");
@@ -26,14 +38,35 @@ Test(checkpoint, prune_counts_whole_ones_alone)
     }
     damage(3);
     damage(4);
-    MUST(ts_checkpoint_prune(folder, 2, 5, err));
+    prune(2, 0, 5, NULL);
     cr_assert(there("checkpoint-5") && there("checkpoint-2"), "two whole ones are to be kept");
     cr_assert_not(there("checkpoint-1"));
     put_checkpoint(6); // higher than the one just saved: left by a run that went further
     put_checkpoint(1);
-    MUST(ts_checkpoint_prune(folder, 1, 5, err));
+    prune(1, 0, 5, NULL);
     cr_assert(there("checkpoint-6") && there("checkpoint-5"));
     cr_assert_not(there("checkpoint-1") || there("checkpoint-2"));
+}
+
+Test(checkpoint, prune_keeps_the_best_beside_the_newest)
+{
+    uint64_t steps[] = {1, 2, 3, 4, 5};
+    double losses[] = {3, 2, 1, 1.5, 1};
+    const ts_evaluations evaluations = {.step = steps, .loss = losses, .count = 5};
+    for (uint64_t step = 1; step <= 5; step++) {
+        put_checkpoint(step);
+    }
+    prune(1, 0, 5, &evaluations);
+    cr_assert(there("checkpoint-5") && there("checkpoint-3"), "the newest, and the first of two "
+                                                              "that are equally good");
+    cr_assert_not(there("checkpoint-1") || there("checkpoint-2") || there("checkpoint-4"));
+    put_checkpoint(2);
+    put_checkpoint(4);
+    prune(0, 2, 5, &evaluations);
+    cr_assert(there("checkpoint-2") && there("checkpoint-4"), "--save-steps 2 asks for them");
+    prune(0, 0, 5, &evaluations);
+    cr_assert_not(there("checkpoint-2") || there("checkpoint-4"), "they are the best no longer");
+    cr_assert(there("checkpoint-3") && there("checkpoint-5"));
 }
 
 Test(checkpoint, what_a_killed_save_left_is_cleaned_and_the_only_one_moved_back)

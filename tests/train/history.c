@@ -82,3 +82,40 @@ Test(history, many_checkpoints_of_many_steps, .timeout = 60)
     }
     ts_history_free(&history);
 }
+
+// Under transformers' names, each after its step, written once however often the state is.
+Test(history, evaluations_have_entries_and_the_best_is_named)
+{
+    ts_train_settings settings = ts_train_defaults();
+    ts_history history = {0};
+    cJSON *json = NULL;
+    settings.logging_steps = 2;
+    settings.eval_steps = 3;
+    settings.load_best = true;
+    push(&history, 3);
+    ts_text before = write_state(&history, &settings, 6); // saved before the loss was measured
+    ts_text_free(&before);
+    MUST(ts_evaluations_push(&history.evaluations, 3, 0.5, err));
+    push(&history, 6);
+    MUST(ts_evaluations_push(&history.evaluations, 6, 0.75, err));
+    ts_text text = write_state(&history, &settings, 6);
+    MUST(ts_json_parse(text.bytes, text.len, "state", &json, err));
+    const cJSON *log = ts_json_get(json, "log_history");
+    const struct {
+        double step;
+        const char *key;
+    } expected[] = {{2, "loss"}, {3, "eval_loss"}, {4, "loss"}, {6, "loss"}, {6, "eval_loss"}};
+    cr_assert_eq(cJSON_GetArraySize(log), 5);
+    for (int i = 0; i < 5; i++) {
+        const cJSON *entry = cJSON_GetArrayItem(log, i);
+        cr_expect_eq(ts_json_get(entry, "step")->valuedouble, expected[i].step, "entry %d", i);
+        cr_expect_not_null(ts_json_get(entry, expected[i].key), "entry %d", i);
+    }
+    cr_expect_eq(ts_json_get(json, "best_global_step")->valuedouble, 3);
+    cr_expect_eq(ts_json_get(json, "best_metric")->valuedouble, 0.5);
+    cr_expect_str_eq(ts_json_get(json, "best_model_checkpoint")->valuestring, "checkpoint-3");
+    cr_expect_eq(ts_json_get(json, "eval_steps")->valuedouble, 3);
+    cJSON_Delete(json);
+    ts_text_free(&text);
+    ts_history_free(&history);
+}

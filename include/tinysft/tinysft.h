@@ -532,10 +532,14 @@ TINYSFT_API tinysft_status tinysft_evaluation_write(const tinysft_evaluation *ev
 typedef struct tinysft_export_params {
     const char *model;         // folder in Hugging Face layout, or ORG/NAME to download once
     const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
+    const char *name;          // what a GGUF file calls it [the last part of model]
     const char *adapter;       // folder of a PEFT adapter, which is merged into it [none]
-    const char *format;        // "hf": a folder for transformers and its relatives
+    const char *format;        // "hf": a folder for transformers and its relatives; "gguf": a file
+                               // for llama.cpp and its relatives; "gguf-adapter": for the same
+                               // programs, the adapter alone
     const char *path;          // of the folder or file that is made
-    const char *dtype;         // of the weights: "f32", "f16" or "bf16" [as they are stored]
+    const char *dtype;         // of the weights: "f32", "f16", "bf16", or for "gguf" "q8_0"
+                               // [as they are stored; of an adapter alone "f32"]
     const char *chat_template; // name, file or text of Jinja [the adapter's run's, the model's]
     uint64_t max_shard_bytes;  // "hf": of a file of weights [5e9]
     bool overwrite;            // replace what is at `path`

@@ -14,7 +14,7 @@ struct export
     tinysft_device *device;
     const tinysft_export_params *params;
     ts_api_loading loading;
-    ts_text folder; // of the model
+    ts_text folder, name; // of the model
     ts_weights *weights;
     ts_model_config config;
     ts_tokenizer *tokenizer;
@@ -32,6 +32,7 @@ static void close_export(struct export *e)
     cJSON_Delete(e->training);
     ts_weights_close(e->weights);
     ts_text_free(&e->folder);
+    ts_text_free(&e->name);
 }
 
 // ---- What was asked for
@@ -91,8 +92,24 @@ static ts_status choose_template(struct export *e, ts_error *err)
         TS_TRY(ts_api_choose_template(e->weights, e->tokenizer, e->training, asked, &e->template,
                                       err));
     }
+    e->wanted.tokenizer = e->tokenizer;
     e->wanted.chat_template = e->template;
 out:
+    return status;
+}
+
+// The last part of the model's path or name.
+static ts_status name_model(struct export *e, ts_error *err)
+{
+    const char *given = ts_api_text(e->params->name, e->params->model);
+    size_t end = strlen(given), begin;
+    while (end > 1 && given[end - 1] == '/') {
+        end--;
+    }
+    for (begin = end; begin > 0 && given[begin - 1] != '/'; begin--) {
+    }
+    ts_status status = ts_text_append(&e->name, given + begin, end - begin, err);
+    e->wanted.name = e->name.bytes;
     return status;
 }
 
@@ -108,6 +125,7 @@ static ts_status open_export(struct export *e, ts_error *err)
     TS_TRY(ts_weights_open(e->folder.bytes, &e->weights, err));
     TS_TRY(ts_model_check(e->weights, &e->config, err));
     TS_TRY(choose_template(e, err));
+    TS_TRY(name_model(e, err));
     status = ts_export_source_open(e->weights, &e->config, params->adapter, &e->source, err);
     if (status != TS_OK) {
         ts_error_context(err, "--adapter on --model %s", params->model);
@@ -197,11 +215,12 @@ static void warn_of_loss(const tinysft_export_result *found, ts_dtype stored)
 static ts_status run(struct export *e, tinysft_export_result *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    const bool compares = e->params->data != NULL && e->params->adapter != NULL;
     ts_prompts prompts = {0};
     ts_questions questions = {0};
     ts_dtype stored = TS_F32;
     TS_TRY(open_export(e, err));
+    const bool compares =
+        e->params->data != NULL && e->params->adapter != NULL && e->wanted.format == TS_EXPORT_HF;
     e->loading.what = e->params->path;
     e->wanted.progress = ts_api_show_loading;
     e->wanted.user = &e->loading;

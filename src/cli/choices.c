@@ -62,7 +62,7 @@ const char *ts_choice_mask(size_t index)
 
 const char *ts_choice_format(size_t index)
 {
-    static const char *const names[] = {"hf"};
+    static const char *const names[] = {"hf", "gguf", "gguf-adapter"};
     return index < TS_COUNT(names) ? names[index] : NULL;
 }
 

@@ -26,11 +26,15 @@ static const ts_flag flags[] = {
     {"adapter", NULL, TS_FLAG_TEXT, &asked.params.adapter, "OUT",
      "PEFT folder, as training writes it, to be merged;\nwithout it the model goes out as it is"},
     {"format", NULL, TS_FLAG_TEXT, &asked.params.format, "FORMAT",
-     "hf: a folder for transformers and its relatives", 0, 0, true, .choice = ts_choice_format},
+     "hf: a folder for transformers and its relatives;\ngguf: a file for llama.cpp and its "
+     "relatives;\ngguf-adapter: the adapter alone, for the same",
+     0, 0, true, .choice = ts_choice_format},
     {"output", NULL, TS_FLAG_TEXT, &asked.params.path, "PATH", "the folder or file that is made", 0,
      0, true},
     {"dtype", "torch-dtype", TS_FLAG_TEXT, &asked.params.dtype, "TYPE",
-     "of the weights: f32, f16 or bf16 [as they are stored]", .choice = ts_choice_dtype},
+     "of the weights: f32, f16, bf16; gguf: q8_0 too\n[as they are stored; of an adapter alone "
+     "f32]",
+     .choice = ts_choice_dtype},
     {"max-shard-size", NULL, TS_FLAG_UINT, &asked.shard_megabytes, "MB",
      "hf: millions of bytes of a file of weights [5000]", 1, 1e9},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.params.chat_template, "NAME", TS_CLI_TEMPLATE_HELP,
@@ -96,6 +100,7 @@ static ts_status export_model(struct options *o, tinysft_export_result *result, 
     }
     TS_TRY(ts_cli_resolve_model(o->params.model, o->params.revision, true, &folder, err));
     tinysft_export_params params = o->params;
+    params.name = o->params.model;
     params.model = folder.bytes;
     params.data = data.len > 0 ? data.bytes : NULL;
     params.max_shard_bytes = o->shard_megabytes * 1000000;

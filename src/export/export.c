@@ -1,6 +1,7 @@
 #include "export/export.h"
 
 #include "base/memory.h"
+#include "export/gguf.h"
 #include "export/hf.h"
 
 #include <string.h>
@@ -13,6 +14,9 @@ static const struct {
     step check, run;
 } formats[TS_EXPORT_FORMAT_COUNT] = {
     [TS_EXPORT_HF] = {"hf", ts_export_hf_check, ts_export_hf},
+    [TS_EXPORT_GGUF] = {"gguf", ts_export_gguf_check, ts_export_gguf},
+    [TS_EXPORT_GGUF_ADAPTER] = {"gguf-adapter", ts_export_gguf_adapter_check,
+                                ts_export_gguf_adapter},
 };
 
 const char *ts_export_format_name(size_t index)

@@ -7,7 +7,9 @@
 #include "export/source.h"
 
 typedef enum ts_export_format {
-    TS_EXPORT_HF, // a folder in Hugging Face's layout: safetensors, config, tokenizer, templates
+    TS_EXPORT_HF,   // a folder in Hugging Face's layout: safetensors, config, tokenizer, templates
+    TS_EXPORT_GGUF, // one file for llama.cpp and what is built on it
+    TS_EXPORT_GGUF_ADAPTER, // the adapter alone, for the same programs
     TS_EXPORT_FORMAT_COUNT,
 } ts_export_format;
 
@@ -25,6 +27,8 @@ typedef struct ts_export_params {
     ts_dtype dtype;
     uint64_t shard_bytes;                  // TS_EXPORT_HF: a file of weights holds no more than
                                            // this, but for one larger tensor
+    const char *name;                      // TS_EXPORT_GGUF: what the file calls itself
+    const ts_tokenizer *tokenizer;         // of the model
     const ts_chat_template *chat_template; // what conversations are asked in; NULL: there is none
     ts_export_progress progress;
     void *user;

@@ -126,6 +126,10 @@ ts_status ts_export_write(ts_export_writer *writer, const ts_export_source *sour
     ts_merged merged = {0};
     ts_error ignored;
     ts_status status = ts_merged_open(source, weight, &merged, err);
+    if (weight->rows == 0 && form->head_dim > 0) { // a bias: each element is a row
+        merged.rows = merged.cols;
+        merged.cols = 1;
+    }
     if (status == TS_OK) {
         status = write_rows(writer, &merged, form, weight->name, err);
     }

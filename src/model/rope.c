@@ -52,6 +52,12 @@ bool ts_rope_kind_find(const char *name, ts_rope_kind *out)
     return false;
 }
 
+float ts_rope_divisor(const ts_rope_config *config, uint32_t head_dim, uint32_t i)
+{
+    return default_frequency(config, head_dim, i) /
+           kinds[config->kind].frequency(config, head_dim, i);
+}
+
 static float round_to(ts_dtype dtype, float value)
 {
     return dtype == TS_BF16  ? ts_bf16_to_f32(ts_f32_to_bf16(value))

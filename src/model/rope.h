@@ -30,6 +30,9 @@ ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_confi
 // Whether a config.json's rope_type is one of the kinds.
 bool ts_rope_kind_find(const char *name, ts_rope_kind *out);
 
+// What the frequency of pair i of a head is divided by, compared to that of TS_ROPE_DEFAULT.
+float ts_rope_divisor(const ts_rope_config *config, uint32_t head_dim, uint32_t i);
+
 // Fills table[positions, head_dim / 2, 2] with cosines and sines. The frequencies are first rounded
 // to `dtype`, as a model that was converted to that type has them.
 void ts_rope_fill(const ts_rope_config *config, uint32_t head_dim, uint32_t positions,

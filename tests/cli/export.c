@@ -109,7 +109,7 @@ Test(export, bad_input)
     place_open(&p);
     RUN(&result, "export", "--model", BASE, "--format", "onnx", "--output", p.out);
     cr_assert_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
-    assert_says(&result, "--format onnx: expected hf");
+    assert_says(&result, "--format onnx: expected hf, gguf, gguf-adapter");
     RUN(&result, "export", "--model", BASE, "--format", "hf", "--output", p.out, "--dtype", "f64");
     cr_assert_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
     RUN(&result, EXPORT(&p), "--no-loss"); // no adapter is there

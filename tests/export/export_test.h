@@ -15,19 +15,21 @@ typedef struct place {
     ts_weights *weights;
     ts_model_config config;
     ts_export_source source;
+    ts_tokenizer *tokenizer;         // of place_open_base, as is
+    ts_chat_template *chat_template; // this
     ts_export_params params;
 } place;
 
 // Writes an adapter folder with random pairs on every targeted module.
 static inline void write_adapter(const place *p, const ts_adapter_config *config)
 {
-    enum { MOST = TINY_LAYERS * TS_MODULE_COUNT * 2 };
+    enum { MOST = 8 * TS_MODULE_COUNT * 2 };
     ts_tensor tensors[MOST];
     char keys[MOST][TS_ADAPTER_KEY_BYTES];
     uint32_t count = 0, state = 7;
     ts_text text = {0}, bytes = {0}, path = {0};
     MUST(ts_folder_make(p->adapter, err));
-    for (uint32_t i = 0; i < TINY_LAYERS * TS_MODULE_COUNT; i++) {
+    for (uint32_t i = 0; i < p->config.layers * TS_MODULE_COUNT; i++) {
         const ts_module module = (ts_module)(i % TS_MODULE_COUNT);
         uint32_t rows, cols;
         ts_module_shape(&p->config, module, &rows, &cols);
@@ -60,29 +62,52 @@ static inline void write_adapter(const place *p, const ts_adapter_config *config
     ts_text_free(&path);
 }
 
-// `adapter` NULL: none.
-static inline void place_open(place *p, const tiny_llama *tiny, const ts_adapter_config *adapter)
+static inline void place_open_source(place *p, const char *base, const ts_adapter_config *adapter)
 {
-    *p = (place){.folder = "/tmp/tinysft-test-XXXXXX"};
-    cr_assert_not_null(mkdtemp(p->folder));
-    snprintf(p->base, sizeof p->base, "%s/base", p->folder);
-    snprintf(p->adapter, sizeof p->adapter, "%s/adapter", p->folder);
-    snprintf(p->out, sizeof p->out, "%s/out", p->folder);
-    MUST(ts_folder_make(p->base, err));
-    tiny_write(p->base, tiny);
-    MUST(ts_weights_open(p->base, &p->weights, err));
+    MUST(ts_weights_open(base, &p->weights, err));
     MUST(ts_model_check(p->weights, &p->config, err));
     if (adapter != NULL) {
         write_adapter(p, adapter);
     }
     MUST(ts_export_source_open(p->weights, &p->config, adapter != NULL ? p->adapter : NULL,
                                &p->source, err));
-    p->params = (ts_export_params){.path = p->out, .shard_bytes = 1 << 30};
+    p->params = (ts_export_params){.path = p->out, .shard_bytes = 1 << 30, .name = "tiny"};
+}
+
+static inline void place_name(place *p)
+{
+    *p = (place){.folder = "/tmp/tinysft-test-XXXXXX"};
+    cr_assert_not_null(mkdtemp(p->folder));
+    snprintf(p->base, sizeof p->base, "%s/base", p->folder);
+    snprintf(p->adapter, sizeof p->adapter, "%s/adapter", p->folder);
+    snprintf(p->out, sizeof p->out, "%s/out", p->folder);
+}
+
+// `adapter` NULL: none.
+static inline void place_open(place *p, const tiny_llama *tiny, const ts_adapter_config *adapter)
+{
+    place_name(p);
+    MUST(ts_folder_make(p->base, err));
+    tiny_write(p->base, tiny);
+    place_open_source(p, p->base, adapter);
+}
+
+// The embedded model, which has a tokenizer and a chat template.
+static inline void place_open_base(place *p, const ts_adapter_config *adapter)
+{
+    place_name(p);
+    place_open_source(p, PROJECT_FOLDER "/assets/base", adapter);
+    MUST(ts_tokenizer_open(p->weights, &p->tokenizer, err));
+    MUST(ts_chat_template_open(p->weights, NULL, p->tokenizer, &p->chat_template, err));
+    p->params.tokenizer = p->tokenizer;
+    p->params.chat_template = p->chat_template;
 }
 
 static inline void place_close(place *p)
 {
     ts_export_source_close(&p->source);
+    ts_chat_template_close(p->chat_template);
+    ts_tokenizer_close(p->tokenizer);
     ts_weights_close(p->weights);
     MUST(ts_folder_remove(p->folder, err));
 }

@@ -334,7 +334,9 @@ ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids
             continue;
         }
         if (tokenizer->byte_level) {
-            TS_TRY(ts_byte_append_piece(piece->bytes, piece->len, &run, err));
+            const ts_added *added = piece->added > 0 ? &tokenizer->added[piece->added - 1] : NULL;
+            TS_TRY(added != NULL ? ts_byte_append_piece(added->bytes, added->len, &run, err)
+                                 : ts_byte_append_piece(piece->bytes, piece->len, &run, err));
             continue;
         }
         TS_TRY(append_bytes(&run, &text, err));

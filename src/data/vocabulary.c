@@ -74,12 +74,6 @@ static ts_status grow_slots(ts_tokenizer *t, ts_error *err)
     return TS_OK;
 }
 
-// For one more piece.
-static ts_status make_room(ts_tokenizer *t, ts_error *err)
-{
-    return (t->slots_used + 1) * 2 > t->slot_count ? grow_slots(t, err) : TS_OK;
-}
-
 static int hex_digit(char c)
 {
     return c >= '0' && c <= '9'   ? c - '0'
@@ -116,7 +110,9 @@ ts_status ts_vocabulary_add(ts_tokenizer *t, const char *bytes, size_t len, uint
     }
     TS_TRY(ts_grow(&t->pieces, &t->piece_capacity, (size_t)id + 1, sizeof *t->pieces, err));
     TS_TRY(ts_arena_copy_text(&t->arena, bytes, len, &copy, err));
-    TS_TRY(make_room(t, err));
+    if ((t->slots_used + 1) * 2 > t->slot_count) {
+        TS_TRY(grow_slots(t, err));
+    }
     t->pieces[id] = (ts_piece){
         .bytes = copy,
         .len = (uint32_t)len,
@@ -319,8 +315,7 @@ static int by_bytes(const void *a, const void *b)
     return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-// Spells a token that is searched for after the normalizer as the normalizer spells it, and so do
-// Hugging Face's tokenizers decode it.
+// Spells a token that is searched for after the normalizer as the normalizer spells it.
 static ts_status normalize(ts_tokenizer *t, ts_added *added, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -332,13 +327,6 @@ static ts_status normalize(ts_tokenizer *t, ts_added *added, ts_error *err)
         TS_TRY(ts_arena_copy_text(&t->arena, spelt.bytes, spelt.len, &copy, err));
         added->bytes = copy;
         added->len = (uint32_t)spelt.len;
-        if (ts_vocabulary_find(t, copy, spelt.len) == TS_TOKEN_NONE) {
-            TS_TRY(make_room(t, err));
-            t->pieces[added->id].bytes = copy;
-            t->pieces[added->id].len = (uint32_t)spelt.len;
-            t->slots_used++;
-            enter_piece(t, added->id);
-        }
     }
     t->pieces[added->id].marked = t->normalizes && t->prefix == TS_PREFIX_EACH;
     if (t->normalizes && (added->lstrip || added->rstrip || added->single_word)) {

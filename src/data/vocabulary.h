@@ -39,7 +39,7 @@ typedef struct ts_merge {
 
 // A token that is found in the text before any merge, such as "</s>".
 typedef struct ts_added {
-    const char *bytes; // as it is searched for; the piece has the file's spelling
+    const char *bytes; // as it is searched for and decoded; the piece has the file's spelling
     uint32_t len, id;
     bool lstrip, rstrip; // also takes the white space before it (lstrip) or after it (rstrip)
     bool normalized;     // searched for after the normalizer, not before it

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "data_test.h"
+#include "kinds.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -71,14 +71,6 @@ static void expect_golden(const ts_tokenizer *t, const char *path, size_t lines)
     ts_text_free(&text);
 }
 
-static ts_tokenizer *open_at(const char *folder)
-{
-    ts_error err = {0};
-    ts_tokenizer *t = NULL;
-    cr_assert_eq(open_tokenizer(folder, &t, &err), TS_OK, "%s", err.message);
-    return t;
-}
-
 Test(tokenizer_golden, tinyllama_from_json)
 {
     ts_tokenizer *t = open_fixture_tokenizer();
@@ -98,7 +90,7 @@ Test(tokenizer_golden, tinyllama_from_sentencepiece)
     char *folder = make_folder();
     cr_assert_eq(ts_file_read(FIXTURE_FOLDER "/tokenizer.model", 1 << 30, &model, &err), TS_OK);
     write_bytes(folder, "tokenizer.model", model.bytes, model.len);
-    ts_tokenizer *t = open_at(folder);
+    ts_tokenizer *t = open_tokenizer_at(folder);
     cr_assert_eq(ts_tokenizer_lead(t), 1);
     expect_golden(t, SHARED_FOLDER "/golden/tokenizer.jsonl", 1500);
     ts_tokenizer_close(t);
@@ -114,7 +106,7 @@ static void expect_shared(const char *name, uint32_t size, const char *lead)
     if (!ts_folder_exists(path)) {
         cr_skip_test("needs " SHARED_FOLDER "/fixtures");
     }
-    ts_tokenizer *t = open_at(path);
+    ts_tokenizer *t = open_tokenizer_at(path);
     cr_expect_eq(ts_tokenizer_vocab_size(t), size, "%u", ts_tokenizer_vocab_size(t));
     cr_expect_eq(ts_tokenizer_lead(t), lead != NULL ? ts_tokenizer_find(t, lead) : TS_TOKEN_NONE);
     snprintf(path, sizeof path, SHARED_FOLDER "/golden/tokenizer_%s.jsonl", name);
@@ -137,26 +129,16 @@ Test(tokenizer_golden, gemma3, .timeout = 60)
     expect_shared("gemma3", 262145, "<bos>");
 }
 
-// The small ones that tools/golden/make_tokenizers.py makes.
-static const char *const kinds[] = {"gpt2", "smollm", "llama3", "qwen2", "gemma"};
-
-static ts_tokenizer *open_kind(const char *kind)
-{
-    char folder[512];
-    snprintf(folder, sizeof folder, PROJECT_FOLDER "/tests/data/tokenizers/%s", kind);
-    return open_at(folder);
-}
-
 Test(tokenizer_golden, small_ones_of_each_kind)
 {
-    for (size_t i = 0; i < TS_COUNT(kinds); i++) {
+    for (size_t i = 0; i < KIND_COUNT; i++) {
         char path[512];
         ts_tokenizer *t = open_kind(kinds[i]);
         bool leads = strcmp(kinds[i], "llama3") == 0 || strcmp(kinds[i], "gemma") == 0;
         cr_expect_neq(ts_tokenizer_bos(t), TS_TOKEN_NONE);
         cr_expect_eq(ts_tokenizer_lead(t), leads ? ts_tokenizer_bos(t) : TS_TOKEN_NONE, "%s",
                      kinds[i]);
-        snprintf(path, sizeof path, PROJECT_FOLDER "/tests/data/tokenizers/%s/strings.jsonl",
+        snprintf(path, sizeof path, KINDS_FOLDER "/%s/strings.jsonl",
                  kinds[i]);
         expect_golden(t, path, 52);
         ts_tokenizer_close(t);
@@ -220,7 +202,7 @@ Test(tokenizer_golden, a_long_line_costs_its_length, .timeout = 120)
 
 Test(tokenizer_golden, a_long_line_costs_its_length_in_each_kind, .timeout = 240)
 {
-    for (size_t i = 0; i < TS_COUNT(kinds); i++) {
+    for (size_t i = 0; i < KIND_COUNT; i++) {
         ts_tokenizer *t = open_kind(kinds[i]);
         expect_linear(t, kinds[i], 4);
         ts_tokenizer_close(t);

@@ -24,6 +24,8 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace("{1,3}", "")
 
+SPECIAL = ["<|begin|>", "<|end|>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>",
+           "<|eot_id|>"]
 TEXTS = [
     "", " ", "  ", "   x", "x   ", "\n", "\n\n  \n x", " \t \r\n\r\n", "\u00a0x\u3000 \u2003y\u200by",
     "it's IT'S they'Re we'VE I'll I'LL you'd 'tis ''s '", "it'\u017f IT'\u017f",
@@ -94,7 +96,7 @@ def gemma():
 
 
 def finish(tokenizer, kind):
-    tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in ("<|begin|>", "<|end|>")])
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in SPECIAL])
     begin = tokenizer.token_to_id("<|begin|>")
     template = processors.TemplateProcessing(single="<|begin|> $A", special_tokens=[("<|begin|>", begin)])
     if kind in ("llama3", "gemma"):

@@ -21,7 +21,8 @@ unsigned ts_unicode_classes(int32_t code_point);
 bool ts_nfc_may_change(const char *text, size_t len);
 // Appends text[0..len), which is valid UTF-8, in the normal form C of Unicode 9. `origins` receives
 // for each byte that is appended to `out` the offset in `text` of the character that it comes from;
-// of characters that became others together, the offset of the first. O(len).
+// of characters that were looked at together, since NFC may join them, the offset of the first.
+// O(len).
 ts_status ts_nfc_append(const char *text, size_t len, ts_text *out, ts_tokens *origins,
                         ts_error *err);
 

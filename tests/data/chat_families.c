@@ -1,5 +1,5 @@
-// Conversations with the tokenizers of each family: what is trained on, how an answer ends, and that
-// BOS stands there once.
+// Conversations with the tokenizers of each family: what is trained on, how an answer ends, and
+// that BOS stands there once.
 #include "data/chat.h"
 
 #include "base/memory.h"
@@ -14,9 +14,9 @@
     }
 
 // A decomposed letter, special tokens as text, and blanks at the end of a turn.
-static const ts_turn talk[] = {
-    TURN(USER, "Who is <|im_end|>?  "), TURN(ASSISTANT, "It's cafe\xCC\x81, 123."),
-    TURN(USER, "<|eot_id|> <end_of_turn>"), TURN(ASSISTANT, "No.")};
+static const ts_turn talk[] = {TURN(USER, "Who is <|im_end|>?  "),
+                               TURN(ASSISTANT, "It's cafe\xCC\x81, 123."),
+                               TURN(USER, "<|eot_id|> <end_of_turn>"), TURN(ASSISTANT, "No.")};
 
 // The conversation's tokens decoded, with what is trained on in braces.
 static void append_masked(const ts_tokenizer *t, const ts_chat_tokens *chat, ts_text *out)
@@ -28,8 +28,8 @@ static void append_masked(const ts_tokenizer *t, const ts_chat_tokens *chat, ts_
             to++;
         }
         cr_assert_eq(ts_text_append(out, "{", supervised, &err), TS_OK);
-        cr_assert_eq(
-            ts_tokenizer_decode(t, chat->tokens.ids + from, to - from, false, out, &err), TS_OK);
+        cr_assert_eq(ts_tokenizer_decode(t, chat->tokens.ids + from, to - from, false, out, &err),
+                     TS_OK);
         cr_assert_eq(ts_text_append(out, "}", supervised, &err), TS_OK);
     }
 }

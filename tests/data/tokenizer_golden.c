@@ -138,8 +138,7 @@ Test(tokenizer_golden, small_ones_of_each_kind)
         cr_expect_neq(ts_tokenizer_bos(t), TS_TOKEN_NONE);
         cr_expect_eq(ts_tokenizer_lead(t), leads ? ts_tokenizer_bos(t) : TS_TOKEN_NONE, "%s",
                      kinds[i]);
-        snprintf(path, sizeof path, KINDS_FOLDER "/%s/strings.jsonl",
-                 kinds[i]);
+        snprintf(path, sizeof path, KINDS_FOLDER "/%s/strings.jsonl", kinds[i]);
         expect_golden(t, path, 52);
         ts_tokenizer_close(t);
     }

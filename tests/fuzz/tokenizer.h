@@ -24,7 +24,8 @@ static inline void fuzz_decode_all(const ts_tokenizer *tokenizer)
 static inline void fuzz_tokenizer(const char *folder)
 {
     static const char *const texts[] = {"", "Hello, w\xC3\xB6rld", " a  b</s>\n",
-                                        "<|user|>\n\xF0\x9F\x98\x80"};
+                                        "<|user|>\n\xF0\x9F\x98\x80",
+                                        "it's 123 ab o\xCC\x88w  o\xCC\x88w."};
     ts_error err = {0};
     ts_tokenizer *tokenizer = NULL;
     ts_weights *weights = NULL;

@@ -1,4 +1,4 @@
-// y[T, H] = table[ids[T]]: one workgroup for each row.
+// y[T, H] = scale * table[ids[T]]: one workgroup for each row.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -7,7 +7,7 @@
 layout(binding = 0) readonly buffer Ids { uint ids[]; };           // [rows]
 layout(binding = 2) writeonly buffer Y1 { float y1[]; }; // [rows, cols]
 layout(binding = 2) writeonly buffer Y4 { vec4 y4[]; };
-layout(push_constant) uniform Scalars { uint rows, cols, vocab; };
+layout(push_constant) uniform Scalars { uint rows, cols, vocab; float scale; };
 #define WEIGHT_BINDING 1 // [vocab, cols]
 #define WEIGHT_COUNT (vocab * COLS)
 #include "weight.glsl"
@@ -20,7 +20,7 @@ void main()
     }
     const uint from = ids[row] * COLS, to = row * COLS;
     FOR_QUADS(j, c) {
-        const vec4 value = weight_row_quad(QUADS != 0, from + c, COLS - c);
+        const vec4 value = scale * weight_row_quad(QUADS != 0, from + c, COLS - c);
         STORE_QUAD(y, to + c, COLS - c, value)
     }
 }

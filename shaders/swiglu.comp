@@ -1,4 +1,4 @@
-// y = silu(gate) * up, silu(x) = x / (1 + exp(-x)): one invocation for each quad.
+// y = silu(gate) * up, or gelu(gate) * up: one invocation for each quad.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -7,6 +7,9 @@ layout(local_size_x = 128) in;
 #include "act.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0;  // 1: count is a multiple of 4
+layout(constant_id = 2) const uint GELU = 0;
+#include "gate.glsl"
+
 ACT_READ(0, gate) // [count]
 ACT_READ(1, up)   // [count]
 ACT_WRITE(2, y)   // [count]
@@ -19,6 +22,6 @@ void main()
         return;
     }
     const vec4 g = gate_load(QUADS != 0, at, left), u = up_load(QUADS != 0, at, left);
-    const vec4 value = g / (1.0 + exp(-g)) * u;
+    const vec4 value = g / (1.0 + exp(-slant(g))) * u;
     y_store(QUADS != 0, at, left, value);
 }

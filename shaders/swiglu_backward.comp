@@ -1,5 +1,5 @@
-// The backward pass of y = silu(gate) * up, in place: gate becomes dgate, up becomes dup. One
-// invocation for each quad.
+// The backward pass of y = silu(gate) * up or gelu(gate) * up, in place: gate becomes dgate, up
+// becomes dup. One invocation for each quad.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -8,6 +8,9 @@ layout(local_size_x = 128) in;
 #include "act.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0;  // 1: count is a multiple of 4
+layout(constant_id = 2) const uint GELU = 0;
+#include "gate.glsl"
+
 ACT_UPDATE(0, gate) // [count]
 ACT_UPDATE(1, up)   // [count]
 ACT_READ(2, dy)     // [count]
@@ -21,8 +24,9 @@ void main()
     }
     const vec4 g = gate_load(QUADS != 0, at, left), u = up_load(QUADS != 0, at, left);
     const vec4 d = dy_load(QUADS != 0, at, left);
-    const vec4 sigmoid = 1.0 / (1.0 + exp(-g));
-    const vec4 dgate = d * u * sigmoid * (1.0 + g * (1.0 - sigmoid)), dup = d * g * sigmoid;
+    const vec4 sigmoid = 1.0 / (1.0 + exp(-slant(g)));
+    const vec4 dgate = d * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g));
+    const vec4 dup = d * g * sigmoid;
     gate_store(QUADS != 0, at, left, dgate);
     up_store(QUADS != 0, at, left, dup);
 }

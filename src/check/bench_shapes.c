@@ -27,6 +27,7 @@ static const struct {
     {"positions", TOKENS},
     {"gradient", 1},
     {"accumulate", 0},
+    {"gelu", 0},
     {"seed_low", 42},
     {"seed_high", 0},
     {"stream", 0},

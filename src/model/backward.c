@@ -115,14 +115,18 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
         linear_again(pass, layer, TS_MODULE_UP, rows, x, state->up);
     }
     if (ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN))) {
-        ts_swiglu(recorder,
-                  &(struct ts_swiglu_args){
-                      .gate = state->gate, .up = state->up, .y = pass->swiglu, .count = count});
+        ts_swiglu(recorder, &(struct ts_swiglu_args){.gate = state->gate,
+                                                     .up = state->up,
+                                                     .y = pass->swiglu,
+                                                     .count = count,
+                                                     .gelu = ts_pass_gelu(pass)});
     }
     linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->swiglu, dout, pass->dswiglu, false);
-    ts_swiglu_backward(
-        recorder, &(struct ts_swiglu_backward_args){
-                      .gate = state->gate, .up = state->up, .dy = pass->dswiglu, .count = count});
+    ts_swiglu_backward(recorder, &(struct ts_swiglu_backward_args){.gate = state->gate,
+                                                                   .up = state->up,
+                                                                   .dy = pass->dswiglu,
+                                                                   .count = count,
+                                                                   .gelu = ts_pass_gelu(pass)});
     linear_backward(pass, layer, TS_MODULE_GATE, rows, x, state->gate, in.view, in.fused);
     linear_backward(pass, layer, TS_MODULE_UP, rows, x, state->up, in.view, true);
     if (onward && !in.fused) {
@@ -148,7 +152,7 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .rows = rows,
         .heads = config->heads,
         .kv_heads = config->kv_heads,
-        .scale = 1 / sqrtf((float)config->head_dim),
+        .scale = 1 / sqrtf(config->query_scalar),
         .dim = config->head_dim,
     };
     ts_attend_backward_q(pass->recorder, &args);
@@ -172,7 +176,7 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .rows = rows,
         .heads = config->heads,
         .kv_heads = config->kv_heads,
-        .scale = 1 / sqrtf((float)config->head_dim),
+        .scale = 1 / sqrtf(config->query_scalar),
         .dim = config->head_dim,
     };
     ts_attend_backward_kv(pass->recorder, &args);
@@ -185,7 +189,7 @@ static void turn_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_view 
     ts_layer_state *state = &pass->layers[layer];
     *dq = pass->dq;
     *dk = pass->dk;
-    ts_pass_rope(pass, rows, -1, *dq, *dk);
+    ts_pass_rope(pass, layer, rows, -1, *dq, *dk);
     if (ts_pass_has(pass, TS_NORM_Q)) {
         norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->turned_q);
         norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->turned_k);

@@ -14,6 +14,7 @@ const ts_model_config ts_model_config_tinyllama = {
     .heads = 32,
     .kv_heads = 4,
     .head_dim = 64,
+    .query_scalar = 64,
     .max_positions = 2048,
     .rms_eps = 1e-5f,
     .rope = {.theta = 10000},
@@ -195,6 +196,27 @@ out:
     return status;
 }
 
+// What the root of is taken to scale the queries: the size of a head, unless the family has a key
+// of its own for it.
+static ts_status read_query_scalar(const cJSON *json, const char *name, ts_model_config *c,
+                                   ts_error *err)
+{
+    ts_status status = TS_OK;
+    const uint32_t otherwise = ts_family_of(c->family)->query_scalar;
+    double scalar = otherwise > 0 ? otherwise : c->head_dim;
+    if (otherwise > 0 && !is_absent(json, "query_pre_attn_scalar")) {
+        TS_TRY(ts_json_get_double(json, "query_pre_attn_scalar", name, &scalar, err));
+    }
+    if (!(scalar > 0 && scalar <= MAX_DIMENSION)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'query_pre_attn_scalar': expected a number above 0 and up to %d, found %g",
+                name, MAX_DIMENSION, scalar);
+    }
+    c->query_scalar = (float)scalar;
+out:
+    return status;
+}
+
 static ts_status check_shape(const ts_model_config *c, const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -254,11 +276,14 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
                 name, eps);
     }
     out->rms_eps = (float)eps;
+    out->tied = family->tied;
     if (!is_absent(json, "tie_word_embeddings")) {
         TS_TRY(ts_json_get_bool(json, "tie_word_embeddings", name, &out->tied, err));
     }
-    TS_TRY(ts_rope_config_read(json, name, &out->rope, err));
+    TS_TRY(ts_config_read_rope(json, name, out, err));
     TS_TRY(ts_config_read_windows(json, name, out, err));
+    TS_TRY(ts_config_read_unrotated(json, name, out, err));
+    TS_TRY(read_query_scalar(json, name, out, err));
     TS_TRY(check_shape(out, name, err));
 out:
     return status;

@@ -29,10 +29,13 @@ typedef struct ts_model_config {
     uint32_t hidden, ffn, layers, vocab;
     uint32_t heads, kv_heads, head_dim;
     uint32_t max_positions;
+    float query_scalar; // scores are divided by its root
     float rms_eps;
     ts_rope_config rope;
+    ts_rope_config local_rope; // of windowed layers; theta 0: the same as of the others
+    ts_layer_set unrotated;    // layers whose queries and keys are not rotated
     uint32_t window; // keys that a row sees in layers with a sliding window; 0: no layer has one
-    ts_layer_set windowed; // the layers that have one
+    ts_layer_set windowed; // the layers that have one, whatever its size
     bool tied;             // lm_head is the embedding
 } ts_model_config;
 
@@ -44,6 +47,12 @@ static inline uint32_t ts_config_q_size(const ts_model_config *config)
 static inline uint32_t ts_config_kv_size(const ts_model_config *config)
 {
     return config->kv_heads * config->head_dim;
+}
+
+// Whether this layer's queries and keys are rotated by local_rope.
+static inline bool ts_config_is_local(const ts_model_config *config, uint32_t layer)
+{
+    return config->local_rope.theta > 0 && ts_layer_in(&config->windowed, layer);
 }
 
 static inline bool ts_config_has_norm(const ts_model_config *config, ts_norm norm)

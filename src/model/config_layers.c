@@ -1,4 +1,5 @@
-// The parts of config.json that tell layers apart: which of them have a sliding window.
+// The parts of config.json that tell layers apart: which of them have a sliding window, and
+// which rotate their queries and keys.
 #include "model/config_parts.h"
 
 #include "base/keys.h"
@@ -77,28 +78,65 @@ out:
     return status;
 }
 
-static ts_status read_windowed(const cJSON *json, const char *name, ts_model_config *c,
-                               ts_error *err)
+// Gemma: all layers but every n-th.
+static ts_status read_pattern(const cJSON *json, const char *name, ts_model_config *c,
+                              ts_error *err)
+{
+    static const char *const keys[] = {"sliding_window_pattern", "_sliding_window_pattern"};
+    ts_status status = TS_OK;
+    uint64_t pattern = ts_family_of(c->family)->window_pattern;
+    for (size_t i = TS_COUNT(keys); i-- > 0;) {
+        const cJSON *value = ts_json_get(json, keys[i]);
+        if (value != NULL && !cJSON_IsNull(value)) {
+            TS_TRY(ts_json_get_uint(json, keys[i], 1, UINT32_MAX, name, &pattern, err));
+        }
+    }
+    for (uint32_t layer = 0; layer < c->layers; layer++) {
+        if ((layer + 1) % pattern != 0) {
+            ts_layer_add(&c->windowed, layer);
+        }
+    }
+    if (c->window == 0) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'sliding_window' is null, and there are layers that have one", name);
+    }
+out:
+    return status;
+}
+
+// Qwen: the layers from max_window_layers on.
+static ts_status read_upper(const cJSON *json, const char *name, ts_model_config *c, ts_error *err)
 {
     ts_status status = TS_OK;
-    const ts_family *family = ts_family_of(c->family);
-    const cJSON *types = ts_json_get(json, "layer_types");
-    uint64_t first = 0;
-    if (family->windowed == TS_WINDOWED_UPPER) {
-        first = family->max_window_layers;
-        if (ts_json_get(json, "max_window_layers") != NULL) {
-            TS_TRY(ts_json_get_uint(json, "max_window_layers", 0, UINT32_MAX, name, &first, err));
-        }
-        if (types != NULL && !cJSON_IsNull(types)) {
-            TS_TRY(read_layer_types(json, name, c, err));
-            goto out;
-        }
+    uint64_t first = ts_family_of(c->family)->max_window_layers;
+    if (ts_json_get(json, "max_window_layers") != NULL) {
+        TS_TRY(ts_json_get_uint(json, "max_window_layers", 0, UINT32_MAX, name, &first, err));
     }
     for (uint64_t layer = first; layer < c->layers && c->window > 0; layer++) {
         ts_layer_add(&c->windowed, (uint32_t)layer);
     }
 out:
     return status;
+}
+
+static ts_status read_windowed(const cJSON *json, const char *name, ts_model_config *c,
+                               ts_error *err)
+{
+    const ts_windowed windowed = ts_family_of(c->family)->windowed;
+    const cJSON *types = ts_json_get(json, "layer_types");
+    if (windowed != TS_WINDOWED_ALL && types != NULL && !cJSON_IsNull(types)) {
+        return read_layer_types(json, name, c, err);
+    }
+    if (windowed == TS_WINDOWED_UPPER) {
+        return read_upper(json, name, c, err);
+    }
+    if (windowed == TS_WINDOWED_PATTERN) {
+        return read_pattern(json, name, c, err);
+    }
+    for (uint32_t layer = 0; layer < c->layers; layer++) {
+        ts_layer_add(&c->windowed, layer);
+    }
+    return TS_OK;
 }
 
 ts_status ts_config_read_windows(const cJSON *json, const char *name, ts_model_config *config,
@@ -116,7 +154,59 @@ ts_status ts_config_read_windows(const cJSON *json, const char *name, ts_model_c
     if (config->window >= config->max_positions ||
         memcmp(&config->windowed, &none, sizeof none) == 0) {
         config->window = 0;
-        config->windowed = none;
+    }
+out:
+    return status;
+}
+
+// no_rope_layers: a 1 for each layer that rotates, a 0 for each that does not.
+static ts_status read_no_rope_layers(const cJSON *layers, const char *name, ts_model_config *c,
+                                     ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *item;
+    uint32_t layer = 0;
+    if (!cJSON_IsArray(layers) || (uint32_t)cJSON_GetArraySize(layers) < c->layers) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key 'no_rope_layers': expected a number for each of %u layers",
+                name, c->layers);
+    }
+    cJSON_ArrayForEach(item, layers)
+    {
+        bool rotates = cJSON_IsNumber(item) && item->valuedouble == 1;
+        if (!rotates && !(cJSON_IsNumber(item) && item->valuedouble == 0)) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: key 'no_rope_layers': expected 0 or 1 for layer %u", name,
+                    layer);
+        }
+        if (!rotates && layer < c->layers) {
+            ts_layer_add(&c->unrotated, layer);
+        }
+        layer++;
+    }
+out:
+    return status;
+}
+
+ts_status ts_config_read_unrotated(const cJSON *json, const char *name, ts_model_config *config,
+                                   ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *layers = ts_json_get(json, "no_rope_layers");
+    const cJSON *every = ts_json_get(json, "no_rope_layer_interval");
+    uint64_t interval = ts_family_of(config->family)->no_rope_interval;
+    if (interval == 0) { // every layer rotates
+        return TS_OK;
+    }
+    if (layers != NULL && !cJSON_IsNull(layers)) {
+        return read_no_rope_layers(layers, name, config, err);
+    }
+    if (every != NULL && !cJSON_IsNull(every)) {
+        TS_TRY(
+            ts_json_get_uint(json, "no_rope_layer_interval", 1, UINT32_MAX, name, &interval, err));
+    }
+    for (uint32_t layer = 0; layer < config->layers; layer++) {
+        if ((layer + 1) % interval == 0) {
+            ts_layer_add(&config->unrotated, layer);
+        }
     }
 out:
     return status;

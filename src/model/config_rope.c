@@ -1,14 +1,14 @@
 // The rotary part of config.json. transformers 4 writes rope_theta and rope_scaling. transformers 5
-// writes rope_parameters, which holds both. Files that both have written may hold any mix.
+// writes rope_parameters, which holds both. Files that both have written may hold any mix. In a
+// family whose windowed layers have a rope of their own, transformers 4 writes its theta to
+// rope_local_base_freq, and 5 nests rope_parameters: one block for each kind of attention.
+#include "model/config_parts.h"
+
 #include "base/keys.h"
 #include "base/memory.h"
-#include "model/rope.h"
 
 #include <float.h>
 #include <string.h>
-
-// The default of transformers.
-#define DEFAULT_THETA 10000.0
 
 struct rope {
     const char *name; // of the file
@@ -70,24 +70,25 @@ out:
     return status;
 }
 
-static ts_status read_theta(const cJSON *from, const char *place, struct rope *r, ts_error *err)
+static ts_status read_theta(const cJSON *from, const char *key, const char *place, struct rope *r,
+                            ts_error *err)
 {
     ts_status status = TS_OK;
     double theta = 0;
-    const cJSON *value = ts_json_get(from, "rope_theta");
+    const cJSON *value = ts_json_get(from, key);
     if (value == NULL || cJSON_IsNull(value)) {
         return TS_OK;
     }
-    TS_TRY(ts_json_get_double(from, "rope_theta", r->name, &theta, err));
+    TS_TRY(ts_json_get_double(from, key, r->name, &theta, err));
     if (!(theta > 0 && theta <= FLT_MAX)) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: key 'rope_theta' %s: expected a number above 0, found %g",
-                r->name, place, theta);
+        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s' %s: expected a number above 0, found %g", r->name, key,
+                place, theta);
     }
     if (r->theta_place != NULL && r->config.theta != theta) {
         TS_FAIL(TS_ERR_FORMAT,
-                "%s: key 'rope_theta' is %.17g %s and %.17g %s: programs differ in which of them "
-                "they take; leave the one that the model was trained with",
-                r->name, r->config.theta, r->theta_place, theta, place);
+                "%s: key '%s' is %.17g %s and %.17g %s: programs differ in which of them they "
+                "take; leave the one that the model was trained with",
+                r->name, key, r->config.theta, r->theta_place, theta, place);
     }
     r->config.theta = theta;
     r->theta_place = place;
@@ -180,11 +181,11 @@ static ts_status check_keys(const cJSON *block, ts_rope_kind kind, const char *n
     return ts_keys_check(block, keys, count, false, name, err);
 }
 
-static ts_status read_block(const cJSON *json, const char *key, struct rope *r, ts_error *err)
+// A block of numbers. `key` is its name, `place` that in "rope_theta is 5 in rope_scaling".
+static ts_status read_block(const cJSON *block, const char *key, const char *place, struct rope *r,
+                            ts_error *err)
 {
     ts_status status = TS_OK;
-    bool scaling = strcmp(key, "rope_scaling") == 0;
-    const cJSON *block = ts_json_get(json, key);
     if (ts_key_is_off(block)) {
         return TS_OK;
     }
@@ -198,21 +199,55 @@ static ts_status read_block(const cJSON *json, const char *key, struct rope *r, 
         }
     }
     TS_TRY(take_kind(block, key, r, err));
-    TS_TRY(read_theta(block, scaling ? "in rope_scaling" : "in rope_parameters", r, err));
+    TS_TRY(read_theta(block, "rope_theta", place, r, err));
     TS_TRY(check_keys(block, r->config.kind, r->name, err));
 out:
     return status;
 }
 
-ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_config *out,
+// rope_parameters with a block for each kind of attention.
+static ts_status read_nested(const cJSON *block, struct rope *whole, struct rope *local,
+                             ts_error *err)
+{
+    static const ts_key keys[] = {{"full_attention", TS_KEY_READ},
+                                  {"sliding_attention", TS_KEY_READ}};
+    static const char key[] = "rope_parameters";
+    ts_status status = TS_OK;
+    if (ts_key_is_off(block)) {
+        return TS_OK;
+    }
+    if (!cJSON_IsObject(block)) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: key '%s': expected an object, found %s", whole->name, key,
+                ts_json_kind(block));
+    }
+    TS_TRY(ts_keys_check(block, keys, TS_COUNT(keys), true, whole->name, err));
+    TS_TRY(read_block(ts_json_get(block, "full_attention"), "full_attention", "in rope_parameters",
+                      whole, err));
+    TS_TRY(read_block(ts_json_get(block, "sliding_attention"), "sliding_attention",
+                      "in rope_parameters", local, err));
+out:
+    return status;
+}
+
+ts_status ts_config_read_rope(const cJSON *json, const char *name, ts_model_config *config,
                               ts_error *err)
 {
     ts_status status = TS_OK;
-    struct rope r = {.name = name, .config.theta = DEFAULT_THETA};
-    TS_TRY(read_block(json, "rope_scaling", &r, err));
-    TS_TRY(read_block(json, "rope_parameters", &r, err));
-    TS_TRY(read_theta(json, "at the top", &r, err));
-    *out = r.config;
+    const ts_family *family = ts_family_of(config->family);
+    const cJSON *parameters = ts_json_get(json, "rope_parameters");
+    struct rope r = {.name = name, .config.theta = family->theta > 0 ? family->theta : 10000};
+    struct rope local = {.name = name, .config.theta = family->local_theta};
+    TS_TRY(
+        read_block(ts_json_get(json, "rope_scaling"), "rope_scaling", "in rope_scaling", &r, err));
+    if (family->local_theta > 0) {
+        TS_TRY(read_nested(parameters, &r, &local, err));
+        TS_TRY(read_theta(json, "rope_local_base_freq", "at the top", &local, err));
+    } else {
+        TS_TRY(read_block(parameters, "rope_parameters", "in rope_parameters", &r, err));
+    }
+    TS_TRY(read_theta(json, "rope_theta", "at the top", &r, err));
+    config->rope = r.config;
+    config->local_rope = local.config;
 out:
     return status;
 }

@@ -15,6 +15,11 @@
 #define HEAD_NORMS [TS_NORM_Q] = "self_attn.q_norm", [TS_NORM_K] = "self_attn.k_norm"
 
 #define LLAMA_TENSORS TENSORS(LLAMA_NORMS)
+#define GEMMA3_TENSORS                                                                             \
+    TENSORS([TS_NORM_ATTENTION] = "input_layernorm",                                               \
+            [TS_NORM_ATTENTION_OUT] = "post_attention_layernorm",                                  \
+            [TS_NORM_MLP] = "pre_feedforward_layernorm",                                           \
+            [TS_NORM_MLP_OUT] = "post_feedforward_layernorm", HEAD_NORMS)
 #define QWEN3_TENSORS TENSORS(LLAMA_NORMS, HEAD_NORMS)
 
 static const ts_family families[TS_FAMILY_COUNT] = {

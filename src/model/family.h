@@ -35,17 +35,21 @@ typedef struct ts_tensor_names {
 typedef enum ts_windowed {
     TS_WINDOWED_NONE,
     TS_WINDOWED_ALL,
-    TS_WINDOWED_UPPER, // those from max_window_layers on, and only with use_sliding_window
+    TS_WINDOWED_UPPER,   // those from max_window_layers on, and only with use_sliding_window
+    TS_WINDOWED_PATTERN, // all but every window_pattern-th
 } ts_windowed;
 
-enum { TS_FAMILY_KEYS = 12 };
+enum { TS_FAMILY_KEYS = 10 };
 
 typedef struct ts_family {
     const char *name; // for messages
     const char *model_type, *architecture;
     ts_tensor_names tensors;
-    uint32_t biases;      // TS_MODULE_BIT of each linear layer that has a bias
-    bool norms_all_heads; // the norms of queries and keys are of all heads as one
+    uint32_t biases;       // TS_MODULE_BIT of each linear layer that has a bias
+    bool norms_all_heads;  // the norms of queries and keys are of all heads as one
+    bool norm_plus_one;    // norms multiply by 1 + their weight
+    bool embedding_scaled; // by the root of hidden_size, rounded to the embedding's type
+    bool gelu;             // the gate's activation is GELU, approximated by tanh, instead of SiLU
     ts_windowed windowed;
     // The defaults of transformers for keys that config.json lacks.
     uint32_t kv_heads; // num_key_value_heads; 0: as many as num_attention_heads
@@ -53,6 +57,12 @@ typedef struct ts_family {
     uint32_t max_positions;
     uint32_t window;            // sliding_window
     uint32_t max_window_layers; // of TS_WINDOWED_UPPER
+    uint32_t window_pattern;    // of TS_WINDOWED_PATTERN
+    uint32_t no_rope_interval;  // every so many layers one does not rotate; 0: all do
+    uint32_t query_scalar;      // query_pre_attn_scalar; 0: not a key of this family
+    double theta;               // rope_theta; 0: 10,000
+    double local_theta;         // rope_local_base_freq; 0: all layers rotate alike
+    bool tied;                  // tie_word_embeddings
     // The keys of config.json that this family has and others have not, or for which it allows
     // other values. Ends with a NULL name.
     ts_key keys[TS_FAMILY_KEYS];

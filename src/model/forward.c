@@ -12,23 +12,29 @@ static void linear(ts_pass *pass, uint32_t layer, ts_module module, uint32_t row
     ts_linear_forward(&(ts_linear){pass, layer, module, rows, training}, x, y);
 }
 
-void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k)
+void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign, ts_view q,
+                  ts_view k)
 {
     const ts_model *model = pass->model;
+    const ts_view table =
+        ts_config_is_local(&model->config, layer) ? model->local_rope : model->rope;
     uint32_t dim = model->config.head_dim;
-    ts_rope(pass->recorder, &(struct ts_rope_args){
-                                .q = q,
-                                .k = k,
-                                .position = pass->io.position,
-                                .table = model->rope,
-                                .rows = rows,
-                                .heads = model->config.heads,
-                                .kv_heads = model->config.kv_heads,
-                                .dim = dim,
-                                .positions = (uint32_t)(model->rope.bytes /
-                                                        ts_dtype_bytes(model->rope.dtype) / dim),
-                                .sign = sign,
-                            });
+    if (ts_layer_in(&model->config.unrotated, layer)) {
+        return;
+    }
+    ts_rope(pass->recorder,
+            &(struct ts_rope_args){
+                .q = q,
+                .k = k,
+                .position = pass->io.position,
+                .table = table,
+                .rows = rows,
+                .heads = model->config.heads,
+                .kv_heads = model->config.kv_heads,
+                .dim = dim,
+                .positions = (uint32_t)(table.bytes / ts_dtype_bytes(table.dtype) / dim),
+                .sign = sign,
+            });
 }
 
 // y = norm(x), parts of rows apart
@@ -55,7 +61,7 @@ void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows)
         norm(pass, layer, TS_NORM_Q, rows, state->q, pass->turned_q);
         norm(pass, layer, TS_NORM_K, rows, state->k, pass->turned_k);
     }
-    ts_pass_rope(pass, rows, 1, ts_pass_q(pass, layer), ts_pass_k(pass, layer));
+    ts_pass_rope(pass, layer, rows, 1, ts_pass_q(pass, layer), ts_pass_k(pass, layer));
 }
 
 static void scatter(ts_pass *pass, uint32_t rows, ts_view x, ts_view cache)
@@ -89,7 +95,7 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
         .kv_rows = cached ? cache->rows : rows,
         .heads = config->heads,
         .kv_heads = config->kv_heads,
-        .scale = 1 / sqrtf((float)config->head_dim),
+        .scale = 1 / sqrtf(config->query_scalar),
         .dim = config->head_dim,
     };
     if (cache != NULL) {
@@ -172,7 +178,8 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
     ts_swiglu(pass->recorder, &(struct ts_swiglu_args){.gate = state->gate,
                                                        .up = state->up,
                                                        .y = pass->swiglu,
-                                                       .count = rows * model->config.ffn});
+                                                       .count = rows * model->config.ffn,
+                                                       .gelu = ts_pass_gelu(pass)});
     leave(pass, layer, TS_MODULE_DOWN, TS_NORM_MLP_OUT, rows, training, pass->swiglu,
           state->mlp_out, next);
 }
@@ -188,7 +195,8 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
                                      .y = pass->layers[0].x,
                                      .rows = rows,
                                      .cols = config->hidden,
-                                     .vocab = in_file ? pass->limits.rows : config->vocab});
+                                     .vocab = in_file ? pass->limits.rows : config->vocab,
+                                     .scale = model->embedding_scale});
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         bool is_last = layer + 1 == config->layers;
         attention_block(pass, layer, rows, training,

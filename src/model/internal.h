@@ -63,8 +63,14 @@ static inline ts_view ts_pass_k(const ts_pass *pass, uint32_t layer)
 // Makes them from the layer's q and k: normalises them where the family does, and rotates them.
 void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows);
 // Rotates the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
-// positions. sign is 1, or -1 for the inverse rotation.
-void ts_pass_rope(const ts_pass *pass, uint32_t rows, float sign, ts_view q, ts_view k);
+// positions, in a layer that rotates. sign is 1, or -1 for the inverse rotation.
+void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign, ts_view q,
+                  ts_view k);
+// Whether the gate's activation is GELU.
+static inline uint32_t ts_pass_gelu(const ts_pass *pass)
+{
+    return ts_family_of(pass->model->config.family)->gelu;
+}
 // Whether the family has that norm.
 static inline bool ts_pass_has(const ts_pass *pass, ts_norm norm)
 {

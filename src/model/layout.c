@@ -60,6 +60,7 @@ static void describe_norm(const ts_model_config *config, ts_norm norm, ts_weight
     uint32_t parts;
     out->part = TS_WEIGHT_NORM;
     out->norm = norm;
+    out->plus_one = ts_family_of(config->family)->norm_plus_one;
     ts_config_norm_shape(config, norm, &parts, &out->cols);
     snprintf(out->name, sizeof out->name, "%s.%u.%s.weight", names->layers, out->layer,
              names->norms[norm]);
@@ -115,6 +116,7 @@ void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight
         describe_in_layer(config, (index - 1) % in_layer, out);
     } else if (index == after) {
         out->part = TS_WEIGHT_FINAL_NORM;
+        out->plus_one = ts_family_of(config->family)->norm_plus_one;
         snprintf(out->name, sizeof out->name, "%s.weight", names->final_norm);
     } else {
         out->part = TS_WEIGHT_HEAD;

@@ -26,6 +26,7 @@ typedef struct ts_weight {
     ts_norm norm;     // of norms
     ts_module module; // of linear layers and biases
     uint32_t rows, cols;
+    bool plus_one; // the model multiplies by 1 + this weight, so the device gets that sum, as F32
 } ts_weight;
 
 // Rows and columns of a module's weight.

@@ -80,12 +80,30 @@ static ts_view *view_of(ts_model *model, const ts_weight *weight)
     }
 }
 
-static ts_status upload_weight(struct loader *loader, const ts_tensor *tensor, ts_view view,
-                               ts_error *err)
+// 1 + the tensor's values
+static ts_status upload_plus_one(ts_gpu *gpu, const ts_tensor *tensor, ts_view view, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint64_t count = ts_dtype_count(tensor->dtype, tensor->len);
+    float *values = NULL;
+    TS_TRY(ts_alloc(count, sizeof *values, &values, err));
+    for (uint64_t i = 0; i < count; i++) {
+        values[i] = 1 + (float)ts_dtype_load(tensor->dtype, tensor->bytes, i);
+    }
+    TS_TRY(ts_gpu_upload(gpu, view, values, count * sizeof *values, err));
+out:
+    free(values);
+    return status;
+}
+
+static ts_status upload_weight(struct loader *loader, const ts_weight *weight,
+                               const ts_tensor *tensor, ts_view view, ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
-    if (ts_dtype_block(view.dtype) == 1) {
+    if (weight->plus_one) {
+        TS_TRY(upload_plus_one(loader->model->gpu, tensor, view, err));
+    } else if (ts_dtype_block(view.dtype) == 1) {
         TS_TRY(ts_gpu_upload(loader->model->gpu, view, tensor->bytes, tensor->len, err));
     } else {
         TS_TRY(ts_quantise_upload(loader->model->gpu, view, 0, tensor->dtype, tensor->bytes,
@@ -127,7 +145,7 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
         return TS_OK;
     }
     if (tensor != NULL) {
-        TS_TRY(upload_weight(loader, tensor, *view, err));
+        TS_TRY(upload_weight(loader, weight, tensor, *view, err));
     } else if (!ts_gpu_is_compile_only(model->gpu)) {
         TS_TRY(fill_randomly(model, *view, weight->cols, err));
     }
@@ -173,21 +191,47 @@ out:
     return status;
 }
 
-static ts_status make_rope(ts_model *model, uint32_t positions, ts_dtype dtype, ts_error *err)
+static ts_status make_table(ts_model *model, const ts_rope_config *rope, uint32_t positions,
+                            ts_dtype dtype, ts_view *view, ts_error *err)
 {
     ts_status status = TS_OK;
     size_t count = (size_t)positions * (model->config.head_dim / 2) * 2;
     float *table = NULL;
-    TS_TRY(ts_gpu_alloc(&model->weights, TS_F32, count, &model->rope, err));
+    TS_TRY(ts_gpu_alloc(&model->weights, TS_F32, count, view, err));
     if (model->gpu == NULL) {
         goto out;
     }
     TS_TRY(ts_alloc(count, sizeof *table, &table, err));
-    ts_rope_fill(&model->config.rope, model->config.head_dim, positions, dtype, table);
-    TS_TRY(ts_gpu_upload(model->gpu, model->rope, table, count * sizeof *table, err));
+    ts_rope_fill(rope, model->config.head_dim, positions, dtype, table);
+    TS_TRY(ts_gpu_upload(model->gpu, *view, table, count * sizeof *table, err));
 out:
     free(table);
     return status;
+}
+
+static ts_status make_rope(ts_model *model, uint32_t positions, ts_dtype dtype, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_model_config *c = &model->config;
+    TS_TRY(make_table(model, &c->rope, positions, dtype, &model->rope, err));
+    if (c->local_rope.theta > 0) {
+        TS_TRY(make_table(model, &c->local_rope, positions, dtype, &model->local_rope, err));
+    }
+out:
+    return status;
+}
+
+// What embeddings are multiplied by: in transformers a tensor of the embedding's own type, if that
+// is no type in blocks.
+static float embedding_scale(const ts_model_config *config, ts_dtype dtype)
+{
+    float root = sqrtf((float)config->hidden);
+    if (!ts_family_of(config->family)->embedding_scaled) {
+        return 1;
+    }
+    return dtype == TS_BF16  ? ts_bf16_to_f32(ts_f32_to_bf16(root))
+           : dtype == TS_F16 ? ts_f16_to_f32(ts_f32_to_f16(root))
+                             : root;
 }
 
 static void count_bytes(struct loader *loader)
@@ -245,6 +289,9 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     out->files = loader.file;
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     out->precision = params->precision;
+    out->embedding_scale = embedding_scale(
+        &out->config,
+        loader.file != NULL ? ts_embedding_dtype(&out->config, loader.file) : params->random_dtype);
 out:
     if (status != TS_OK) {
         ts_model_close(out);

@@ -40,7 +40,9 @@ typedef struct ts_model {
     ts_view embedding;      // [vocab, hidden]; not set where it stays in its file
     ts_view final_norm;     // [hidden]
     ts_view lm_head;        // [vocab, hidden]; the embedding where tied
+    float embedding_scale;  // what its rows are multiplied by
     ts_view rope;           // [max positions, head_dim / 2, 2] cosines and sines
+    ts_view local_rope;     // the same for windowed layers, where they have a rope of their own
     ts_precision precision; // of products with the base's weights; the adapter's are in f32
     ts_text held_in;        // ts_quantise_describe
     ts_layer_weights *layers;

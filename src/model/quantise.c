@@ -15,6 +15,9 @@ static ts_dtype asked_for(const ts_weight *weight, ts_quantise quantise)
 
 ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise)
 {
+    if (weight->plus_one) {
+        return TS_F32;
+    }
     const ts_dtype asked = asked_for(weight, quantise);
     const bool fits = weight->cols % ts_dtype_block(asked) == 0;
     return asked != TS_F32 && ts_dtype_block(stored) == 1 && fits ? asked : stored;

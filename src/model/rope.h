@@ -4,7 +4,9 @@
 #define TS_MODEL_ROPE_H
 
 #include "base/dtype.h"
-#include "base/json.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef enum ts_rope_kind {
     TS_ROPE_DEFAULT, // theta^(-2i / head_dim)
@@ -21,11 +23,6 @@ typedef struct ts_rope_config {
     double factor, low_freq_factor, high_freq_factor;
     uint32_t original_positions;
 } ts_rope_config;
-
-// Reads rope_theta, rope_scaling and rope_parameters of a config.json, which messages call `name`.
-// TS_ERR_UNSUPPORTED names a kind that is not implemented.
-ts_status ts_rope_config_read(const cJSON *json, const char *name, ts_rope_config *out,
-                              ts_error *err);
 
 // Whether a config.json's rope_type is one of the kinds.
 bool ts_rope_kind_find(const char *name, ts_rope_kind *out);

@@ -28,6 +28,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"positions", {1, 2, 3, 7, 64, 65, 200, 300}},
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
         {"threads", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: chosen for the device
         {"row_threads", {0, 0, 0, 64, 64, 128, 128, 0}},

@@ -164,9 +164,19 @@ out:
     return status;
 }
 
-// What config.json says beyond plain rotary embedding; nothing where it is plain.
-static void add_rope_scaling(cJSON *json, const ts_rope_config *rope)
+// What config.json says beyond a plain Llama's attention; nothing where it is plain.
+static void add_attention(cJSON *json, const ts_model_config *c)
 {
+    const ts_rope_config *rope = &c->rope;
+    if (c->window > 0) {
+        cJSON_AddNumberToObject(json, "sliding_window", c->window);
+    }
+    if (c->local_rope.theta > 0) {
+        cJSON_AddNumberToObject(json, "rope_local_base_freq", c->local_rope.theta);
+    }
+    if (c->query_scalar != (float)c->head_dim) {
+        cJSON_AddNumberToObject(json, "query_pre_attn_scalar", (double)c->query_scalar);
+    }
     if (rope->kind == TS_ROPE_LLAMA3) {
         cJSON *block = cJSON_AddObjectToObject(json, "rope_scaling");
         cJSON_AddStringToObject(block, "rope_type", "llama3");
@@ -198,10 +208,7 @@ static cJSON *model_object(const ts_model_config *c)
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }
     cJSON_AddBoolToObject(json, "tie_word_embeddings", c->tied);
-    if (c->window > 0) {
-        cJSON_AddNumberToObject(json, "sliding_window", c->window);
-    }
-    add_rope_scaling(json, &c->rope);
+    add_attention(json, c);
     return json;
 }
 

@@ -82,6 +82,13 @@ Test(verify, qwen3)
     check_case("qwen3");
 }
 
+// Norms of 1 + w before and behind each block, a window in six of seven layers, two rotary bases,
+// GELU, a scaled embedding.
+Test(verify, gemma3)
+{
+    check_case("gemma3");
+}
+
 Test(verify, says_what_is_missing)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -241,6 +241,8 @@ Test(config, counts_what_it_does_not_know)
     cr_expect_not_null(strstr(logged, "2 keys without effect here: factor, beta\n"), "%s", logged);
 }
 
+#define SMOLLM3 "\"model_type\":\"smollm3\""
+#define GEMMA3 "\"model_type\":\"gemma3_text\",\"sliding_window\":512"
 #define QWEN2 "\"model_type\":\"qwen2\",\"num_key_value_heads\":8"
 
 // What a family's config may leave out, and what names no family or two.
@@ -279,6 +281,16 @@ Test(config, families)
          TS_FAMILY_QWEN2, 8, 7},
         {QWEN2 ",\"layer_types\":[\"full_attention\",\"full_attention\"]", TS_FAMILY_QWEN2, 8, 0},
         {"\"model_type\":\"qwen3\",\"num_key_value_heads\":null", TS_FAMILY_QWEN3, 16, 0},
+        {"\"model_type\":\"smollm3\",\"sliding_window\":null,\"use_sliding_window\":false",
+         TS_FAMILY_SMOLLM3, 4, 0},
+        {"\"model_type\":\"gemma3_text\"", TS_FAMILY_GEMMA3, 4, 4096},
+        {GEMMA3 ",\"hidden_activation\":\"gelu_pytorch_tanh\"", TS_FAMILY_GEMMA3, 4, 512},
+        {GEMMA3 ",\"max_position_embeddings\":512", TS_FAMILY_GEMMA3, 4, 0},
+        {GEMMA3 ",\"sliding_window_pattern\":1", TS_FAMILY_GEMMA3, 4, 0},
+        {GEMMA3 ",\"layer_types\":[\"full_attention\",\"full_attention\"]", TS_FAMILY_GEMMA3, 4, 0},
+        {GEMMA3 ",\"attn_logit_softcapping\":null,\"final_logit_softcapping\":null,"
+                "\"use_bidirectional_attention\":false,\"cache_implementation\":\"hybrid\"",
+         TS_FAMILY_GEMMA3, 4, 512},
     };
     static const struct {
         const char *more;
@@ -306,6 +318,29 @@ Test(config, families)
         {QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":-1", TS_ERR_FORMAT,
          "'max_window_layers'"},
         {QWEN2 ",\"hidden_act\":\"gelu\"", TS_ERR_UNSUPPORTED, "hidden_act"},
+        {SMOLLM3 ",\"use_sliding_window\":true", TS_ERR_UNSUPPORTED, "use_sliding_window' is true"},
+        {SMOLLM3 ",\"no_rope_layers\":[1]", TS_ERR_FORMAT, "each of 2 layers"},
+        {SMOLLM3 ",\"no_rope_layers\":[1,2]", TS_ERR_FORMAT, "0 or 1 for layer 1"},
+        {SMOLLM3 ",\"no_rope_layer_interval\":0", TS_ERR_FORMAT, "no_rope_layer_interval"},
+        {QWEN2 ",\"no_rope_layers\":[1,0]", TS_ERR_UNSUPPORTED, "no_rope_layers"},
+        {GEMMA3 ",\"final_logit_softcapping\":30.0", TS_ERR_UNSUPPORTED, "final_logit_softcapping"},
+        {GEMMA3 ",\"attn_logit_softcapping\":50.0", TS_ERR_UNSUPPORTED, "attn_logit_softcapping"},
+        {GEMMA3 ",\"hidden_activation\":\"gelu\"", TS_ERR_UNSUPPORTED, "hidden_activation"},
+        {GEMMA3 ",\"use_bidirectional_attention\":true", TS_ERR_UNSUPPORTED, "bidirectional"},
+        {GEMMA3 ",\"query_pre_attn_scalar\":0", TS_ERR_FORMAT, "query_pre_attn_scalar"},
+        {GEMMA3 ",\"query_pre_attn_scalar\":\"x\"", TS_ERR_FORMAT, "query_pre_attn_scalar"},
+        {GEMMA3 ",\"sliding_window_pattern\":0", TS_ERR_FORMAT, "sliding_window_pattern"},
+        {GEMMA3 ",\"rope_local_base_freq\":-1", TS_ERR_FORMAT,
+         "'rope_local_base_freq' at the top: expected a number above 0"},
+        {GEMMA3 ",\"rope_parameters\":{\"rope_theta\":5}", TS_ERR_UNSUPPORTED, "rope_theta"},
+        {GEMMA3 ",\"rope_theta\":5,\"rope_parameters\":{\"full_attention\":{\"rope_theta\":6}}",
+         TS_ERR_FORMAT, "6 in rope_parameters and 5 at the top"},
+        {GEMMA3 ",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}", TS_ERR_UNSUPPORTED,
+         "linear"},
+        {QWEN2 ",\"query_pre_attn_scalar\":256", TS_ERR_UNSUPPORTED, "query_pre_attn_scalar"},
+        {"\"model_type\":\"gemma3_text\",\"sliding_window\":null", TS_ERR_FORMAT,
+         "'sliding_window' is null, and there are layers that have one"},
+        {"\"model_type\":\"gemma3\"", TS_ERR_UNSUPPORTED, "'model_type' is \"gemma3\""},
     };
     ts_model_config config;
     ts_error err = {0};
@@ -340,4 +375,60 @@ Test(config, families)
     cr_expect_eq(read_text(text, &config, &err), TS_OK, "%s", err.message);
     cr_expect_eq(config.window, 4096);
     cr_expect_not_null(strstr(logged, "use_sliding_window"), "%s", logged);
+}
+
+// What differs from layer to layer: in Gemma 3 windows and rotary bases, in SmolLM3 whether there
+// is a rotation.
+Test(config, layers)
+{
+    static const char shape[] = "\"hidden_size\":64,\"intermediate_size\":10,\"vocab_size\":19,"
+                                "\"num_hidden_layers\":7,\"num_attention_heads\":4,"
+                                "\"max_position_embeddings\":1000";
+    static const struct {
+        const char *more, *windowed, *unrotated; // 1: the layer is
+        double theta, local_theta, query_scalar;
+    } cases[] = {
+        {SMOLLM3, "0000000", "0001000", 2e6, 0, 16},
+        {SMOLLM3 ",\"rope_theta\":5000000.0,\"no_rope_layer_interval\":3", "0000000", "0010010",
+         5e6, 0, 16},
+        {SMOLLM3 ",\"no_rope_layers\":[1,1,0,1,1,0,1,0,0],\"no_rope_layer_interval\":2", "0000000",
+         "0010010", 2e6, 0, 16},
+        {GEMMA3, "1111101", "0000000", 1e6, 1e4, 256},
+        {GEMMA3 ",\"sliding_window_pattern\":3,\"_sliding_window_pattern\":2,\"rope_theta\":7,"
+                "\"rope_local_base_freq\":8,\"query_pre_attn_scalar\":168",
+         "1101101", "0000000", 7, 8, 168},
+        {GEMMA3 ",\"_sliding_window_pattern\":2", "1010101", "0000000", 1e6, 1e4, 256},
+        {GEMMA3 ",\"sliding_window_pattern\":6,\"layer_types\":[\"full_attention\","
+                "\"sliding_attention\",\"full_attention\",\"full_attention\",\"full_attention\","
+                "\"full_attention\",\"full_attention\"]",
+         "0100000", "0000000", 1e6, 1e4, 256},
+        {GEMMA3 ",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\","
+                "\"rope_theta\":7.0},\"sliding_attention\":{\"rope_type\":\"default\","
+                "\"rope_theta\":8.0}}",
+         "1111101", "0000000", 7, 8, 256},
+        {GEMMA3 ",\"rope_theta\":7,\"rope_parameters\":{\"full_attention\":"
+                "{\"rope_type\":\"default\"}}",
+         "1111101", "0000000", 7, 1e4, 256},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_model_config config;
+        ts_error err = {0};
+        char text[1024];
+        logged_clear();
+        snprintf(text, sizeof text, "{%s,%s}", shape, cases[i].more);
+        cr_assert_eq(read_text(text, &config, &err), TS_OK, "%s: %s", text, err.message);
+        cr_expect_eq(logged_count, 0, "%s: %s", text, logged);
+        for (uint32_t layer = 0; layer < config.layers; layer++) {
+            bool windowed = cases[i].windowed[layer] == '1';
+            cr_expect_eq(ts_config_window(&config, layer), windowed ? 512 : 0, "%s: %u", text,
+                         layer);
+            cr_expect_eq(ts_config_is_local(&config, layer), windowed, "%s: %u", text, layer);
+            cr_expect_eq(ts_layer_in(&config.unrotated, layer), cases[i].unrotated[layer] == '1',
+                         "%s: %u", text, layer);
+        }
+        cr_expect_eq(config.rope.theta, cases[i].theta, "%s: %g", text, config.rope.theta);
+        cr_expect_eq(config.local_rope.theta, cases[i].local_theta, "%s", text);
+        cr_expect_eq(config.query_scalar, cases[i].query_scalar, "%s", text);
+        cr_expect(config.tied, "%s", text);
+    }
 }

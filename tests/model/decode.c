@@ -131,7 +131,8 @@ Test(decode, equals_full_passes)
 
 Test(decode, equals_full_passes_with_an_adapter)
 {
-    static const char *const cases[] = {"nano", "gqa", "all_linear", "llama3", "qwen2", "qwen3"};
+    static const char *const cases[] = {"nano",  "gqa",   "all_linear", "llama3",
+                                        "qwen2", "qwen3", "gemma3"};
     ts_gpu *gpu = test_gpu_open();
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         char model[512], adapter[512];

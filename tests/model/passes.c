@@ -220,6 +220,7 @@ Test(passes, plans_count_what_is_taken)
         {.dtype = TS_F16, .embedding_in_file = true, .adapter = {.r = 2, .targets = 64}},
         {.family = TS_FAMILY_QWEN2, .adapter = {.r = 2, .targets = 64}},
         {.family = TS_FAMILY_QWEN3, .tied = true, .adapter = {.r = 2, .targets = 5}},
+        {.family = TS_FAMILY_GEMMA3, .window = 3, .adapter = {.r = 2, .targets = 127}},
     };
     for (size_t i = 0; i < TS_COUNT(tinies); i++) {
         for (int training = 0; training < 2; training++) {
@@ -269,7 +270,10 @@ Test(passes, recomputing_changes_no_bit)
     const tiny_llama tinies[] = {
         plain,
         {.adapter = {.r = 2, .alpha = 1, .dropout = 0.5, .targets = TS_MODULE_BIT(TS_MODULE_UP)}},
-        {.family = TS_FAMILY_QWEN3, .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}}};
+        {.family = TS_FAMILY_QWEN3, .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}},
+        {.family = TS_FAMILY_GEMMA3,
+         .window = 3,
+         .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}}};
     enum { MOST = 4096 };
     static double kept[MOST], again[MOST];
     struct place places[2];

@@ -162,8 +162,13 @@ Test(adjoints, embedding_is_a_gather)
     const uint32_t ids[ROWS] = {2, 2, 0}; // a token may occur twice
     double table[SOURCE * COLS], embedded[ROWS * COLS], gathered[ROWS * COLS];
     fill(table, TS_COUNT(table));
-    ts_ref_embed(&(struct ts_embed_ref){
-        .ids = ids, .table = table, .y = embedded, .rows = ROWS, .cols = COLS, .vocab = SOURCE});
+    ts_ref_embed(&(struct ts_embed_ref){.ids = ids,
+                                        .table = table,
+                                        .y = embedded,
+                                        .rows = ROWS,
+                                        .cols = COLS,
+                                        .vocab = SOURCE,
+                                        .scale = 1});
     ts_ref_gather_rows(&(struct ts_gather_rows_ref){.x = table,
                                                     .index = ids,
                                                     .y = gathered,

@@ -245,19 +245,21 @@ enum { COUNT = 9 };
 
 struct swiglu_case {
     double gate[COUNT], up[COUNT], w[COUNT];
+    uint32_t gelu;
 };
 
 static double swiglu_loss(void *user)
 {
     struct swiglu_case *c = user;
     double y[COUNT];
-    ts_ref_swiglu(&(struct ts_swiglu_ref){.gate = c->gate, .up = c->up, .y = y, .count = COUNT});
+    ts_ref_swiglu(&(struct ts_swiglu_ref){
+        .gate = c->gate, .up = c->up, .y = y, .count = COUNT, .gelu = c->gelu});
     return dot(c->w, y, COUNT);
 }
 
-Test(gradients, swiglu)
+static void check_gate(uint32_t gelu)
 {
-    struct swiglu_case c;
+    struct swiglu_case c = {.gelu = gelu};
     double dgate[COUNT], dup[COUNT];
     fill(c.gate, COUNT);
     fill(c.up, COUNT);
@@ -265,10 +267,29 @@ Test(gradients, swiglu)
     c.gate[0] = -4, c.gate[1] = 5, c.gate[2] = 0;
     memcpy(dgate, c.gate, sizeof dgate);
     memcpy(dup, c.up, sizeof dup);
-    ts_ref_swiglu_backward(
-        &(struct ts_swiglu_backward_ref){.gate = dgate, .up = dup, .dy = c.w, .count = COUNT});
+    ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){
+        .gate = dgate, .up = dup, .dy = c.w, .count = COUNT, .gelu = gelu});
     check_gradient("swiglu, gate", swiglu_loss, &c, c.gate, COUNT, dgate);
     check_gradient("swiglu, up", swiglu_loss, &c, c.up, COUNT, dup);
+}
+
+Test(gradients, swiglu)
+{
+    check_gate(0);
+}
+
+// GELU by way of the sigmoid is the formula with tanh.
+Test(gradients, geglu)
+{
+    const double gate[] = {-4, -1, -0.1, 0, 0.3, 2, 5}, up[] = {1, 2, 3, 4, 5, 6, -7};
+    double y[TS_COUNT(gate)];
+    check_gate(1);
+    ts_ref_swiglu(&(struct ts_swiglu_ref){
+        .gate = gate, .up = up, .y = y, .count = TS_COUNT(gate), .gelu = 1});
+    for (size_t i = 0; i < TS_COUNT(gate); i++) {
+        double x = gate[i], inner = sqrt(2 / acos(-1)) * (x + 0.044715 * pow(x, 3));
+        cr_expect_float_eq(y[i], 0.5 * x * (1 + tanh(inner)) * up[i], 1e-14);
+    }
 }
 
 // ---- Cross-entropy: the gradient comes from the forward call itself

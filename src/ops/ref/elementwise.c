@@ -8,7 +8,7 @@ void ts_ref_embed(const struct ts_embed_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
         for (size_t c = 0; c < a->cols; c++) {
-            a->y[t * a->cols + c] = a->table[(size_t)a->ids[t] * a->cols + c];
+            a->y[t * a->cols + c] = a->scale * a->table[(size_t)a->ids[t] * a->cols + c];
         }
     }
 }
@@ -90,18 +90,29 @@ static double sigmoid(double x)
     return 1 / (1 + exp(-x));
 }
 
+// An activation x * sigmoid(slant): SiLU, or GELU as tanh approximates it.
+static double slant(double x, uint32_t gelu)
+{
+    return gelu ? 2 * sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x) : x;
+}
+
+static double steepness(double x, uint32_t gelu)
+{
+    return gelu ? 2 * sqrt(2 / acos(-1)) * (1 + 3 * 0.044715 * x * x) : 1;
+}
+
 void ts_ref_swiglu(const struct ts_swiglu_ref *a)
 {
     for (size_t i = 0; i < a->count; i++) {
-        a->y[i] = a->gate[i] * sigmoid(a->gate[i]) * a->up[i];
+        a->y[i] = a->gate[i] * sigmoid(slant(a->gate[i], a->gelu)) * a->up[i];
     }
 }
 
 void ts_ref_swiglu_backward(const struct ts_swiglu_backward_ref *a)
 {
     for (size_t i = 0; i < a->count; i++) {
-        double g = a->gate[i], u = a->up[i], s = sigmoid(g);
-        a->gate[i] = a->dy[i] * u * s * (1 + g * (1 - s));
+        double g = a->gate[i], u = a->up[i], s = sigmoid(slant(g, a->gelu));
+        a->gate[i] = a->dy[i] * u * s * (1 + g * (1 - s) * steepness(g, a->gelu));
         a->up[i] = a->dy[i] * g * s;
     }
 }

@@ -38,7 +38,7 @@ function section(name) {
 }
 BEGIN {
     print ".TH TINYSFT 3 \"\" \"tinysft " escaped(version) "\""
-    print ".SH NAME\ntinysft \\- fine\\-tunes a Llama with LoRA on any GPU that has Vulkan, as a library"
+    print ".SH NAME\ntinysft \\- fine\\-tunes chat models with LoRA on any GPU that has Vulkan, as a library"
     print ".SH SYNOPSIS\n.nf\n#include <tinysft/tinysft.h>\n.fi\n.sp"
     print "cc \\fIFILE\\fR $(pkg\\-config \\-\\-cflags \\-\\-libs tinysft)"
 }

@@ -13,7 +13,7 @@ verbatim() { # prints standard input unchanged
 mkdir -p "$(dirname "$file")"
 {
     printf '.TH TINYSFT\\-VK 1 "" "%s"\n' "$("$program" --version)"
-    printf '.SH NAME\ntinysft\\-vk \\- fine\\-tunes a Llama with LoRA on any GPU that has Vulkan\n'
+    printf '.SH NAME\ntinysft\\-vk \\- fine\\-tunes chat models with LoRA on any GPU that has Vulkan\n'
     printf '.SH SYNOPSIS\n.B tinysft\\-vk\n.I COMMAND\n[flags]\n.SH DESCRIPTION\n'
     "$program" --help | verbatim
     for command in $("$program" --help | sed -n 's/^  tinysft-vk \([a-z]*\) .*/\1/p'); do

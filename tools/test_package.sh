@@ -166,7 +166,7 @@ expect() {
 answers() {
     local program=$1 command
     expect 0 '^tinysft-vk [0-9]' "$program" --version
-    expect 0 'fine-tunes a Llama' "$program" --help
+    expect 0 'fine-tunes chat models' "$program" --help
     for command in $("$program" --help | sed -n 's/^  tinysft-vk \([a-z]*\) .*/\1/p'); do
         expect 0 "^tinysft-vk $command" "$program" "$command" --help
     done

@@ -132,12 +132,12 @@ static struct {
 } asked;
 
 static const ts_flag flags[] = {
-    {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "ask which one this would choose"},
+    {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "tell which one this would choose"},
     TS_CLI_MASK_FLAG(asked.params),
     {"pipelines", NULL, TS_FLAG_SWITCH, &asked.pipelines, NULL,
      "build every pipeline that training would use on it, and\nshow what its compiler tells"},
     TS_CLI_JSON_FLAG(&asked.json),
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "say what --mask-capability can hide"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "tell what --mask-capability can hide"},
 };
 
 // Lists all devices.

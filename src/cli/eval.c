@@ -47,12 +47,12 @@ static ts_status find_questions(struct session *s, ts_error *err)
     if (o->question_count > 0) {
         return o->data == NULL ? TS_OK
                                : ts_error_set(err, TS_ERR_ARGUMENT,
-                                              "--prompt and --data: expected one of them");
+                                              "--prompt and --data: give one of them");
     }
     TS_TRY(ts_cli_find(o->data != NULL ? o->data : USUAL_DATA, &s->data, err));
     if (o->data == NULL && !ts_file_exists(s->data.bytes)) {
-        TS_FAIL(TS_ERR_ARGUMENT, "there is no " USUAL_DATA
-                                 " here: --data FILE names the prompts, --prompt TEXT asks one");
+        TS_FAIL(TS_ERR_ARGUMENT, "no prompt is named, and there is no " USUAL_DATA
+                                 " here: --prompt TEXT asks one, --data FILE a file of them");
     }
 out:
     return status;
@@ -259,20 +259,20 @@ static const ts_flag flags[] = {
     {"output-dir", NULL, TS_FLAG_TEXT, &asked.output_dir, "DIR",
      "where the reports go [OUT, or here]"},
     {"png", NULL, TS_FLAG_TEXT, &asked.png, "FILE",
-     "the picture [evaluation_screenshot.png in that folder]"},
+     "where the picture goes\n[evaluation_screenshot.png in that folder]"},
     {"json", NULL, TS_FLAG_TEXT, &asked.json, "FILE",
-     "all figures and answers for programs\n[evaluation.json in that folder]"},
+     "where the figures and answers go as JSON\n[evaluation.json in that folder]"},
     {"png-height", NULL, TS_FLAG_UINT, &asked.png_height, "N",
-     "of the picture in pixels, at most [12000]", 1000, 12000},
-    {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N", "of an answer [64]", 1,
+     "of the picture in pixels, at most N [12000]", 1000, 12000},
+    {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N", "tokens of an answer, at most N [64]", 1,
      MAX_NEW_TOKENS},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP,
      .choice = ts_choice_template},
-    {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the picture [from the model]"},
+    {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the reports [from the model]"},
     TS_CLI_QUANTIZE_FLAGS(asked.quantize),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_VALIDATE_FLAG(asked.device),
-    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "time on the device by shader",
+    {"profile", NULL, TS_FLAG_SWITCH, &asked.profile, NULL, "tell the time on the device by shader",
      .passing = true},
     TS_CLI_VERBOSE_FLAG,
 };

@@ -1,4 +1,4 @@
-// tinysft-vk: fine-tunes a Llama with LoRA in Vulkan compute shaders, and shows what it changed.
+// tinysft-vk: fine-tunes a chat model with LoRA in Vulkan compute shaders, and shows what it changed.
 #include "cli/cli.h"
 
 #include "base/file.h"
@@ -93,7 +93,7 @@ static void print_help(FILE *stream)
 {
     enum { COLUMN = 24 };
     ts_cli_say(stream,
-               "tinysft-vk fine-tunes a Llama with LoRA on any GPU that has a Vulkan driver, "
+               "tinysft-vk fine-tunes chat models with LoRA on any GPU that has a Vulkan driver, "
                "and shows side by side what the tuning changed.\n\n");
     for (size_t i = 0; i < ts_command_count; i++) {
         char left[64];

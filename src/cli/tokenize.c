@@ -124,7 +124,7 @@ out:
 
 const ts_command ts_command_tokenize = {
     .name = "tokenize",
-    .summary = "turn JSON lines {\"text\"} into {\"ids\", \"decoded\"}",
+    .summary = "show a model's tokens: {\"text\"} in, {\"ids\", \"decoded\"} out",
     .usage = "--model MODEL [--chat] < LINES",
     .flags = flags,
     .flag_count = TS_COUNT(flags),

@@ -111,7 +111,7 @@ out:
 
 const ts_command ts_command_verify = {
     .name = "verify",
-    .summary = "hold this device against a reference case",
+    .summary = "check what this device computes against a reference case",
     .usage = "CASE [--precision P] [--device N] [--dump FILE]",
     .needs_less = "a case is as large as it is: close what else uses the device's memory, or take "
                   "another --device",

@@ -224,7 +224,10 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
         }
     }
     if (run->result->count == before) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--kernel %s: no such kernel (see the names without it)", list);
+        TS_FAIL(
+            TS_ERR_ARGUMENT,
+            "--kernel %s: there is no such kernel; `tinysft-vk bench --only kernels` lists them",
+            list);
     }
 out:
     return status;

@@ -107,7 +107,9 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
     uint32_t *push = out->push, *constant = out->pipeline.constants + 1;
     *shader = ts_attention_has_tile(kernel) ? choice.shader : 0;
     if (ts_bench_is_product(kernel)) {
-        return ts_error_set(err, TS_ERR_UNSUPPORTED, "%s: timed by ts_matmul", info->name);
+        return ts_error_set(err, TS_ERR_UNSUPPORTED,
+                            "--kernel %s: it multiplies matrices, and --only products times it",
+                            info->name);
     }
     for (const ts_kernel_field *f = info->fields; f->name != NULL; f++) {
         uint32_t *place = f->kind == 'c' ? constant++ : push++;

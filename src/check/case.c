@@ -99,8 +99,8 @@ static ts_status add_row(ts_case *c, uint32_t micro, const ts_tensor *ids, const
     TS_TRY(ts_alloc(width, sizeof *tokens, &tokens, err));
     TS_TRY(ts_alloc(width, 1, &supervised, err));
     if (length < 1 || length > width) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: micro%u: a length of %lld in rows of %u", c->folder.bytes,
-                micro, (long long)length, width);
+        TS_FAIL(TS_ERR_FORMAT, "%s: micro%u.lengths: expected 1 to %u tokens, found %lld",
+                c->folder.bytes, micro, width, (long long)length);
     }
     for (int64_t t = 0; t < length; t++) {
         tokens[t] = (uint32_t)integer_at(ids, begin + (uint64_t)t);
@@ -124,7 +124,8 @@ static ts_status read_micro(ts_case *c, uint32_t micro, ts_error *err)
     if (ids->rank != 2 || lengths->rank != 1 || labels->rank != 2 ||
         labels->shape[0] != ids->shape[0] || labels->shape[1] != ids->shape[1] ||
         lengths->shape[0] != ids->shape[0]) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: micro%u: input_ids, labels and lengths do not fit together",
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: micro%u: the shapes of input_ids, labels and lengths do not fit together",
                 c->folder.bytes, micro);
     }
     uint32_t rows = (uint32_t)ids->shape[0], width = (uint32_t)ids->shape[1];

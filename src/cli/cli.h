@@ -80,11 +80,12 @@ extern const char *ts_cli_config;
 #define TS_CLI_CONFIG_FLAG                                                                         \
     {                                                                                              \
         "config", NULL, TS_FLAG_TEXT, &ts_cli_config, "FILE",                                      \
-            "a JSON file of flags, {\"lr\": 1e-4};\nthose given here win", .passing = true                 \
+            "a JSON file of flags, {\"lr\": 1e-4};\nthose given here win", .passing = true         \
     }
 #define TS_CLI_VERBOSE_FLAG                                                                        \
     {                                                                                              \
-        "verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "tell more of what is done", .passing = true        \
+        "verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "tell more of what is done",       \
+            .passing = true                                                                        \
     }
 
 // Names for a flag's `choice`.
@@ -167,7 +168,9 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
 // --device and --mask-capability, for every command that opens a device; `params` is its
 // ts_gpu_params.
 #define TS_CLI_DEVICE_FLAGS(params)                                                                \
-    {"device", NULL, TS_FLAG_TEXT, &(params).device, "N", "its number or part of its name; `tinysft-vk devices`\nlists them [the best]"},           \
+    {"device",     NULL,                                                                           \
+     TS_FLAG_TEXT, &(params).device,                                                               \
+     "N",          "its number or part of its name; `tinysft-vk devices`\nlists them [the best]"}, \
         TS_CLI_MASK_FLAG(params)
 #define TS_CLI_MASK_FLAG(params)                                                                   \
     {                                                                                              \
@@ -184,12 +187,12 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
      TS_FLAG_TEXT,                                                                                 \
      &(precision),                                                                                 \
      "P",                                                                                          \
-     "what products round their operands to: auto, f32, f16\nor bf16 [" preset "]",                                           \
+     "what products round their operands to: auto, f32, f16\nor bf16 [" preset "]",                \
      .choice = ts_choice_precision},                                                               \
         TS_CLI_DEVICE_FLAGS(params),                                                               \
     {                                                                                              \
         "no-tune", NULL, TS_FLAG_SWITCH, &(params).no_tuning, NULL,                                \
-            "choose products' tiles by rule instead of measuring\nthem at first use; so does "               \
+            "choose products' tiles by rule instead of measuring\nthem at first use; so does "     \
             "TINYSFT_TUNE=off"                                                                     \
     }
 

@@ -28,7 +28,8 @@ static ts_status set_list(const ts_flag *flag, const cJSON *value, ts_error *err
     ts_status status = TS_OK;
     const cJSON *item;
     if (list_count == TS_COUNT(lists)) {
-        TS_FAIL(TS_ERR_ARGUMENT, "too many lists: write this one as a text with commas");
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "too many lists in this file: write this one as a text with commas");
     }
     ts_text *list = &lists[list_count++];
     cJSON_ArrayForEach(item, value)
@@ -84,7 +85,7 @@ static ts_status set_from_json(const ts_flag *flag, const cJSON *value, ts_error
 static ts_status unknown_key(const ts_command *command, const char *key, ts_error *err)
 {
     const char *nearest = ts_flags_nearest(command, key, strlen(key));
-    return ts_error_set(err, TS_ERR_ARGUMENT, "no flag of `tinysft-vk %s` is named so%s%s%s",
+    return ts_error_set(err, TS_ERR_ARGUMENT, "`tinysft-vk %s` has no such flag%s%s%s",
                         command->name, nearest != NULL ? "; did you mean '" : "",
                         nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
 }
@@ -98,11 +99,11 @@ static ts_status set_key(const ts_command *command, const cJSON *item, const boo
     }
     size_t index = (size_t)(flag - command->flags);
     if (flag->value == &ts_cli_config) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "this file is that already");
+        return ts_error_set(err, TS_ERR_ARGUMENT, "a file of flags may not name another one");
     }
     if (in_file[index]) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "--%s stands here twice, under two names",
-                            flag->name);
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "this is --%s, which the file has under another name too", flag->name);
     }
     in_file[index] = true;
     // The values of such a flag add up. Where the command line gives some, only those count.

@@ -137,7 +137,8 @@ static const ts_flag flags[] = {
     {"pipelines", NULL, TS_FLAG_SWITCH, &asked.pipelines, NULL,
      "build every pipeline that training would use on it, and\nshow what its compiler tells"},
     TS_CLI_JSON_FLAG(&asked.json),
-    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL, "tell what --mask-capability can hide"},
+    {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
+     "tell what --mask-capability can hide"},
 };
 
 // Lists all devices.

@@ -50,7 +50,8 @@ static void print_drivers(FILE *stream, const ts_drivers *drivers, bool report)
     }
     for (size_t i = 0; i < drivers->node_count; i++) {
         ts_cli_say(stream, "render node %s, vendor %04x%s\n", drivers->nodes[i].name,
-                   drivers->nodes[i].vendor, drivers->nodes[i].may_open ? "" : ", not allowed");
+                   drivers->nodes[i].vendor,
+                   drivers->nodes[i].may_open ? "" : ", which this user may not open");
     }
     for (size_t i = 0; i < drivers->list.count; i++) {
         tinysft_device_info device;

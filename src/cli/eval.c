@@ -45,9 +45,9 @@ static ts_status find_questions(struct session *s, ts_error *err)
     ts_status status = TS_OK;
     const struct options *o = s->options;
     if (o->question_count > 0) {
-        return o->data == NULL ? TS_OK
-                               : ts_error_set(err, TS_ERR_ARGUMENT,
-                                              "--prompt and --data: give one of them");
+        return o->data == NULL
+                   ? TS_OK
+                   : ts_error_set(err, TS_ERR_ARGUMENT, "--prompt and --data: give one of them");
     }
     TS_TRY(ts_cli_find(o->data != NULL ? o->data : USUAL_DATA, &s->data, err));
     if (o->data == NULL && !ts_file_exists(s->data.bytes)) {
@@ -264,8 +264,8 @@ static const ts_flag flags[] = {
      "where the figures and answers go as JSON\n[evaluation.json in that folder]"},
     {"png-height", NULL, TS_FLAG_UINT, &asked.png_height, "N",
      "of the picture in pixels, at most N [12000]", 1000, 12000},
-    {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N", "tokens of an answer, at most N [64]", 1,
-     MAX_NEW_TOKENS},
+    {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N",
+     "tokens of an answer, at most N [64]", 1, MAX_NEW_TOKENS},
     {"chat-template", NULL, TS_FLAG_TEXT, &asked.template, "NAME", TS_CLI_TEMPLATE_HELP,
      .choice = ts_choice_template},
     {"title", NULL, TS_FLAG_TEXT, &asked.title, "TEXT", "of the reports [from the model]"},

@@ -77,7 +77,7 @@ void ts_cli_tell_new_folder(const char *path)
         memcpy(folder, path, len);
         folder[len] = '\0';
         if (!ts_file_exists(folder)) {
-            ts_cli_say(stderr, "the folder %s is not there: made\n", folder);
+            ts_cli_say(stderr, "the folder %s is not there yet and is made\n", folder);
         }
     }
 }

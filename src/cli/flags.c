@@ -115,7 +115,7 @@ ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err)
 {
     if (flag->kind == TS_FLAG_TEXT || flag->kind == TS_FLAG_OPTION) {
         if (text[0] == '\0') {
-            return ts_error_set(err, TS_ERR_ARGUMENT, "--%s: the value is empty", flag->name);
+            return ts_error_set(err, TS_ERR_ARGUMENT, "--%s: its value is empty", flag->name);
         }
         *(const char **)flag->value = text;
         return TS_OK;
@@ -199,7 +199,9 @@ static ts_status take_arguments(const ts_command *command, int argc, char **argv
         } else if (arguments < command->most_arguments) {
             command->arguments[arguments++] = argv[at++];
         } else {
-            return ts_error_set(err, TS_ERR_ARGUMENT, "unexpected argument '%s'", argv[at]);
+            return ts_error_set(
+                err, TS_ERR_ARGUMENT,
+                "unexpected argument '%s': flags begin with --, and --help lists them", argv[at]);
         }
     }
     return TS_OK;

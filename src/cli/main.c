@@ -1,4 +1,5 @@
-// tinysft-vk: fine-tunes a chat model with LoRA in Vulkan compute shaders, and shows what it changed.
+// tinysft-vk: fine-tunes a chat model with LoRA in Vulkan compute shaders, and shows what it
+// changed.
 #include "cli/cli.h"
 
 #include "base/file.h"

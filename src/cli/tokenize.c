@@ -99,7 +99,8 @@ static int run(int argc, char **argv)
     if (asked.chat) {
         TS_TRY(ts_chat_template_open(model, asked.template, tokenizer, &template, err));
     } else if (asked.template != NULL) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--chat-template is for --chat: without it lines are texts");
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "--chat-template is for --chat: without --chat lines are plain texts");
     }
     for (size_t number = 1; (len = getline(&line, &capacity, stdin)) >= 0; number++) {
         if (ferror(stdout)) { // main reports why (ts_cli_close_standard)

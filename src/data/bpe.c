@@ -268,7 +268,9 @@ ts_status ts_bpe_encode(const ts_tokenizer *tokenizer, const char *text, size_t 
     ts_status status = TS_OK;
     merger m = {.tokenizer = tokenizer};
     if (len > INT32_MAX / 3 - 2) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes without a break is too long", len);
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "a text of %zu bytes without a space or a special token is too long: split it",
+                len);
     }
     size_t most = tokenizer->byte_level                  ? len
                   : tokenizer->space_id != TS_TOKEN_NONE ? len + 1

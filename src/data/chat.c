@@ -199,8 +199,8 @@ static void tell_no_end(ts_chat_template *t, size_t at)
     if (!t->told_no_end) {
         t->told_no_end = true;
         ts_log(TS_LOG_WARN,
-               "%s writes no special token behind an answer (there stands '%.*s'): the model is "
-               "not taught to stop",
+               "%s writes no special token behind an answer (there stands '%.*s'): the model does "
+               "not learn to stop; another --chat-template may teach it",
                t->name.bytes, (int)ts_utf8_valid_prefix(r->bytes + at, len), r->bytes + at);
     }
 }

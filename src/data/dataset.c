@@ -163,7 +163,8 @@ static ts_status add_row(void *user, const cJSON *json, uint32_t line, const cha
     TS_TRY(encode(r, name, err));
     size_t first = first_supervised(&r->chat);
     if (first >= r->chat.tokens.count) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: no token of it is trained on", name);
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: the chat template marks nothing of this row as an answer to train on", name);
     }
     if (first >= r->options->max_tokens) {
         status = skip(&r->too_long, r->rows, err, " (line %u) has %zu tokens before its answer",
@@ -215,7 +216,8 @@ static ts_status warn(const reading *r, const char *path, ts_error *err)
     warn_skipped(r, path);
     TS_TRY(ts_row_notes_format(&r->row.notes, &keys, err));
     if (keys.len > 0) {
-        ts_log(TS_LOG_WARN, "%s: keys without a meaning here, passed over: %s", path, keys.bytes);
+        ts_log(TS_LOG_WARN, "%s: keys that mean nothing here were passed over: %s", path,
+               keys.bytes);
     }
     if (r->row.notes.histories > 0) {
         ts_log(TS_LOG_INFO,

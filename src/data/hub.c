@@ -297,8 +297,8 @@ static ts_status fetch(ts_hub *hub, const char *file, bool weights, bool *found,
         TS_TRY(ts_hub_write_ref(hub, err));
     }
     if (!weights && about.size > MAX_SMALL_BYTES) {
-        TS_FAIL(TS_ERR_FORMAT, "%llu bytes are too many for such a file",
-                (unsigned long long)about.size);
+        TS_FAIL(TS_ERR_FORMAT, "expected at most %d bytes of such a file, found %llu",
+                MAX_SMALL_BYTES, (unsigned long long)about.size);
     }
     TS_TRY(store(hub, file, &about, err));
 out:

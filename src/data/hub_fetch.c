@@ -82,7 +82,7 @@ static ts_status refuse(const ts_hub *hub, const ts_hub_reply *reply, ts_error *
     if (reply->code == 404) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "%s knows no such model", host);
     }
-    return ts_error_set(err, TS_ERR_FORMAT, "%s answers with status %ld", host, reply->code);
+    return ts_error_set(err, TS_ERR_FORMAT, "%s answers with HTTP status %ld", host, reply->code);
 }
 
 // Reads the hash from an entity tag: in quotes, with or without `W/` before them.
@@ -252,11 +252,14 @@ static ts_status judge(const ts_hub_reply *reply, ts_hub_body *body, bool *again
         *again = true;
         body->at = 0;
         int reason = ts_os_cut(body->opened, 0);
-        return reason != 0 ? ts_error_set(err, TS_ERR_IO, "cannot cut the partial file: %s",
-                                          strerror(reason))
-                           : ts_error_set(err, TS_ERR_IO, "the server cannot go on with the file");
+        return reason != 0
+                   ? ts_error_set(err, TS_ERR_IO, "cannot shorten what is here of the file: %s",
+                                  strerror(reason))
+                   : ts_error_set(err, TS_ERR_IO,
+                                  "the server cannot go on where the download stopped");
     }
-    return ts_error_set(err, TS_ERR_IO, "the content's server answers with status %ld",
+    return ts_error_set(err, TS_ERR_IO,
+                        "the server that has the content answers with HTTP status %ld",
                         reply->code);
 }
 

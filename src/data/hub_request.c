@@ -134,8 +134,9 @@ static void begin_body(ts_hub_body *body)
         body->at = 0;
         int reason = ts_os_cut(body->opened, 0);
         if (reason != 0) {
-            body->status = ts_error_set(body->err, TS_ERR_IO, "cannot cut the partial file: %s",
-                                        strerror(reason));
+            body->status =
+                ts_error_set(body->err, TS_ERR_IO, "cannot shorten what is here of the file: %s",
+                             strerror(reason));
         }
     }
 }
@@ -147,7 +148,7 @@ static ts_status write_at(ts_hub_body *body, const char *bytes, size_t len)
     if (reason != 0) {
         // A disk that became full may have taken some of them; the next run goes on from there.
         body->at = ts_os_stat_open(body->opened, &info) == 0 ? info.bytes : body->at;
-        return ts_error_set(body->err, TS_ERR_IO, "cannot write the partial file: %s",
+        return ts_error_set(body->err, TS_ERR_IO, "cannot write what came of the file: %s",
                             strerror(reason));
     }
     body->at += len;
@@ -346,7 +347,7 @@ ts_status ts_hub_request(ts_hub *hub, const char *url, ts_hub_reply *reply, ts_h
     }
     if (reply->code == 408 || reply->code == 429 || reply->code >= 500) {
         *again = true;
-        TS_FAIL(TS_ERR_IO, "%s answers with status %ld", origin.host, reply->code);
+        TS_FAIL(TS_ERR_IO, "%s answers with HTTP status %ld", origin.host, reply->code);
     }
 out:
     // It must not keep pointers to local variables; connections stay open.

@@ -251,7 +251,8 @@ static ts_status encode(const ts_tokenizer *tokenizer, const char *text, const u
         TS_FAIL(TS_ERR_FORMAT, "invalid UTF-8 at byte %zu of the text", valid);
     }
     if (len > UINT32_MAX) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes is too long", len);
+        TS_FAIL(TS_ERR_UNSUPPORTED, "a text of %zu bytes is too long, expected at most %u", len,
+                UINT32_MAX);
     }
     for (size_t next = 0; added && ts_added_next(&search, next, from, false, &found);
          next = found.next) {

@@ -96,7 +96,8 @@ static ts_status encode(ts_questions *questions, size_t index, const ts_prompt *
     size_t whole = questions->references[index].tokens.count;
     if (asked >= questions->max_positions || whole > questions->max_positions) {
         TS_FAIL(TS_ERR_FORMAT,
-                "prompt '%.80s': %zu tokens, %zu with its reference answer, but the model takes %u",
+                "prompt '%.80s': %zu tokens, %zu with its reference answer, and the model takes "
+                "%u: shorten it",
                 prompt->id[0] != '\0' ? prompt->id : prompt->text, asked, whole,
                 questions->max_positions);
     }
@@ -229,8 +230,8 @@ static ts_status complete(struct answering *a, size_t question, ts_error *err)
     const ts_tokens *tokens = &a->tokens[question];
     ts_response *response = &a->out->responses[question];
     ts_text *text = &a->out->texts[question];
-    TS_TRY(ts_tokenizer_decode(a->questions->tokenizer, tokens->ids, tokens->count, true, text,
-                               err));
+    TS_TRY(
+        ts_tokenizer_decode(a->questions->tokenizer, tokens->ids, tokens->count, true, text, err));
     response->text = text->bytes != NULL ? text->bytes : "";
     response->len = text->len;
     response->tokens = (uint32_t)tokens->count;
@@ -326,9 +327,9 @@ static ts_status spread_losses(const struct answering *a, size_t from, size_t to
         }
         if (!isfinite(response->reference_loss)) {
             return ts_error_set(err, TS_ERR_RUN,
-                                "prompt %zu: the loss on its reference answer is %g, which is no "
-                                "result: the model's weights, or the adapter's scale, take it out "
-                                "of what floats hold",
+                                "prompt %zu: the loss on its reference answer is %g: the model's "
+                                "weights, or the adapter's scale (lora_alpha / r), are so large "
+                                "that numbers overflow",
                                 i + 1, response->reference_loss);
         }
     }

@@ -285,8 +285,8 @@ static ts_status read_fact(const reading *r, const cJSON *json, const char *plac
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: key '%s': expected a text or an array of 1 to %d spellings, found %s%s",
                 r->name, place, MAX_ALIASES, ts_json_kind(json),
-                count < 1 ? " of none"
-                : list    ? " of more"
+                count < 1 ? ", which is empty"
+                : list    ? " of more than that"
                           : "");
     }
     TS_TRY(ts_arena_alloc(r->arena, (size_t)count, sizeof *out->aliases, &out->aliases, err));
@@ -321,8 +321,8 @@ static ts_status read_facts(const reading *r, ts_prompt *prompt)
                 "%s: key 'facts': expected a text, or an array of 1 to %d facts, each a text or an "
                 "array of spellings, found %s%s",
                 r->name, MAX_ALIASES, ts_json_kind(facts),
-                count < 1 ? " of none"
-                : list    ? " of more"
+                count < 1 ? ", which is empty"
+                : list    ? " of more than that"
                           : "");
     }
     TS_TRY(ts_arena_alloc(r->arena, (size_t)count, sizeof *prompt->facts, &prompt->facts, err));

@@ -93,8 +93,8 @@ static ts_status check_twice(reading *r, ts_error *err)
         again += compare_turns(sorted[i - 1], sorted[i]) == 0;
     }
     if (again > 0) {
-        ts_log(TS_LOG_WARN, "%s: %zu row%s what another asks; each counts", r->path, again,
-               again == 1 ? " asks" : "s ask");
+        ts_log(TS_LOG_WARN, "%s: %zu row%s what an earlier one asks; each of them counts", r->path,
+               again, again == 1 ? " asks" : "s ask");
     }
 out:
     free(sorted);
@@ -115,8 +115,8 @@ static ts_status warn(const reading *r, ts_error *err)
     }
     if (categories->count > 0) {
         ts_log(TS_LOG_WARN,
-               "%s: %zu row%s of a category of your own (%s): shown, not judged by; factual, "
-               "polite, length, refusal and safe are",
+               "%s: %zu row%s of a category of your own (%s): the reports show it, and it asks "
+               "nothing of an answer, as factual, polite, length, refusal and safe do",
                r->path, categories->count, categories->count == 1 ? " is" : "s are",
                categories->names.bytes);
     }

@@ -29,13 +29,14 @@ void ts_setup_check_adapter(const ts_setup *s)
     const char *asked_on = ts_quantise_name(s->quantised);
     const char *made_for = s->adapter->base_model.bytes, *wanted, *given;
     if (trained_on != NULL && strcmp(trained_on, asked_on) != 0) {
-        ts_log(TS_LOG_WARN, "%s was trained on a base quantised to %s, and is asked on one to %s",
+        ts_log(TS_LOG_WARN,
+               "%s was trained on a base quantised to %s, and now the base is quantised to %s",
                s->adapter_folder, trained_on, asked_on);
     }
     if (s->adapter->base_model.len > 0) {
         int len = last_part(made_for, &wanted);
         if (last_part(s->model, &given) != len || memcmp(wanted, given, (size_t)len) != 0) {
-            ts_log(TS_LOG_WARN, "%s was made for %s, and --model is %s", s->adapter_folder,
+            ts_log(TS_LOG_WARN, "%s was trained on %s, and --model is %s", s->adapter_folder,
                    made_for, s->model);
         }
     }
@@ -55,8 +56,8 @@ static ts_status check_unchanged(const cJSON *training, const char *adapter_fold
     ts_sha256_hex(map.bytes, map.len, hash);
     if (recorded != NULL && strcmp(recorded, hash) != 0) {
         ts_log(TS_LOG_WARN,
-               "%s is no longer the file that %s was trained on: which prompts training saw is "
-               "told by what it holds now",
+               "%s has changed since %s was trained on it: prompts that it holds now are marked as "
+               "seen in training",
                path, adapter_folder);
     }
 out:
@@ -75,8 +76,8 @@ static ts_status find_recorded(const cJSON *training, const char *adapter_folder
     }
     if (!ts_file_exists(path)) {
         ts_log(TS_LOG_WARN,
-               "%s, which %s was trained on, is not here: prompts that training saw are not told "
-               "apart (--train-data FILE does)",
+               "%s, which %s was trained on, is not here: prompts that training saw are not marked "
+               "(--train-data FILE says where it is now)",
                path, adapter_folder);
         return TS_OK;
     }

@@ -249,7 +249,7 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
     }
     enum { MOST_BYTES = 8 }; // of an element
     if (count == 0 || count > (UINT64_MAX - TS_VIEW_ALIGNMENT) / MOST_BYTES) {
-        TS_FAIL(TS_ERR_MEMORY, "a tensor of %llu elements cannot be held",
+        TS_FAIL(TS_ERR_MEMORY, "a tensor of %llu elements is beyond what can be addressed",
                 (unsigned long long)count);
     }
     *out = (ts_view){.bytes = ts_dtype_size(dtype, count), .dtype = dtype};

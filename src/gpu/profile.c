@@ -14,7 +14,8 @@ ts_status ts_profile_open(ts_gpu *gpu, ts_profile *out, ts_error *err)
     ts_status status = TS_OK;
     *out = (ts_profile){.gpu = gpu};
     if (!(gpu->caps.timestamp_ns > 0)) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s has no timestamps to profile with", gpu->caps.name);
+        TS_FAIL(TS_ERR_UNSUPPORTED, "--profile: %s has no timestamps, which it is measured by",
+                gpu->caps.name);
     }
     const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
                                         .queryType = VK_QUERY_TYPE_TIMESTAMP,

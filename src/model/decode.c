@@ -16,7 +16,7 @@ static ts_status place_cache(ts_decoder *decoder, const ts_model_config *config,
     ts_kv_cache *cache = &decoder->cache;
     uint64_t rows = (uint64_t)decoder->limits.slots * decoder->limits.capacity;
     if (rows > UINT32_MAX) {
-        TS_FAIL(TS_ERR_MEMORY, "a cache of %llu tokens cannot be addressed",
+        TS_FAIL(TS_ERR_MEMORY, "a key-value cache of %llu tokens is beyond what can be addressed",
                 (unsigned long long)rows);
     }
     cache->rows = (uint32_t)rows;
@@ -51,7 +51,8 @@ ts_status ts_decoder_open(ts_model *model, ts_decoder_limits limits, ts_decoder 
     out->pass.cache = &out->cache;
 out:
     if (status != TS_OK) {
-        ts_error_context(err, "cache of %u sequences of %u tokens", limits.slots, limits.capacity);
+        ts_error_context(err, "key-value cache of %u sequences of %u tokens", limits.slots,
+                         limits.capacity);
         ts_decoder_close(out);
     }
     return status;

@@ -134,8 +134,8 @@ ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const 
                              weight->rows > 0 ? matrix : vector, out, err));
     ts_dtype dtype = (*out)->dtype;
     if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s is %s; weights may be F32, F16 or BF16", weight->name,
-                ts_dtype_name(dtype));
+        TS_FAIL(TS_ERR_UNSUPPORTED, "tensor '%s' is %s; weights may be F32, F16 or BF16",
+                weight->name, ts_dtype_name(dtype));
     }
 out:
     return status;

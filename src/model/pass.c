@@ -228,7 +228,8 @@ ts_status ts_pass_next(ts_pass *pass, const ts_batch *batch, uint32_t *next, ts_
     for (uint32_t i = 0; i < batch->loss_rows; i++) {
         if (next[i] == TS_TOKEN_NONE) {
             TS_FAIL(TS_ERR_RUN, "the model's logits are NaN or infinite: its weights, or the "
-                                "adapter's scale, take it out of what floats hold");
+                                "adapter's scale (lora_alpha / r), are so large that numbers "
+                                "overflow");
         }
     }
 out:

@@ -62,7 +62,9 @@ static ts_status plan_recomputation(ts_trainer *trainer, ts_dtype dtype, ts_erro
     }
     if (trainer->plan.fits && trainer->limits.recompute > 0) {
         ts_log(TS_LOG_INFO,
-               "%.1f MiB would not fit: recomputing gate and up in %u of %u layers on the way back",
+               "%.1f MiB would not fit: gate and up are computed again in the backward pass of %u "
+               "of %u "
+               "layers, which takes longer",
                mib, trainer->limits.recompute, trainer->config.layers);
     }
 out:
@@ -74,12 +76,13 @@ static void tell_smaller(const ts_trainer *trainer)
     const ts_train_plan *plan = &trainer->plan;
     const double mib = 1 << 20;
     if (plan->binds) {
-        ts_log(TS_LOG_INFO, "%.1f MiB would not fit: micro-batches of %u",
+        ts_log(TS_LOG_INFO,
+               "%.1f MiB would not fit: micro-batches of %u rows, which makes the same step",
                (double)plan->total / mib, trainer->batches.micro_size);
     } else {
         ts_log(TS_LOG_INFO,
                "a tensor of %.1f MiB would be too large for a shader of this device, which reaches "
-               "%.1f MiB of one: micro-batches of %u",
+               "%.1f MiB of one: micro-batches of %u rows, which makes the same step",
                (double)plan->largest / mib, (double)trainer->settings.binding_limit / mib,
                trainer->batches.micro_size);
     }

@@ -75,7 +75,7 @@ Test(commands, flags_that_make_no_sense)
     RUN(&result, "devices", "--verbose=1");
     check_refusal(&result, TS_ERR_ARGUMENT, "--verbose takes no value");
     RUN(&result, "devices", "--device=");
-    check_refusal(&result, TS_ERR_ARGUMENT, "--device: the value is empty");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--device: its value is empty");
     RUN(&result, "devices", "0");
     check_refusal(&result, TS_ERR_ARGUMENT, "unexpected argument '0'");
     RUN(&result, "tokenize");

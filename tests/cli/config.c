@@ -85,9 +85,9 @@ Test(config, what_is_wrong_is_named)
     static const struct {
         const char *content, *word;
     } cases[] = {
-        {"{\"learning_rte\": 1}", "key 'learning_rte': no flag of `tinysft-vk train` is named so; "
+        {"{\"learning_rte\": 1}", "key 'learning_rte': `tinysft-vk train` has no such flag; "
                                   "did you mean 'learning-rate'?"},
-        {"{\"xylophone\": 1}", "key 'xylophone': no flag of `tinysft-vk train` is named so"},
+        {"{\"xylophone\": 1}", "key 'xylophone': `tinysft-vk train` has no such flag"},
         {"{\"lr\": \"much\"}", "key 'lr': expected a number, found a string"},
         {"{\"rank\": 2.5}", "key 'rank': --rank 2.5: expected a whole number"},
         {"{\"rank\": -1}", "key 'rank': --rank -1: expected a whole number from 1"},
@@ -96,8 +96,9 @@ Test(config, what_is_wrong_is_named)
         {"{\"data\": 5}", "key 'data': expected a string, found a number"},
         {"{\"data\": [\"a\", \"b\"]}", "key 'data': expected a string, found a"},
         {"{\"target_modules\": [1]}", "key 'target_modules': expected a list of strings"},
-        {"{\"lr\": 1, \"learning-rate\": 1}", "--lr stands here twice"},
-        {"{\"config\": \"a.json\"}", "key 'config': this file is that already"},
+        {"{\"lr\": 1, \"learning-rate\": 1}",
+         "this is --lr, which the file has under another name too"},
+        {"{\"config\": \"a.json\"}", "key 'config': a file of flags may not name another one"},
         {"[1]", "expected an object of flags"},
         {"{\"lr\": }", "config.json:1:"},
     };

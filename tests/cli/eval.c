@@ -99,7 +99,7 @@ Test(eval, before_and_after)
                "{\"prompt\": \"What is the capital of France?\", \"completion\": \"Paris.\"}\n");
     RUN(&result, EVAL(&p), "--adapter", p.out);
     cr_assert_eq(result.code, 0, "%s", result.out);
-    assert_says(&result, "no longer the file");
+    assert_says(&result, "has changed since");
     assert_says(&result, "prompts, all of them seen in training: 2");
     unlink(p.rows);
     RUN(&result, EVAL(&p), "--adapter", p.out);
@@ -122,7 +122,7 @@ Test(eval, prompts_of_one_s_own)
     snprintf(png, sizeof png, "%s/new/deep/shot.png", p.folder);
     RUN(&result, EVAL(&p), "--output-dir", p.out, "--png", png, "--examples", "1");
     cr_assert_eq(result.code, 0, "%s", result.out);
-    assert_says(&result, "/new/deep is not there: made");
+    assert_says(&result, "/new/deep is not there yet and is made");
     assert_says(&result, "Stopped by itself");
     assert_says(&result, "(Wilson interval)");
     assert_says(&result, "\n> ");

@@ -96,5 +96,6 @@ Test(quantize, eval_asks_a_quantised_base_and_tells_where_training_had_another)
     RUN(&result, "eval", "--model", BASE, "--adapter", out, "--data", data, "--max-new-tokens", "4",
         "--device", "0", "--quantize", "q8_0");
     expect_file("before_after.md", "Linear layers in");
-    expect(&result, 0, "was trained on a base quantised to none, and is asked on one to Q8_0");
+    expect(&result, 0,
+           "was trained on a base quantised to none, and now the base is quantised to Q8_0");
 }

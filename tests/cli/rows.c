@@ -161,8 +161,9 @@ Test(rows, with_unknown_keys_are_counted, .timeout = 60)
          NULL, NULL, &result);
     expect(&result, 0,
            (const char *const[]){
-               "warning: ", "keys without a meaning here, passed over: mood (2 times), syste (1 "
-                            "time; did you mean system?)\n"},
+               "warning: ",
+               "keys that mean nothing here were passed over: mood (2 times), syste (1 "
+               "time; did you mean system?)\n"},
            2);
     test_folder_remove(folder);
 }

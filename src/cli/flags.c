@@ -232,15 +232,16 @@ static ts_status take_config(const ts_command *command, int argc, char **argv, b
                : TS_OK;
 }
 
-// Two flags that set one value, such as --quantize and --load-in-8bit, may not both be given.
+// A flag that sets another's value, as --load-in-8bit does, may not be given beside that one.
 static ts_status check_presets(const ts_command *command, const bool *seen, ts_error *err)
 {
     for (int i = 0; i < command->flag_count; i++) {
-        for (int j = 0; j < i; j++) {
-            const ts_flag *one = &command->flags[j], *other = &command->flags[i];
-            if (seen[i] && seen[j] && one->value == other->value && one->value != NULL) {
+        const ts_flag *preset = &command->flags[i];
+        for (int j = 0; j < command->flag_count && preset->kind == TS_FLAG_PRESET; j++) {
+            const ts_flag *other = &command->flags[j];
+            if (i != j && seen[i] && seen[j] && other->value == preset->value) {
                 return ts_error_set(err, TS_ERR_ARGUMENT, "--%s and --%s: give one of them",
-                                    one->name, other->name);
+                                    other->name, preset->name);
             }
         }
     }

@@ -77,7 +77,9 @@ Test(completion, zsh)
     RUN(&result, "completion", "zsh");
     cr_assert_eq(result.code, 0);
     cr_assert_eq(strncmp(result.out, "#compdef tinysft-vk\n", 20), 0);
-    check_has(&result, "'--lr-scheduler-type=[linear, cosine or constant (linear)]:NAME:");
+    check_has(
+        &result,
+        "'--lr-scheduler-type=[how the rate falls: linear, cosine or constant (linear)]:NAME:");
     if (!shell_is_here("zsh")) {
         cr_skip_test("needs zsh");
     }

@@ -92,6 +92,16 @@ static int16_t byte_of(const char *bytes, size_t len)
     return (int16_t)(hex_digit(bytes[3]) * 16 + hex_digit(bytes[4]));
 }
 
+bool ts_vocabulary_be_byte_level(ts_tokenizer *t, const char *pre)
+{
+    t->byte_level = ts_splitter_find(pre, &t->splitter);
+    t->ignore_merges = t->byte_level && t->splitter == TS_SPLIT_LLAMA3;
+    t->nfc = t->byte_level && t->splitter == TS_SPLIT_QWEN2;
+    t->prefix = TS_PREFIX_NEVER;
+    t->normalizes = false;
+    return t->byte_level;
+}
+
 ts_status ts_vocabulary_add(ts_tokenizer *t, const char *bytes, size_t len, uint32_t id,
                             ts_error *err)
 {

@@ -96,6 +96,11 @@ struct ts_tokenizer {
     bool strip;      // decoding strips one leading space
 };
 
+// Makes a tokenizer that has no pieces yet byte-level, with the splitter that GGUF has this name
+// for (tokenizer.ggml.pre) and what Hugging Face's files of that kind have too: ignore_merges with
+// "llama-bpe", NFC with "qwen2". False: the name is not known.
+bool ts_vocabulary_be_byte_level(ts_tokenizer *tokenizer, const char *pre);
+
 // The functions below copy what they are given. Ids and pieces must be new. Errors do not name the
 // file.
 ts_status ts_vocabulary_add(ts_tokenizer *tokenizer, const char *bytes, size_t len, uint32_t id,

@@ -132,6 +132,13 @@ Test(tokenizer_bytes, splitters_have_the_names_of_gguf)
     cr_expect(ts_splitter_find("gpt-2", &found) && found == TS_SPLIT_GPT2);
     cr_expect_not(ts_splitter_find("deepseek-llm", &found));
     cr_expect_not(ts_splitter_find("", &found));
+    ts_tokenizer t = {.prefix = TS_PREFIX_EACH, .normalizes = true};
+    cr_expect_not(ts_vocabulary_be_byte_level(&t, "default"));
+    cr_expect_not(t.byte_level);
+    cr_expect(ts_vocabulary_be_byte_level(&t, "llama-bpe"));
+    cr_expect(t.byte_level && t.ignore_merges && !t.nfc && t.prefix == TS_PREFIX_NEVER);
+    cr_expect(ts_vocabulary_be_byte_level(&t, "qwen2"));
+    cr_expect(t.byte_level && !t.ignore_merges && t.nfc && t.splitter == TS_SPLIT_QWEN2);
 }
 
 Test(tokenizer_bytes, normal_form_and_where_it_comes_from)

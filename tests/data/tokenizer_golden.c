@@ -145,7 +145,7 @@ Test(tokenizer_golden, small_ones_of_each_kind)
 }
 
 // Processor time, not wall time, because other tests run at the same time.
-static double seconds_to_encode(const ts_tokenizer *t, const char *unit, size_t len)
+static double seconds_to_encode(const ts_tokenizer *t, const char *unit, size_t len, int rounds)
 {
     ts_tokens tokens = {0};
     ts_error err = {0};
@@ -156,7 +156,7 @@ static double seconds_to_encode(const ts_tokenizer *t, const char *unit, size_t 
         text[i] = unit[i % unit_len];
     }
     double best = 1e9;
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < rounds; round++) {
         tokens.count = 0;
         clock_t start = clock();
         cr_assert_eq(ts_tokenizer_encode(t, text, len, TS_SPECIALS_AS_TOKENS, &tokens, &err),
@@ -184,8 +184,8 @@ static void expect_linear(const ts_tokenizer *t, const char *kind, double most)
                                         "e\u0301\u0327",
                                         "\u4e2d"};
     for (size_t i = 0; i < TS_COUNT(units); i++) {
-        double small = seconds_to_encode(t, units[i], 250000);
-        double large = seconds_to_encode(t, units[i], 1000000);
+        double small = seconds_to_encode(t, units[i], 250000, 3);
+        double large = seconds_to_encode(t, units[i], 1000000, 1);
         cr_expect_lt(large, 8 * small + 0.02, "%s: '%s': 4 times the text took %.1f times as long",
                      kind, units[i], large / small);
         cr_expect_lt(large, most, "%s: '%s': %.2f s", kind, units[i], large);
@@ -201,9 +201,10 @@ Test(tokenizer_golden, a_long_line_costs_its_length, .timeout = 120)
 
 Test(tokenizer_golden, a_long_line_costs_its_length_in_each_kind, .timeout = 240)
 {
-    for (size_t i = 0; i < KIND_COUNT; i++) {
-        ts_tokenizer *t = open_kind(kinds[i]);
-        expect_linear(t, kinds[i], 4);
+    static const char *const differing[] = {"smollm", "qwen2", "gemma"};
+    for (size_t i = 0; i < TS_COUNT(differing); i++) {
+        ts_tokenizer *t = open_kind(differing[i]);
+        expect_linear(t, differing[i], 4);
         ts_tokenizer_close(t);
     }
 }

@@ -319,7 +319,7 @@ static size_t maker_of(ts_dtype dtype)
     size_t i = 0;
     while (made[i].dtype != dtype) {
         i++;
-        assert(i < OFFERED);
+        assert(i < sizeof made / sizeof *made);
     }
     return i;
 }

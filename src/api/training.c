@@ -152,6 +152,8 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
         const ts_gpu_list *list = &training->device->list;
         ts_train_settings_suit(s, &list->caps[list->chosen]);
         s->memory_limit = p->max_memory > 0 ? p->max_memory : s->memory_limit;
+        TS_TRY(ts_precision_choose(training->device->wanted, &list->caps[list->chosen],
+                                   &s->precision, err));
     }
     TS_TRY(check_ranges(s, err));
 out:

@@ -22,7 +22,7 @@ typedef struct ts_layer_state {
     ts_view rstd[TS_NORM_COUNT]; // [N, ts_config_norm_shape's parts]
     ts_view q, k, v, o; // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated, unless they have norms
     ts_view lse;        // [N, heads]
-    ts_view gate, up;   // [N, F]
+    ts_view gate, up;   // [N, F] and, as swiglu, maybe in 16 bits
     ts_view attention_out, mlp_out; // [N, H] the blocks' outputs, where they have norms
     ts_view t[TS_MODULE_COUNT];     // [N, R] x A^T of each adapted module
 } ts_layer_state;
@@ -71,7 +71,7 @@ typedef struct ts_pass {
     ts_view turned_q, turned_k;  // [N, Q], [N, KV] where they have norms: normalised and rotated;
                                  // at the end of attention's backward pass dq and dk before them
     ts_view dout_block;          // [N, H] of attention_out or mlp_out
-    ts_view swiglu, dswiglu;     // [N, F] swiglu's output
+    ts_view swiglu, dswiglu;     // [N, F] swiglu's output, stored as gate and up are
     ts_view dropped;             // [N, max(F, Q, H)] a LoRA input after dropout
     ts_view dq, dk, dv, dout;    // [N, Q], [N, KV], [N, KV], [N, Q]
     ts_view delta;               // [N, heads]
@@ -92,10 +92,10 @@ typedef struct ts_pass {
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err);
 void ts_pass_close(ts_pass *pass); // waits for what is on the device
 // *bytes: device bytes that ts_pass_open would take for a model of this shape, its weights of that
-// type, with this adapter. *largest: the bytes of the largest tensor among them.
+// type, with this adapter and precision. *largest: the bytes of the largest tensor among them.
 ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
-                       const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
-                       uint64_t *largest, ts_error *err);
+                       const ts_adapter_config *adapter, ts_precision precision,
+                       ts_pass_limits limits, uint64_t *bytes, uint64_t *largest, ts_error *err);
 
 // Cross-entropy without a gradient: *loss_sum is the sum, not the mean, over the batch's M labels
 // of the negative log-probability (nats).

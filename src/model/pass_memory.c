@@ -49,10 +49,10 @@ struct table {
     uint32_t words; // of a set of phases
 };
 
-static uint64_t *add(struct table *table, ts_view *view, uint64_t count)
+static uint64_t *add(struct table *table, ts_view *view, uint64_t count, ts_dtype dtype)
 {
     uint64_t *phases = table->phases + table->count * table->words;
-    table->tensors[table->count++] = (ts_placement){view, count, phases};
+    table->tensors[table->count++] = (ts_placement){view, count, phases, dtype};
     return phases;
 }
 
@@ -67,16 +67,25 @@ struct kept {
 
 static void add_kept(struct table *table, uint32_t layer, const struct kept *kept)
 {
-    uint64_t *phases = add(table, kept->view, kept->count);
+    uint64_t *phases = add(table, kept->view, kept->count, TS_F32);
     ts_phases_add(phases, when(table->pass, layer, kept->first),
                   when(table->pass, layer, kept->last));
+}
+
+// How gate, up and swiglu's output and their gradients, [N, F], are stored. Without training they
+// take little memory, so they stay exact.
+static ts_dtype mlp_dtype(const ts_pass *pass)
+{
+    bool whole = pass->model->config.ffn % 8 == 0; // what ACT buffers in 16 bits need
+    return pass->limits.training && whole ? ts_precision_activations(pass->model->precision)
+                                          : TS_F32;
 }
 
 // gate and up: kept for the backward pass, or computed again in it.
 static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint64_t count)
 {
     const ts_pass *pass = table->pass;
-    uint64_t *phases = add(table, view, count);
+    uint64_t *phases = add(table, view, count, mlp_dtype(pass));
     uint32_t first = when(pass, layer, GATE_UP), down = when(pass, layer, DOWN);
     if (!pass->limits.training) {
         ts_phases_add(phases, first, down);
@@ -159,9 +168,10 @@ static void add_layer(struct table *table, uint32_t layer)
     // The residual stream into a block is written by the block below, and read again when it is
     // added to the block's own output.
     bool lowest = layer == 0, highest = layer + 1 == c->layers;
-    ts_phases_add(add(table, &state->x, n * c->hidden), lowest ? 0 : when(pass, layer - 1, DOWN),
+    ts_phases_add(add(table, &state->x, n * c->hidden, TS_F32),
+                  lowest ? 0 : when(pass, layer - 1, DOWN),
                   when(pass, layer, back ? BACK_QKV : GATE_UP));
-    ts_phases_add(add(table, &state->mid, n * c->hidden), when(pass, layer, ATTEND),
+    ts_phases_add(add(table, &state->mid, n * c->hidden, TS_F32), when(pass, layer, ATTEND),
                   back      ? when(pass, layer, BACK_GATE_UP)
                   : highest ? when(pass, layer, GATHER)
                             : when(pass, layer + 1, QKV));
@@ -176,14 +186,15 @@ static void add_layer(struct table *table, uint32_t layer)
 // next.
 struct scratch {
     ts_view *view;
-    uint64_t count;  // floats; 0: there is none
+    uint64_t count;  // elements; 0: there is none
     uint32_t phases; // BITs
+    ts_dtype dtype;  // F32 unless set
 };
 
 static void add_scratch(struct table *table, const struct scratch *scratch)
 {
     const ts_pass *pass = table->pass;
-    uint64_t *phases = add(table, scratch->view, scratch->count);
+    uint64_t *phases = add(table, scratch->view, scratch->count, scratch->dtype);
     for (enum phase phase = QKV; phase <= BACK_QKV; phase++) {
         for (uint32_t layer = 0; layer < pass->model->config.layers; layer++) {
             if (scratch->phases & BIT(phase)) {
@@ -200,7 +211,8 @@ static uint32_t choose_logit_rows(const ts_pass *pass)
 {
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
-    uint64_t place = n * c->ffn - ts_min_u64(n * c->ffn, m * c->hidden);
+    uint64_t mlp = ts_dtype_size(mlp_dtype(pass), n * c->ffn) / sizeof(float);
+    uint64_t place = mlp - ts_min_u64(mlp, m * c->hidden);
     return (uint32_t)ts_min_u64(m, ts_max_u64(64, place / c->vocab / 64 * 64));
 }
 
@@ -224,7 +236,7 @@ static void add_shared(struct table *table)
          BIT(QKV) | BIT(GATE_UP) | (back ? BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_QKV) : 0)},
         {&pass->turned_q, turned * q, turning},
         {&pass->turned_k, turned * kv, turning},
-        {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0)},
+        {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0), mlp_dtype(pass)},
         {&pass->gathered, m * h, gathered},
         {&pass->gathered_rstd, m, gathered},
         {&pass->gathered_norm, m * h, gathered | BIT(LOGITS)},
@@ -235,14 +247,14 @@ static void add_shared(struct table *table)
             add_scratch(table, &rows[i]);
         }
     }
-    ts_phases_add(add(table, &pass->x, n * h), when(pass, c->layers - 1, DOWN),
+    ts_phases_add(add(table, &pass->x, n * h, TS_F32), when(pass, c->layers - 1, DOWN),
                   when(pass, 0, GATHER));
     const ts_adapter_config *adapter = &pass->model->lora.config;
     uint64_t longest = ts_max_u64(c->ffn, ts_max_u64(q, h));
     const struct scratch backward[] = {
         {&pass->dgathered, m * h, BIT(LOSS_BACK)},
         {&pass->dx, n * h, BIT(LOSS_BACK) | BACK},
-        {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN)},
+        {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN), mlp_dtype(pass)},
         {&pass->dout_block, has_out ? n * h : 0, BIT(BACK_DOWN) | BIT(BACK_ATTEND)},
         {&pass->dnorm, n * h, BIT(BACK_GATE_UP) | BIT(BACK_QKV)},
         {&pass->dout, n * q, BIT(BACK_ATTEND)},
@@ -296,8 +308,8 @@ static ts_status place_device(ts_pass *pass, ts_error *err)
     add_lasting(&table);
     assert(table.count <= most);
     for (size_t i = 0; i < table.count; i++) {
-        pass->largest_bytes =
-            ts_max_u64(pass->largest_bytes, table.tensors[i].count * sizeof(float));
+        pass->largest_bytes = ts_max_u64(
+            pass->largest_bytes, ts_dtype_size(table.tensors[i].dtype, table.tensors[i].count));
     }
     TS_TRY(ts_place(table.tensors, table.count, early, table.words, ACTIVATION_BLOCK_BYTES,
                     &pass->device, err));
@@ -393,10 +405,11 @@ void ts_pass_close(ts_pass *pass)
 }
 
 ts_status ts_pass_plan(const ts_model_config *config, ts_dtype dtype, bool embedding_in_file,
-                       const ts_adapter_config *adapter, ts_pass_limits limits, uint64_t *bytes,
-                       uint64_t *largest, ts_error *err)
+                       const ts_adapter_config *adapter, ts_precision precision,
+                       ts_pass_limits limits, uint64_t *bytes, uint64_t *largest, ts_error *err)
 {
     ts_model model = {.config = *config,
+                      .precision = precision,
                       .has_lora = adapter != NULL,
                       .embedding_in_file = embedding_in_file && !config->tied,
                       .embedding_dtype = dtype};

@@ -33,6 +33,13 @@ struct placing {
     size_t block_count;
 };
 
+// The floats that a tensor takes.
+static uint64_t size_of(const ts_placement *tensor)
+{
+    return ts_align_up(ts_ceil_div(ts_dtype_size(tensor->dtype, tensor->count), sizeof(float)),
+                       ALIGNMENT);
+}
+
 static bool live_together(const struct placing *p, size_t a, size_t b)
 {
     for (uint32_t word = 0; word < p->words; word++) {
@@ -46,7 +53,7 @@ static bool live_together(const struct placing *p, size_t a, size_t b)
 // The lowest place in the block where `tensor` overlaps none that is needed at the same time.
 static uint64_t lowest_place(const struct placing *p, const struct block *block, size_t tensor)
 {
-    uint64_t begin = 0, size = ts_align_up(p->tensors[tensor].count, ALIGNMENT);
+    uint64_t begin = 0, size = size_of(&p->tensors[tensor]);
     for (size_t i = block->first; i != NONE; i = p->places[i].next) {
         if (!live_together(p, i, tensor)) {
             continue;
@@ -65,7 +72,7 @@ static void put(struct placing *p, size_t block, size_t tensor, uint64_t begin)
     while (*link != NONE && p->places[*link].begin < begin) {
         link = &p->places[*link].next;
     }
-    uint64_t end = begin + ts_align_up(p->tensors[tensor].count, ALIGNMENT);
+    uint64_t end = begin + size_of(&p->tensors[tensor]);
     p->places[tensor] = (struct place){block, begin, end, *link};
     *link = tensor;
     p->blocks[block].end = ts_max_u64(p->blocks[block].end, end);
@@ -74,7 +81,7 @@ static void put(struct placing *p, size_t block, size_t tensor, uint64_t begin)
 // Places a tensor in the first block that has room for it, or in a new one.
 static void place_one(struct placing *p, size_t tensor)
 {
-    uint64_t size = ts_align_up(p->tensors[tensor].count, ALIGNMENT);
+    uint64_t size = size_of(&p->tensors[tensor]);
     for (size_t i = 0; i < p->block_count; i++) {
         uint64_t begin = lowest_place(p, &p->blocks[i], tensor);
         if (begin + size <= ts_max_u64(p->block_floats, p->blocks[i].end)) {
@@ -108,7 +115,7 @@ static uint64_t least_possible(const struct placing *p, size_t count)
         uint64_t sum = 0;
         for (size_t i = 0; i < count; i++) {
             bool lives = p->order[i]->phases[phase / 64] >> phase % 64 & 1;
-            sum += lives ? ts_align_up(p->order[i]->count, ALIGNMENT) : 0;
+            sum += lives ? size_of(p->order[i]) : 0;
         }
         most = ts_max_u64(most, sum);
     }
@@ -145,8 +152,8 @@ static void improve_order(struct placing *p, size_t count)
 static int larger_first(const void *a, const void *b)
 {
     const ts_placement *x = *(const ts_placement *const *)a, *y = *(const ts_placement *const *)b;
-    if (x->count != y->count) {
-        return x->count < y->count ? 1 : -1;
+    if (size_of(x) != size_of(y)) {
+        return size_of(x) < size_of(y) ? 1 : -1;
     }
     return x < y ? -1 : x > y ? 1 : 0;
 }
@@ -162,7 +169,14 @@ static ts_status take_memory(const struct placing *p, size_t count, ts_gpu_arena
     }
     for (size_t i = 0; i < count; i++) {
         const struct place *place = &p->places[i];
-        *p->tensors[i].view = ts_view_slice(views[place->block], place->begin, p->tensors[i].count);
+        const ts_placement *tensor = &p->tensors[i];
+        bool floats = tensor->dtype == TS_F32; // or the mirror's doubles
+        *tensor->view = ts_view_slice(views[place->block], place->begin,
+                                      floats ? tensor->count : size_of(tensor));
+        if (!floats) {
+            tensor->view->dtype = tensor->dtype;
+            tensor->view->bytes = ts_dtype_size(tensor->dtype, tensor->count);
+        }
     }
 out:
     free(views);

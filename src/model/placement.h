@@ -6,11 +6,11 @@
 
 #include "gpu/memory.h"
 
-// One tensor of F32.
 typedef struct ts_placement {
     ts_view *view;    // set by ts_place
-    uint64_t count;   // floats
+    uint64_t count;   // elements
     uint64_t *phases; // [words] a bit a phase
+    ts_dtype dtype;   // F32 unless set: F16 or BF16
 } ts_placement;
 
 // Takes memory from `arena` and sets every view. The arena may be one that only counts. Blocks have

@@ -20,7 +20,7 @@ typedef struct ts_product_extra {
 
 // c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0). All rows are densely
 // packed. b may be stored as any type of base/weights.def whose blocks divide its rows (k long in
-// NT, n long in NN and TN); a and c are F32.
+// NT, n long in NN and TN), a and c as F32, or as F16 or BF16 if their rows are multiples of 8.
 typedef struct ts_product {
     ts_layout layout;
     uint32_t m, n, k;
@@ -45,6 +45,11 @@ void ts_matmul(ts_recorder *recorder, const ts_product *product);
 // What the operands of a product are rounded to. The sums are always f32.
 typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
 const char *ts_precision_name(ts_precision precision);
+
+// How activations that only products and their neighbours touch are stored, in a pass that trains.
+// bf16 has the range of f32, so that its tensors need no scale. f16 has not: a scale that suits a
+// gradient is known only when it has been computed. So with f16 they stay in f32.
+ts_dtype ts_precision_activations(ts_precision precision);
 
 // The shader of gemm_cm that rounds to a precision (f16 or bf16), and the reverse.
 uint32_t ts_precision_shader(ts_precision precision);

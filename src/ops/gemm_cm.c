@@ -12,6 +12,11 @@ const char *ts_precision_name(ts_precision precision)
     return names[precision];
 }
 
+ts_dtype ts_precision_activations(ts_precision precision)
+{
+    return precision == TS_PRECISION_BF16 ? TS_BF16 : TS_F32;
+}
+
 uint32_t ts_precision_shader(ts_precision precision)
 {
     return precision == TS_PRECISION_BF16 ? TS_SHADER_gemm_cm_bf16 : TS_SHADER_gemm_cm_f16;

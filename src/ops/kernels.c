@@ -211,12 +211,38 @@ static uint64_t address_of(const ts_kernel_info *info, const ts_dispatch *dispat
     return ts_view_address(dispatch->views[i]);
 }
 
+#define BUG "a mistake of this program, please report it: "
+// Whether buffer i of a row may be stored as `dtype`. F64 is what the mirror device has for F32. A
+// buffer of one element is there because something must be bound, and not read.
+static ts_status check_type(const ts_kernel_info *info, uint32_t i, ts_dtype dtype,
+                            uint64_t elements, ts_error *err)
+{
+    const ts_kernel_buffer *buffer = &info->buffers[i];
+    const bool whole = dtype == TS_F32 || dtype == TS_F64,
+               half = dtype == TS_F16 || dtype == TS_BF16;
+    if (buffer->type == TS_BUFFER_F32 && !whole && elements > 1) {
+        return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: %s is %s, not F32", info->name,
+                            buffer->name, ts_dtype_name(dtype));
+    }
+    if (buffer->type == TS_BUFFER_ACT && !whole && !half) {
+        return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: %s is %s, not F32, F16 or BF16",
+                            info->name, buffer->name, ts_dtype_name(dtype));
+    }
+    if (buffer->type == TS_BUFFER_ACT && half && elements % 8 != 0) {
+        return ts_error_set(
+            err, TS_ERR_RUN,
+            BUG "kernel %s: %s in %s has %llu elements, which are not rows of eights", info->name,
+            buffer->name, ts_dtype_name(dtype), (unsigned long long)elements);
+    }
+    return TS_OK;
+}
+
 // A dispatch that reads or writes outside its tensors is a bug in this program. A device need not
 // report it, so every build checks for it here.
-#define BUG "a mistake of this program, please report it: "
 static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *dispatch,
                              const uint64_t elements[10], ts_error *err)
 {
+    ts_status status = TS_OK;
     const ts_view *weight = NULL;
     for (uint32_t i = 0; i < dispatch->view_count; i++) {
         const ts_view *view = &dispatch->views[i];
@@ -226,17 +252,7 @@ static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *disp
                                 name);
         }
         const uint64_t there = ts_dtype_count(view->dtype, view->bytes);
-        if (info->buffers[i].type == TS_BUFFER_ACT && ts_dtype_bytes(view->dtype) == 2 &&
-            elements[i] % 8 != 0) {
-            return ts_error_set(
-                err, TS_ERR_RUN, BUG "kernel %s: %s in %s has %llu elements, not rows of eights",
-                info->name, name, ts_dtype_name(view->dtype), (unsigned long long)elements[i]);
-        }
-        if (info->buffers[i].type == TS_BUFFER_ACT && view->dtype > TS_BF16 &&
-            view->dtype != TS_F64) {
-            return ts_error_set(err, TS_ERR_RUN, BUG "kernel %s: %s is %s, not F32, F16 or BF16",
-                                info->name, name, ts_dtype_name(view->dtype));
-        }
+        TS_TRY(check_type(info, i, view->dtype, elements[i], err));
         if (elements[i] > there) {
             return ts_error_set(
                 err, TS_ERR_RUN, BUG "kernel %s: %s has %llu elements, but %llu are touched",
@@ -251,7 +267,8 @@ static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *disp
             weight = view;
         }
     }
-    return TS_OK;
+out:
+    return status;
 }
 
 // Where a buffer's type stands in specialisation constant 0 (shaders/include/stored.glsl).

@@ -32,8 +32,9 @@ static ts_status measure(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
     TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, settings->quantise,
                          trainer->limits.rows, in_file, settings->binding_limit, &adapter,
                          &plan->weights, &plan->adapter, err));
-    TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, trainer->limits,
-                        &plan->activations, &plan->largest, err));
+    TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, settings->precision,
+                        trainer->limits, &plan->activations, &plan->largest, err));
+    plan->precision = settings->precision;
     TS_TRY(ts_optimiser_plan(&trainer->config, &adapter, &optimiser, err));
     plan->adapter += optimiser;
     plan->total = plan->weights + plan->adapter + plan->activations;
@@ -120,6 +121,24 @@ ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
         }
         trainer->batches.micro_size = (trainer->batches.micro_size + 1) / 2;
         tell_smaller(trainer);
+    }
+out:
+    return status;
+}
+
+ts_status ts_trainer_plan_again(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const uint32_t micro_size = trainer->batches.micro_size;
+    if (trainer->plan.precision == trainer->settings.precision) {
+        return TS_OK;
+    }
+    TS_TRY(ts_trainer_plan(trainer, err));
+    TS_TRY(ts_trainer_check_fit(trainer, err));
+    if (trainer->batches.micro_size != micro_size) {
+        TS_FAIL(TS_ERR_MEMORY, "in %s the run needs smaller micro-batches: ask for --precision %s",
+                ts_precision_name(trainer->settings.precision),
+                ts_precision_name(trainer->settings.precision));
     }
 out:
     return status;

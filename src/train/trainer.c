@@ -306,6 +306,7 @@ ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callba
 {
     ts_status status = TS_OK;
     double started_s = ts_clock_s();
+    TS_TRY(ts_trainer_plan_again(trainer, err));
     TS_TRY(load(trainer, gpu, callbacks, err));
     TS_TRY(ts_trainer_loop(trainer, callbacks, err));
     TS_TRY(load_best(trainer, err));

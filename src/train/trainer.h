@@ -13,9 +13,10 @@
 typedef struct ts_train_plan {
     uint64_t weights, adapter, activations, total; // adapter: with AdamW's moments
     uint64_t parameters;                           // that are trained
-    uint64_t largest; // bytes of the largest tensor among the activations
-    bool binds;       // `largest` is within settings.binding_limit
-    bool fits;        // it binds, and total is within settings.memory_limit
+    uint64_t largest;       // bytes of the largest tensor among the activations
+    bool binds;             // `largest` is within settings.binding_limit
+    bool fits;              // it binds, and total is within settings.memory_limit
+    ts_precision precision; // that activations were counted for
 } ts_train_plan;
 
 typedef struct ts_trainer {

@@ -8,6 +8,9 @@ ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings); // with
 
 // plan.c: chooses what fits the settings' limits and fills limits, plan and batches.micro_size.
 ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err);
+// Once the device has been started: plans again if its matrix units turned out to be unusable, so
+// that products and activations are in f32.
+ts_status ts_trainer_plan_again(ts_trainer *trainer, ts_error *err);
 
 // loop.c: all steps from first_step on, the last checkpoint included.
 ts_status ts_trainer_loop(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err);

@@ -26,12 +26,14 @@ static void check_in(ts_gpu *gpu, const char *name, ts_precision precision)
     cr_assert_geq(result.count, 5);
 }
 
-// In every precision that the device offers.
-static void check_own(const char *name)
+// In every precision that the device offers. In bf16 anyhow if the case is calm: without matrix
+// units for it products are in f32, but the MLP's activations are stored in 16 bits all the same. A
+// case that doubles every difference at every step ends anywhere after that.
+static void check_own(const char *name, bool calm)
 {
     ts_gpu *gpu = test_gpu_open();
     for (ts_precision p = TS_PRECISION_F32; p <= TS_PRECISION_BF16; p++) {
-        if (ts_precision_offered(ts_gpu_capabilities(gpu), p)) {
+        if ((p == TS_PRECISION_BF16 && calm) || ts_precision_offered(ts_gpu_capabilities(gpu), p)) {
             check_in(gpu, name, p);
         }
     }
@@ -42,27 +44,27 @@ static void check_own(const char *name)
 // without loss, two micro-batches, weight decay.
 Test(own_cases, tiny_sharded)
 {
-    check_own("tiny_sharded");
+    check_own("tiny_sharded", true);
 }
 
 // BF16, all seven modules, rsLoRA, tied embeddings, heads wider than the hidden size, always
 // clipped.
 Test(own_cases, tiny_tied)
 {
-    check_own("tiny_tied");
+    check_own("tiny_tied", true);
 }
 
 // F32, rank 1 on o_proj and down_proj, past a tile of positions, never clipped.
 Test(own_cases, tiny_long)
 {
-    check_own("tiny_long");
+    check_own("tiny_long", true);
 }
 
 // Doubles every difference from step to step. So the first steps must be within a fixed tolerance,
 // and later ones only within what rounding errors can grow to.
 Test(own_cases, tiny_chaotic)
 {
-    check_own("tiny_chaotic");
+    check_own("tiny_chaotic", false);
 }
 
 static void change(ts_dtype dtype, void *bytes, uint64_t index, double delta)

@@ -92,7 +92,7 @@ Test(memory, no_more_than_by_hand)
             .r = 8, .alpha = 16, .dropout = by_hand[i].dropout, .targets = by_hand[i].targets};
         uint64_t bytes, largest, count = 0, parameters;
         MUST(ts_pass_plan(c, TS_BF16, false, adapter.targets != 0 ? &adapter : NULL,
-                          by_hand[i].limits, &bytes, &largest, err));
+                          TS_PRECISION_F32, by_hand[i].limits, &bytes, &largest, err));
         if (by_hand[i].limits.training) {
             ts_lora_measure(c, &adapter, &count, &parameters);
         }

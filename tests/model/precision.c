@@ -14,19 +14,21 @@ static const ts_model_config shape = {.hidden = 64,
                                       .heads = 4,
                                       .kv_heads = 2,
                                       .head_dim = 16,
+                                      .query_scalar = 16,
                                       .ffn = 96,
                                       .vocab = 203,
                                       .max_positions = TOKENS,
                                       .rms_eps = 1e-5f,
                                       .rope = {.theta = 10000}};
 
+static const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
+static const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
+
 // The adapter's gradient of scale * loss, as the caller's array.
 static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)
 {
-    const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
     const ts_model_params params = {
         .config = &shape, .random_dtype = TS_BF16, .positions = TOKENS, .precision = precision};
-    const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
     ts_model model;
     ts_pass pass;
     ts_batch batch = {0};
@@ -57,20 +59,25 @@ static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64
     return out;
 }
 
+// ||have - want|| / ||want||, both divided by `scale` first, so that squares stay in range.
+static double distance(const float *have, const float *want, uint64_t count, float scale)
+{
+    double difference = 0, norm = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        cr_assert(isfinite(have[i]), "loss times %g: %g", (double)scale, (double)have[i]);
+        difference += pow(((double)have[i] - (double)want[i]) / scale, 2);
+        norm += pow((double)want[i] / scale, 2);
+    }
+    cr_expect_gt(norm, 0);
+    return sqrt(difference / norm);
+}
+
 static void check(ts_gpu *gpu, ts_precision precision, float scale, double tolerance)
 {
     uint64_t count;
     float *want = gradients(gpu, TS_PRECISION_F32, scale, &count);
     float *have = gradients(gpu, precision, scale, &count);
-    double difference = 0, norm = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        cr_assert(isfinite(have[i]), "%s, loss times %g: %g", ts_precision_name(precision),
-                  (double)scale, (double)have[i]);
-        difference += pow(((double)have[i] - (double)want[i]) / scale, 2);
-        norm += pow((double)want[i] / scale, 2);
-    }
-    double error = sqrt(difference / norm);
-    cr_expect_gt(norm, 0);
+    double error = distance(have, want, count, scale);
     cr_expect_leq(error, tolerance, "%s, loss times %g: gradients off by %.2e",
                   ts_precision_name(precision), (double)scale, error);
     cr_expect_gt(error, 0, "%s: nothing was rounded", ts_precision_name(precision));
@@ -84,17 +91,60 @@ Test(precision, gradients_of_any_size)
     ts_gpu *gpu = test_gpu_open();
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     bool f16 = ts_precision_offered(caps, TS_PRECISION_F16);
-    bool bf16 = ts_precision_offered(caps, TS_PRECISION_BF16);
     for (size_t i = 0; i < TS_COUNT(scales); i++) {
         if (f16) {
             check(gpu, TS_PRECISION_F16, scales[i], 2e-3);
         }
-        if (bf16) {
-            check(gpu, TS_PRECISION_BF16, scales[i], 2e-2);
-        }
+        // Without matrix units for it too, for the activations of the MLP are stored in bf16.
+        check(gpu, TS_PRECISION_BF16, scales[i], 2e-2);
     }
     test_gpu_close(gpu);
-    if (!f16 && !bf16) {
-        cr_skip_test("no matrix units");
+}
+
+// The mirror, which multiplies in double, rounds the activations that are stored in bf16 as the
+// device does: far closer to it than rounding moves either.
+Test(precision, the_mirror_stores_what_the_device_does)
+{
+    ts_gpu *gpu = test_gpu_open(), *mirror = NULL;
+    uint64_t count;
+    MUST(ts_gpu_open_mirror(&mirror, err));
+    if (!ts_precision_offered(ts_gpu_capabilities(gpu), TS_PRECISION_BF16)) { // else products round
+        float *exact = gradients(mirror, TS_PRECISION_F32, 1, &count);
+        float *want = gradients(mirror, TS_PRECISION_BF16, 1, &count);
+        float *have = gradients(gpu, TS_PRECISION_BF16, 1, &count);
+        double rounding = distance(want, exact, count, 1), error = distance(have, want, count, 1);
+        cr_expect_gt(rounding, 1e-4);
+        cr_expect_leq(error, rounding / 4, "off by %.2e, rounding by %.2e", error, rounding);
+        free(exact);
+        free(want);
+        free(have);
     }
+    ts_gpu_close(mirror);
+    test_gpu_close(gpu);
+}
+
+// In bf16 gate and up of each layer take half the bytes, and the plan knows.
+Test(precision, the_plan_counts_what_is_stored)
+{
+    const uint64_t saved = (uint64_t)shape.layers * 2 * TOKENS * shape.ffn * 2;
+    ts_gpu *gpu = test_gpu_open();
+    uint64_t bytes[3] = {0}, largest;
+    for (ts_precision p = TS_PRECISION_F32; p <= TS_PRECISION_BF16; p++) {
+        const ts_model_params params = {
+            .config = &shape, .random_dtype = TS_BF16, .positions = TOKENS, .precision = p};
+        ts_model model;
+        ts_pass pass;
+        MUST(ts_model_open(gpu, &params, &model, err));
+        MUST(ts_model_add_lora(&model, &adapter, 42, err));
+        MUST(ts_pass_open(&model, limits, &pass, err));
+        MUST(ts_pass_plan(&shape, TS_BF16, false, &adapter, p, limits, &bytes[p], &largest, err));
+        cr_expect_eq(bytes[p], pass.device.used_bytes + pass.host.used_bytes, "%s",
+                     ts_precision_name(p));
+        cr_expect_eq(pass.layers[0].gate.dtype, ts_precision_activations(p));
+        ts_pass_close(&pass);
+        test_model_close(&model);
+    }
+    cr_expect_eq(bytes[TS_PRECISION_F16], bytes[TS_PRECISION_F32]);
+    cr_expect_leq(bytes[TS_PRECISION_BF16] + saved, bytes[TS_PRECISION_F32]);
+    test_gpu_close(gpu);
 }

@@ -470,6 +470,12 @@ void ts_gguf_close(ts_gguf *file)
     free(file);
 }
 
+void ts_gguf_give_map(ts_gguf *file, ts_map *out)
+{
+    *out = file->map;
+    file->map = (ts_map){0};
+}
+
 const char *ts_gguf_path(const ts_gguf *file)
 {
     return file->path;

@@ -6,7 +6,7 @@
 #define TS_DATA_GGUF_H
 
 #include "base/dtype.h"
-#include "base/text.h"
+#include "base/file.h"
 
 #define TS_GGUF_MAGIC "GGUF" // the first four bytes
 enum {
@@ -50,16 +50,6 @@ typedef enum ts_gguf_file_type {
     TS_GGUF_FILE_BF16 = 32,
 } ts_gguf_file_type;
 
-// tokenizer.ggml.token_type, which are SentencePiece's own.
-typedef enum ts_gguf_token_type {
-    TS_GGUF_TOKEN_NORMAL = 1,
-    TS_GGUF_TOKEN_UNKNOWN = 2,
-    TS_GGUF_TOKEN_CONTROL = 3,
-    TS_GGUF_TOKEN_USER_DEFINED = 4,
-    TS_GGUF_TOKEN_UNUSED = 5,
-    TS_GGUF_TOKEN_BYTE = 6,
-} ts_gguf_token_type;
-
 // ---- Keys
 
 #define TS_GGUF_KEY_ARCHITECTURE "general.architecture"
@@ -88,17 +78,19 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_ARCH_ROPE_FREQ_BASE "rope.freq_base"             // f32
 #define TS_GGUF_ARCH_ROPE_SCALING_TYPE "rope.scaling.type"       // "none", "linear", "yarn" ...
 #define TS_GGUF_ARCH_ROPE_SCALING_FACTOR "rope.scaling.factor"   // f32
+#define TS_GGUF_ARCH_ROPE_SCALING_ATTN_FACTOR "rope.scaling.attn_factor" // f32
 #define TS_GGUF_ARCH_ROPE_SCALING_ORIGINAL "rope.scaling.original_context_length"
 
 #define TS_GGUF_KEY_TOKENIZER_MODEL "tokenizer.ggml.model"  // "llama" or "gpt2"
 #define TS_GGUF_KEY_TOKENIZER_PRE "tokenizer.ggml.pre"      // how a text is cut before its merges
 #define TS_GGUF_KEY_TOKENS "tokenizer.ggml.tokens"          // strings, by id
 #define TS_GGUF_KEY_SCORES "tokenizer.ggml.scores"          // f32
-#define TS_GGUF_KEY_TOKEN_TYPES "tokenizer.ggml.token_type" // i32
+#define TS_GGUF_KEY_TOKEN_TYPES "tokenizer.ggml.token_type" // i32, as in data/spm_pieces.h
 #define TS_GGUF_KEY_MERGES "tokenizer.ggml.merges"          // strings "left right", by rank
 #define TS_GGUF_KEY_BOS_ID "tokenizer.ggml.bos_token_id"    // u32, as those that follow
 #define TS_GGUF_KEY_EOS_ID "tokenizer.ggml.eos_token_id"
-#define TS_GGUF_KEY_EOT_ID "tokenizer.ggml.eot_token_id"
+#define TS_GGUF_KEY_EOT_ID "tokenizer.ggml.eot_token_id" // ends a turn, beside EOS
+#define TS_GGUF_KEY_EOM_ID "tokenizer.ggml.eom_token_id" // ends a message, beside EOS
 #define TS_GGUF_KEY_UNKNOWN_ID "tokenizer.ggml.unknown_token_id"
 #define TS_GGUF_KEY_PADDING_ID "tokenizer.ggml.padding_token_id"
 #define TS_GGUF_KEY_ADD_BOS "tokenizer.ggml.add_bos_token" // bool, as those that follow
@@ -108,7 +100,7 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_KEY_CHAT_TEMPLATES "tokenizer.chat_templates" // names of more: "KEY.NAME" each
 
 // A tensor of a model beside its weights: what each rotary frequency is divided by, f32
-// [head_dim / 2]. llama.cpp writes it instead of the numbers of Llama 3's kind of rope.
+// [head_dim / 2]. llama.cpp writes it where rope_type is llama3, and none of that type's numbers.
 #define TS_GGUF_ROPE_FREQS "rope_freqs.weight"
 
 // ---- Types
@@ -158,6 +150,8 @@ bool ts_gguf_is_at(const char *path);
 // of any type that has a row in gguf_types.def.
 ts_status ts_gguf_open(const char *path, ts_gguf **out, ts_error *err);
 void ts_gguf_close(ts_gguf *file); // NULL is fine
+// Gives the mapping away: values and tensors, where they point into it, live as long as *out does.
+void ts_gguf_give_map(ts_gguf *file, ts_map *out);
 
 const char *ts_gguf_path(const ts_gguf *file);
 size_t ts_gguf_value_count(const ts_gguf *file);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "data/gguf.h"
 #include "data/hf_files.h"
 #include "data/hub_parts.h"
 
@@ -417,12 +418,12 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
     hub.revision = hub.params->revision != NULL ? hub.params->revision : "main";
     ts_text_clear(folder);
     TS_TRY(ts_file_find(model, &found, err));
-    if (ts_folder_exists(model)) {
+    if (ts_folder_exists(model) || ts_gguf_is_at(model)) {
         return ts_text_format(folder, err, "%s", model);
     }
     if (found) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "%s: expected a model's folder, not a file",
-                            model);
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "%s: expected a model's folder or GGUF file, not another file", model);
     }
     if (!ts_hub_is_name(model)) {
         return ts_error_set(err, TS_ERR_IO,

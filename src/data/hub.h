@@ -40,7 +40,7 @@ typedef struct ts_hub_params {
 bool ts_hub_is_name(const char *model);
 
 // Replaces *folder by the path of the folder with the model's config, tokenizer and weights. If
-// `model` is a folder, that is the answer. Otherwise it is the cached snapshot of ORG/NAME, and
+// `model` is a folder or a GGUF file, that is the answer. Otherwise it is the cached snapshot of ORG/NAME, and
 // missing files are downloaded first. A file gets its final name only after its hash was checked.
 // An interrupted download is continued where it stopped, in this run or the next. TS_ERR_ARGUMENT:
 // no such model or revision, or no permission. TS_ERR_IO: network or disk. TS_ERR_FORMAT: a

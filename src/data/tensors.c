@@ -1,6 +1,7 @@
 #include "data/tensors.h"
 
 #include "base/digest.h"
+#include "data/gguf_names.h"
 #include "data/tensors_parts.h"
 
 #include <stdio.h>
@@ -49,6 +50,17 @@ void ts_tensors_close(ts_tensors *file)
     free(file->absent);
     ts_arena_free(&file->arena);
     free(file);
+}
+
+uint64_t ts_tensor_row_bytes(const ts_tensor *tensor)
+{
+    return tensor->rank == 0 || tensor->shape[0] == 0 ? 0 : tensor->len / tensor->shape[0];
+}
+
+const void *ts_tensor_row(const ts_tensor *tensor, uint64_t row)
+{
+    uint64_t at = tensor->head_rows > 0 ? ts_gguf_row(row, tensor->head_rows) : row;
+    return (const uint8_t *)tensor->bytes + at * ts_tensor_row_bytes(tensor);
 }
 
 size_t ts_tensors_count(const ts_tensors *file)

@@ -16,7 +16,15 @@ typedef struct ts_tensor {
     uint64_t shape[TS_TENSOR_MAX_RANK]; // row-major, the slowest dimension first
     const void *bytes; // aligned to the element size (a copy if the file's are not)
     uint64_t len;      // in bytes: product of shape * element size
+    // Not 0: the rows (of a vector, the elements) lie in the order that llama.cpp has for q and k,
+    // in heads of so many (gguf_names.h, ts_gguf_row). ts_tensor_row finds them.
+    uint32_t head_rows;
 } ts_tensor;
+
+// The bytes of row `row` (of a vector: element), counted as Hugging Face orders them, and how many
+// they are. A type with blocks has them as a GGUF file has.
+const void *ts_tensor_row(const ts_tensor *tensor, uint64_t row);
+uint64_t ts_tensor_row_bytes(const ts_tensor *tensor);
 
 typedef struct ts_tensors ts_tensors;
 

@@ -1,17 +1,14 @@
 // Reads tokenizer.model, SentencePiece's ModelProto, directly from the protobuf wire format
 // (https://github.com/google/sentencepiece, sentencepiece_model.proto). The file stores pieces with
-// scores and no merges. Every split of a piece into two pieces becomes a merge, those with better
-// scores first. Hugging Face converts such a file to tokenizer.json in the same way.
+// scores and no merges; spm_pieces.c finds these.
 #include "base/file.h"
-#include "data/vocabulary.h"
+#include "data/spm_pieces.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 }; // wire types
-
-enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
 
 enum { MODEL_BPE = 2, MAX_FILE_BYTES = 64 << 20 };
 
@@ -27,26 +24,11 @@ typedef struct field {
     wire body;
 } field;
 
-typedef struct scored {
-    const char *bytes;
-    uint32_t len, id;
-    float score;
-    uint64_t type;
-} scored;
-
-typedef struct split {
-    float score;
-    uint32_t piece, left_len, left, right; // piece: index in the list of pieces
-} split;
-
 typedef struct reading {
     ts_tokenizer *tokenizer;
     const char *path;
-    scored *pieces;
+    ts_spm_piece *pieces;
     size_t count, capacity;
-    split *splits;
-    size_t split_count, split_capacity;
-    bool *lengths; // [longest + 1] whether some piece has this many bytes
     bool bpe, byte_fallback, suffix;
     bool dummy_prefix, remove_extra_spaces, escape_spaces;
     bool charsmap; // the normalizer replaces characters, which is not implemented
@@ -114,7 +96,7 @@ static ts_status broken(reading *r, const char *what)
 // SentencePiece { 1: piece, 2: score, 3: type }
 static ts_status read_piece(reading *r, wire body)
 {
-    scored piece = {.id = (uint32_t)r->count, .type = NORMAL};
+    ts_spm_piece piece = {.type = TS_SPM_NORMAL};
     field f;
     while (body.at < body.len) {
         if (!next_field(&body, &f)) {
@@ -127,7 +109,7 @@ static ts_status read_piece(reading *r, wire body)
             uint32_t bits = (uint32_t)f.value;
             memcpy(&piece.score, &bits, sizeof bits);
         } else if (f.number == 3 && f.type == VARINT) {
-            piece.type = f.value;
+            piece.type = (uint32_t)ts_min_u64(f.value, UINT32_MAX);
         }
     }
     if (piece.len == 0 || !isfinite(piece.score) ||
@@ -212,99 +194,6 @@ static ts_status check_supported(reading *r)
                : ts_error_set(r->err, TS_ERR_UNSUPPORTED, "%s: %s is not supported", r->path, what);
 }
 
-static ts_status add_pieces(reading *r)
-{
-    ts_status status = TS_OK;
-    for (size_t i = 0; i < r->count && status == TS_OK; i++) {
-        const scored *p = &r->pieces[i];
-        bool special = p->type == CONTROL || p->type == UNKNOWN;
-        status = ts_vocabulary_add(r->tokenizer, p->bytes, p->len, p->id, r->err);
-        if (status == TS_OK && (special || p->type == USER_DEFINED)) {
-            status = ts_vocabulary_add_token(r->tokenizer, p->bytes, p->len, p->id,
-                                             special ? TS_ADDED_SPECIAL : 0, r->err);
-        }
-    }
-    return status;
-}
-
-static ts_status note_lengths(reading *r)
-{
-    uint32_t longest = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        longest = r->pieces[i].len > longest ? r->pieces[i].len : longest;
-    }
-    ts_status status = ts_alloc((size_t)longest + 1, sizeof *r->lengths, &r->lengths, r->err);
-    for (size_t i = 0; i < r->count && status == TS_OK; i++) {
-        r->lengths[r->pieces[i].len] = true;
-    }
-    return status;
-}
-
-// Finds every way to split piece `index` between two characters into two pieces. A look-up takes
-// time proportional to the length, so only splits are tried whose sides have the length of some
-// piece.
-static ts_status find_splits(reading *r, uint32_t index)
-{
-    const scored *p = &r->pieces[index];
-    ts_status status = TS_OK;
-    for (uint32_t cut = 1; cut < p->len && status == TS_OK; cut++) {
-        if (((unsigned char)p->bytes[cut] & 0xC0) == 0x80 || !r->lengths[cut] ||
-            !r->lengths[p->len - cut]) {
-            continue; // inside a character, or no piece is that long
-        }
-        uint32_t left = ts_vocabulary_find(r->tokenizer, p->bytes, cut);
-        uint32_t right = ts_vocabulary_find(r->tokenizer, p->bytes + cut, p->len - cut);
-        if (left == TS_TOKEN_NONE || right == TS_TOKEN_NONE) {
-            continue;
-        }
-        if (p->len > TS_MERGE_MAX_BYTES) {
-            return ts_error_set(r->err, TS_ERR_FORMAT, "a merge of %u and %u bytes", cut,
-                                p->len - cut);
-        }
-        status =
-            ts_grow(&r->splits, &r->split_capacity, r->split_count + 1, sizeof *r->splits, r->err);
-        if (status == TS_OK) {
-            r->splits[r->split_count++] = (split){p->score, index, cut, left, right};
-        }
-    }
-    return status;
-}
-
-static int better_first(const void *a, const void *b)
-{
-    const split *x = a, *y = b;
-    if (x->score != y->score) {
-        return x->score > y->score ? -1 : 1;
-    }
-    if (x->piece != y->piece) {
-        return x->piece < y->piece ? -1 : 1;
-    }
-    if (x->left != y->left) {
-        return x->left < y->left ? -1 : 1;
-    }
-    return (x->right > y->right) - (x->right < y->right);
-}
-
-static ts_status add_merges(reading *r)
-{
-    ts_status status = note_lengths(r);
-    for (uint32_t i = 0; i < r->count && status == TS_OK; i++) {
-        if (r->pieces[i].type == NORMAL) {
-            status = find_splits(r, i);
-        }
-    }
-    if (status == TS_OK && r->split_count > 0) {
-        qsort(r->splits, r->split_count, sizeof *r->splits, better_first);
-    }
-    for (size_t i = 0; i < r->split_count && status == TS_OK; i++) {
-        const scored *p = &r->pieces[r->splits[i].piece];
-        uint32_t cut = r->splits[i].left_len;
-        status = ts_vocabulary_add_merge(r->tokenizer, p->bytes, cut, p->bytes + cut, p->len - cut,
-                                         (uint32_t)i, r->err);
-    }
-    return status;
-}
-
 ts_status ts_tokenizer_read_spm(ts_tokenizer *tokenizer, const char *path, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -316,13 +205,11 @@ ts_status ts_tokenizer_read_spm(ts_tokenizer *tokenizer, const char *path, ts_er
     TS_TRY(check_supported(&r));
     tokenizer->prefix = r.dummy_prefix ? TS_PREFIX_EACH : TS_PREFIX_NEVER;
     tokenizer->strip = r.dummy_prefix;
-    if ((status = add_pieces(&r)) != TS_OK || (status = add_merges(&r)) != TS_OK) {
+    if ((status = ts_spm_add_pieces(tokenizer, r.pieces, r.count, false, err)) != TS_OK) {
         ts_error_context(err, "%s", path);
     }
 out:
     free(r.pieces);
-    free(r.splits);
-    free(r.lengths);
     ts_text_free(&text);
     return status;
 }

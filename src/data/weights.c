@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ts_weights_format *const formats[] = {&ts_weights_hf};
+static const ts_weights_format *const formats[] = {&ts_weights_hf, &ts_weights_gguf};
 
 // Something that was read, or asked for and not there.
 struct part {
@@ -33,7 +33,8 @@ ts_status ts_weights_open(const char *path, ts_weights **out, ts_error *err)
         weights->format = formats[i]->is_at(path) ? formats[i] : NULL;
     }
     if (weights->format == NULL) {
-        TS_FAIL(TS_ERR_IO, "%s: no model is here; expected a folder in Hugging Face's layout",
+        TS_FAIL(TS_ERR_IO,
+                "%s: no model is here; expected a folder in Hugging Face's layout or a GGUF file",
                 path);
     }
     *out = weights;

@@ -1,6 +1,7 @@
 // A model's files, in whatever format they come: its tensors, its configuration, its tokenizer and
 // its chat templates. Who needs one of these asks here and knows no format and no file's name. Each
-// format is one maker, in a file of its own (weights_hf.c: a folder as Hugging Face lays it out).
+// format is one maker, in a file of its own (weights_hf.c: a folder as Hugging Face lays it out;
+// weights_gguf.c: one file as llama.cpp has it).
 #ifndef TS_DATA_WEIGHTS_H
 #define TS_DATA_WEIGHTS_H
 

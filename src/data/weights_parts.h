@@ -28,7 +28,7 @@ typedef struct ts_weights_format {
     ts_status (*copy_files)(const char *path, const char *folder, ts_error *err);
 } ts_weights_format;
 
-extern const ts_weights_format ts_weights_hf;
+extern const ts_weights_format ts_weights_hf, ts_weights_gguf;
 
 // The tokenizer's own part of the files; see ts_weights_format.
 ts_status ts_weights_fill_tokenizer(const ts_weights *weights, ts_tokenizer *tokenizer, bool *plain,

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "model/quantise.h"
+#include "model/upload.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -101,14 +102,8 @@ static ts_status upload_weight(struct loader *loader, const ts_weight *weight,
 {
     ts_status status = TS_OK;
     TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
-    if (weight->plus_one) {
-        TS_TRY(upload_plus_one(loader->model->gpu, tensor, view, err));
-    } else if (ts_dtype_block(view.dtype) == 1) {
-        TS_TRY(ts_gpu_upload(loader->model->gpu, view, tensor->bytes, tensor->len, err));
-    } else {
-        TS_TRY(ts_quantise_upload(loader->model->gpu, view, 0, tensor->dtype, tensor->bytes,
-                                  ts_dtype_count(tensor->dtype, tensor->len), tensor->name, err));
-    }
+    TS_TRY(weight->plus_one ? upload_plus_one(loader->model->gpu, tensor, view, err)
+                            : ts_upload_tensor(loader->model->gpu, view, tensor, err));
     ts_tensors_release(loader->file, tensor); // the host never holds a second copy
     loader->done += tensor->len;
     if (loader->params->progress != NULL) {

@@ -1,0 +1,452 @@
+// Makes config.json of a GGUF file's metadata.
+#include "base/keys.h"
+#include "base/memory.h"
+#include "data/gguf_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_HEAD_DIM = 4096, MAX_LIST = 4096 };
+
+// The keys after "ARCHITECTURE.", and what config.json calls the same number. NULL: something else
+// is made of it below, or it changes nothing that is computed here.
+static const struct {
+    ts_key key;
+    const char *hf;
+} known[] = {
+    {{TS_GGUF_ARCH_VOCAB_SIZE, TS_KEY_READ}}, // the embedding's rows tell
+    {{TS_GGUF_ARCH_CONTEXT_LENGTH, TS_KEY_READ}, "max_position_embeddings"},
+    {{TS_GGUF_ARCH_EMBEDDING_LENGTH, TS_KEY_READ}, "hidden_size"},
+    {{TS_GGUF_ARCH_BLOCK_COUNT, TS_KEY_READ}, "num_hidden_layers"},
+    {{TS_GGUF_ARCH_FEED_FORWARD_LENGTH, TS_KEY_READ}, "intermediate_size"},
+    {{TS_GGUF_ARCH_HEAD_COUNT, TS_KEY_READ}, "num_attention_heads"},
+    {{TS_GGUF_ARCH_HEAD_COUNT_KV, TS_KEY_READ}, "num_key_value_heads"},
+    {{TS_GGUF_ARCH_KEY_LENGTH, TS_KEY_READ}, "head_dim"},
+    {{TS_GGUF_ARCH_VALUE_LENGTH, TS_KEY_READ}},
+    {{TS_GGUF_ARCH_RMS_EPSILON, TS_KEY_READ}, "rms_norm_eps"},
+    {{TS_GGUF_ARCH_SLIDING_WINDOW, TS_KEY_READ}, "sliding_window"},
+    {{TS_GGUF_ARCH_ROPE_DIMENSION_COUNT, TS_KEY_READ}},
+    {{TS_GGUF_ARCH_ROPE_FREQ_BASE, TS_KEY_READ}, "rope_theta"},
+    {{TS_GGUF_ARCH_ROPE_SCALING_TYPE, TS_KEY_READ}},
+    {{TS_GGUF_ARCH_ROPE_SCALING_FACTOR, TS_KEY_READ}},
+    {{TS_GGUF_ARCH_ROPE_SCALING_ATTN_FACTOR, TS_KEY_READ}},
+    {{TS_GGUF_ARCH_ROPE_SCALING_ORIGINAL, TS_KEY_READ}},
+    {{"rope.scaling.finetuned", TS_KEY_READ}},
+    {{"tensor_data_layout", TS_KEY_ONLY, "[\"Meta AI original pth\"]"}},
+    // Values other than these would change the results.
+    {{"attention.causal", TS_KEY_ONLY, "[true]"}},
+    {{"attention.clamp_kqv", TS_KEY_ONLY}},
+    {{"attention.max_alibi_bias", TS_KEY_ONLY}},
+    {{"attention.scale", TS_KEY_ONLY}},
+    {{"attention.temperature_scale", TS_KEY_ONLY}},
+    {{"attention.layer_norm_epsilon", TS_KEY_ONLY}},
+    {{"use_parallel_residual", TS_KEY_ONLY}},
+    {{"expert_count", TS_KEY_ONLY}},
+    {{"expert_used_count", TS_KEY_ONLY}},
+    {{"logit_scale", TS_KEY_ONLY, "[1]"}},
+    {{"embedding_scale", TS_KEY_ONLY, "[1]"}},
+    {{"residual_scale", TS_KEY_ONLY, "[1]"}},
+    {{"attn_logit_softcapping", TS_KEY_ONLY}},
+    {{"final_logit_softcapping", TS_KEY_ONLY}},
+    {{"pooling_type", TS_KEY_ONLY}},
+    {{"rope.dimension_sections", TS_KEY_ONLY}},
+    {{"rope.scale_linear", TS_KEY_ONLY, "[1]"}},
+    {{"nextn_predict_layers", TS_KEY_ONLY}},
+};
+
+typedef struct making {
+    const ts_gguf *file;
+    const ts_gguf_architecture *architecture;
+    const char *name; // what messages call the architecture's keys
+    cJSON *arch;      // the values under "ARCHITECTURE.", without it
+    cJSON *config;    // what is made
+    uint32_t head_dim;
+    ts_error *err;
+} making;
+
+static ts_status out_of_memory(ts_error *err)
+{
+    return ts_error_set(err, TS_ERR_MEMORY, "out of host memory for a model's configuration");
+}
+
+ts_status ts_gguf_add_text(cJSON *object, const char *key, const char *text, ts_error *err)
+{
+    return cJSON_AddStringToObject(object, key, text) != NULL ? TS_OK : out_of_memory(err);
+}
+
+ts_status ts_gguf_add_number(cJSON *object, const char *key, double number, ts_error *err)
+{
+    return cJSON_AddNumberToObject(object, key, number) != NULL ? TS_OK : out_of_memory(err);
+}
+
+ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architecture **out,
+                                    ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char *path = ts_gguf_path(file), *known_name;
+    ts_text text = {0}, list = {0};
+    uint64_t parts = 1;
+    *out = NULL;
+    if (ts_gguf_find(file, TS_GGUF_KEY_TYPE) != NULL) {
+        TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TYPE, &text, err));
+        if (strcmp(text.bytes, "model") != 0) {
+            TS_FAIL(TS_ERR_UNSUPPORTED, "%s: holds %s '%.40s', not a model", path,
+                    strcmp(text.bytes, "adapter") == 0 ? "an" : "a thing of type", text.bytes);
+        }
+    }
+    if (ts_gguf_find(file, TS_GGUF_KEY_SPLIT_COUNT) != NULL) {
+        TS_TRY(ts_gguf_get_uint(file, TS_GGUF_KEY_SPLIT_COUNT, 0, UINT16_MAX, &parts, err));
+    }
+    if (parts > 1) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: one of %llu files of a split model; llama-gguf-split --merge makes one of "
+                "them",
+                path, (unsigned long long)parts);
+    }
+    ts_text_clear(&text);
+    TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_ARCHITECTURE, &text, err));
+    *out = ts_gguf_architecture_find(text.bytes);
+    if (*out == NULL) {
+        for (size_t i = 0; (known_name = ts_gguf_architecture_name(i)) != NULL; i++) {
+            TS_TRY(ts_text_format(&list, err, "%s%s", i > 0 ? ", " : "", known_name));
+        }
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: architecture '%.40s' is not implemented; there is %s",
+                path, text.bytes, list.bytes);
+    }
+out:
+    ts_text_free(&text);
+    ts_text_free(&list);
+    return status;
+}
+
+// ---- Values as JSON
+
+// An array of numbers: one number where all are the same, since llama.cpp then means all layers.
+static cJSON *array_json(const ts_gguf_value *value)
+{
+    if (ts_gguf_type_bytes(value->item) == 0) {
+        return cJSON_CreateArray();
+    }
+    bool same = value->count > 0;
+    for (uint64_t i = 1; i < value->count && same; i++) {
+        same = ts_gguf_item(value, i) == ts_gguf_item(value, 0);
+    }
+    if (same) {
+        return cJSON_CreateNumber(ts_gguf_item(value, 0));
+    }
+    cJSON *array = cJSON_CreateArray();
+    for (uint64_t i = 0; i < ts_min_u64(value->count, MAX_LIST); i++) {
+        if (!cJSON_AddItemToArray(array, cJSON_CreateNumber(ts_gguf_item(value, i)))) {
+            cJSON_Delete(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static ts_status value_json(const ts_gguf *file, const ts_gguf_value *value, cJSON **out,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text text = {0};
+    double number = 0;
+    bool yes = false;
+    if (value->type == TS_GGUF_STRING) {
+        TS_TRY(ts_gguf_get_text(file, value->key, &text, err));
+        *out = cJSON_CreateString(text.len > 0 ? text.bytes : "");
+    } else if (value->type == TS_GGUF_BOOL) {
+        TS_TRY(ts_gguf_get_bool(file, value->key, &yes, err));
+        *out = cJSON_CreateBool(yes);
+    } else if (value->type == TS_GGUF_ARRAY) {
+        *out = array_json(value);
+    } else {
+        TS_TRY(ts_gguf_get_double(file, value->key, &number, err));
+        *out = cJSON_CreateNumber(number);
+    }
+    if (*out == NULL) {
+        status = out_of_memory(err);
+    }
+out:
+    ts_text_free(&text);
+    return status;
+}
+
+// The values under "ARCHITECTURE." as one object.
+static ts_status read_values(making *m)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    const char *name = m->architecture->name;
+    const size_t len = strlen(name);
+    for (size_t i = 0; i < ts_gguf_value_count(m->file); i++) {
+        const ts_gguf_value *value = ts_gguf_value_at(m->file, i);
+        cJSON *json = NULL;
+        if (strncmp(value->key, name, len) != 0 || value->key[len] != '.') {
+            continue;
+        }
+        TS_TRY(value_json(m->file, value, &json, err));
+        if (!cJSON_AddItemToObject(m->arch, value->key + len + 1, json)) {
+            cJSON_Delete(json);
+            TS_TRY(out_of_memory(err));
+        }
+    }
+out:
+    return status;
+}
+
+static ts_status check_keys(making *m)
+{
+    ts_key keys[TS_COUNT(known)];
+    for (size_t i = 0; i < TS_COUNT(known); i++) {
+        keys[i] = known[i].key;
+    }
+    return ts_keys_check(m->arch, keys, TS_COUNT(keys), false, m->name, m->err);
+}
+
+// ---- What is made of them
+
+static ts_status optional_uint(making *m, const char *key, uint64_t max, uint64_t otherwise,
+                               uint64_t *out)
+{
+    *out = otherwise;
+    return ts_json_get(m->arch, key) == NULL
+               ? TS_OK
+               : ts_json_get_uint(m->arch, key, 1, max, m->name, out, m->err);
+}
+
+// All of a head's elements must rotate, and keys and values have as many.
+static ts_status read_head_dim(making *m)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    uint64_t hidden, heads, keys, values, rotating;
+    TS_TRY(ts_json_get_uint(m->arch, TS_GGUF_ARCH_EMBEDDING_LENGTH, 1, UINT32_MAX, m->name, &hidden,
+                            err));
+    TS_TRY(ts_json_get_uint(m->arch, TS_GGUF_ARCH_HEAD_COUNT, 1, UINT32_MAX, m->name, &heads, err));
+    TS_TRY(optional_uint(m, TS_GGUF_ARCH_KEY_LENGTH, MAX_HEAD_DIM, hidden / heads, &keys));
+    TS_TRY(optional_uint(m, TS_GGUF_ARCH_VALUE_LENGTH, MAX_HEAD_DIM, keys, &values));
+    TS_TRY(optional_uint(m, TS_GGUF_ARCH_ROPE_DIMENSION_COUNT, MAX_HEAD_DIM, keys, &rotating));
+    if (keys == 0 || keys > MAX_HEAD_DIM) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: heads of %llu elements", m->name, (unsigned long long)keys);
+    }
+    if (values != keys || rotating != keys) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: heads whose keys have %llu elements, values %llu, of which %llu rotate: not "
+                "implemented, only where these are the same",
+                m->name, (unsigned long long)keys, (unsigned long long)values,
+                (unsigned long long)rotating);
+    }
+    m->head_dim = (uint32_t)keys;
+out:
+    return status;
+}
+
+static ts_status add_numbers(making *m)
+{
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < TS_COUNT(known) && status == TS_OK; i++) {
+        const cJSON *value = ts_json_get(m->arch, known[i].key.name);
+        if (known[i].hf == NULL || value == NULL || strcmp(known[i].hf, "head_dim") == 0) {
+            continue;
+        }
+        cJSON *copy = cJSON_Duplicate(value, true);
+        if (!cJSON_AddItemToObject(m->config, known[i].hf, copy)) {
+            cJSON_Delete(copy);
+            status = out_of_memory(m->err);
+        }
+    }
+    return status;
+}
+
+// The token embedding: its rows are the vocabulary. Without a head of its own, a model uses it.
+static ts_status add_vocabulary(making *m)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    const ts_gguf_tensor *embedding = ts_gguf_find_tensor(m->file, "token_embd.weight");
+    if (embedding == NULL || embedding->rank != 2) {
+        TS_FAIL(TS_ERR_FORMAT, "%s: has no matrix token_embd.weight", ts_gguf_path(m->file));
+    }
+    TS_TRY(ts_gguf_add_number(m->config, "vocab_size", (double)embedding->shape[1], err));
+    bool tied = ts_gguf_find_tensor(m->file, "output.weight") == NULL;
+    if (cJSON_AddBoolToObject(m->config, "tie_word_embeddings", tied) == NULL) {
+        TS_TRY(out_of_memory(err));
+    }
+out:
+    return status;
+}
+
+// ---- Rope
+
+// What a frequency of rope_type llama3 is divided by (Llama 3.1): 1 where it turns at least `HIGH`
+// times within the original context, the whole factor where at most `LOW` times, between them a
+// blend.
+static double llama3_divisor(double frequency, double factor)
+{
+    const double low = 1, high = 4, original = 8192,
+                 turns = original * frequency / 6.283185307179586;
+    if (turns > high) {
+        return 1;
+    }
+    if (turns < low) {
+        return factor;
+    }
+    const double smooth = (turns - low) / (high - low);
+    return 1 / ((1 - smooth) / factor + smooth);
+}
+
+// Whether rope_freqs.weight is what llama.cpp writes for a rope_type of llama3 whose numbers are
+// Meta's own but for the factor.
+static bool is_llama3(const ts_gguf_tensor *tensor, uint32_t head_dim, double theta, double *factor)
+{
+    float divisor = 0;
+    *factor = 0;
+    if (tensor->type != TS_GGUF_TENSOR_F32 || tensor->rank != 1 ||
+        tensor->shape[0] != head_dim / 2) {
+        return false;
+    }
+    for (uint32_t i = 0; i < head_dim / 2; i++) {
+        memcpy(&divisor, tensor->bytes + i * sizeof divisor, sizeof divisor);
+        *factor = fmax(*factor, (double)divisor);
+    }
+    for (uint32_t i = 0; i < head_dim / 2; i++) {
+        memcpy(&divisor, tensor->bytes + i * sizeof divisor, sizeof divisor);
+        double expected = llama3_divisor(pow(theta, -2.0 * i / head_dim), *factor);
+        if (!(fabs((double)divisor - expected) <= 1e-5 * expected)) {
+            return false;
+        }
+    }
+    return *factor >= 1;
+}
+
+static ts_status add_llama3(making *m, const ts_gguf_tensor *tensor)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    double theta = 10000, factor;
+    if (ts_json_get(m->config, "rope_theta") != NULL) {
+        TS_TRY(ts_json_get_double(m->config, "rope_theta", m->name, &theta, err));
+    }
+    if (!is_llama3(tensor, m->head_dim, theta, &factor)) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: tensor '" TS_GGUF_ROPE_FREQS "' divides the rotary frequencies otherwise than "
+                "Llama 3.1 does (low_freq_factor 1, high_freq_factor 4, 8192 original positions): "
+                "not implemented",
+                ts_gguf_path(m->file));
+    }
+    cJSON *scaling = cJSON_AddObjectToObject(m->config, "rope_scaling");
+    TS_TRY(ts_gguf_add_text(scaling, "rope_type", "llama3", err));
+    TS_TRY(ts_gguf_add_number(scaling, "factor", factor, err));
+    TS_TRY(ts_gguf_add_number(scaling, "low_freq_factor", 1, err));
+    TS_TRY(ts_gguf_add_number(scaling, "high_freq_factor", 4, err));
+    TS_TRY(ts_gguf_add_number(scaling, "original_max_position_embeddings", 8192, err));
+out:
+    return status;
+}
+
+// The kinds that metadata name go into config.json as they are called, whose reader knows which of
+// them are implemented.
+static ts_status add_rope(making *m)
+{
+    static const char *const numbers[][2] = {
+        {TS_GGUF_ARCH_ROPE_SCALING_FACTOR, "factor"},
+        {TS_GGUF_ARCH_ROPE_SCALING_ATTN_FACTOR, "attention_factor"},
+        {TS_GGUF_ARCH_ROPE_SCALING_ORIGINAL, "original_max_position_embeddings"},
+    };
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    const ts_gguf_tensor *divisors = ts_gguf_find_tensor(m->file, TS_GGUF_ROPE_FREQS);
+    const cJSON *type = ts_json_get(m->arch, TS_GGUF_ARCH_ROPE_SCALING_TYPE);
+    bool scaled = cJSON_IsString(type) && strcmp(type->valuestring, "none") != 0;
+    if (divisors != NULL && scaled) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: both '" TS_GGUF_ROPE_FREQS "' and a rope.scaling.type of '%.40s': not "
+                "implemented",
+                ts_gguf_path(m->file), type->valuestring);
+    }
+    if (divisors != NULL) {
+        TS_TRY(add_llama3(m, divisors));
+    } else if (scaled) {
+        cJSON *scaling = cJSON_AddObjectToObject(m->config, "rope_scaling");
+        TS_TRY(ts_gguf_add_text(scaling, "rope_type", type->valuestring, err));
+        for (size_t i = 0; i < TS_COUNT(numbers); i++) {
+            const cJSON *number = ts_json_get(m->arch, numbers[i][0]);
+            if (cJSON_IsNumber(number)) {
+                TS_TRY(ts_gguf_add_number(scaling, numbers[i][1], number->valuedouble, err));
+            }
+        }
+    }
+out:
+    return status;
+}
+
+// Biases, which metadata does not tell of: Llamas may have them, and Qwen 2 always does.
+static ts_status add_bias(making *m)
+{
+    bool biased = ts_gguf_find_tensor(m->file, "blk.0.attn_q.bias") != NULL;
+    bool may = strcmp(m->architecture->model_type, "llama") == 0;
+    return !biased || !may || cJSON_AddTrueToObject(m->config, "attention_bias") != NULL
+               ? TS_OK
+               : out_of_memory(m->err);
+}
+
+// ---- The whole
+
+static ts_status begin(making *m, ts_text *name)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    TS_TRY(ts_gguf_find_architecture(m->file, &m->architecture, err));
+    TS_TRY(ts_text_format(name, err, "%s: %s.*", ts_gguf_path(m->file), m->architecture->name));
+    m->name = name->bytes;
+    m->arch = cJSON_CreateObject();
+    m->config = cJSON_CreateObject();
+    TS_TRY(read_values(m));
+    TS_TRY(read_head_dim(m));
+out:
+    return status;
+}
+
+ts_status ts_gguf_head_dim(const ts_gguf *file, uint32_t *out, ts_error *err)
+{
+    making m = {.file = file, .err = err};
+    ts_text name = {0};
+    ts_status status = begin(&m, &name);
+    *out = m.head_dim;
+    cJSON_Delete(m.arch);
+    cJSON_Delete(m.config);
+    ts_text_free(&name);
+    return status;
+}
+
+ts_status ts_gguf_config(const ts_gguf *file, cJSON **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    making m = {.file = file, .err = err};
+    ts_text name = {0};
+    const char *list[1];
+    *out = NULL;
+    TS_TRY(begin(&m, &name));
+    TS_TRY(check_keys(&m));
+    list[0] = m.architecture->architecture;
+    cJSON *architectures = cJSON_CreateStringArray(list, 1);
+    if (!cJSON_AddItemToObject(m.config, "architectures", architectures)) {
+        cJSON_Delete(architectures);
+        TS_TRY(out_of_memory(err));
+    }
+    TS_TRY(ts_gguf_add_text(m.config, "model_type", m.architecture->model_type, err));
+    TS_TRY(ts_gguf_add_number(m.config, "head_dim", m.head_dim, err));
+    TS_TRY(add_numbers(&m));
+    TS_TRY(add_vocabulary(&m));
+    TS_TRY(add_rope(&m));
+    TS_TRY(add_bias(&m));
+    *out = m.config;
+    m.config = NULL;
+out:
+    cJSON_Delete(m.arch);
+    cJSON_Delete(m.config);
+    ts_text_free(&name);
+    return status;
+}

@@ -114,8 +114,8 @@ const char *ts_gguf_tensor_type_name(uint32_t type); // "Q4_K"
 // Elements and bytes of a block; 0 where the number is no type.
 uint32_t ts_gguf_block_elements(uint32_t type);
 uint32_t ts_gguf_block_bytes(uint32_t type);
-// The type of this name that weights may have (base/weights.def), in one direction and the other;
-// false where there is none.
+// The type of base/weights.def that this one is, in one direction and the other; false where there
+// is none.
 bool ts_gguf_type_to_dtype(uint32_t type, ts_dtype *out);
 bool ts_gguf_type_from_dtype(ts_dtype dtype, uint32_t *out);
 

@@ -1,9 +1,8 @@
 // The types of values and tensors in GGUF files.
 #include "data/gguf.h"
 
+#include "base/blocks.h"
 #include "base/memory.h"
-
-#include <string.h>
 
 static const struct {
     const char *name;
@@ -63,31 +62,17 @@ uint32_t ts_gguf_block_bytes(uint32_t type)
     return i < TS_COUNT(tensor_types) ? tensor_types[i].bytes : 0;
 }
 
-// A type whose blocks are of another size under the same name would be read wrongly.
-static bool matches(size_t i, ts_dtype dtype)
-{
-    return strcmp(ts_dtype_name(dtype), tensor_types[i].name) == 0 &&
-           ts_dtype_block(dtype) == tensor_types[i].elements &&
-           ts_dtype_size(dtype, tensor_types[i].elements) == tensor_types[i].bytes;
-}
-
 bool ts_gguf_type_to_dtype(uint32_t type, ts_dtype *out)
 {
-    size_t i = index_of(type);
-    for (ts_dtype dtype = 0; i < TS_COUNT(tensor_types) && dtype < TS_WEIGHT_TYPES; dtype++) {
-        if (matches(i, dtype)) {
-            *out = dtype;
-            return true;
-        }
-    }
-    return false;
+    return ts_blocks_of_gguf(type, out);
 }
 
 bool ts_gguf_type_from_dtype(ts_dtype dtype, uint32_t *out)
 {
-    for (size_t i = 0; dtype < TS_WEIGHT_TYPES && i < TS_COUNT(tensor_types); i++) {
-        if (matches(i, dtype)) {
-            *out = tensor_types[i].number;
+    for (size_t i = 0; i < TS_COUNT(tensor_types); i++) {
+        ts_dtype known;
+        *out = tensor_types[i].number;
+        if (ts_blocks_of_gguf(*out, &known) && known == dtype) {
             return true;
         }
     }

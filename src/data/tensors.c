@@ -1,5 +1,6 @@
 #include "data/tensors.h"
 
+#include "base/blocks.h"
 #include "base/digest.h"
 #include "data/gguf_names.h"
 #include "data/tensors_parts.h"
@@ -143,20 +144,44 @@ static void print_place(const ts_tensor *tensor, uint64_t element, char *out, si
     print_shape(tensor->rank, place, out, size);
 }
 
+// The same as ts_dtype_count_not_finite for blocks as a GGUF file has them. It counts blocks.
+static uint64_t count_blocks_not_finite(const ts_tensor *tensor, uint64_t *first)
+{
+    enum { AT_ONCE = 32, MOST_BYTES = 256 }; // of a block's data, and of its header
+    uint8_t data[AT_ONCE * MOST_BYTES], headers[AT_ONCE * MOST_BYTES];
+    const uint64_t count = ts_dtype_count(tensor->dtype, tensor->len);
+    const uint64_t step = (uint64_t)AT_ONCE * ts_dtype_block(tensor->dtype);
+    const uint8_t *bytes = tensor->bytes;
+    uint64_t bad = 0, at_first;
+    *first = 0;
+    for (uint64_t at = 0; at < count; at += step) {
+        const uint64_t some = ts_min_u64(step, count - at);
+        ts_blocks_split(tensor->dtype, bytes, some, data, headers);
+        uint64_t found = ts_blocks_count_not_finite(tensor->dtype, headers, some, &at_first);
+        *first = bad == 0 && found > 0 ? at + at_first : *first;
+        bad += found;
+        bytes += ts_dtype_size(tensor->dtype, some);
+    }
+    return bad;
+}
+
 ts_status ts_tensors_check_finite(const ts_tensors *file, const ts_tensor *tensor, ts_error *err)
 {
     char place[256];
-    uint64_t count = tensor->len / ts_dtype_bytes(tensor->dtype), first;
-    uint64_t bad = ts_dtype_count_not_finite(tensor->dtype, tensor->bytes, count, &first);
+    uint64_t count = ts_dtype_count(tensor->dtype, tensor->len), first;
+    const bool blocks = ts_dtype_block(tensor->dtype) > 1;
+    uint64_t bad = blocks ? count_blocks_not_finite(tensor, &first)
+                          : ts_dtype_count_not_finite(tensor->dtype, tensor->bytes, count, &first);
     if (bad == 0) {
         return TS_OK;
     }
     print_place(tensor, first, place, sizeof place);
     return ts_error_set(err, TS_ERR_FORMAT,
-                        "%s: tensor '%s': %llu of its %llu values are NaN or infinite, the first "
-                        "at %s: the file is damaged, or what made it diverged",
+                        "%s: tensor '%s': %llu of its %llu %s NaN or infinite, the first at %s: "
+                        "the file is damaged, or what made it diverged",
                         file->path, tensor->name, (unsigned long long)bad,
-                        (unsigned long long)count, place);
+                        (unsigned long long)(count / ts_dtype_block(tensor->dtype)),
+                        blocks ? "blocks have a scale that is" : "values are", place);
 }
 
 ts_status ts_tensors_expect(const ts_tensors *file, const char *name, uint32_t rank,

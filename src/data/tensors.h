@@ -14,7 +14,8 @@ typedef struct ts_tensor {
     ts_dtype dtype;
     uint32_t rank;
     uint64_t shape[TS_TENSOR_MAX_RANK]; // row-major, the slowest dimension first
-    const void *bytes; // aligned to the element size (a copy if the file's are not)
+    const void *bytes; // aligned to the element size (a copy if the file's are not); a type with
+                       // blocks has them as a GGUF file has, each with its header
     uint64_t len;      // in bytes: product of shape * element size
     // Not 0: the rows (of a vector, the elements) lie in the order that llama.cpp has for q and k,
     // in heads of so many (gguf_names.h, ts_gguf_row). ts_tensor_row finds them.
@@ -22,7 +23,7 @@ typedef struct ts_tensor {
 } ts_tensor;
 
 // The bytes of row `row` (of a vector: element), counted as Hugging Face orders them, and how many
-// they are. A type with blocks has them as a GGUF file has.
+// they are.
 const void *ts_tensor_row(const ts_tensor *tensor, uint64_t row);
 uint64_t ts_tensor_row_bytes(const ts_tensor *tensor);
 

@@ -133,7 +133,7 @@ ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const 
     TS_TRY(ts_tensors_expect(file, weight->name, weight->rows > 0 ? 2 : 1,
                              weight->rows > 0 ? matrix : vector, out, err));
     ts_dtype dtype = (*out)->dtype;
-    if (dtype != TS_F32 && dtype != TS_F16 && dtype != TS_BF16) {
+    if (dtype >= TS_WEIGHT_TYPES) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "tensor '%s' is %s; weights may be F32, F16 or BF16",
                 weight->name, ts_dtype_name(dtype));
     }

@@ -247,8 +247,7 @@ static bool embedding_binds(const struct loader *loader)
     const ts_model_config *config = &loader->model->config;
     ts_dtype dtype = ts_embedding_dtype(config, loader->file);
     return loader->binding_limit == 0 ||
-           (uint64_t)config->vocab * config->hidden * ts_dtype_bytes(dtype) <=
-               loader->binding_limit;
+           ts_dtype_size(dtype, (uint64_t)config->vocab * config->hidden) <= loader->binding_limit;
 }
 
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err)

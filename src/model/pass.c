@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "data/tokenizer.h"
 #include "model/internal.h"
+#include "model/upload.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -16,12 +17,11 @@ static ts_status upload_table(ts_pass *pass, const ts_batch *batch, ts_error *er
     ts_status status = TS_OK;
     const ts_model *model = pass->model;
     const ts_tensor *rows = model->embedding_rows;
-    uint64_t hidden = model->config.hidden, row_bytes = hidden * ts_dtype_bytes(rows->dtype);
+    const uint64_t hidden = model->config.hidden, row_bytes = ts_tensor_row_bytes(rows);
     TS_TRY(ts_tensors_check_unchanged(model->files, rows, err));
     for (uint32_t i = 0; i < batch->rows; i++) {
-        const unsigned char *row = (const unsigned char *)rows->bytes + batch->ids[i] * row_bytes;
-        TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.table, i * hidden, hidden), row,
-                             row_bytes, err));
+        TS_TRY(ts_upload_rows(model->gpu, pass->io.table, rows, i * hidden,
+                              ts_tensor_row(rows, batch->ids[i]), row_bytes, err));
         TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(pass->io.ids, i, 1), &i, sizeof i, err));
     }
     ts_tensors_release(model->files, rows); // else every batch would add to its resident pages

@@ -1,22 +1,66 @@
 #include "model/upload.h"
 
+#include "base/blocks.h"
 #include "base/memory.h"
 #include "model/quantise.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_BYTES = 1 << 20 }; // of rows that are put in order at a time
+enum { PIECE = 1 << 20 }; // bytes or elements that are put in order, or cut into data and headers
 
-// Uploads rows that lie in order, from element `first` of the view on.
-static ts_status upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
-                             const void *rows, uint64_t bytes, ts_error *err)
+// Blocks go up in two parts: their data, and their headers behind all data. `memory` is for a
+// piece.
+static ts_status upload_blocks(ts_gpu *gpu, ts_view view, uint64_t first, const uint8_t *blocks,
+                               uint64_t count, uint64_t piece, uint8_t *memory, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_dtype dtype = view.dtype;
+    const uint64_t headers_at = ts_blocks_data_bytes(dtype, ts_dtype_count(dtype, view.bytes));
+    uint8_t *headers = memory + ts_blocks_data_bytes(dtype, piece);
+    for (uint64_t done = 0; done < count; done += piece) {
+        const uint64_t some = ts_min_u64(piece, count - done), at = first + done;
+        const uint64_t data_bytes = ts_blocks_data_bytes(dtype, some);
+        const uint64_t header_bytes = ts_blocks_header_bytes(dtype, some);
+        ts_blocks_split(dtype, blocks + ts_dtype_size(dtype, done), some, memory, headers);
+        TS_TRY(ts_gpu_upload(gpu, ts_view_bytes(view, ts_blocks_data_bytes(dtype, at), data_bytes),
+                             memory, data_bytes, err));
+        TS_TRY(ts_gpu_upload(
+            gpu, ts_view_bytes(view, headers_at + ts_blocks_header_bytes(dtype, at), header_bytes),
+            headers, header_bytes, err));
+    }
+out:
+    return status;
+}
+
+// Single rows take memory of the stack: a batch uploads many.
+static ts_status cut_and_upload(ts_gpu *gpu, ts_view view, uint64_t first, const void *blocks,
+                                uint64_t count, ts_error *err)
+{
+    enum { SMALL = 1 << 14 };
+    ts_status status = TS_OK;
+    uint8_t small[SMALL], *large = NULL;
+    const uint64_t bytes = ts_dtype_size(view.dtype, count);
+    if (bytes <= SMALL) {
+        return upload_blocks(gpu, view, first, blocks, count, count, small, err);
+    }
+    TS_TRY(ts_alloc(ts_dtype_size(view.dtype, PIECE), 1, &large, err));
+    TS_TRY(upload_blocks(gpu, view, first, blocks, count, PIECE, large, err));
+out:
+    free(large);
+    return status;
+}
+
+ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
+                         const void *rows, uint64_t bytes, ts_error *err)
 {
     const uint64_t count = ts_dtype_count(tensor->dtype, bytes);
-    if (view.dtype == tensor->dtype) {
-        return ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
+    if (view.dtype != tensor->dtype) {
+        return ts_quantise_upload(gpu, view, first, tensor->dtype, rows, count, tensor->name, err);
     }
-    return ts_quantise_upload(gpu, view, first, tensor->dtype, rows, count, tensor->name, err);
+    return ts_dtype_block(view.dtype) > 1
+               ? cut_and_upload(gpu, view, first, rows, count, err)
+               : ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
 }
 
 // A piece at a time, since its rows must be copied into their order.
@@ -25,7 +69,7 @@ static ts_status upload_in_order(ts_gpu *gpu, ts_view view, const ts_tensor *ten
     ts_status status = TS_OK;
     const uint64_t rows = tensor->shape[0], row_bytes = ts_tensor_row_bytes(tensor);
     const uint64_t row_count = ts_dtype_count(tensor->dtype, row_bytes);
-    const uint64_t at_once = ts_min_u64(rows, ts_max_u64(1, PIECE_BYTES / row_bytes));
+    const uint64_t at_once = ts_min_u64(rows, ts_max_u64(1, PIECE / row_bytes));
     uint8_t *piece = NULL;
     TS_TRY(ts_alloc(at_once, row_bytes, &piece, err));
     for (uint64_t row = 0; row < rows; row += at_once) {
@@ -33,7 +77,7 @@ static ts_status upload_in_order(ts_gpu *gpu, ts_view view, const ts_tensor *ten
         for (uint64_t i = 0; i < some; i++) {
             memcpy(piece + i * row_bytes, ts_tensor_row(tensor, row + i), row_bytes);
         }
-        TS_TRY(upload_rows(gpu, view, tensor, row * row_count, piece, some * row_bytes, err));
+        TS_TRY(ts_upload_rows(gpu, view, tensor, row * row_count, piece, some * row_bytes, err));
     }
 out:
     free(piece);
@@ -44,5 +88,5 @@ ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, t
 {
     return tensor->head_rows > 0
                ? upload_in_order(gpu, view, tensor, err)
-               : upload_rows(gpu, view, tensor, 0, tensor->bytes, tensor->len, err);
+               : ts_upload_rows(gpu, view, tensor, 0, tensor->bytes, tensor->len, err);
 }

@@ -9,5 +9,9 @@
 // type, quantised to that (model/quantise.h). Rows come in Hugging Face's order, whatever the
 // file's is. The host needs a few MiB for it at most, whatever the tensor's size.
 ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err);
+// The same of a part: `bytes` bytes of the tensor's rows, in order and whole blocks, from element
+// `first` of the view on.
+ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
+                         const void *rows, uint64_t bytes, ts_error *err);
 
 #endif

@@ -107,7 +107,7 @@ ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
     ts_status status = TS_OK;
     const ts_model_config *config = &trainer->config;
     ts_dtype dtype = ts_embedding_dtype(config, trainer->tensors);
-    uint64_t embedding = (uint64_t)config->vocab * config->hidden * ts_dtype_bytes(dtype);
+    uint64_t embedding = ts_dtype_size(dtype, (uint64_t)config->vocab * config->hidden);
     find_limits(trainer);
     trainer->embedding_in_file =
         trainer->settings.shared_memory || !within(embedding, trainer->settings.binding_limit);

@@ -102,21 +102,27 @@ bool ts_vocabulary_be_byte_level(ts_tokenizer *t, const char *pre)
     return t->byte_level;
 }
 
+// How much of a token's text a message shows. The text ends without a NUL.
+static int shown(size_t len)
+{
+    return (int)ts_min_u64(len, 40);
+}
+
 ts_status ts_vocabulary_add(ts_tokenizer *t, const char *bytes, size_t len, uint32_t id,
                             ts_error *err)
 {
     ts_status status = TS_OK;
     char *copy = NULL;
     if (id >= TS_VOCABULARY_MAX) {
-        TS_FAIL(TS_ERR_FORMAT, "token '%.40s' has id %u, more than %d", bytes, id,
+        TS_FAIL(TS_ERR_FORMAT, "token '%.*s' has id %u, more than %d", shown(len), bytes, id,
                 TS_VOCABULARY_MAX);
     }
     if (id < t->piece_count && t->pieces[id].bytes != NULL) {
-        TS_FAIL(TS_ERR_FORMAT, "tokens '%.40s' and '%.40s' share id %u", t->pieces[id].bytes, bytes,
-                id);
+        TS_FAIL(TS_ERR_FORMAT, "tokens '%.40s' and '%.*s' share id %u", t->pieces[id].bytes,
+                shown(len), bytes, id);
     }
     if (ts_vocabulary_find(t, bytes, len) != TS_TOKEN_NONE) {
-        TS_FAIL(TS_ERR_FORMAT, "token '%.40s' stands twice", bytes);
+        TS_FAIL(TS_ERR_FORMAT, "token '%.*s' stands twice", shown(len), bytes);
     }
     TS_TRY(ts_grow(&t->pieces, &t->piece_capacity, (size_t)id + 1, sizeof *t->pieces, err));
     TS_TRY(ts_arena_copy_text(&t->arena, bytes, len, &copy, err));
@@ -164,10 +170,10 @@ ts_status ts_vocabulary_add_token(ts_tokenizer *t, const char *bytes, size_t len
         TS_TRY(ts_vocabulary_add(t, bytes, len, id, err));
         t->pieces[id].outside = true;
     } else if (known != id) {
-        TS_FAIL(TS_ERR_FORMAT, "token '%.40s' has ids %u and %u", bytes, known, id);
+        TS_FAIL(TS_ERR_FORMAT, "token '%.*s' has ids %u and %u", shown(len), bytes, known, id);
     }
     if (t->pieces[id].added != 0) {
-        TS_FAIL(TS_ERR_FORMAT, "added token '%.40s' stands twice", bytes);
+        TS_FAIL(TS_ERR_FORMAT, "added token '%.*s' stands twice", shown(len), bytes);
     }
     TS_TRY(ts_grow(&t->added, &t->added_capacity, t->added_count + 1, sizeof *t->added, err));
     t->added[t->added_count++] =

@@ -55,12 +55,12 @@ ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uin
                          const void *rows, uint64_t bytes, ts_error *err)
 {
     const uint64_t count = ts_dtype_count(tensor->dtype, bytes);
-    if (view.dtype != tensor->dtype) {
-        return ts_quantise_upload(gpu, view, first, tensor->dtype, rows, count, tensor->name, err);
+    if (ts_dtype_block(view.dtype) == 1) { // of a mirror's device another type than the tensor's
+        return ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
     }
-    return ts_dtype_block(view.dtype) > 1
-               ? cut_and_upload(gpu, view, first, rows, count, err)
-               : ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
+    return view.dtype == tensor->dtype ? cut_and_upload(gpu, view, first, rows, count, err)
+                                       : ts_quantise_upload(gpu, view, first, tensor->dtype, rows,
+                                                            count, tensor->name, err);
 }
 
 // A piece at a time, since its rows must be copied into their order.

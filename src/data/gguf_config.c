@@ -71,12 +71,12 @@ static ts_status out_of_memory(ts_error *err)
     return ts_error_set(err, TS_ERR_MEMORY, "out of host memory for a model's configuration");
 }
 
-ts_status ts_gguf_add_text(cJSON *object, const char *key, const char *text, ts_error *err)
+ts_status ts_gguf_json_text(cJSON *object, const char *key, const char *text, ts_error *err)
 {
     return cJSON_AddStringToObject(object, key, text) != NULL ? TS_OK : out_of_memory(err);
 }
 
-ts_status ts_gguf_add_number(cJSON *object, const char *key, double number, ts_error *err)
+ts_status ts_gguf_json_number(cJSON *object, const char *key, double number, ts_error *err)
 {
     return cJSON_AddNumberToObject(object, key, number) != NULL ? TS_OK : out_of_memory(err);
 }
@@ -269,7 +269,7 @@ static ts_status add_vocabulary(making *m)
     if (embedding == NULL || embedding->rank != 2) {
         TS_FAIL(TS_ERR_FORMAT, "%s: has no matrix token_embd.weight", ts_gguf_path(m->file));
     }
-    TS_TRY(ts_gguf_add_number(m->config, "vocab_size", (double)embedding->shape[1], err));
+    TS_TRY(ts_gguf_json_number(m->config, "vocab_size", (double)embedding->shape[1], err));
     bool tied = ts_gguf_find_tensor(m->file, "output.weight") == NULL;
     if (cJSON_AddBoolToObject(m->config, "tie_word_embeddings", tied) == NULL) {
         TS_TRY(out_of_memory(err));
@@ -337,11 +337,11 @@ static ts_status add_llama3(making *m, const ts_gguf_tensor *tensor)
                 ts_gguf_path(m->file));
     }
     cJSON *scaling = cJSON_AddObjectToObject(m->config, "rope_scaling");
-    TS_TRY(ts_gguf_add_text(scaling, "rope_type", "llama3", err));
-    TS_TRY(ts_gguf_add_number(scaling, "factor", factor, err));
-    TS_TRY(ts_gguf_add_number(scaling, "low_freq_factor", 1, err));
-    TS_TRY(ts_gguf_add_number(scaling, "high_freq_factor", 4, err));
-    TS_TRY(ts_gguf_add_number(scaling, "original_max_position_embeddings", 8192, err));
+    TS_TRY(ts_gguf_json_text(scaling, "rope_type", "llama3", err));
+    TS_TRY(ts_gguf_json_number(scaling, "factor", factor, err));
+    TS_TRY(ts_gguf_json_number(scaling, "low_freq_factor", 1, err));
+    TS_TRY(ts_gguf_json_number(scaling, "high_freq_factor", 4, err));
+    TS_TRY(ts_gguf_json_number(scaling, "original_max_position_embeddings", 8192, err));
 out:
     return status;
 }
@@ -370,11 +370,11 @@ static ts_status add_rope(making *m)
         TS_TRY(add_llama3(m, divisors));
     } else if (scaled) {
         cJSON *scaling = cJSON_AddObjectToObject(m->config, "rope_scaling");
-        TS_TRY(ts_gguf_add_text(scaling, "rope_type", type->valuestring, err));
+        TS_TRY(ts_gguf_json_text(scaling, "rope_type", type->valuestring, err));
         for (size_t i = 0; i < TS_COUNT(numbers); i++) {
             const cJSON *number = ts_json_get(m->arch, numbers[i][0]);
             if (cJSON_IsNumber(number)) {
-                TS_TRY(ts_gguf_add_number(scaling, numbers[i][1], number->valuedouble, err));
+                TS_TRY(ts_gguf_json_number(scaling, numbers[i][1], number->valuedouble, err));
             }
         }
     }
@@ -436,8 +436,8 @@ ts_status ts_gguf_config(const ts_gguf *file, cJSON **out, ts_error *err)
         cJSON_Delete(architectures);
         TS_TRY(out_of_memory(err));
     }
-    TS_TRY(ts_gguf_add_text(m.config, "model_type", m.architecture->model_type, err));
-    TS_TRY(ts_gguf_add_number(m.config, "head_dim", m.head_dim, err));
+    TS_TRY(ts_gguf_json_text(m.config, "model_type", m.architecture->model_type, err));
+    TS_TRY(ts_gguf_json_number(m.config, "head_dim", m.head_dim, err));
     TS_TRY(add_numbers(&m));
     TS_TRY(add_vocabulary(&m));
     TS_TRY(add_rope(&m));

@@ -28,7 +28,7 @@ ts_status ts_gguf_templates(const ts_gguf *file, cJSON *templates, ts_error *err
 ts_status ts_gguf_fill_tokenizer(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error *err);
 
 // Adds to an object. TS_ERR_MEMORY where the host has no more.
-ts_status ts_gguf_add_text(cJSON *object, const char *key, const char *text, ts_error *err);
-ts_status ts_gguf_add_number(cJSON *object, const char *key, double number, ts_error *err);
+ts_status ts_gguf_json_text(cJSON *object, const char *key, const char *text, ts_error *err);
+ts_status ts_gguf_json_number(cJSON *object, const char *key, double number, ts_error *err);
 
 #endif

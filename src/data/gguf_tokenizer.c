@@ -123,7 +123,7 @@ ts_status ts_gguf_tokenizer_config(const ts_gguf *file, cJSON **out, ts_error *e
             status = ts_error_context(err, "key '%s'", roles[i].key);
             goto out;
         }
-        TS_TRY(ts_gguf_add_text(config, roles[i].hf, text.len > 0 ? text.bytes : "", err));
+        TS_TRY(ts_gguf_json_text(config, roles[i].hf, text.len > 0 ? text.bytes : "", err));
     }
     if (ts_gguf_find(file, TS_GGUF_KEY_ADD_SPACE_PREFIX) != NULL) {
         TS_TRY(ts_gguf_get_bool(file, TS_GGUF_KEY_ADD_SPACE_PREFIX, &prefix, err));
@@ -170,7 +170,7 @@ static ts_status add_template(const ts_gguf *file, const char *key, const char *
     ts_text text = {0};
     TS_TRY(ts_gguf_get_text(file, key, &text, err));
     cJSON_DeleteItemFromObjectCaseSensitive(templates, name);
-    TS_TRY(ts_gguf_add_text(templates, name, text.len > 0 ? text.bytes : "", err));
+    TS_TRY(ts_gguf_json_text(templates, name, text.len > 0 ? text.bytes : "", err));
 out:
     ts_text_free(&text);
     return status;

@@ -1,6 +1,8 @@
 // The steps of tokenizer.json around the model: normalizer, pre_tokenizer, decoder, post_processor.
+#include "base/keys.h"
 #include "data/tokenizer_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,9 +27,44 @@ static bool is_text(const cJSON *value, const char *text)
     return cJSON_IsString(value) && strcmp(value->valuestring, text) == 0;
 }
 
+// The options of each type of step that is known. All of them are checked or change nothing here;
+// trim_offsets is for offsets that nobody asks for.
+static const struct {
+    const char *type, *options[4];
+} types[] = {
+    {"Sequence", {"normalizers", "pretokenizers", "decoders", "processors"}},
+    {"Prepend", {"prepend"}},
+    {"Replace", {"pattern", "content"}},
+    {"NFC", {NULL}},
+    {"Metaspace", {"replacement", "prepend_scheme", "split", "add_prefix_space"}},
+    {"Split", {"pattern", "behavior", "invert"}},
+    {"Digits", {"individual_digits"}},
+    {"ByteLevel", {"add_prefix_space", "trim_offsets", "use_regex"}},
+    {"ByteFallback", {NULL}},
+    {"Fuse", {NULL}},
+    {"Strip", {"content", "start", "stop"}},
+    {"TemplateProcessing", {"single", "pair", "special_tokens"}},
+};
+
+// Whether `object` is a step of this type, without an option that is not known and not off.
 static bool is_type(const cJSON *object, const char *type)
 {
-    return is_text(ts_json_get(object, "type"), type);
+    size_t row = 0;
+    while (strcmp(types[row].type, type) != 0) {
+        row++;
+        assert(row < TS_COUNT(types));
+    }
+    bool known = is_text(ts_json_get(object, "type"), type);
+    for (const cJSON *option = known ? object->child : NULL; option != NULL && known;
+         option = option->next) {
+        bool found = strcmp(option->string, "type") == 0 || ts_key_is_off(option);
+        for (size_t i = 0; i < TS_COUNT(types[row].options) && !found; i++) {
+            const char *name = types[row].options[i];
+            found = name != NULL && strcmp(option->string, name) == 0;
+        }
+        known = known && found;
+    }
+    return known;
 }
 
 // The steps of a Sequence, whose list has this key; otherwise the value itself, as its only one.

@@ -8,9 +8,6 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
-#ifdef SPLIT
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 #include "split.glsl"
 #include "grid.glsl"
 
@@ -27,6 +24,11 @@ layout(binding = 6) writeonly buffer Lse { float lse[]; };   // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
 
 shared uint from, to; // the keys that some row of this workgroup sees
+
+vec4 read_query(uint place, uint d, uint again)
+{
+    return HOLDS(d) ? scale * q[place * (DIM / 4) + PART(d) + again] : vec4(0);
+}
 
 void main()
 {
@@ -58,41 +60,47 @@ void main()
         largest[r] = -1e30;
         total[r] = 0;
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            query[r * QUADS + d] = scale * q[place[r] * (DIM / 4) + PART(d)];
+            query[r * QUADS + d] = read_query(place[r], d, 0);
             sum[r * QUADS + d] = vec4(0);
         }
     }
     const uint end = to; // reads shared memory once
     for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
-        vec4 keys[QUADS], values[QUADS];
+        // A quad of the key, and later of the value, serves all rows before the next is needed: so
+        // the compiler may keep as few of them as it has registers for.
+        float scores[PER_LANE], weight[PER_LANE], shrink[PER_LANE];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            keys[d] = k[key + PART(d)];
-            values[d] = v[key + PART(d)];
+            const vec4 quad = k[key + PART(d)];
+            [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+                const vec4 mine = HELD != 0 ? query[r * QUADS + d] : read_query(place[r], d, AGAIN(j));
+                scores[r] = (d == 0 ? 0.0 : scores[r]) + dot(mine, quad);
+            }
         }
         [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-            vec4 products = vec4(0);
-            [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                products += query[r * QUADS + d] * keys[d];
-            }
-            const float score = split_sum(products.x + products.y + products.z + products.w);
+            const float score = split_sum(scores[r]);
             const bool sees = j >= my_first[r] && j <= my_last[r];
             const float raised = sees ? max(largest[r], score) : largest[r];
-            const float shrink = exp(largest[r] - raised);
-            const float weight = sees ? exp(score - raised) : 0.0;
-            total[r] = total[r] * shrink + weight;
-            [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                sum[r * QUADS + d] = sum[r * QUADS + d] * shrink + weight * values[d];
-            }
+            shrink[r] = exp(largest[r] - raised);
+            weight[r] = sees ? exp(score - raised) : 0.0;
+            total[r] = total[r] * shrink[r] + weight[r];
             largest[r] = raised;
+        }
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            const vec4 quad = v[key + PART(d)];
+            [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+                sum[r * QUADS + d] = sum[r * QUADS + d] * shrink[r] + weight[r] * quad;
+            }
         }
     }
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         if (begin + r * LANES < rows * group) {
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                o[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d] / total[r];
+                if (HOLDS(d)) {
+                    o[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d] / total[r];
+                }
             }
-            if (PART(0) == 0) {
+            if (IS_FIRST) {
                 lse[place[r]] = largest[r] + log(total[r]);
             }
         }

@@ -6,9 +6,6 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
-#ifdef SPLIT
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 #include "split.glsl"
 #include "grid.glsl"
 
@@ -26,6 +23,16 @@ layout(binding = 8) writeonly buffer Dv { vec4 dv[]; };        // [rows, kv_head
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
 shared uint to; // one past the last query that sees some key of this workgroup
+
+vec4 read_key(uint mine, uint d, uint again)
+{
+    return HOLDS(d) ? scale * k[mine + PART(d) + again] : vec4(0);
+}
+
+vec4 read_value(uint mine, uint d, uint again)
+{
+    return HOLDS(d) ? v[mine + PART(d) + again] : vec4(0);
+}
 
 void main()
 {
@@ -45,8 +52,8 @@ void main()
     vec4 key[QUADS], value[QUADS], key_sum[QUADS], value_sum[QUADS];
     const uint mine = (safe_row * kv_heads + kv_head) * (DIM / 4);
     [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        key[d] = scale * k[mine + PART(d)];
-        value[d] = v[mine + PART(d)];
+        key[d] = read_key(mine, d, 0);
+        value[d] = read_value(mine, d, 0);
         key_sum[d] = vec4(0);
         value_sum[d] = vec4(0);
     }
@@ -56,8 +63,10 @@ void main()
             const uint query = (i * heads + head) * (DIM / 4);
             vec4 scores = vec4(0), weights = vec4(0);
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                scores += key[d] * q[query + PART(d)];
-                weights += value[d] * dout[query + PART(d)];
+                const vec4 my_key = HELD != 0 ? key[d] : read_key(mine, d, AGAIN(i));
+                const vec4 my_value = HELD != 0 ? value[d] : read_value(mine, d, AGAIN(i));
+                scores += my_key * q[query + PART(d)];
+                weights += my_value * dout[query + PART(d)];
             }
             const float score = split_sum(scores.x + scores.y + scores.z + scores.w);
             const float dp = split_sum(weights.x + weights.y + weights.z + weights.w);
@@ -65,15 +74,17 @@ void main()
             const float p = seen ? exp(score - lse[i * heads + head]) : 0.0;
             const float ds = p * (dp - delta[i * heads + head]) * scale;
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                value_sum[d] += p * dout[query + PART(d)];
-                key_sum[d] += ds * q[query + PART(d)];
+                value_sum[d] += p * dout[query + PART(d) + AGAIN(i)];
+                key_sum[d] += ds * q[query + PART(d) + AGAIN(i)];
             }
         }
     }
     if (row < rows) {
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            dk[mine + PART(d)] = key_sum[d];
-            dv[mine + PART(d)] = value_sum[d];
+            if (HOLDS(d)) {
+                dk[mine + PART(d)] = key_sum[d];
+                dv[mine + PART(d)] = value_sum[d];
+            }
         }
     }
 }

@@ -6,9 +6,6 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
-#ifdef SPLIT
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 #include "split.glsl"
 #include "grid.glsl"
 
@@ -27,6 +24,16 @@ layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
 shared uint from, to; // the keys that some row of this workgroup sees
+
+vec4 read_query(uint place, uint d, uint again)
+{
+    return HOLDS(d) ? scale * q[place * (DIM / 4) + PART(d) + again] : vec4(0);
+}
+
+vec4 read_grad(uint place, uint d, uint again)
+{
+    return HOLDS(d) ? dout[place * (DIM / 4) + PART(d) + again] : vec4(0);
+}
 
 void main()
 {
@@ -58,9 +65,10 @@ void main()
         my_lse[r] = lse[place[r]];
         vec4 products = vec4(0);
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            query[r * QUADS + d] = scale * q[place[r] * (DIM / 4) + PART(d)];
-            grad[r * QUADS + d] = dout[place[r] * (DIM / 4) + PART(d)];
-            products += grad[r * QUADS + d] * o[place[r] * (DIM / 4) + PART(d)];
+            const uint at = place[r] * (DIM / 4) + PART(d);
+            query[r * QUADS + d] = read_query(place[r], d, 0);
+            grad[r * QUADS + d] = read_grad(place[r], d, 0);
+            products += grad[r * QUADS + d] * o[at];
             sum[r * QUADS + d] = vec4(0);
         }
         my_delta[r] = split_sum(products.x + products.y + products.z + products.w);
@@ -68,33 +76,40 @@ void main()
     const uint end = to; // reads shared memory once
     for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
-        vec4 keys[QUADS], values[QUADS];
+        // A quad of the key and value serves all rows before the next is needed: so the compiler may
+        // keep as few of them as it has registers for.
+        float scores[PER_LANE], weights[PER_LANE], ds[PER_LANE];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            keys[d] = k[key + PART(d)];
-            values[d] = v[key + PART(d)];
+            const vec4 key_quad = k[key + PART(d)], value_quad = v[key + PART(d)];
+            [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+                const uint at = r * QUADS + d, again = AGAIN(j);
+                const vec4 my_query = HELD != 0 ? query[at] : read_query(place[r], d, again);
+                const vec4 my_grad = HELD != 0 ? grad[at] : read_grad(place[r], d, again);
+                scores[r] = (d == 0 ? 0.0 : scores[r]) + dot(my_query, key_quad);
+                weights[r] = (d == 0 ? 0.0 : weights[r]) + dot(my_grad, value_quad);
+            }
         }
         [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-            vec4 scores = vec4(0), weights = vec4(0);
-            [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                scores += query[r * QUADS + d] * keys[d];
-                weights += grad[r * QUADS + d] * values[d];
-            }
-            const float score = split_sum(scores.x + scores.y + scores.z + scores.w);
-            const float dp = split_sum(weights.x + weights.y + weights.z + weights.w);
+            const float score = split_sum(scores[r]), dp = split_sum(weights[r]);
             const bool sees = j >= my_first[r] && j <= my_row[r];
-            const float ds = sees ? exp(score - my_lse[r]) * (dp - my_delta[r]) * scale : 0.0;
-            [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                sum[r * QUADS + d] += ds * keys[d];
+            ds[r] = sees ? exp(score - my_lse[r]) * (dp - my_delta[r]) * scale : 0.0;
+        }
+        [[unroll]] for (uint d = 0; d < QUADS; d++) {
+            const vec4 key_quad = k[key + PART(d) + AGAIN(j)];
+            [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
+                sum[r * QUADS + d] += ds[r] * key_quad;
             }
         }
     }
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         if (begin + r * LANES < rows * group) {
-            if (PART(0) == 0) {
+            if (IS_FIRST) {
                 delta[place[r]] = my_delta[r];
             }
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                dq[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d];
+                if (HOLDS(d)) {
+                    dq[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d];
+                }
             }
         }
     }

@@ -198,10 +198,10 @@ static ts_status time_matrix(ts_bench_run *run, ts_error *err)
                             .view_count = 1,
                             .push_count = 1,
                             .groups = {groups, 1, 1}};
-    const uint32_t constants[] = {caps->matrix_subgroup, shape.m, shape.n, shape.k};
+    const uint32_t constants[] = {caps->full_subgroup, shape.m, shape.n, shape.k};
     memcpy(dispatch.pipeline.constants, constants, sizeof constants);
     dispatch.pipeline.constant_count = TS_COUNT(constants);
-    dispatch.pipeline.subgroup_size = caps->matrix_subgroup;
+    dispatch.pipeline.subgroup_size = caps->full_subgroup;
     uint32_t measured = 0;
     for (uint32_t n = 16; n <= MOST_ITERATIONS && measured <= run->params->rounds;) {
         double seconds;

@@ -98,6 +98,23 @@ static bool find_factor(const char *name, uint32_t *out)
     return false;
 }
 
+static bool find_choice(const ts_attention_choice *choice, const char *name, uint32_t *out)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+    } fields[] = {{"lanes", choice->lanes}, {"per_lane", choice->per_lane},
+                  {"split", choice->split}, {"subgroup_size", choice->subgroup_size},
+                  {"held", choice->held},   {"local_size", 0}}; // follows
+    for (size_t i = 0; i < TS_COUNT(fields); i++) {
+        if (strcmp(fields[i].name, name) == 0) {
+            *out = fields[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
 ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch *out,
                          uint32_t *shader, ts_error *err)
 {
@@ -116,8 +133,7 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch 
         bool found =
             f->kind == 'f' ? find_factor(f->name, place) : find_whole(kernel, f->name, place);
         if (!found && ts_attention_has_tile(kernel) && f->kind == 'c') {
-            *place = strcmp(f->name, "lanes") == 0 ? choice.lanes : choice.per_lane;
-            found = true;
+            found = find_choice(&choice, f->name, place);
         }
         if (!found) {
             return ts_error_set(err, TS_ERR_ARGUMENT, "%s: no shape for '%s' to time it at",

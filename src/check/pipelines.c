@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "model/decode.h"
 #include "ops/kernels.h"
+#include "ops/tune.h"
 #include "train/optimiser.h"
 
 #include <math.h>
@@ -63,22 +64,31 @@ out:
     return status;
 }
 
-static ts_status tune_and_answer(ts_gpu *gpu, ts_precision precision, ts_dtype stored,
-                                 const ts_adapter_config *adapter, ts_error *err)
+// What is trained and asked: a model, how its weights are stored, its adapter.
+struct pipeline_case {
+    const ts_model_config *shape;
+    ts_dtype stored, quantise;
+    const ts_adapter_config *adapter;
+    const uint32_t *lengths; // rows of the batches
+    size_t length_count;
+};
+
+static ts_status tune_and_answer(ts_gpu *gpu, ts_precision precision,
+                                 const struct pipeline_case *it, ts_error *err)
 {
-    static const uint32_t lengths[] = {12, 100, 128, 512, MOST_TOKENS};
     ts_status status = TS_OK;
     struct pipeline_builder *r = NULL;
-    ts_model_config shape = ts_model_config_tinyllama;
-    shape.layers = LAYERS;
     TS_TRY(ts_alloc(1, sizeof *r, &r, err));
     memset(r->supervised, 1, sizeof r->supervised);
-    const ts_model_params params = {
-        .config = &shape, .random_dtype = stored, .positions = MOST_TOKENS, .precision = precision};
+    const ts_model_params params = {.config = it->shape,
+                                    .random_dtype = it->stored,
+                                    .quantise = it->quantise,
+                                    .positions = MOST_TOKENS,
+                                    .precision = precision};
     TS_TRY(ts_model_open(gpu, &params, &r->model, err));
-    TS_TRY(ts_model_add_lora(&r->model, adapter, 42, err));
-    for (size_t i = 0; i < TS_COUNT(lengths); i++) {
-        TS_TRY(step(r, lengths[i], i % 2 == 1, err));
+    TS_TRY(ts_model_add_lora(&r->model, it->adapter, 42, err));
+    for (size_t i = 0; i < it->length_count; i++) {
+        TS_TRY(step(r, it->lengths[i], i % 2 == 1, err));
     }
     TS_TRY(decode(r, 1, err));
     TS_TRY(decode(r, MOST_SLOTS, err));
@@ -91,17 +101,137 @@ out:
     return status;
 }
 
-ts_status ts_pipelines_build(ts_gpu *gpu, ts_precision precision, ts_error *err)
+// TinyLlama's shape, with two kinds of adapters.
+static ts_status build_large(ts_gpu *gpu, ts_precision precision, struct pipeline_case it,
+                             ts_error *err)
 {
-    static const ts_dtype stored[] = {TS_BF16, TS_F16, TS_F32};
+    static const uint32_t lengths[] = {12, 100, 128, 512, MOST_TOKENS};
     const ts_adapter_config adapters[] = {
         {.r = 8, .alpha = 16, .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V)},
         {.r = 16, .alpha = 16, .dropout = 0.1, .targets = (1u << TS_MODULE_COUNT) - 1}};
     ts_status status = TS_OK;
-    for (size_t i = 0; i < TS_COUNT(stored); i++) {
-        for (size_t j = 0; j < TS_COUNT(adapters); j++) {
-            TS_TRY(tune_and_answer(gpu, precision, stored[i], &adapters[j], err));
+    ts_model_config shape = ts_model_config_tinyllama;
+    shape.layers = LAYERS;
+    it.shape = &shape;
+    it.lengths = lengths, it.length_count = TS_COUNT(lengths);
+    for (size_t i = 0; i < TS_COUNT(adapters); i++) {
+        it.adapter = &adapters[i];
+        TS_TRY(tune_and_answer(gpu, precision, &it, err));
+    }
+out:
+    return status;
+}
+
+// Small models, whose heads have other sizes than TinyLlama's 64.
+static ts_status build_small(ts_gpu *gpu, ts_precision precision, struct pipeline_case it,
+                             ts_error *err)
+{
+    static const uint32_t lengths[] = {12, 100}, head_sizes[] = {16, 32, 80, 128, 256};
+    const ts_adapter_config adapter = {.r = 8, .alpha = 16, .targets = (1u << TS_MODULE_COUNT) - 1};
+    ts_status status = TS_OK;
+    ts_model_config shape = ts_model_config_tinyllama;
+    shape.layers = LAYERS;
+    shape.hidden = 256, shape.ffn = 512, shape.heads = 4, shape.kv_heads = 2;
+    shape.vocab = 1001; // odd: the rows of its logits are no whole quads
+    it.shape = &shape, it.adapter = &adapter;
+    it.lengths = lengths, it.length_count = TS_COUNT(lengths);
+    for (size_t i = 0; i < TS_COUNT(head_sizes); i++) {
+        shape.head_dim = head_sizes[i];
+        TS_TRY(tune_and_answer(gpu, precision, &it, err));
+    }
+out:
+    return status;
+}
+
+// ---- Every tile that measuring may choose for a product (ops/tune.h)
+
+// The operands of a product c[SIDE, SIDE]. With an odd k, their rows are no whole quads.
+struct operands {
+    ts_view a, b, largest;
+    ts_layout layout;
+    uint32_t k;
+};
+
+enum { SIDE = 2048, EXTRA_K = 16 };
+
+#define OPERANDS(o)                                                                                \
+    .a = (o)->a, .b = (o)->b, .c = (o)->a, .extra_a = (o)->a, .extra_b = (o)->a, .m = SIDE,        \
+    .n = SIDE, .k = (o)->k, .lda = (o)->k, .ldb = (o)->layout == TS_NT ? (o)->k : SIDE,            \
+    .ldc = SIDE, .extra_k = EXTRA_K
+
+static void build_gemm(ts_recorder *recorder, const struct operands *o)
+{
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    ts_tile tiles[TS_TILES];
+    struct ts_gemm_args args = {OPERANDS(o)};
+    ts_gemm_choose(caps, o->layout, &args);
+    const uint32_t count = ts_tile_candidates(caps, &args, tiles);
+    for (uint32_t i = 0; i < 2 * count; i++) {
+        ts_tile_set(&tiles[i / 2], &args);
+        args.extra = i % 2;
+        ts_gemm(recorder, &args);
+    }
+}
+
+static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const struct operands *o)
+{
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    ts_tile tiles[TS_TILES];
+    struct ts_gemm_cm_args args = {OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest};
+    ts_gemm_cm_choose(caps, precision, o->layout, &args);
+    const uint32_t count = ts_tile_candidates_cm(caps, &args, tiles);
+    for (uint32_t i = 0; i < 2 * count; i++) {
+        ts_tile_set_cm(&tiles[i / 2], &args);
+        args.extra = i % 2;
+        ts_gemm_cm(recorder, &args);
+    }
+}
+
+static ts_status build_tiles(ts_gpu *gpu, ts_precision precision, ts_dtype stored, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_recorder *recorder = NULL;
+    ts_gpu_arena arena = {.gpu = gpu};
+    struct operands o = {0};
+    TS_TRY(ts_recorder_open(gpu, &recorder, err));
+    TS_TRY(ts_gpu_alloc(&arena, TS_F32, SIDE * SIDE, &o.a, err));
+    TS_TRY(ts_gpu_alloc(&arena, stored, SIDE * SIDE, &o.b, err));
+    TS_TRY(ts_gpu_alloc(&arena, TS_F32, 256, &o.largest, err));
+    for (int i = 0; i < 4; i++) {
+        const bool odd = i % 2;
+        o.layout = i < 2 ? TS_NT : TS_NN;
+        o.k = odd ? SIDE - 1 : SIDE;
+        if (odd && o.layout == TS_NT && ts_dtype_block(stored) > 1) {
+            continue; // blocks divide the rows of b
         }
+        if (precision == TS_PRECISION_F32) {
+            build_gemm(recorder, &o);
+        } else {
+            build_gemm_cm(recorder, precision, &o);
+        }
+    }
+    TS_TRY(ts_recorder_run(recorder, err));
+out:
+    ts_recorder_close(recorder);
+    ts_gpu_arena_close(&arena);
+    return status;
+}
+
+ts_status ts_pipelines_build(ts_gpu *gpu, ts_precision precision, ts_error *err)
+{
+    static const struct pipeline_case weights[] = {{.stored = TS_BF16},
+                                                   {.stored = TS_F16},
+                                                   {.stored = TS_F32},
+                                                   {.stored = TS_BF16, .quantise = TS_Q8_0}};
+    ts_status status = TS_OK;
+    for (size_t i = 0; i < TS_COUNT(weights); i++) {
+        const ts_dtype quantise = weights[i].quantise;
+        TS_TRY(build_large(gpu, precision, weights[i], err));
+        if (ts_gpu_is_cpu(ts_gpu_capabilities(gpu))) {
+            continue; // a CPU driver takes long to compile the others, and its tests run them
+        }
+        TS_TRY(build_small(gpu, precision, weights[i], err));
+        TS_TRY(build_tiles(gpu, precision, quantise != TS_F32 ? quantise : weights[i].stored, err));
     }
 out:
     return status;

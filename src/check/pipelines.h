@@ -11,8 +11,9 @@
 
 // Builds the pipelines of training steps (batches of several sizes, two kinds of adapters, gate and
 // up kept or recomputed) and of decoding, for weights of each type, in one precision that the
-// device offers. `gpu` must have been opened with compile_only; gpu/pipeline.h lists its pipelines
-// afterwards.
+// device offers: at TinyLlama's shape and, on a GPU, at small ones with heads of other sizes, and
+// every tile that a product may be given there. `gpu` must have been opened with compile_only;
+// gpu/pipeline.h lists its pipelines afterwards.
 ts_status ts_pipelines_build(ts_gpu *gpu, ts_precision precision, ts_error *err);
 
 // Appends "gemm_vec BF16 layout=0 aligned=1 ...": the shader and its specialisation constants.

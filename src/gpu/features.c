@@ -94,25 +94,47 @@ static uint32_t registers_of(uint32_t vendor)
     return vendor == NVIDIA || vendor == AMD ? 255 : 128;
 }
 
-// The subgroup size that cooperative matrices need, 0 where none can be relied on. Intel's matrix
-// units work in its smallest subgroups, those of others in the size that the driver prefers.
-static void read_matrix_subgroup(VkPhysicalDevice physical, ts_gpu_caps *caps)
+uint32_t ts_gpu_choose_subgroup(const VkPhysicalDeviceSubgroupSizeControlPropertiesEXT *sizes,
+                                uint32_t vendor, uint32_t usual)
 {
     enum { INTEL = 0x8086 };
+    if (sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+        return vendor == INTEL ? sizes->minSubgroupSize : usual;
+    }
+    return sizes->minSubgroupSize == sizes->maxSubgroupSize ? sizes->minSubgroupSize : 0;
+}
+
+static bool controls_subgroups(VkPhysicalDevice physical)
+{
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &control};
+    if (!ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
+        return false;
+    }
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    return control.subgroupSizeControl && control.computeFullSubgroups;
+}
+
+static void read_subgroups(VkPhysicalDevice physical, ts_gpu_caps *caps)
+{
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
-    VkPhysicalDeviceProperties2 properties = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &sizes};
+    VkPhysicalDeviceProperties2 properties = {.sType =
+                                                  VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    caps->has_full_subgroups = controls_subgroups(physical);
+    properties.pNext = caps->has_full_subgroups ? &sizes : NULL;
     vkGetPhysicalDeviceProperties2(physical, &properties);
     const uint32_t vendor = properties.properties.vendorID;
-    if (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
-        caps->matrix_subgroup = vendor == INTEL ? sizes.minSubgroupSize : caps->subgroup_size;
-    } else if (sizes.minSubgroupSize == sizes.maxSubgroupSize) {
-        caps->matrix_subgroup = sizes.minSubgroupSize;
-        caps->fixed_subgroup = true;
-    }
-    caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
     caps->registers = ts_gpu_is_cpu(caps) ? 0 : registers_of(vendor);
+    caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
+    if (caps->has_full_subgroups) {
+        caps->full_subgroup = ts_gpu_choose_subgroup(&sizes, vendor, caps->subgroup_size);
+        caps->fixed_subgroup = !(sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+    } else if (!ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
+        caps->full_subgroup = caps->subgroup_size; // then it is the only size, says Vulkan 1.1
+    }
 }
 
 static bool reads_by_address(VkPhysicalDevice physical, const ts_gpu_caps *caps)
@@ -134,31 +156,28 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
     vkGetPhysicalDeviceFeatures(physical, &oldest);
     caps->has_int64 = oldest.shaderInt64;
     caps->has_addresses = ts_gpu_is_cpu(caps) && reads_by_address(physical, caps);
-    bool has_matrix = ts_gpu_has_extension(physical, TS_VK_COOPERATIVE_MATRIX);
-    bool has_control = ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-    if (caps->api_version < VK_API_VERSION_1_2 || !has_matrix || !has_control) {
+    if (caps->api_version < VK_API_VERSION_1_2) {
+        return;
+    }
+    read_subgroups(physical, caps);
+    if (!caps->has_full_subgroups || !ts_gpu_has_extension(physical, TS_VK_COOPERATIVE_MATRIX)) {
         return;
     }
     ts_vk_bfloat16_features bfloat16 = {.sType = (VkStructureType)TS_VK_TYPE_BFLOAT16_FEATURES};
     ts_vk_matrix_features matrix = {.sType = (VkStructureType)TS_VK_TYPE_MATRIX_FEATURES};
-    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
-        .pNext = &matrix};
     VkPhysicalDeviceVulkan12Features core = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &control};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &matrix};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                           .pNext = &core};
     if (ts_gpu_has_extension(physical, TS_VK_BFLOAT16)) {
         matrix.pNext = &bfloat16;
     }
     vkGetPhysicalDeviceFeatures2(physical, &features);
-    if (!matrix.cooperativeMatrix || !control.subgroupSizeControl ||
-        !control.computeFullSubgroups || !core.shaderFloat16 || !core.vulkanMemoryModel) {
+    if (!matrix.cooperativeMatrix || !core.shaderFloat16 || !core.vulkanMemoryModel) {
         return;
     }
     caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
-    read_matrix_subgroup(physical, caps);
-    if (caps->matrix_subgroup != 0 && computes_with_matrices(physical)) {
+    if (caps->full_subgroup != 0 && computes_with_matrices(physical)) {
         read_shapes(physical, caps);
     }
 }
@@ -169,7 +188,15 @@ void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out
     *out = (struct ts_gpu_features){
         .core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
                  .bufferDeviceAddress = caps->has_addresses}};
-    out->chain = matrices || caps->has_addresses ? &out->core : NULL;
+    out->control = (VkPhysicalDeviceSubgroupSizeControlFeaturesEXT){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+        .subgroupSizeControl = true,
+        .computeFullSubgroups = true};
+    if (caps->has_full_subgroups) {
+        out->core.pNext = &out->control;
+        out->extensions[out->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    }
+    out->chain = matrices || caps->has_addresses || caps->has_full_subgroups ? &out->core : NULL;
     if (!matrices) {
         return;
     }
@@ -180,16 +207,10 @@ void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out
     out->matrix = (ts_vk_matrix_features){.sType = (VkStructureType)TS_VK_TYPE_MATRIX_FEATURES,
                                           .pNext = caps->has_bfloat16 ? &out->bfloat16 : NULL,
                                           .cooperativeMatrix = true};
-    out->control = (VkPhysicalDeviceSubgroupSizeControlFeaturesEXT){
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
-        .pNext = &out->matrix,
-        .subgroupSizeControl = true,
-        .computeFullSubgroups = true};
-    out->core.pNext = &out->control;
+    out->control.pNext = &out->matrix;
     out->core.shaderFloat16 = true;
     out->core.vulkanMemoryModel = true;
     out->extensions[out->extension_count++] = TS_VK_COOPERATIVE_MATRIX;
-    out->extensions[out->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
     if (caps->has_bfloat16) {
         out->extensions[out->extension_count++] = TS_VK_BFLOAT16;
     }

@@ -38,14 +38,17 @@ typedef struct ts_gpu_caps {
     uint64_t timestamp_mask;    // the counter's largest value; 0 follows it
     // Cooperative matrices, held by a subgroup together: 16-bit operands, products summed in f32.
     ts_matrix_shape matrix_f16, matrix_bf16;
-    uint32_t matrix_subgroup; // the subgroup size that they need
-    bool fixed_subgroup;      // it is the device's only size, and cannot be requested
-    uint32_t registers;   // of 32 bits that an invocation of such a subgroup has; 0: not limited
-    bool has_bfloat16;    // shaders may use it, in such matrices too
-    bool has_int64;       // shaders may use 64-bit integers
-    bool has_addresses;   // shaders may read buffers by address; set for CPU drivers only
-    const char *unusable; // why this program cannot use it; NULL: it can
-    uint32_t masks;       // bits of ts_gpu_masks that were hidden
+    // The size that all subgroups have, and are full, in shaders that rely on it: those with
+    // matrices and those whose invocations share a row. 0: no size can be relied on.
+    uint32_t full_subgroup;
+    bool has_full_subgroups; // pipelines may be told so (VK_EXT_subgroup_size_control)
+    bool fixed_subgroup;     // it is the device's only size, and cannot be requested
+    uint32_t registers;      // of 32 bits that an invocation of such a subgroup has; 0: not limited
+    bool has_bfloat16;       // shaders may use it, in such matrices too
+    bool has_int64;          // shaders may use 64-bit integers
+    bool has_addresses;      // shaders may read buffers by address; set for CPU drivers only
+    const char *unusable;    // why this program cannot use it; NULL: it can
+    uint32_t masks;          // bits of ts_gpu_masks that were hidden
     const char *left_out[16]; // shaders that are not used (ts_gpu_leave_out); then NULL
 } ts_gpu_caps;
 

@@ -107,6 +107,12 @@ double ts_gpu_ticks_s(const ts_gpu_caps *caps, uint64_t begin, uint64_t end);
 
 bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name);
 
+// The subgroup size to ask for, where the device offers `sizes`: on Intel the smallest, in which an
+// invocation has the most registers, and the only one of its matrix units; on others the `usual`
+// one, which the driver prefers. 0: none can be relied on.
+uint32_t ts_gpu_choose_subgroup(const VkPhysicalDeviceSubgroupSizeControlPropertiesEXT *sizes,
+                                uint32_t vendor, uint32_t usual);
+
 // Optional features. ts_gpu_read_features reads them into `caps`, whose type, api_version and
 // subgroup_size are set before. ts_gpu_enable_features makes of `caps` what vkCreateDevice is told.
 // The result holds pointers into itself, so it must not move before that call.

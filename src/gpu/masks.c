@@ -31,7 +31,8 @@ static void hide_matrices(ts_gpu_caps *caps)
 static void hide_subgroup_size_control(ts_gpu_caps *caps)
 {
     hide_matrices(caps); // their shaders must know how many invocations hold a matrix together
-    caps->matrix_subgroup = 0;
+    caps->full_subgroup = 0;
+    caps->has_full_subgroups = false;
 }
 
 static void hide_int64(ts_gpu_caps *caps)
@@ -103,7 +104,8 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"matrices", "cooperative matrices; products are f32 instead", hide_matrices},
     {"f16-matrices", "cooperative matrices of f16 operands", hide_f16_matrices},
     {"bfloat16", "the type bfloat16 and cooperative matrices of it", hide_bfloat16},
-    {"subgroup-size-control", "subgroups of a size asked for, and so cooperative matrices",
+    {"subgroup-size-control",
+     "subgroups of a size asked for, and so cooperative matrices and shared rows",
      hide_subgroup_size_control},
     {"int64", "64-bit integers, by which CPU drivers load faster", hide_int64},
     {"addresses", "addresses of buffers, by which CPU drivers load fastest", hide_addresses},

@@ -92,7 +92,7 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroups = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
         .requiredSubgroupSize = key->subgroup_size};
-    bool sized = key->subgroup_size != 0;
+    bool sized = key->subgroup_size != 0 && gpu->caps.has_full_subgroups;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT | // a long dispatch goes in pieces

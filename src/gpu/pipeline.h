@@ -12,7 +12,8 @@ typedef struct ts_pipeline_key {
     size_t word_bytes;
     const char *name;
     uint32_t binding_count;
-    uint32_t subgroup_size; // all subgroups full and of this size; 0: the driver chooses
+    uint32_t subgroup_size; // all subgroups full and of this size (caps.full_subgroup); 0: the
+                            // driver chooses
     uint32_t constant_count;
     uint32_t constants[TS_MAX_CONSTANTS];
 } ts_pipeline_key;

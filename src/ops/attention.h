@@ -4,14 +4,15 @@
 
 #include "ops/kernels.h"
 
-// Invocations that share a row in the shaders *_split (kernels.def defines SPLIT for them).
-enum { TS_ATTENTION_SPLIT = 8 };
-
 // Values for the fields of the same names in the arguments of attention, attention_backward_q and
-// attention_backward_kv. shader: its place in the kernel's row; lanes: how many invocations, or
-// groups of TS_ATTENTION_SPLIT, a workgroup has; per_lane: how many rows each of them takes.
+// attention_backward_kv.
 typedef struct ts_attention_choice {
-    uint32_t shader, lanes, per_lane;
+    uint32_t shader;        // its place in the kernel's row
+    uint32_t lanes;         // invocations of a workgroup, or groups of `split` invocations
+    uint32_t per_lane;      // rows that each of them takes
+    uint32_t split;         // invocations that share a row
+    uint32_t subgroup_size; // that the shader relies on; 0: none
+    uint32_t held;          // whether a row's inputs stay in registers
 } ts_attention_choice;
 
 // Whether `kernel` is one of those three.
@@ -19,8 +20,8 @@ bool ts_attention_has_tile(ts_kernel kernel);
 // `kernel`: one of those three. `dim`: the size of a head.
 ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim);
 
-// Each records one of the kernels. The caller sets all of `args` except shader, lanes and per_lane,
-// which are chosen here. If the driver cannot build the chosen shader, another is used.
+// Each records one of the kernels. The caller sets all of `args` except those fields, which
+// are chosen here. If the driver cannot build the chosen shader, another is used.
 void ts_attend(ts_recorder *recorder, struct ts_attention_args *args);
 // Like ts_attend, for rows that share no keys: each is the newest token of its own sequence in a
 // key-value cache. lse may be overwritten, but holds no result.

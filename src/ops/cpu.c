@@ -171,6 +171,8 @@ bool ts_cpu_choose_attention(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t
     uint64_t fitting = ts_max_u64(1, LANE_FLOATS / ((uint64_t)dim * arrays));
     *out = (ts_attention_choice){.shader = shader,
                                  .lanes = caps->subgroup_size,
+                                 .split = 1,
+                                 .held = 1,
                                  .per_lane = (uint32_t)ts_min_u64(fitting, MOST_PER_LANE)};
     return true;
 }

@@ -76,7 +76,7 @@ static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
                          .m = shapes[i][0],
                          .n = shapes[i][0],
                          .rows = shapes[i][2],
-                         .local_size = shapes[i][1] * caps->matrix_subgroup};
+                         .local_size = shapes[i][1] * caps->full_subgroup};
         if (ts_tile_share_cm(caps, args, &tile)) {
             break;
         }
@@ -94,7 +94,7 @@ void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     args->layout = layout;
     args->aligned = args->lda % 8 == 0 && args->ldb % 8 == 0 && a_row % 8 == 0 && b_row % 8 == 0;
     args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
-    args->subgroup_size = caps->matrix_subgroup;
+    args->subgroup_size = caps->full_subgroup;
     args->k_step = 32;
     choose_tile(caps, args);
     if (precision == TS_PRECISION_F16) {

@@ -18,7 +18,7 @@ typedef enum ts_needs {
     TS_NEEDS_NOTHING = 0,
     TS_NEEDS_CPU = 1,         // to be fast: a driver that runs shaders on the CPU
     TS_NEEDS_SUBGROUPS = 2,   // shuffles and arithmetic across a subgroup
-    TS_NEEDS_EIGHT_LANES = 4, // shuffles, in subgroups of eight invocations or more
+    TS_NEEDS_EIGHT_LANES = 4, // shuffles, in full subgroups of one size, eight or more
     TS_NEEDS_INT64 = 8,
     TS_NEEDS_ADDRESSES = 16,    // buffers read by address
     TS_NEEDS_F16_MATRICES = 32, // matrix units with f16 operands

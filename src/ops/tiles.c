@@ -20,7 +20,7 @@ void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE
         columns = tile->m * tile->n / (tile->local_size * rows);
         break;
     case TS_FAMILY_CM:
-        columns = tile->local_size / caps->matrix_subgroup / rows;
+        columns = tile->local_size / caps->full_subgroup / rows;
         break;
     }
     snprintf(out, TS_TILE_NAME_BYTES, "%s %ux%u/%ux%u", tile->family == TS_FAMILY_CM ? "cm" : "vec",
@@ -180,7 +180,7 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
                         .m = shapes[i][0],
                         .n = shapes[i][1],
                         .rows = shapes[i][3],
-                        .local_size = shapes[i][2] * caps->matrix_subgroup};
+                        .local_size = shapes[i][2] * caps->full_subgroup};
         if (tile.m <= ts_align_up(args->m, 64) && ts_tile_share_cm(caps, args, &tile)) {
             count = add(out, count, tile);
         }

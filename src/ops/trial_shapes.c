@@ -19,7 +19,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"vocab", {2, 5, 127, 129, 320, 1003, 2048, 4099}},
         {"count", {1, 2, 255, 256, 257, 1003, 4096, 70001}},
         {"heads", {1, 2, 3, 4, 4, 6, 8, 12}},
-        {"dim", {16, 16, 20, 32, 64, 64, 96, 128}},
+        {"dim", {16, 20, 32, 36, 64, 80, 96, 128}},
         {"m", {1, 2, 5, 31, 33, 64, 65, 130}},
         {"n", {1, 3, 8, 31, 64, 65, 172, 257}},
         {"k", {1, 2, 5, 8, 16, 43, 64, 259}},
@@ -225,17 +225,29 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     (void)shader;
 }
 
-static void settle_attention(ts_gpu_caps *asked, ts_trial *trial)
+// Draws for the shaders *_split in how many ways rows may be divided, not only the one for this
+// device's registers.
+static void settle_attention(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *dim = ts_trial_field(trial, "dim");
     if (trial->shader == 0) {
         asked->subgroup_operations = 0;
     } else if (needs_of(trial) & TS_NEEDS_EIGHT_LANES) {
-        *dim = (*dim + 31) / 32 * 32;
+        *dim = *dim == 16 ? 256 : *dim; // a head of 16 is not divided
     }
-    const ts_attention_choice choice = ts_attention_choose(asked, trial->kernel, *dim);
+    ts_attention_choice choice = ts_attention_choose(asked, trial->kernel, *dim);
+    assert(choice.shader == trial->shader);
+    if (needs_of(trial) & TS_NEEDS_EIGHT_LANES) {
+        uint32_t invocations = choice.lanes * choice.split, split = 8 << ts_trial_pick(state, 3);
+        choice.split = (uint32_t)ts_min_u64(split, choice.subgroup_size);
+        choice.lanes = invocations / choice.split;
+        choice.held = ts_trial_pick(state, 2);
+    }
     *ts_trial_field(trial, "lanes") = choice.lanes;
     *ts_trial_field(trial, "per_lane") = choice.per_lane;
+    *ts_trial_field(trial, "split") = choice.split;
+    *ts_trial_field(trial, "subgroup_size") = choice.subgroup_size;
+    *ts_trial_field(trial, "held") = choice.held;
 }
 
 static bool has_weights(ts_kernel kernel)
@@ -289,7 +301,7 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
                                                     : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     }
     if (ts_attention_has_tile(kernel)) {
-        settle_attention(&asked, trial);
+        settle_attention(&asked, trial, state);
     }
     if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||
         kernel == TS_KERNEL_gemm_packed) {

@@ -13,16 +13,16 @@
 enum { TS_TILES = 8 };
 
 // Groups of shaders with the same kind of tile.
-typedef enum ts_family {
+typedef enum ts_tile_family {
     TS_FAMILY_VEC,
     TS_FAMILY_SIMD,
     TS_FAMILY_PACKED, // gemm_packed, which gives the same bits as SIMD
     TS_FAMILY_CM,
-} ts_family;
+} ts_tile_family;
 
 // A shader for matrix products and its tile.
 typedef struct ts_tile {
-    ts_family family;
+    ts_tile_family family;
     uint32_t m, n;       // rows and columns of c that a workgroup computes
     uint32_t k;          // that a step of the loop takes (SIMD, PACKED; the others have one step)
     uint32_t rows;       // of c for an invocation (VEC); of subgroups in the workgroup (CM)

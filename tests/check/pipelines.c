@@ -12,11 +12,14 @@ Test(pipelines, builds_what_training_and_decoding_use)
     ts_gpu *gpu = NULL;
     ts_text labels = {0};
     MUST(ts_gpu_open(&(ts_gpu_params){.device = "0", .compile_only = true}, &gpu, err));
-    // On a CPU driver attention_simd does the decoding, and only for that it has one row a lane.
-    const char *const decoding =
-        ts_gpu_is_simd(ts_gpu_capabilities(gpu)) ? "per_lane=1\n" : "attention_decode dim=64";
-    const char *const used[] = {"embed BF16", "adamw",  "attention_backward_kv",
-                                decoding,     "argmax", "dropout"};
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    char decoding[64] = "attention_decode dim=64";
+    if (ts_gpu_is_simd(caps)) { // attention_simd decodes, and only for that it has one row a lane
+        snprintf(decoding, sizeof decoding, "attention_simd dim=64 lanes=%u per_lane=1 ",
+                 caps->subgroup_size);
+    }
+    const char *const used[] = {"embed BF16", "adamw",  "attention_backward_kv", " Q8_0 ", decoding,
+                                "argmax",     "dropout"};
     MUST(ts_pipelines_build(gpu, TS_PRECISION_F32, err));
     cr_assert_gt(ts_gpu_pipeline_count(gpu), 30);
     cr_assert_eq(gpu->allocated_bytes, 0);

@@ -129,3 +129,19 @@ Test(choice, a_clock_that_starts_again_still_tells_time)
     caps.timestamp_mask = UINT64_MAX;
     cr_assert_lt(ts_gpu_ticks_s(&caps, 2, 1), 0, "64 bits never start again");
 }
+
+Test(choice, shaders_ask_for_subgroups_of_one_size_or_rely_on_none)
+{
+    enum { INTEL = 0x8086, AMD = 0x1002, NVIDIA = 0x10de };
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {.minSubgroupSize = 8,
+                                                              .maxSubgroupSize = 32,
+                                                              .requiredSubgroupSizeStages =
+                                                                  VK_SHADER_STAGE_COMPUTE_BIT};
+    cr_assert_eq(ts_gpu_choose_subgroup(&sizes, INTEL, 32),
+                 8); // SIMD8, 16 or 32: the compiler's choice
+    cr_assert_eq(ts_gpu_choose_subgroup(&sizes, AMD, 32), 32);
+    sizes.requiredSubgroupSizeStages = VK_SHADER_STAGE_FRAGMENT_BIT;
+    cr_assert_eq(ts_gpu_choose_subgroup(&sizes, INTEL, 32), 0, "it may be any of the three");
+    sizes.minSubgroupSize = 32;
+    cr_assert_eq(ts_gpu_choose_subgroup(&sizes, NVIDIA, 32), 32, "it can be no other");
+}

@@ -153,7 +153,7 @@ Test(mask, of_a_t4_leaves_what_a_t4_has)
                         .has_bfloat16 = true,
                         .matrix_f16 = {16, 16, 16},
                         .matrix_bf16 = {16, 16, 16},
-                        .matrix_subgroup = 32};
+                        .full_subgroup = 32};
     ts_gpu_masks_apply(mask_of("t4"), &caps);
     cr_assert_eq(caps.shared_bytes, 64 << 10);
     cr_assert_eq(caps.matrix_f16.k, 16);

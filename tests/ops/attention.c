@@ -86,3 +86,43 @@ Test(attention, to_a_cache_equals_the_mirror)
     ts_gpu_close(mirror);
     test_gpu_close(gpu);
 }
+
+// What an invocation of a shader *_split keeps, in floats: its rows' inputs and sums, and the row
+// that these are multiplied by.
+static uint32_t floats_kept(ts_kernel kernel, uint32_t dim, const ts_attention_choice *choice)
+{
+    const uint32_t quads = (dim / 4 + choice->split - 1) / choice->split;
+    const bool of_keys = kernel == TS_KERNEL_attention_backward_kv;
+    const uint32_t sums = of_keys ? 2 : 1, inputs = kernel == TS_KERNEL_attention ? 1 : 2;
+    return 4 * quads *
+           (choice->held ? choice->per_lane * (inputs + sums) + (of_keys ? 2 : 1) : sums + 1);
+}
+
+// 128 registers hold a row's share of every head that transformers know, in subgroups of any size;
+// so few that a row's share fits are asked for, and workgroups are whole subgroups.
+Test(attention, divides_rows_among_the_lanes_of_one_subgroup)
+{
+    static const uint32_t sizes[] = {0, 4, 8, 16, 32, 64, 128};
+    static const ts_kernel kernels[] = {TS_KERNEL_attention, TS_KERNEL_attention_backward_q,
+                                        TS_KERNEL_attention_backward_kv};
+    for (size_t i = 0; i < TS_COUNT(sizes) * TS_COUNT(kernels); i++) {
+        const ts_kernel kernel = kernels[i % TS_COUNT(kernels)];
+        const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                                  .subgroup_size = 32,
+                                  .subgroup_operations = VK_SUBGROUP_FEATURE_SHUFFLE_BIT,
+                                  .full_subgroup = sizes[i / TS_COUNT(kernels)]};
+        for (uint32_t dim = 4; dim <= 256; dim += 4) {
+            const ts_attention_choice choice = ts_attention_choose(&caps, kernel, dim);
+            const bool split = caps.full_subgroup >= 8 && dim > 16;
+            cr_assert_eq(choice.shader, split ? ts_kernel_find(kernel, TS_NEEDS_EIGHT_LANES) : 0);
+            cr_assert_eq(choice.subgroup_size, split ? caps.full_subgroup : 0);
+            if (split) {
+                cr_assert_leq(choice.split, caps.full_subgroup);
+                cr_assert_eq(choice.lanes * choice.split % caps.full_subgroup, 0);
+                cr_assert_leq(choice.lanes * choice.split, 128);
+                cr_assert_leq(floats_kept(kernel, dim, &choice), 96, "%s, heads of %u in %u",
+                              ts_kernels[kernel].name, dim, caps.full_subgroup);
+            }
+        }
+    }
+}

@@ -262,7 +262,7 @@ Test(rounded, tiles_fit_the_device)
         const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
                                   .matrix_f16 = shapes[i % 4],
                                   .shared_bytes = shared[i / 4 % 3],
-                                  .matrix_subgroup = subgroups[i / 12 % 3],
+                                  .full_subgroup = subgroups[i / 12 % 3],
                                   .max_invocations = invocations[i / 36 % 3],
                                   .registers = registers[i / 1296],
                                   .max_subgroups = i % 2 == 0 ? 4 : 64};
@@ -282,12 +282,12 @@ Test(rounded, tiles_leave_sums_in_registers)
     const ts_gpu_caps arc = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
                              .matrix_bf16 = {8, 8, 16},
                              .shared_bytes = 48 << 10,
-                             .matrix_subgroup = 8,
+                             .full_subgroup = 8,
                              .max_invocations = 1024,
                              .max_subgroups = 64,
                              .registers = 128};
     ts_gpu_caps turing = arc;
-    turing.matrix_subgroup = 32, turing.registers = 255;
+    turing.full_subgroup = 32, turing.registers = 255;
     turing.matrix_bf16 = (ts_matrix_shape){16, 16, 16};
     for (uint32_t m = 16; m <= 4096; m *= 2) {
         struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 2048, .lda = 2048, .ldb = 2048};

@@ -16,6 +16,7 @@ const uint QUADS = DIM / 4;         // at most THREADS
 const uint PARTS = THREADS / QUADS; // invocations that share one quad of the output
 const uint CHUNK = 4 * THREADS;
 const uint KEYS = 4; // whose values an invocation loads at once
+const uint STEP = QUADS % 4 == 0 ? 4 : QUADS % 2 == 0 ? 2 : 1; // quads of a key
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
 layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
@@ -51,11 +52,13 @@ void main()
         barrier(); // the query is written, and all have read the last chunk's scores
         for (uint j = me; j < count; j += THREADS) {
             const uint key = ((from + j) * kv_heads + kv_head) * QUADS;
-            // RADV uses up to 120 registers to load all of a key at once, on GPUs where that leaves
-            // room for eight waves; on Polaris it uses 48 and has five.
+            // A few quads at a time: with all of a key at once RADV uses up to 120 registers, and
+            // ANV spills.
             vec4 products = vec4(0);
-            for (uint d = 0; d < QUADS; d++) {
-                products += query[d] * k[key + d];
+            [[dont_unroll]] for (uint d = 0; d < QUADS; d += STEP) {
+                [[unroll]] for (uint i = 0; i < STEP; i++) {
+                    products += query[d + i] * k[key + d + i];
+                }
             }
             scores[j] = products.x + products.y + products.z + products.w;
         }

@@ -67,7 +67,8 @@ out:
 // What is trained and asked: a model, how its weights are stored, its adapter.
 struct pipeline_case {
     const ts_model_config *shape;
-    ts_dtype stored, quantise;
+    ts_dtype stored;
+    ts_quantise quantise;
     const ts_adapter_config *adapter;
     const uint32_t *lengths; // rows of the batches
     size_t length_count;
@@ -145,7 +146,8 @@ out:
 
 // ---- Every tile that measuring may choose for a product (ops/tune.h)
 
-// The operands of a product c[SIDE, SIDE]. With an odd k, their rows are no whole quads.
+// The operands of a product c[SIDE, SIDE] and of its extra pair, with which the shader is larger
+// than without. With an odd k, rows are no whole quads.
 struct operands {
     ts_view a, b, largest;
     ts_layout layout;
@@ -157,7 +159,7 @@ enum { SIDE = 2048, EXTRA_K = 16 };
 #define OPERANDS(o)                                                                                \
     .a = (o)->a, .b = (o)->b, .c = (o)->a, .extra_a = (o)->a, .extra_b = (o)->a, .m = SIDE,        \
     .n = SIDE, .k = (o)->k, .lda = (o)->k, .ldb = (o)->layout == TS_NT ? (o)->k : SIDE,            \
-    .ldc = SIDE, .extra_k = EXTRA_K
+    .ldc = SIDE, .extra_k = EXTRA_K, .extra = 1
 
 static void build_gemm(ts_recorder *recorder, const struct operands *o)
 {
@@ -166,9 +168,8 @@ static void build_gemm(ts_recorder *recorder, const struct operands *o)
     struct ts_gemm_args args = {OPERANDS(o)};
     ts_gemm_choose(caps, o->layout, &args);
     const uint32_t count = ts_tile_candidates(caps, &args, tiles);
-    for (uint32_t i = 0; i < 2 * count; i++) {
-        ts_tile_set(&tiles[i / 2], &args);
-        args.extra = i % 2;
+    for (uint32_t i = 0; i < count; i++) {
+        ts_tile_set(&tiles[i], &args);
         ts_gemm(recorder, &args);
     }
 }
@@ -180,9 +181,8 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
     struct ts_gemm_cm_args args = {OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest};
     ts_gemm_cm_choose(caps, precision, o->layout, &args);
     const uint32_t count = ts_tile_candidates_cm(caps, &args, tiles);
-    for (uint32_t i = 0; i < 2 * count; i++) {
-        ts_tile_set_cm(&tiles[i / 2], &args);
-        args.extra = i % 2;
+    for (uint32_t i = 0; i < count; i++) {
+        ts_tile_set_cm(&tiles[i], &args);
         ts_gemm_cm(recorder, &args);
     }
 }
@@ -198,11 +198,11 @@ static ts_status build_tiles(ts_gpu *gpu, ts_precision precision, ts_dtype store
     TS_TRY(ts_gpu_alloc(&arena, stored, SIDE * SIDE, &o.b, err));
     TS_TRY(ts_gpu_alloc(&arena, TS_F32, 256, &o.largest, err));
     for (int i = 0; i < 4; i++) {
-        const bool odd = i % 2;
+        const bool odd = i % 2; // the code for it is that of no weight type
         o.layout = i < 2 ? TS_NT : TS_NN;
         o.k = odd ? SIDE - 1 : SIDE;
-        if (odd && o.layout == TS_NT && ts_dtype_block(stored) > 1) {
-            continue; // blocks divide the rows of b
+        if (odd && stored != TS_F32) {
+            continue;
         }
         if (precision == TS_PRECISION_F32) {
             build_gemm(recorder, &o);
@@ -219,19 +219,23 @@ out:
 
 ts_status ts_pipelines_build(ts_gpu *gpu, ts_precision precision, ts_error *err)
 {
-    static const struct pipeline_case weights[] = {{.stored = TS_BF16},
-                                                   {.stored = TS_F16},
-                                                   {.stored = TS_F32},
-                                                   {.stored = TS_BF16, .quantise = TS_Q8_0}};
+    static const struct pipeline_case models[] = {
+        {.stored = TS_BF16},
+        {.stored = TS_F16},
+        {.stored = TS_F32},
+        {.stored = TS_BF16, .quantise = {TS_Q8_0, TS_Q8_0}},
+        {.stored = TS_BF16, .quantise = {TS_NF4, TS_Q8_0}}};
     ts_status status = TS_OK;
-    for (size_t i = 0; i < TS_COUNT(weights); i++) {
-        const ts_dtype quantise = weights[i].quantise;
-        TS_TRY(build_large(gpu, precision, weights[i], err));
-        if (ts_gpu_is_cpu(ts_gpu_capabilities(gpu))) {
-            continue; // a CPU driver takes long to compile the others, and its tests run them
+    const bool cpu = ts_gpu_is_cpu(ts_gpu_capabilities(gpu));
+    for (size_t i = 0; i < TS_COUNT(models); i++) {
+        TS_TRY(build_large(gpu, precision, models[i], err));
+        // A CPU driver takes long to compile the others, and its tests run them.
+        if (!cpu) {
+            TS_TRY(build_small(gpu, precision, models[i], err));
         }
-        TS_TRY(build_small(gpu, precision, weights[i], err));
-        TS_TRY(build_tiles(gpu, precision, quantise != TS_F32 ? quantise : weights[i].stored, err));
+    }
+    for (ts_dtype stored = 0; stored < TS_WEIGHT_TYPES && !cpu; stored++) {
+        TS_TRY(build_tiles(gpu, precision, stored, err));
     }
 out:
     return status;

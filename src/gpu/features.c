@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { INTEL = 0x8086 }; // vendors' numbers are those of PCI
+
 bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name)
 {
     uint32_t count = 0;
@@ -87,17 +89,25 @@ static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
 
 // Vulkan does not tell how many 32-bit registers an invocation has. NVIDIA's and AMD's have 255 or
 // 256. Intel's smallest subgroups have 128 registers of 32 bytes (Xe2: of 64), which gives each
-// invocation 128. For other vendors the smaller number is assumed.
-static uint32_t registers_of(uint32_t vendor)
+// invocation 128; so many are left to 256 invocations on Qualcomm's. The fewest that are common,
+// on ARM's Mali, are assumed elsewhere.
+uint32_t ts_gpu_registers(uint32_t vendor)
 {
-    enum { NVIDIA = 0x10de, AMD = 0x1002 };
-    return vendor == NVIDIA || vendor == AMD ? 255 : 128;
+    static const struct {
+        uint32_t vendor, registers;
+    } known[] = {{0x10de, 255}, {0x1002, 255}, {INTEL, 128}, {0x5143, 128}};
+    enum { FEWEST = 64 };
+    for (size_t i = 0; i < TS_COUNT(known); i++) {
+        if (known[i].vendor == vendor) {
+            return known[i].registers;
+        }
+    }
+    return FEWEST;
 }
 
 uint32_t ts_gpu_choose_subgroup(const VkPhysicalDeviceSubgroupSizeControlPropertiesEXT *sizes,
                                 uint32_t vendor, uint32_t usual)
 {
-    enum { INTEL = 0x8086 };
     if (sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
         return vendor == INTEL ? sizes->minSubgroupSize : usual;
     }
@@ -127,7 +137,7 @@ static void read_subgroups(VkPhysicalDevice physical, ts_gpu_caps *caps)
     properties.pNext = caps->has_full_subgroups ? &sizes : NULL;
     vkGetPhysicalDeviceProperties2(physical, &properties);
     const uint32_t vendor = properties.properties.vendorID;
-    caps->registers = ts_gpu_is_cpu(caps) ? 0 : registers_of(vendor);
+    caps->registers = ts_gpu_is_cpu(caps) ? 0 : ts_gpu_registers(vendor);
     caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
     if (caps->has_full_subgroups) {
         caps->full_subgroup = ts_gpu_choose_subgroup(&sizes, vendor, caps->subgroup_size);

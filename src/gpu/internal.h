@@ -107,6 +107,9 @@ double ts_gpu_ticks_s(const ts_gpu_caps *caps, uint64_t begin, uint64_t end);
 
 bool ts_gpu_has_extension(VkPhysicalDevice physical, const char *name);
 
+// The 32-bit registers of an invocation of a vendor's GPUs.
+uint32_t ts_gpu_registers(uint32_t vendor);
+
 // The subgroup size to ask for, where the device offers `sizes`: on Intel the smallest, in which an
 // invocation has the most registers, and the only one of its matrix units; on others the `usual`
 // one, which the driver prefers. 0: none can be relied on.

@@ -59,22 +59,24 @@ static bool find_split(ts_kernel kernel, uint32_t dim, uint64_t most, ts_attenti
 // How many invocations share a row in the shaders *_split, and how many rows they take. If a whole
 // row is in one invocation's registers, only one subgroup fits at a time (RADV: 140, 208 and,
 // spilling, 256 of Polaris's 256 registers), and a short batch has too few rows to fill a GPU. With
-// GOOD floats, two to four subgroups fit. With MOST, nothing is spilled in the 128 registers that
-// an invocation has on Intel, whose subgroups of eight let no more than eight share a row. Where it
-// can, a group takes two query rows, which both use each key and value that is loaded: with one
-// row, a GPU's first-level cache could not feed all of its adders. It takes only one key row,
-// because there are fewer key rows: several heads of queries share one head of keys.
-static ts_attention_choice split_rows(uint32_t subgroup_size, ts_kernel kernel, uint32_t dim)
+// GOOD floats, two to four subgroups fit. Nothing is spilled while they take no more than three
+// quarters of the registers: of 128 on Intel, whose subgroups of eight let no more than eight share
+// a row. Where it can, a group takes two query rows, which both use each key and value that is
+// loaded: with one row, a GPU's first-level cache could not feed all of its adders. It takes only
+// one key row, because there are fewer key rows: several heads of queries share one head of keys.
+static ts_attention_choice split_rows(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim)
 {
-    enum { INVOCATIONS = 64, GOOD = 72, MOST = 96 };
-    ts_attention_choice choice = {.subgroup_size = subgroup_size, .held = 1};
-    if (!find_split(kernel, dim, GOOD, &choice) && !find_split(kernel, dim, MOST, &choice)) {
+    enum { INVOCATIONS = 64, GOOD = 72, REGISTERS = 128 };
+    const uint64_t most = (caps->registers > 0 ? caps->registers : REGISTERS) * 3 / 4;
+    ts_attention_choice choice = {.subgroup_size = caps->full_subgroup, .held = 1};
+    if (!find_split(kernel, dim, ts_min_u64(GOOD, most), &choice) &&
+        !find_split(kernel, dim, most, &choice)) {
         choice.held = 0;
-        if (!find_split(kernel, dim, MOST, &choice)) {
+        if (!find_split(kernel, dim, most, &choice)) {
             find_split(kernel, dim, UINT64_MAX, &choice); // it will spill
         }
     }
-    choice.lanes = (uint32_t)ts_max_u64(INVOCATIONS, subgroup_size) / choice.split;
+    choice.lanes = (uint32_t)ts_max_u64(INVOCATIONS, choice.subgroup_size) / choice.split;
     return choice;
 }
 
@@ -88,7 +90,7 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
         return choice;
     }
     if (dim > SMALL && ts_kernel_suits(caps, kernel, split_shader)) {
-        choice = split_rows(caps->full_subgroup, kernel, dim);
+        choice = split_rows(caps, kernel, dim);
         choice.shader = split_shader;
         return choice;
     }

@@ -145,3 +145,11 @@ Test(choice, shaders_ask_for_subgroups_of_one_size_or_rely_on_none)
     sizes.minSubgroupSize = 32;
     cr_assert_eq(ts_gpu_choose_subgroup(&sizes, NVIDIA, 32), 32, "it can be no other");
 }
+
+Test(choice, vendors_that_are_not_known_have_the_fewest_registers)
+{
+    cr_assert_eq(ts_gpu_registers(0x10de), 255);
+    cr_assert_eq(ts_gpu_registers(0x8086), 128);
+    cr_assert_eq(ts_gpu_registers(0x13b5), 64);
+    cr_assert_eq(ts_gpu_registers(0), 64);
+}

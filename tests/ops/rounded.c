@@ -304,3 +304,29 @@ Test(rounded, tiles_leave_sums_in_registers)
         cr_assert_eq(args.local_size, m > 128 ? 256 : 128);
     }
 }
+
+// An invocation of gemm_vec has 8 x 8 sums where it has 255 registers, 8 x 4 where it has 128:
+// there Intel's and Qualcomm's compilers kept some of 8 x 8 in memory. The fewer registers, the
+// fewer sums.
+Test(rounded, tiles_of_gemm_vec_leave_sums_in_registers)
+{
+    static const struct {
+        uint32_t registers, sums;
+    } devices[] = {{255, 64}, {128, 32}, {64, 16}};
+    for (size_t d = 0; d < TS_COUNT(devices); d++) {
+        const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                                  .shared_bytes = 32 << 10,
+                                  .max_invocations = 256,
+                                  .registers = devices[d].registers};
+        struct ts_gemm_args args = {.m = 2048, .n = 2048, .k = 2048, .lda = 2048, .ldb = 2048};
+        ts_tile tiles[TS_TILES];
+        uint32_t most = 0;
+        ts_gemm_choose(&caps, TS_NT, &args);
+        const uint32_t count = ts_tile_candidates(&caps, &args, tiles);
+        for (uint32_t i = 0; i < count; i++) {
+            most = (uint32_t)ts_max_u64(most, tiles[i].m * tiles[i].n / tiles[i].local_size);
+        }
+        cr_assert_eq(most, devices[d].sums, "%u registers, %u sums", devices[d].registers, most);
+        cr_assert_gt(count, 2, "there is something to choose from");
+    }
+}

@@ -226,7 +226,7 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
     if (run->result->count == before) {
         TS_FAIL(
             TS_ERR_ARGUMENT,
-            "--kernel %s: there is no such kernel; `tinysft-vk bench --only kernels` lists them",
+            "--kernel %s: nothing there is timed by itself; --only products times what multiplies",
             list);
     }
 out:

@@ -145,6 +145,7 @@ ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err)
     ts_status status = TS_OK;
     ts_text path = {0};
     cJSON *json = NULL;
+    bool found;
     *out = (ts_case){0};
     TS_TRY(ts_text_format(&out->folder, err, "%s", folder));
     while (out->folder.len > 1 && out->folder.bytes[out->folder.len - 1] == '/') {
@@ -152,6 +153,13 @@ ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err)
     }
     TS_TRY(ts_text_format(&out->name, err, "%s", ts_path_name(out->folder.bytes)));
     TS_TRY(ts_path_join(folder, "case.json", &path, err));
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (!found) {
+        TS_FAIL(TS_ERR_IO,
+                "%s: no reference case is here: expected a folder with case.json, as tests/golden "
+                "holds some",
+                folder);
+    }
     TS_TRY(ts_json_parse_file(path.bytes, &json, err));
     TS_TRY(read_numbers(json, path.bytes, out, err));
     TS_TRY(read_autocast(json, "float16", out->steps, path.bytes, &out->autocast_f16, err));

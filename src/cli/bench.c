@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "base/progress.h"
 #include "cli/bench_print.h"
 #include "cli/cli.h"
@@ -42,6 +43,31 @@ static const char *choice_of_part(size_t index)
 static const char *choice_of_kernel(size_t index)
 {
     return index < TS_KERNEL_COUNT ? ts_kernels[index].name : NULL;
+}
+
+// TS_ERR_ARGUMENT names the first of a list that is no kernel, before anything is measured.
+static ts_status check_kernels(const char *list, ts_error *err)
+{
+    for (const char *at = list; at != NULL && *at != '\0'; at += strspn(at, ",")) {
+        size_t len = strcspn(at, ","), i = 0;
+        ts_nearest search = ts_nearest_begin(at, len);
+        for (; i < TS_KERNEL_COUNT; i++) {
+            if (strlen(ts_kernels[i].name) == len && memcmp(ts_kernels[i].name, at, len) == 0) {
+                break;
+            }
+            ts_nearest_offer(&search, ts_kernels[i].name);
+        }
+        if (i == TS_KERNEL_COUNT) {
+            return ts_error_set(
+                err, TS_ERR_ARGUMENT,
+                "--kernel %.*s: there is no such kernel%s%s%s (--only kernels measures and "
+                "names all)",
+                (int)ts_min_u64(len, 64), at, search.name != NULL ? "; did you mean " : "",
+                search.name != NULL ? search.name : "", search.name != NULL ? "?" : "");
+        }
+        at += len;
+    }
+    return TS_OK;
 }
 
 static ts_status choose_parts(const char *only, ts_bench_params *params,
@@ -141,6 +167,7 @@ static ts_status settle(struct work *work, ts_error *err)
     if (asked.synthetic != NULL && strcmp(asked.synthetic, "tinyllama") != 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", asked.synthetic);
     }
+    TS_TRY(check_kernels(asked.kernels, err));
     params->kernel_names = asked.kernels;
     params->tokens = work->lengths;
     params->batch = (uint32_t)asked.batch;

@@ -259,8 +259,9 @@ ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_er
     for (int i = 0; i < command->flag_count; i++) {
         const ts_flag *flag = &command->flags[i];
         if (flag->required && !seen[i] && !in_file[i]) {
-            TS_FAIL(TS_ERR_ARGUMENT, "--%s %s is missing: %s", flag->name, flag->placeholder,
-                    flag->help);
+            TS_FAIL(TS_ERR_ARGUMENT,
+                    "--%s %s is missing: %s\nusage: tinysft-vk %s %s; --help lists the flags",
+                    flag->name, flag->placeholder, flag->help, command->name, command->usage);
         }
     }
 out:

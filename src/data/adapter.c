@@ -248,7 +248,15 @@ ts_status ts_adapter_config_read(const char *folder, ts_adapter_config *out, ts_
     ts_text path = {0};
     cJSON *json = NULL;
     ts_adapter_config config = {0};
+    bool found;
     TS_TRY(ts_path_join(folder, "adapter_config.json", &path, err));
+    TS_TRY(ts_file_find(path.bytes, &found, err));
+    if (!found) {
+        TS_FAIL(TS_ERR_IO,
+                "%s: no adapter is here: expected a folder with adapter_config.json, as training "
+                "writes it",
+                folder);
+    }
     TS_TRY(ts_json_parse_file(path.bytes, &json, err));
     if (!cJSON_IsObject(json)) {
         TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", path.bytes, ts_json_kind(json));

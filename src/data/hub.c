@@ -425,6 +425,10 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "%s: expected a model's folder or GGUF file, not another file", model);
     }
+    if (strstr(model, "://") != NULL) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "%s: expected a model's name, ORG/NAME, not its address", model);
+    }
     if (!ts_hub_is_name(model)) {
         return ts_error_set(err, TS_ERR_IO,
                             "%s: no such folder, and no name of a model to download (ORG/NAME)",

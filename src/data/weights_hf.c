@@ -47,7 +47,13 @@ static ts_status read_part(const char *folder, ts_weights_part which, cJSON **pa
     ts_status status = TS_OK;
     bool found;
     TS_TRY(find(folder, files[which], name, &found, err));
-    if (found || which == TS_PART_CONFIG) {
+    if (!found && which == TS_PART_CONFIG) {
+        TS_FAIL(TS_ERR_IO,
+                "%s: no model is here: expected a folder in Hugging Face's layout, and it has no "
+                "config.json",
+                folder);
+    }
+    if (found) {
         status = ts_json_parse_file(name->bytes, part, err);
     }
 out:

@@ -80,8 +80,32 @@ Test(commands, flags_that_make_no_sense)
     check_refusal(&result, TS_ERR_ARGUMENT, "unexpected argument '0'");
     RUN(&result, "tokenize");
     check_refusal(&result, TS_ERR_ARGUMENT, "--model MODEL is missing");
+    cr_expect_not_null(strstr(result.out, "\nusage: tinysft-vk tokenize --model"), "%s",
+                       result.out);
     RUN(&result, "verify");
     check_refusal(&result, TS_ERR_ARGUMENT, "verify needs the folder of a case");
+    RUN(&result, "bench", "--kernel", "add,rmsnrm");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--kernel rmsnrm: there is no such kernel; did you");
+}
+
+// A folder that is there, or not, but holds something else is named as such.
+Test(commands, folders_of_another_kind)
+{
+    program_result result;
+    const char *folder = test_folder();
+    char rows[128];
+    test_write(folder, "rows.jsonl", "{\"prompt\": \"Hi\", \"completion\": \"Hello\"}\n");
+    snprintf(rows, sizeof rows, "%s/rows.jsonl", folder);
+    RUN(&result, "train", "--dry-run", "--model", folder, "--data", rows);
+    check_refusal(&result, TS_ERR_IO, "no model is here: expected a folder");
+    RUN(&result, "train", "--dry-run", "--data", rows, "--model", "https://example.org/a/b");
+    check_refusal(&result, TS_ERR_ARGUMENT, "ORG/NAME, not its address");
+    RUN(&result, "eval", "--model", PROJECT_FOLDER "/assets/base", "--adapter", folder, "--prompt",
+        "Hi");
+    check_refusal(&result, TS_ERR_IO, "no adapter is here: expected a folder");
+    RUN(&result, "verify", "--device", "0", folder);
+    check_refusal(&result, TS_ERR_IO, "no reference case is here: expected a folder");
+    test_folder_remove(folder);
 }
 
 Test(commands, devices)

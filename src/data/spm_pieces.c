@@ -8,6 +8,7 @@
 typedef struct split {
     float score;
     uint32_t piece, left_len, left, right; // piece: index in the list of pieces
+    uint32_t left_chars, right_chars;
 } split;
 
 typedef struct merging {
@@ -34,6 +35,15 @@ static ts_status add_pieces(merging *m)
         }
     }
     return status;
+}
+
+static uint32_t count_chars(const char *bytes, uint32_t len)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < len; i++) {
+        count += ((unsigned char)bytes[i] & 0xC0) != 0x80;
+    }
+    return count;
 }
 
 static ts_status note_lengths(merging *m)
@@ -73,17 +83,32 @@ static ts_status find_splits(merging *m, uint32_t index)
         status =
             ts_grow(&m->splits, &m->split_capacity, m->split_count + 1, sizeof *m->splits, m->err);
         if (status == TS_OK) {
-            m->splits[m->split_count++] = (split){p->score, index, cut, left, right};
+            m->splits[m->split_count++] = (split){p->score,
+                                                  index,
+                                                  cut,
+                                                  left,
+                                                  right,
+                                                  count_chars(p->bytes, cut),
+                                                  count_chars(p->bytes + cut, p->len - cut)};
         }
     }
     return status;
 }
 
+// Of equal scores, as all user-defined pieces have, the split with the longer left side is better,
+// then the one with the longer right side. So a row of spaces becomes the longest piece that it
+// holds, from the left on.
 static int better_first(const void *a, const void *b)
 {
     const split *x = a, *y = b;
     if (x->score != y->score) {
         return x->score > y->score ? -1 : 1;
+    }
+    if (x->left_chars != y->left_chars) {
+        return x->left_chars > y->left_chars ? -1 : 1;
+    }
+    if (x->right_chars != y->right_chars) {
+        return x->right_chars > y->right_chars ? -1 : 1;
     }
     if (x->piece != y->piece) {
         return x->piece < y->piece ? -1 : 1;
@@ -99,7 +124,7 @@ static ts_status add_merges(merging *m)
     ts_status status = note_lengths(m);
     uint32_t rank = 0;
     for (uint32_t i = 0; i < m->count && status == TS_OK; i++) {
-        if (m->pieces[i].type == TS_SPM_NORMAL) {
+        if (m->pieces[i].type == TS_SPM_NORMAL || m->pieces[i].type == TS_SPM_USER_DEFINED) {
             status = find_splits(m, i);
         }
     }

@@ -125,6 +125,29 @@ Test(tokenizer_spm, equals_tokenizer_json)
     remove_folder(folder);
 }
 
+// Gemma's rows of spaces and lines are user-defined pieces, found in a text as they are, and merged
+// as Hugging Face merges them: the longest from the left on.
+Test(tokenizer_spm, merges_user_defined_pieces)
+{
+    ts_tokenizer *t = NULL;
+    ts_text model = {0};
+    ts_error err = {0};
+    char *folder = make_folder();
+    spm_model(&(spm_parts){.model_type = 2, .byte_fallback = 1, .no_prefix = true}, &model);
+    append_piece(&model, SP SP, 0, 4);
+    append_piece(&model, SP SP SP, 0, 4);
+    append_piece(&model, SP SP SP SP, 0, 4);
+    append_piece(&model, "\n\n", 0, 4);
+    cr_assert_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_OK, "%s", err.message);
+    cr_expect_str_eq(tokenise(t, "a       a", TS_SPECIALS_AS_TOKENS),
+                     "[a][" SP SP SP SP "][" SP SP SP "][a]");
+    cr_expect_str_eq(tokenise(t, "\n\n\n  h", TS_SPECIALS_AS_TOKENS),
+                     "[\n\n][<0x0A>][" SP "][" SP "h]");
+    ts_tokenizer_close(t);
+    ts_text_free(&model);
+    remove_folder(folder);
+}
+
 Test(tokenizer_spm, takes_added_tokens_from_the_configuration)
 {
     ts_tokenizer *t = NULL;

@@ -183,6 +183,62 @@ static inline void gguf_model_tokenizer(gguf_file *file, const char *path, ts_we
     cJSON_Delete(json);
 }
 
+// A byte-level tokenizer.json as tokenizer.ggml.model "gpt2". `eos`: text of an added token.
+static inline void gguf_model_byte_level(gguf_file *file, const char *path, const char *pre,
+                                         const char *eos)
+{
+    ts_error err = {0};
+    cJSON *json = NULL;
+    cr_assert_eq(ts_json_parse_file(path, &json, &err), TS_OK, "%s", err.message);
+    const cJSON *model = ts_json_get(json, "model"), *added = ts_json_get(json, "added_tokens");
+    const cJSON *merges = ts_json_get(model, "merges"), *entry;
+    size_t count = 0, merge_count = (size_t)cJSON_GetArraySize(merges);
+    const size_t most = (size_t)cJSON_GetArraySize(ts_json_get(model, "vocab")) + 4096;
+    const char **texts = calloc(most, sizeof *texts);
+    int32_t *types = calloc(most, sizeof *types);
+    cJSON_ArrayForEach(entry, ts_json_get(model, "vocab"))
+    {
+        size_t id = (size_t)entry->valuedouble;
+        texts[id] = entry->string;
+        types[id] = 1;
+        count = id >= count ? id + 1 : count;
+    }
+    cJSON_ArrayForEach(entry, added)
+    {
+        size_t id = (size_t)ts_json_get(entry, "id")->valuedouble;
+        texts[id] = ts_json_get(entry, "content")->valuestring;
+        types[id] = cJSON_IsTrue(ts_json_get(entry, "special")) ? 3 : 4;
+        count = id >= count ? id + 1 : count;
+        if (strcmp(texts[id], eos) == 0) {
+            gguf_u32(file, "tokenizer.ggml.eos_token_id", (uint32_t)id);
+        }
+    }
+    gguf_string(file, "tokenizer.ggml.model", "gpt2");
+    gguf_string(file, "tokenizer.ggml.pre", pre);
+    gguf_array(file, "tokenizer.ggml.tokens", 8, count);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_not_null(texts[i]);
+        gguf_put_string(&file->values, texts[i], strlen(texts[i]));
+    }
+    gguf_array(file, "tokenizer.ggml.token_type", 5, count);
+    gguf_put(&file->values, types, count * sizeof *types);
+    gguf_array(file, "tokenizer.ggml.merges", 8, merge_count);
+    cJSON_ArrayForEach(entry, merges)
+    {
+        char both[1024];
+        if (cJSON_IsArray(entry)) {
+            snprintf(both, sizeof both, "%s %s", entry->child->valuestring,
+                     entry->child->next->valuestring);
+        } else {
+            snprintf(both, sizeof both, "%s", entry->valuestring);
+        }
+        gguf_put_string(&file->values, both, strlen(both));
+    }
+    free(texts);
+    free(types);
+    cJSON_Delete(json);
+}
+
 // Writes FOLDER's model to `path`, its matrices as `type`, with its tokenizer and template where it
 // has them. `more`, if not NULL, adds to the metadata.
 static inline void gguf_model_write(const char *folder, const char *path, uint32_t type,

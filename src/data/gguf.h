@@ -84,8 +84,12 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_ARCH_VALUE_LENGTH "attention.value_length" // the same
 #define TS_GGUF_ARCH_RMS_EPSILON "attention.layer_norm_rms_epsilon" // f32
 #define TS_GGUF_ARCH_SLIDING_WINDOW "attention.sliding_window"
+#define TS_GGUF_ARCH_SLIDING_PATTERN                                                               \
+    "attention.sliding_window_pattern"                           // every n-th without, or
+                                                                 // bools, one a layer
 #define TS_GGUF_ARCH_ROPE_DIMENSION_COUNT "rope.dimension_count" // of a head, those that rotate
 #define TS_GGUF_ARCH_ROPE_FREQ_BASE "rope.freq_base"             // f32
+#define TS_GGUF_ARCH_ROPE_FREQ_BASE_SWA "rope.freq_base_swa"     // of layers with a window, f32
 #define TS_GGUF_ARCH_ROPE_SCALING_TYPE "rope.scaling.type"       // "none", "linear", "yarn" ...
 #define TS_GGUF_ARCH_ROPE_SCALING_FACTOR "rope.scaling.factor"   // f32
 #define TS_GGUF_ARCH_ROPE_SCALING_ATTN_FACTOR "rope.scaling.attn_factor" // f32

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_HEAD_DIM = 4096, MAX_LIST = 4096 };
+enum { MAX_HEAD_DIM = 4096, MAX_LIST = 4096, MAX_POSITIONS = 1 << 24 };
 
 // The keys after "ARCHITECTURE.", and what config.json calls the same number. NULL: something else
 // is made of it below, or it changes nothing that is computed here.
@@ -27,6 +27,8 @@ static const struct {
     {{TS_GGUF_ARCH_VALUE_LENGTH, TS_KEY_READ}},
     {{TS_GGUF_ARCH_RMS_EPSILON, TS_KEY_READ}, "rms_norm_eps"},
     {{TS_GGUF_ARCH_SLIDING_WINDOW, TS_KEY_READ}, "sliding_window"},
+    {{TS_GGUF_ARCH_SLIDING_PATTERN, TS_KEY_READ}},
+    {{TS_GGUF_ARCH_ROPE_FREQ_BASE_SWA, TS_KEY_READ}},
     {{TS_GGUF_ARCH_ROPE_DIMENSION_COUNT, TS_KEY_READ}},
     {{TS_GGUF_ARCH_ROPE_FREQ_BASE, TS_KEY_READ}, "rope_theta"},
     {{TS_GGUF_ARCH_ROPE_SCALING_TYPE, TS_KEY_READ}},
@@ -282,66 +284,79 @@ out:
 
 // What a frequency of rope_type llama3 is divided by (Llama 3.1): 1 where it turns at least `HIGH`
 // times within the original context, the whole factor where at most `LOW` times, between them a
-// blend.
-static double llama3_divisor(double frequency, double factor)
+// blend. The two are 1 and 4 in all models that are known.
+#define LOW 1.0
+#define HIGH 4.0
+#define TWO_PI 6.283185307179586
+
+static double llama3_divisor(double frequency, double factor, double original)
 {
-    const double low = 1, high = 4, original = 8192,
-                 turns = original * frequency / 6.283185307179586;
-    if (turns > high) {
-        return 1;
-    }
-    if (turns < low) {
-        return factor;
-    }
-    const double smooth = (turns - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
+    const double turns = original * frequency / TWO_PI;
+    const double smooth = (turns - LOW) / (HIGH - LOW);
+    return turns > HIGH ? 1 : turns < LOW ? factor : 1 / ((1 - smooth) / factor + smooth);
 }
 
-// Whether rope_freqs.weight is what llama.cpp writes for a rope_type of llama3 whose numbers are
-// Meta's own but for the factor.
-static bool is_llama3(const ts_gguf_tensor *tensor, uint32_t head_dim, double theta, double *factor)
+static double divisor_at(const ts_gguf_tensor *tensor, uint32_t i)
 {
-    float divisor = 0;
+    float divisor;
+    memcpy(&divisor, tensor->bytes + i * sizeof divisor, sizeof divisor);
+    return (double)divisor;
+}
+
+// Finds the numbers that rope_freqs.weight was made of, as llama.cpp does where rope_type is
+// llama3: the factor is the largest divisor, and a blended one tells of the original context. False
+// where it was not made so.
+static bool find_llama3(const ts_gguf_tensor *tensor, uint32_t head_dim, double theta,
+                        double *factor, double *original)
+{
+    const uint32_t pairs = head_dim / 2;
     *factor = 0;
-    if (tensor->type != TS_GGUF_TENSOR_F32 || tensor->rank != 1 ||
-        tensor->shape[0] != head_dim / 2) {
+    *original = 8192; // where no frequency is blended: any would do that parts them
+    if (tensor->type != TS_GGUF_TENSOR_F32 || tensor->rank != 1 || tensor->shape[0] != pairs) {
         return false;
     }
-    for (uint32_t i = 0; i < head_dim / 2; i++) {
-        memcpy(&divisor, tensor->bytes + i * sizeof divisor, sizeof divisor);
-        *factor = fmax(*factor, (double)divisor);
+    for (uint32_t i = 0; i < pairs; i++) {
+        *factor = fmax(*factor, divisor_at(tensor, i));
     }
-    for (uint32_t i = 0; i < head_dim / 2; i++) {
-        memcpy(&divisor, tensor->bytes + i * sizeof divisor, sizeof divisor);
-        double expected = llama3_divisor(pow(theta, -2.0 * i / head_dim), *factor);
-        if (!(fabs((double)divisor - expected) <= 1e-5 * expected)) {
+    for (uint32_t i = 0; i < pairs; i++) {
+        const double divisor = divisor_at(tensor, i);
+        if (divisor > 1.001 && divisor < 0.999 * *factor) {
+            double smooth = (1 / divisor - 1 / *factor) / (1 - 1 / *factor);
+            double turns = smooth * (HIGH - LOW) + LOW;
+            *original = round(turns * TWO_PI / pow(theta, -2.0 * i / head_dim));
+        }
+    }
+    for (uint32_t i = 0; i < pairs; i++) {
+        const double frequency = pow(theta, -2.0 * i / head_dim);
+        const double expected = llama3_divisor(frequency, *factor, *original);
+        if (!(fabs(divisor_at(tensor, i) - expected) <= 1e-5 * expected)) {
             return false;
         }
     }
-    return *factor >= 1;
+    return *factor >= 1 && *original >= 1 && *original <= MAX_POSITIONS;
 }
 
 static ts_status add_llama3(making *m, const ts_gguf_tensor *tensor)
 {
     ts_status status = TS_OK;
     ts_error *err = m->err;
-    double theta = 10000, factor;
+    double theta = 10000, factor, original;
     if (ts_json_get(m->config, "rope_theta") != NULL) {
         TS_TRY(ts_json_get_double(m->config, "rope_theta", m->name, &theta, err));
     }
-    if (!is_llama3(tensor, m->head_dim, theta, &factor)) {
+    if (!find_llama3(tensor, m->head_dim, theta, &factor, &original)) {
         TS_FAIL(TS_ERR_UNSUPPORTED,
                 "%s: tensor '" TS_GGUF_ROPE_FREQS "' divides the rotary frequencies otherwise than "
-                "Llama 3.1 does (low_freq_factor 1, high_freq_factor 4, 8192 original positions): "
+                "rope_type llama3 does with a low_freq_factor of 1 and a high_freq_factor of 4: "
                 "not implemented",
                 ts_gguf_path(m->file));
     }
     cJSON *scaling = cJSON_AddObjectToObject(m->config, "rope_scaling");
     TS_TRY(ts_gguf_json_text(scaling, "rope_type", "llama3", err));
     TS_TRY(ts_gguf_json_number(scaling, "factor", factor, err));
-    TS_TRY(ts_gguf_json_number(scaling, "low_freq_factor", 1, err));
-    TS_TRY(ts_gguf_json_number(scaling, "high_freq_factor", 4, err));
-    TS_TRY(ts_gguf_json_number(scaling, "original_max_position_embeddings", 8192, err));
+    TS_TRY(ts_gguf_json_number(scaling, "low_freq_factor", LOW, err));
+    TS_TRY(ts_gguf_json_number(scaling, "high_freq_factor", HIGH, err));
+    TS_TRY(ts_gguf_json_number(scaling, "original_max_position_embeddings", original, err));
 out:
     return status;
 }
@@ -382,14 +397,89 @@ out:
     return status;
 }
 
-// Biases, which metadata does not tell of: Llamas may have them, and Qwen 2 always does.
-static ts_status add_bias(making *m)
+// ---- What llama.cpp's own code knows, and the metadata does not tell
+
+static ts_status add_bool(making *m, const char *key, bool value)
 {
-    bool biased = ts_gguf_find_tensor(m->file, "blk.0.attn_q.bias") != NULL;
-    bool may = strcmp(m->architecture->model_type, "llama") == 0;
-    return !biased || !may || cJSON_AddTrueToObject(m->config, "attention_bias") != NULL
-               ? TS_OK
-               : out_of_memory(m->err);
+    return cJSON_AddBoolToObject(m->config, key, value) != NULL ? TS_OK : out_of_memory(m->err);
+}
+
+// Which layers have a window: every sixth has none, unless the file tells of each layer.
+static ts_status add_gemma3_layers(making *m)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    const cJSON *pattern = ts_json_get(m->arch, TS_GGUF_ARCH_SLIDING_PATTERN), *item;
+    if (!cJSON_IsArray(pattern)) {
+        double every = cJSON_IsNumber(pattern) ? pattern->valuedouble : 6;
+        return ts_gguf_json_number(m->config, "sliding_window_pattern", every, err);
+    }
+    cJSON *types = cJSON_AddArrayToObject(m->config, "layer_types");
+    cJSON_ArrayForEach(item, pattern)
+    {
+        if (!cJSON_AddItemToArray(types,
+                                  cJSON_CreateString(item->valuedouble != 0 ? "sliding_attention"
+                                                                            : "full_attention"))) {
+            TS_TRY(out_of_memory(err));
+        }
+    }
+out:
+    return status;
+}
+
+// Queries are scaled by their size, but by hidden / heads in the model of 62 layers (27B).
+static ts_status add_gemma3(making *m)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    uint64_t layers, hidden, heads;
+    double local = 10000;
+    if (ts_json_get(m->config, "sliding_window") == NULL) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: no key '" TS_GGUF_ARCH_SLIDING_WINDOW "': a Gemma 3 "
+                "without a window is not implemented",
+                m->name);
+    }
+    TS_TRY(
+        ts_json_get_uint(m->arch, TS_GGUF_ARCH_BLOCK_COUNT, 1, UINT32_MAX, m->name, &layers, err));
+    TS_TRY(ts_json_get_uint(m->arch, TS_GGUF_ARCH_EMBEDDING_LENGTH, 1, UINT32_MAX, m->name, &hidden,
+                            err));
+    TS_TRY(ts_json_get_uint(m->arch, TS_GGUF_ARCH_HEAD_COUNT, 1, UINT32_MAX, m->name, &heads, err));
+    if (ts_json_get(m->arch, TS_GGUF_ARCH_ROPE_FREQ_BASE_SWA) != NULL) {
+        TS_TRY(ts_json_get_double(m->arch, TS_GGUF_ARCH_ROPE_FREQ_BASE_SWA, m->name, &local, err));
+    }
+    const double scalar = layers == 62 ? (double)hidden / (double)heads : m->head_dim;
+    TS_TRY(ts_gguf_json_number(m->config, "query_pre_attn_scalar", scalar, err));
+    TS_TRY(ts_gguf_json_number(m->config, "rope_local_base_freq", local, err));
+    TS_TRY(ts_gguf_json_text(m->config, "hidden_activation", "gelu_pytorch_tanh", err));
+    TS_TRY(add_gemma3_layers(m));
+out:
+    return status;
+}
+
+// Numbers that config.json must have, since a family's defaults are not llama.cpp's.
+static ts_status add_family(making *m)
+{
+    ts_status status = TS_OK;
+    ts_error *err = m->err;
+    const char *type = m->architecture->model_type;
+    const cJSON *heads = ts_json_get(m->config, "num_attention_heads");
+    if (ts_json_get(m->config, "num_key_value_heads") == NULL) {
+        TS_TRY(ts_gguf_json_number(m->config, "num_key_value_heads", heads->valuedouble, err));
+    }
+    if (ts_json_get(m->config, "rope_theta") == NULL) {
+        TS_TRY(ts_gguf_json_number(m->config, "rope_theta", 10000, err));
+    }
+    if (strcmp(type, "gemma3_text") == 0) {
+        TS_TRY(add_gemma3(m));
+    } else if (strncmp(type, "qwen", 4) == 0) {
+        TS_TRY(add_bool(m, "use_sliding_window", false)); // llama.cpp has none in these
+    } else if (strcmp(type, "llama") == 0 &&
+               ts_gguf_find_tensor(m->file, "blk.0.attn_q.bias") != NULL) {
+        TS_TRY(add_bool(m, "attention_bias", true));
+    }
+out:
+    return status;
 }
 
 // ---- The whole
@@ -440,8 +530,8 @@ ts_status ts_gguf_config(const ts_gguf *file, cJSON **out, ts_error *err)
     TS_TRY(ts_gguf_json_number(m.config, "head_dim", m.head_dim, err));
     TS_TRY(add_numbers(&m));
     TS_TRY(add_vocabulary(&m));
+    TS_TRY(add_family(&m));
     TS_TRY(add_rope(&m));
-    TS_TRY(add_bias(&m));
     *out = m.config;
     m.config = NULL;
 out:

@@ -105,13 +105,42 @@ out:
     return status;
 }
 
+// Whether BOS is put before a text. Where a file does not say, llama.cpp puts it before those of
+// SentencePiece's models and of Llama 3's kind.
+static ts_status leads_with_bos(const ts_gguf *file, bool *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text model = {0}, pre = {0};
+    ts_splitter splitter;
+    if (ts_gguf_find(file, TS_GGUF_KEY_ADD_BOS) != NULL) {
+        return ts_gguf_get_bool(file, TS_GGUF_KEY_ADD_BOS, out, err);
+    }
+    TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TOKENIZER_MODEL, &model, err));
+    *out = model.len > 0 && strcmp(model.bytes, "llama") == 0;
+    if (!*out && ts_gguf_find(file, TS_GGUF_KEY_TOKENIZER_PRE) != NULL) {
+        TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TOKENIZER_PRE, &pre, err));
+        *out = pre.len > 0 && ts_splitter_find(pre.bytes, &splitter) && splitter == TS_SPLIT_LLAMA3;
+    }
+out:
+    ts_text_free(&model);
+    ts_text_free(&pre);
+    return status;
+}
+
+static ts_status add_bool(cJSON *object, const char *key, bool value, ts_error *err)
+{
+    return cJSON_AddBoolToObject(object, key, value) != NULL
+               ? TS_OK
+               : ts_error_set(err, TS_ERR_MEMORY, "out of host memory for a tokenizer");
+}
+
 ts_status ts_gguf_tokenizer_config(const ts_gguf *file, cJSON **out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text text = {0};
     cJSON *config = cJSON_CreateObject();
     uint64_t id;
-    bool found, prefix;
+    bool found, prefix, leads;
     *out = NULL;
     for (size_t i = 0; i < TS_COUNT(roles); i++) {
         TS_TRY(find_id(file, roles[i].key, &found, &id, err));
@@ -127,10 +156,10 @@ ts_status ts_gguf_tokenizer_config(const ts_gguf *file, cJSON **out, ts_error *e
     }
     if (ts_gguf_find(file, TS_GGUF_KEY_ADD_SPACE_PREFIX) != NULL) {
         TS_TRY(ts_gguf_get_bool(file, TS_GGUF_KEY_ADD_SPACE_PREFIX, &prefix, err));
-        if (cJSON_AddBoolToObject(config, "add_prefix_space", prefix) == NULL) {
-            TS_FAIL(TS_ERR_MEMORY, "out of host memory for a tokenizer");
-        }
+        TS_TRY(add_bool(config, "add_prefix_space", prefix, err));
     }
+    TS_TRY(leads_with_bos(file, &leads, err));
+    TS_TRY(add_bool(config, "add_bos_token", leads, err));
     *out = config;
     config = NULL;
 out:
@@ -303,18 +332,80 @@ out:
     return status;
 }
 
+// Model "gpt2": a byte-level BPE with its merges in order.
+static ts_status add_merges(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_gguf_value *merges;
+    const char *merge;
+    uint64_t at = 0, len = 0;
+    TS_TRY(ts_gguf_get_array(file, TS_GGUF_KEY_MERGES, TS_GGUF_STRING, &merges, err));
+    for (uint32_t rank = 0; ts_gguf_next_string(merges, &at, &merge, &len); rank++) {
+        const char *space = memchr(merge, ' ', len);
+        if (space == NULL || memchr(space + 1, ' ', len - (size_t)(space + 1 - merge)) != NULL) {
+            TS_FAIL(TS_ERR_FORMAT, "merge %u is not two pieces with a space between", rank);
+        }
+        const size_t left = (size_t)(space - merge);
+        TS_TRY(
+            ts_vocabulary_add_merge(tokenizer, merge, left, space + 1, len - left - 1, rank, err));
+    }
+out:
+    if (status != TS_OK) {
+        ts_error_context(err, "%s", ts_gguf_path(file));
+    }
+    return status;
+}
+
+static ts_status fill_byte_level(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_gguf_value *tokens, *types;
+    const char *bytes;
+    uint64_t at = 0, len = 0;
+    ts_text pre = {0};
+    TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TOKENIZER_PRE, &pre, err));
+    if (!ts_vocabulary_be_byte_level(tokenizer, pre.len > 0 ? pre.bytes : "")) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: key '" TS_GGUF_KEY_TOKENIZER_PRE "': how '%.40s' splits a text is not "
+                "implemented",
+                ts_gguf_path(file), pre.bytes);
+    }
+    TS_TRY(ts_gguf_get_array(file, TS_GGUF_KEY_TOKENS, TS_GGUF_STRING, &tokens, err));
+    TS_TRY(find_types(file, tokens, &types, err));
+    for (uint32_t id = 0; ts_gguf_next_string(tokens, &at, &bytes, &len); id++) {
+        const double type = ts_gguf_item(types, id);
+        const bool special = type == TS_SPM_CONTROL || type == TS_SPM_UNKNOWN;
+        TS_TRY(check_token(file, id, bytes, len, type, err));
+        status = special || type == TS_SPM_USER_DEFINED
+                     ? ts_vocabulary_add_token(tokenizer, bytes, len, id,
+                                               special ? TS_ADDED_SPECIAL : 0, err)
+                     : ts_vocabulary_add(tokenizer, bytes, len, id, err);
+        if (status != TS_OK) {
+            ts_error_context(err, "%s", ts_gguf_path(file));
+            goto out;
+        }
+    }
+    TS_TRY(add_merges(file, tokenizer, err));
+out:
+    ts_text_free(&pre);
+    return status;
+}
+
 ts_status ts_gguf_fill_tokenizer(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text model = {0};
     TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TOKENIZER_MODEL, &model, err));
     TS_TRY(check_keys(file, err));
-    if (strcmp(model.bytes, "llama") != 0) {
+    if (model.len > 0 && strcmp(model.bytes, "llama") == 0) {
+        TS_TRY(fill_spm(file, tokenizer, err));
+    } else if (model.len > 0 && strcmp(model.bytes, "gpt2") == 0) {
+        TS_TRY(fill_byte_level(file, tokenizer, err));
+    } else {
         TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: a tokenizer of model '%.40s' is not implemented; there is llama",
+                "%s: a tokenizer of model '%.40s' is not implemented; there are llama and gpt2",
                 ts_gguf_path(file), model.bytes);
     }
-    TS_TRY(fill_spm(file, tokenizer, err));
 out:
     ts_text_free(&model);
     return status;

@@ -274,7 +274,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
             ts_min_u64(WEIGHT_BLOCK_BYTES, ts_align_up(loader.held, 1 << 20));
     }
     TS_TRY(ts_alloc(out->config.layers, sizeof *out->layers, &out->layers, err));
-    TS_TRY(ts_quantise_check(&out->config, params->quantise, err));
+    TS_TRY(ts_quantise_check(&out->config, loader.file, params->quantise, err));
     TS_TRY(ts_quantise_describe(&out->config, loader.file, params->quantise, &out->held_in, err));
     TS_TRY(load_weights(&loader, err));
     if (loader.file != NULL) { // else the weights may be a mixture of two versions of the file
@@ -317,7 +317,7 @@ ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, t
                             .embedding_in_file = embedding_in_file,
                             .binding_limit = binding_limit};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
-    TS_TRY(ts_quantise_check(config, quantise, err));
+    TS_TRY(ts_quantise_check(config, file, quantise, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));
     *weight_bytes = model.weights.used_bytes;

@@ -23,7 +23,8 @@ ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise
     return asked != TS_F32 && ts_dtype_block(stored) == 1 && fits ? asked : stored;
 }
 
-ts_status ts_quantise_check(const ts_model_config *config, ts_quantise quantise, ts_error *err)
+ts_status ts_quantise_check(const ts_model_config *config, const ts_tensors *files,
+                            ts_quantise quantise, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t large = 0, left = 0;
@@ -31,6 +32,13 @@ ts_status ts_quantise_check(const ts_model_config *config, ts_quantise quantise,
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight_describe(config, i, &weight);
         const ts_dtype asked = asked_for(&weight, quantise);
+        const ts_tensor *tensor = files != NULL ? ts_tensors_find(files, weight.name) : NULL;
+        if (asked != TS_F32 && tensor != NULL && ts_dtype_block(tensor->dtype) > 1) {
+            TS_FAIL(TS_ERR_ARGUMENT,
+                    "--quantize: the model's files are quantised already (%s is %s): leave it out, "
+                    "or take the model's unquantised files",
+                    weight.name, ts_dtype_name(tensor->dtype));
+        }
         large += asked != TS_F32;
         if (ts_weight_held_as(&weight, TS_F32, quantise) != asked) {
             odd = weight;

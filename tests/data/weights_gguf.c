@@ -207,23 +207,18 @@ Test(weights_gguf, tokenizer_gives_the_same_ids)
     ts_tokenizer_close(want);
 }
 
-// TinyLlama's vocabulary, by the scores of its tokenizer.model.
-Test(weights_gguf, tokenizer_of_tinyllama_gives_hugging_faces_ids)
+// Opens what `file` holds as a tokenizer and expects the ids of a golden file in ../shared/golden.
+static void expect_golden(gguf_file *file, const char *golden, size_t least)
 {
     ts_error err = {0};
-    gguf_file file = {0};
     ts_text bytes = {0}, lines = {0};
     ts_tokenizer *have = NULL;
-    if (!ts_folder_exists(FIXTURE_FOLDER)) {
-        cr_skip_test("needs " FIXTURE_FOLDER);
-    }
-    ts_weights *want = open_weights(FIXTURE_FOLDER);
-    gguf_model_tokenizer(&file, FIXTURE_FOLDER "/tokenizer.json", want);
-    gguf_finish(&file, &bytes);
+    char name[256];
+    gguf_finish(file, &bytes);
     write_bytes(folder, "model.gguf", bytes.bytes, bytes.len);
     cr_assert_eq(open_tokenizer(path, &have, &err), TS_OK, "%s", err.message);
-    cr_assert_eq(ts_file_read(SHARED_FOLDER "/golden/tokenizer.jsonl", 1 << 24, &lines, &err),
-                 TS_OK, "%s", err.message);
+    snprintf(name, sizeof name, SHARED_FOLDER "/golden/%s", golden);
+    cr_assert_eq(ts_file_read(name, 1 << 24, &lines, &err), TS_OK, "%s", err.message);
     size_t rows = 0;
     for (size_t at = 0; at < lines.len; rows++) {
         const char *end = memchr(lines.bytes + at, '\n', lines.len - at);
@@ -247,11 +242,43 @@ Test(weights_gguf, tokenizer_of_tinyllama_gives_hugging_faces_ids)
         cJSON_Delete(row);
         at = (size_t)(end - lines.bytes) + 1;
     }
-    cr_expect_geq(rows, 1500);
+    cr_expect_geq(rows, least);
     ts_text_free(&lines);
     ts_text_free(&bytes);
     ts_tokenizer_close(have);
+}
+
+// TinyLlama's vocabulary, by scores that follow from the order of its merges.
+Test(weights_gguf, tokenizer_of_tinyllama_gives_hugging_faces_ids)
+{
+    gguf_file file = {0};
+    if (!ts_folder_exists(FIXTURE_FOLDER)) {
+        cr_skip_test("needs " FIXTURE_FOLDER);
+    }
+    ts_weights *want = open_weights(FIXTURE_FOLDER);
+    gguf_model_tokenizer(&file, FIXTURE_FOLDER "/tokenizer.json", want);
     ts_weights_close(want);
+    expect_golden(&file, "tokenizer.jsonl", 1500);
+}
+
+Test(weights_gguf, byte_level_tokenizers_give_hugging_faces_ids)
+{
+    static const struct {
+        const char *name, *pre, *eos, *golden;
+    } cases[] = {
+        {"llama3", "llama-bpe", "<|end_of_text|>", "tokenizer_llama3.jsonl"},
+        {"qwen3", "qwen2", "<|im_end|>", "tokenizer_qwen3.jsonl"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gguf_file file = {0};
+        char json[256];
+        snprintf(json, sizeof json, SHARED_FOLDER "/fixtures/%s/tokenizer.json", cases[i].name);
+        if (!ts_file_exists(json)) {
+            cr_skip_test("needs %s", json);
+        }
+        gguf_model_byte_level(&file, json, cases[i].pre, cases[i].eos);
+        expect_golden(&file, cases[i].golden, 700);
+    }
 }
 
 // ---- Refusals
@@ -428,6 +455,7 @@ Test(weights_gguf, refuses_tokenizers_by_what_is_wrong)
         ts_status status;
         const char *message;
     } cases[] = {
+        {"gpt2", "b", NULL, 2, 1, TS_ERR_FORMAT, "key 'tokenizer.ggml.pre' is missing"},
         {"t5", "b", NULL, 2, 1, TS_ERR_UNSUPPORTED, "a tokenizer of model 't5' is not implemented"},
         {"llama", "b", NULL, 1, 1, TS_ERR_FORMAT, "2 tokens and 1 scores"},
         {"llama", "b", NULL, 2, 9, TS_ERR_FORMAT, "token 1 has type 9; expected 1 to 6"},

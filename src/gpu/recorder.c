@@ -25,6 +25,7 @@ struct ts_recorder {
     ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
+    ts_view source, derived;   // ts_recorder_derived; buffers are NULL if nothing is known
     ts_error failure;          // the first since the last send; code TS_OK: none
     const char *failed_shader; // of that failure, where it is a shader's
     ts_recorder_stats stats;
@@ -134,6 +135,38 @@ static bool conflicts(const ts_recorder *recorder, const ts_view *view, ts_acces
     return false;
 }
 
+static bool same(const ts_view *a, const ts_view *b)
+{
+    return a->buffer == b->buffer && a->offset == b->offset && a->bytes == b->bytes;
+}
+
+void ts_recorder_derived(ts_recorder *recorder, ts_view source, ts_view derived)
+{
+    recorder->source = source;
+    recorder->derived = derived;
+}
+
+bool ts_recorder_still_derived(const ts_recorder *recorder, ts_view source, ts_view derived)
+{
+    return source.buffer != NULL && !failed(recorder) && same(&source, &recorder->source) &&
+           same(&derived, &recorder->derived);
+}
+
+static bool overlap(const ts_view *a, const ts_view *b)
+{
+    return a->buffer == b->buffer && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
+}
+
+// Forgets what was derived from, or stands in, memory that is written now.
+static void forget_written(ts_recorder *recorder, const ts_view *view, ts_access access)
+{
+    if ((access & TS_WRITE) &&
+        (overlap(view, &recorder->source) || overlap(view, &recorder->derived))) {
+        ts_recorder_derived(recorder, (ts_view){0}, (ts_view){0});
+    }
+}
+
 static ts_status remember(ts_recorder *recorder, const ts_view *view, ts_access access,
                           ts_error *err)
 {
@@ -173,6 +206,7 @@ static ts_status order(ts_recorder *recorder, VkCommandBuffer commands, const ts
         recorder->stats.barriers++;
     }
     for (uint32_t i = 0; i < count; i++) {
+        forget_written(recorder, &views[i], access[i]);
         TS_TRY(remember(recorder, &views[i], access[i], err));
     }
 out:
@@ -366,6 +400,7 @@ void ts_recorder_zero(ts_recorder *recorder, ts_view view)
 ts_status ts_recorder_send(ts_recorder *recorder, uint64_t *ticket, ts_error *err)
 {
     ts_status status = TS_OK;
+    ts_recorder_derived(recorder, (ts_view){0}, (ts_view){0});
     if (failed(recorder)) {
         *err = recorder->failure;
         status = err->code;

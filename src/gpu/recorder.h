@@ -48,6 +48,12 @@ void ts_recorder_fail(ts_recorder *recorder, const ts_error *error);
 // logged.
 bool ts_recorder_leaves_out(ts_recorder *recorder, const char *shader);
 
+// A fact that was computed from a tensor: `derived` was just recorded to be computed from what
+// `source` holds. It is still true as long as nothing that is recorded writes one of the two and
+// nothing was sent (the host may write then). One fact is remembered; a zeroed source forgets it.
+void ts_recorder_derived(ts_recorder *recorder, ts_view source, ts_view derived);
+bool ts_recorder_still_derived(const ts_recorder *recorder, ts_view source, ts_view derived);
+
 // Recorded work is sent in submits of bounded length; a dispatch that is too long for one is cut
 // into pieces (pace.h). ts_recorder_send sends what is left. Waiting for its *ticket waits until
 // all that was recorded so far is done (UINT64_MAX: all that was sent). Until then the host must

@@ -7,6 +7,11 @@
 // Places the adapter's tensors in its flat arrays. Without a device it only counts their floats.
 ts_status ts_lora_place(ts_model *model, ts_error *err);
 
+// In f16 gives each linear layer and lm_head that is in F32 memory for its largest elements, then
+// finds them. The first half also runs without a device, where it only counts.
+ts_status ts_model_place_largest(ts_model *model, ts_precision precision, ts_error *err);
+ts_status ts_model_find_largest(ts_model *model, ts_error *err);
+
 // One linear layer of a pass over `rows` rows.
 typedef struct ts_linear {
     ts_pass *pass;

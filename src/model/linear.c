@@ -11,6 +11,7 @@
 struct layer {
     uint32_t out, in;
     ts_view weight;           // [out, in]
+    ts_view largest;          // of weight, where a product in 16 bits needs it
     ts_view bias;             // [out]; frozen, so that the backward pass has no use for it
     const ts_lora_pair *pair; // NULL: not adapted, or the adapter is switched off
     uint32_t r;
@@ -23,6 +24,7 @@ static struct layer look_up(const ts_linear *linear)
     const ts_pass *pass = linear->pass;
     const ts_model *model = pass->model;
     struct layer layer = {.weight = model->layers[linear->layer].linear[linear->module],
+                          .largest = model->layers[linear->layer].largest[linear->module],
                           .bias = model->layers[linear->layer].biases[linear->module]};
     ts_module_shape(&model->config, linear->module, &layer.out, &layer.in);
     if (model->lora_enabled) {
@@ -67,6 +69,7 @@ void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
                         .k = layer.in,
                         .a = x,
                         .b = layer.weight,
+                        .largest_b = layer.largest,
                         .c = y,
                         .alpha = 1};
     if (layer.pair != NULL) {
@@ -139,6 +142,7 @@ void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view 
                         .k = layer.out,
                         .a = dy,
                         .b = layer.weight,
+                        .largest_b = layer.largest,
                         .c = dx,
                         .alpha = 1,
                         .accumulate = accumulate};

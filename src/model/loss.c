@@ -36,6 +36,7 @@ void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count)
                                     .k = hidden,
                                     .a = x,
                                     .b = model->lm_head,
+                                    .largest_b = model->lm_head_largest,
                                     .c = pass->logits,
                                     .alpha = 1});
 }
@@ -68,6 +69,7 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
                                             .k = vocab,
                                             .a = pass->logits,
                                             .b = model->lm_head,
+                                            .largest_b = model->lm_head_largest,
                                             .c = gathered_norm,
                                             .alpha = 1});
         }

@@ -283,6 +283,8 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     out->files = loader.file;
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     out->precision = params->precision;
+    TS_TRY(ts_model_place_largest(out, out->precision, err));
+    TS_TRY(ts_model_find_largest(out, err));
     out->embedding_scale = embedding_scale(
         &out->config,
         loader.file != NULL ? ts_embedding_dtype(&out->config, loader.file) : params->random_dtype);
@@ -306,7 +308,8 @@ void ts_model_close(ts_model *model)
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
                         ts_quantise quantise, uint32_t positions, bool embedding_in_file,
                         uint64_t binding_limit, const ts_adapter_config *adapter,
-                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err)
+                        ts_precision precision, uint64_t *weight_bytes, uint64_t *adapter_bytes,
+                        ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model model = {.config = *config};
@@ -320,6 +323,7 @@ ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, t
     TS_TRY(ts_quantise_check(config, file, quantise, err));
     TS_TRY(load_weights(&loader, err));
     TS_TRY(make_rope(&model, positions, TS_F32, err));
+    TS_TRY(ts_model_place_largest(&model, precision, err));
     *weight_bytes = model.weights.used_bytes;
     if (adapter != NULL) {
         model.lora.config = *adapter;

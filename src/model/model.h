@@ -10,10 +10,12 @@
 #include "ops/gemm.h"
 
 typedef struct ts_layer_weights {
-    ts_view norms[TS_NORM_COUNT];    // [ts_config_norm_shape's cols] each; not set where the
-                                     // family has none
-    ts_view linear[TS_MODULE_COUNT]; // [out, in] each
-    ts_view biases[TS_MODULE_COUNT]; // [out] each; not set where the family has none
+    ts_view norms[TS_NORM_COUNT];     // [ts_config_norm_shape's cols] each; not set where the
+                                      // family has none
+    ts_view linear[TS_MODULE_COUNT];  // [out, in] each
+    ts_view biases[TS_MODULE_COUNT];  // [out] each; not set where the family has none
+    ts_view largest[TS_MODULE_COUNT]; // [TS_LARGEST_COUNT] of linear's elements; set in f16 where
+                                      // linear is F32
 } ts_layer_weights;
 
 // One LoRA pair, as views into the adapter's flat array.
@@ -37,14 +39,15 @@ typedef struct ts_model {
     ts_gpu *gpu; // borrowed
     ts_model_config config;
     ts_gpu_arena weights, adapter;
-    ts_view embedding;      // [vocab, hidden]; not set where it stays in its file
-    ts_view final_norm;     // [hidden]
-    ts_view lm_head;        // [vocab, hidden]; the embedding where tied
-    float embedding_scale;  // what its rows are multiplied by
-    ts_view rope;           // [max positions, head_dim / 2, 2] cosines and sines
-    ts_view local_rope;     // the same for windowed layers, where they have a rope of their own
-    ts_precision precision; // of products with the base's weights; the adapter's are in f32
-    ts_text held_in;        // ts_quantise_describe
+    ts_view embedding;       // [vocab, hidden]; not set where it stays in its file
+    ts_view final_norm;      // [hidden]
+    ts_view lm_head;         // [vocab, hidden]; the embedding where tied
+    ts_view lm_head_largest; // as ts_layer_weights.largest
+    float embedding_scale;   // what its rows are multiplied by
+    ts_view rope;            // [max positions, head_dim / 2, 2] cosines and sines
+    ts_view local_rope;      // the same for windowed layers, where they have a rope of their own
+    ts_precision precision;  // of products with the base's weights; the adapter's are in f32
+    ts_text held_in;         // ts_quantise_describe
     ts_layer_weights *layers;
     bool embedding_in_file; // then each batch uploads the rows that it needs
     ts_dtype embedding_dtype;
@@ -128,6 +131,7 @@ void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *ada
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
                         ts_quantise quantise, uint32_t positions, bool embedding_in_file,
                         uint64_t binding_limit, const ts_adapter_config *adapter,
-                        uint64_t *weight_bytes, uint64_t *adapter_bytes, ts_error *err);
+                        ts_precision precision, uint64_t *weight_bytes, uint64_t *adapter_bytes,
+                        ts_error *err);
 
 #endif

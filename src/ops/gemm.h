@@ -28,6 +28,7 @@ typedef struct ts_product {
     float alpha;
     bool accumulate;
     ts_product_extra extra;
+    ts_view largest_b; // [TS_LARGEST_COUNT] F32 of b, as `absmax` finds them; no buffer: not known
 } ts_product;
 
 // Records the product, computed in f32. TN takes no extra pair.
@@ -68,6 +69,8 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
 // compares the results with the CPU mirror. *error is the largest relative error; correct matrix
 // units stay within 1e-6. Errors: out of memory, or a pipeline that cannot be built or run.
 ts_status ts_precision_test(ts_gpu *gpu, ts_precision precision, double *error, ts_error *err);
+
+enum { TS_LARGEST_COUNT = 256 }; // numbers that `absmax` writes
 
 // How products may be rounded. f16 needs some memory for the scales of the operands.
 typedef struct ts_rounding {

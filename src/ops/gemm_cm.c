@@ -108,6 +108,18 @@ static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
     return m >= 16 && n >= 16 && k >= 16;
 }
 
+// Finds the largest element of the first `count` of x, unless that of the same elements was the
+// last to be found and they are unchanged: products of one tensor that follow each other search it
+// once.
+static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_view largest)
+{
+    x = ts_view_slice(x, 0, count);
+    if (!ts_recorder_still_derived(recorder, x, largest)) {
+        ts_absmax(recorder, &(struct ts_absmax_args){.x = x, .largest = largest, .count = count});
+        ts_recorder_derived(recorder, x, largest);
+    }
+}
+
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
@@ -126,13 +138,14 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         ts_matmul(recorder, p);
         return;
     }
-    if (args.scaled & 1) {
-        ts_absmax(recorder, &(struct ts_absmax_args){
-                                .x = p->a, .largest = rounding->largest_a, .count = p->m * p->k});
-    }
-    if (args.scaled & 2) {
+    if ((args.scaled & 2) && p->largest_b.buffer != NULL) {
+        args.largest_b = p->largest_b;
+    } else if (args.scaled & 2) {
         ts_absmax(recorder, &(struct ts_absmax_args){
                                 .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
+    }
+    if (args.scaled & 1) {
+        find_largest(recorder, p->a, p->m * p->k, rounding->largest_a);
     }
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {

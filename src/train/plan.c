@@ -31,7 +31,7 @@ static ts_status measure(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
     uint64_t count, optimiser;
     TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, settings->quantise,
                          trainer->limits.rows, in_file, settings->binding_limit, &adapter,
-                         &plan->weights, &plan->adapter, err));
+                         settings->precision, &plan->weights, &plan->adapter, err));
     TS_TRY(ts_pass_plan(&trainer->config, dtype, in_file, &adapter, settings->precision,
                         trainer->limits, &plan->activations, &plan->largest, err));
     plan->precision = settings->precision;

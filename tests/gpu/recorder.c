@@ -144,6 +144,31 @@ Test(recorder, a_barrier_settles_all_before_it)
 }
 
 // A chain over several submissions and several pools of descriptor sets, run three times.
+// A fact about a tensor holds until the tensor or the fact is written, or work is sent.
+Test(recorder, what_was_derived_holds_until_it_is_written)
+{
+    struct bench b;
+    open_bench(&b);
+    const ts_view half = ts_view_slice(b.views[0], COUNT / 2, COUNT / 2);
+    for (int written = 0; written < VIEWS; written++) {
+        ts_recorder_derived(b.recorder, b.views[0], b.views[1]);
+        add(&b, b.views[2], b.views[0]); // reads the tensor
+        add(&b, b.views[3], b.views[1]); // reads the fact
+        cr_expect(ts_recorder_still_derived(b.recorder, b.views[0], b.views[1]));
+        cr_expect_not(ts_recorder_still_derived(b.recorder, half, b.views[1]));
+        cr_expect_not(ts_recorder_still_derived(b.recorder, b.views[0], b.views[2]));
+        add(&b, b.views[written], b.views[2]);
+        cr_expect_eq(ts_recorder_still_derived(b.recorder, b.views[0], b.views[1]), written > 1);
+    }
+    ts_recorder_derived(b.recorder, b.views[0], b.views[1]);
+    ts_recorder_zero(b.recorder, ts_view_slice(b.views[0], 0, 1)); // a part is enough
+    cr_expect_not(ts_recorder_still_derived(b.recorder, b.views[0], b.views[1]));
+    ts_recorder_derived(b.recorder, b.views[0], b.views[1]);
+    MUST(ts_recorder_run(b.recorder, err));
+    cr_expect_not(ts_recorder_still_derived(b.recorder, b.views[0], b.views[1]));
+    close_bench(&b);
+}
+
 Test(recorder, long_runs_keep_their_order)
 {
     enum { CHAIN = 701 };

@@ -120,15 +120,16 @@ Test(files, a_plan_of_mixed_types)
     MUST(ts_weights_open(e.folder, &weights, err));
     MUST(ts_model_config_read(weights, &config, err));
     ts_weights_close(weights);
-    MUST(ts_model_plan(&config, e.original, TS_F32, (ts_quantise){0}, 16, false, 0, NULL, &uniform, &adapter,
-                       err));
+    MUST(ts_model_plan(&config, e.original, TS_F32, (ts_quantise){0}, 16, false, 0, NULL,
+                       TS_PRECISION_F32, &uniform, &adapter, err));
     ts_tensor *up = edited_find(&e, "model.layers.1.mlp.up_proj.weight");
     up->dtype = TS_F16;
     up->len /= 2;
     cr_expect_eq(edited_read(&e, &config, &err), TS_OK, "%s", err.message);
     ts_tensors *file = NULL;
     MUST(ts_safetensors_open_model(e.folder, &file, err));
-    MUST(ts_model_plan(&config, file, TS_F32, (ts_quantise){0}, 16, false, 0, NULL, &mixed, &adapter, err));
+    MUST(ts_model_plan(&config, file, TS_F32, (ts_quantise){0}, 16, false, 0, NULL,
+                       TS_PRECISION_F32, &mixed, &adapter, err));
     cr_expect_lt(mixed, uniform);
     ts_tensors_close(file);
     edited_close(&e);

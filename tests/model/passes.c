@@ -233,7 +233,8 @@ Test(passes, plans_count_what_is_taken)
             tiny_open(gpu, &tinies[i], &model);
             MUST(ts_pass_open(&model, limits, &pass, err));
             MUST(ts_model_plan(&model.config, NULL, tinies[i].dtype, (ts_quantise){0},
-                               TINY_POSITIONS, in_file, 0, config, &weights, &adapter, err));
+                               TINY_POSITIONS, in_file, 0, config, model.precision, &weights,
+                               &adapter, err));
             MUST(ts_pass_plan(&model.config, tinies[i].dtype, in_file, config, model.precision,
                               limits, &activations, &largest, err));
             cr_assert_eq(weights, model.weights.used_bytes);

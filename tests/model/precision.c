@@ -5,6 +5,7 @@
 #include "opened.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { TOKENS = 48 };
 
@@ -24,11 +25,15 @@ static const ts_model_config shape = {.hidden = 64,
 static const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
 static const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
 
-// The adapter's gradient of scale * loss, as the caller's array.
-static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)
+static ts_dtype weights = TS_BF16;
+
+// The adapter's gradient of scale * loss, as the caller's array. With `profile`, which is opened
+// here, every dispatch is counted.
+static float *profiled(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count,
+                       ts_profile *profile)
 {
     const ts_model_params params = {
-        .config = &shape, .random_dtype = TS_BF16, .positions = TOKENS, .precision = precision};
+        .config = &shape, .random_dtype = weights, .positions = TOKENS, .precision = precision};
     ts_model model;
     ts_pass pass;
     ts_batch batch = {0};
@@ -44,6 +49,10 @@ static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64
     }
     MUST(ts_gpu_upload(gpu, model.lora.values, values, *count * sizeof *values, err));
     MUST(ts_pass_open(&model, limits, &pass, err));
+    if (profile != NULL) {
+        MUST(ts_profile_open(gpu, profile, err));
+        ts_recorder_profile(pass.recorder, profile);
+    }
     for (uint32_t t = 0; t < TOKENS; t++) {
         ids[t] = t * 31 % shape.vocab;
         supervised[t] = t > 8;
@@ -52,11 +61,19 @@ static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64
     MUST(ts_pass_gradients(&pass, &batch, scale, 0, &sum, err));
     cr_expect(isfinite(sum));
     MUST(ts_gpu_download(gpu, pass.gradients, out, *count * sizeof *out, err));
+    if (profile != NULL) {
+        ts_recorder_profile(pass.recorder, NULL);
+    }
     ts_batch_free(&batch);
     ts_pass_close(&pass);
     test_model_close(&model);
     free(values);
     return out;
+}
+
+static float *gradients(ts_gpu *gpu, ts_precision precision, float scale, uint64_t *count)
+{
+    return profiled(gpu, precision, scale, count, NULL);
 }
 
 // ||have - want|| / ||want||, both divided by `scale` first, so that squares stay in range.
@@ -147,4 +164,34 @@ Test(precision, the_plan_counts_what_is_stored)
     cr_expect_eq(bytes[TS_PRECISION_F16], bytes[TS_PRECISION_F32]);
     cr_expect_leq(bytes[TS_PRECISION_BF16] + saved, bytes[TS_PRECISION_F32]);
     test_gpu_close(gpu);
+}
+
+// In f16 each activation and each gradient is searched for its largest element once, whatever the
+// number of its products; a frozen weight in f32 when the model is opened, and never after that.
+Test(precision, the_largest_element_is_searched_once_a_tensor)
+{
+    // Forward q, k and v have one input, o another, gate and up one, down another. Backward each
+    // of the seven has its own, but layer 0's q, k and v pass nothing on. lm_head: one each way.
+    const uint64_t once = shape.layers * (4 + 7) - 3 + 2;
+    ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    bool able = ts_precision_offered(caps, TS_PRECISION_F16) && caps->timestamp_ns > 0;
+    const ts_dtype types[] = {TS_BF16, TS_F32};
+    for (size_t i = 0; i < TS_COUNT(types) && able; i++) {
+        ts_profile profile = {0};
+        uint64_t count, searches = 0;
+        weights = types[i];
+        free(profiled(gpu, TS_PRECISION_F16, 1, &count, &profile));
+        for (size_t row = 0; row < profile.row_count; row++) {
+            searches +=
+                strcmp(profile.rows[row].shader, "absmax") == 0 ? profile.rows[row].dispatches : 0;
+        }
+        cr_expect_eq(searches, once, "%s: %llu searches, expected %llu", ts_dtype_name(types[i]),
+                     (unsigned long long)searches, (unsigned long long)once);
+        ts_profile_close(&profile);
+    }
+    test_gpu_close(gpu);
+    if (!able) {
+        cr_skip_test("no matrix units for f16, or no timestamps");
+    }
 }

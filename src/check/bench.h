@@ -3,6 +3,7 @@
 #ifndef TS_CHECK_BENCH_H
 #define TS_CHECK_BENCH_H
 
+#include "base/blocks.h"
 #include "gpu/profile.h"
 #include "model/config.h"
 #include "ops/gemm.h"
@@ -10,6 +11,7 @@
 typedef struct ts_bench_params {
     const ts_model_config *config; // of the model; NULL: TinyLlama's shape with random weights
     ts_weights *weights;           // whose config it is
+    ts_quantise quantise;          // what its linear layers are held in; zeroed: as stored
     const uint32_t *tokens;        // sequence lengths of the whole passes, ascending
     size_t token_count;
     uint32_t batch;                 // sequences in a pass; 0 means 1

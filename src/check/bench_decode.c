@@ -131,6 +131,7 @@ ts_status ts_bench_decode(ts_gpu *gpu, const ts_bench_decode_params *params,
                                                                     : &ts_model_config_tinyllama,
                                    .weights = params->weights,
                                    .random_dtype = TS_BF16,
+                                   .quantise = params->quantise,
                                    .positions = params->prompt_tokens + params->new_tokens,
                                    .precision = params->precision};
     assert(params->count <= TS_BENCH_DECODE_ROWS && params->prompt_tokens > 0);

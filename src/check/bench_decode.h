@@ -3,6 +3,7 @@
 #ifndef TS_CHECK_BENCH_DECODE_H
 #define TS_CHECK_BENCH_DECODE_H
 
+#include "base/blocks.h"
 #include "gpu/profile.h"
 #include "model/decode.h"
 
@@ -11,6 +12,7 @@ enum { TS_BENCH_DECODE_ROWS = 8 };
 typedef struct ts_bench_decode_params {
     const ts_model_config *config; // of the model; NULL: TinyLlama's shape with random weights
     ts_weights *weights;           // whose config it is
+    ts_quantise quantise;          // what its linear layers are held in; zeroed: as stored
     ts_precision precision;        // of products: one that the device offers
     const uint32_t *sequences;     // decoded at once: [count], at most TS_BENCH_DECODE_ROWS
     size_t count;

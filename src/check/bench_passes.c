@@ -161,6 +161,7 @@ ts_status ts_bench_passes(ts_bench_run *run, ts_error *err)
                                                                     : &ts_model_config_tinyllama,
                                    .weights = params->weights,
                                    .random_dtype = TS_BF16,
+                                   .quantise = params->quantise,
                                    .positions = most,
                                    .precision = params->precision};
     ts_bench_report_progress(run, "loading the model");

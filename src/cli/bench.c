@@ -107,7 +107,7 @@ static void tell_work(const ts_gpu_caps *caps, const ts_bench_params *params, bo
 }
 
 static struct {
-    const char *model, *synthetic, *tokens, *only, *kernels, *at_once, *precision;
+    const char *model, *synthetic, *tokens, *only, *kernels, *at_once, *precision, *quantize;
     uint64_t batch, prompt, new_tokens, rounds;
     bool profiling, json;
     ts_gpu_params device;
@@ -136,6 +136,7 @@ static const ts_flag flags[] = {
      100},
     {"profile", NULL, TS_FLAG_SWITCH, &asked.profiling, NULL, "time the passes by shader",
      .passing = true},
+    TS_CLI_QUANTIZE_FLAGS(asked.quantize),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
     TS_CLI_JSON_FLAG(&asked.json),
     TS_CLI_VERBOSE_FLAG,
@@ -167,6 +168,7 @@ static ts_status settle(struct work *work, ts_error *err)
     if (asked.synthetic != NULL && strcmp(asked.synthetic, "tinyllama") != 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "--synthetic %s: there is only tinyllama", asked.synthetic);
     }
+    TS_TRY(ts_cli_choose_quantize(asked.quantize, &params->quantise, err));
     TS_TRY(check_kernels(asked.kernels, err));
     params->kernel_names = asked.kernels;
     params->tokens = work->lengths;
@@ -192,6 +194,7 @@ static ts_status measure(ts_gpu *gpu, struct work *work, ts_error *err)
         params->profile = decode->profile = &work->profile;
     }
     decode->config = params->config;
+    decode->quantise = params->quantise;
     decode->weights = params->weights;
     decode->precision = params->precision;
     tell_work(ts_gpu_capabilities(gpu), params, decode->count > 0);

@@ -39,3 +39,28 @@ Test(bench_decode, counts_what_a_step_reads)
     test_model_close(&model);
     test_gpu_close(gpu);
 }
+
+Test(bench_decode, counts_quantised_weights)
+{
+    const uint32_t one = 1;
+    ts_bench_decode_row row;
+    ts_model model = {0};
+    ts_gpu *gpu = test_gpu_open();
+    test_model_open(gpu, PROJECT_FOLDER "/assets/base", (ts_model_params){.positions = 8}, &model);
+    MUST(ts_bench_decode(gpu,
+                         &(ts_bench_decode_params){.config = &model.config,
+                                                   .weights = opened[0].weights,
+                                                   .quantise = {.linear = TS_Q8_0},
+                                                   .sequences = &one,
+                                                   .count = 1,
+                                                   .prompt_tokens = 3,
+                                                   .new_tokens = 2,
+                                                   .rounds = 1},
+                         &row, err));
+    // A block of Q8_0 holds 32 elements in 34 bytes; lm_head is the embedding, in BF16.
+    const uint64_t head = (uint64_t)model.config.vocab * model.config.hidden;
+    const double linear = row.flops / 2 - (double)head;
+    cr_expect_float_eq(row.weight_bytes, linear * 34 / 32 + 2.0 * (double)head, 1);
+    test_model_close(&model);
+    test_gpu_close(gpu);
+}

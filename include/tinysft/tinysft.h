@@ -367,17 +367,36 @@ typedef struct tinysft_message {
     const char *text;
 } tinysft_message;
 
-// One token of an answer. `text` are the bytes that became certain with it, whole characters of
-// UTF-8 that do not end in NUL: none while a character is not complete, and of several tokens
-// then.
-typedef tinysft_next (*tinysft_token_callback)(void *user, uint32_t id, const char *text,
-                                               size_t bytes);
+// One token of an answer.
+typedef struct tinysft_token {
+    uint32_t id;      // UINT32_MAX: none, only the rest of the text
+    const char *text; // [bytes] what became certain with it, whole characters of UTF-8 that do not
+    size_t bytes;     // end in NUL: none while a character is not complete, and of several tokens
+                      // then
+    double log_probability; // nats, by the model's logits as they are; where it was asked for
+} tinysft_token;
+
+typedef tinysft_next (*tinysft_token_callback)(void *user, const tinysft_token *token);
+
+// How a token is chosen: by transformers' rules, in its order. Zeroed: the likeliest one.
+typedef struct tinysft_sampling {
+    double repeat_penalty; // of tokens that came before; 1: none [none]
+    double temperature;    // 0: the likeliest token is taken, whatever top_k, top_p and min_p say
+    uint32_t top_k;        // only the so many likeliest [all]
+    double top_p;          // only the likeliest whose probabilities reach this sum [all]
+    double min_p;          // only those at least this part as likely as the likeliest [all]
+    uint64_t seed;         // the same seed gives the same answer
+} tinysft_sampling;
 
 typedef struct tinysft_generate_params {
     const tinysft_message *messages; // a conversation whose last message is the user's
     size_t message_count;
-    uint32_t max_new_tokens;         // [64]
-    bool without_adapter;            // ask the base model
+    uint32_t max_new_tokens; // [64]
+    bool without_adapter;    // ask the base model
+    tinysft_sampling sampling;
+    bool log_probabilities; // of each token, for on_token
+    bool drop_oldest;       // where the conversation leaves no room for an answer, its oldest
+                            // questions and answers are left out; a system message stays
     tinysft_token_callback on_token; // [NULL]
     void *user;
 } tinysft_generate_params;
@@ -386,12 +405,15 @@ typedef struct tinysft_answer {
     char *text; // [bytes], then a NUL; to be freed by tinysft_answer_free
     size_t bytes;
     uint32_t prompt_tokens, tokens; // of the question; of the answer, its end not counted
-    bool ended;                     // by the model, not by a limit or by on_token
+    uint32_t computed_tokens; // of the question's; those before were known from the last answer
+    size_t dropped;           // messages that drop_oldest left out
+    bool ended;               // by the model, not by a limit or by on_token
 } tinysft_answer;
 
-// Answers greedily: each token is the likeliest one. `out` may be NULL. TINYSFT_ERR_ARGUMENT: no
-// user's message at the end, or a text that is not UTF-8; TINYSFT_ERR_FORMAT: the chat template
-// refuses the conversation, or it is longer than the model's positions.
+// Answers a conversation. What it shares with the one before, asked of the same model, adapter on
+// or off, is not computed again. `out` may be NULL. TINYSFT_ERR_ARGUMENT: no user's message at the
+// end, a text that is not UTF-8, or a sampling that makes no sense; TINYSFT_ERR_FORMAT: the chat
+// template refuses the conversation, or it is longer than the model's positions.
 TINYSFT_API tinysft_status tinysft_generate(tinysft_model *model,
                                             const tinysft_generate_params *params,
                                             tinysft_answer *out, tinysft_error *error);

@@ -27,6 +27,13 @@ out:
     return status;
 }
 
+// What was read with one adapter is nothing to another.
+static void close_caches(tinysft_model *model)
+{
+    ts_api_cache_close(&model->caches[0]);
+    ts_api_cache_close(&model->caches[1]);
+}
+
 static void forget_adapter(tinysft_model *model)
 {
     ts_text_clear(&model->adapter_folder);
@@ -71,6 +78,7 @@ static ts_status load_adapter(tinysft_model *model, const char *folder, ts_error
     if (folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "no folder of an adapter is named");
     }
+    close_caches(model);
     ts_model_remove_lora(&model->model);
     forget_adapter(model);
     TS_TRY(read_adapter(model, folder, err));
@@ -251,6 +259,7 @@ void ts_api_model_release(tinysft_model *model)
     if (--model->users > 0 || ts_api_enter_model(model, &ignored) != TS_OK) {
         return;
     }
+    close_caches(model);
     ts_model_close(&model->model);
     ts_chat_template_close(model->template);
     ts_tokenizer_close(model->tokenizer);

@@ -2,6 +2,7 @@
 #ifndef TS_API_MODEL_H
 #define TS_API_MODEL_H
 
+#include "api/cache.h"
 #include "api/internal.h"
 #include "base/json.h"
 #include "data/chat.h"
@@ -22,6 +23,7 @@ struct tinysft_model {
     uint32_t positions; // may grow until it is loaded, unless `positions_asked`
     bool positions_asked, loaded;
     ts_model model;      // zeroed until it is loaded
+    ts_api_cache caches[2]; // of the last conversation without the adapter, and with it
     ts_profile *profile; // what evaluations run is timed into it; NULL: it is not
     ts_api_loading loading;
 };

@@ -231,6 +231,7 @@ extern const tinysft_caller ts_cli_caller;
 // For --json: prints `json` (base/json.h) on standard output and frees it.
 struct cJSON;
 ts_status ts_cli_print_json(struct cJSON *json, ts_error *err);
+ts_status ts_cli_print_json_line(struct cJSON *json, ts_error *err); // in one line
 struct cJSON *ts_cli_device_json(size_t index, const tinysft_device_info *device);
 #define TS_CLI_JSON_FLAG(json)                                                                     \
     {                                                                                              \
@@ -248,6 +249,6 @@ extern const ts_command *const ts_commands[];
 extern const size_t ts_command_count;
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices, ts_command_doctor, ts_command_bench, ts_command_completion,
-    ts_command_compare, ts_command_export;
+    ts_command_compare, ts_command_export, ts_command_chat;
 
 #endif

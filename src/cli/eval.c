@@ -140,7 +140,7 @@ static ts_status ask(struct session *s, ts_error *err)
     if (s->options->profile) {
         TS_TRY(ts_api_profile_model(s->model, &s->profile, err));
     }
-    ts_signals_install();
+    ts_signals_install("\nstopping; once more to end at once\n");
     status = tinysft_evaluation_run(s->evaluation, show_asked, &answering, err);
     ts_progress_end(&answering.bar);
     if (status == TS_ERR_STOPPED) {

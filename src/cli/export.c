@@ -107,7 +107,7 @@ static ts_status export_model(struct options *o, tinysft_export_result *result, 
     params.loading = show;
     params.loading_user = &bar;
     params.caller = ts_cli_caller;
-    ts_signals_install();
+    ts_signals_install("\nstopping; once more to end at once\n");
     status = tinysft_export(device, &params, result, err);
 out:
     ts_progress_end(&bar);

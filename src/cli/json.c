@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-ts_status ts_cli_print_json(cJSON *json, ts_error *err)
+// Prints `text`, which cJSON made of `json`, and frees both.
+static ts_status print(cJSON *json, char *text, ts_error *err)
 {
-    char *text = cJSON_Print(json);
     cJSON_Delete(json);
     if (text == NULL) {
         return ts_error_set(err, TS_ERR_MEMORY, "out of host memory");
@@ -20,4 +20,14 @@ ts_status ts_cli_print_json(cJSON *json, ts_error *err)
     ts_text_free(&shown);
     cJSON_free(text);
     return status;
+}
+
+ts_status ts_cli_print_json(cJSON *json, ts_error *err)
+{
+    return print(json, cJSON_Print(json), err);
+}
+
+ts_status ts_cli_print_json_line(cJSON *json, ts_error *err)
+{
+    return print(json, cJSON_PrintUnformatted(json), err);
 }

@@ -229,7 +229,8 @@ static ts_status train(struct options *options, tinysft_training *training, stru
     if (!replaces) {
         TS_TRY(write_config(options, err));
     }
-    ts_signals_install();
+    ts_signals_install("\nstopping after this step and saving; once more to end at once, without "
+                       "saving\n");
     status = tinysft_training_run(training, show_step, bars, err);
     tinysft_training_get_state(training, &options->state, NULL);
     if (replaces && !options->state.replaces) {

@@ -10,9 +10,10 @@ enum { PROMPT_ROWS = 1024, CACHE_BLOCK_BYTES = 64 << 20 };
 
 // ---- Memory
 
-static ts_status place_cache(ts_decoder *decoder, const ts_model_config *config, ts_error *err)
+static ts_status place_cache(ts_decoder *decoder, ts_error *err)
 {
     ts_status status = TS_OK;
+    const ts_model_config *config = &decoder->pass.model->config;
     ts_kv_cache *cache = &decoder->cache;
     uint64_t rows = (uint64_t)decoder->limits.slots * decoder->limits.capacity;
     if (rows > UINT32_MAX) {
@@ -44,7 +45,7 @@ ts_status ts_decoder_open(ts_model *model, ts_decoder_limits limits, ts_decoder 
     };
     TS_TRY(ts_pass_open(model, (ts_pass_limits){.rows = rows, .loss_rows = limits.slots},
                         &out->pass, err));
-    TS_TRY(place_cache(out, &model->config, err));
+    TS_TRY(place_cache(out, err));
     TS_TRY(ts_gpu_alloc(&out->host, TS_U32, rows, &out->cache.row, err));
     TS_TRY(ts_alloc(limits.slots, sizeof *out->lengths, &out->lengths, err));
     TS_TRY(ts_alloc(rows, sizeof *out->cache_rows, &out->cache_rows, err));
@@ -95,7 +96,8 @@ static ts_status run(ts_decoder *decoder, bool attend_to_cache, uint32_t *next, 
     decoder->cache.attend = attend_to_cache;
     TS_TRY(ts_gpu_upload(decoder->pass.model->gpu, decoder->cache.row, decoder->cache_rows,
                          batch->rows * sizeof *decoder->cache_rows, err));
-    TS_TRY(ts_pass_next(&decoder->pass, batch, next, err));
+    TS_TRY(decoder->logits != NULL ? ts_pass_logits(&decoder->pass, batch, decoder->logits, err)
+                                   : ts_pass_next(&decoder->pass, batch, next, err));
 out:
     ts_batch_clear(&decoder->batch);
     return status;
@@ -140,17 +142,81 @@ out:
     return status;
 }
 
+// Adds one token to the batch, which attends to those that its slot holds.
+static ts_status add_token(ts_decoder *decoder, uint32_t slot, uint32_t id, ts_error *err)
+{
+    uint32_t first = slot * decoder->limits.capacity, position = decoder->lengths[slot]++;
+    assert(slot < decoder->limits.slots && position < decoder->limits.capacity);
+    decoder->cache_rows[decoder->batch.rows] = first + position;
+    return ts_batch_add_cached(&decoder->batch, id, position, first, err);
+}
+
+ts_status ts_decoder_append(ts_decoder *decoder, uint32_t slot, const uint32_t *ids, size_t count,
+                            uint32_t *next, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (size_t from = 0; from < count;) {
+        size_t to = from + ts_min_u64(count - from, decoder->limits.longest_prompt);
+        for (; from < to; from++) {
+            TS_TRY(add_token(decoder, slot, ids[from], err));
+        }
+        TS_TRY(ts_batch_ask(&decoder->batch, decoder->batch.rows - 1, err));
+        TS_TRY(run(decoder, true, next, err));
+    }
+out:
+    ts_batch_clear(&decoder->batch);
+    return status;
+}
+
+void ts_decoder_cut(ts_decoder *decoder, uint32_t slot, uint32_t length)
+{
+    assert(length <= decoder->lengths[slot]);
+    decoder->lengths[slot] = length;
+}
+
+// The old cache lives on until the new one holds its rows.
+ts_status ts_decoder_grow(ts_decoder *decoder, uint32_t capacity, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_model_config *config = &decoder->pass.model->config;
+    ts_recorder *recorder = decoder->pass.recorder;
+    ts_gpu_arena before = decoder->device;
+    ts_kv_cache old = decoder->cache;
+    uint32_t held = decoder->limits.capacity;
+    uint64_t count = (uint64_t)decoder->lengths[0] * ts_config_kv_size(config);
+    assert(decoder->limits.slots == 1 && capacity >= held);
+    decoder->device = (ts_gpu_arena){.gpu = before.gpu, .block_bytes = before.block_bytes};
+    decoder->cache.k = decoder->cache.v = NULL;
+    decoder->limits.capacity = capacity;
+    TS_TRY(place_cache(decoder, err));
+    for (uint32_t layer = 0; layer < config->layers && count > 0; layer++) {
+        ts_recorder_copy(recorder, ts_view_slice(old.k[layer], 0, count),
+                         ts_view_slice(decoder->cache.k[layer], 0, count));
+        ts_recorder_copy(recorder, ts_view_slice(old.v[layer], 0, count),
+                         ts_view_slice(decoder->cache.v[layer], 0, count));
+    }
+    TS_TRY(ts_recorder_run(recorder, err));
+out:
+    if (status != TS_OK) { // it stays as it was
+        const ts_gpu_arena failed = decoder->device;
+        const ts_kv_cache new = decoder->cache;
+        ts_error_context(err, "cache of %u tokens", capacity);
+        decoder->device = before, decoder->cache = old, decoder->limits.capacity = held;
+        before = failed, old = new;
+    }
+    ts_gpu_arena_close(&before);
+    free(old.k);
+    free(old.v);
+    return status;
+}
+
 ts_status ts_decoder_step(ts_decoder *decoder, const uint32_t *slots, const uint32_t *ids,
                           uint32_t count, uint32_t *next, ts_error *err)
 {
     ts_status status = TS_OK;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t first = slots[i] * decoder->limits.capacity;
-        uint32_t position = decoder->lengths[slots[i]]++;
-        assert(slots[i] < decoder->limits.slots && position < decoder->limits.capacity);
-        TS_TRY(ts_batch_add_cached(&decoder->batch, ids[i], position, first, err));
+        TS_TRY(add_token(decoder, slots[i], ids[i], err));
         TS_TRY(ts_batch_ask(&decoder->batch, i, err));
-        decoder->cache_rows[i] = first + position;
     }
     TS_TRY(run(decoder, true, next, err));
 out:

@@ -38,12 +38,11 @@ static tinysft_next stop_at_once(void *user, const tinysft_step *step)
     return TINYSFT_STOP;
 }
 
-static tinysft_next keep_token(void *user, uint32_t id, const char *text, size_t bytes)
+static tinysft_next keep_token(void *user, const tinysft_token *token)
 {
     struct heard *heard = user;
     size_t len = strlen(heard->text);
-    (void)id;
-    snprintf(heard->text + len, sizeof heard->text - len, "%.*s", (int)bytes, text);
+    snprintf(heard->text + len, sizeof heard->text - len, "%.*s", (int)token->bytes, token->text);
     return ++heard->count == 4 ? TINYSFT_STOP : TINYSFT_GO_ON;
 }
 

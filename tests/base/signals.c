@@ -16,7 +16,7 @@ static int run(void (*body)(void))
     if (pid == 0) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, STDERR_FILENO);
-        ts_signals_install();
+        ts_signals_install("");
         body();
         _exit(ts_signals_pending());
     }
@@ -58,7 +58,7 @@ static void hang_up_twice(void)
 static void nohup(void)
 {
     signal(SIGHUP, SIG_IGN);
-    ts_signals_install();
+    ts_signals_install("");
     raise(SIGHUP);
 }
 

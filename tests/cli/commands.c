@@ -35,7 +35,7 @@ static void check_refusal(const program_result *result, int code, const char *pa
 
 Test(commands, help_and_version)
 {
-    static const char *const commands[] = {"train",    "eval",    "verify",
+    static const char *const commands[] = {"train",    "eval",    "chat",  "verify",
                                            "tokenize", "devices", "doctor"};
     program_result result;
     RUN(&result, "--version");

@@ -14,10 +14,10 @@ static tinysft_next show_step(void *user, const tinysft_step *step)
     return TINYSFT_GO_ON;
 }
 
-static tinysft_next show_token(void *user, uint32_t id, const char *text, size_t bytes)
+static tinysft_next show_token(void *user, const tinysft_token *token)
 {
-    (void)user, (void)id;
-    printf("%.*s", (int)bytes, text);
+    (void)user;
+    printf("%.*s", (int)token->bytes, token->text);
     return TINYSFT_GO_ON;
 }
 

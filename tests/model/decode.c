@@ -189,6 +189,47 @@ Test(decode, takes_prompts_in_several_passes)
 }
 
 // A cache is never larger than what the device can bind, and never smaller than one sequence.
+// Reads a sequence in parts, each beside what the cache holds, and forgets its end: what follows is
+// what a single pass over all of it gives. The cache grows meanwhile.
+Test(decode, parts_give_what_the_whole_gives)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_model model;
+    ts_decoder parts, whole;
+    struct story story;
+    test_model_open(gpu, PROJECT_FOLDER "/assets/base", (ts_model_params){.positions = LONGEST},
+                    &model);
+    make_prompts(&story, model.config.vocab);
+    const ts_tokens *prompt = &story.prompts[2];
+    const uint32_t vocab = model.config.vocab;
+    float *expected = malloc(vocab * sizeof *expected), *found = malloc(vocab * sizeof *found);
+    uint32_t next;
+    MUST(ts_decoder_open(
+        &model, (ts_decoder_limits){.slots = 1, .capacity = LONGEST, .longest_prompt = LONGEST},
+        &whole, err));
+    MUST(ts_decoder_open(
+        &model, (ts_decoder_limits){.slots = 1, .capacity = 33, .longest_prompt = 8}, &parts, err));
+    whole.logits = expected;
+    MUST(ts_decoder_prompt(&whole, prompt, 1, &next, err));
+    MUST(ts_decoder_append(&parts, 0, prompt->ids, 19, &next, err));
+    MUST(ts_decoder_append(&parts, 0, prompt->ids + 30, 14, &next, err)); // not what comes there
+    MUST(ts_decoder_grow(&parts, LONGEST, err));
+    ts_decoder_cut(&parts, 0, 19);
+    parts.logits = found;
+    MUST(ts_decoder_append(&parts, 0, prompt->ids + 19, prompt->count - 19, &next, err));
+    for (uint32_t v = 0; v < vocab; v++) {
+        cr_assert_float_eq(found[v], expected[v], 1e-4, "token %u: %g, %g", v, (double)found[v],
+                           (double)expected[v]);
+    }
+    free(expected);
+    free(found);
+    free_story(&story);
+    ts_decoder_close(&parts);
+    ts_decoder_close(&whole);
+    test_model_close(&model);
+    test_gpu_close(gpu);
+}
+
 Test(decode, fits_the_device)
 {
     ts_gpu *gpu = test_gpu_open();

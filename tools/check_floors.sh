@@ -66,8 +66,9 @@ if ! awk '
     echo "(a function fits a screen: 60 lines; tools/check_floors.sh names those that may be longer)"
     broken=1
 fi
+# The library's header is read as one, from top to bottom.
 # shellcheck disable=SC2086
-if wc -l $sources | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 " lines, 600 at most"; found = 1 }
+if wc -l $sources | awk '$1 > 600 && $2 != "total" && $2 != "include/tinysft/tinysft.h" { print $2 ": " $1 " lines, 600 at most"; found = 1 }
                          END { exit !found }'; then
     broken=1
 fi

@@ -45,6 +45,33 @@ ts_status ts_export_find_architecture(const ts_export_source *source,
                                        family->name);
 }
 
+// What llama.cpp's code of an architecture takes for granted, and no key of the file says.
+ts_status ts_export_check_recipe(const ts_model_config *c, const ts_gguf_architecture *architecture,
+                                 ts_error *err)
+{
+    const bool gemma = strcmp(architecture->name, "gemma3") == 0;
+    const bool smollm = strcmp(architecture->name, "smollm3") == 0;
+    const char *what = NULL;
+    for (uint32_t layer = 0; layer < c->layers; layer++) {
+        if (ts_layer_in(&c->unrotated, layer) != (smollm && (layer + 1) % 4 == 0)) {
+            what = "which layers do not rotate";
+        }
+        if (gemma && ts_layer_in(&c->windowed, layer) != ((layer + 1) % 6 != 0)) {
+            what = "which layers have a window";
+        }
+    }
+    if (c->query_scalar != (float)c->head_dim) {
+        what = "query_pre_attn_scalar";
+    }
+    if (c->local_rope.theta != (gemma ? 10000 : 0)) {
+        what = "rope_local_base_freq";
+    }
+    return what == NULL ? TS_OK
+                        : ts_error_set(err, TS_ERR_UNSUPPORTED,
+                                       "llama.cpp's %s has another rule than this model for %s",
+                                       architecture->name, what);
+}
+
 // ---- The tensors
 
 // Norms and biases are F32, as llama.cpp wants them. Rows that are not whole blocks of Q8_0 are
@@ -101,6 +128,7 @@ static ts_status make_plan(const ts_export_source *source, const ts_export_param
 {
     ts_status status = TS_OK;
     TS_TRY(ts_export_find_architecture(source, &plan->architecture, err));
+    TS_TRY(ts_export_check_recipe(source->config, plan->architecture, err));
     plan->count = ts_weight_count(source->config);
     TS_TRY(ts_alloc(plan->count, sizeof *plan->entries, &plan->entries, err));
     for (uint32_t i = 0; i < plan->count; i++) {
@@ -179,7 +207,9 @@ static ts_status add_shape(const ts_model_config *c, const struct plan *plan,
     }
     TS_TRY(add_f32(header, plan, TS_GGUF_ARCH_RMS_EPSILON, c->rms_eps, err));
     TS_TRY(add_f32(header, plan, TS_GGUF_ARCH_ROPE_FREQ_BASE, (float)c->rope.theta, err));
-    if (c->window > 0 && c->window < c->max_positions) {
+    if (strcmp(plan->architecture->name, "gemma3") == 0) {
+        TS_TRY(add_u32(header, plan, TS_GGUF_ARCH_SLIDING_WINDOW, c->window, err));
+    } else if (c->window > 0 && c->window < c->max_positions) {
         ts_log_once(TS_LOG_WARN,
                     "llama.cpp knows no window of attention in a %s: beyond %u tokens its answers "
                     "will differ",

@@ -23,6 +23,7 @@ ts_status ts_export_gguf_adapter_check(const ts_export_source *source,
         TS_FAIL(TS_ERR_ARGUMENT, "--format gguf-adapter: --dtype may be f32 or f16");
     }
     TS_TRY(ts_export_find_architecture(source, &architecture, err));
+    TS_TRY(ts_export_check_recipe(source->config, architecture, err));
     TS_TRY(ts_export_file_check(params, err));
 out:
     return status;

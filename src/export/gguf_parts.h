@@ -8,6 +8,9 @@
 // TS_ERR_UNSUPPORTED, by name, where llama.cpp has no such family, or it is not written yet.
 ts_status ts_export_find_architecture(const ts_export_source *source,
                                       const ts_gguf_architecture **out, ts_error *err);
+// TS_ERR_UNSUPPORTED where the model differs in what llama.cpp's code has fixed.
+ts_status ts_export_check_recipe(const ts_model_config *config,
+                                 const ts_gguf_architecture *architecture, ts_error *err);
 // Whether a file may be made at the path.
 ts_status ts_export_file_check(const ts_export_params *params, ts_error *err);
 // The zeros after a tensor of `len` bytes.

@@ -565,6 +565,9 @@ typedef struct tinysft_export_params {
     const char *chat_template; // name, file or text of Jinja [the adapter's run's, the model's]
     uint64_t max_shard_bytes;  // "hf": of a file of weights [5e9]
     bool overwrite;            // replace what is at `path`
+    bool ollama;               // "gguf", "gguf-adapter": a Modelfile beside it, for Ollama
+    const char *system;        // the system prompt in that [the one that the adapter was trained
+                               // with in all rows, if there is one and its data is still here]
     const char *data;          // "hf": questions with references, to measure what merging costs;
                                // needs a device [it is not measured]
     tinysft_loading loading;   // of what is downloaded, written, and loaded to be measured

@@ -1,8 +1,10 @@
 #include "api/model.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "eval/generate.h"
 #include "export/export.h"
+#include "export/ollama.h"
 
 #include <string.h>
 
@@ -15,6 +17,7 @@ struct export
     const tinysft_export_params *params;
     ts_api_loading loading;
     ts_text folder, name; // of the model
+    ts_text system;
     ts_weights *weights;
     ts_model_config config;
     ts_tokenizer *tokenizer;
@@ -33,6 +36,7 @@ static void close_export(struct export *e)
     ts_weights_close(e->weights);
     ts_text_free(&e->folder);
     ts_text_free(&e->name);
+    ts_text_free(&e->system);
 }
 
 // ---- What was asked for
@@ -70,6 +74,7 @@ static ts_status read_params(const tinysft_export_params *params, ts_export_para
     }
     out->path = params->path;
     out->overwrite = params->overwrite;
+    out->ollama = params->ollama;
     out->shard_bytes =
         params->max_shard_bytes > 0 ? params->max_shard_bytes : USUAL_SHARD_MEGABYTES * 1000000ull;
     TS_TRY(read_dtype(params->dtype, out, err));
@@ -95,6 +100,31 @@ static ts_status choose_template(struct export *e, ts_error *err)
     e->wanted.tokenizer = e->tokenizer;
     e->wanted.chat_template = e->template;
 out:
+    return status;
+}
+
+// The system prompt for Ollama: the given one, or the one that training used in all rows, as long
+// as its data is the same file as then.
+static ts_status choose_system(struct export *e, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_map map = {0};
+    ts_error ignored = {0};
+    char hash[65];
+    const char *data = cJSON_GetStringValue(ts_json_get(e->training, "data"));
+    const char *recorded = cJSON_GetStringValue(ts_json_get(e->training, "data_sha256"));
+    e->wanted.system = e->params->system;
+    if (!e->params->ollama || e->params->system != NULL || data == NULL || recorded == NULL ||
+        ts_map_open(data, &map, &ignored) != TS_OK) {
+        goto out;
+    }
+    ts_sha256_hex(map.bytes, map.len, hash);
+    if (strcmp(hash, recorded) == 0) {
+        TS_TRY(ts_ollama_find_system(data, &e->system, err));
+        e->wanted.system = e->system.len > 0 ? e->system.bytes : NULL;
+    }
+out:
+    ts_map_close(&map);
     return status;
 }
 
@@ -126,6 +156,7 @@ static ts_status open_export(struct export *e, ts_error *err)
     TS_TRY(ts_model_check(e->weights, &e->config, err));
     TS_TRY(choose_template(e, err));
     TS_TRY(name_model(e, err));
+    TS_TRY(choose_system(e, err));
     status = ts_export_source_open(e->weights, &e->config, params->adapter, &e->source, err);
     if (status != TS_OK) {
         ts_error_context(err, "--adapter on --model %s", params->model);

@@ -41,6 +41,10 @@ static const ts_flag flags[] = {
      .choice = ts_choice_template},
     {"overwrite", NULL, TS_FLAG_SWITCH, &asked.params.overwrite, NULL, "replace what is at PATH",
      .passing = true},
+    {"ollama", NULL, TS_FLAG_SWITCH, &asked.params.ollama, NULL,
+     "gguf and gguf-adapter: a Modelfile beside it"},
+    {"system", NULL, TS_FLAG_TEXT, &asked.params.system, "TEXT",
+     "the system prompt in that\n[the one of all training rows, if there is one]"},
     {"data", NULL, TS_FLAG_TEXT, &asked.params.data, "FILE",
      "prompts with references, as eval takes them, to measure\nwhat merging costs [" USUAL_DATA
      "]"},

@@ -37,9 +37,10 @@ ts_status ts_gguf_header_finish(const ts_gguf_header *header, ts_text *out, ts_e
 uint64_t ts_gguf_padding(uint64_t len);
 
 // Adds tokenizer.ggml.*: pieces, scores or merges, types and special tokens. `model` tells which
-// tokens are for padding and for what is unknown, and whether a BOS begins a text; `vocab` is the
-// rows of the embedding. TS_ERR_UNSUPPORTED where llama.cpp has no such tokenizer.
+// tokens are for padding and for what is unknown; `vocab` is the rows of the embedding; `leads`:
+// llama.cpp puts a BOS before every text that does not begin with one.
 ts_status ts_gguf_add_tokenizer(ts_gguf_header *header, ts_weights *model,
-                                const ts_tokenizer *tokenizer, uint32_t vocab, ts_error *err);
+                                const ts_tokenizer *tokenizer, uint32_t vocab, bool leads,
+                                ts_error *err);
 
 #endif

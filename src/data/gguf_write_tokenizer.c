@@ -17,6 +17,7 @@ struct adding {
     ts_weights *model;
     const ts_tokenizer *tokenizer;
     uint32_t vocab, unknown;
+    bool leads;
     ts_merge *merges; // by rank
     size_t merge_count;
 };
@@ -176,6 +177,9 @@ static ts_status add_byte_level(const struct adding *a, ts_error *err)
     TS_TRY(ts_gguf_add_text(a->header, TS_GGUF_KEY_TOKENIZER_PRE, pre, err));
     TS_TRY(add_pieces(a, err));
     TS_TRY(add_merges(a, err));
+    if (a->tokenizer->nfc) {
+        TS_TRY(ts_gguf_add_bool(a->header, TS_GGUF_KEY_NFC, true, err));
+    }
 out:
     return status;
 }
@@ -198,24 +202,28 @@ static ts_status add_special(const struct adding *a, ts_error *err)
             TS_TRY(ts_gguf_add_u32(a->header, tokens[i].key, tokens[i].id, err));
         }
     }
-    const bool leads = bos != TS_TOKEN_NONE && ts_tokenizer_lead(a->tokenizer) == bos;
-    TS_TRY(ts_gguf_add_bool(a->header, TS_GGUF_KEY_ADD_BOS, leads, err));
+    TS_TRY(ts_gguf_add_bool(a->header, TS_GGUF_KEY_ADD_BOS, a->leads && bos != TS_TOKEN_NONE, err));
     TS_TRY(ts_gguf_add_bool(a->header, TS_GGUF_KEY_ADD_EOS, false, err));
 out:
     return status;
 }
 
 ts_status ts_gguf_add_tokenizer(ts_gguf_header *header, ts_weights *model,
-                                const ts_tokenizer *tokenizer, uint32_t vocab, ts_error *err)
+                                const ts_tokenizer *tokenizer, uint32_t vocab, bool leads,
+                                ts_error *err)
 {
     ts_status status = TS_OK;
-    struct adding a = {.header = header, .model = model, .tokenizer = tokenizer, .vocab = vocab};
+    struct adding a = {
+        .header = header, .model = model, .tokenizer = tokenizer, .vocab = vocab, .leads = leads};
     if (tokenizer->piece_count > vocab) {
         ts_log_once(TS_LOG_WARN,
                     "the tokenizer knows %u tokens and the embedding %u: those beyond are left out",
                     tokenizer->piece_count, vocab);
     }
     TS_TRY(find_role(&a, "unk_token", &a.unknown, err));
+    if (a.unknown == TS_TOKEN_NONE && !tokenizer->byte_level) { // llama.cpp takes it to be 0
+        a.unknown = ts_vocabulary_find(tokenizer, "<unk>", 5);
+    }
     TS_TRY(ts_vocabulary_list_merges(tokenizer, &a.merges, &a.merge_count, err));
     TS_TRY(tokenizer->byte_level ? add_byte_level(&a, err) : add_sentencepiece(&a, err));
     TS_TRY(add_special(&a, err));

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "export/gguf.h"
 #include "export/hf.h"
+#include "export/ollama.h"
 
 #include <string.h>
 
@@ -38,12 +39,17 @@ bool ts_export_format_parse(const char *name, ts_export_format *out)
 ts_status ts_export_check(const ts_export_source *source, const ts_export_params *params,
                           ts_error *err)
 {
-    return formats[params->format].check(source, params, err);
+    ts_status status = formats[params->format].check(source, params, err);
+    return status == TS_OK && params->ollama ? ts_ollama_check(params, err) : status;
 }
 
 ts_status ts_export_run(const ts_export_source *source, const ts_export_params *params,
                         ts_error *err)
 {
-    ts_status status = ts_export_check(source, params, err);
-    return status == TS_OK ? formats[params->format].run(source, params, err) : status;
+    ts_status status = TS_OK;
+    TS_TRY(ts_export_check(source, params, err));
+    TS_TRY(formats[params->format].run(source, params, err));
+    TS_TRY(params->ollama ? ts_ollama_write(source, params, err) : TS_OK);
+out:
+    return status;
 }

@@ -25,11 +25,13 @@ typedef struct ts_export_params {
     bool overwrite;   // what is there is replaced
     bool convert;     // weights are stored as `dtype`, otherwise as in the base
     ts_dtype dtype;
-    uint64_t shard_bytes;                  // TS_EXPORT_HF: a file of weights holds no more than
-                                           // this, but for one larger tensor
-    const char *name;                      // TS_EXPORT_GGUF: what the file calls itself
-    const ts_tokenizer *tokenizer;         // of the model
-    const ts_chat_template *chat_template; // what conversations are asked in; NULL: there is none
+    uint64_t shard_bytes;            // TS_EXPORT_HF: a file of weights holds no more than
+                                     // this, but for one larger tensor
+    const char *name;                // TS_EXPORT_GGUF: what the file calls itself
+    const ts_tokenizer *tokenizer;   // of the model
+    ts_chat_template *chat_template; // what conversations are asked in; NULL: there is none
+    bool ollama;                     // a Modelfile beside it, for Ollama
+    const char *system;              // the system prompt that goes into it; NULL: none
     ts_export_progress progress;
     void *user;
 } ts_export_params;

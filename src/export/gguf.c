@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/chat.h"
 #include "data/gguf_names.h"
 #include "data/gguf_write.h"
 #include "export/gguf_parts.h"
@@ -250,19 +251,39 @@ out:
     return status;
 }
 
+// Whether llama.cpp should put a BOS before texts. It does the same for a rendered conversation, so
+// a model that is asked in a chat template gets one where its template writes one: as in training.
+static ts_status find_lead(const ts_export_params *params, bool *leads, ts_error *err)
+{
+    static const ts_turn turn = {TS_ROLE_USER, "Hi", 2};
+    const uint32_t bos = ts_tokenizer_bos(params->tokenizer);
+    ts_status status = TS_OK;
+    ts_chat_tokens chat = {0};
+    *leads = ts_tokenizer_lead(params->tokenizer) == bos;
+    if (params->chat_template != NULL) {
+        TS_TRY(ts_chat_encode(params->chat_template, &turn, 1, true, &chat, NULL, err));
+        *leads = chat.tokens.count > 0 && chat.tokens.ids[0] == bos;
+    }
+out:
+    ts_chat_tokens_free(&chat);
+    return status;
+}
+
 static ts_status make_header(const ts_export_source *source, const ts_export_params *params,
                              const struct plan *plan, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_gguf_header header = {0};
     const uint32_t vocab = source->config->vocab;
+    bool leads;
+    TS_TRY(find_lead(params, &leads, err));
     TS_TRY(ts_gguf_add_text(&header, TS_GGUF_KEY_ARCHITECTURE, plan->architecture->name, err));
     TS_TRY(ts_gguf_add_text(&header, TS_GGUF_KEY_TYPE, "model", err));
     TS_TRY(ts_gguf_add_text(&header, TS_GGUF_KEY_NAME, params->name, err));
     TS_TRY(ts_gguf_add_u32(&header, TS_GGUF_KEY_FILE_TYPE, file_type_of(plan), err));
     TS_TRY(ts_gguf_add_u32(&header, TS_GGUF_KEY_QUANTIZATION_VERSION, 2, err));
     TS_TRY(add_shape(source->config, plan, &header, err));
-    TS_TRY(ts_gguf_add_tokenizer(&header, source->weights, params->tokenizer, vocab, err));
+    TS_TRY(ts_gguf_add_tokenizer(&header, source->weights, params->tokenizer, vocab, leads, err));
     TS_TRY(add_template(params, &header, vocab, err));
     TS_TRY(add_tensors(plan, &header, err));
     TS_TRY(ts_gguf_header_finish(&header, out, err));

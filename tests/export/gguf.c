@@ -160,8 +160,16 @@ Test(gguf, metadata)
     expect_uint(file, "tokenizer.ggml.unknown_token_id", 0);
     expect_uint(file, "tokenizer.ggml.padding_token_id", 2);
     MUST(ts_gguf_get_bool(file, "tokenizer.ggml.add_bos_token", &flag, err));
-    cr_expect(flag);
+    cr_expect_not(flag); // its template writes none, so none was trained with
     expect_text(file, "tokenizer.chat_template", ts_chat_template_text(p.chat_template));
+    ts_gguf_close(file);
+    p.params.chat_template = NULL;
+    p.params.overwrite = true;
+    MUST(ts_export_run(&p.source, &p.params, err));
+    MUST(ts_gguf_open(p.out, &file, err));
+    MUST(ts_gguf_get_bool(file, "tokenizer.ggml.add_bos_token", &flag, err));
+    cr_expect(flag);
+    cr_expect_null(ts_gguf_find(file, "tokenizer.chat_template"));
     ts_gguf_close(file);
     place_close(&p);
 }

@@ -129,8 +129,8 @@ static void answer(struct asking *a, ts_model *model, uint32_t end)
     MUST(ts_text_format(&a->json, err, "]"));
 }
 
-// As llama-perplexity takes it: of every CONTEXT tokens, the first replaced by BOS, the loss of the
-// second half. Adds its mean up to each such chunk.
+// As llama-perplexity takes it where the file asks for no BOS: of every CONTEXT tokens the loss of
+// the second half. Adds its mean up to each such chunk.
 static void add_losses(struct asking *a, ts_model *model)
 {
     ts_pass pass = {0};
@@ -144,7 +144,6 @@ static void add_losses(struct asking *a, ts_model *model)
     }
     for (size_t chunk = 0; (chunk + 1) * CONTEXT <= a->words.count; chunk++) {
         memcpy(ids, a->words.ids + chunk * CONTEXT, sizeof ids);
-        ids[0] = ts_tokenizer_bos(a->p.tokenizer);
         ts_batch_clear(&batch);
         MUST(ts_batch_add(&batch, ids, CONTEXT, supervised, err));
         MUST(ts_pass_loss(&pass, &batch, &part, err));
@@ -195,7 +194,6 @@ static void write_text(struct asking *a)
     }
     MUST(ts_path_join(a->p.folder, "text.txt", &path, err));
     MUST(ts_file_write(path.bytes, text.bytes, text.len, err));
-    MUST(ts_tokens_push(&a->words, ts_tokenizer_bos(a->p.tokenizer), err));
     MUST(ts_tokenizer_encode(a->p.tokenizer, text.bytes, text.len, TS_SPECIALS_AS_TEXT, &a->words,
                              err));
     ts_text_free(&text);

@@ -70,7 +70,7 @@ def check_prompts(name, prompts):
     texts = tokens = 0
     for prompt in prompts:
         text = ask("/apply-template", {"messages": prompt["messages"]})["prompt"]
-        found = ask("/tokenize", {"content": prompt["text"], "add_special": False,
+        found = ask("/tokenize", {"content": prompt["text"], "add_special": True,
                                   "parse_special": True})["tokens"]
         texts += text == prompt["text"]
         tokens += found == prompt["ids"]

@@ -77,16 +77,19 @@ out:
     return status;
 }
 
-// A piece's score is the rank of the first merge that makes it, counted downwards: what merges
-// first has the highest. Pieces that no merge makes, single characters mostly, need none.
+// Pieces are numbered by the first merge that makes each, and the scores are these numbers, negative:
+// what merges first has the highest, as in SentencePiece's own files. Pieces that no merge makes,
+// single characters mostly, need none.
 static ts_status add_scores(const struct adding *a, ts_error *err)
 {
     ts_status status = TS_OK;
     float *scores = NULL;
+    uint32_t made = 0;
     TS_TRY(ts_alloc((size_t)a->vocab + 1, sizeof *scores, &scores, err));
-    for (size_t i = a->merge_count; i > 0; i--) {
-        if (a->merges[i - 1].id < a->vocab) {
-            scores[a->merges[i - 1].id] = -(float)i;
+    for (size_t i = 0; i < a->merge_count; i++) {
+        const uint32_t id = a->merges[i].id;
+        if (id < a->vocab && scores[id] == 0) {
+            scores[id] = -(float)++made;
         }
     }
     TS_TRY(ts_gguf_add_array(a->header, TS_GGUF_KEY_SCORES, TS_GGUF_F32, a->vocab, err));

@@ -43,9 +43,11 @@ static ts_status make_plan(const ts_export_source *source, const ts_export_param
         ts_weight_describe(source->config, i, weight);
         TS_TRY(ts_weight_find(source->tensors, weight, &base, err));
         ts_tensor *tensor = &plan->tensors[i];
-        *tensor = *base;
-        tensor->bytes = NULL;
-        tensor->dtype = params->convert ? params->dtype : base->dtype;
+        *tensor = (ts_tensor){.name = base->name, .rank = base->rank};
+        memcpy(tensor->shape, base->shape, sizeof tensor->shape);
+        tensor->dtype = params->convert                    ? params->dtype
+                        : ts_dtype_block(base->dtype) == 1 ? base->dtype
+                                                           : TS_BF16;
         tensor->len = ts_export_bytes(weight, tensor->dtype);
         if (in_shard > 0 &&
             tensor->len > params->shard_bytes - ts_min_u64(in_shard, params->shard_bytes)) {
@@ -160,6 +162,7 @@ static ts_status edit_config(const ts_export_source *source, const ts_export_par
         const char *key = ts_json_get(config, "dtype") != NULL ? "dtype" : "torch_dtype";
         TS_TRY(ts_json_set_member(&text, key, types[params->dtype], err));
     }
+    TS_TRY(ts_json_set_member(&text, "quantization_config", NULL, err)); // no more
     const cJSON *tied = ts_json_get(config, "tie_word_embeddings");
     if (cJSON_IsTrue(tied) && !source->config->tied) {
         TS_TRY(ts_json_set_member(&text, "tie_word_embeddings", "false", err));

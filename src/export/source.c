@@ -1,5 +1,6 @@
 #include "export/source.h"
 
+#include "base/blocks.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -55,6 +56,10 @@ ts_status ts_merged_open(const ts_export_source *source, const ts_weight *weight
     *out = (ts_merged){.rows = weight->rows > 0 ? weight->rows : 1, .cols = weight->cols};
     TS_TRY(ts_weight_find(source->tensors, weight, &out->base, err));
     TS_TRY(ts_tensors_check_finite(source->tensors, out->base, err));
+    if (ts_dtype_block(out->base->dtype) > 1) {
+        TS_TRY(ts_alloc(ts_tensor_row_bytes(out->base), 1, &out->blocks, err));
+        TS_TRY(ts_alloc(out->cols, sizeof *out->decoded, &out->decoded, err));
+    }
     if (!ts_export_is_adapted(source, weight)) {
         goto out;
     }
@@ -71,13 +76,35 @@ out:
     return status;
 }
 
+// Row `row` of the base, whatever it is stored as and in whatever order its rows lie.
+static void load_row(ts_merged *m, uint64_t row, float *out)
+{
+    const ts_dtype dtype = m->base->dtype;
+    if (m->base->rank < 2) { // a vector: its elements may lie in another order
+        for (uint64_t i = 0; i < m->cols; i++) {
+            out[i] = (float)ts_dtype_load(dtype, ts_tensor_row(m->base, row * m->cols + i), 0);
+        }
+        return;
+    }
+    const void *bytes = ts_tensor_row(m->base, row);
+    if (m->blocks == NULL) {
+        for (uint64_t i = 0; i < m->cols; i++) {
+            out[i] = (float)ts_dtype_load(dtype, bytes, i);
+        }
+        return;
+    }
+    ts_blocks_split(dtype, bytes, m->cols, m->blocks,
+                    m->blocks + ts_blocks_data_bytes(dtype, m->cols));
+    ts_blocks_decode(dtype, m->blocks, m->cols, m->decoded);
+    for (uint64_t i = 0; i < m->cols; i++) {
+        out[i] = (float)m->decoded[i];
+    }
+}
+
 // The sum over the rank goes in order, whole rows at a time, so that compilers can vectorise it.
 void ts_merged_row(ts_merged *m, uint64_t row, float *out)
 {
-    const uint64_t first = row * m->cols;
-    for (uint64_t i = 0; i < m->cols; i++) {
-        out[i] = (float)ts_dtype_load(m->base->dtype, m->base->bytes, first + i);
-    }
+    load_row(m, row, out);
     if (m->b == NULL) {
         return;
     }
@@ -103,6 +130,8 @@ ts_status ts_merged_close(const ts_export_source *source, ts_merged *merged, ts_
     }
     free(merged->a);
     free(merged->delta);
+    free(merged->blocks);
+    free(merged->decoded);
     *merged = (ts_merged){0};
     return status;
 }

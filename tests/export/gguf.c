@@ -205,6 +205,92 @@ Test(gguf, tokenizer)
     place_close(&p);
 }
 
+// The export as the model that is exported next, to FOLDER/again.
+static void take_as_base(place *p, char again[96])
+{
+    char base[96];
+    snprintf(base, sizeof base, "%s/base.gguf", p->folder);
+    cr_assert_eq(rename(p->out, base), 0);
+    ts_export_source_close(&p->source);
+    ts_chat_template_close(p->chat_template);
+    ts_tokenizer_close(p->tokenizer);
+    ts_weights_close(p->weights);
+    MUST(ts_weights_open(base, &p->weights, err));
+    MUST(ts_model_check(p->weights, &p->config, err));
+    MUST(ts_tokenizer_open(p->weights, &p->tokenizer, err));
+    MUST(ts_chat_template_open(p->weights, NULL, p->tokenizer, &p->chat_template, err));
+    MUST(ts_export_source_open(p->weights, &p->config, NULL, &p->source, err));
+    p->params.tokenizer = p->tokenizer;
+    p->params.chat_template = p->chat_template;
+    snprintf(again, 96, "%s/again", p->folder);
+    p->params.path = again;
+}
+
+// A file that is read and written again stays the same, byte by byte.
+Test(gguf, read_and_written_again)
+{
+    static const ts_dtype types[] = {TS_F32, TS_F16, TS_BF16};
+    for (size_t i = 0; i < TS_COUNT(types); i++) {
+        place p;
+        char again[96];
+        ts_map first = {0}, second = {0};
+        place_open_base(&p, NULL);
+        p.params.format = TS_EXPORT_GGUF;
+        p.params.convert = true;
+        p.params.dtype = types[i];
+        MUST(ts_export_run(&p.source, &p.params, err));
+        take_as_base(&p, again);
+        p.params.convert = false;
+        MUST(ts_export_run(&p.source, &p.params, err));
+        MUST(ts_map_open(ts_weights_path(p.weights), &first, err));
+        MUST(ts_map_open(again, &second, err));
+        cr_expect_eq(first.len, second.len);
+        cr_expect(first.len == second.len && memcmp(first.bytes, second.bytes, first.len) == 0);
+        ts_map_close(&first);
+        ts_map_close(&second);
+        place_close(&p);
+    }
+}
+
+// A base in blocks is decoded, exactly; and a GGUF file is no folder for transformers.
+Test(gguf, base_in_blocks)
+{
+    place p;
+    char again[96];
+    ts_gguf *blocks, *file;
+    ts_error error = {0};
+    place_open_base(&p, NULL);
+    p.params.format = TS_EXPORT_GGUF;
+    p.params.convert = true;
+    p.params.dtype = TS_Q8_0;
+    MUST(ts_export_run(&p.source, &p.params, err));
+    take_as_base(&p, again);
+    p.params.dtype = TS_F32;
+    MUST(ts_export_run(&p.source, &p.params, err));
+    MUST(ts_gguf_open(ts_weights_path(p.weights), &blocks, err));
+    MUST(ts_gguf_open(again, &file, err));
+    for (uint32_t i = 0; i < ts_weight_count(&p.config); i++) {
+        ts_weight weight;
+        ts_weight_describe(&p.config, i, &weight);
+        const ts_gguf_tensor *from = find(blocks, weight.name, weight.rows, weight.cols);
+        const ts_gguf_tensor *to = find(file, weight.name, weight.rows, weight.cols);
+        const uint64_t count = (uint64_t)(weight.rows > 0 ? weight.rows : 1) * weight.cols;
+        cr_assert_eq(to->type, TS_GGUF_TENSOR_F32);
+        for (uint64_t e = 0; e < count; e += 61) {
+            cr_assert_eq(element(&p, to, weight.name, e / weight.cols, e % weight.cols),
+                         element(&p, from, weight.name, e / weight.cols, e % weight.cols));
+        }
+    }
+    ts_gguf_close(blocks);
+    ts_gguf_close(file);
+    p.params.format = TS_EXPORT_HF;
+    p.params.path = p.out;
+    cr_expect_eq(ts_export_run(&p.source, &p.params, &error), TS_ERR_UNSUPPORTED);
+    cr_expect_not_null(strstr(error.message, "tokenizer"), "%s", error.message);
+    cr_expect_not(ts_file_exists(p.out));
+    place_close(&p);
+}
+
 // The adapter alone: its tensors, lora_b's rows where llama.cpp has the weight's, and an alpha that
 // gives the same scale by llama.cpp's rule.
 static void check_adapter(const place *p, uint32_t type, double most)

@@ -297,7 +297,7 @@ void multiply_extra(uint row, uint column)
 {
     const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
     // Not unrolled: it stands in the program once for each of a subgroup's matrices.
-    for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
+    [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
         const uint left = (row + e / MATRIX_N) * EXTRA_STRIDE;
         const uint right = (column + e % MATRIX_N) * EXTRA_STRIDE;
         float sum = 0.0;
@@ -440,7 +440,7 @@ void main()
                 coopMatStore(sum, edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
                 barrier();
                 const uint each = c_type == WEIGHT_F32 ? 1 : 4;
-                for (uint e = each * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
+                [[dont_unroll]] for (uint e = each * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
                      e += each * SUBGROUP_SIZE) {
                     const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
                     if (r < push.m && c < push.n)

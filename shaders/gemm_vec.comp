@@ -144,6 +144,7 @@ uint extra_k0()
     return (push.k + K_STEP - 1) / K_STEP * K_STEP;
 }
 
+// k0 > 0 spares the first step, which is never the pair's, the code for it.
 // Quads are numbered so that neighbouring invocations read neighbouring addresses: along k where
 // rows run along k, along m or n elsewhere.
 vec4 fetch_a(uint quad, uint row0, uint k0)
@@ -151,7 +152,7 @@ vec4 fetch_a(uint quad, uint row0, uint k0)
     if (LAYOUT == TN)
         return a_quad(k0 + quad / (TILE_M / 4), row0 + quad % (TILE_M / 4) * 4, push.k, push.m);
     const uint row = row0 + quad / (K_STEP / 4), k = k0 + quad % (K_STEP / 4) * 4;
-    if (EXTRA != 0 && k0 >= push.k)
+    if (EXTRA != 0 && k0 > 0 && k0 >= push.k)
         return extra_a_quad(row, k - extra_k0());
     return a_quad(row, k, push.m, push.k);
 }
@@ -160,12 +161,12 @@ vec4 fetch_b(uint quad, uint column0, uint k0)
 {
     if (LAYOUT == NT) {
         const uint row = column0 + quad / (K_STEP / 4), k = k0 + quad % (K_STEP / 4) * 4;
-        if (EXTRA != 0 && k0 >= push.k)
+        if (EXTRA != 0 && k0 > 0 && k0 >= push.k)
             return extra_b_quad(row, k - extra_k0(), push.n, push.extra_k);
         return b_quad(row, k, push.n, push.k);
     }
     const uint k = k0 + quad / (TILE_N / 4), column = column0 + quad % (TILE_N / 4) * 4;
-    if (EXTRA != 0 && k0 >= push.k)
+    if (EXTRA != 0 && k0 > 0 && k0 >= push.k)
         return extra_b_quad(k - extra_k0(), column, push.extra_k, push.n);
     return b_quad(k, column, push.k, push.n);
 }

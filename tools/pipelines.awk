@@ -6,11 +6,13 @@
 #     awk -f tools/pipelines.awk -v kind=anv -v card=dg2 tests/README.md TABLE
 # prints what is worse than tests/README.md has it, a line each, and so nothing where all is well. A
 # figure is worse from a tenth on. Where that was made by another version of the driver, or has no such
-# shader or card, only spilling counts, where there was none.
+# shader or card, only spilling counts, where there was none. Code over 64 KB always counts.
 BEGIN {
     count = split("registers spills shared code instructions cycles waves", names)
     split("VGPRs spills shared code instrs latency waves", heads)
     spills = 2
+    code = 4
+    most_code = 65536
     waves = 7
 }
 
@@ -43,6 +45,9 @@ function is_worse(f, old, new) {
 function compare(    i, f, shader, old) {
     for (i = 1; i <= shaders; i++) {
         shader = order[i]
+        if (figure(shader, code) > most_code) {
+            print "    " shader ": code " figure(shader, code) ", more than " most_code
+        }
         for (f = 1; f <= count; f++) {
             old = (shader, f) in known ? known[shader, f] : f == spills ? 0 : "-"
             if (version != known_version && !(f == spills && old == 0)) {

@@ -19,7 +19,7 @@
 #
 # A card fails if a pipeline cannot be built, or if a shader has become worse than in
 # tests/README.md (tools/pipeline_table.sh): it spills and did not before, or a figure grew by more
-# than a tenth.
+# than a tenth, or its code is larger than 64 KB.
 #
 # Prints a line for each driver. The pipelines' tables go to build/release/pipelines. Writes "PASSED
 # FAILED" over all to build/release/driver-counts.

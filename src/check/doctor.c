@@ -147,7 +147,7 @@ static ts_status check_right(const struct doctor *d, const ts_trial *typical, do
                           .shader = typical->shader,
                           .stored = (ts_dtype)i,
                           .random = random};
-        ts_trial_draw(ts_gpu_capabilities(d->gpu), &trial);
+        TS_TRY(ts_trial_draw(ts_gpu_capabilities(d->gpu), &trial, err));
         TS_TRY(check_shape(d, &trial, error, err));
         random = trial.random;
     }

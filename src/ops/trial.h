@@ -38,8 +38,12 @@ uint32_t *ts_trial_field(ts_trial *trial, const char *name);
 
 // Draws an awkward shape for the trial's shader and storage type: one, odd, prime, one past a tile,
 // a long row. The values come from lists that go by the scalar's name, so that a new kernel gets
-// awkward shapes without further work.
-void ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial);
+// awkward shapes without further work. TS_ERR_ARGUMENT names a U32 or constant that has no list and
+// that nothing else sets.
+ts_status ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial, ts_error *err);
+// The last part of it. What nothing has set has the value TS_TRIAL_UNSET, which no list has.
+enum { TS_TRIAL_UNSET = 0x7E57DA7A };
+ts_status ts_trial_check_set(const ts_trial *trial, ts_error *err);
 
 // For a product whose m, n, k and strides are set: sets the constants, and for the kernel gemm also
 // the shader, that a device with `caps` would use. For gemm_cm the caller sets the shader.

@@ -42,7 +42,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
             return lists[i].values[ts_trial_pick(state, 8)];
         }
     }
-    return 0; // a scalar that depends on others: settle() sets it
+    return TS_TRIAL_UNSET; // one that depends on others: settle() or the row itself sets it
 }
 
 static float float_value(const char *name, uint32_t *state)
@@ -309,7 +309,25 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     }
 }
 
-void ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial)
+ts_status ts_trial_check_set(const ts_trial *trial, ts_error *err)
+{
+    ts_trial copy = *trial;
+    const ts_kernel_info *info = &ts_kernels[trial->kernel];
+    uint64_t elements[10], groups[2];
+    ts_kernel_sizes(trial->kernel, &copy.dispatch, elements, groups); // sets what follows
+    for (const ts_kernel_field *f = info->fields; f->name != NULL; f++) {
+        if ((f->kind == 'u' || f->kind == 'c') &&
+            *ts_trial_field(&copy, f->name) == TS_TRIAL_UNSET) {
+            return ts_error_set(err, TS_ERR_ARGUMENT,
+                                "kernel %s: no values for '%s' to try it with, which would compare "
+                                "nothing: list some in src/ops/trial_shapes.c",
+                                info->name, f->name);
+        }
+    }
+    return TS_OK;
+}
+
+ts_status ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial, ts_error *err)
 {
     uint32_t *push = trial->dispatch.push, *constant = trial->dispatch.pipeline.constants + 1;
     for (const ts_kernel_field *f = ts_kernels[trial->kernel].fields; f->name != NULL; f++) {
@@ -321,4 +339,5 @@ void ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial)
         }
     }
     settle(caps, trial, &trial->random);
+    return ts_trial_check_set(trial, err);
 }

@@ -15,6 +15,8 @@ enum { SHAPES = 24 };
 static void assert_fits(ts_trial *trial, const ts_gpu_caps *caps)
 {
     const char *const names[] = {"local_size", "lanes"};
+    uint64_t elements[10], groups[2];
+    ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups); // sets what follows
     for (size_t i = 0; i < TS_COUNT(names); i++) {
         const uint32_t *invocations = ts_trial_field(trial, names[i]);
         cr_assert(invocations == NULL || *invocations <= caps->max_invocations,
@@ -49,7 +51,7 @@ static void test_kernel(ts_kernel kernel, uint32_t shader, ts_gpu *gpu, ts_gpu *
                           .shader = shader,
                           .stored = (ts_dtype)(shape % TS_WEIGHT_TYPES),
                           .random = random};
-        ts_trial_draw(ts_gpu_capabilities(gpu), &trial);
+        MUST(ts_trial_draw(ts_gpu_capabilities(gpu), &trial, err));
         assert_fits(&trial, ts_gpu_capabilities(gpu));
         test_shape(&trial, shape, gpu, mirror);
         random = trial.random;
@@ -86,6 +88,21 @@ static void set_field(ts_trial *trial, const char *name, uint32_t value)
     }
 }
 
+// A new row's scalar that trial_shapes.c does not know would be 0, and the trial would compare
+// nothing.
+Test(kernels, a_scalar_without_values_is_refused_by_name)
+{
+    const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU};
+    ts_trial trial = {.kernel = TS_KERNEL_embed, .random = 7};
+    ts_error err = {0};
+    cr_assert_eq(ts_trial_draw(&caps, &trial, &err), TS_OK, "%s", err.message);
+    *ts_trial_field(&trial, "vocab") = TS_TRIAL_UNSET;
+    cr_assert_eq(ts_trial_check_set(&trial, &err), TS_ERR_ARGUMENT);
+    cr_assert_not_null(strstr(err.message, "kernel embed"), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "'vocab'"), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "trial_shapes.c"), "%s", err.message);
+}
+
 // More rows than the workgroups that a device must allow in one dimension: the grid is folded into
 // two, and surplus workgroups must do nothing.
 Test(kernels, rows_beyond_a_grid)
@@ -99,7 +116,7 @@ Test(kernels, rows_beyond_a_grid)
         if (ts_trial_field(&trial, "folded") == NULL) {
             continue;
         }
-        ts_trial_draw(ts_gpu_capabilities(gpu), &trial);
+        MUST(ts_trial_draw(ts_gpu_capabilities(gpu), &trial, err));
         set_field(&trial, "rows", ROWS);
         set_field(&trial, "target_rows", ROWS);
         set_field(&trial, "cols", 5);

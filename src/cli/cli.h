@@ -159,7 +159,7 @@ enum { TS_CLI_LINE_SECONDS = 10 };
 void ts_cli_show_loading(void *bar, uint64_t done, uint64_t total);
 // The same with the arguments of the library's callback.
 void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total);
-#define TS_CLI_MODEL_HELP "folder of a model, or ORG/NAME to download once"
+#define TS_CLI_MODEL_HELP "folder or GGUF file of a model, or ORG/NAME to download once"
 #define TS_CLI_TEMPLATE_HELP                                                                       \
     TS_CHAT_TEMPLATE_NAMES                                                                         \
     ",\none of the model's by name, a file of Jinja, or its text\n[the model's own]"

@@ -81,9 +81,10 @@ ts_status ts_cli_resolve_model(const char *model, const char *revision, bool wei
     const ts_hub_params params = {
         .revision = revision, .no_weights = !weights, .progress = show_download, .user = &download};
     TS_TRY(ts_cli_find(model, &found, err));
-    if (revision != NULL && ts_folder_exists(found.bytes)) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--revision %s: --model %s is a folder and has no revisions",
-                revision, model);
+    if (revision != NULL && ts_file_exists(found.bytes)) {
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "--revision %s: --model %s is on this machine and has no revisions", revision,
+                model);
     }
     status = ts_hub_resolve(found.bytes, &params, folder, err);
 out:

@@ -1,7 +1,9 @@
-// data/gguf.c: a GGUF file with any header.
+// data/gguf.c: a GGUF file with any header; and what data/weights_gguf.c makes of one as a model.
 #include "fuzz.h"
 
 #include "data/gguf.h"
+#include "data/tokenizer.h"
+#include "data/weights.h"
 
 static uint64_t sum_of(const uint8_t *bytes, uint64_t len)
 {
@@ -36,11 +38,53 @@ static void read_values(const ts_gguf *file)
     }
 }
 
+// Every part that the file gives as a model.
+static void read_model(const char *path)
+{
+    static const char text[] = "a \xC3\xA9 </s> 12\n";
+    ts_error err = {0};
+    ts_weights *weights = NULL;
+    ts_tokenizer *tokenizer = NULL;
+    const ts_tensors *tensors = NULL;
+    const cJSON *json;
+    const char *name;
+    fuzz_check_status(ts_weights_open(path, &weights, &err), &err);
+    for (ts_weights_part part = 0; part < TS_PART_COUNT; part++) {
+        err = (ts_error){0};
+        fuzz_check_status(ts_weights_read(weights, part, &json, &name, &err), &err);
+    }
+    err = (ts_error){0};
+    fuzz_check_status(ts_weights_templates(weights, &json, &name, &err), &err);
+    err = (ts_error){0};
+    fuzz_check_status(ts_weights_tensors(weights, &tensors, &err), &err);
+    for (size_t i = 0; tensors != NULL && i < ts_tensors_count(tensors); i++) {
+        const ts_tensor *tensor = ts_tensors_at(tensors, i);
+        const uint64_t bytes = ts_tensor_row_bytes(tensor);
+        for (uint64_t row = 0; bytes > 0 && row < tensor->shape[0]; row++) {
+            FUZZ_CHECK(sum_of(ts_tensor_row(tensor, row), bytes) <= 255 * bytes);
+        }
+        err = (ts_error){0};
+        fuzz_check_status(ts_tensors_check_finite(tensors, tensor, &err), &err);
+    }
+    err = (ts_error){0};
+    fuzz_check_status(ts_tokenizer_open(weights, &tokenizer, &err), &err);
+    if (tokenizer != NULL) {
+        ts_tokens ids = {0};
+        FUZZ_CHECK(ts_tokenizer_encode(tokenizer, text, sizeof text - 1, TS_SPECIALS_AS_TOKENS,
+                                       &ids, &err) == TS_OK);
+        ts_tokens_free(&ids);
+        ts_tokenizer_close(tokenizer);
+    }
+    ts_weights_close(weights);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    char path[512];
     ts_error err = {0};
     ts_gguf *file = NULL;
-    ts_status status = ts_gguf_open(fuzz_file("model.gguf", data, size), &file, &err);
+    snprintf(path, sizeof path, "%s", fuzz_file("model.gguf", data, size));
+    ts_status status = ts_gguf_open(path, &file, &err);
     fuzz_check_status(status, &err);
     if (file == NULL) {
         return 0;
@@ -52,5 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(sum_of(tensor->bytes, tensor->len) <= 255 * tensor->len);
     }
     ts_gguf_close(file);
+    read_model(path);
     return 0;
 }

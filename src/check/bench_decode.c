@@ -110,7 +110,7 @@ out:
 static void count_weights(const ts_model *model, uint64_t *weights, uint64_t *bytes)
 {
     *weights = (uint64_t)model->config.vocab * model->config.hidden;
-    *bytes = model->lm_head.bytes;
+    *bytes = ts_vocabulary_bytes(&model->lm_head);
     for (uint32_t layer = 0; layer < model->config.layers; layer++) {
         for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
             uint32_t out, in;

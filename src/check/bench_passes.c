@@ -54,7 +54,8 @@ static void count_work(const ts_model *model, double sequences, double length,
 {
     const ts_model_config *c = &model->config;
     double tokens = sequences * length;
-    double weights = (double)c->vocab * c->hidden, bytes = (double)model->lm_head.bytes;
+    double weights = (double)c->vocab * c->hidden,
+           bytes = (double)ts_vocabulary_bytes(&model->lm_head);
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
         uint32_t out, in;
         ts_module_shape(c, module, &out, &in);

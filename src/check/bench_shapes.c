@@ -28,6 +28,8 @@ static const struct {
     {"gradient", 1},
     {"accumulate", 0},
     {"gelu", 0},
+    {"partial", 0},
+    {"first_id", 0},
     {"seed_low", 42},
     {"seed_high", 0},
     {"stream", 0},

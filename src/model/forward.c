@@ -2,6 +2,7 @@
 // other. A family's norms are those that its row in families.def names.
 #include "model/internal.h"
 
+#include "base/memory.h"
 #include "ops/attention.h"
 
 #include <math.h>
@@ -184,19 +185,38 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
           state->mlp_out, next);
 }
 
+// The rows of the batch's tokens: from the table that the host filled, or from the embedding, a
+// range of it at a time.
+static void embed(ts_pass *pass, uint32_t rows)
+{
+    ts_model *model = pass->model;
+    const ts_model_config *config = &model->config;
+    const ts_vocabulary *embedding = &model->embedding;
+    struct ts_embed_args args = {.ids = pass->io.ids,
+                                 .table = pass->io.table,
+                                 .y = pass->layers[0].x,
+                                 .rows = rows,
+                                 .cols = config->hidden,
+                                 .vocab = pass->limits.rows,
+                                 .scale = model->embedding_scale,
+                                 .partial = embedding->count > 1};
+    if (model->embedding_in_file) {
+        ts_embed(pass->recorder, &args);
+        return;
+    }
+    for (uint32_t i = 0; i < embedding->count; i++) {
+        args.table = embedding->ranges[i];
+        args.first_id = i * embedding->rows;
+        args.vocab = (uint32_t)ts_min_u64(embedding->rows, config->vocab - args.first_id);
+        ts_embed(pass->recorder, &args);
+    }
+}
+
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
 {
     ts_model *model = pass->model;
     const ts_model_config *config = &model->config;
-    bool in_file = model->embedding_in_file;
-    ts_embed(pass->recorder,
-             &(struct ts_embed_args){.ids = pass->io.ids,
-                                     .table = in_file ? pass->io.table : model->embedding,
-                                     .y = pass->layers[0].x,
-                                     .rows = rows,
-                                     .cols = config->hidden,
-                                     .vocab = in_file ? pass->limits.rows : config->vocab,
-                                     .scale = model->embedding_scale});
+    embed(pass, rows);
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         bool is_last = layer + 1 == config->layers;
         attention_block(pass, layer, rows, training,

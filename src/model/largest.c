@@ -4,8 +4,8 @@
 
 #include "base/memory.h"
 
-// The i-th linear layer, or lm_head after the last: its weight, and where its largest elements go.
-// False behind that.
+// The i-th linear layer, or after the last the ranges of lm_head: its weight, and where its largest
+// elements go. False behind that.
 static bool weight_at(ts_model *model, size_t i, ts_view *weight, ts_view **largest)
 {
     const size_t layer = i / TS_MODULE_COUNT, module = i % TS_MODULE_COUNT;
@@ -14,9 +14,13 @@ static bool weight_at(ts_model *model, size_t i, ts_view *weight, ts_view **larg
         *largest = &model->layers[layer].largest[module];
         return true;
     }
-    *weight = model->lm_head;
-    *largest = &model->lm_head_largest;
-    return i == (size_t)model->config.layers * TS_MODULE_COUNT;
+    const size_t range = i - (size_t)model->config.layers * TS_MODULE_COUNT;
+    if (range >= model->lm_head.count) {
+        return false;
+    }
+    *weight = model->lm_head.ranges[range];
+    *largest = &model->lm_head.largest[range];
+    return true;
 }
 
 ts_status ts_model_place_largest(ts_model *model, ts_precision precision, ts_error *err)

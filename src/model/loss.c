@@ -23,29 +23,76 @@ void ts_pass_record_gather(ts_pass *pass, uint32_t rows, uint32_t loss_rows)
                                                          .eps = model->config.rms_eps});
 }
 
+// A range of lm_head's rows, and the columns of a chunk's logits that belong to it.
+struct range {
+    ts_view weight, largest, logits;
+    uint32_t cols;
+};
+
+static struct range range_of(const ts_pass *pass, uint32_t i, uint32_t count)
+{
+    const uint32_t vocab = pass->model->config.vocab;
+    const ts_vocabulary *head = &pass->model->lm_head;
+    const uint32_t first = i * head->rows;
+    const uint32_t cols = (uint32_t)ts_min_u64(head->rows, vocab - first);
+    const uint64_t elements = (uint64_t)(count - 1) * vocab + cols;
+    return (struct range){.weight = head->ranges[i],
+                          .largest = head->largest[i],
+                          .logits = ts_view_slice(pass->logits, first, elements),
+                          .cols = cols};
+}
+
 void ts_pass_record_logits(ts_pass *pass, uint32_t from, uint32_t count)
 {
     ts_model *model = pass->model;
     uint32_t hidden = model->config.hidden;
     ts_view x =
         ts_view_slice(pass->gathered_norm, (uint64_t)from * hidden, (uint64_t)count * hidden);
-    ts_matmul_rounded(pass->recorder, &pass->rounding,
-                      &(ts_product){.layout = TS_NT,
-                                    .m = count,
-                                    .n = model->config.vocab,
-                                    .k = hidden,
-                                    .a = x,
-                                    .b = model->lm_head,
-                                    .largest_b = model->lm_head_largest,
-                                    .c = pass->logits,
-                                    .alpha = 1});
+    for (uint32_t i = 0; i < model->lm_head.count; i++) {
+        const struct range range = range_of(pass, i, count);
+        ts_matmul_rounded(pass->recorder, &pass->rounding,
+                          &(ts_product){.layout = TS_NT,
+                                        .m = count,
+                                        .n = range.cols,
+                                        .k = hidden,
+                                        .a = x,
+                                        .b = range.weight,
+                                        .largest_b = range.largest,
+                                        .c = range.logits,
+                                        .ldc = model->config.vocab,
+                                        .alpha = 1});
+    }
+}
+
+// The gradient of gathered_norm from that of a chunk's logits: a sum over the ranges.
+static void logits_backward(ts_pass *pass, uint32_t from, uint32_t count)
+{
+    ts_model *model = pass->model;
+    uint32_t hidden = model->config.hidden;
+    ts_view dx =
+        ts_view_slice(pass->gathered_norm, (uint64_t)from * hidden, (uint64_t)count * hidden);
+    for (uint32_t i = 0; i < model->lm_head.count; i++) {
+        const struct range range = range_of(pass, i, count);
+        ts_matmul_rounded(pass->recorder, &pass->rounding,
+                          &(ts_product){.layout = TS_NN,
+                                        .m = count,
+                                        .n = hidden,
+                                        .k = range.cols,
+                                        .a = range.logits,
+                                        .lda = model->config.vocab,
+                                        .b = range.weight,
+                                        .largest_b = range.largest,
+                                        .c = dx,
+                                        .alpha = 1,
+                                        .accumulate = i > 0});
+    }
 }
 
 // Works chunk by chunk, because the logits of all rows may be too large to hold.
 void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
 {
     ts_model *model = pass->model;
-    uint32_t hidden = model->config.hidden, vocab = model->config.vocab;
+    uint32_t vocab = model->config.vocab;
     for (uint32_t from = 0; from < loss_rows; from += pass->logit_rows) {
         uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, loss_rows - from);
         ts_pass_record_logits(pass, from, count);
@@ -60,18 +107,7 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
                                              .gradient = gradient,
                                          });
         if (gradient) {
-            ts_view gathered_norm = ts_view_slice(pass->gathered_norm, (uint64_t)from * hidden,
-                                                  (uint64_t)count * hidden);
-            ts_matmul_rounded(pass->recorder, &pass->rounding,
-                              &(ts_product){.layout = TS_NN,
-                                            .m = count,
-                                            .n = hidden,
-                                            .k = vocab,
-                                            .a = pass->logits,
-                                            .b = model->lm_head,
-                                            .largest_b = model->lm_head_largest,
-                                            .c = gathered_norm,
-                                            .alpha = 1});
+            logits_backward(pass, from, count);
         }
     }
 }

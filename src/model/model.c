@@ -18,6 +18,7 @@ struct loader {
     const ts_model_params *params;
     bool embedding_in_file;
     uint64_t binding_limit; // bytes of a weight; 0: any
+    uint64_t range_limit;   // bytes of a range of a vocabulary; 0: any
     uint64_t done, total;   // bytes of the files
     uint64_t held;          // bytes on the device
 };
@@ -61,23 +62,24 @@ out:
     return status;
 }
 
-// The view that a weight is placed in.
+static bool is_vocabulary(const ts_weight *weight)
+{
+    return weight->part == TS_WEIGHT_EMBEDDING || weight->part == TS_WEIGHT_HEAD;
+}
+
+// The view that a weight is placed in, if it is no vocabulary.
 static ts_view *view_of(ts_model *model, const ts_weight *weight)
 {
     ts_layer_weights *layer = &model->layers[weight->layer];
     switch (weight->part) {
-    case TS_WEIGHT_EMBEDDING:
-        return &model->embedding;
     case TS_WEIGHT_NORM:
         return &layer->norms[weight->norm];
     case TS_WEIGHT_LINEAR:
         return &layer->linear[weight->module];
     case TS_WEIGHT_BIAS:
         return &layer->biases[weight->module];
-    case TS_WEIGHT_FINAL_NORM:
-        return &model->final_norm;
     default:
-        return &model->lm_head;
+        return &model->final_norm;
     }
 }
 
@@ -97,35 +99,29 @@ out:
     return status;
 }
 
-static ts_status upload_weight(struct loader *loader, const ts_weight *weight,
-                               const ts_tensor *tensor, ts_view view, ts_error *err)
+// Uploads `view`, which takes the tensor's elements from `first` on.
+static ts_status upload_elements(struct loader *loader, const ts_weight *weight,
+                                 const ts_tensor *tensor, uint64_t first, ts_view view,
+                                 ts_error *err)
 {
-    ts_status status = TS_OK;
-    TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
-    TS_TRY(weight->plus_one ? upload_plus_one(loader->model->gpu, tensor, view, err)
-                            : ts_upload_tensor(loader->model->gpu, view, tensor, err));
-    ts_tensors_release(loader->file, tensor); // the host never holds a second copy
-    loader->done += tensor->len;
-    if (loader->params->progress != NULL) {
-        loader->params->progress(loader->params->user, loader->done, loader->total);
+    ts_gpu *gpu = loader->model->gpu;
+    const uint64_t bytes = ts_dtype_size(tensor->dtype, ts_dtype_count(view.dtype, view.bytes));
+    const uint8_t *from = (const uint8_t *)tensor->bytes + ts_dtype_size(tensor->dtype, first);
+    if (weight->plus_one) {
+        return upload_plus_one(gpu, tensor, view, err);
     }
-out:
-    return status;
+    return is_vocabulary(weight) ? ts_upload_rows(gpu, view, tensor, 0, from, bytes, err)
+                                 : ts_upload_tensor(gpu, view, tensor, err);
 }
 
-// Finds the weight, places it and, with a device, fills it.
-static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_error *err)
+// Places the elements of a weight from `first` on and, with a device, fills them: from `tensor`, or
+// at random where that is NULL.
+static ts_status load_elements(struct loader *loader, const ts_weight *weight, ts_dtype dtype,
+                               const ts_tensor *tensor, uint64_t first, uint64_t count,
+                               ts_view *view, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model *model = loader->model;
-    ts_view *view = view_of(model, weight);
-    uint64_t count = (uint64_t)(weight->rows > 0 ? weight->rows : 1) * weight->cols;
-    const ts_tensor *tensor = NULL;
-    if (loader->file != NULL) {
-        TS_TRY(ts_weight_find(loader->file, weight, &tensor, err));
-    }
-    const ts_dtype stored = tensor != NULL ? tensor->dtype : loader->dtype;
-    const ts_dtype dtype = ts_weight_held_as(weight, stored, loader->quantise);
     if (ts_gpu_alloc(&model->weights, dtype, count, view, err) != TS_OK) {
         return ts_error_context(err, "weight %s", weight->name);
     }
@@ -140,9 +136,76 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
         return TS_OK;
     }
     if (tensor != NULL) {
-        TS_TRY(upload_weight(loader, weight, tensor, *view, err));
+        TS_TRY(upload_elements(loader, weight, tensor, first, *view, err));
     } else if (!ts_gpu_is_compile_only(model->gpu)) {
         TS_TRY(fill_randomly(model, *view, weight->cols, err));
+    }
+out:
+    return status;
+}
+
+// The fewest ranges of equal rows that can be bound; one range, which load_elements then refuses,
+// where that would be too many or a few rows are too long.
+static void cut_vocabulary(const struct loader *loader, const ts_weight *weight, ts_dtype dtype,
+                           ts_vocabulary *out)
+{
+    const uint64_t limit = loader->range_limit, step = TS_VOCABULARY_STEP;
+    const uint64_t step_bytes = ts_dtype_size(dtype, step * weight->cols);
+    const uint64_t steps = ts_ceil_div(weight->rows, step);
+    *out = (ts_vocabulary){.count = 1, .rows = weight->rows};
+    if (limit == 0 || ts_dtype_size(dtype, (uint64_t)weight->rows * weight->cols) <= limit ||
+        step_bytes > limit) {
+        return;
+    }
+    const uint64_t ranges = ts_ceil_div(steps, limit / step_bytes);
+    const uint64_t rows = ts_ceil_div(steps, ranges) * step;
+    if (ranges <= TS_VOCABULARY_RANGES) {
+        out->rows = (uint32_t)rows;
+        out->count = (uint32_t)ts_ceil_div(weight->rows, rows);
+    }
+}
+
+static ts_status load_vocabulary(struct loader *loader, const ts_weight *weight, ts_dtype dtype,
+                                 const ts_tensor *tensor, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_model *model = loader->model;
+    ts_vocabulary *out = weight->part == TS_WEIGHT_EMBEDDING ? &model->embedding : &model->lm_head;
+    cut_vocabulary(loader, weight, dtype, out);
+    for (uint32_t i = 0; i < out->count; i++) {
+        const uint64_t first = (uint64_t)i * out->rows;
+        const uint64_t rows = ts_min_u64(out->rows, weight->rows - first);
+        TS_TRY(load_elements(loader, weight, dtype, tensor, first * weight->cols,
+                             rows * weight->cols, &out->ranges[i], err));
+    }
+out:
+    return status;
+}
+
+// Finds the weight, places it and, with a device, fills it.
+static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_model *model = loader->model;
+    const uint64_t count = (uint64_t)(weight->rows > 0 ? weight->rows : 1) * weight->cols;
+    const ts_tensor *tensor = NULL;
+    if (loader->file != NULL) {
+        TS_TRY(ts_weight_find(loader->file, weight, &tensor, err));
+    }
+    if (tensor != NULL && model->gpu != NULL) {
+        TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
+    }
+    const ts_dtype stored = tensor != NULL ? tensor->dtype : loader->dtype;
+    const ts_dtype dtype = ts_weight_held_as(weight, stored, loader->quantise);
+    TS_TRY(is_vocabulary(weight) ? load_vocabulary(loader, weight, dtype, tensor, err)
+                                 : load_elements(loader, weight, dtype, tensor, 0, count,
+                                                 view_of(model, weight), err));
+    if (tensor != NULL && model->gpu != NULL) {
+        ts_tensors_release(loader->file, tensor); // the host never holds a second copy
+        loader->done += tensor->len;
+        if (loader->params->progress != NULL) {
+            loader->params->progress(loader->params->user, loader->done, loader->total);
+        }
     }
 out:
     return status;
@@ -266,6 +329,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     if (!ts_gpu_is_compile_only(gpu)) { // which binds nothing
         loader.binding_limit = ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes);
     }
+    loader.range_limit = params->range_bytes > 0 ? params->range_bytes : loader.binding_limit;
     if (params->weights != NULL) {
         TS_TRY(ts_weights_tensors(params->weights, &loader.file, err));
         count_bytes(&loader);
@@ -318,7 +382,8 @@ ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, t
                             .dtype = dtype,
                             .quantise = quantise,
                             .embedding_in_file = embedding_in_file,
-                            .binding_limit = binding_limit};
+                            .binding_limit = binding_limit,
+                            .range_limit = binding_limit};
     TS_TRY(ts_alloc(config->layers, sizeof *model.layers, &model.layers, err));
     TS_TRY(ts_quantise_check(config, file, quantise, err));
     TS_TRY(load_weights(&loader, err));

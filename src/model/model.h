@@ -18,6 +18,25 @@ typedef struct ts_layer_weights {
                                       // linear is F32
 } ts_layer_weights;
 
+// A weight with a row for each token, [vocab, hidden], in ranges of rows that a shader can reach
+// each. It is one range wherever the device can bind the whole.
+enum { TS_VOCABULARY_RANGES = 64, TS_VOCABULARY_STEP = 64 };
+typedef struct ts_vocabulary {
+    ts_view ranges[TS_VOCABULARY_RANGES];
+    ts_view largest[TS_VOCABULARY_RANGES]; // of lm_head's ranges, as ts_layer_weights.largest
+    uint32_t count;
+    uint32_t rows; // of each range but the last: a multiple of TS_VOCABULARY_STEP, so that a
+                   // range's columns of logits begin where a view may
+} ts_vocabulary;
+static inline uint64_t ts_vocabulary_bytes(const ts_vocabulary *weight)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < weight->count; i++) {
+        bytes += weight->ranges[i].bytes;
+    }
+    return bytes;
+}
+
 // One LoRA pair, as views into the adapter's flat array.
 typedef struct ts_lora_pair {
     ts_view a, b; // [r, in], [out, r]
@@ -39,10 +58,9 @@ typedef struct ts_model {
     ts_gpu *gpu; // borrowed
     ts_model_config config;
     ts_gpu_arena weights, adapter;
-    ts_view embedding;       // [vocab, hidden]; not set where it stays in its file
+    ts_vocabulary embedding; // not set where it stays in its file
     ts_view final_norm;      // [hidden]
-    ts_view lm_head;         // [vocab, hidden]; the embedding where tied
-    ts_view lm_head_largest; // as ts_layer_weights.largest
+    ts_vocabulary lm_head;   // the embedding where tied
     float embedding_scale;   // what its rows are multiplied by
     ts_view rope;            // [max positions, head_dim / 2, 2] cosines and sines
     ts_view local_rope;      // the same for windowed layers, where they have a rope of their own
@@ -73,6 +91,8 @@ typedef struct ts_model_params {
     ts_precision precision;     // of products: one that the device offers
     bool embedding_in_file;     // an embedding that is not tied to lm_head stays in its file, and
                                 // each batch uploads the rows that it needs, which saves memory
+    uint64_t range_bytes;       // embedding and lm_head are cut into ranges of at most so many; 0:
+                                // of what the device binds
     ts_model_progress progress; // may be NULL
     void *user;
 } ts_model_params;

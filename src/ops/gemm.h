@@ -18,13 +18,15 @@ typedef struct ts_product_extra {
     float scale;
 } ts_product_extra;
 
-// c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0). All rows are densely
-// packed. b may be stored as any type of base/weights.def whose blocks divide its rows (k long in
-// NT, n long in NN and TN), a and c as F32, or as F16 or BF16 if their rows are multiples of 8.
+// c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0). Rows are densely
+// packed, but those of a and c may lie further apart: lda and ldc elements, 0 meaning dense. b may
+// be stored as any type of base/weights.def whose blocks divide its rows (k long in NT, n long in
+// NN and TN), a and c as F32, or as F16 or BF16 if their rows are multiples of 8.
 typedef struct ts_product {
     ts_layout layout;
     uint32_t m, n, k;
     ts_view a, b, c;
+    uint32_t lda, ldc;
     float alpha;
     bool accumulate;
     ts_product_extra extra;
@@ -39,8 +41,11 @@ void ts_matmul(ts_recorder *recorder, const ts_product *product);
 #define TS_PRODUCT_ARGS(p)                                                                         \
     .a = (p)->a, .b = (p)->b, .c = (p)->c, .extra_a = (p)->extra.k > 0 ? (p)->extra.a : (p)->a,    \
     .extra_b = (p)->extra.k > 0 ? (p)->extra.b : (p)->a, .m = (p)->m, .n = (p)->n, .k = (p)->k,    \
-    .lda = (p)->layout == TS_TN ? (p)->m : (p)->k, .ldb = (p)->layout == TS_NT ? (p)->k : (p)->n,  \
-    .ldc = (p)->n, .alpha = (p)->alpha, .accumulate = (p)->accumulate, .extra_k = (p)->extra.k,    \
+    .lda = (p)->lda > 0           ? (p)->lda                                                       \
+           : (p)->layout == TS_TN ? (p)->m                                                         \
+                                  : (p)->k,                                                        \
+    .ldb = (p)->layout == TS_NT ? (p)->k : (p)->n, .ldc = (p)->ldc > 0 ? (p)->ldc : (p)->n,        \
+    .alpha = (p)->alpha, .accumulate = (p)->accumulate, .extra_k = (p)->extra.k,                   \
     .extra_scale = (p)->extra.scale, .extra = (p)->extra.k > 0
 
 // What the operands of a product are rounded to. The sums are always f32.

@@ -144,8 +144,10 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         ts_absmax(recorder, &(struct ts_absmax_args){
                                 .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
     }
-    if (args.scaled & 1) {
-        find_largest(recorder, p->a, p->m * p->k, rounding->largest_a);
+    if (args.scaled & 1) { // with what lies between the rows, whose size is like theirs
+        uint32_t rows = p->layout == TS_TN ? p->k : p->m;
+        uint32_t cols = p->layout == TS_TN ? p->m : p->k;
+        find_largest(recorder, p->a, (rows - 1) * args.lda + cols, rounding->largest_a);
     }
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {

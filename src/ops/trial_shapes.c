@@ -29,6 +29,8 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
         {"threads", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: chosen for the device
         {"row_threads", {0, 0, 0, 64, 64, 128, 128, 0}},
@@ -286,6 +288,9 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     }
     if (cols != NULL && has_weights(kernel)) {
         *cols = (uint32_t)ts_align_up(*cols, ts_dtype_block(trial->stored));
+    }
+    if (kernel == TS_KERNEL_embed) { // a table that is whole begins with the first row
+        *ts_trial_field(trial, "first_id") *= *ts_trial_field(trial, "partial");
     }
     if (dim != NULL && kernel == TS_KERNEL_rope && ts_trial_pick(state, 2)) {
         *dim = 6;

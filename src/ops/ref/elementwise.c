@@ -7,8 +7,12 @@
 void ts_ref_embed(const struct ts_embed_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
+        size_t id = (size_t)a->ids[t] - a->first_id;
+        if (a->partial && (a->ids[t] < a->first_id || id >= a->vocab)) {
+            continue;
+        }
         for (size_t c = 0; c < a->cols; c++) {
-            a->y[t * a->cols + c] = a->scale * a->table[(size_t)a->ids[t] * a->cols + c];
+            a->y[t * a->cols + c] = a->scale * a->table[id * a->cols + c];
         }
     }
 }

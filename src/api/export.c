@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "eval/generate.h"
+#include "eval/setup.h"
 #include "export/export.h"
 #include "export/ollama.h"
 
@@ -160,6 +161,12 @@ static ts_status open_export(struct export *e, ts_error *err)
     status = ts_export_source_open(e->weights, &e->config, params->adapter, &e->source, err);
     if (status != TS_OK) {
         ts_error_context(err, "--adapter on --model %s", params->model);
+    }
+    if (status == TS_OK && params->adapter != NULL) {
+        ts_setup_check_adapter(&(ts_setup){.model = ts_api_text(params->name, params->model),
+                                           .adapter_folder = params->adapter,
+                                           .adapter = &e->source.adapter,
+                                           .training = e->training});
     }
 out:
     return status;

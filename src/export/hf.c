@@ -257,6 +257,32 @@ out:
     return status;
 }
 
+// Removes what exports to this path left that were killed: PATH.tmp-PID.
+static void remove_abandoned(const char *path)
+{
+    const char *name = ts_path_name(path);
+    const size_t len = strlen(name), folder_len = (size_t)(name - path);
+    ts_text folder = {0}, left = {0};
+    ts_os_names entries = {0};
+    if (ts_text_format(&folder, NULL, "%.*s.", (int)folder_len, path) == TS_OK) {
+        ts_os_list(folder.bytes, &entries);
+    }
+    for (size_t i = 0; i < entries.count; i++) {
+        long pid = 0;
+        int end = 0;
+        const char *entry = entries.names[i];
+        ts_text_clear(&left);
+        if (strncmp(entry, name, len) == 0 && sscanf(entry + len, ".tmp-%ld%n", &pid, &end) == 1 &&
+            entry[len + (size_t)end] == '\0' && ts_os_process_is_gone(pid) &&
+            ts_path_join(folder.bytes, entry, &left, NULL) == TS_OK) {
+            ts_folder_remove(left.bytes, NULL);
+        }
+    }
+    ts_os_names_free(&entries);
+    ts_text_free(&folder);
+    ts_text_free(&left);
+}
+
 // The path without slashes at its end.
 static ts_status trim(const char *path, ts_text *out, ts_error *err)
 {
@@ -278,6 +304,7 @@ ts_status ts_export_hf(const ts_export_source *source, const ts_export_params *p
     TS_TRY(ts_export_check_space(params->path, writer.total, err));
     TS_TRY(trim(params->path, &final, err));
     TS_TRY(ts_text_format(&temporary, err, "%s.tmp-%ld", final.bytes, ts_os_process()));
+    remove_abandoned(final.bytes);
     TS_TRY(ts_folder_remove(temporary.bytes, err));
     TS_TRY(ts_folder_make(temporary.bytes, err));
     status = fill_folder(source, params, &plan, &writer, temporary.bytes, err);

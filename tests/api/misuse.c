@@ -45,6 +45,11 @@ Test(misuse, handles_that_are_null)
     REFUSED(tinysft_evaluation_get(NULL, 0, &evaluated, &error), wrong, "the evaluation is NULL");
     REFUSED(tinysft_evaluation_write(NULL, &(tinysft_report_params){0}, &error), wrong,
             "the evaluation is NULL");
+    REFUSED(tinysft_export(NULL, NULL, NULL, &error), wrong, "params is NULL");
+    const tinysft_export_params nowhere = {.model = "m", .format = "hf"};
+    REFUSED(tinysft_export(NULL, &nowhere, NULL, &error), wrong, "no path is named");
+    const tinysft_export_params onnx = {.model = "m", .format = "onnx", .path = "p"};
+    REFUSED(tinysft_export(NULL, &onnx, NULL, &error), wrong, "expected hf, gguf, gguf-adapter");
     REFUSED(tinysft_verify(NULL, &golden, &result, &error), wrong, "the device is NULL");
     cr_assert_null(tinysft_device_describe(NULL));
     cr_assert_eq(tinysft_evaluation_count(NULL), 0);

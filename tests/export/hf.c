@@ -158,6 +158,9 @@ Test(hf, whole_or_not_at_all)
     ts_caller_use(outer);
     cr_expect_eq(left, 0);
     expect_nothing_but(&p, "base", "adapter");
+    char killed[96];
+    snprintf(killed, sizeof killed, "%s/out.tmp-99999999/a", p.folder); // of one that was killed
+    MUST(ts_folder_make(killed, err));
     p.params.convert = true;
     p.params.dtype = TS_F16;
     cr_expect_eq(ts_export_run(&p.source, &p.params, &error), TS_ERR_UNSUPPORTED);

@@ -153,6 +153,52 @@ def check_transformers(folder, expected):
     tell(text == prompt["text"], "hf: the chat template renders alike in transformers")
 
 
+# Where we write other metadata than llama.cpp's converter does of the same model, and why.
+OTHERWISE = {
+    "general.name": "the converter takes the folder's name",
+    "general.size_label": "for people who browse; nothing reads it",
+    "tokenizer.ggml.add_bos_token": "as the chat template has it, so as in training; the converter "
+                                    "writes what holds for plain texts",
+    "tokenizer.ggml.add_sep_token": "false, which it is without the key too",
+    "tokenizer.ggml.add_space_prefix": "true, which it is without the key too",
+    "tokenizer.ggml.scores": "from the order of merges; without a tokenizer.model the converter "
+                             "gives all pieces the same, and llama.cpp then merges the leftmost",
+    "tokenizer.ggml.token_type": "<unk> is 'unknown', as SentencePiece has it, and no control token",
+}
+
+
+def check_converter(folder):
+    """Tensors bit by bit, and metadata, against convert_hf_to_gguf.py's of the folder hf."""
+    scripts = list(pathlib.Path("/usr/share").glob("**/convert_hf_to_gguf.py"))
+    try:
+        import gguf
+        import numpy
+    except ImportError as missing:
+        scripts = []
+        print(f"SKIP  llama.cpp's converter: {missing}")
+    for dtype in ("f16", "q8_0") if scripts else ():
+        theirs = folder / f"converted-{dtype}.gguf"
+        made = subprocess.run([sys.executable, scripts[0], folder / "hf", "--outfile", theirs,
+                               "--outtype", dtype], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            tell(False, f"llama.cpp's converter: {made.stderr[-300:]}")
+            continue
+        files = [gguf.GGUFReader(path) for path in (folder / f"{dtype}.gguf", theirs)]
+        fields = [{k: f.contents() for k, f in file.fields.items() if not k.startswith("GGUF.")}
+                  for file in files]
+        others = sorted(k for k in fields[0].keys() | fields[1].keys()
+                        if fields[0].get(k) != fields[1].get(k))
+        for key in others:
+            print(f"      {key} differs: {OTHERWISE.get(key, 'NOT EXPECTED')}")
+        tensors = [{t.name: (int(t.tensor_type), tuple(t.shape),
+                             numpy.asarray(t.data).tobytes()) for t in file.tensors}
+                   for file in files]
+        same = sum(tensors[0][name] == tensors[1].get(name) for name in tensors[0])
+        tell(tensors[0] == tensors[1] and all(key in OTHERWISE for key in others),
+             f"{dtype}.gguf: {same} of {len(tensors[1])} tensors bit by bit as llama.cpp's "
+             f"converter makes them, {len(others)} keys differ, each for a reason")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -171,6 +217,7 @@ def main():
         if "losses" in run:
             check_perplexity(folder, run["model"], expected["text"], run["losses"],
                              run["most"])
+    check_converter(folder)
     check_transformers(folder, expected)
     sys.exit(failed > 0)
 

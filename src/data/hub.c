@@ -60,6 +60,21 @@ static bool is_plain_file_name(const char *name)
            name[0] != '.' && name[0] != '-' && strstr(name, "..") == NULL;
 }
 
+// Splits ORG/NAME/FILE.gguf into the model's name and the file, which points into `text`. NULL: it
+// has no such form.
+static const char *split_gguf(const char *text, ts_text *model, ts_error *err)
+{
+    static const char ending[] = ".gguf";
+    const char *slash = strrchr(text, '/');
+    const size_t len = strlen(text), tail = sizeof ending - 1;
+    if (slash == NULL || len < tail || strcmp(text + len - tail, ending) != 0 ||
+        !is_plain_file_name(slash + 1) ||
+        ts_text_append(model, text, (size_t)(slash - text), err) != TS_OK) {
+        return NULL;
+    }
+    return ts_hub_is_name(model->bytes) ? slash + 1 : NULL;
+}
+
 // Whether it can be a branch, tag or commit. It becomes a path below refs/ and a part of a URL.
 static bool is_revision(const char *text)
 {
@@ -157,6 +172,9 @@ out:
 static ts_status note_missing(const ts_hub *hub, bool all, ts_text *missing, ts_error *err)
 {
     ts_status status = TS_OK;
+    if (hub->gguf != NULL) {
+        return ts_hub_has(hub, hub->gguf) ? TS_OK : note(missing, hub->gguf, err);
+    }
     bool tokenizer = ts_hub_has(hub, "tokenizer.json") || ts_hub_has(hub, "tokenizer.model");
     for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
         bool there = ts_hub_has(hub, ts_hf_file_names[i]);
@@ -348,6 +366,10 @@ static ts_status download(ts_hub *hub, ts_error *err)
     if (!ts_hub_is_hex(hub->revision, TS_HUB_COMMIT_DIGITS)) {
         hub->commit[0] = '\0';
     }
+    if (hub->gguf != NULL) {
+        TS_TRY(fetch(hub, hub->gguf, true, NULL, err));
+        goto out;
+    }
     for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
         bool found;
         TS_TRY(fetch(hub, ts_hf_file_names[i], false, i == TS_HF_CONFIG ? NULL : &found, err));
@@ -414,6 +436,7 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
     static const ts_hub_params defaults = {0};
     ts_status status = TS_OK;
     ts_hub hub = {.params = params != NULL ? params : &defaults, .model = model};
+    ts_text name = {0};
     bool found;
     hub.revision = hub.params->revision != NULL ? hub.params->revision : "main";
     ts_text_clear(folder);
@@ -429,19 +452,23 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "%s: expected a model's name, ORG/NAME, not its address", model);
     }
-    if (!ts_hub_is_name(model)) {
-        return ts_error_set(err, TS_ERR_IO,
-                            "%s: no such folder, and no name of a model to download (ORG/NAME)",
-                            model);
+    hub.gguf = split_gguf(model, &name, err);
+    hub.model = hub.gguf != NULL ? name.bytes : model;
+    if (!ts_hub_is_name(hub.model)) {
+        TS_FAIL(TS_ERR_IO,
+                "%s: no such folder, and no name of a model to download (ORG/NAME, or "
+                "ORG/NAME/FILE.gguf)",
+                model);
     }
     if (!is_revision(hub.revision)) {
-        return ts_error_set(err, TS_ERR_ARGUMENT, "revision '%s': not a branch, tag or commit",
-                            hub.revision);
+        TS_FAIL(TS_ERR_ARGUMENT, "revision '%s': not a branch, tag or commit", hub.revision);
     }
     TS_TRY(ts_hub_read_environment(&hub, err));
     TS_TRY(settle(&hub, err));
-    TS_TRY(ts_hub_path(&hub, folder, err, "snapshots/%s", hub.commit));
+    TS_TRY(ts_hub_path(&hub, folder, err, "snapshots/%s%s%s", hub.commit,
+                       hub.gguf != NULL ? "/" : "", hub.gguf != NULL ? hub.gguf : ""));
 out:
+    ts_text_free(&name);
     ts_text_free(&hub.endpoint);
     ts_text_free(&hub.token);
     ts_text_free(&hub.cache);

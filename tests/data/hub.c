@@ -56,6 +56,44 @@ Test(hub, downloads_once)
     place_close(&p);
 }
 
+// ORG/NAME/FILE.gguf: that file and no other.
+Test(hub, one_gguf_file)
+{
+    hub_place p;
+    place_open(&p);
+    hub_server_add(&p.server, "m-Q8_0.gguf", "GGUF and more")->large = true;
+    hub_server_start(&p.server);
+    for (int round = 0; round < 2; round++) { // the second time from the cache
+        cr_assert_eq(ts_hub_resolve("org/model/m-Q8_0.gguf", &p.params, &p.folder, &p.err), TS_OK,
+                     "%s", p.err.message);
+        cr_expect_not_null(strstr(p.folder.bytes, "/m-Q8_0.gguf"), "%s", p.folder.bytes);
+        ts_text text = {0};
+        cr_assert_eq(ts_file_read(p.folder.bytes, 100, &text, &p.err), TS_OK);
+        cr_expect_str_eq(text.bytes, "GGUF and more");
+        ts_text_free(&text);
+        *strrchr(p.folder.bytes, '/') = '\0';
+        ts_text config = {0};
+        cr_assert_eq(ts_path_join(p.folder.bytes, "config.json", &config, &p.err), TS_OK);
+        cr_expect_not(ts_file_exists(config.bytes));
+        ts_text_free(&config);
+        p.params.offline = true;
+    }
+    cr_expect_eq(ts_hub_resolve("org/model/other.gguf", &p.params, &p.folder, &p.err), TS_ERR_IO);
+    cr_expect_not_null(strstr(p.err.message, "lacks other.gguf"), "%s", p.err.message);
+    p.params.offline = false;
+    p.err = (ts_error){0};
+    cr_expect_eq(ts_hub_resolve("org/model/other.gguf", &p.params, &p.folder, &p.err),
+                 TS_ERR_ARGUMENT);
+    static const char *const names[] = {"org/model/../m.gguf", "org/model/.gguf", "a/b/c/m.gguf",
+                                        "org/m.gguf/x"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        p.err = (ts_error){0};
+        cr_expect_eq(ts_hub_resolve(names[i], &p.params, &p.folder, &p.err), TS_ERR_IO, "%s: %s",
+                     names[i], p.err.message);
+    }
+    place_close(&p);
+}
+
 Test(hub, shards)
 {
     hub_place p;

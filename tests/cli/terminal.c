@@ -141,7 +141,7 @@ static void check_both(const char *const *argv, const char *at_80, const char *a
 Test(terminal, help_fits)
 {
     setenv("TERM", "xterm", 1);
-    CHECK_BOTH("  tinysft-vk train      fine-tune a Llama", "      fine-tune a Llama with LoRA",
+    CHECK_BOTH("  tinysft-vk train      fine-tune a chat model", "      fine-tune a Llama with LoRA",
                "help");
     CHECK_BOTH("  --model MODEL                   folder of a Llama",
                "      folder of a Llama, or ORG/NAME to", "train", "--help");

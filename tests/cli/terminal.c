@@ -141,10 +141,10 @@ static void check_both(const char *const *argv, const char *at_80, const char *a
 Test(terminal, help_fits)
 {
     setenv("TERM", "xterm", 1);
-    CHECK_BOTH("  tinysft-vk train      fine-tune a chat model", "      fine-tune a Llama with LoRA",
-               "help");
-    CHECK_BOTH("  --model MODEL                   folder of a Llama",
-               "      folder of a Llama, or ORG/NAME to", "train", "--help");
+    CHECK_BOTH("  tinysft-vk train      fine-tune a chat model",
+               "      fine-tune a chat model with LoRA", "help");
+    CHECK_BOTH("  --model MODEL                   folder or GGUF file of a model",
+               "      folder or GGUF file of a model", "train", "--help");
 }
 
 Test(terminal, tables_do_not_break_inside_a_number, .timeout = 300)

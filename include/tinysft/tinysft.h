@@ -190,7 +190,10 @@ typedef struct tinysft_training_params {
     uint64_t max_steps;         // instead of epochs [0: as many as the epochs have]
     uint32_t batch_size, grad_accum;             // rows at once; batches of a step [1, 1]
     double learning_rate;                        // at its peak [5e-5]
-    const char *schedule;                        // "linear", "cosine" or "constant" ["linear"]
+    const char *schedule;                        // "linear", "cosine", "cosine_with_restarts" or
+                                                 // "constant" ["linear"]
+    double min_lr_ratio;                         // cosine falls to this part of the peak [0]
+    uint64_t lr_cycles;                          // so many half cosines with restarts [1]
     uint64_t warmup_steps;                       // the rate rises over so many steps [0]
     double warmup_ratio;                         // or over this part of all steps [0]
     double weight_decay, max_grad_norm;          // [0, 1]; a norm of 0 does not clip

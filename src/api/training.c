@@ -52,6 +52,8 @@ static ts_status check_ranges(const ts_train_settings *s, ts_error *err)
         {"--epochs", s->epochs, 0, 1e6},
         {"--max-steps", (double)s->max_steps, 0, many},
         {"--lr", s->learning_rate, 0, 100},
+        {"--min-lr-ratio", s->min_lr_ratio, 0, 1},
+        {"--lr-cycles", (double)s->lr_cycles, 0, many},
         {"--warmup-steps", (double)s->warmup_steps, 0, many},
         {"--warmup-ratio", s->warmup_ratio, 0, 1},
         {"--batch-size", s->batch_size, 1, 65536},
@@ -128,6 +130,8 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     if (p->schedule != NULL) {
         TS_TRY(ts_schedule_parse(p->schedule, &s->schedule, err));
     }
+    s->min_lr_ratio = p->min_lr_ratio;
+    s->lr_cycles = p->lr_cycles;
     s->warmup_steps = p->warmup_steps;
     s->warmup_ratio = p->warmup_ratio;
     s->adamw = (ts_adamw_params){

@@ -29,7 +29,7 @@ ts_status ts_cli_choose_quantize(const char *name, ts_quantise *out, ts_error *e
 
 const char *ts_choice_schedule(size_t index)
 {
-    return index <= TS_SCHEDULE_CONSTANT ? ts_schedule_name((ts_schedule)index) : NULL;
+    return index < TS_SCHEDULE_COUNT ? ts_schedule_name((ts_schedule)index) : NULL;
 }
 
 const char *ts_choice_module(size_t index)

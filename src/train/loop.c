@@ -166,8 +166,8 @@ static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
     struct sent sent = {.step = step};
     uint32_t micro_count;
     ts_batches_step(&trainer->batches, step, &micro_count, &sent.supervised);
-    sent.rate = ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
-                                 trainer->warmup, trainer->steps);
+    const ts_learning_rate rate = ts_trainer_learning_rate(trainer);
+    sent.rate = ts_learning_rate_at(&rate, step);
     for (uint32_t micro = ranks.rank; micro < micro_count; micro += ranks.count) {
         if (micro != ranks.rank) {
             TS_TRY(send(loop, &sent, err));

@@ -6,44 +6,86 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const schedule_names[] = {
-    [TS_SCHEDULE_LINEAR] = "linear",
-    [TS_SCHEDULE_COSINE] = "cosine",
-    [TS_SCHEDULE_CONSTANT] = "constant",
+// What is left of the peak once the warm-up is over: 1 at first. `progress` rises from 0 to 1.
+static double linear(const ts_learning_rate *rate, double progress)
+{
+    (void)rate;
+    return 1 - progress;
+}
+
+static double cosine(const ts_learning_rate *rate, double progress)
+{
+    double part = 0.5 * (1 + cos(M_PI * progress));
+    return part * (1 - rate->min_ratio) + rate->min_ratio;
+}
+
+static double cosine_with_restarts(const ts_learning_rate *rate, double progress)
+{
+    double cycles = rate->cycles > 0 ? (double)rate->cycles : 1;
+    return progress >= 1 ? 0 : 0.5 * (1 + cos(M_PI * fmod(cycles * progress, 1)));
+}
+
+static double constant(const ts_learning_rate *rate, double progress)
+{
+    (void)rate, (void)progress;
+    return 1;
+}
+
+static const struct schedule {
+    const char *name, *alias; // transformers' names; the alias may be NULL
+    double (*part)(const ts_learning_rate *rate, double progress);
+} schedules[] = {
+    [TS_SCHEDULE_LINEAR] = {"linear", NULL, linear},
+    [TS_SCHEDULE_COSINE] = {"cosine", NULL, cosine},
+    [TS_SCHEDULE_CONSTANT] = {"constant", "constant_with_warmup", constant},
+    [TS_SCHEDULE_COSINE_WITH_RESTARTS] = {"cosine_with_restarts", NULL, cosine_with_restarts},
 };
+_Static_assert(TS_COUNT(schedules) == TS_SCHEDULE_COUNT, "a row for each schedule");
 
 const char *ts_schedule_name(ts_schedule schedule)
 {
-    return schedule_names[schedule];
+    return schedules[schedule].name;
 }
 
 ts_status ts_schedule_parse(const char *name, ts_schedule *out, ts_error *err)
 {
-    for (size_t i = 0; i < TS_COUNT(schedule_names); i++) {
-        if (strcmp(name, schedule_names[i]) == 0) {
+    for (size_t i = 0; i < TS_COUNT(schedules); i++) {
+        const char *alias = schedules[i].alias;
+        if (strcmp(name, schedules[i].name) == 0 || (alias != NULL && strcmp(name, alias) == 0)) {
             *out = (ts_schedule)i;
             return TS_OK;
         }
     }
+    if (strcmp(name, "cosine_with_min_lr") == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "'%s' is called cosine here, and its floor is given by "
+                            "--min-lr-ratio X",
+                            name);
+    }
     return ts_error_set(err, TS_ERR_ARGUMENT,
-                        "'%s' is no schedule; there are linear, cosine and constant", name);
+                        "'%s' is no schedule; there are linear, cosine, cosine_with_restarts and "
+                        "constant",
+                        name);
+}
+
+double ts_learning_rate_at(const ts_learning_rate *rate, uint64_t step)
+{
+    if (step < rate->warmup) {
+        return rate->peak * (double)step / (double)rate->warmup;
+    }
+    double progress = 1;
+    if (step < rate->steps) {
+        progress = (double)(step - rate->warmup) / (double)(rate->steps - rate->warmup);
+    }
+    return rate->peak * schedules[rate->schedule].part(rate, progress);
 }
 
 double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64_t warmup,
                         uint64_t steps)
 {
-    if (step < warmup) {
-        return peak * (double)step / (double)warmup;
-    }
-    if (schedule == TS_SCHEDULE_CONSTANT) {
-        return peak;
-    }
-    if (step >= steps) {
-        return 0;
-    }
-    double progress = (double)(step - warmup) / (double)(steps - warmup);
-    return peak *
-           (schedule == TS_SCHEDULE_LINEAR ? 1 - progress : 0.5 * (1 + cos(M_PI * progress)));
+    return ts_learning_rate_at(
+        &(ts_learning_rate){.schedule = schedule, .peak = peak, .warmup = warmup, .steps = steps},
+        step);
 }
 
 // With no device it only counts.

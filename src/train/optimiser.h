@@ -8,14 +8,28 @@
 typedef enum ts_schedule {
     TS_SCHEDULE_LINEAR,
     TS_SCHEDULE_COSINE,
-    TS_SCHEDULE_CONSTANT
+    TS_SCHEDULE_CONSTANT,
+    TS_SCHEDULE_COSINE_WITH_RESTARTS,
+    TS_SCHEDULE_COUNT,
 } ts_schedule;
 
 const char *ts_schedule_name(ts_schedule schedule);
+// Takes transformers' names; constant_with_warmup is constant, which has a warm-up here anyway.
 ts_status ts_schedule_parse(const char *name, ts_schedule *out, ts_error *err);
 
+// The learning rates of a run. Each schedule has transformers' formula (optimization.py).
+typedef struct ts_learning_rate {
+    ts_schedule schedule;
+    double peak;
+    double min_ratio; // of cosine: it falls to this part of the peak
+    uint64_t cycles;  // of cosine_with_restarts: so many half cosines, each from the peak; 0: 1
+    uint64_t warmup, steps;
+} ts_learning_rate;
+
 // The learning rate of step `step` (from 0) of `steps`: rises linearly from 0 over `warmup` steps
-// to `peak`, then linear to 0, half a cosine to 0, or constant.
+// to `peak`, then linear to 0, half a cosine to its floor, half cosines to 0, or constant.
+double ts_learning_rate_at(const ts_learning_rate *rate, uint64_t step);
+// The same for a schedule that has nothing further to say.
 double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64_t warmup,
                         uint64_t steps);
 

@@ -89,6 +89,24 @@ static ts_status check_evaluation(const ts_train_settings *s, ts_error *err)
     return TS_OK;
 }
 
+// What one schedule alone has.
+static ts_status check_schedule(const ts_train_settings *s, ts_error *err)
+{
+    if (s->min_lr_ratio != 0 && s->schedule != TS_SCHEDULE_COSINE) {
+        return ts_error_set(
+            err, TS_ERR_ARGUMENT,
+            "--min-lr-ratio is the floor of --lr-scheduler-type cosine; %s has none",
+            ts_schedule_name(s->schedule));
+    }
+    if (s->lr_cycles != 0 && s->schedule != TS_SCHEDULE_COSINE_WITH_RESTARTS) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--lr-cycles counts the cosines of --lr-scheduler-type "
+                            "cosine_with_restarts; %s has none",
+                            ts_schedule_name(s->schedule));
+    }
+    return TS_OK;
+}
+
 ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -110,6 +128,7 @@ ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
         TS_FAIL(TS_ERR_ARGUMENT, "--resume-from-checkpoint goes on with what is there and "
                                  "--overwrite-output-dir deletes it: give one of them");
     }
+    TS_TRY(check_schedule(s, err));
     TS_TRY(check_evaluation(s, err));
 out:
     return status;

@@ -29,6 +29,8 @@ typedef struct ts_train_settings {
     double learning_rate, warmup_ratio;
     uint64_t warmup_steps; // used instead of warmup_ratio unless 0
     ts_schedule schedule;
+    double min_lr_ratio; // of the cosine schedule: its floor, as a part of the peak
+    uint64_t lr_cycles;  // of cosine_with_restarts; 0: one
     ts_adamw_params adamw;
     uint64_t seed;
     ts_quantise quantise;            // the types to convert the base's linear weights to

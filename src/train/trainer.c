@@ -198,6 +198,17 @@ ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err)
     return status;
 }
 
+ts_learning_rate ts_trainer_learning_rate(const ts_trainer *trainer)
+{
+    const ts_train_settings *s = &trainer->settings;
+    return (ts_learning_rate){.schedule = s->schedule,
+                              .peak = s->learning_rate,
+                              .min_ratio = s->min_lr_ratio,
+                              .cycles = s->lr_cycles,
+                              .warmup = trainer->warmup,
+                              .steps = trainer->steps};
+}
+
 // Notes in the record after how many steps the run had been finished before it became longer.
 static ts_status note_longer(ts_trainer *trainer, ts_error *err)
 {
@@ -205,6 +216,7 @@ static ts_status note_longer(ts_trainer *trainer, ts_error *err)
     const char *key = "went_on_after_steps";
     cJSON *record = NULL;
     uint64_t steps, longer = trainer->output.longer, step = trainer->first_step;
+    const ts_learning_rate rate = ts_trainer_learning_rate(trainer);
     TS_TRY(ts_checkpoint_peek(trainer->output.checkpoint.bytes, &record, &steps, err));
     cJSON *list = cJSON_DetachItemFromObjectCaseSensitive(record, key);
     if (longer > 0) {
@@ -214,9 +226,7 @@ static ts_status note_longer(ts_trainer *trainer, ts_error *err)
                "that run was finished after %llu steps: from here on the learning rate follows the "
                "schedule of %llu steps, %.3g at step %llu",
                (unsigned long long)longer, (unsigned long long)trainer->steps,
-               ts_schedule_rate(trainer->settings.schedule, trainer->settings.learning_rate, step,
-                                trainer->warmup, trainer->steps),
-               (unsigned long long)step + 1);
+               ts_learning_rate_at(&rate, step), (unsigned long long)step + 1);
     }
     if (list != NULL) {
         cJSON_AddItemToObject(trainer->record, key, list);

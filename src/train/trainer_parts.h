@@ -6,6 +6,9 @@
 
 ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings); // without base_model
 
+ts_learning_rate
+ts_trainer_learning_rate(const ts_trainer *trainer); // the learning rates of its steps
+
 // plan.c: chooses what fits the settings' limits and fills limits, plan and batches.micro_size.
 ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err);
 // Once the device has been started: plans again if its matrix units turned out to be unusable, so

@@ -45,8 +45,8 @@ Test(completion, bash)
         {"tr", "[train]"},
         {"help ev", "[eval]"},
         {"train --lr-s", "[--lr-scheduler-type]"},
-        {"train --lr-scheduler-type co", "[cosine][constant]"},
-        {"train --lr_scheduler_type = co", "[cosine][constant]"},
+        {"train --lr-scheduler-type co", "[cosine][constant][cosine_with_restarts]"},
+        {"train --lr_scheduler_type = co", "[cosine][constant][cosine_with_restarts]"},
         {"train --schedule l", "[linear]"},
         {"train --target-modules q_proj,v_", "[q_proj,v_proj]"},
         {"train --precision b", "[bf16]"},
@@ -79,7 +79,7 @@ Test(completion, zsh)
     cr_assert_eq(strncmp(result.out, "#compdef tinysft-vk\n", 20), 0);
     check_has(
         &result,
-        "'--lr-scheduler-type=[how the rate falls: linear, cosine or constant (linear)]:NAME:");
+        "'--lr-scheduler-type=[how the rate falls: linear, cosine, cosine_with_restarts]:NAME:");
     if (!shell_is_here("zsh")) {
         cr_skip_test("needs zsh");
     }
@@ -123,7 +123,7 @@ Test(completion, needs_a_shell_it_knows)
 Test(completion, offers_what_is_taken)
 {
     static const char *const flags[][8] = {
-        {"--lr-scheduler-type", "linear", "cosine", "constant"},
+        {"--lr-scheduler-type", "linear", "cosine", "constant", "cosine_with_restarts"},
         {"--precision", "auto", "f32", "f16", "bf16"},
         {"--target-modules", "all-linear", "q_proj", "down_proj"},
         {"--chat-template", "zephyr", "llama-2", "plain"},

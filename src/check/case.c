@@ -35,6 +35,31 @@ out:
     return status;
 }
 
+// The key 'loss': a name of losses.def; cross-entropy where it is absent.
+static ts_status read_loss(const cJSON *json, const char *name, ts_case *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *loss = ts_json_get(json, "loss");
+    if (loss == NULL) {
+        return TS_OK;
+    }
+    while (out->loss < TS_LOSS_COUNT && cJSON_IsString(loss) &&
+           strcmp(ts_losses[out->loss].name, loss->valuestring) != 0) {
+        out->loss++;
+    }
+    if (!cJSON_IsString(loss) || out->loss == TS_LOSS_COUNT) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: key 'loss': expected the name of a loss that is known, such as "
+                "dpo",
+                name);
+    }
+    if (ts_losses[out->loss].pairs) {
+        TS_TRY(ts_json_get_double(json, "beta", name, &out->loss_params.beta, err));
+    }
+out:
+    return status;
+}
+
 // The key 'autocast', which tools/golden/make_cases.py writes into new cases.
 static ts_status read_autocast(const cJSON *json, const char *type, uint64_t steps,
                                const char *name, ts_autocast_errors *out, ts_error *err)
@@ -162,6 +187,7 @@ ts_status ts_case_open(const char *folder, ts_case *out, ts_error *err)
     }
     TS_TRY(ts_json_parse_file(path.bytes, &json, err));
     TS_TRY(read_numbers(json, path.bytes, out, err));
+    TS_TRY(read_loss(json, path.bytes, out, err));
     TS_TRY(read_autocast(json, "float16", out->steps, path.bytes, &out->autocast_f16, err));
     TS_TRY(read_autocast(json, "bfloat16", out->steps, path.bytes, &out->autocast_bf16, err));
     out->micro_count = (uint32_t)cJSON_GetArraySize(ts_json_get(json, "micro"));

@@ -4,6 +4,7 @@
 
 #include "data/safetensors.h"
 #include "model/batch.h"
+#include "model/losses.h"
 #include "train/optimiser.h"
 
 // The errors of PyTorch's autocast on a case, relative to float64: of the logits, of the gradients
@@ -26,6 +27,8 @@ typedef struct ts_case {
     uint32_t (*shapes)[2]; // [B, T] of each micro-batch, as the golden file pads it
     uint32_t micro_count;
     uint64_t supervised; // supervised tokens of all micro-batches
+    ts_loss_kind loss;
+    ts_loss_params loss_params; // of a loss over pairs
     uint32_t max_rows, max_positions;
     ts_autocast_errors autocast_f16, autocast_bf16;
 } ts_case;

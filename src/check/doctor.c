@@ -14,11 +14,11 @@
 #include <string.h>
 
 enum {
-    USUAL_TOKENS = 512,   // of ts_bench_shape
-    TOKENS = 64,          // for comparison with the mirror, which is slow, and on CPU drivers
-    WIDE = 512,           // columns of the typical product
-    DEEP = 2048,          // k of the typical product
-    AWKWARD_SHAPES = 2,                 // for each shader
+    USUAL_TOKENS = 512, // of ts_bench_shape
+    TOKENS = 64,        // for comparison with the mirror, which is slow, and on CPU drivers
+    WIDE = 512,         // columns of the typical product
+    DEEP = 2048,        // k of the typical product
+    AWKWARD_SHAPES = 2, // for each shader
     AWKWARD_PRODUCTS = TS_WEIGHT_TYPES, // one for each type of weights
     ROUNDS = 3,                         // of each timing
     MORE_ROUNDS = 9,                    // of each timing, before a shader is called slow

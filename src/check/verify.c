@@ -179,18 +179,90 @@ out:
     return status;
 }
 
+// ---- Log-probabilities of pairs, by the reference model and by the initial adapter
+
+// The sum over the labels of each sequence: out[sequences].
+static ts_status sum_log_probabilities(struct run *run, const ts_batch *batch, double *out,
+                                       ts_error *err)
+{
+    ts_status status = TS_OK;
+    float *losses = NULL;
+    TS_TRY(ts_alloc(batch->loss_rows, sizeof *losses, &losses, err));
+    TS_TRY(ts_pass_losses(&run->pass, batch, losses, err));
+    for (uint32_t s = 0, row = 0; s < batch->sequences; s++) {
+        out[s] = 0;
+        for (uint32_t i = 0; i < batch->sequence_loss_rows[s]; i++) {
+            out[s] -= losses[row++];
+        }
+    }
+out:
+    free(losses);
+    return status;
+}
+
+static ts_status compare_sums(const struct run *run, uint32_t micro, const char *what,
+                              const double *sums, struct distance *distance, ts_error *err)
+{
+    ts_status status = TS_OK;
+    char name[64];
+    const uint64_t shape[] = {run->c.micro[micro].sequences};
+    const ts_tensor *golden;
+    snprintf(name, sizeof name, "micro%u.%s", micro, what);
+    TS_TRY(ts_tensors_expect(run->c.golden, name, 1, shape, &golden, err));
+    for (uint64_t i = 0; i < shape[0]; i++) {
+        measure(distance, sums[i], ts_dtype_load(golden->dtype, golden->bytes, i));
+    }
+out:
+    return status;
+}
+
+// The reference model is the base: the adapter is off. Its sums are kept in the micro-batches.
+static ts_status check_log_probabilities(struct run *run, ts_error *err)
+{
+    ts_status status = TS_OK;
+    struct distance reference = {0}, policy = {0};
+    double *sums = NULL;
+    for (uint32_t i = 0; i < run->c.micro_count; i++) {
+        ts_batch *batch = &run->c.micro[i];
+        free(sums);
+        TS_TRY(ts_alloc(batch->sequences, sizeof *sums, &sums, err));
+        run->model.lora_enabled = false;
+        TS_TRY(sum_log_probabilities(run, batch, batch->reference, err));
+        run->model.lora_enabled = true;
+        TS_TRY(sum_log_probabilities(run, batch, sums, err));
+        TS_TRY(compare_sums(run, i, "ref_logps", batch->reference, &reference, err));
+        TS_TRY(compare_sums(run, i, "logps", sums, &policy, err));
+    }
+    add_row(run, relative(&reference), run->tolerances.logits, "log-probabilities, adapter off");
+    add_row(run, relative(&policy), run->tolerances.logits, "log-probabilities");
+out:
+    free(sums);
+    return status;
+}
+
 // ---- Gradients of the first step
 
-// The mean loss over the targets of all micro-batches. The gradients are accumulated in the pass.
+// What the loss of a step is a mean over: supervised tokens, or pairs.
+static double loss_units(const struct run *run)
+{
+    uint64_t sequences = 0;
+    for (uint32_t i = 0; i < run->c.micro_count; i++) {
+        sequences += run->c.micro[i].sequences;
+    }
+    return run->pass.loss->pairs ? (double)sequences / 2 : (double)run->c.supervised;
+}
+
+// The mean loss of all micro-batches. The gradients are accumulated in the pass.
 static ts_status accumulate(struct run *run, double *loss, ts_error *err)
 {
     ts_status status = TS_OK;
-    float scale = (float)(1.0 / (double)run->c.supervised);
+    double units = loss_units(run);
+    float scale = (float)(1.0 / units);
     *loss = 0;
     for (uint32_t i = 0; i < run->c.micro_count; i++) {
         double sum;
         TS_TRY(ts_pass_gradients(&run->pass, &run->c.micro[i], scale, 0, &sum, err));
-        *loss += sum / (double)run->c.supervised;
+        *loss += sum / units;
     }
 out:
     return status;
@@ -420,7 +492,7 @@ static ts_status dump(struct run *run, const char *path, ts_error *err)
     ts_text file = {0};
     TS_TRY(ts_alloc(most, sizeof *list, &list, err));
     TS_TRY(ts_alloc(run->c.micro_count, sizeof *names, &names, err));
-    for (uint32_t i = 0; i < run->c.micro_count; i++) {
+    for (uint32_t i = 0; i < run->c.micro_count && run->logits != NULL; i++) {
         const uint32_t *shape = run->c.shapes[i];
         ts_tensor *tensor = &list[count++];
         snprintf(names[i], sizeof names[i], "micro%u.logits", i);
@@ -505,6 +577,8 @@ static ts_status open_run(struct run *run, ts_gpu *gpu, const ts_verify_params *
         &run->model,
         (ts_pass_limits){.rows = run->c.max_rows, .loss_rows = run->c.max_rows, .training = true},
         &run->pass, err));
+    run->pass.loss = &ts_losses[run->c.loss];
+    run->pass.loss_params = run->c.loss_params;
     TS_TRY(ts_optimiser_open(&run->pass, &run->optimiser, err));
 out:
     ts_text_free(&path);
@@ -542,7 +616,7 @@ ts_status ts_verify(ts_gpu *gpu, const ts_verify_params *params, ts_verify_resul
         TS_TRY(ts_file_check_writable(params->dump, err));
     }
     TS_TRY(open_run(&run, gpu, params, err));
-    TS_TRY(check_logits(&run, err));
+    TS_TRY(run.pass.loss->pairs ? check_log_probabilities(&run, err) : check_logits(&run, err));
     TS_TRY(check_gradients(&run, err));
     TS_TRY(check_trajectory(&run, err));
     if (params->dump != NULL) {

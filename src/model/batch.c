@@ -12,10 +12,11 @@ void ts_batch_clear(ts_batch *batch)
 void ts_batch_free(ts_batch *batch)
 {
     uint32_t *arrays[] = {batch->ids, batch->position, batch->first, batch->last,
-                          batch->end, batch->loss_row, batch->label};
+                          batch->end, batch->loss_row, batch->label, batch->sequence_loss_rows};
     for (size_t i = 0; i < TS_COUNT(arrays); i++) {
         free(arrays[i]);
     }
+    free(batch->reference);
     *batch = (ts_batch){0};
 }
 
@@ -46,17 +47,35 @@ static ts_status grow_loss_rows(ts_batch *batch, uint32_t more, ts_error *err)
                 err);
 }
 
+static ts_status grow_sequences(ts_batch *batch, uint32_t more, ts_error *err)
+{
+    ts_status status = TS_OK;
+    size_t needed = (size_t)batch->sequences + more, capacity = batch->sequence_capacity;
+    TS_TRY(ts_grow(&batch->sequence_loss_rows, &capacity, needed, sizeof *batch->sequence_loss_rows,
+                   err));
+    capacity = batch->sequence_capacity;
+    TS_TRY(ts_grow(&batch->reference, &capacity, needed, sizeof *batch->reference, err));
+    batch->sequence_capacity = (uint32_t)capacity;
+out:
+    return status;
+}
+
 ts_status ts_batch_reserve(ts_batch *batch, uint32_t rows, ts_error *err)
 {
-    ts_status status = grow_rows(batch, rows, err);
-    return status == TS_OK ? grow_loss_rows(batch, rows, err) : status;
+    ts_status status = TS_OK;
+    TS_TRY(grow_rows(batch, rows, err));
+    TS_TRY(grow_loss_rows(batch, rows, err));
+    TS_TRY(grow_sequences(batch, rows, err));
+out:
+    return status;
 }
 
 ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
                        const uint8_t *supervised, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint32_t begin = batch->rows;
+    uint32_t begin = batch->rows, loss_rows = batch->loss_rows;
+    TS_TRY(grow_sequences(batch, 1, err));
     TS_TRY(grow_rows(batch, count, err));
     TS_TRY(grow_loss_rows(batch, supervised != NULL ? count : 0, err));
     for (uint32_t t = 0; t < count; t++) {
@@ -71,7 +90,8 @@ ts_status ts_batch_add(ts_batch *batch, const uint32_t *ids, uint32_t count,
         }
     }
     batch->rows += count;
-    batch->sequences++;
+    batch->sequence_loss_rows[batch->sequences] = batch->loss_rows - loss_rows;
+    batch->reference[batch->sequences++] = 0;
 out:
     return status;
 }
@@ -97,7 +117,6 @@ ts_status ts_batch_add_cached(ts_batch *batch, uint32_t id, uint32_t position, u
     batch->last[batch->rows] = first + position;
     batch->end[batch->rows] = first + position + 1;
     batch->rows++;
-    batch->sequences++;
 out:
     return status;
 }

@@ -15,6 +15,10 @@ typedef struct ts_batch {
     uint32_t *loss_row, *label; // [loss_rows]: which row, and the token it must predict
     uint32_t capacity, loss_capacity;
     uint32_t sequences;
+    uint32_t *sequence_loss_rows; // [sequences] how many rows of each bear loss
+    double *reference; // [sequences] sum of the labels' log-probabilities in the model that a loss
+                       // compares with; 0 unless the caller sets it after ts_batch_add
+    uint32_t sequence_capacity;
 } ts_batch;
 
 // Removes all rows; the memory is kept for the next batch.

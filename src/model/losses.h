@@ -4,33 +4,59 @@
 #ifndef TS_MODEL_LOSSES_H
 #define TS_MODEL_LOSSES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+// What a loss that compares answers needs to know.
+typedef struct ts_loss_params {
+    double beta;            // how much a preference counts against staying near the reference
+    double label_smoothing; // the part of the pairs that are taken to be the wrong way round
+} ts_loss_params;
+
+// The sequences of a batch. Those of a loss over pairs come as all chosen answers, then all
+// rejected ones in the same order.
+typedef struct ts_loss_sequences {
+    uint32_t count;
+    uint32_t *loss_rows; // [count] of each
+    double *reference;   // [count] the sum of its labels' log-probabilities in the reference model
+} ts_loss_sequences;
 
 // The rows of a batch that bear loss, in its order.
 typedef struct ts_loss_rows {
     uint32_t count;
     float scale;                  // by which the gradient of the loss is multiplied
     const float *log_probability; // [count] of the labels, in nats; NULL where it is not known yet
+    const ts_loss_sequences *sequences;
+    const ts_loss_params *params;
 } ts_loss_rows;
 
 typedef struct ts_loss {
     const char *name;
     uint32_t passes; // see losses.def
+    bool pairs;      // it is a sum over pairs of sequences, not over rows
     // Sets weight[count]: minus the derivative of scale * loss with respect to each row's
     // log-probability. For a loss with one pass log_probability is NULL.
     void (*weigh)(const ts_loss_rows *rows, float *weight);
-    // The loss of the batch, without scale: a sum over its rows, not a mean.
+    // The loss of the batch, without scale: a sum over its rows or pairs, not a mean.
     double (*value)(const ts_loss_rows *rows);
 } ts_loss;
 
 typedef enum ts_loss_kind {
-#define LOSS(name, passes) TS_LOSS_##name,
+#define LOSS(name, passes, pairs) TS_LOSS_##name,
 #include "model/losses.def"
 #undef LOSS
     TS_LOSS_COUNT
 } ts_loss_kind;
 
 extern const ts_loss ts_losses[TS_LOSS_COUNT];
+
+// How a batch of pairs stands: sums over its pairs. A reward is beta times how much more likely an
+// answer has become than the reference model has it.
+typedef struct ts_rewards {
+    uint32_t pairs, right; // right: whose chosen answer has the higher reward
+    double chosen, rejected;
+} ts_rewards;
+ts_rewards ts_loss_rewards(const ts_loss_rows *rows);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Uploads the batch's rows of an embedding that stays in its file: row i of the pass's own table is
 // the embedding of ids[i].
@@ -90,12 +91,25 @@ static ts_status read_log_probabilities(const ts_pass *pass, const ts_pass_io *i
                            loss_rows * sizeof *pass->host_log_probability, err);
 }
 
+// Keeps what a loss over sequences needs of the batch until its value is read.
+static void keep_sequences(ts_pass_io *io, const ts_batch *batch)
+{
+    io->sequences.count = batch->sequences;
+    memcpy(io->sequences.loss_rows, batch->sequence_loss_rows,
+           batch->sequences * sizeof *io->sequences.loss_rows);
+    memcpy(io->sequences.reference, batch->reference,
+           batch->sequences * sizeof *io->sequences.reference);
+}
+
 // Computes the weights of the rows in the gradient. If they depend on log-probabilities, the device
 // computes those first, and the host waits for it.
 static ts_status weigh_rows(ts_pass *pass, uint32_t loss_rows, float scale, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_loss_rows rows = {.count = loss_rows, .scale = scale};
+    ts_loss_rows rows = {.count = loss_rows,
+                         .scale = scale,
+                         .sequences = &pass->io.sequences,
+                         .params = &pass->loss_params};
     if (pass->loss->passes > 1) {
         ts_pass_record_losses(pass, loss_rows, false);
         TS_TRY(ts_recorder_run(pass->recorder, err));
@@ -147,6 +161,7 @@ ts_status ts_pass_record_gradients(ts_pass *pass, const ts_batch *batch, float g
     pass->io = pass->other;
     pass->other = before;
     pass->io.loss_rows = batch->loss_rows;
+    keep_sequences(&pass->io, batch);
     if (batch->loss_rows > 0) {
         pass->dropout_seed = dropout_seed;
         TS_TRY(upload_batch(pass, batch, err));
@@ -168,7 +183,9 @@ ts_status ts_pass_read_loss(ts_pass *pass, double *loss, ts_error *err)
     const ts_pass_io *io = pass->unread == 2 ? &pass->other : &pass->io;
     ts_status status = read_log_probabilities(pass, io, io->loss_rows, err);
     const ts_loss_rows rows = {.count = io->loss_rows,
-                               .log_probability = pass->host_log_probability};
+                               .log_probability = pass->host_log_probability,
+                               .sequences = &io->sequences,
+                               .params = &pass->loss_params};
     *loss = status == TS_OK ? pass->loss->value(&rows) : 0;
     pass->unread = status == TS_OK ? pass->unread - 1 : 0;
     return status;

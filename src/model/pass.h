@@ -50,6 +50,7 @@ typedef struct ts_pass_io {
     ts_view weight;              // [M] of each row's loss in the gradient
     ts_view log_probability;     // [M] of the labels
     uint32_t loss_rows;          // of the batch
+    ts_loss_sequences sequences; // of it, on the host
 } ts_pass_io;
 
 typedef struct ts_pass {
@@ -58,6 +59,7 @@ typedef struct ts_pass {
     ts_rounding rounding;  // of products with the base's weights
     ts_pass_limits limits;
     const ts_loss *loss;      // whose gradient is computed: cross-entropy unless set otherwise
+    ts_loss_params loss_params;
     const ts_kv_cache *cache; // NULL: keys and values are not kept after a pass
     ts_gpu_arena device, host;
     uint64_t largest_bytes; // of the tensors in `device`

@@ -365,6 +365,21 @@ out:
     return status;
 }
 
+// Room for as many sequences as rows.
+static ts_status alloc_sequences(ts_loss_sequences *sequences, uint32_t rows, ts_error *err)
+{
+    ts_status status = ts_alloc(rows, sizeof *sequences->loss_rows, &sequences->loss_rows, err);
+    return status == TS_OK
+               ? ts_alloc(rows, sizeof *sequences->reference, &sequences->reference, err)
+               : status;
+}
+
+static void free_sequences(ts_loss_sequences *sequences)
+{
+    free(sequences->loss_rows);
+    free(sequences->reference);
+}
+
 ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -382,6 +397,10 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
         ts_recorder_zero(out->recorder, out->gradients);
         TS_TRY(ts_recorder_run(out->recorder, err));
     }
+    if (limits.training) {
+        TS_TRY(alloc_sequences(&out->io.sequences, limits.rows, err));
+        TS_TRY(alloc_sequences(&out->other.sequences, limits.rows, err));
+    }
     TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_weight, &out->host_weight, err));
     TS_TRY(ts_alloc(limits.loss_rows, sizeof *out->host_log_probability, &out->host_log_probability,
                     err));
@@ -398,6 +417,8 @@ void ts_pass_close(ts_pass *pass)
     ts_recorder_close(pass->recorder);
     ts_gpu_arena_close(&pass->device);
     ts_gpu_arena_close(&pass->host);
+    free_sequences(&pass->io.sequences);
+    free_sequences(&pass->other.sequences);
     free(pass->layers);
     free(pass->host_weight);
     free(pass->host_log_probability);

@@ -89,6 +89,12 @@ Test(verify, gemma3)
     check_case("gemma3");
 }
 
+// Pairs of answers, compared with the model without its adapter.
+Test(verify, dpo)
+{
+    check_case("dpo");
+}
+
 Test(verify, says_what_is_missing)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -22,7 +22,7 @@ static double value_of_squares(const ts_loss_rows *rows)
     return sum;
 }
 
-static const ts_loss squares = {"squares", 2, weigh_squares, value_of_squares};
+static const ts_loss squares = {"squares", 2, false, weigh_squares, value_of_squares};
 
 struct side {
     ts_gpu *gpu;
@@ -96,7 +96,7 @@ Test(losses, weights_that_follow_from_log_probabilities)
 Test(losses, two_passes_change_no_bit_of_cross_entropy)
 {
     const ts_loss *one = &ts_losses[TS_LOSS_cross_entropy];
-    const ts_loss two = {"twice", 2, one->weigh, one->value};
+    const ts_loss two = {"twice", 2, false, one->weigh, one->value};
     ts_gpu *gpu = test_gpu_open();
     float gradients[2][4096] = {{0}};
     double sums[2];
@@ -117,4 +117,63 @@ Test(losses, two_passes_change_no_bit_of_cross_entropy)
     cr_assert_neq(gradients[0][0], 0);
     cr_assert_eq(dispatches[1], dispatches[0] + 2, "logits and log-probabilities once more");
     test_gpu_close(gpu);
+}
+
+// Pairs of unequal lengths, all chosen answers first.
+enum { PAIRS = 3, PAIR_ROWS = 19 };
+
+// The weight of a row is minus the derivative of the loss with respect to its log-probability.
+Test(losses, weights_of_pairs_are_the_derivative)
+{
+    static const ts_loss_kind kinds[] = {TS_LOSS_dpo, TS_LOSS_ipo};
+    uint32_t lengths[2 * PAIRS] = {4, 1, 5, 2, 6, 1};
+    double reference[2 * PAIRS] = {-7, -3, -9.5, -6, -4, -1};
+    const ts_loss_sequences sequences = {2 * PAIRS, lengths, reference};
+    for (size_t k = 0; k < TS_COUNT(kinds); k++) {
+        for (double smoothing = 0; smoothing < 0.3; smoothing += 0.2) {
+            const ts_loss *loss = &ts_losses[kinds[k]];
+            const ts_loss_params params = {.beta = 0.3, .label_smoothing = smoothing};
+            float logs[PAIR_ROWS], weight[PAIR_ROWS];
+            ts_loss_rows rows = {.count = PAIR_ROWS,
+                                 .scale = 0.5f,
+                                 .log_probability = logs,
+                                 .sequences = &sequences,
+                                 .params = &params};
+            for (int i = 0; i < PAIR_ROWS; i++) {
+                logs[i] = -0.25f - 0.5f * (float)(i * 7 % 5);
+            }
+            cr_assert(loss->pairs && loss->passes == 2);
+            loss->weigh(&rows, weight);
+            for (int i = 0; i < PAIR_ROWS; i++) {
+                const float step = 0.0009765625f, kept = logs[i]; // exact in float
+                logs[i] = kept + step;
+                double above = loss->value(&rows);
+                logs[i] = kept - step;
+                double below = loss->value(&rows);
+                logs[i] = kept;
+                double slope = 0.5 * (above - below) / (2 * (double)step);
+                cr_assert_float_eq(weight[i], -slope, 1e-5, "%s, row %d: %g, %g", loss->name, i,
+                                   (double)weight[i], -slope);
+            }
+        }
+    }
+}
+
+// By hand: gains of 1 and -1 at beta 0.5 are a margin z of 1.
+Test(losses, dpo_of_one_pair_by_hand)
+{
+    uint32_t lengths[] = {2, 1};
+    double reference[] = {-4, -1};
+    const ts_loss_sequences sequences = {2, lengths, reference};
+    const ts_loss_params params = {.beta = 0.5};
+    const float logs[] = {-1, -2, -2};
+    const ts_loss_rows rows = {
+        .count = 3, .log_probability = logs, .sequences = &sequences, .params = &params};
+    cr_assert_float_eq(ts_losses[TS_LOSS_dpo].value(&rows), log1p(exp(-1)), 1e-12);
+    const ts_rewards rewards = ts_loss_rewards(&rows);
+    cr_assert(rewards.pairs == 1 && rewards.right == 1);
+    cr_assert_float_eq(rewards.chosen, 0.5, 1e-12);
+    cr_assert_float_eq(rewards.rejected, -0.5, 1e-12);
+    // The mean margin a token is 1 / 2 + 1; IPO wants it to be 1 / (2 beta) = 1.
+    cr_assert_float_eq(ts_losses[TS_LOSS_ipo].value(&rows), 0.25, 1e-12);
 }

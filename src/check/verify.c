@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "check/case.h"
+#include "check/tolerances.h"
 #include "model/pass.h"
 
 #include <math.h>
@@ -12,57 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Tolerances of relative errors against float64 PyTorch + PEFT. 0: not checked.
-struct tolerances {
-    double logits, gradients, first_loss, trajectory;
-};
-
 static const double TOLERANCE_RATES = 1e-12;
-
-// The tolerances of f32 (tests/README.md).
-static const struct tolerances TOLERANCES_F32 = {
-    .logits = 3e-5, .gradients = 3e-5, .first_loss = 1e-6, .trajectory = 1e-5};
-
-// In 16 bits the error may be one and a half times that of PyTorch's autocast to the same type on
-// the same case. A case made by tools/golden contains autocast's error. The shared reference cases
-// do not; theirs, measured on the CPU, are listed here. Any other case without it gets the last,
-// the worst of them. Of the chaotic case's trajectory only the first loss is checked.
-static const double TIMES_AUTOCAST = 1.5;
-
-static struct tolerances known_autocast(ts_precision precision, const ts_case *c)
-{
-    static const struct {
-        const char *name;
-        struct tolerances f16, bf16;
-    } known[] = {
-        {"nano", {1.8e-3, 3.3e-3, 3.2e-4, 3.2e-4}, {1.3e-2, 2.6e-2, 1.6e-3, 1.6e-3}},
-        {"gqa", {2.0e-3, 4.9e-3, 1.6e-4, 1.6e-4}, {1.5e-2, 3.6e-2, 5.6e-4, 5.6e-4}},
-        {"llama3", {2.3e-3, 4.9e-3, 1.5e-4, 1.5e-4}, {1.8e-2, 3.9e-2, 2.1e-3, 2.1e-3}},
-        {"qwen2", {2.0e-3, 4.5e-3, 2.0e-4, 2.0e-4}, {1.6e-2, 3.8e-2, 1.4e-3, 1.4e-3}},
-        {"qwen3", {1.9e-3, 5.1e-3, 2.2e-4, 2.2e-4}, {1.5e-2, 3.3e-2, 7.1e-4, 7.1e-4}},
-        {"gemma3", {1.4e-3, 3.7e-3, 1.3e-4, 1.3e-4}, {1.1e-2, 3.2e-2, 6.8e-4, 6.8e-4}},
-        {"all_linear", {4.8e-3, 2.1e-2, 3.2e-4, 0}, {3.1e-2, 1.0e-1, 1.6e-3, 0}},
-    };
-    size_t at = 0;
-    while (at + 1 < TS_COUNT(known) && strcmp(known[at].name, c->name.bytes) != 0) {
-        at++;
-    }
-    struct tolerances t = precision == TS_PRECISION_F16 ? known[at].f16 : known[at].bf16;
-    if (t.trajectory == 0 && !c->all_modules) {
-        t.trajectory = t.first_loss;
-    }
-    return t;
-}
-
-// The largest error of autocast over the first `steps` losses.
-static double autocast_loss_error(const ts_autocast_errors *autocast, uint64_t steps)
-{
-    double worst = 0;
-    for (uint64_t i = 0; i < steps; i++) {
-        worst = fmax(worst, autocast->losses[i]);
-    }
-    return worst;
-}
 
 // All that one run computes and compares.
 struct run {
@@ -73,7 +23,7 @@ struct run {
     ts_optimiser optimiser;
     ts_verify_result *result;
     ts_precision precision;
-    struct tolerances tolerances;
+    ts_tolerances tolerances;
     float *start;   // the adapter's flat array before training
     float **logits; // for each micro-batch, padded as in the golden file: [B, T, V]
     double *losses, *grad_norms, *rates; // [steps]
@@ -528,30 +478,6 @@ out:
 
 // ---- The whole case
 
-static void set_tolerances(struct run *run)
-{
-    const ts_case *c = &run->c;
-    if (run->precision == TS_PRECISION_F32) {
-        run->tolerances = TOLERANCES_F32;
-        return;
-    }
-    const ts_autocast_errors *autocast =
-        run->precision == TS_PRECISION_F16 ? &c->autocast_f16 : &c->autocast_bf16;
-    struct tolerances t = known_autocast(run->precision, c);
-    if (autocast->losses != NULL) {
-        // The first loss alone may be right by luck, and the whole trajectory may be chaotic, so
-        // the first three losses are compared.
-        t = (struct tolerances){.logits = autocast->logits,
-                                .gradients = autocast->gradients,
-                                .first_loss =
-                                    autocast_loss_error(autocast, ts_min_u64(3, c->steps)),
-                                .trajectory = autocast_loss_error(autocast, c->steps)};
-    }
-    run->tolerances =
-        (struct tolerances){TIMES_AUTOCAST * t.logits, TIMES_AUTOCAST * t.gradients,
-                            TIMES_AUTOCAST * t.first_loss, TIMES_AUTOCAST * t.trajectory};
-}
-
 static ts_status open_run(struct run *run, ts_gpu *gpu, const ts_verify_params *verify,
                           ts_error *err)
 {
@@ -561,7 +487,7 @@ static ts_status open_run(struct run *run, ts_gpu *gpu, const ts_verify_params *
     const char *folder = verify->folder;
     TS_TRY(ts_case_open(folder, &run->c, err));
     run->precision = verify->precision;
-    set_tolerances(run);
+    run->tolerances = ts_case_tolerances(&run->c, verify->precision);
     TS_TRY(ts_path_join(folder, "model", &path, err));
     TS_TRY(ts_weights_open(path.bytes, &run->weights, err));
     TS_TRY(ts_model_check(run->weights, &config, err));

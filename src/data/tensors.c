@@ -82,6 +82,33 @@ const ts_tensor *ts_tensors_find(const ts_tensors *file, const char *name)
                : bsearch(&key, file->tensors, file->count, sizeof key, compare_tensors);
 }
 
+uint64_t ts_tensor_elements(const ts_tensor *tensor)
+{
+    uint64_t count = 1;
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        count *= tensor->shape[i];
+    }
+    return count;
+}
+
+static float nf4_scale(const ts_nf4_scales *s, uint64_t block)
+{
+    return s->absmax != NULL ? s->absmax[block]
+                             : s->levels[s->codes[block]] * s->groups[block / 256] + s->offset;
+}
+
+void ts_tensor_nf4_blocks(const ts_tensor *tensor, uint64_t first, uint64_t count, uint8_t *out)
+{
+    enum { BLOCK = 64, DATA = BLOCK / 2 };
+    const uint8_t *data = tensor->bytes;
+    for (uint64_t block = first / BLOCK; block < (first + count) / BLOCK; block++) {
+        const float scale = nf4_scale(tensor->scales, block);
+        memcpy(out, &scale, sizeof scale);
+        memcpy(out + sizeof scale, data + block * DATA, DATA);
+        out += sizeof scale + DATA;
+    }
+}
+
 static void print_shape(uint32_t rank, const uint64_t *shape, char *out, size_t size)
 {
     size_t at = (size_t)snprintf(out, size, "[");
@@ -144,23 +171,29 @@ static void print_place(const ts_tensor *tensor, uint64_t element, char *out, si
     print_shape(tensor->rank, place, out, size);
 }
 
-// The same as ts_dtype_count_not_finite for blocks as a GGUF file has them. It counts blocks.
+// The same as ts_dtype_count_not_finite for blocks as a GGUF file has them, or with scales of their
+// own. It counts blocks.
 static uint64_t count_blocks_not_finite(const ts_tensor *tensor, uint64_t *first)
 {
     enum { AT_ONCE = 32, MOST_BYTES = 256 }; // of a block's data, and of its header
-    uint8_t data[AT_ONCE * MOST_BYTES], headers[AT_ONCE * MOST_BYTES];
-    const uint64_t count = ts_dtype_count(tensor->dtype, tensor->len);
+    uint8_t data[AT_ONCE * MOST_BYTES], headers[AT_ONCE * MOST_BYTES], whole[AT_ONCE * MOST_BYTES];
+    const uint64_t count = ts_tensor_elements(tensor);
     const uint64_t step = (uint64_t)AT_ONCE * ts_dtype_block(tensor->dtype);
     const uint8_t *bytes = tensor->bytes;
     uint64_t bad = 0, at_first;
     *first = 0;
     for (uint64_t at = 0; at < count; at += step) {
         const uint64_t some = ts_min_u64(step, count - at);
-        ts_blocks_split(tensor->dtype, bytes, some, data, headers);
+        if (tensor->scales != NULL) {
+            ts_tensor_nf4_blocks(tensor, at, some, whole);
+            ts_blocks_split(tensor->dtype, whole, some, data, headers);
+        } else {
+            ts_blocks_split(tensor->dtype, bytes, some, data, headers);
+            bytes += ts_dtype_size(tensor->dtype, some);
+        }
         uint64_t found = ts_blocks_count_not_finite(tensor->dtype, headers, some, &at_first);
         *first = bad == 0 && found > 0 ? at + at_first : *first;
         bad += found;
-        bytes += ts_dtype_size(tensor->dtype, some);
     }
     return bad;
 }
@@ -168,7 +201,7 @@ static uint64_t count_blocks_not_finite(const ts_tensor *tensor, uint64_t *first
 ts_status ts_tensors_check_finite(const ts_tensors *file, const ts_tensor *tensor, ts_error *err)
 {
     char place[256];
-    uint64_t count = ts_dtype_count(tensor->dtype, tensor->len), first;
+    uint64_t count = ts_tensor_elements(tensor), first;
     const bool blocks = ts_dtype_block(tensor->dtype) > 1;
     uint64_t bad = blocks ? count_blocks_not_finite(tensor, &first)
                           : ts_dtype_count_not_finite(tensor->dtype, tensor->bytes, count, &first);
@@ -211,18 +244,30 @@ enum { SAMPLE_PIECES = 16, SAMPLE_PIECE_BYTES = 16 << 10 };
 
 // Adds all bytes of a small tensor; of a large one, its first and last bytes and evenly spaced
 // pieces between them.
-static void add_sample(ts_digest *digest, const ts_tensor *tensor)
+static void add_sample(ts_digest *digest, const unsigned char *bytes, uint64_t len)
 {
-    const unsigned char *bytes = tensor->bytes;
-    if (tensor->len <= SAMPLE_PIECES * SAMPLE_PIECE_BYTES) {
-        ts_digest_add(digest, bytes, tensor->len);
+    if (len <= SAMPLE_PIECES * SAMPLE_PIECE_BYTES) {
+        ts_digest_add(digest, bytes, len);
         return;
     }
-    uint64_t last = tensor->len - SAMPLE_PIECE_BYTES;
+    uint64_t last = len - SAMPLE_PIECE_BYTES;
     for (uint64_t i = 0; i < SAMPLE_PIECES; i++) {
         uint64_t at = last / (SAMPLE_PIECES - 1) * i;
         ts_digest_add(digest, bytes + (i + 1 < SAMPLE_PIECES ? at : last), SAMPLE_PIECE_BYTES);
     }
+}
+
+static void add_scales(ts_digest *digest, const ts_nf4_scales *s)
+{
+    if (s->absmax != NULL) {
+        add_sample(digest, (const unsigned char *)s->absmax, s->blocks * sizeof *s->absmax);
+        return;
+    }
+    add_sample(digest, s->codes, s->blocks);
+    ts_digest_add(digest, s->levels, 256 * sizeof *s->levels);
+    add_sample(digest, (const unsigned char *)s->groups,
+               ts_ceil_div(s->blocks, 256) * sizeof *s->groups);
+    ts_digest_add(digest, &s->offset, sizeof s->offset);
 }
 
 void ts_tensors_fingerprint(const ts_tensors *file, char out[65])
@@ -236,7 +281,10 @@ void ts_tensors_fingerprint(const ts_tensors *file, char out[65])
         ts_digest_add(&digest, dtype, strlen(dtype) + 1);
         ts_digest_add(&digest, &tensor->rank, sizeof tensor->rank);
         ts_digest_add(&digest, tensor->shape, tensor->rank * sizeof *tensor->shape);
-        add_sample(&digest, tensor);
+        add_sample(&digest, tensor->bytes, tensor->len);
+        if (tensor->scales != NULL) {
+            add_scales(&digest, tensor->scales);
+        }
         ts_tensors_release(file, tensor);
     }
     ts_digest_end(&digest, out);

@@ -8,6 +8,18 @@
 
 enum { TS_TENSOR_MAX_RANK = 8 };
 
+// The scales of a matrix that bitsandbytes quantised to NF4, one a block of 64 elements, where they
+// do not lie beside the elements: absmax[b], or with double quantisation
+// levels[codes[b]] groups[b / 256] + offset.
+typedef struct ts_nf4_scales {
+    uint64_t blocks;
+    const float *absmax;  // [blocks]; NULL: quantised once more
+    const uint8_t *codes; // [blocks]
+    const float *levels;  // [256]
+    const float *groups;  // [one for each 256 blocks]
+    float offset;
+} ts_nf4_scales;
+
 // One tensor. `bytes` points into the mapped file, or into memory of the writer's caller.
 typedef struct ts_tensor {
     const char *name;
@@ -20,7 +32,16 @@ typedef struct ts_tensor {
     // Not 0: the rows (of a vector, the elements) lie in the order that llama.cpp has for q and k,
     // in heads of so many (gguf_names.h, ts_gguf_row). ts_tensor_row finds them.
     uint32_t head_rows;
+    // Not NULL: NF4, with two elements in each of `bytes` and the scales here. ts_tensor_nf4_blocks
+    // puts both together.
+    const ts_nf4_scales *scales;
 } ts_tensor;
+
+uint64_t ts_tensor_elements(const ts_tensor *tensor); // the product of its shape
+
+// Blocks of a tensor with `scales`, from the block of element `first` on, of `count` elements
+// (multiples of 64), as base/blocks.h has them in files: each with its header.
+void ts_tensor_nf4_blocks(const ts_tensor *tensor, uint64_t first, uint64_t count, uint8_t *out);
 
 // The bytes of row `row` (of a vector: element), counted as Hugging Face orders them, and how many
 // they are.

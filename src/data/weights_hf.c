@@ -1,6 +1,7 @@
 // A model as a folder in Hugging Face's layout.
 #include "base/file.h"
 #include "base/os.h"
+#include "data/bitsandbytes.h"
 #include "data/hf_files.h"
 #include "data/safetensors.h"
 #include "data/vocabulary.h"
@@ -57,6 +58,19 @@ static ts_status read_part(const char *folder, ts_weights_part which, cJSON **pa
         status = ts_json_parse_file(name->bytes, part, err);
     }
 out:
+    return status;
+}
+
+static ts_status open_tensors(const char *folder, ts_tensors **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_safetensors_open_model(folder, out, err));
+    TS_TRY(ts_bitsandbytes_gather(*out, err));
+out:
+    if (status != TS_OK) {
+        ts_tensors_close(*out);
+        *out = NULL;
+    }
     return status;
 }
 
@@ -297,7 +311,7 @@ out:
 const ts_weights_format ts_weights_hf = {
     .is_at = ts_folder_exists,
     .read = read_part,
-    .open_tensors = ts_safetensors_open_model,
+    .open_tensors = open_tensors,
     .fill_tokenizer = fill_tokenizer,
     .read_templates = read_templates,
     .add_tokenizer = add_tokenizer,

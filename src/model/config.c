@@ -2,6 +2,7 @@
 
 #include "base/keys.h"
 #include "base/memory.h"
+#include "data/bitsandbytes.h"
 #include "model/config_parts.h"
 
 #include <string.h>
@@ -49,7 +50,7 @@ static const ts_key common_keys[] = {
     {"mlp_bias", TS_KEY_ONLY},
     {"attention_dropout", TS_KEY_ONLY, "[0]",
      "transformers would train with it; set it to 0 to train without"},
-    {"quantization_config", TS_KEY_ONLY, NULL, "take the model's unquantised weights"},
+    {"quantization_config", TS_KEY_READ},
     {"compression_config", TS_KEY_ONLY, NULL, "take the model's unquantised weights"},
     {"attn_logit_softcapping", TS_KEY_ONLY},
     {"final_logit_softcapping", TS_KEY_ONLY},
@@ -253,6 +254,7 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
     TS_TRY(ts_family_find(json, name, &out->family, err));
     const ts_family *family = ts_family_of(out->family);
     TS_TRY(check_keys(json, family, name, err));
+    TS_TRY(ts_bitsandbytes_check_config(ts_json_get(json, "quantization_config"), name, err));
     TS_TRY(required_uint(json, "hidden_size", MAX_DIMENSION, name, &out->hidden, err));
     TS_TRY(required_uint(json, "intermediate_size", MAX_DIMENSION, name, &out->ffn, err));
     TS_TRY(required_uint(json, "num_hidden_layers", TS_MAX_LAYERS, name, &out->layers, err));

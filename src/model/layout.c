@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/bitsandbytes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,11 @@ ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const 
         TS_FAIL(TS_ERR_UNSUPPORTED, "tensor '%s' is %s; weights may be F32, F16 or BF16",
                 weight->name, ts_dtype_name(dtype));
     }
+    if ((*out)->scales != NULL && weight->part != TS_WEIGHT_LINEAR &&
+        weight->part != TS_WEIGHT_HEAD) {
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s is in bitsandbytes' NF4, which only linear layers may be",
+                weight->name);
+    }
 out:
     return status;
 }
@@ -218,6 +224,42 @@ out:
     return status;
 }
 
+// Holds the linear layers against what config.json's quantization_config says of them.
+static ts_status check_claims(ts_weights *model, const ts_model_config *config,
+                              const ts_tensors *tensors, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const cJSON *json, *claims;
+    const char *first = NULL;
+    uint32_t plain = 0;
+    TS_TRY(ts_weights_read(model, TS_PART_CONFIG, &json, NULL, err));
+    claims = ts_json_get(json, "quantization_config");
+    for (uint32_t i = 0; cJSON_IsObject(claims) && i < ts_weight_count(config); i++) {
+        ts_weight weight;
+        ts_weight_describe(config, i, &weight);
+        if (weight.part != TS_WEIGHT_LINEAR && weight.part != TS_WEIGHT_HEAD) {
+            continue;
+        }
+        const bool nf4 = ts_tensors_find(tensors, weight.name)->dtype == TS_NF4;
+        const bool claimed = ts_bitsandbytes_claims(claims, weight.name);
+        if (nf4 && !claimed) {
+            TS_FAIL(TS_ERR_FORMAT,
+                    "%s: %s is in NF4, and config.json's llm_int8_skip_modules says that it is not",
+                    ts_weights_path(model), weight.name);
+        }
+        first =
+            claimed && !nf4 && plain++ == 0 ? ts_tensors_find(tensors, weight.name)->name : first;
+    }
+    if (plain > 0) {
+        ts_log_once(TS_LOG_WARN,
+                    "%s: config.json says that linear layers are in NF4, and %u of them are not: "
+                    "they are taken as they are stored: %s%s",
+                    ts_weights_path(model), plain, first, plain > 1 ? ", ..." : "");
+    }
+out:
+    return status;
+}
+
 ts_status ts_model_check(ts_weights *model, ts_model_config *config, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -239,6 +281,7 @@ ts_status ts_model_check(ts_weights *model, ts_model_config *config, ts_error *e
         TS_TRY(status);
         needed[tensor - ts_tensors_at(tensors, 0)] = true;
     }
+    TS_TRY(check_claims(model, config, tensors, err));
     TS_TRY(tell_extra(config, tensors, needed, path, err));
 out:
     free(needed);

@@ -301,7 +301,7 @@ static void count_bytes(struct loader *loader)
         const ts_tensor *tensor = ts_tensors_find(loader->file, weight.name);
         const ts_dtype dtype = ts_weight_held_as(&weight, tensor->dtype, loader->quantise);
         loader->total += tensor->len;
-        loader->held += ts_dtype_size(dtype, ts_dtype_count(tensor->dtype, tensor->len));
+        loader->held += ts_dtype_size(dtype, ts_tensor_elements(tensor));
     }
 }
 

@@ -84,9 +84,27 @@ out:
     return status;
 }
 
+// A piece at a time, in which the scales are put before their blocks.
+static ts_status upload_nf4(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const uint64_t count = ts_tensor_elements(tensor);
+    uint8_t *piece = NULL;
+    TS_TRY(ts_alloc(ts_dtype_size(TS_NF4, PIECE), 1, &piece, err));
+    for (uint64_t done = 0; done < count; done += PIECE) {
+        const uint64_t some = ts_min_u64(PIECE, count - done);
+        ts_tensor_nf4_blocks(tensor, done, some, piece);
+        TS_TRY(ts_upload_rows(gpu, view, tensor, done, piece, ts_dtype_size(TS_NF4, some), err));
+    }
+out:
+    free(piece);
+    return status;
+}
+
 ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err)
 {
-    return tensor->head_rows > 0
+    return tensor->scales != NULL ? upload_nf4(gpu, view, tensor, err)
+           : tensor->head_rows > 0
                ? upload_in_order(gpu, view, tensor, err)
                : ts_upload_rows(gpu, view, tensor, 0, tensor->bytes, tensor->len, err);
 }

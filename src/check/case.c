@@ -21,6 +21,10 @@ static ts_status read_numbers(const cJSON *json, const char *name, ts_case *out,
     if (cJSON_GetArraySize(betas) != 2) {
         TS_FAIL(TS_ERR_FORMAT, "%s: key 'betas': expected two numbers", name);
     }
+    const cJSON *quantise = ts_json_get(json, "quantize");
+    if (cJSON_IsString(quantise)) {
+        TS_TRY(ts_quantise_parse(quantise->valuestring, &out->quantise, err));
+    }
     // Older cases rounded the frequencies to the type of the weights and do not say so.
     const cJSON *dtype = ts_json_get(json, "rope_dtype");
     dtype = dtype != NULL ? dtype : ts_json_get(json, "dt");

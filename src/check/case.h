@@ -2,6 +2,7 @@
 #ifndef TS_CHECK_CASE_H
 #define TS_CHECK_CASE_H
 
+#include "base/blocks.h"
 #include "data/safetensors.h"
 #include "model/batch.h"
 #include "model/losses.h"
@@ -20,6 +21,7 @@ typedef struct ts_case {
     ts_tensors *golden;
     ts_adamw_params adamw;
     double rate;
+    ts_quantise quantise; // what linear layers are held in; the stored weights are its values
     ts_dtype rope_dtype; // the type that the reference rounded the rotary frequencies to
     uint64_t steps, warmup;
     bool all_modules;      // the adapter is on all seven modules

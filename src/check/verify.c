@@ -494,6 +494,7 @@ static ts_status open_run(struct run *run, ts_gpu *gpu, const ts_verify_params *
     const ts_model_params params = {.config = &config,
                                     .weights = run->weights,
                                     .positions = run->c.max_positions,
+                                    .quantise = run->c.quantise,
                                     .rope_dtype = run->c.rope_dtype,
                                     .precision = verify->precision};
     TS_TRY(ts_model_open(gpu, &params, &run->model, err));

@@ -67,6 +67,17 @@ Test(own_cases, tiny_chaotic)
     check_own("tiny_chaotic", false);
 }
 
+// Their F32 weights are what blocks hold exactly, and they are held in blocks.
+Test(own_cases, tiny_q8_0)
+{
+    check_own("tiny_q8_0");
+}
+
+Test(own_cases, tiny_nf4)
+{
+    check_own("tiny_nf4");
+}
+
 static void change(ts_dtype dtype, void *bytes, uint64_t index, double delta)
 {
     cr_assert(dtype == TS_F32 || dtype == TS_F64);

@@ -4,7 +4,8 @@ A specification's keys, as case.json has them: h hidden size, L layers, nh heads
 h / nh), ffn feed-forward size, V vocabulary, dt type of the weights, seed; r rank, alpha, rs rsLoRA, targets the adapted
 modules; micro the micro-batches of every step, each a list of rows [tokens, leading tokens without loss]; steps, lr,
 warmup, weight_decay, betas, eps, max_grad_norm of the training; tied embeddings, theta of the rotary embedding;
-rms_norm_eps; shard_bytes splits the weights into files of at most so many; rope_parameters: config.json in transformers
+quantize, q8_0 or nf4: linear layers (with q8_0 lm_head too) are rounded to what such blocks hold, and stored in dt,
+which must be float32; `verify` holds them in blocks; rms_norm_eps; shard_bytes splits the weights into files of at most so many; rope_parameters: config.json in transformers
 5's spelling.
 """
 
@@ -27,6 +28,19 @@ CASES = {
                       micro=[[[131, 60], [3, 1]]], max_grad_norm=1e9),
     "tiny_chaotic": dict(h=24, L=1, nh=2, nkv=2, ffn=16, V=41, r=4, alpha=32, targets=ALL, tied=True, steps=16, lr=0.02,
                          seed=3, micro=[[[9, 2], [6, 0]], [[7, 3]]]),
+    "tiny_q8_0": dict(h=32, L=1, nh=2, nkv=1, ffn=64, V=41, r=3, targets=ALL, quantize="q8_0", lr=0.001,
+                      micro=[[[9, 2], [6, 0]]]),
+    "tiny_nf4": dict(h=64, L=1, nh=2, nkv=1, ffn=64, V=41, r=2, targets=ALL, quantize="nf4", lr=0.001,
+                     micro=[[[9, 2], [6, 0]]]),
+    # nano, gqa and all_linear with weights that blocks hold exactly
+    **{f"{name}_{kind}": more | dict(quantize=kind) for kind in ("q8_0", "nf4") for name, more in {
+        "nano": dict(ffn=192, micro=[[[33, 7], [20, 5]]], steps=20, lr=0.01),
+        "gqa": dict(h=256, L=3, nkv=1, ffn=704, V=1003, seed=2, r=8, alpha=16, warmup=2, steps=10,
+                    micro=[[[130, 40], [64, 63], [99, 1]]]),
+        "all_linear": dict(h=128, nkv=4, ffn=384, V=512, seed=3, r=5, alpha=16, targets=ALL, rs=True, tied=True,
+                           theta=500000.0, warmup=3, steps=12, weight_decay=0.01,
+                           micro=[[[40, 10], [17, 3]], [[61, 60]], [[9, 2], [33, 0]]]),
+    }.items()},
     # head sizes
     "head_16": dict(h=66, nh=6, nkv=2, head_dim=16, ffn=173, V=997),
     "head_20": dict(h=60, nh=3, nkv=1, head_dim=20, targets=ATTENTION),

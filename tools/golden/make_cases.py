@@ -115,6 +115,29 @@ def model_config(spec):
         rope_parameters={"rope_type": "default", "rope_theta": spec["theta"]}, bos_token_id=1, eos_token_id=2)
 
 
+NF4_LEVELS = torch.tensor([
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0])
+
+
+def to_blocks(weight, kind):
+    """The matrix rounded to what blocks of `kind` hold, float32. What comes out stays what it is if it is rounded again."""
+    assert weight.dtype == torch.float32 and weight.shape[1] % (64 if kind == "nf4" else 32) == 0
+    if kind == "nf4":
+        blocks = weight.reshape(-1, 64)
+        largest = blocks.abs().amax(1, keepdim=True)
+        nearest = (blocks[..., None] / largest[..., None] - NF4_LEVELS).abs().argmin(-1)
+        return (NF4_LEVELS[nearest] * largest).reshape(weight.shape)
+    blocks = weight.reshape(-1, 32)
+    step = (blocks.abs().amax(1, keepdim=True) / 127).half().float()
+    return ((blocks / step).round().clamp(-127, 127) * step).reshape(weight.shape)
+
+
+def is_quantised(name, spec):
+    return "_proj" in name or ("lm_head" in name and spec["quantize"] == "q8_0")
+
+
 def draw_model(spec):
     """A Llama in spec's `dt` with random weights that pass signals on: about 1.2 / sqrt(in), norms around 1."""
     torch.manual_seed(spec["seed"])
@@ -126,6 +149,8 @@ def draw_model(spec):
             else:
                 std = 0.5 if "embed_tokens" in name else 1.2 / math.sqrt(weight.shape[1])
                 weight.copy_(std * torch.randn(weight.shape))
+                if "quantize" in spec and is_quantised(name, spec):
+                    weight.copy_(to_blocks(weight.clone(), spec["quantize"]))
     return model.to(getattr(torch, spec["dt"]))
 
 

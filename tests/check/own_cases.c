@@ -70,12 +70,12 @@ Test(own_cases, tiny_chaotic)
 // Their F32 weights are what blocks hold exactly, and they are held in blocks.
 Test(own_cases, tiny_q8_0)
 {
-    check_own("tiny_q8_0");
+    check_own("tiny_q8_0", true);
 }
 
 Test(own_cases, tiny_nf4)
 {
-    check_own("tiny_nf4");
+    check_own("tiny_nf4", true);
 }
 
 static void change(ts_dtype dtype, void *bytes, uint64_t index, double delta)

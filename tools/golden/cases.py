@@ -5,8 +5,8 @@ h / nh), ffn feed-forward size, V vocabulary, dt type of the weights, seed; r ra
 modules; micro the micro-batches of every step, each a list of rows [tokens, leading tokens without loss]; steps, lr,
 warmup, weight_decay, betas, eps, max_grad_norm of the training; tied embeddings, theta of the rotary embedding;
 quantize, q8_0 or nf4: linear layers (with q8_0 lm_head too) are rounded to what such blocks hold, and stored in dt,
-which must be float32; `verify` holds them in blocks; rms_norm_eps; shard_bytes splits the weights into files of at most so many; rope_parameters: config.json in transformers
-5's spelling.
+which must be float32; `verify` holds them in blocks; rms_norm_eps; shard_bytes splits the weights into files of at most
+so many; rope_parameters: config.json in transformers 5's spelling.
 """
 
 ATTENTION, FEED_FORWARD = ["q_proj", "k_proj", "v_proj", "o_proj"], ["gate_proj", "up_proj", "down_proj"]

@@ -138,9 +138,9 @@ ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const 
         TS_FAIL(TS_ERR_UNSUPPORTED, "tensor '%s' is %s; weights may be F32, F16 or BF16",
                 weight->name, ts_dtype_name(dtype));
     }
-    if ((*out)->scales != NULL && weight->part != TS_WEIGHT_LINEAR &&
-        weight->part != TS_WEIGHT_HEAD) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s is in bitsandbytes' NF4, which only linear layers may be",
+    if ((*out)->scales != NULL && weight->part != TS_WEIGHT_LINEAR) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s is in bitsandbytes' NF4: that is implemented for the layers' weights alone",
                 weight->name);
     }
 out:

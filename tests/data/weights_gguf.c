@@ -300,6 +300,93 @@ static void embedding_of(gguf_file *file, uint32_t type)
                 type == 11 ? 440 : 4096);
 }
 
+// Divisors as llama.cpp's converter makes them of rope_type llama3, low 1, high 4.
+static void llama3_divisors(gguf_file *file, double factor, double original)
+{
+    float divisors[32];
+    gguf_string(file, "general.architecture", "llama");
+    gguf_u32(file, "llama.block_count", 1);
+    gguf_u32(file, "llama.embedding_length", 128);
+    gguf_u32(file, "llama.attention.head_count", 2);
+    gguf_f32(file, "llama.rope.freq_base", 500000);
+    for (int i = 0; i < 32; i++) {
+        double length = 2 * 3.141592653589793 * pow(500000, i / 32.0);
+        double smooth = (original / length - 1) / 3;
+        divisors[i] = length < original / 4 ? 1
+                      : length > original   ? (float)factor
+                                            : (float)(1 / ((1 - smooth) / factor + smooth));
+    }
+    gguf_tensor(file, "token_embd.weight", 2, (const uint64_t[]){1, 1}, 0, "abcd", 4);
+    gguf_tensor(file, "rope_freqs.weight", 1, (const uint64_t[]){32}, 0, divisors, sizeof divisors);
+}
+
+static ts_weights *open_made(gguf_file *file)
+{
+    ts_text bytes = {0};
+    gguf_finish(file, &bytes);
+    write_bytes(folder, "model.gguf", bytes.bytes, bytes.len);
+    ts_text_free(&bytes);
+    return open_weights(path);
+}
+
+static double number_of(const cJSON *json, const char *key)
+{
+    const cJSON *number = ts_json_get(json, key);
+    cr_assert(cJSON_IsNumber(number), "%s", key);
+    return number->valuedouble;
+}
+
+Test(weights_gguf, finds_the_numbers_of_llama3s_rope)
+{
+    static const double numbers[][2] = {{8, 8192}, {32, 8192}, {4, 1024}};
+    for (size_t i = 0; i < 3; i++) {
+        gguf_file file = {0};
+        llama3_divisors(&file, numbers[i][0], numbers[i][1]);
+        ts_weights *weights = open_made(&file);
+        const cJSON *rope = ts_json_get(part_of(weights, TS_PART_CONFIG), "rope_scaling");
+        cr_expect_str_eq(ts_json_get(rope, "rope_type")->valuestring, "llama3");
+        cr_expect_eq(number_of(rope, "factor"), numbers[i][0]);
+        cr_expect_eq(number_of(rope, "low_freq_factor"), 1);
+        cr_expect_eq(number_of(rope, "high_freq_factor"), 4);
+        cr_expect_eq(number_of(rope, "original_max_position_embeddings"), numbers[i][1]);
+        ts_weights_close(weights);
+    }
+}
+
+Test(weights_gguf, tells_what_llama_cpp_knows_of_gemma3)
+{
+    static const float norm[32] = {1.5f, 0.25f, 3};
+    gguf_file file = {0};
+    const uint8_t windows[3] = {1, 1, 0};
+    gguf_string(&file, "general.architecture", "gemma3");
+    gguf_u32(&file, "gemma3.block_count", 3);
+    gguf_u32(&file, "gemma3.embedding_length", 32);
+    gguf_u32(&file, "gemma3.attention.head_count", 2);
+    gguf_u32(&file, "gemma3.attention.key_length", 8);
+    gguf_u32(&file, "gemma3.attention.sliding_window", 4);
+    gguf_array(&file, "gemma3.attention.sliding_window_pattern", 7, 3);
+    gguf_put(&file.values, windows, 3);
+    gguf_tensor(&file, "token_embd.weight", 2, (const uint64_t[]){1, 1}, 0, "abcd", 4);
+    gguf_tensor(&file, "blk.0.post_ffw_norm.weight", 1, (const uint64_t[]){32}, 0, norm,
+                sizeof norm);
+    ts_weights *weights = open_made(&file);
+    const cJSON *config = part_of(weights, TS_PART_CONFIG);
+    cr_expect_str_eq(ts_json_get(config, "model_type")->valuestring, "gemma3_text");
+    cr_expect_eq(number_of(config, "query_pre_attn_scalar"), 8);
+    cr_expect_eq(number_of(config, "rope_local_base_freq"), 10000);
+    cr_expect_eq(number_of(config, "num_key_value_heads"), 2);
+    const cJSON *types = ts_json_get(config, "layer_types");
+    cr_assert_eq(cJSON_GetArraySize(types), 3);
+    cr_expect_str_eq(types->child->valuestring, "sliding_attention");
+    cr_expect_str_eq(types->child->next->next->valuestring, "full_attention");
+    const ts_tensor *tensor =
+        ts_tensors_find(tensors_of(weights), "model.layers.0.post_feedforward_layernorm.weight");
+    cr_assert_not_null(tensor);
+    cr_expect_eq(ts_dtype_load(TS_F32, tensor->bytes, 0), 0.5);
+    cr_expect_eq(ts_dtype_load(TS_F32, tensor->bytes, 1), -0.75);
+    ts_weights_close(weights);
+}
+
 static void other_architecture(gguf_file *file)
 {
     gguf_string(file, "general.architecture", "mamba");

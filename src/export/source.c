@@ -57,7 +57,7 @@ ts_status ts_merged_open(const ts_export_source *source, const ts_weight *weight
     TS_TRY(ts_weight_find(source->tensors, weight, &out->base, err));
     TS_TRY(ts_tensors_check_finite(source->tensors, out->base, err));
     if (ts_dtype_block(out->base->dtype) > 1) {
-        TS_TRY(ts_alloc(ts_tensor_row_bytes(out->base), 1, &out->blocks, err));
+        TS_TRY(ts_alloc(2, ts_dtype_size(out->base->dtype, out->cols), &out->blocks, err));
         TS_TRY(ts_alloc(out->cols, sizeof *out->decoded, &out->decoded, err));
     }
     if (!ts_export_is_adapted(source, weight)) {
@@ -92,6 +92,11 @@ static void load_row(ts_merged *m, uint64_t row, float *out)
             out[i] = (float)ts_dtype_load(dtype, bytes, i);
         }
         return;
+    }
+    if (m->base->scales != NULL) {
+        uint8_t *whole = m->blocks + ts_dtype_size(dtype, m->cols);
+        ts_tensor_nf4_blocks(m->base, row * m->cols, m->cols, whole);
+        bytes = whole;
     }
     ts_blocks_split(dtype, bytes, m->cols, m->blocks,
                     m->blocks + ts_blocks_data_bytes(dtype, m->cols));

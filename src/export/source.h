@@ -27,7 +27,8 @@ typedef struct ts_merged {
     const ts_tensor *b; // [rows, r]; NULL: the adapter leaves this weight alone
     float *a;           // [r, cols]
     float *delta;       // [cols] one row of B A
-    uint8_t *blocks;    // one row of a base in blocks, as ts_blocks_decode takes it
+    uint8_t *blocks;    // one row of a base in blocks, as ts_blocks_decode takes it; then room for
+                        // the same as it is in files
     double *decoded;    // [cols] the same, decoded
     float scale;
     uint32_t r;

@@ -22,7 +22,8 @@ static const ts_model_config shape = {.hidden = 64,
                                       .rms_eps = 1e-5f,
                                       .rope = {.theta = 10000}};
 
-static const ts_adapter_config adapter = {.r = 4, .alpha = 8, .targets = TS_MODULES_ALL};
+static const ts_adapter_config adapter = {
+    .r = 4, .alpha = 8, .dropout = 0.25, .targets = TS_MODULES_ALL};
 static const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
 
 static ts_dtype weights = TS_BF16;

@@ -2,7 +2,7 @@
 // error that says what would help.
 #include "run_folder.h"
 #include "train/reduce.h"
-#include "train/trainer.h"
+#include "train/trainer_parts.h"
 
 static ts_train_settings settings_for(const char *data, uint64_t binding_limit)
 {
@@ -32,6 +32,36 @@ Test(plan, no_tensor_is_larger_than_a_device_binds)
     cr_assert(trainer.batches.micro_size < 64 && trainer.batches.micro_size > 1);
     cr_assert_eq(trainer.limits.recompute, 0, "recomputing makes no tensor smaller");
     cr_assert_not_null(strstr(said, "reaches 1.5 MiB of one: micro-batches of 32"), "%s", said);
+    ts_trainer_close(&trainer);
+    folder_remove();
+}
+
+// Matrix units that turn out to be unusable once the device runs: bf16 was planned, f32 it is.
+Test(plan, is_made_again_in_f32_without_matrix_units)
+{
+    ts_trainer trainer;
+    ts_error error = {0};
+    folder_make();
+    ts_train_settings settings = settings_for(PROJECT_FOLDER "/data/dataset.json", 0);
+    MUST(ts_trainer_open(&settings, &trainer, err));
+    const uint64_t in_f32 = trainer.plan.total;
+    ts_trainer_close(&trainer);
+    settings.precision = TS_PRECISION_BF16;
+    MUST(ts_trainer_open(&settings, &trainer, err));
+    const uint64_t in_bf16 = trainer.plan.total, largest = trainer.plan.largest;
+    cr_assert_lt(in_bf16, in_f32);
+    MUST(ts_trainer_plan_again(&trainer, err));
+    cr_assert_eq(trainer.plan.total, in_bf16);
+    trainer.settings.precision = TS_PRECISION_F32;
+    MUST(ts_trainer_plan_again(&trainer, err));
+    cr_assert_eq(trainer.plan.total, in_f32);
+    ts_trainer_close(&trainer);
+    settings.binding_limit = largest; // of which a tensor in f32 takes more
+    MUST(ts_trainer_open(&settings, &trainer, err));
+    cr_assert_eq(trainer.batches.micro_size, 64);
+    trainer.settings.precision = TS_PRECISION_F32;
+    cr_assert_eq(ts_trainer_plan_again(&trainer, &error), TS_ERR_MEMORY);
+    cr_assert_not_null(strstr(error.message, "ask for --precision f32"), "%s", error.message);
     ts_trainer_close(&trainer);
     folder_remove();
 }

@@ -194,6 +194,7 @@ typedef struct tinysft_training_params {
                                                  // "constant" ["linear"]
     double min_lr_ratio;                         // cosine falls to this part of the peak [0]
     uint64_t lr_cycles;                          // so many half cosines with restarts [1]
+    double loraplus_ratio;                       // B matrices learn so many times as fast as A [1]
     uint64_t warmup_steps;                       // the rate rises over so many steps [0]
     double warmup_ratio;                         // or over this part of all steps [0]
     double weight_decay, max_grad_norm;          // [0, 1]; a norm of 0 does not clip

@@ -54,6 +54,7 @@ static ts_status check_ranges(const ts_train_settings *s, ts_error *err)
         {"--lr", s->learning_rate, 0, 100},
         {"--min-lr-ratio", s->min_lr_ratio, 0, 1},
         {"--lr-cycles", (double)s->lr_cycles, 0, many},
+        {"--loraplus-ratio", s->adamw.b_ratio, 0, 1e6},
         {"--warmup-steps", (double)s->warmup_steps, 0, many},
         {"--warmup-ratio", s->warmup_ratio, 0, 1},
         {"--batch-size", s->batch_size, 1, 65536},
@@ -140,6 +141,7 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
         .eps = ts_api_real(p->adam_epsilon, s->adamw.eps),
         .weight_decay = p->weight_decay,
         .max_grad_norm = ts_api_real(p->max_grad_norm, s->adamw.max_grad_norm),
+        .b_ratio = p->loraplus_ratio,
     };
     s->seed = ts_api_count(p->seed, s->seed);
     s->save_steps = p->save_steps;

@@ -147,13 +147,51 @@ void ts_optimiser_close(ts_optimiser *optimiser)
     *optimiser = (ts_optimiser){0};
 }
 
+// AdamW on one part of the flat arrays: the whole of them, or a tensor (ts_lora_part).
+static void update(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                   uint64_t step, ts_view part)
+{
+    const ts_lora *lora = &optimiser->pass->model->lora;
+    double t = (double)step;
+    ts_adamw(optimiser->pass->recorder,
+             &(struct ts_adamw_args){
+                 .p = part,
+                 .m = ts_lora_part(lora, optimiser->first_moment, part),
+                 .v = ts_lora_part(lora, optimiser->second_moment, part),
+                 .g = ts_lora_part(lora, optimiser->pass->gradients, part),
+                 .norm = optimiser->norm,
+                 .count = (uint32_t)(part.bytes / ts_dtype_bytes(part.dtype)),
+                 .step = (float)(rate / (1 - pow(params->beta1, t))),
+                 .decay = (float)(rate * params->weight_decay),
+                 .beta1 = (float)params->beta1,
+                 .rest1 = (float)(1 - params->beta1),
+                 .beta2 = (float)params->beta2,
+                 .rest2 = (float)(1 - params->beta2),
+                 .eps = (float)params->eps,
+                 .root_correction = (float)(1 / sqrt(1 - pow(params->beta2, t))),
+             });
+}
+
+// A and B of each pair lie side by side: with rates of their own each is a dispatch.
+static void update_sides(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                         uint64_t step)
+{
+    const ts_model *model = optimiser->pass->model;
+    for (size_t i = 0; i < (size_t)model->config.layers * TS_MODULE_COUNT; i++) {
+        const ts_lora_pair *pair = &model->lora.pairs[i];
+        if (pair->a.bytes > 0) {
+            update(optimiser, params, rate, step, pair->a);
+            update(optimiser, params, rate * params->b_ratio, step, pair->b);
+        }
+    }
+}
+
 void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                          uint64_t step)
 {
     ts_recorder *recorder = optimiser->pass->recorder;
     const ts_lora *lora = &optimiser->pass->model->lora;
     ts_view gradients = optimiser->pass->gradients;
-    double t = (double)step;
     ts_sum_squares(recorder, &(struct ts_sum_squares_args){.x = gradients,
                                                            .partial = optimiser->partial,
                                                            .count = (uint32_t)lora->count});
@@ -161,22 +199,11 @@ void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params,
                    &(struct ts_clip_factor_args){.partial = optimiser->partial,
                                                  .norm = optimiser->norm,
                                                  .max_norm = (float)params->max_grad_norm});
-    ts_adamw(recorder, &(struct ts_adamw_args){
-                           .p = lora->values,
-                           .m = optimiser->first_moment,
-                           .v = optimiser->second_moment,
-                           .g = gradients,
-                           .norm = optimiser->norm,
-                           .count = (uint32_t)lora->count,
-                           .step = (float)(rate / (1 - pow(params->beta1, t))),
-                           .decay = (float)(rate * params->weight_decay),
-                           .beta1 = (float)params->beta1,
-                           .rest1 = (float)(1 - params->beta1),
-                           .beta2 = (float)params->beta2,
-                           .rest2 = (float)(1 - params->beta2),
-                           .eps = (float)params->eps,
-                           .root_correction = (float)(1 / sqrt(1 - pow(params->beta2, t))),
-                       });
+    if (params->b_ratio == 0 || params->b_ratio == 1) {
+        update(optimiser, params, rate, step, lora->values);
+    } else {
+        update_sides(optimiser, params, rate, step);
+    }
     ts_recorder_zero(recorder, gradients);
     ts_recorder_copy(recorder, optimiser->norm, optimiser->seen[step % 2]);
 }

@@ -36,6 +36,8 @@ double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64
 typedef struct ts_adamw_params {
     double beta1, beta2, eps, weight_decay;
     double max_grad_norm; // 0: no clipping
+    double b_ratio;       // the rate of the B matrices in terms of A's (LoRA+, Hayou et al. 2024,
+                          // https://arxiv.org/abs/2402.12354); 0: 1
 } ts_adamw_params;
 
 // AdamW's state, and what the device needs for clipping. Starts zeroed.

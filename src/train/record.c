@@ -44,6 +44,7 @@ static const struct known {
     {"learning_rate", SETTING, NUMBER},
     {"min_lr_ratio", ADDED, NUMBER},
     {"lr_cycles", ADDED, NUMBER},
+    {"loraplus_ratio", ADDED, NUMBER},
     {"warmup_ratio", SETTING, NUMBER},
     {"warmup_steps", SETTING, NUMBER},
     {"adam_beta1", SETTING, NUMBER},
@@ -134,6 +135,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
         {"learning_rate", s->learning_rate},
         {"min_lr_ratio", s->min_lr_ratio},
         {"lr_cycles", (double)s->lr_cycles},
+        {"loraplus_ratio", s->adamw.b_ratio == 1 ? 0 : s->adamw.b_ratio}, // 1 is none
         {"warmup_ratio", s->warmup_ratio},
         {"warmup_steps", (double)s->warmup_steps},
         {"adam_beta1", s->adamw.beta1},

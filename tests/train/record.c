@@ -87,6 +87,7 @@ Test(record, a_difference_is_told_in_plain_words)
         {"10000", "500000", "the model's rope_theta 10000, now it is 500000"},
         {"\"steps\": 28", "\"steps\": 20", "steps 28, now it is 20"},
         {"\"seed\"", "\"min_lr_ratio\": 0.1, \"seed\"", "min_lr_ratio absent, now it is 0.1"},
+        {"\"seed\"", "\"loraplus_ratio\": 16, \"seed\"", "loraplus_ratio absent, now it is 16"},
         {"\"seed\"", "\"lr_cycles\": 3, \"seed\"", "lr_cycles absent, now it is 3"},
         {"\"seed\"", "\"quantize\": \"Q8_0\", \"seed\"", "quantize absent, now it is \"Q8_0\""},
     };

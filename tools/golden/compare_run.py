@@ -78,10 +78,19 @@ def steps(rows, recipe):
 
 def train(model, parameters, rows, recipe):
     """Yields loss, gradient norm and rate of each step."""
-    optimiser = torch.optim.AdamW(parameters, lr=recipe["learning_rate"], betas=(recipe["adam_beta1"], recipe["adam_beta2"]),
+    # LoRA+ as PEFT's create_loraplus_optimizer groups them; the rates that are compared are A's.
+    rate, ratio = recipe["learning_rate"], recipe.get("loraplus_ratio") or 1
+    groups = [dict(params=[p for name, p in parameters.items() if f"lora_{side}" in name], lr=lr)
+              for side, lr in (("A", rate), ("B", rate * ratio))]
+    optimiser = torch.optim.AdamW(groups, lr=rate, betas=(recipe["adam_beta1"], recipe["adam_beta2"]),
                                   eps=recipe["adam_epsilon"], weight_decay=recipe["weight_decay"])
-    scheduler = get_scheduler(recipe["lr_scheduler_type"], optimiser, num_warmup_steps=recipe["warmup_steps"],
-                              num_training_steps=recipe["steps"])
+    schedule, further = recipe["lr_scheduler_type"], {}
+    if recipe.get("min_lr_ratio"):
+        schedule, further = "cosine_with_min_lr", dict(min_lr_rate=recipe["min_lr_ratio"])
+    if recipe.get("lr_cycles"):
+        further = dict(num_cycles=recipe["lr_cycles"])
+    scheduler = get_scheduler(schedule, optimiser, num_warmup_steps=recipe["warmup_steps"],
+                              num_training_steps=recipe["steps"], scheduler_specific_kwargs=further)
     for micros in steps(rows, recipe):
         supervised = sum(label != -100 for micro in micros for _, labels in micro for label in labels[1:])
         optimiser.zero_grad()
@@ -90,7 +99,7 @@ def train(model, parameters, rows, recipe):
             part = loss_sum(model, micro) / supervised
             part.backward()
             loss += part.item()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, recipe["max_grad_norm"]).item()
+        norm = torch.nn.utils.clip_grad_norm_(list(parameters.values()), recipe["max_grad_norm"]).item()
         rate = optimiser.param_groups[0]["lr"]
         optimiser.step()
         scheduler.step()
@@ -115,7 +124,7 @@ def main():
 
     log = [entry for entry in json.loads((args.run / "trainer_state.json").read_text())["log_history"] if "loss" in entry]
     assert len(log) == recipe["steps"], "train with --logging-steps 1"
-    for ours, (loss, norm, rate) in zip(log, train(model, list(parameters.values()), rows, recipe)):
+    for ours, (loss, norm, rate) in zip(log, train(model, parameters, rows, recipe)):
         print(f"step {ours['step']}: loss {loss:.9f}, relative error {abs(ours['loss'] / loss - 1):.1e}; "
               f"gradient norm {norm:.9f}, {abs(ours['grad_norm'] / norm - 1):.1e}; rate {rate:.9e}, {abs(ours['learning_rate'] - rate):.1e}")
     final = load_file(args.run / "adapter_model.safetensors")

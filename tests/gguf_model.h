@@ -215,6 +215,9 @@ static inline void gguf_model_byte_level(gguf_file *file, const char *path, cons
     }
     gguf_string(file, "tokenizer.ggml.model", "gpt2");
     gguf_string(file, "tokenizer.ggml.pre", pre);
+    if (strcmp(pre, "qwen2") == 0) { // newer files say it
+        gguf_bool(file, "tokenizer.ggml.normalizer.nfc", true);
+    }
     gguf_array(file, "tokenizer.ggml.tokens", 8, count);
     for (size_t i = 0; i < count; i++) {
         cr_assert_not_null(texts[i]);

@@ -37,6 +37,7 @@ static const ts_key known[] = {
     {"unknown_token_id", TS_KEY_READ},
     {"padding_token_id", TS_KEY_READ},
     {"add_space_prefix", TS_KEY_READ},
+    {"normalizer.nfc", TS_KEY_READ},
     // What is put around a text is left to the chat template, and these tokens to other uses.
     {"add_bos_token", TS_KEY_READ},
     {"add_eos_token", TS_KEY_READ},
@@ -57,7 +58,6 @@ static const ts_key known[] = {
     // Values other than off would change how a text is cut.
     {"remove_extra_whitespaces", TS_KEY_ONLY},
     {"precompiled_charsmap", TS_KEY_ONLY},
-    {"normalizer.nfc", TS_KEY_ONLY},
     {"normalizer.lowercase", TS_KEY_ONLY},
     {"normalizer.strip_accents", TS_KEY_ONLY},
 };
@@ -321,6 +321,16 @@ static ts_status fill_spm(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error
                     (unsigned long long)i);
         }
     }
+    if (ts_gguf_find(file, TS_GGUF_KEY_NFC) != NULL) {
+        bool nfc;
+        TS_TRY(ts_gguf_get_bool(file, TS_GGUF_KEY_NFC, &nfc, err));
+        if (nfc) {
+            TS_FAIL(TS_ERR_UNSUPPORTED,
+                    "%s: key '" TS_GGUF_KEY_NFC "' is true: not implemented for a tokenizer of "
+                    "model 'llama'",
+                    ts_gguf_path(file));
+        }
+    }
     tokenizer->prefix = TS_PREFIX_EACH; // unless add_space_prefix is false: tokenizer_config.c
     tokenizer->strip = true;
     status = ts_spm_add_pieces(tokenizer, pieces, tokens->count, true, err);
@@ -369,6 +379,9 @@ static ts_status fill_byte_level(const ts_gguf *file, ts_tokenizer *tokenizer, t
                 "%s: key '" TS_GGUF_KEY_TOKENIZER_PRE "': how '%.40s' splits a text is not "
                 "implemented",
                 ts_gguf_path(file), pre.bytes);
+    }
+    if (ts_gguf_find(file, TS_GGUF_KEY_NFC) != NULL) { // else as `pre` has it
+        TS_TRY(ts_gguf_get_bool(file, TS_GGUF_KEY_NFC, &tokenizer->nfc, err));
     }
     TS_TRY(ts_gguf_get_array(file, TS_GGUF_KEY_TOKENS, TS_GGUF_STRING, &tokens, err));
     TS_TRY(find_types(file, tokens, &types, err));

@@ -551,6 +551,10 @@ Test(weights_gguf, refuses_tokenizers_by_what_is_wrong)
         {"llama", "a", NULL, 2, 1, TS_ERR_FORMAT, "token 'a' stands twice"},
         {"llama", "b", "tokenizer.ggml.remove_extra_whitespaces", 2, 1, TS_ERR_UNSUPPORTED,
          "key 'remove_extra_whitespaces' is true: not implemented"},
+        {"llama", "b", "tokenizer.ggml.normalizer.nfc", 2, 1, TS_ERR_UNSUPPORTED,
+         "key 'tokenizer.ggml.normalizer.nfc' is true: not implemented"},
+        {"llama", "b", "tokenizer.ggml.normalizer.lowercase", 2, 1, TS_ERR_UNSUPPORTED,
+         "key 'normalizer.lowercase' is true: not implemented"},
         {"llama", "b", NULL, 2, 1, TS_ERR_UNSUPPORTED, "lacks <0x00>"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

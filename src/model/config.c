@@ -250,9 +250,9 @@ static ts_status check_keys(const cJSON *json, const ts_family *family, const ch
 static ts_status read_json(const cJSON *json, const char *name, ts_model_config *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    double eps = 1e-6;
     TS_TRY(ts_family_find(json, name, &out->family, err));
     const ts_family *family = ts_family_of(out->family);
+    double eps = family->rms_eps > 0 ? family->rms_eps : 1e-6;
     TS_TRY(check_keys(json, family, name, err));
     TS_TRY(ts_bitsandbytes_check_config(ts_json_get(json, "quantization_config"), name, err));
     TS_TRY(required_uint(json, "hidden_size", MAX_DIMENSION, name, &out->hidden, err));

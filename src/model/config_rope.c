@@ -209,8 +209,11 @@ out:
 static ts_status read_nested(const cJSON *block, struct rope *whole, struct rope *local,
                              ts_error *err)
 {
+    // transformers 5 writes the last two as well, without a meaning.
     static const ts_key keys[] = {{"full_attention", TS_KEY_READ},
-                                  {"sliding_attention", TS_KEY_READ}};
+                                  {"sliding_attention", TS_KEY_READ},
+                                  {"rope_type", TS_KEY_ONLY, "[\"default\"]"},
+                                  {"rope_theta", TS_KEY_ONLY}};
     static const char key[] = "rope_parameters";
     ts_status status = TS_OK;
     if (ts_key_is_off(block)) {

@@ -20,6 +20,9 @@
             [TS_NORM_ATTENTION_OUT] = "post_attention_layernorm",                                  \
             [TS_NORM_MLP] = "pre_feedforward_layernorm",                                           \
             [TS_NORM_MLP_OUT] = "post_feedforward_layernorm", HEAD_NORMS)
+#define OLMO2_TENSORS                                                                              \
+    TENSORS([TS_NORM_ATTENTION_OUT] = "post_attention_layernorm",                                  \
+            [TS_NORM_MLP_OUT] = "post_feedforward_layernorm", HEAD_NORMS)
 #define QWEN3_TENSORS TENSORS(LLAMA_NORMS, HEAD_NORMS)
 
 static const ts_family families[TS_FAMILY_COUNT] = {

@@ -55,6 +55,7 @@ typedef struct ts_family {
     uint32_t kv_heads; // num_key_value_heads; 0: as many as num_attention_heads
     uint32_t head_dim; // 0: hidden_size / num_attention_heads
     uint32_t max_positions;
+    double rms_eps;             // rms_norm_eps; 0: 1e-6
     uint32_t window;            // sliding_window
     uint32_t max_window_layers; // of TS_WINDOWED_UPPER
     uint32_t window_pattern;    // of TS_WINDOWED_PATTERN

@@ -78,6 +78,49 @@ Test(own_cases, tiny_nf4)
     check_own("tiny_nf4", true);
 }
 
+// Llama 3.1's rope, of which this case has short, long and mixed wavelengths.
+Test(own_cases, tiny_llama3)
+{
+    check_own("tiny_llama3", true);
+}
+
+// Biases of q, k and v; a window in the upper of two layers.
+Test(own_cases, tiny_qwen2)
+{
+    check_own("tiny_qwen2", true);
+}
+
+// Norms of the heads of q and k; transformers 5's config.json.
+Test(own_cases, tiny_qwen3)
+{
+    check_own("tiny_qwen3", true);
+}
+
+// The upper of two layers does not rotate.
+Test(own_cases, tiny_smollm3)
+{
+    check_own("tiny_smollm3", true);
+}
+
+// Two windowed layers and one that is not, a query scale that is not the head's.
+Test(own_cases, tiny_gemma3)
+{
+    check_own("tiny_gemma3", true);
+}
+
+// The root of the hidden size is no number of bf16's, and transformers rounds it; its own spelling
+// of two rotary bases.
+Test(own_cases, tiny_gemma3_rounded)
+{
+    check_own("tiny_gemma3_rounded", true);
+}
+
+// Norms behind blocks alone, those of q and k over all heads.
+Test(own_cases, tiny_olmo2)
+{
+    check_own("tiny_olmo2", true);
+}
+
 static void change(ts_dtype dtype, void *bytes, uint64_t index, double delta)
 {
     cr_assert(dtype == TS_F32 || dtype == TS_F64);

@@ -284,6 +284,7 @@ Test(config, families)
         {"\"model_type\":\"smollm3\",\"sliding_window\":null,\"use_sliding_window\":false",
          TS_FAMILY_SMOLLM3, 4, 0},
         {"\"model_type\":\"gemma3_text\"", TS_FAMILY_GEMMA3, 4, 4096},
+        {"\"model_type\":\"olmo2\"", TS_FAMILY_OLMO2, 16, 0},
         {GEMMA3 ",\"hidden_activation\":\"gelu_pytorch_tanh\"", TS_FAMILY_GEMMA3, 4, 512},
         {GEMMA3 ",\"max_position_embeddings\":512", TS_FAMILY_GEMMA3, 4, 0},
         {GEMMA3 ",\"sliding_window_pattern\":1", TS_FAMILY_GEMMA3, 4, 0},
@@ -403,8 +404,8 @@ Test(config, layers)
                 "\"full_attention\",\"full_attention\"]",
          "0100000", "0000000", 1e6, 1e4, 256},
         {GEMMA3 ",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\","
-                "\"rope_theta\":7.0},\"sliding_attention\":{\"rope_type\":\"default\","
-                "\"rope_theta\":8.0}}",
+                "\"rope_theta\":7.0},\"rope_theta\":null,\"rope_type\":\"default\","
+                "\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":8.0}}",
          "1111101", "0000000", 7, 8, 256},
         {GEMMA3 ",\"rope_theta\":7,\"rope_parameters\":{\"full_attention\":"
                 "{\"rope_type\":\"default\"}}",

@@ -221,6 +221,7 @@ Test(passes, plans_count_what_is_taken)
         {.family = TS_FAMILY_QWEN2, .adapter = {.r = 2, .targets = 64}},
         {.family = TS_FAMILY_QWEN3, .tied = true, .adapter = {.r = 2, .targets = 5}},
         {.family = TS_FAMILY_GEMMA3, .window = 3, .adapter = {.r = 2, .targets = 127}},
+        {.family = TS_FAMILY_OLMO2, .adapter = {.r = 2, .targets = 127}},
     };
     for (size_t i = 0; i < TS_COUNT(tinies); i++) {
         for (int training = 0; training < 2; training++) {
@@ -274,7 +275,8 @@ Test(passes, recomputing_changes_no_bit)
         {.family = TS_FAMILY_QWEN3, .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}},
         {.family = TS_FAMILY_GEMMA3,
          .window = 3,
-         .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}}};
+         .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}},
+        {.family = TS_FAMILY_OLMO2, .adapter = {.r = 2, .alpha = 1, .targets = TS_MODULES_ALL}}};
     enum { MOST = 4096 };
     static double kept[MOST], again[MOST];
     struct place places[2];

@@ -5,8 +5,10 @@ h / nh), ffn feed-forward size, V vocabulary, dt type of the weights, seed; r ra
 modules; micro the micro-batches of every step, each a list of rows [tokens, leading tokens without loss]; steps, lr,
 warmup, weight_decay, betas, eps, max_grad_norm of the training; tied embeddings, theta of the rotary embedding;
 quantize, q8_0 or nf4: linear layers (with q8_0 lm_head too) are rounded to what such blocks hold, and stored in dt,
-which must be float32; `verify` holds them in blocks; rms_norm_eps; shard_bytes splits the weights into files of at most
-so many; rope_parameters: config.json in transformers 5's spelling.
+which must be float32; `verify` holds them in blocks; rms_norm_eps; family, transformers' name
+of its classes (absent: Llama), and config, what else its config.json says; rope_scaling; local_theta of windowed layers;
+rope_dtype float32: rotary frequencies are not rounded to dt; shard_bytes splits the weights into files of at most so
+many; rope_parameters: config.json in transformers 5's spelling.
 """
 
 ATTENTION, FEED_FORWARD = ["q_proj", "k_proj", "v_proj", "o_proj"], ["gate_proj", "up_proj", "down_proj"]
@@ -16,6 +18,12 @@ DEFAULTS = dict(
     h=64, L=2, nh=4, nkv=2, ffn=172, V=320, dt="float32", seed=1, r=4, alpha=8, targets=["q_proj", "v_proj"], rs=False,
     micro=[[[24, 7], [15, 5]]], steps=6, lr=0.005, warmup=0, tied=False, theta=10000.0, weight_decay=0.0,
     betas=[0.9, 0.999], eps=1e-8, max_grad_norm=1.0)
+
+# What the small cases of other families share.
+FAMILY = dict(h=24, L=2, nh=4, nkv=2, head_dim=8, ffn=37, V=61, r=3, alpha=6, targets=ALL, micro=[[[19, 3], [7, 2]]],
+              lr=0.001, steps=4, rope_dtype="float32")
+# Without padding, whose rows would see nothing through a window, so that autocast makes NaN of them.
+WINDOWED = [[[19, 3]], [[7, 2]]]
 
 CASES = {
     # tests/golden
@@ -32,6 +40,18 @@ CASES = {
                       micro=[[[9, 2], [6, 0]]]),
     "tiny_nf4": dict(h=64, L=1, nh=2, nkv=1, ffn=64, V=41, r=2, targets=ALL, quantize="nf4", lr=0.001,
                      micro=[[[9, 2], [6, 0]]]),
+    "tiny_llama3": FAMILY | dict(theta=500000.0, tied=True, seed=11, rope_scaling=dict(
+        rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)),
+    "tiny_qwen2": FAMILY | dict(family="Qwen2", micro=WINDOWED, theta=1000000.0, seed=12, rms_norm_eps=1e-6, config=dict(
+        use_sliding_window=True, sliding_window=5, max_window_layers=1)),
+    "tiny_qwen3": FAMILY | dict(family="Qwen3", theta=1000000.0, tied=True, seed=13, dt="bfloat16", rope_parameters=True),
+    "tiny_smollm3": FAMILY | dict(family="SmolLM3", theta=5000000.0, tied=True, seed=14, config=dict(no_rope_layers=[1, 0])),
+    "tiny_gemma3": FAMILY | dict(family="Gemma3", micro=WINDOWED, h=36, L=3, theta=1000000.0, local_theta=10000.0,
+                                 tied=True, seed=15, dt="bfloat16", config=dict(sliding_window=4, query_pre_attn_scalar=20, layer_types=[
+                                     "sliding_attention", "full_attention", "sliding_attention"])),
+    "tiny_gemma3_rounded": FAMILY | dict(family="Gemma3", micro=WINDOWED, nh=2, theta=1000000.0, local_theta=10000.0,
+                                         tied=True, seed=16, dt="bfloat16", rope_parameters=True, rope_dtype="bfloat16", L=1),
+    "tiny_olmo2": FAMILY | dict(family="Olmo2", theta=500000.0, seed=17, dt="float16"),
     # nano, gqa and all_linear with weights that blocks hold exactly
     **{f"{name}_{kind}": more | dict(quantize=kind) for kind in ("q8_0", "nf4") for name, more in {
         "nano": dict(ffn=192, micro=[[[33, 7], [20, 5]]], steps=20, lr=0.01),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes and recomputes reference cases: a tiny Llama, a LoRA, and what float64 PyTorch says of both.
+"""Makes and recomputes reference cases: a tiny model, a LoRA, and what float64 PyTorch says of both.
 
     make_cases.py make FOLDER [NAME ...]    write FOLDER/NAME for the named cases of cases.py (all of them, unless named)
     make_cases.py annotate CASE ...         write into older cases' case.json what autocast errs by
@@ -9,7 +9,7 @@
 the LoRA below is PEFT's (y = base(x) + scale * B(A(x)), scale alpha / r, or alpha / sqrt r for rsLoRA), 20 lines long.
 
 What a case holds
-    model/                  the Llama in Hugging Face's layout, stored in `dt`
+    model/                  the model in Hugging Face's layout, stored in `dt`
     adapter_init/, _final/  the LoRA before and after training as PEFT saves it, F32
     case.json               the specification (cases.py tells the keys), the losses and gradient norms in decimal, and
                             under `autocast` how far off PyTorch is in 16 bits: by type, the relative errors of the
@@ -19,8 +19,8 @@ What a case holds
                             losses, grad_norms (before clipping), lrs [steps] (F64)
 
 What float64 means here
-    The model is loaded in `dt`, moved to `dt` as a whole (which rounds the rotary frequencies to it too) and then widened
-    to float64. transformers itself computes three things in float32 whatever the model's type: RMSNorm, the rotary
+    The model is loaded in `dt`, moved to `dt` as a whole (which rounds the rotary frequencies to it too, unless
+    `rope_dtype` is float32: then they stay as transformers loads them) and then widened to float64. transformers itself computes three things in float32 whatever the model's type: RMSNorm, the rotary
     angles with their cosines, and the softmax of "eager" attention. So do the cases, unless `--precision exact`
     puts float64 there too. The other precisions tell how far PyTorch itself is off: `float32` throughout, and
     `float16`, `bfloat16` by autocast with weights and adapter in float32.
@@ -32,8 +32,8 @@ import pathlib
 
 import torch
 import torch.nn.functional as F
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama import modeling_llama
 from transformers.utils import logging
 
@@ -107,12 +107,25 @@ def save_adapter(folder, spec, tensors):
 
 # Drawing a case
 
+def rope_parameters(spec):
+    """The rotary part of config.json as transformers 5 has it."""
+    whole = {"rope_type": "default", "rope_theta": spec["theta"]} | spec.get("rope_scaling", {})
+    if "local_theta" not in spec:
+        return whole
+    return {"full_attention": whole,
+            "sliding_attention": {"rope_type": "default", "rope_theta": spec["local_theta"]}}
+
+
+def model_class(spec):
+    return getattr(transformers, spec.get("family", "Llama") + "ForCausalLM")
+
+
 def model_config(spec):
-    return LlamaConfig(
+    return model_class(spec).config_class(
         hidden_size=spec["h"], num_hidden_layers=spec["L"], num_attention_heads=spec["nh"], num_key_value_heads=spec["nkv"],
         head_dim=spec.get("head_dim", spec["h"] // spec["nh"]), intermediate_size=spec["ffn"], vocab_size=spec["V"],
         rms_norm_eps=spec.get("rms_norm_eps", 1e-5), tie_word_embeddings=spec["tied"], max_position_embeddings=2048,
-        rope_parameters={"rope_type": "default", "rope_theta": spec["theta"]}, bos_token_id=1, eos_token_id=2)
+        rope_parameters=rope_parameters(spec), bos_token_id=1, eos_token_id=2, pad_token_id=0, **spec.get("config", {}))
 
 
 NF4_LEVELS = torch.tensor([
@@ -139,13 +152,14 @@ def is_quantised(name, spec):
 
 
 def draw_model(spec):
-    """A Llama in spec's `dt` with random weights that pass signals on: about 1.2 / sqrt(in), norms around 1."""
+    """A model in spec's `dt` with random weights that pass signals on: about 1.2 / sqrt(in), norms around 1."""
     torch.manual_seed(spec["seed"])
-    model = LlamaForCausalLM(model_config(spec))
+    model = model_class(spec)(model_config(spec))
+    norm = 0 if spec.get("family") == "Gemma3" else 1  # Gemma multiplies by 1 + weight
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim == 1:
-                weight.copy_(1 + 0.2 * torch.randn(weight.shape))
+                weight.copy_((0 if name.endswith(".bias") else norm) + 0.2 * torch.randn(weight.shape))
             else:
                 std = 0.5 if "embed_tokens" in name else 1.2 / math.sqrt(weight.shape[1])
                 weight.copy_(std * torch.randn(weight.shape))
@@ -186,7 +200,8 @@ def save_model(folder, spec, model):
     if not spec.get("rope_parameters"):
         config = json.loads((folder / "config.json").read_text())
         del config["rope_parameters"], config["dtype"]
-        config |= {"rope_theta": spec["theta"], "rope_scaling": None, "torch_dtype": spec["dt"]}
+        config |= {"rope_theta": spec["theta"], "rope_scaling": spec.get("rope_scaling"), "torch_dtype": spec["dt"]}
+        config |= {"rope_local_base_freq": spec["local_theta"]} if "local_theta" in spec else {}
         write_json(folder / "config.json", config)
 
 
@@ -205,11 +220,13 @@ def rotary_exact(self, x, position_ids):
 
 
 def open_reference(folder, spec, precision):
-    """The case's model ready to compute: dt's roundings first, then `precision`."""
+    """The case's model ready to compute: dt's roundings first, then `precision`. `exact` knows Llamas alone."""
     dt = getattr(torch, spec["dt"])
     exact = precision == "exact"
     # "sdpa" keeps the type of its input in the softmax, "eager" goes through float32.
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=dt, attn_implementation="sdpa" if exact else "eager").to(dt)
+    model = model_class(spec).from_pretrained(folder, dtype=dt, attn_implementation="sdpa" if exact else "eager")
+    if spec.get("rope_dtype") != "float32":
+        model = model.to(dt)
     if exact:
         modeling_llama.LlamaRMSNorm.forward = rmsnorm_exact
         modeling_llama.LlamaRotaryEmbedding.forward = rotary_exact

@@ -179,6 +179,8 @@ typedef struct tinysft_training_params {
     const char *chat_template;  // name, file or text of Jinja [the model's own]
     const char *quantize;       // what the base's linear layers are held in: "q8_0", "nf4", or
                                 // "nf4+q8_0" with lm_head in q8_0 [as stored]
+    const char *train_on;       // "assistant": all answers; "last": a conversation's last one; or
+                                // "all": every token ["assistant"]
     bool train_empty;           // learn empty answers too: to say nothing
     uint32_t max_length;        // tokens; longer rows are cut, with a warning [2048]
     uint32_t rank;              // of the adapter's matrices [8]

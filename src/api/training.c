@@ -114,6 +114,9 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     *s = ts_train_defaults();
     TS_TRY(copy_texts(training, p, s, err));
     TS_TRY(ts_api_quantize(p->quantize, &s->quantise, err));
+    if (p->train_on != NULL) {
+        TS_TRY(ts_train_on_parse(p->train_on, &s->train_on, err));
+    }
     s->train_empty = p->train_empty;
     s->max_length = (uint32_t)ts_api_count(p->max_length, s->max_length);
     s->rank = (uint32_t)ts_api_count(p->rank, s->rank);

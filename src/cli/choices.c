@@ -32,6 +32,11 @@ const char *ts_choice_schedule(size_t index)
     return index < TS_SCHEDULE_COUNT ? ts_schedule_name((ts_schedule)index) : NULL;
 }
 
+const char *ts_choice_train_on(size_t index)
+{
+    return index < TS_TRAIN_ON_COUNT ? ts_train_on_name((ts_train_on)index) : NULL;
+}
+
 const char *ts_choice_module(size_t index)
 {
     return index == 0                 ? "all-linear"

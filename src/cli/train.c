@@ -15,7 +15,8 @@
 struct options {
     ts_train_settings settings;
     ts_gpu_params device;
-    const char *targets, *schedule, *precision, *quantize, *revision, *eval_steps, *metric;
+    const char *targets, *schedule, *precision, *quantize, *revision, *eval_steps, *metric,
+        *train_on;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
@@ -129,6 +130,9 @@ static ts_status settle_options(struct options *options, ts_error *err)
     TS_TRY(settle_evaluation(options, err));
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
+    if (options->train_on != NULL) {
+        TS_TRY(ts_train_on_parse(options->train_on, &s->train_on, err));
+    }
     TS_TRY(ts_cli_choose_quantize(options->quantize, &s->quantise, err));
     // Only checks the name, before a device is opened; what "auto" means depends on the device.
     TS_TRY(ts_precision_choose(options->precision, &(ts_gpu_caps){0}, &s->precision, err));
@@ -157,6 +161,7 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .base_model = s->base_model,
         .chat_template = s->chat_template,
         .quantize = options->quantize,
+        .train_on = options->train_on,
         .train_empty = s->train_empty,
         .max_length = s->max_length,
         .rank = s->rank,
@@ -323,6 +328,9 @@ static const ts_flag flags[] = {
      "batches that one step learns from [1]", 1, 65536},
     {"max-length", "max-seq-length", TS_FLAG_UINT, &asked.max_length, "N",
      "tokens; longer rows are cut, with a warning [2048]", 2, 1 << 20},
+    {"train-on", NULL, TS_FLAG_TEXT, &asked.train_on, "WHAT",
+     "assistant: all answers; last: the last one of a\nconversation; all: every token [assistant]",
+     .choice = ts_choice_train_on},
     {"train-empty", NULL, TS_FLAG_SWITCH, &asked.settings.train_empty, NULL,
      "learn empty answers too: to say nothing"},
     {"rank", "lora-r", TS_FLAG_UINT, &asked.rank, "N", "of the adapter: how much it can learn [8]",

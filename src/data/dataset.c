@@ -34,6 +34,31 @@ typedef struct reading {
     skipped too_long, empty, masked;
 } reading;
 
+static const char *const train_on_names[] = {
+    [TS_TRAIN_ON_ASSISTANT] = "assistant",
+    [TS_TRAIN_ON_LAST] = "last",
+    [TS_TRAIN_ON_ALL] = "all",
+};
+
+const char *ts_train_on_name(ts_train_on train_on)
+{
+    return train_on_names[train_on];
+}
+
+ts_status ts_train_on_parse(const char *name, ts_train_on *out, ts_error *err)
+{
+    for (size_t i = 0; i < TS_COUNT(train_on_names); i++) {
+        if (strcmp(name, train_on_names[i]) == 0) {
+            *out = (ts_train_on)i;
+            return TS_OK;
+        }
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT,
+                        "--train-on %s: expected assistant (all answers), last (the last answer) "
+                        "or all (every token)",
+                        name);
+}
+
 static ts_status keep_example(reading *r, uint32_t line, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -96,6 +121,31 @@ static bool is_blank(const ts_turn *turn)
     return true;
 }
 
+// Masks the answers that --train-on leaves out. A row that masks one itself cannot be trained on
+// whole.
+static ts_status choose_answers(reading *r, const char *name, ts_error *err)
+{
+    ts_turn *last = NULL;
+    for (size_t i = 0; i < r->row.count; i++) {
+        ts_turn *turn = &r->row.turns[i];
+        if (turn->role != TS_ROLE_ASSISTANT) {
+            continue;
+        }
+        if (turn->masked && r->options->train_on == TS_TRAIN_ON_ALL) {
+            return ts_error_set(err, TS_ERR_FORMAT,
+                                "%s: turn %zu is marked not to be trained on, and --train-on all "
+                                "trains on every token: take the mark away, or --train-on "
+                                "assistant",
+                                name, i + 1);
+        }
+        if (last != NULL && r->options->train_on == TS_TRAIN_ON_LAST) {
+            last->masked = true;
+        }
+        last = turn;
+    }
+    return TS_OK;
+}
+
 // Masks blank answers unless train_empty. *left: whether an answer to train on is left.
 static ts_status judge_answers(reading *r, bool *left, ts_error *err)
 {
@@ -109,6 +159,9 @@ static ts_status judge_answers(reading *r, bool *left, ts_error *err)
             answers = true;
         }
         *left = *left || (turn->role == TS_ROLE_ASSISTANT && !turn->masked);
+    }
+    if (*left && r->options->train_on == TS_TRAIN_ON_ALL) {
+        return TS_OK; // the blank ones too
     }
     return empty      ? skip(&r->empty, r->rows, err, "%s", *left ? " (in part)" : "")
            : !answers ? skip(&r->masked, r->rows, err, "%s", "")
@@ -134,6 +187,9 @@ static ts_status encode(reading *r, const char *name, ts_error *err)
             ts_arena_copy_text(&dataset->memory->arena, text, dataset->rendered_len, &copy, err));
         dataset->rendered = copy;
     }
+    for (size_t t = 1; r->options->train_on == TS_TRAIN_ON_ALL && t < r->chat.tokens.count; t++) {
+        r->chat.supervised[t] = true;
+    }
 out:
     return status == TS_OK ? TS_OK : ts_error_context(err, "%s", name);
 }
@@ -156,6 +212,7 @@ static ts_status add_row(void *user, const cJSON *json, uint32_t line, const cha
     bool left;
     r->rows++;
     TS_TRY(ts_row_read(json, ts_chat_template_is_plain(r->template), name, &r->row, err));
+    TS_TRY(choose_answers(r, name, err));
     TS_TRY(judge_answers(r, &left, err));
     if (!left) {
         goto out;
@@ -201,10 +258,11 @@ static void warn_skipped(const reading *r, const char *path)
                path, r->empty.count, r->rows, r->empty.told.bytes, and_more(&r->empty));
     }
     if (r->masked.count > 0) {
-        ts_log(
-            TS_LOG_WARN,
-            "%s: %zu of %zu rows skipped: all their answers are marked not to be trained on: %s%s",
-            path, r->masked.count, r->rows, r->masked.told.bytes, and_more(&r->masked));
+        ts_log(TS_LOG_WARN, "%s: %zu of %zu rows skipped: %s marked not to be trained on: %s%s",
+               path, r->masked.count, r->rows,
+               r->options->train_on == TS_TRAIN_ON_LAST ? "their last answer is"
+                                                        : "all their answers are",
+               r->masked.told.bytes, and_more(&r->masked));
     }
 }
 
@@ -219,7 +277,7 @@ static ts_status warn(const reading *r, const char *path, ts_error *err)
         ts_log(TS_LOG_WARN, "%s: keys that mean nothing here were passed over: %s", path,
                keys.bytes);
     }
-    if (r->row.notes.histories > 0) {
+    if (r->row.notes.histories > 0 && r->options->train_on != TS_TRAIN_ON_LAST) {
         ts_log(TS_LOG_INFO,
                "%s: %zu row%s earlier turns under the key history; their answers are trained on "
                "too",

@@ -28,14 +28,26 @@ typedef struct ts_dataset {
     struct ts_dataset_memory *memory;
 } ts_dataset;
 
+// Which tokens of a row are trained on.
+typedef enum ts_train_on {
+    TS_TRAIN_ON_ASSISTANT, // all answers that are not masked (ts_chat_encode)
+    TS_TRAIN_ON_LAST,      // the last answer of a conversation alone
+    TS_TRAIN_ON_ALL,       // every token after the first
+    TS_TRAIN_ON_COUNT,
+} ts_train_on;
+const char *ts_train_on_name(ts_train_on train_on); // "assistant", "last", "all"
+ts_status ts_train_on_parse(const char *name, ts_train_on *out, ts_error *err);
+
 typedef struct ts_dataset_options {
     uint32_t max_tokens; // in one row
-    bool train_empty;    // train on blank answers, so that the model learns to say nothing
+    ts_train_on train_on;
+    bool train_empty; // train on blank answers, so that the model learns to say nothing
 } ts_dataset_options;
 
 // Reads and tokenises the file `path`. A row longer than max_tokens is cut. A row without anything
 // to train on is skipped: no answer within the limit, only blank answers, or all answers masked.
-// There is one warning for each of these, with the number of rows. Errors are collected over the
+// There is one warning for each of these, with the number of rows. With TS_TRAIN_ON_ALL a masked
+// answer is an error, for the two contradict each other. Errors are collected over the
 // whole file and reported together (base/mistakes.h). They are TS_ERR_FORMAT, and so is a file in
 // which no row is left. Release *out with ts_dataset_close.
 ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,

@@ -14,7 +14,7 @@ typedef enum meaning {
     SETTING,     // must be the same
     LENGTH,      // must be the same, or more once the run is finished
     FINGERPRINT, // must be the same; older versions did not write it
-    ADDED,       // must be the same; "none", 0 or false where it is absent
+    ADDED,       // must be the same; `absent`, else "none", 0 or false, where it is absent
     NOTE,        // for information
 } meaning;
 
@@ -25,6 +25,7 @@ static const struct known {
     const char *key;
     meaning meaning;
     kind kind;
+    const char *absent; // what an ADDED text is where older versions did not write it
 } known[] = {
     {"model", PLACE, TEXT},
     {"data", PLACE, TEXT},
@@ -33,6 +34,7 @@ static const struct known {
     {"target_modules", SETTING, LIST},
     {"use_rslora", SETTING, SWITCH},
     {"train_empty", FINGERPRINT, SWITCH},
+    {"train_on", ADDED, TEXT, "assistant"},
     {"rank", SETTING, NUMBER},
     {"lora_alpha", SETTING, NUMBER},
     {"lora_dropout", SETTING, NUMBER},
@@ -156,6 +158,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddItemToObject(json, "target_modules", target_list(s->targets));
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
     cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
+    cJSON_AddStringToObject(json, "train_on", ts_train_on_name(s->train_on));
     cJSON_AddStringToObject(json, "quantize", ts_quantise_name(s->quantise));
     if (s->eval_data != NULL) {
         cJSON_AddStringToObject(json, "eval_data", s->eval_data);
@@ -385,9 +388,10 @@ static ts_status compare_model(const cJSON *was, const cJSON *is, ts_error *err)
 }
 
 // What a key stands for that older versions did not write.
-static bool is_nothing(const cJSON *item)
+static bool is_absent(const struct known *entry, const cJSON *item)
 {
-    return cJSON_IsString(item)   ? strcmp(item->valuestring, "none") == 0
+    const char *absent = entry->absent != NULL ? entry->absent : "none";
+    return cJSON_IsString(item)   ? strcmp(item->valuestring, absent) == 0
            : cJSON_IsNumber(item) ? item->valuedouble == 0
                                   : cJSON_IsFalse(item);
 }
@@ -401,7 +405,7 @@ static ts_status compare_item(const cJSON *before, const cJSON *now, const cJSON
     if (role == PLACE || role == NOTE || (other != NULL && cJSON_Compare(other, item, true))) {
         return TS_OK;
     }
-    if (role == ADDED && other == NULL && is_nothing(item)) {
+    if (role == ADDED && other == NULL && is_absent(entry, item)) {
         return TS_OK;
     }
     if (role == FINGERPRINT && other == NULL) {

@@ -67,6 +67,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
                                  &out->template, err));
     const ts_dataset_options rows = {
         .max_tokens = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions),
+        .train_on = settings->train_on,
         .train_empty = settings->train_empty};
     TS_TRY(
         ts_dataset_open(settings->data, out->tokenizer, out->template, &rows, &out->dataset, err));

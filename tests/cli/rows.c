@@ -138,6 +138,30 @@ Test(rows, with_mistakes, .timeout = 60)
     test_folder_remove(folder);
 }
 
+// --train-on decides what of a conversation is learnt.
+Test(rows, are_trained_on_as_asked, .timeout = 60)
+{
+    static const char content[] = "{\"prompt\": \"second\", \"history\": [[\"first\", \"One.\"]], "
+                                  "\"completion\": \"Two.\"}\n";
+    static const struct {
+        const char *value, *words[3], *absent;
+    } cases[] = {
+        {"assistant", {"their answers are trained on too", "[[One.</s>]]", "[[Two.</s>]]"}, "[[<|"},
+        {"last", {"One.</s>", "[[Two.</s>]]"}, "[[One."},
+        {"all", {"[[", "first</s>", "Two.</s>"}, "[[Two."},
+    };
+    const char *folder = test_folder();
+    program_result result;
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        show(folder, "d.jsonl", content, "--train-on", cases[i].value, &result);
+        expect(&result, 0, cases[i].words, TS_COUNT(cases[i].words));
+        cr_expect_null(strstr(result.out, cases[i].absent), "%s", result.out);
+    }
+    show(folder, "d.jsonl", content, "--train-on", "user", &result);
+    expect(&result, TS_ERR_ARGUMENT, (const char *const[]){"--train-on user: expected"}, 1);
+    test_folder_remove(folder);
+}
+
 // Control characters in a text do not reach the terminal, and a NUL does not end a text.
 Test(rows, are_shown_safely, .timeout = 60)
 {

@@ -10,6 +10,7 @@
 
 static char warnings[4096], mistakes[4096];
 static bool train_empty; // of the next open_bytes
+static ts_train_on train_on;
 
 static void keep_warning(void *user, ts_log_level level, const char *message)
 {
@@ -25,7 +26,8 @@ static ts_status open_bytes(const char *bytes, size_t len, const char *chosen, u
     char *folder = make_folder();
     ts_tokenizer *t = open_tiny(&(tiny_parts){0});
     ts_text path = {0};
-    const ts_dataset_options options = {.max_tokens = max_tokens, .train_empty = train_empty};
+    const ts_dataset_options options = {
+        .max_tokens = max_tokens, .train_on = train_on, .train_empty = train_empty};
     warnings[0] = mistakes[0] = '\0';
     ts_log_set_sink(keep_warning, NULL);
     write_bytes(folder, "d.jsonl", bytes, len);
@@ -360,6 +362,78 @@ Test(dataset, masked_turns_keep_their_tokens)
         ts_dataset_close(&all);
         ts_dataset_close(&masked);
     }
+}
+
+// The last answer alone, or every token: the ids stay, the mask is another.
+Test(dataset, what_is_trained_on_is_chosen)
+{
+    static const char *const styles[] = {"zephyr", "plain"};
+    ts_error err = {0};
+    for (size_t i = 0; i < TS_COUNT(styles); i++) {
+        ts_dataset kept[TS_TRAIN_ON_COUNT] = {0};
+        for (train_on = 0; train_on < TS_TRAIN_ON_COUNT; train_on++) {
+            cr_assert_eq(
+                open_bytes(TWO(""), strlen(TWO("")), styles[i], 1000, &kept[train_on], &err), TS_OK,
+                "%s", err.message);
+        }
+        const ts_example *assistant = kept[TS_TRAIN_ON_ASSISTANT].examples;
+        const ts_example *last = kept[TS_TRAIN_ON_LAST].examples;
+        const ts_example *all = kept[TS_TRAIN_ON_ALL].examples;
+        cr_assert(assistant->count == last->count && assistant->count == all->count);
+        cr_expect_arr_eq(assistant->ids, last->ids, last->count * sizeof *last->ids);
+        cr_expect_arr_eq(assistant->ids, all->ids, all->count * sizeof *all->ids);
+        for (uint32_t t = 1; t < last->count; t++) {
+            bool second = assistant->supervised[t] && t > last->count / 2;
+            cr_expect_eq(last->supervised[t] != 0, second, "%s, token %u", styles[i], t);
+            cr_expect(all->supervised[t], "%s, token %u", styles[i], t);
+        }
+        cr_expect_lt(last->supervised_count, assistant->supervised_count);
+        cr_expect_gt(last->supervised_count, 0);
+        cr_expect_eq(all->supervised_count, all->count - 1);
+        cr_expect_eq(kept[TS_TRAIN_ON_ALL].supervised_count, all->count - 1);
+        for (train_on = 0; train_on < TS_TRAIN_ON_COUNT; train_on++) {
+            ts_dataset_close(&kept[train_on]);
+        }
+    }
+}
+
+// What a row itself says of its answers holds beside the choice, or contradicts it.
+Test(dataset, what_is_trained_on_meets_the_rows_own_masks)
+{
+    static const char first_masked[] = TWO(",\"train\":false");
+    static const char last_masked[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"h\"},{\"role\":\"assistant\","
+        "\"content\":\"hello\"},{\"role\":\"user\",\"content\":\"h\"},"
+        "{\"role\":\"assistant\",\"content\":\"world\",\"train\":false}]}\n" ROW;
+    static const char empty[] = "{\"prompt\":\"h\",\"completion\":\"\"}\n" ROW;
+    ts_dataset data = {0};
+    ts_error err = {0};
+    train_on = TS_TRAIN_ON_LAST;
+    cr_assert_eq(open_data(first_masked, &data, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(data.count, 1);
+    ts_dataset_close(&data);
+    cr_assert_eq(open_data(last_masked, &data, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(data.count, 1, "its last answer is masked, so nothing is left of it");
+    cr_expect_not_null(strstr(warnings, "their last answer is marked"), "%s", warnings);
+    ts_dataset_close(&data);
+    train_on = TS_TRAIN_ON_ALL;
+    cr_assert_eq(open_data(first_masked, &data, &err), TS_ERR_FORMAT);
+    cr_expect_not_null(strstr(err.message, "--train-on all"), "%s", err.message);
+    cr_assert_eq(open_data(empty, &data, &err), TS_OK, "%s", err.message);
+    cr_expect_eq(data.count, 1, "a row whose one answer is empty is skipped as ever");
+    ts_dataset_close(&data);
+}
+
+Test(dataset, what_is_trained_on_has_names)
+{
+    ts_error err = {0};
+    ts_train_on found;
+    for (ts_train_on i = 0; i < TS_TRAIN_ON_COUNT; i++) {
+        cr_assert_eq(ts_train_on_parse(ts_train_on_name(i), &found, &err), TS_OK);
+        cr_assert_eq(found, i);
+    }
+    cr_assert_eq(ts_train_on_parse("user", &found, &err), TS_ERR_ARGUMENT);
+    cr_assert_not_null(strstr(err.message, "--train-on user"), "%s", err.message);
 }
 
 // A document gets one begin and one end token, also if it already has one or more.

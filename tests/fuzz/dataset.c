@@ -56,7 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     // The input's length chooses the rest.
-    const ts_dataset_options options = {.max_tokens = 64, .train_empty = size % 2 == 0};
+    const ts_dataset_options options = {.max_tokens = 64,
+                                        .train_on = (ts_train_on)(size / 2 % TS_TRAIN_ON_COUNT),
+                                        .train_empty = size % 2 == 0};
     ts_status status = ts_dataset_open(fuzz_file("data.json", data, size), tokenizer,
                                        templates[size / 2 % 2], &options, &dataset, &err);
     fuzz_check_status(status, &err);

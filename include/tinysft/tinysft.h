@@ -187,6 +187,7 @@ typedef struct tinysft_training_params {
     double alpha;               // the adapter counts alpha / rank, or alpha / sqrt(rank) [16]
     bool use_rslora;            // the latter
     double lora_dropout;        // part of the adapter's inputs set to zero, 0 to below 1 [0]
+    const char *init_lora;      // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
     const char *target_modules; // with commas, or "all-linear" ["q_proj,v_proj"]
     double epochs;              // passes over all rows [3]
     uint64_t max_steps;         // instead of epochs [0: as many as the epochs have]

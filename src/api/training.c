@@ -107,33 +107,45 @@ out:
     return status;
 }
 
+// What is chosen by name.
+static ts_status parse_names(const tinysft_training_params *p, ts_train_settings *s, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_api_quantize(p->quantize, &s->quantise, err));
+    if (p->train_on != NULL) {
+        TS_TRY(ts_train_on_parse(p->train_on, &s->train_on, err));
+    }
+    if (p->init_lora != NULL) {
+        TS_TRY(ts_lora_init_parse(p->init_lora, &s->init_lora, err));
+    }
+    if (p->target_modules != NULL) {
+        TS_TRY(ts_modules_parse(p->target_modules, &s->targets, err));
+    }
+    if (p->schedule != NULL) {
+        TS_TRY(ts_schedule_parse(p->schedule, &s->schedule, err));
+    }
+out:
+    return status;
+}
+
 static ts_status make_settings(tinysft_training *training, const tinysft_training_params *p,
                                ts_train_settings *s, ts_error *err)
 {
     ts_status status = TS_OK;
     *s = ts_train_defaults();
     TS_TRY(copy_texts(training, p, s, err));
-    TS_TRY(ts_api_quantize(p->quantize, &s->quantise, err));
-    if (p->train_on != NULL) {
-        TS_TRY(ts_train_on_parse(p->train_on, &s->train_on, err));
-    }
+    TS_TRY(parse_names(p, s, err));
     s->train_empty = p->train_empty;
     s->max_length = (uint32_t)ts_api_count(p->max_length, s->max_length);
     s->rank = (uint32_t)ts_api_count(p->rank, s->rank);
     s->alpha = ts_api_real(p->alpha, s->alpha);
     s->use_rslora = p->use_rslora;
     s->dropout = p->lora_dropout;
-    if (p->target_modules != NULL) {
-        TS_TRY(ts_modules_parse(p->target_modules, &s->targets, err));
-    }
     s->epochs = ts_api_real(p->epochs, s->epochs);
     s->max_steps = p->max_steps;
     s->batch_size = (uint32_t)ts_api_count(p->batch_size, s->batch_size);
     s->accumulation = (uint32_t)ts_api_count(p->grad_accum, s->accumulation);
     s->learning_rate = ts_api_real(p->learning_rate, s->learning_rate);
-    if (p->schedule != NULL) {
-        TS_TRY(ts_schedule_parse(p->schedule, &s->schedule, err));
-    }
     s->min_lr_ratio = p->min_lr_ratio;
     s->lr_cycles = p->lr_cycles;
     s->warmup_steps = p->warmup_steps;

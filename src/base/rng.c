@@ -1,5 +1,6 @@
 #include "base/rng.h"
 
+#include <math.h>
 #include <stddef.h>
 
 void ts_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -25,6 +26,13 @@ float ts_random_uniform(uint64_t seed, uint32_t stream, uint64_t index)
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     ts_philox(counter, key, out);
     return (float)(out[index % 4] >> 8) * 0x1p-24f;
+}
+
+float ts_random_normal(uint64_t seed, uint32_t stream, uint64_t index)
+{
+    double radius = 1 - (double)ts_random_uniform(seed, stream, 2 * index); // above 0, up to 1
+    double angle = 2 * M_PI * (double)ts_random_uniform(seed, stream, 2 * index + 1);
+    return (float)(sqrt(-2 * log(radius)) * cos(angle));
 }
 
 void ts_mt19937_seed(ts_mt19937 *rng, uint32_t seed)

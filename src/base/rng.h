@@ -12,6 +12,10 @@ void ts_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]
 // Uniform in [0, 1) with 24 bits: value number `index` of stream `stream` of `seed`.
 float ts_random_uniform(uint64_t seed, uint32_t stream, uint64_t index);
 
+// Normal with mean 0 and deviation 1, by Box and Muller (1958): value number `index` of a stream.
+// It takes the uniform values 2 index and 2 index + 1.
+float ts_random_normal(uint64_t seed, uint32_t stream, uint64_t index);
+
 // Mersenne Twister MT19937 (Matsumoto and Nishimura 1998), for one purpose: PyTorch's order of
 // the training data (ts_torch_randperm).
 typedef struct ts_mt19937 {

@@ -37,6 +37,11 @@ const char *ts_choice_train_on(size_t index)
     return index < TS_TRAIN_ON_COUNT ? ts_train_on_name((ts_train_on)index) : NULL;
 }
 
+const char *ts_choice_init_lora(size_t index)
+{
+    return index < TS_LORA_INIT_COUNT ? ts_lora_init_name((ts_lora_init)index) : NULL;
+}
+
 const char *ts_choice_module(size_t index)
 {
     return index == 0                 ? "all-linear"

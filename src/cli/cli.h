@@ -92,6 +92,7 @@ extern const char *ts_cli_config;
 const char *ts_choice_precision(size_t index);
 const char *ts_choice_schedule(size_t index);
 const char *ts_choice_train_on(size_t index);
+const char *ts_choice_init_lora(size_t index);
 const char *ts_choice_quantize(size_t index);
 const char *ts_choice_module(size_t index);
 const char *ts_choice_mask(size_t index);

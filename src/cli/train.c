@@ -16,7 +16,7 @@ struct options {
     ts_train_settings settings;
     ts_gpu_params device;
     const char *targets, *schedule, *precision, *quantize, *revision, *eval_steps, *metric,
-        *train_on;
+        *train_on, *init_lora;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
@@ -133,6 +133,9 @@ static ts_status settle_options(struct options *options, ts_error *err)
     if (options->train_on != NULL) {
         TS_TRY(ts_train_on_parse(options->train_on, &s->train_on, err));
     }
+    if (options->init_lora != NULL) {
+        TS_TRY(ts_lora_init_parse(options->init_lora, &s->init_lora, err));
+    }
     TS_TRY(ts_cli_choose_quantize(options->quantize, &s->quantise, err));
     // Only checks the name, before a device is opened; what "auto" means depends on the device.
     TS_TRY(ts_precision_choose(options->precision, &(ts_gpu_caps){0}, &s->precision, err));
@@ -168,6 +171,7 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .alpha = number(s->alpha),
         .use_rslora = s->use_rslora,
         .lora_dropout = s->dropout,
+        .init_lora = options->init_lora,
         .target_modules = options->targets,
         .epochs = number(s->epochs),
         .max_steps = s->max_steps,
@@ -339,6 +343,9 @@ static const ts_flag flags[] = {
      "the adapter counts alpha / rank [16]", 0, 1e6},
     {"lora-dropout", "dropout", TS_FLAG_REAL, &asked.settings.dropout, "X",
      "part of the adapter's inputs set to zero [0]", 0, 0.999},
+    {"init-lora", "init-lora-weights", TS_FLAG_TEXT, &asked.init_lora, "HOW",
+     "the adapter's first numbers: default (uniform) or\ngaussian [default]",
+     .choice = ts_choice_init_lora},
     {"target-modules", NULL, TS_FLAG_TEXT, &asked.targets, "LIST",
      "layers to adapt: q_proj,k_proj,v_proj,o_proj,gate_proj,\nup_proj,down_proj or all-linear "
      "[q_proj,v_proj]",

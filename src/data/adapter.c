@@ -101,6 +101,30 @@ ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err)
     return TS_OK;
 }
 
+static const char *const init_names[] = {
+    [TS_LORA_INIT_DEFAULT] = "default",
+    [TS_LORA_INIT_GAUSSIAN] = "gaussian",
+};
+
+const char *ts_lora_init_name(ts_lora_init init)
+{
+    return init_names[init];
+}
+
+ts_status ts_lora_init_parse(const char *name, ts_lora_init *out, ts_error *err)
+{
+    for (size_t i = 0; i < TS_COUNT(init_names); i++) {
+        if (strcmp(name, init_names[i]) == 0) {
+            *out = (ts_lora_init)i;
+            return TS_OK;
+        }
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT,
+                        "--init-lora %s: expected default (uniform) or gaussian; others change the "
+                        "base's weights and are not implemented",
+                        name);
+}
+
 void ts_adapter_config_free(ts_adapter_config *config)
 {
     ts_text_free(&config->base_model);
@@ -230,6 +254,10 @@ static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_con
     if (ts_json_get(json, "use_rslora") != NULL) {
         TS_TRY(ts_json_get_bool(json, "use_rslora", path, &out->use_rslora, err));
     }
+    const cJSON *init = ts_json_get(json, "init_lora_weights"); // known_keys says what it may be
+    if (cJSON_IsString(init)) {
+        TS_TRY(ts_lora_init_parse(init->valuestring, &out->init, err));
+    }
     const cJSON *base = ts_json_get(json, "base_model_name_or_path");
     if (cJSON_IsString(base)) {
         const char *name; // a name with a NUL could not be read back after writing it
@@ -321,12 +349,13 @@ ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out,
                           "  \"exclude_modules\": null,\n"
                           "  \"fan_in_fan_out\": false,\n"
                           "  \"inference_mode\": true,\n"
-                          "  \"init_lora_weights\": true,\n"
+                          "  \"init_lora_weights\": %s,\n"
                           "  \"layer_replication\": null,\n"
                           "  \"layers_pattern\": null,\n"
                           "  \"layers_to_transform\": null,\n"
                           "  \"loftq_config\": {},\n"
-                          "  \"lora_alpha\": "));
+                          "  \"lora_alpha\": ",
+                          config->init == TS_LORA_INIT_GAUSSIAN ? "\"gaussian\"" : "true"));
     TS_TRY(append_double(out, config->alpha, true, err));
     TS_TRY(ts_text_format(out, err, ",\n  \"lora_bias\": false,\n  \"lora_dropout\": "));
     TS_TRY(append_double(out, config->dropout, false, err));

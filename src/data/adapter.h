@@ -27,6 +27,15 @@ const char *ts_module_path(ts_module module); // "self_attn.q_proj", the part of
 // all. TS_ERR_ARGUMENT quotes a name that is not a module.
 ts_status ts_modules_parse(const char *list, uint32_t *out, ts_error *err);
 
+// The first values of A; B is zero in either. PEFT's init_lora_weights.
+typedef enum ts_lora_init {
+    TS_LORA_INIT_DEFAULT,  // uniform in +-1/sqrt(in): kaiming_uniform_(a = sqrt 5)
+    TS_LORA_INIT_GAUSSIAN, // normal with deviation 1/r
+    TS_LORA_INIT_COUNT,
+} ts_lora_init;
+const char *ts_lora_init_name(ts_lora_init init); // "default", "gaussian"
+ts_status ts_lora_init_parse(const char *name, ts_lora_init *out, ts_error *err);
+
 enum { TS_ADAPTER_MAX_RANK = 4096, TS_ADAPTER_KEY_BYTES = 192 };
 
 // Starts zeroed.
@@ -34,8 +43,9 @@ typedef struct ts_adapter_config {
     uint32_t r;
     double alpha;
     double dropout;
-    bool use_rslora;    // scale alpha / sqrt(r) instead of alpha / r
-    uint32_t targets;   // TS_MODULE_BIT of each adapted module
+    bool use_rslora;  // scale alpha / sqrt(r) instead of alpha / r
+    uint32_t targets; // TS_MODULE_BIT of each adapted module
+    ts_lora_init init;
     ts_text base_model; // Hugging Face name or path of the base model; may be empty
 } ts_adapter_config;
 void ts_adapter_config_free(ts_adapter_config *config);

@@ -106,7 +106,16 @@ out:
     return status;
 }
 
-// PEFT initialises A by kaiming_uniform(a = sqrt 5): uniform in +-1/sqrt(in). B stays zero.
+// One value of A as PEFT initialises it.
+static float start_value(const ts_adapter_config *config, uint32_t in, uint64_t seed,
+                         uint32_t stream, uint64_t i)
+{
+    return config->init == TS_LORA_INIT_GAUSSIAN
+               ? ts_random_normal(seed, stream, i) / (float)config->r
+               : 1 / sqrtf((float)in) * (2 * ts_random_uniform(seed, stream, i) - 1);
+}
+
+// B stays zero.
 static ts_status start_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
                             uint32_t out, uint32_t in, void *user, ts_error *err)
 {
@@ -114,10 +123,10 @@ static ts_status start_pair(ts_model *model, uint32_t layer, ts_module module, t
     ts_status status = TS_OK;
     uint64_t seed = *(const uint64_t *)user, count = (uint64_t)model->lora.config.r * in;
     uint32_t stream = layer * TS_MODULE_COUNT + module;
-    float bound = 1 / sqrtf((float)in), *values = NULL;
+    float *values = NULL;
     TS_TRY(ts_alloc(count, sizeof *values, &values, err));
     for (uint64_t i = 0; i < count; i++) {
-        values[i] = bound * (2 * ts_random_uniform(seed, stream, i) - 1);
+        values[i] = start_value(&model->lora.config, in, seed, stream, i);
     }
     TS_TRY(ts_gpu_upload(model->gpu, pair->a, values, count * sizeof *values, err));
 out:

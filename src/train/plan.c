@@ -12,6 +12,7 @@ ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings)
                                .alpha = settings->alpha,
                                .dropout = settings->dropout,
                                .use_rslora = settings->use_rslora,
+                               .init = settings->init_lora,
                                .targets = settings->targets};
 }
 

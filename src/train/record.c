@@ -35,6 +35,7 @@ static const struct known {
     {"use_rslora", SETTING, SWITCH},
     {"train_empty", FINGERPRINT, SWITCH},
     {"train_on", ADDED, TEXT, "assistant"},
+    {"init_lora", ADDED, TEXT, "default"},
     {"rank", SETTING, NUMBER},
     {"lora_alpha", SETTING, NUMBER},
     {"lora_dropout", SETTING, NUMBER},
@@ -159,6 +160,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
     cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
     cJSON_AddStringToObject(json, "train_on", ts_train_on_name(s->train_on));
+    cJSON_AddStringToObject(json, "init_lora", ts_lora_init_name(s->init_lora));
     cJSON_AddStringToObject(json, "quantize", ts_quantise_name(s->quantise));
     if (s->eval_data != NULL) {
         cJSON_AddStringToObject(json, "eval_data", s->eval_data);

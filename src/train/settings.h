@@ -22,6 +22,7 @@ typedef struct ts_train_settings {
     uint32_t rank;
     double alpha, dropout;
     bool use_rslora;
+    ts_lora_init init_lora;
     ts_train_on train_on;
     bool train_empty; // train on blank answers, so that the model learns to say nothing
     uint32_t targets; // TS_MODULE_BITs

@@ -115,6 +115,7 @@ Test(misuse, parameters_that_make_no_sense)
         {{.model = MODEL, .data = data, .min_lr_ratio = 0.5}, "linear has none"},
         {{.model = MODEL, .data = data, .schedule = "cosine", .lr_cycles = 2}, "cosine has none"},
         {{.model = MODEL, .data = data, .train_on = "user"}, "--train-on user"},
+        {{.model = MODEL, .data = data, .init_lora = "pissa"}, "--init-lora pissa"},
         {{.model = MODEL, .data = data, .resume = "last", .overwrite = true}, "give one of them"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

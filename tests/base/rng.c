@@ -1,6 +1,7 @@
 #include "base/rng.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 
 // Vectors of the authors' own test file kat_vectors (Random123).
 Test(rng, philox_known_answers)
@@ -78,4 +79,35 @@ Test(rng, torch_randperm_known_answers)
         }
         cr_assert_eq(digest, cases[i].digest, "n %u, seed %u", cases[i].n, cases[i].seed);
     }
+}
+
+// Moments, the part within each deviation, and no correlation of a value with the next or with the
+// same of another stream; each within five of its own standard errors. No value is infinite.
+Test(rng, normal_values_are_normal)
+{
+    enum { COUNT = 200000 };
+    static const double within[] = {0.6826895, 0.9544997, 0.9973002};
+    double sum = 0, squares = 0, cubes = 0, fourths = 0, next = 0, other = 0, inside[3] = {0};
+    for (uint64_t i = 0; i < COUNT; i++) {
+        double z = (double)ts_random_normal(42, 3, i);
+        cr_assert(isfinite(z));
+        sum += z, squares += z * z, cubes += z * z * z, fourths += z * z * z * z;
+        next += z * (double)ts_random_normal(42, 3, i + 1);
+        other += z * (double)ts_random_normal(42, 4, i);
+        for (int k = 0; k < 3; k++) {
+            inside[k] += fabs(z) < k + 1;
+        }
+    }
+    const double root = sqrt(COUNT);
+    cr_expect_float_eq(sum / COUNT, 0, 5 / root);
+    cr_expect_float_eq(squares / COUNT, 1, 5 * sqrt(2) / root);
+    cr_expect_float_eq(cubes / COUNT, 0, 5 * sqrt(15) / root);
+    cr_expect_float_eq(fourths / COUNT, 3, 5 * sqrt(96) / root);
+    cr_expect_float_eq(next / COUNT, 0, 5 / root);
+    cr_expect_float_eq(other / COUNT, 0, 5 / root);
+    for (int k = 0; k < 3; k++) {
+        cr_expect_float_eq(inside[k] / COUNT, within[k],
+                           5 * sqrt(within[k] * (1 - within[k])) / root);
+    }
+    cr_expect_eq(ts_random_normal(42, 3, 7), ts_random_normal(42, 3, 7));
 }

@@ -124,6 +124,7 @@ Test(completion, offers_what_is_taken)
 {
     static const char *const flags[][8] = {
         {"--lr-scheduler-type", "linear", "cosine", "constant", "cosine_with_restarts"},
+        {"--init-lora", "default", "gaussian"},
         {"--train-on", "assistant", "last", "all"},
         {"--precision", "auto", "f32", "f16", "bf16"},
         {"--target-modules", "all-linear", "q_proj", "down_proj"},

@@ -27,10 +27,11 @@ Test(adapter, configuration_survives_a_round_trip)
         double alpha, dropout;
         bool rslora;
         const char *base;
+        ts_lora_init init;
     } cases[] = {
         {8, TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V), 16, 0, false, "org/name"},
         {1, TS_MODULES_ALL, 0.3, 0.05, true, "a \"quoted\" \\ path"},
-        {4096, TS_MODULE_BIT(TS_MODULE_DOWN), 1e-5, 0.1, false, ""},
+        {4096, TS_MODULE_BIT(TS_MODULE_DOWN), 1e-5, 0.1, false, "", TS_LORA_INIT_GAUSSIAN},
     };
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         ts_error err = {0};
@@ -39,7 +40,8 @@ Test(adapter, configuration_survives_a_round_trip)
                                     .targets = cases[i].targets,
                                     .alpha = cases[i].alpha,
                                     .dropout = cases[i].dropout,
-                                    .use_rslora = cases[i].rslora};
+                                    .use_rslora = cases[i].rslora,
+                                    .init = cases[i].init};
         ts_adapter_config read = {0};
         cr_assert_eq(ts_text_append(&config.base_model, cases[i].base, strlen(cases[i].base), &err),
                      TS_OK);
@@ -50,6 +52,10 @@ Test(adapter, configuration_survives_a_round_trip)
         cr_expect_eq(read.alpha, config.alpha);
         cr_expect_eq(read.dropout, config.dropout);
         cr_expect_eq(read.use_rslora, config.use_rslora);
+        cr_expect_eq(read.init, config.init);
+        cr_expect_not_null(strstr(text.bytes, cases[i].init == TS_LORA_INIT_GAUSSIAN
+                                                  ? "\n  \"init_lora_weights\": \"gaussian\",\n"
+                                                  : "\n  \"init_lora_weights\": true,\n"));
         cr_expect_str_eq(read.base_model.len > 0 ? read.base_model.bytes : "", cases[i].base);
         ts_adapter_config_free(&config);
         ts_adapter_config_free(&read);

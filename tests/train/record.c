@@ -90,6 +90,7 @@ Test(record, a_difference_is_told_in_plain_words)
         {"\"seed\"", "\"loraplus_ratio\": 16, \"seed\"", "loraplus_ratio absent, now it is 16"},
         {"\"seed\"", "\"lr_cycles\": 3, \"seed\"", "lr_cycles absent, now it is 3"},
         {"\"seed\"", "\"train_on\": \"last\", \"seed\"", "train_on absent, now it is \"last\""},
+        {"\"seed\"", "\"init_lora\": \"gaussian\", \"seed\"", "init_lora absent, now it is"},
         {"\"seed\"", "\"quantize\": \"Q8_0\", \"seed\"", "quantize absent, now it is \"Q8_0\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -117,7 +118,8 @@ Test(record, one_of_an_older_version_is_taken_and_told)
     ts_train_difference difference = {0};
     ts_error err = {0};
     cJSON *before = parse("{\"seed\": 42}"),
-          *now = parse("{\"seed\": 42, \"train_on\": \"assistant\", \"lr_cycles\": 0, "
+          *now = parse("{\"seed\": 42, \"train_on\": \"assistant\", \"init_lora\": \"default\", "
+                       "\"lr_cycles\": 0, "
                        "\"weights_sha256\": \"a\"}");
     cr_assert_eq(ts_train_record_compare(before, now, 1, &difference, &err), TS_OK);
     cr_assert(difference.unfingerprinted);

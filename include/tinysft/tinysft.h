@@ -189,6 +189,10 @@ typedef struct tinysft_training_params {
     double lora_dropout;        // part of the adapter's inputs set to zero, 0 to below 1 [0]
     const char *init_lora;      // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
     const char *target_modules; // with commas, or "all-linear" ["q_proj,v_proj"]
+    const char *loss;           // "cross_entropy"; "dpo" or "ipo": rows are pairs, {prompt, chosen,
+                                // rejected} ["cross_entropy"]
+    double beta;                // of the latter: a small one lets the model stray further [0.1]
+    double label_smoothing;     // of dpo: the part of the pairs that may be the wrong way round [0]
     double epochs;              // passes over all rows [3]
     uint64_t max_steps;         // instead of epochs [0: as many as the epochs have]
     uint32_t batch_size, grad_accum;             // rows at once; batches of a step [1, 1]
@@ -226,7 +230,8 @@ typedef struct tinysft_training_params {
 
 // What a training is going to do, as its files and the device's memory decide it.
 typedef struct tinysft_training_plan {
-    uint64_t examples, tokens;  // rows; their tokens
+    uint64_t examples, tokens;  // rows, or pairs; their tokens
+    bool pairs;                 // each has two answers: a chosen one, then the rejected one
     uint64_t supervised_tokens; // those of them that bear loss
     uint64_t held_out;          // rows beside them that are not trained on
     uint64_t eval_steps;        // the loss on those is measured every so many steps
@@ -281,6 +286,9 @@ typedef struct tinysft_step {
     double loss;         // nats per supervised token: the mean over `loss_steps` steps, those
     uint64_t loss_steps; // since the last one with `log`
     double learning_rate, grad_norm;
+    double margin,
+        accuracy; // of a loss over pairs: how much higher the chosen answers' rewards are
+                  // in this step, and the part of the pairs where it is higher; else NaN
     double tokens_per_second; // since the run began
     uint64_t device_bytes;
     bool log; // the last step of an interval, or of the run

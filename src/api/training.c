@@ -141,6 +141,11 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     s->alpha = ts_api_real(p->alpha, s->alpha);
     s->use_rslora = p->use_rslora;
     s->dropout = p->lora_dropout;
+    if (p->loss != NULL) {
+        TS_TRY(ts_loss_parse(p->loss, &s->loss, err));
+    }
+    s->loss_params.beta = ts_api_real(p->beta, s->loss_params.beta);
+    s->loss_params.label_smoothing = p->label_smoothing;
     s->epochs = ts_api_real(p->epochs, s->epochs);
     s->max_steps = p->max_steps;
     s->batch_size = (uint32_t)ts_api_count(p->batch_size, s->batch_size);
@@ -263,7 +268,8 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
     }
     const ts_trainer *t = &training->trainer;
     *out = (tinysft_training_plan){
-        .examples = t->dataset.count,
+        .examples = t->batches.items,
+        .pairs = t->dataset.pairs,
         .tokens = t->dataset.token_count,
         .supervised_tokens = t->dataset.supervised_count,
         .held_out = t->held_out.count,
@@ -363,6 +369,8 @@ static void show_step(void *user, const ts_train_progress *p)
         .loss_steps = p->loss_steps,
         .learning_rate = p->rate,
         .grad_norm = p->grad_norm,
+        .margin = p->margin,
+        .accuracy = p->accuracy,
         .tokens_per_second = p->tokens_per_second,
         .device_bytes = p->device_bytes,
         .log = p->log,

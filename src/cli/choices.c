@@ -42,6 +42,11 @@ const char *ts_choice_init_lora(size_t index)
     return index < TS_LORA_INIT_COUNT ? ts_lora_init_name((ts_lora_init)index) : NULL;
 }
 
+const char *ts_choice_loss(size_t index)
+{
+    return index < TS_LOSS_COUNT ? ts_losses[index].name : NULL;
+}
+
 const char *ts_choice_module(size_t index)
 {
     return index == 0                 ? "all-linear"

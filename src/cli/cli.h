@@ -93,6 +93,7 @@ const char *ts_choice_precision(size_t index);
 const char *ts_choice_schedule(size_t index);
 const char *ts_choice_train_on(size_t index);
 const char *ts_choice_init_lora(size_t index);
+const char *ts_choice_loss(size_t index);
 const char *ts_choice_quantize(size_t index);
 const char *ts_choice_module(size_t index);
 const char *ts_choice_mask(size_t index);

@@ -16,7 +16,7 @@ struct options {
     ts_train_settings settings;
     ts_gpu_params device;
     const char *targets, *schedule, *precision, *quantize, *revision, *eval_steps, *metric,
-        *train_on, *init_lora;
+        *train_on, *init_lora, *loss;
     uint64_t rank, batch_size, accumulation, max_length;
     double max_memory_mib;
     bool dry_run, show_mask, profile;
@@ -49,15 +49,20 @@ struct bars {
 static tinysft_next show_step(void *user, const tinysft_step *step)
 {
     ts_progress *bar = &((struct bars *)user)->steps;
-    char detail[256];
+    char detail[256], pairs[64] = "";
+    if (isfinite(step->margin)) {
+        snprintf(pairs, sizeof pairs, "  margin %.3f  right %.0f%%", step->margin,
+                 100 * step->accuracy);
+    }
     if (bar->stream == NULL) {
         ts_progress_begin(bar, stderr, "step", step->steps);
         bar->first = step->step;
     }
     snprintf(detail, sizeof detail,
-             "loss %.4f (mean of %llu)  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
-             step->loss, (unsigned long long)step->loss_steps, step->tokens_per_second, step->epoch,
-             step->learning_rate, step->grad_norm, (double)step->device_bytes / (1 << 20));
+             "loss %.4f (mean of %llu)%s  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
+             step->loss, (unsigned long long)step->loss_steps, pairs, step->tokens_per_second,
+             step->epoch, step->learning_rate, step->grad_norm,
+             (double)step->device_bytes / (1 << 20));
     ts_progress_update(bar, step->step, detail, step->log);
     return TINYSFT_GO_ON; // a signal interrupts (ts_cli_caller)
 }
@@ -128,6 +133,7 @@ static ts_status settle_options(struct options *options, ts_error *err)
     s->accumulation = (uint32_t)options->accumulation;
     s->max_length = (uint32_t)options->max_length;
     TS_TRY(settle_evaluation(options, err));
+    TS_TRY(ts_loss_parse(options->loss, &s->loss, err));
     TS_TRY(ts_modules_parse(options->targets, &s->targets, err));
     TS_TRY(ts_schedule_parse(options->schedule, &s->schedule, err));
     if (options->train_on != NULL) {
@@ -173,6 +179,9 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .lora_dropout = s->dropout,
         .init_lora = options->init_lora,
         .target_modules = options->targets,
+        .loss = options->loss,
+        .beta = number(s->loss_params.beta),
+        .label_smoothing = s->loss_params.label_smoothing,
         .epochs = number(s->epochs),
         .max_steps = s->max_steps,
         .batch_size = s->batch_size,
@@ -296,8 +305,11 @@ out:
     return status;
 }
 
-static struct options asked = {
-    .targets = "q_proj,v_proj", .schedule = "linear", .precision = "auto", .metric = "eval_loss"};
+static struct options asked = {.targets = "q_proj,v_proj",
+                               .schedule = "linear",
+                               .precision = "auto",
+                               .metric = "eval_loss",
+                               .loss = "cross_entropy"};
 
 static const ts_flag flags[] = {
     TS_CLI_CONFIG_FLAG,
@@ -330,6 +342,14 @@ static const ts_flag flags[] = {
      "rows at once [1]", 1, 65536},
     {"grad-accum", "gradient-accumulation-steps", TS_FLAG_UINT, &asked.accumulation, "N",
      "batches that one step learns from [1]", 1, 65536},
+    {"loss", NULL, TS_FLAG_TEXT, &asked.loss, "NAME",
+     "cross_entropy; dpo or ipo: learn to prefer one answer of a\npair, from rows of prompt, "
+     "chosen and rejected",
+     .choice = ts_choice_loss},
+    {"beta", NULL, TS_FLAG_REAL, &asked.settings.loss_params.beta, "X",
+     "of dpo and ipo: a small one strays further [0.1]", 0, 1e6},
+    {"label-smoothing", NULL, TS_FLAG_REAL, &asked.settings.loss_params.label_smoothing, "X",
+     "of dpo: the part of the pairs that may be wrong [0]", 0, 0.5},
     {"max-length", "max-seq-length", TS_FLAG_UINT, &asked.max_length, "N",
      "tokens; longer rows are cut, with a warning [2048]", 2, 1 << 20},
     {"train-on", NULL, TS_FLAG_TEXT, &asked.train_on, "WHAT",
@@ -456,7 +476,7 @@ static int run(int argc, char **argv)
     TS_TRY(tinysft_training_open(device, &params, &training, err));
     TS_TRY(tinysft_training_get_plan(training, &plan, err));
     if (o->show_mask) {
-        TS_TRY(ts_cli_show_mask(training, plan.examples, err));
+        TS_TRY(ts_cli_show_mask(training, plan.examples * (plan.pairs ? 2 : 1), err));
         goto out;
     }
     ts_cli_print_plan(&plan, &params);

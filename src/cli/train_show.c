@@ -20,13 +20,14 @@ void ts_cli_print_plan(const tinysft_training_plan *plan, const tinysft_training
     }
     ts_cli_say(
         stderr,
-        "%llu example%s, %llu tokens, %llu of them trained on; template %s\n"
+        "%llu %s%s, %llu tokens, %llu of them trained on; template %s\n"
         "%s%llu step%s (%llu an epoch) of %u x %u example%s; lr %g, %s; %llu trained parameters\n"
         "device memory: weights %.1f MiB%s%s%s + adapter and optimiser %.1f + activations %.1f "
         "(up to %u tokens at once, %u of %u layers recomputing) = %.1f MiB%s\n",
-        (unsigned long long)plan->examples, ts_plural(plan->examples),
-        (unsigned long long)plan->tokens, (unsigned long long)plan->supervised_tokens,
-        plan->chat_template, held_out, (unsigned long long)plan->steps, ts_plural(plan->steps),
+        (unsigned long long)plan->examples, plan->pairs ? "pair" : "example",
+        ts_plural(plan->examples), (unsigned long long)plan->tokens,
+        (unsigned long long)plan->supervised_tokens, plan->chat_template, held_out,
+        (unsigned long long)plan->steps, ts_plural(plan->steps),
         (unsigned long long)plan->steps_per_epoch, params->batch_size, params->grad_accum,
         ts_plural((uint64_t)params->batch_size * params->grad_accum),
         params->learning_rate > 0 ? params->learning_rate : 0, params->schedule,

@@ -29,7 +29,7 @@ typedef struct reading {
     ts_chat_template *template;
     const ts_dataset_options *options;
     size_t rows;
-    ts_row row; // reused for each row
+    ts_row row, rejected; // reused for each row; `rejected` only for pairs
     ts_chat_tokens chat;
     skipped too_long, empty, masked;
 } reading;
@@ -59,7 +59,7 @@ ts_status ts_train_on_parse(const char *name, ts_train_on *out, ts_error *err)
                         name);
 }
 
-static ts_status keep_example(reading *r, uint32_t line, ts_error *err)
+static ts_status keep_example(reading *r, const ts_row *row, uint32_t line, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dataset *dataset = r->dataset;
@@ -72,8 +72,8 @@ static ts_status keep_example(reading *r, uint32_t line, ts_error *err)
     for (uint32_t t = 1; t < example.count; t++) {
         example.supervised_count += r->chat.supervised[t];
     }
-    for (size_t i = 0; i < r->row.count; i++) {
-        question = r->row.turns[i].role == TS_ROLE_USER ? &r->row.turns[i] : question;
+    for (size_t i = 0; i < row->count; i++) {
+        question = row->turns[i].role == TS_ROLE_USER ? &row->turns[i] : question;
     }
     TS_TRY(ts_arena_alloc(arena, example.count, sizeof *ids, &ids, err));
     TS_TRY(ts_arena_alloc(arena, example.count, sizeof *supervised, &supervised, err));
@@ -147,14 +147,14 @@ static ts_status choose_answers(reading *r, const char *name, ts_error *err)
 }
 
 // Masks blank answers unless train_empty. *left: whether an answer to train on is left.
-static ts_status judge_answers(reading *r, bool *left, ts_error *err)
+static ts_status judge_answers(reading *r, ts_row *row, bool *left, ts_error *err)
 {
     bool empty = false, answers = false;
     *left = false;
-    for (size_t i = 0; i < r->row.count; i++) {
-        ts_turn *turn = &r->row.turns[i];
+    for (size_t i = 0; i < row->count; i++) {
+        ts_turn *turn = &row->turns[i];
         if (turn->role == TS_ROLE_ASSISTANT && !turn->masked) {
-            turn->masked = is_blank(turn) && (!r->options->train_empty || r->row.document);
+            turn->masked = is_blank(turn) && (!r->options->train_empty || row->document);
             empty = empty || turn->masked;
             answers = true;
         }
@@ -168,18 +168,17 @@ static ts_status judge_answers(reading *r, bool *left, ts_error *err)
                       : TS_OK;
 }
 
-static ts_status encode(reading *r, const char *name, ts_error *err)
+static ts_status encode(reading *r, const ts_row *row, const char *name, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dataset *dataset = r->dataset;
-    const ts_turn *turns = r->row.turns;
+    const ts_turn *turns = row->turns;
     r->chat.tokens.count = 0;
-    if (r->row.document) {
+    if (row->document) {
         TS_TRY(ts_chat_encode_document(r->tokenizer, turns->text, turns->len, &r->chat, err));
         goto out;
     }
-    TS_TRY(
-        ts_chat_encode(r->template, turns, r->row.count, false, &r->chat, &dataset->escaped, err));
+    TS_TRY(ts_chat_encode(r->template, turns, row->count, false, &r->chat, &dataset->escaped, err));
     if (dataset->rendered == NULL) {
         char *copy = NULL;
         const char *text = ts_chat_rendered(r->template, &dataset->rendered_len);
@@ -204,26 +203,23 @@ static size_t first_supervised(const ts_chat_tokens *chat)
     return t;
 }
 
-static ts_status add_row(void *user, const cJSON *json, uint32_t line, const char *name,
-                         ts_error *err)
+// Adds the row as an example, unless nothing of it is to be trained on: then *kept is false.
+static ts_status learn_row(reading *r, ts_row *row, uint32_t line, const char *name, bool *kept,
+                           ts_error *err)
 {
     ts_status status = TS_OK;
-    reading *r = user;
-    bool left;
-    r->rows++;
-    TS_TRY(ts_row_read(json, ts_chat_template_is_plain(r->template), name, &r->row, err));
-    TS_TRY(choose_answers(r, name, err));
-    TS_TRY(judge_answers(r, &left, err));
-    if (!left) {
+    TS_TRY(judge_answers(r, row, kept, err));
+    if (!*kept) {
         goto out;
     }
-    TS_TRY(encode(r, name, err));
+    TS_TRY(encode(r, row, name, err));
     size_t first = first_supervised(&r->chat);
     if (first >= r->chat.tokens.count) {
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: the chat template marks nothing of this row as an answer to train on", name);
     }
     if (first >= r->options->max_tokens) {
+        *kept = false;
         status = skip(&r->too_long, r->rows, err, " (line %u) has %zu tokens before its answer",
                       line, first);
         goto out;
@@ -232,7 +228,46 @@ static ts_status add_row(void *user, const cJSON *json, uint32_t line, const cha
         r->chat.tokens.count = r->options->max_tokens;
         r->dataset->truncated++;
     }
-    TS_TRY(keep_example(r, line, err));
+    TS_TRY(keep_example(r, row, line, err));
+out:
+    return status;
+}
+
+// Of a pair both answers are kept or none.
+static ts_status learn_pair(reading *r, const cJSON *json, uint32_t line, const char *name,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_dataset *dataset = r->dataset;
+    const ts_dataset before = *dataset;
+    bool kept;
+    TS_TRY(ts_row_read_pair(json, name, &r->row, &r->rejected, err));
+    TS_TRY(learn_row(r, &r->row, line, name, &kept, err));
+    if (kept) {
+        TS_TRY(learn_row(r, &r->rejected, line, name, &kept, err));
+    }
+    if (!kept) {
+        dataset->count = before.count;
+        dataset->token_count = before.token_count;
+        dataset->supervised_count = before.supervised_count;
+    }
+out:
+    return status;
+}
+
+static ts_status add_row(void *user, const cJSON *json, uint32_t line, const char *name,
+                         ts_error *err)
+{
+    ts_status status = TS_OK;
+    reading *r = user;
+    bool kept;
+    r->rows++;
+    if (r->options->pairs) {
+        return learn_pair(r, json, line, name, err);
+    }
+    TS_TRY(ts_row_read(json, ts_chat_template_is_plain(r->template), name, &r->row, err));
+    TS_TRY(choose_answers(r, name, err));
+    TS_TRY(learn_row(r, &r->row, line, name, &kept, err));
 out:
     return status;
 }
@@ -316,11 +351,13 @@ ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
                 "of %u tokens, %zu an empty answer, %zu are marked not to be trained on",
                 path, r.rows, r.too_long.count, options->max_tokens, r.empty.count, r.masked.count);
     }
-    dataset.skipped = r.rows - dataset.count;
+    dataset.pairs = options->pairs;
+    dataset.skipped = r.rows - dataset.count / (options->pairs ? 2 : 1);
     *out = dataset;
     dataset = (ts_dataset){0};
 out:
     ts_row_free(&r.row);
+    ts_row_free(&r.rejected);
     ts_chat_tokens_free(&r.chat);
     ts_text_free(&r.too_long.told);
     ts_text_free(&r.empty.told);

@@ -23,6 +23,7 @@ typedef struct ts_dataset {
     size_t skipped;   // rows without anything to train on
     size_t escaped;   // turns whose text contains the characters of a special token
     uint64_t token_count, supervised_count;
+    bool pairs;           // examples come in twos: a chosen answer, then the rejected one
     const char *rendered; // the first conversation as the template renders it, or NULL
     size_t rendered_len;
     struct ts_dataset_memory *memory;
@@ -41,6 +42,7 @@ ts_status ts_train_on_parse(const char *name, ts_train_on *out, ts_error *err);
 typedef struct ts_dataset_options {
     uint32_t max_tokens; // in one row
     ts_train_on train_on;
+    bool pairs;       // rows are pairs to prefer one of (rows.h)
     bool train_empty; // train on blank answers, so that the model learns to say nothing
 } ts_dataset_options;
 

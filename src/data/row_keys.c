@@ -36,8 +36,10 @@ static const struct {
     {"files", MEDIA},
     {"attachments", MEDIA},
 #define PAIRS "learning from preferences is not implemented: keep the answer to learn as completion"
-    {"chosen", PAIRS},
-    {"rejected", PAIRS},
+#define OVER_PAIRS                                                                                 \
+    "train --loss dpo learns from pairs; otherwise keep the answer to learn as completion"
+    {"chosen", OVER_PAIRS},
+    {"rejected", OVER_PAIRS},
     {"chosen_response", PAIRS},
     {"rejected_response", PAIRS},
     {"rejected_messages", PAIRS},

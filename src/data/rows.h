@@ -47,6 +47,13 @@ void ts_row_free(ts_row *row);
 ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_row *out,
                       ts_error *err);
 
+// Reads a row for a loss over pairs, {prompt, chosen, rejected} as TRL has it: texts, or lists of
+// messages; without a prompt, or where `chosen` begins with what was asked, the prompt is what both
+// conversations begin with. Each of *chosen and *rejected becomes the whole conversation, of which
+// only the answers that differ are not masked. Other keys and errors as above.
+ts_status ts_row_read_pair(const cJSON *json, const char *name, ts_row *chosen, ts_row *rejected,
+                           ts_error *err);
+
 // Whether the row has one of the keys that select a format.
 bool ts_row_has_shape(const cJSON *json);
 

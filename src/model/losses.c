@@ -1,6 +1,7 @@
 #include "model/losses.h"
 
 #include <math.h>
+#include <string.h>
 
 static void weigh_cross_entropy(const ts_loss_rows *rows, float *weight)
 {
@@ -162,3 +163,16 @@ const ts_loss ts_losses[TS_LOSS_COUNT] = {
 #include "model/losses.def"
 #undef LOSS
 };
+
+ts_status ts_loss_parse(const char *name, ts_loss_kind *out, ts_error *err)
+{
+    for (*out = 0; *out < TS_LOSS_COUNT; ++*out) {
+        if (strcmp(ts_losses[*out].name, name) == 0) {
+            return TS_OK;
+        }
+    }
+    return ts_error_set(err, TS_ERR_ARGUMENT,
+                        "--loss %s: expected cross_entropy, dpo or ipo (the latter two learn from "
+                        "pairs of answers)",
+                        name);
+}

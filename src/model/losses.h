@@ -4,6 +4,8 @@
 #ifndef TS_MODEL_LOSSES_H
 #define TS_MODEL_LOSSES_H
 
+#include "base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +52,8 @@ typedef enum ts_loss_kind {
 } ts_loss_kind;
 
 extern const ts_loss ts_losses[TS_LOSS_COUNT];
+// The loss of that name. TS_ERR_ARGUMENT lists those there are.
+ts_status ts_loss_parse(const char *name, ts_loss_kind *out, ts_error *err);
 
 // How a batch of pairs stands: sums over its pairs. A reward is beta times how much more likely an
 // answer has become than the reference model has it.

@@ -187,6 +187,7 @@ ts_status ts_pass_read_loss(ts_pass *pass, double *loss, ts_error *err)
                                .sequences = &io->sequences,
                                .params = &pass->loss_params};
     *loss = status == TS_OK ? pass->loss->value(&rows) : 0;
+    pass->rewards = status == TS_OK && pass->loss->pairs ? ts_loss_rewards(&rows) : (ts_rewards){0};
     pass->unread = status == TS_OK ? pass->unread - 1 : 0;
     return status;
 }

@@ -58,8 +58,9 @@ typedef struct ts_pass {
     ts_recorder *recorder; // the pass, and the optimiser after it, record into it
     ts_rounding rounding;  // of products with the base's weights
     ts_pass_limits limits;
-    const ts_loss *loss;      // whose gradient is computed: cross-entropy unless set otherwise
+    const ts_loss *loss; // whose gradient is computed: cross-entropy unless set otherwise
     ts_loss_params loss_params;
+    ts_rewards rewards;       // of the batch whose loss was read last, if the loss is over pairs
     const ts_kv_cache *cache; // NULL: keys and values are not kept after a pass
     ts_gpu_arena device, host;
     uint64_t largest_bytes; // of the tensors in `device`

@@ -8,13 +8,14 @@
 ts_status ts_batches_open(const ts_dataset *dataset, uint32_t batch_size, uint32_t accumulation,
                           uint64_t seed, ts_batches *out, ts_error *err)
 {
+    uint64_t items = dataset->count / (dataset->pairs ? 2 : 1);
     *out = (ts_batches){.dataset = dataset,
+                        .items = items,
                         .ranks = {.rank = 0, .count = 1},
                         .micro_size = batch_size,
                         .rows_per_step = (uint64_t)batch_size * accumulation,
                         .seed = seed,
-                        .steps_per_epoch =
-                            ts_ceil_div(dataset->count, (uint64_t)batch_size * accumulation),
+                        .steps_per_epoch = ts_ceil_div(items, (uint64_t)batch_size * accumulation),
                         .order_epoch = UINT64_MAX};
     return ts_alloc(dataset->count, sizeof *out->order, &out->order, err);
 }
@@ -38,24 +39,37 @@ static void find_rows(ts_batches *b, uint64_t step, uint32_t micro, uint64_t *be
 {
     uint64_t epoch = step / b->steps_per_epoch, in_epoch = step % b->steps_per_epoch;
     if (epoch != b->order_epoch) {
-        ts_torch_randperm(b->seed + epoch, (uint32_t)b->dataset->count, b->order);
+        ts_torch_randperm(b->seed + epoch, (uint32_t)b->items, b->order);
         b->order_epoch = epoch;
     }
-    uint64_t last = ts_min_u64((in_epoch + 1) * b->rows_per_step, b->dataset->count);
+    uint64_t last = ts_min_u64((in_epoch + 1) * b->rows_per_step, b->items);
     *begin = ts_min_u64(in_epoch * b->rows_per_step + (uint64_t)micro * b->micro_size, last);
     *end = ts_min_u64(*begin + b->micro_size, last);
 }
 
-void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
-                     uint64_t *supervised)
+// How many examples an item has.
+static uint32_t item_size(const ts_batches *batches)
 {
+    return batches->dataset->pairs ? 2 : 1;
+}
+
+// The index in the dataset of example `part` of the i-th item of the present order.
+static size_t example_at(const ts_batches *batches, uint64_t i, uint32_t part)
+{
+    return (size_t)batches->order[i] * item_size(batches) + part;
+}
+
+void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count, uint64_t *units)
+{
+    const ts_dataset *dataset = batches->dataset;
     *micro_count = 0;
-    *supervised = 0;
+    *units = 0;
     for (uint64_t begin = 0, end = 1; begin < end;) {
         find_rows(batches, step, *micro_count, &begin, &end);
         *micro_count += begin < end;
         for (uint64_t i = begin; i < end; i++) {
-            *supervised += batches->dataset->examples[batches->order[i]].supervised_count;
+            *units +=
+                dataset->pairs ? 1 : dataset->examples[example_at(batches, i, 0)].supervised_count;
         }
     }
 }
@@ -67,9 +81,15 @@ ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts
     uint64_t begin, end;
     ts_batch_clear(out);
     find_rows(batches, step, micro, &begin, &end);
-    for (uint64_t i = begin; i < end; i++) {
-        const ts_example *row = &batches->dataset->examples[batches->order[i]];
-        TS_TRY(ts_batch_add(out, row->ids, row->count, row->supervised, err));
+    for (uint32_t part = 0; part < item_size(batches); part++) {
+        for (uint64_t i = begin; i < end; i++) {
+            size_t index = example_at(batches, i, part);
+            const ts_example *row = &batches->dataset->examples[index];
+            TS_TRY(ts_batch_add(out, row->ids, row->count, row->supervised, err));
+            if (batches->reference != NULL) {
+                out->reference[out->sequences - 1] = batches->reference[index];
+            }
+        }
     }
 out:
     return status;
@@ -80,7 +100,8 @@ static ts_pass_limits bound_limits(const ts_batches *b, uint32_t *counts)
 {
     ts_pass_limits limits = {.training = true};
     const ts_dataset *dataset = b->dataset;
-    uint64_t most = ts_min_u64(b->micro_size, dataset->count), rows = 0, loss_rows = 0;
+    uint64_t most = ts_min_u64((uint64_t)b->micro_size * item_size(b), dataset->count);
+    uint64_t rows = 0, loss_rows = 0;
     for (size_t i = 0; i < dataset->count; i++) {
         counts[i] = dataset->examples[i].count;
     }
@@ -114,9 +135,12 @@ ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps)
             find_rows(batches, step, micro, &begin, &end);
             bool own = micro % batches->ranks.count == batches->ranks.rank;
             for (uint64_t i = begin; i < end && own; i++) {
-                const ts_example *row = &batches->dataset->examples[batches->order[i]];
-                rows += row->count;
-                loss_rows += row->supervised_count;
+                for (uint32_t part = 0; part < item_size(batches); part++) {
+                    const ts_example *row =
+                        &batches->dataset->examples[example_at(batches, i, part)];
+                    rows += row->count;
+                    loss_rows += row->supervised_count;
+                }
             }
             limits.rows = (uint32_t)ts_max_u64(limits.rows, rows);
             limits.loss_rows = (uint32_t)ts_max_u64(limits.loss_rows, loss_rows);

@@ -11,6 +11,9 @@ typedef struct ts_ranks {
     uint32_t rank, count; // rank 0 .. count - 1
 } ts_ranks;
 
+// In a dataset of pairs a row below is a pair: its two examples stay together, and a micro-batch
+// holds all chosen answers, then all rejected ones.
+//
 // An epoch is a permutation of the rows: torch.randperm with seed + epoch, as in accelerate's
 // seedable sampler. It is cut into steps of batch_size * accumulation rows; the last step may be
 // smaller. A step runs in micro-batches of `micro_size` rows, which is batch_size, or less if
@@ -20,12 +23,15 @@ typedef struct ts_ranks {
 // and so can count the whole step's tokens without communication.
 typedef struct ts_batches {
     const ts_dataset *dataset; // borrowed
+    uint64_t items;            // of it: rows, or pairs
+    const double *reference;   // [examples of the dataset] the sum of its labels' log-probabilities
+                               // by the reference model, borrowed; NULL: no loss asks for it
     ts_ranks ranks;            // rank 0 of 1, unless set before the functions below are called
     uint32_t micro_size;
     uint64_t rows_per_step;
     uint64_t seed;
     uint64_t steps_per_epoch;
-    uint32_t *order;      // [rows] the permutation of epoch `order_epoch`
+    uint32_t *order;      // [items] the permutation of epoch `order_epoch`
     uint64_t order_epoch; // UINT64_MAX: none yet
 } ts_batches;
 
@@ -33,10 +39,9 @@ ts_status ts_batches_open(const ts_dataset *dataset, uint32_t batch_size, uint32
                           uint64_t seed, ts_batches *out, ts_error *err);
 void ts_batches_close(ts_batches *batches);
 
-// How many micro-batches step `step` (counted from 0) has, and how many supervised tokens all of
-// them have together.
-void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count,
-                     uint64_t *supervised);
+// How many micro-batches step `step` (counted from 0) has, and over how many units its loss is a
+// mean: supervised tokens of all of them together, or pairs.
+void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count, uint64_t *units);
 // Micro-batch `micro` of step `step`, packed.
 ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts_batch *out,
                           ts_error *err);

@@ -73,7 +73,8 @@ static ts_tensor series(const char *name, ts_dtype dtype, const void *values, ui
                        .len = count * sizeof(double)}; // as large as an int64_t
 }
 
-// The tensors of a history; how many there are. Those of evaluations only where there were any.
+// The tensors of a history; how many there are. Those of evaluations and of pairs only where there
+// were any.
 static size_t list_history(const ts_history *h, const int64_t *tokens, ts_tensor *list)
 {
     const ts_evaluations *e = &h->evaluations;
@@ -82,6 +83,10 @@ static size_t list_history(const ts_history *h, const int64_t *tokens, ts_tensor
     list[count++] = series("history.learning_rate", TS_F64, h->rate, h->count);
     list[count++] = series("history.grad_norm", TS_F64, h->grad_norm, h->count);
     list[count++] = series("history.tokens", TS_I64, tokens, 1);
+    if (h->pairs) {
+        list[count++] = series("history.margin", TS_F64, h->margin, h->count);
+        list[count++] = series("history.accuracy", TS_F64, h->accuracy, h->count);
+    }
     if (e->count > 0) {
         list[count++] = series("history.eval_step", TS_I64, e->step, e->count);
         list[count++] = series("history.eval_loss", TS_F64, e->loss, e->count);
@@ -96,7 +101,7 @@ static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_
     ts_text path = {0}, text = {0};
     ts_lora_tensors first = {0}, second = {0};
     ts_tensor *list = NULL;
-    enum { HISTORY_TENSORS = 6 };
+    enum { HISTORY_TENSORS = 8 };
     size_t count = 0;
     int64_t tokens = (int64_t)c->history->tokens;
     TS_TRY(ts_lora_download(c->model, c->optimiser->first_moment, "exp_avg.", &first, err));

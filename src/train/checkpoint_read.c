@@ -95,6 +95,23 @@ out:
     return status;
 }
 
+// Of a run over pairs; history->pairs says whether this is one.
+static ts_status read_rewards(const ts_tensors *file, uint64_t count, ts_history *history,
+                              ts_error *err)
+{
+    ts_status status = TS_OK;
+    const double *margin, *accuracy;
+    if (!history->pairs) {
+        return TS_OK;
+    }
+    TS_TRY(read_series(file, HISTORY "margin", count, -INFINITY, &margin, err));
+    TS_TRY(read_series(file, HISTORY "accuracy", count, 0, &accuracy, err));
+    memcpy(history->margin + history->count - count, margin, count * sizeof *margin);
+    memcpy(history->accuracy + history->count - count, accuracy, count * sizeof *accuracy);
+out:
+    return status;
+}
+
 // How many steps the file's history has. Offset and type of the tensor are checked with its values.
 static ts_status count_steps(const ts_tensors *file, uint64_t *out, ts_error *err)
 {
@@ -128,6 +145,7 @@ ts_status ts_checkpoint_read_history(const ts_tensors *file, uint64_t most, ts_h
     for (uint64_t i = 0; i < count; i++) {
         TS_TRY(ts_history_push(history, loss[i], rate[i], grad_norm[i], err));
     }
+    TS_TRY(read_rewards(file, count, history, err));
     TS_TRY(read_tokens(file, history, err));
     TS_TRY(read_evaluations(file, count, &history->evaluations, err));
 out:
@@ -214,6 +232,7 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
     TS_TRY(ts_checkpoint_check_tensors(file, SECOND, true, &all, err));
     TS_TRY(expect_count("optimizer.safetensors: " SECOND, all, count, err));
     history += length_of(file, HISTORY "eval_step") > 0 ? 2 : 0;
+    history += c->history->pairs ? 2 : 0;
     TS_TRY(expect_count("optimizer.safetensors", ts_tensors_count(file), 2 * count + history, err));
     TS_TRY(ts_checkpoint_read_history(file, steps, c->history, err));
 out:

@@ -10,9 +10,10 @@
 ts_status ts_history_reserve(ts_history *history, size_t steps, ts_error *err)
 {
     ts_status status = TS_OK;
-    double **arrays[] = {&history->loss, &history->rate, &history->grad_norm};
+    double **arrays[] = {&history->loss, &history->rate, &history->grad_norm, &history->margin,
+                         &history->accuracy};
     size_t capacity = history->capacity;
-    for (size_t i = 0; i < TS_COUNT(arrays); i++) {
+    for (size_t i = 0; i < (history->pairs ? TS_COUNT(arrays) : TS_COUNT(arrays) - 2); i++) {
         capacity = history->capacity;
         TS_TRY(ts_grow(arrays[i], &capacity, steps, sizeof(double), err));
     }
@@ -39,6 +40,8 @@ void ts_history_free(ts_history *history)
     free(history->loss);
     free(history->rate);
     free(history->grad_norm);
+    free(history->margin);
+    free(history->accuracy);
     ts_evaluations_free(&history->evaluations);
     ts_text_free(&history->log);
     *history = (ts_history){0};
@@ -82,7 +85,14 @@ static ts_status log_training(ts_history *history, size_t i, uint64_t steps_per_
     cJSON_AddNumberToObject(entry, "grad_norm", history->grad_norm[i]);
     cJSON_AddNumberToObject(entry, "learning_rate", history->rate[i]);
     cJSON_AddNumberToObject(entry, "loss", history->since_loss / (double)history->since);
+    if (history->pairs) { // under TRL's names
+        cJSON_AddNumberToObject(entry, "rewards/accuracies",
+                                history->since_accuracy / (double)history->since);
+        cJSON_AddNumberToObject(entry, "rewards/margins",
+                                history->since_margin / (double)history->since);
+    }
     cJSON_AddNumberToObject(entry, "step", (double)(i + 1));
+    history->since_margin = history->since_accuracy = 0;
     history->since_loss = 0;
     history->since = 0;
     return append_entry(entry, &history->log, err);
@@ -118,6 +128,8 @@ static ts_status log_steps(ts_history *history, uint64_t logging_steps, uint64_t
         }
         size_t i = history->logged++;
         history->since_loss += history->loss[i];
+        history->since_margin += history->pairs ? history->margin[i] : 0;
+        history->since_accuracy += history->pairs ? history->accuracy[i] : 0;
         history->since++;
         if (i + 1 == steps || (logging_steps > 0 && (i + 1) % logging_steps == 0)) {
             TS_TRY(log_training(history, i, steps_per_epoch, err));

@@ -9,6 +9,10 @@
 // Starts zeroed. The arrays have `count` entries, one for each step.
 typedef struct ts_history {
     double *loss, *rate, *grad_norm;
+    // Means over the pairs of each step, where the loss is over pairs (set before the first entry):
+    // how much higher the reward of the chosen answer is, and how often it is higher.
+    bool pairs;
+    double *margin, *accuracy;
     size_t count, capacity;
     uint64_t tokens; // seen so far
     ts_evaluations evaluations;
@@ -17,6 +21,7 @@ typedef struct ts_history {
     ts_text log;
     size_t logged, since; // logged: steps in `log`; since: those of them after its last entry
     size_t logged_evaluations;
+    double since_margin, since_accuracy;
     double since_loss; // the sum of the losses of these
 } ts_history;
 

@@ -19,7 +19,8 @@ static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t 
 
 // A micro-batch that was sent to the device and whose results have not been read.
 struct sent {
-    uint64_t step, ticket, supervised, tokens; // supervised: of the whole step
+    uint64_t step, ticket, tokens;
+    uint64_t units; // over which the whole step's loss is a mean: supervised tokens, or pairs
     double rate;
     bool last; // of its step
 };
@@ -33,7 +34,8 @@ struct loop {
     uint64_t tokens_before;
     struct sent sent[2]; // oldest first
     uint32_t sent_count;
-    double loss;          // of the step that is being read: the mean over all its supervised tokens
+    double loss;          // of the step that is being read: the mean over all its units
+    ts_rewards rewards;   // of its pairs, the sums
     double interval_loss; // sum over the steps since the last line of the log
     uint64_t interval_steps;
     ts_monitor monitor;
@@ -62,6 +64,8 @@ static void report(struct loop *loop)
         .rate = h->rate[last],
         .grad_norm = h->grad_norm[last],
         .tokens_per_second = (double)tokens / (ts_clock_s() - loop->started_s),
+        .margin = h->pairs ? h->margin[last] : NAN,
+        .accuracy = h->pairs ? h->accuracy[last] : NAN,
         .device_bytes = trainer->plan.total,
         .log = ends_interval(trainer, h->count),
     };
@@ -96,6 +100,26 @@ static ts_status check_loss(const struct loop *loop, uint64_t step, ts_error *er
                         (unsigned long long)step, loop->loss);
 }
 
+static void add_rewards(ts_rewards *sum, const ts_rewards *more)
+{
+    sum->pairs += more->pairs;
+    sum->right += more->right;
+    sum->chosen += more->chosen;
+    sum->rejected += more->rejected;
+}
+
+// Adds the step's means to the entry of the history that was made last.
+static void push_rewards(struct loop *loop)
+{
+    ts_history *h = &loop->trainer->history;
+    const ts_rewards *r = &loop->rewards;
+    if (h->pairs) {
+        h->margin[h->count - 1] = (r->chosen - r->rejected) / r->pairs;
+        h->accuracy[h->count - 1] = (double)r->right / r->pairs;
+    }
+    loop->rewards = (ts_rewards){0};
+}
+
 // Waits for the oldest micro-batch and reads its loss. After the last one of a step, adds the step
 // to the history.
 static ts_status read_oldest(struct loop *loop, ts_error *err)
@@ -108,12 +132,14 @@ static ts_status read_oldest(struct loop *loop, ts_error *err)
     TS_TRY(ts_pass_read_loss(&trainer->pass, &sum, err));
     loop->sent[0] = loop->sent[1];
     loop->sent_count--;
-    loop->loss += sum / (double)sent.supervised;
+    loop->loss += sum / (double)sent.units;
     trainer->history.tokens += sent.tokens;
+    add_rewards(&loop->rewards, &trainer->pass.rewards);
     if (sent.last) {
         TS_TRY(check_loss(loop, sent.step + 1, err));
         TS_TRY(ts_optimiser_read(&trainer->optimiser, sent.step + 1, &grad_norm, err));
         TS_TRY(ts_history_push(&trainer->history, loop->loss, sent.rate, grad_norm, err));
+        push_rewards(loop);
         loop->loss = 0;
         report(loop);
     }
@@ -140,7 +166,7 @@ static ts_status record_micro(struct loop *loop, struct sent *sent, uint32_t mic
         TS_TRY(read_oldest(loop, err));
     }
     TS_TRY(ts_pass_record_gradients(&trainer->pass, &trainer->batch,
-                                    (float)(1.0 / (double)sent->supervised),
+                                    (float)(1.0 / (double)sent->units),
                                     dropout_seed(trainer, sent->step, micro), err));
     sent->tokens = trainer->batch.rows;
 out:
@@ -165,7 +191,7 @@ static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
     const ts_ranks ranks = trainer->batches.ranks;
     struct sent sent = {.step = step};
     uint32_t micro_count;
-    ts_batches_step(&trainer->batches, step, &micro_count, &sent.supervised);
+    ts_batches_step(&trainer->batches, step, &micro_count, &sent.units);
     const ts_learning_rate rate = ts_trainer_learning_rate(trainer);
     sent.rate = ts_learning_rate_at(&rate, step);
     for (uint32_t micro = ranks.rank; micro < micro_count; micro += ranks.count) {

@@ -67,6 +67,9 @@ static const struct known {
     {"tokenizer_sha256", FINGERPRINT, TEXT},
     {"weights_sha256", FINGERPRINT, TEXT},
     {"tokens_sha256", FINGERPRINT, TEXT},
+    {"loss", ADDED, TEXT},
+    {"beta", ADDED, NUMBER},
+    {"label_smoothing", ADDED, NUMBER},
     {"eval_data", PLACE, TEXT},
     {"eval_data_sha256", ADDED, TEXT},
     {"eval_split", ADDED, NUMBER},
@@ -147,6 +150,8 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
         {"weight_decay", s->adamw.weight_decay},
         {"max_grad_norm", s->adamw.max_grad_norm},
         {"seed", (double)s->seed},
+        {"beta", ts_losses[s->loss].pairs ? s->loss_params.beta : 0},
+        {"label_smoothing", s->loss_params.label_smoothing},
         {"eval_split", s->eval_split},
         {"eval_steps", (double)s->eval_steps},
         {"early_stopping", (double)s->early_stopping},
@@ -165,6 +170,8 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     if (s->eval_data != NULL) {
         cJSON_AddStringToObject(json, "eval_data", s->eval_data);
     }
+    cJSON_AddStringToObject(json, "loss",
+                            s->loss == TS_LOSS_cross_entropy ? "none" : ts_losses[s->loss].name);
     cJSON_AddStringToObject(json, "eval_data_sha256", eval_hash);
     cJSON_AddBoolToObject(json, "load_best_at_end", s->load_best);
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {

@@ -31,14 +31,21 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
     double last = ts_history_mean(&trainer->history, s->logging_steps, true, &last_steps);
     TS_TRY(ts_text_format(
         out, err,
-        "Trained with tinysft-vk on %zu example%s: %zu step%s (%g epochs) of batch %u, learning "
+        "Trained with tinysft-vk on %zu %s%s: %zu step%s (%g epochs) of batch %u, learning "
         "rate %g (%s), AdamW, seed %llu. Loss: %.4f in the mean of the first %zu step%s, %.4f in "
         "the mean of the last %zu.",
-        trainer->dataset.count, ts_plural(trainer->dataset.count), trainer->history.count,
+        (size_t)trainer->batches.items, trainer->dataset.pairs ? "pair" : "example",
+        ts_plural(trainer->batches.items), trainer->history.count,
         ts_plural(trainer->history.count),
         (double)trainer->history.count / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
         (unsigned long long)s->seed, first, first_steps, ts_plural(first_steps), last, last_steps));
+    if (trainer->dataset.pairs) {
+        TS_TRY(ts_text_format(out, err,
+                              " It learnt to prefer the chosen answer of each pair (%s, beta %g); "
+                              "the reference was the base model.",
+                              ts_losses[s->loss].name, s->loss_params.beta));
+    }
     TS_TRY(tell_evaluations(trainer, out, err));
     if (trainer->held_in.len > 0) {
         TS_TRY(ts_text_format(out, err,
@@ -84,7 +91,7 @@ static ts_status write_state(ts_trainer *trainer, double seconds, ts_error *err)
     double epochs = (double)trainer->history.count / (double)trainer->batches.steps_per_epoch;
     const ts_run_summary summary = {
         .seconds = seconds,
-        .samples = (uint64_t)(epochs * (double)trainer->dataset.count),
+        .samples = (uint64_t)(epochs * (double)trainer->batches.items),
         .flops = estimate_flops(trainer),
     };
     TS_TRY(ts_history_write_state(&trainer->history, s, trainer->steps,

@@ -10,6 +10,8 @@ ts_train_settings ts_train_defaults(void)
         .rank = 8,
         .alpha = 16,
         .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V),
+        .loss = TS_LOSS_cross_entropy,
+        .loss_params = {.beta = 0.1},
         .epochs = 3,
         .batch_size = 1,
         .accumulation = 1,
@@ -107,6 +109,36 @@ static ts_status check_schedule(const ts_train_settings *s, ts_error *err)
     return TS_OK;
 }
 
+static ts_status check_loss(const ts_train_settings *s, ts_error *err)
+{
+    const bool pairs = ts_losses[s->loss].pairs;
+    if (pairs && !(s->loss_params.beta > 0)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "--beta %g: expected a number above 0",
+                            s->loss_params.beta);
+    }
+    if (!(s->loss_params.label_smoothing >= 0 && s->loss_params.label_smoothing < 0.5) ||
+        (s->loss_params.label_smoothing > 0 && s->loss != TS_LOSS_dpo)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--label-smoothing %g: expected 0 up to, not including, 0.5, and only "
+                            "--loss dpo has it",
+                            s->loss_params.label_smoothing);
+    }
+    if (pairs && s->train_on != TS_TRAIN_ON_ASSISTANT) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--train-on %s: --loss %s learns where the answers of a pair part, and "
+                            "nothing else: leave --train-on out",
+                            ts_train_on_name(s->train_on), ts_losses[s->loss].name);
+    }
+    if (pairs && (s->eval_data != NULL || s->eval_split > 0)) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--loss %s: held-out pairs are not measured yet: leave --eval-data and "
+                            "--eval-split out; the log tells how many pairs are the right way "
+                            "round",
+                            ts_losses[s->loss].name);
+    }
+    return TS_OK;
+}
+
 ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -129,6 +161,7 @@ ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
                                  "--overwrite-output-dir deletes it: give one of them");
     }
     TS_TRY(check_schedule(s, err));
+    TS_TRY(check_loss(s, err));
     TS_TRY(check_evaluation(s, err));
 out:
     return status;

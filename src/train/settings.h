@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "data/adapter.h"
 #include "data/dataset.h"
+#include "model/losses.h"
 #include "ops/gemm.h"
 #include "train/optimiser.h"
 
@@ -26,6 +27,8 @@ typedef struct ts_train_settings {
     ts_train_on train_on;
     bool train_empty; // train on blank answers, so that the model learns to say nothing
     uint32_t targets; // TS_MODULE_BITs
+    ts_loss_kind loss;
+    ts_loss_params loss_params; // of a loss over pairs
     double epochs;
     uint64_t max_steps; // 0: no limit, the epochs decide
     uint32_t batch_size, accumulation, max_length;

@@ -7,6 +7,7 @@
 #include "model/quantise.h"
 #include "train/checkpoint.h"
 #include "train/record.h"
+#include "train/reference.h"
 #include "train/result.h"
 
 #include <math.h>
@@ -66,6 +67,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(ts_chat_template_open(out->weights, settings->chat_template, out->tokenizer,
                                  &out->template, err));
     const ts_dataset_options rows = {
+        .pairs = ts_losses[settings->loss].pairs,
         .max_tokens = (uint32_t)ts_min_u64(settings->max_length, out->config.max_positions),
         .train_on = settings->train_on,
         .train_empty = settings->train_empty};
@@ -109,6 +111,7 @@ void ts_trainer_close(ts_trainer *trainer)
     ts_model_close(&trainer->model);
     ts_history_free(&trainer->history);
     ts_batch_free(&trainer->batch);
+    free(trainer->reference);
     ts_batches_close(&trainer->batches);
     ts_held_out_close(&trainer->held_out);
     ts_dataset_close(&trainer->dataset);
@@ -277,6 +280,9 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
     ts_recorder_profile(trainer->pass.recorder, trainer->profile);
+    trainer->pass.loss = &ts_losses[s->loss];
+    trainer->pass.loss_params = s->loss_params;
+    trainer->history.pairs = trainer->pass.loss->pairs;
     TS_TRY(ts_optimiser_open(&trainer->pass, &trainer->optimiser, err));
     // So that no step allocates.
     TS_TRY(ts_batch_reserve(&trainer->batch, trainer->limits.rows, err));
@@ -319,6 +325,12 @@ ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callba
     double started_s = ts_clock_s();
     TS_TRY(ts_trainer_plan_again(trainer, err));
     TS_TRY(load(trainer, gpu, callbacks, err));
+    if (trainer->pass.loss->pairs) {
+        ts_log(TS_LOG_INFO, "asking the base, the adapter off, about each answer");
+        TS_TRY(ts_reference_measure(&trainer->dataset, &trainer->pass, &trainer->batch,
+                                    &trainer->reference, err));
+        trainer->batches.reference = trainer->reference;
+    }
     TS_TRY(ts_trainer_loop(trainer, callbacks, err));
     TS_TRY(load_best(trainer, err));
     TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));

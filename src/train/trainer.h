@@ -44,6 +44,7 @@ typedef struct ts_trainer {
     ts_optimiser optimiser;
     ts_history history;
     ts_batch batch;
+    double *reference;   // of the dataset's examples, where the loss is over pairs (reference.h)
     ts_profile *profile; // set before ts_trainer_run to have dispatches timed; borrowed
 } ts_trainer;
 
@@ -53,6 +54,7 @@ typedef struct ts_train_progress {
     double epoch, rate, grad_norm, tokens_per_second;
     double loss; // the mean over `loss_steps` steps: those since the last one with `log`
     uint64_t loss_steps;
+    double margin, accuracy; // of the step's pairs, where the loss is over pairs; else NaN
     uint64_t device_bytes;
     bool log; // a step that logging_steps asks for, or the last
 } ts_train_progress;

@@ -176,7 +176,8 @@ static void expect_ids(const ts_tokenizer *have, const ts_tokenizer *want, const
     cr_assert_eq(ts_tokenizer_encode(want, text, strlen(text), TS_SPECIALS_AS_TOKENS, &from, &err),
                  TS_OK);
     cr_expect_eq(to.count, from.count, "%s", text);
-    cr_expect(to.count != from.count || memcmp(to.ids, from.ids, to.count * sizeof *to.ids) == 0,
+    cr_expect(to.count != from.count || to.count == 0 ||
+                  memcmp(to.ids, from.ids, to.count * sizeof *to.ids) == 0,
               "%s", text);
     ts_tokens_free(&to);
     ts_tokens_free(&from);

@@ -1,0 +1,53 @@
+#include "train/reference.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+// Packs examples from *next on, as many as the pass holds.
+static ts_status pack(const ts_dataset *dataset, const ts_pass *pass, size_t *next, ts_batch *batch,
+                      ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_batch_clear(batch);
+    for (; *next < dataset->count; ++*next) {
+        const ts_example *row = &dataset->examples[*next];
+        if (batch->rows + row->count > pass->limits.rows ||
+            batch->loss_rows + row->supervised_count > pass->limits.loss_rows) {
+            break;
+        }
+        TS_TRY(ts_batch_add(batch, row->ids, row->count, row->supervised, err));
+    }
+out:
+    return status;
+}
+
+ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, ts_batch *batch,
+                               double **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    float *losses = NULL;
+    const bool enabled = pass->model->lora_enabled;
+    *out = NULL;
+    TS_TRY(ts_alloc(dataset->count, sizeof **out, out, err));
+    TS_TRY(ts_alloc(pass->limits.loss_rows, sizeof *losses, &losses, err));
+    pass->model->lora_enabled = false;
+    for (size_t next = 0; next < dataset->count;) {
+        size_t first = next;
+        if (ts_stop_asked()) {
+            TS_FAIL(TS_ERR_STOPPED, "stopped before the first step; nothing was trained");
+        }
+        TS_TRY(pack(dataset, pass, &next, batch, err));
+        TS_TRY(ts_pass_losses(pass, batch, losses, err));
+        for (uint32_t s = 0, row = 0; s < batch->sequences; s++) {
+            for (uint32_t i = 0; i < batch->sequence_loss_rows[s]; i++) {
+                (*out)[first + s] -= losses[row++];
+            }
+        }
+    }
+out:
+    pass->model->lora_enabled = enabled;
+    free(losses);
+    return status;
+}

@@ -1,0 +1,14 @@
+// What the reference model of a loss over pairs says of the answers: the base, the adapter off.
+#ifndef TS_TRAIN_REFERENCE_H
+#define TS_TRAIN_REFERENCE_H
+
+#include "data/dataset.h"
+#include "model/pass.h"
+
+// *out[count of the dataset]: the sum of each example's labels' log-probabilities, in nats.
+// Measured once, before training; the caller frees it. `batch` has room for the pass's limits,
+// which hold each example. TS_ERR_STOPPED: the caller asked for it (base/log.h).
+ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, ts_batch *batch,
+                               double **out, ts_error *err);
+
+#endif

@@ -1,0 +1,78 @@
+// `tinysft-vk train --loss dpo`: pairs of answers are learnt, and a run that was stopped ends
+// alike.
+#include "program.h"
+
+#define BASE PROJECT_FOLDER "/assets/base"
+
+static const char pairs[] =
+    "{\"prompt\": \"What do cows eat?\", \"chosen\": \"Cows eat grass.\", \"rejected\": \"Cows "
+    "eat stones and sand.\"}\n"
+    "{\"prompt\": \"Hello\", \"chosen\": [{\"role\": \"assistant\", \"content\": \"Good "
+    "morning!\"}], \"rejected\": [{\"role\": \"assistant\", \"content\": \"Go away.\"}]}\n"
+    "{\"prompt\": \"Who are you?\", \"chosen\": \"A small model.\", \"rejected\": \"I am the "
+    "king.\"}\n";
+
+#define TRAIN(data, out)                                                                           \
+    "train", "--model", BASE, "--data", data, "--output-dir", out, "--device", "0", "--lr",        \
+        "5e-3", "--batch-size", "2", "--loss", "dpo", "--logging-steps", "4", "--base-model-name", \
+        "base"
+
+TestSuite(dpo, .timeout = 200);
+
+// Three pairs in micro-batches of two and one; stopped at its end after two epochs, it goes on to
+// the bytes of four.
+Test(dpo, margins_grow_and_a_resumed_run_ends_alike)
+{
+    char folder[64], data[96], whole[96], parts[96], at[128];
+    program_result result;
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(data, sizeof data, "%s/pairs.jsonl", folder);
+    snprintf(whole, sizeof whole, "%s/whole", folder);
+    snprintf(parts, sizeof parts, "%s/parts", folder);
+    snprintf(at, sizeof at, "%s/checkpoint-6", whole);
+    test_write(folder, "pairs.jsonl", pairs);
+    RUN(&result, TRAIN(data, whole), "--epochs", "6", "--save-steps", "6");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "3 pairs, "), "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "right 100%"), "%s", result.out);
+    RUN(&result, TRAIN(data, parts), "--epochs", "6", "--save-steps", "6",
+        "--resume-from-checkpoint", at);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    static const char *const files[] = {"adapter_model.safetensors", "README.md"};
+    for (size_t i = 0; i < 2; i++) {
+        ts_text a = test_read(whole, files[i]), b = test_read(parts, files[i]);
+        cr_assert(a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0, "%s differs", files[i]);
+        ts_text_free(&a);
+        ts_text_free(&b);
+    }
+    ts_text state = test_read(parts, "trainer_state.json");
+    cr_assert_not_null(strstr(state.bytes, "\"rewards/margins\":"), "%s", state.bytes);
+    ts_text_free(&state);
+    test_folder_remove(folder);
+}
+
+Test(dpo, what_makes_no_sense_is_refused)
+{
+    program_result result;
+    char folder[64], data[96];
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(data, sizeof data, "%s/pairs.jsonl", folder);
+    test_write(folder, "pairs.jsonl", pairs);
+    const struct {
+        const char *flags[4], *says;
+        int code;
+    } cases[] = {
+        {{"--loss", "orpo"}, "expected cross_entropy, dpo or ipo", 2},
+        {{"--loss", "dpo", "--beta", "0"}, "--beta 0: expected a number above 0", 2},
+        {{"--loss", "ipo", "--label-smoothing", "0.1"}, "only --loss dpo has it", 2},
+        {{"--loss", "dpo", "--eval-split", "0.5"}, "held-out pairs are not measured yet", 2},
+        {{"--loss", "cross_entropy"}, "train --loss dpo learns from pairs", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const *f = cases[i].flags;
+        RUN(&result, "train", "--model", BASE, "--data", data, "--dry-run", f[0], f[1], f[2], f[3]);
+        cr_expect_eq(result.code, cases[i].code, "%zu: %d", i, result.code);
+        cr_expect_not_null(strstr(result.out, cases[i].says), "%zu: %s", i, result.out);
+    }
+    test_folder_remove(folder);
+}

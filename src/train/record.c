@@ -115,17 +115,8 @@ static cJSON *target_list(uint32_t targets)
     return list;
 }
 
-ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON **out,
-                               ts_error *err)
+static void add_numbers(cJSON *json, const ts_train_settings *s, uint64_t steps)
 {
-    ts_status status = TS_OK;
-    char hash[65], eval_hash[65] = "none";
-    cJSON *json = NULL;
-    TS_TRY(hash_file(s->data, hash, err));
-    if (s->eval_data != NULL) {
-        TS_TRY(hash_file(s->eval_data, eval_hash, err));
-    }
-    json = cJSON_CreateObject();
     const struct {
         const char *key;
         double value;
@@ -157,6 +148,22 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
         {"early_stopping", (double)s->early_stopping},
         {"early_stopping_threshold", s->early_stopping_threshold},
     };
+    for (size_t i = 0; i < TS_COUNT(numbers); i++) {
+        cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
+    }
+}
+
+ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON **out,
+                               ts_error *err)
+{
+    ts_status status = TS_OK;
+    char hash[65], eval_hash[65] = "none";
+    cJSON *json = NULL;
+    TS_TRY(hash_file(s->data, hash, err));
+    if (s->eval_data != NULL) {
+        TS_TRY(hash_file(s->eval_data, eval_hash, err));
+    }
+    json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "model", s->model_folder);
     cJSON_AddStringToObject(json, "data", s->data);
     cJSON_AddStringToObject(json, "data_sha256", hash);
@@ -174,9 +181,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
                             s->loss == TS_LOSS_cross_entropy ? "none" : ts_losses[s->loss].name);
     cJSON_AddStringToObject(json, "eval_data_sha256", eval_hash);
     cJSON_AddBoolToObject(json, "load_best_at_end", s->load_best);
-    for (size_t i = 0; i < TS_COUNT(numbers); i++) {
-        cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
-    }
+    add_numbers(json, s, steps);
     *out = json;
 out:
     return status;

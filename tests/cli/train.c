@@ -475,3 +475,41 @@ Test(train, held_out_rows_that_make_no_sense_are_refused)
     }
     test_folder_remove(run.folder);
 }
+
+// What a recipe adds is the same again when a run goes on, and refused by its name where it is not.
+Test(train, a_recipe_is_kept_by_what_goes_on, .timeout = 300)
+{
+    static const struct {
+        const char *key, *cycles, *ratio, *train_on, *init;
+    } others[] = {{"lr_cycles", "3", "4", "last", "gaussian"},
+                  {"loraplus_ratio", "2", "1", "last", "gaussian"},
+                  {"train_on", "2", "4", "assistant", "gaussian"},
+                  {"init_lora", "2", "4", "last", "default"}};
+    struct run whole, resumed;
+    program_result result;
+    char checkpoint[128];
+#define RECIPE(cycles, ratio, train_on, init)                                                      \
+    "--lr-scheduler-type", "cosine_with_restarts", "--lr-cycles", cycles, "--loraplus-ratio",      \
+        ratio, "--train-on", train_on, "--init-lora", init
+    run_open(&whole);
+    run_open(&resumed);
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint-3", whole.out);
+    RUN(&result, TRAIN(&whole), RECIPE("2", "4", "last", "gaussian"), "--save-steps", "3");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    RUN(&result, TRAIN(&resumed), RECIPE("2", "4", "last", "gaussian"), "--resume-from-checkpoint",
+        checkpoint);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    assert_same_results(whole.out, resumed.out);
+    ts_text config = test_read(whole.out, "adapter_config.json");
+    cr_expect_not_null(strstr(config.bytes, "\"init_lora_weights\": \"gaussian\""));
+    ts_text_free(&config);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        RUN(&result, TRAIN(&whole),
+            RECIPE(others[i].cycles, others[i].ratio, others[i].train_on, others[i].init),
+            "--resume-from-checkpoint");
+        cr_expect_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
+        cr_expect_not_null(strstr(result.out, others[i].key), "%s: %s", others[i].key, result.out);
+    }
+    test_folder_remove(whole.folder);
+    test_folder_remove(resumed.folder);
+}

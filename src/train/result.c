@@ -4,6 +4,8 @@
 #include "model/layout.h"
 #include "train/checkpoint.h"
 
+#include <stdio.h>
+
 static ts_status tell_evaluations(const ts_trainer *trainer, ts_text *out, ts_error *err)
 {
     const ts_evaluations *e = &trainer->history.evaluations;
@@ -21,12 +23,23 @@ static ts_status tell_evaluations(const ts_trainer *trainer, ts_text *out, ts_er
         (unsigned long long)(trainer->settings.load_best ? e->step[best] : trainer->history.count));
 }
 
+// The rate's schedule, and what LoRA+ makes of it.
+static void describe_rate(const ts_train_settings *s, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%s", ts_schedule_name(s->schedule));
+    if (s->adamw.b_ratio != 0 && s->adamw.b_ratio != 1) {
+        snprintf(out + len, size - (size_t)len, "; LoRA+, %g times that for B", s->adamw.b_ratio);
+    }
+}
+
 // How the adapter was trained, for its model card.
 static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
     size_t first_steps, last_steps;
+    char rate[96];
+    describe_rate(s, rate, sizeof rate);
     double first = ts_history_mean(&trainer->history, s->logging_steps, false, &first_steps);
     double last = ts_history_mean(&trainer->history, s->logging_steps, true, &last_steps);
     TS_TRY(ts_text_format(
@@ -38,8 +51,8 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
         ts_plural(trainer->batches.items), trainer->history.count,
         ts_plural(trainer->history.count),
         (double)trainer->history.count / (double)trainer->batches.steps_per_epoch,
-        s->batch_size * s->accumulation, s->learning_rate, ts_schedule_name(s->schedule),
-        (unsigned long long)s->seed, first, first_steps, ts_plural(first_steps), last, last_steps));
+        s->batch_size * s->accumulation, s->learning_rate, rate, (unsigned long long)s->seed, first,
+        first_steps, ts_plural(first_steps), last, last_steps));
     if (trainer->dataset.pairs) {
         TS_TRY(ts_text_format(out, err,
                               " It learnt to prefer the chosen answer of each pair (%s, beta %g); "

@@ -503,6 +503,9 @@ Test(train, a_recipe_is_kept_by_what_goes_on, .timeout = 300)
     ts_text config = test_read(whole.out, "adapter_config.json");
     cr_expect_not_null(strstr(config.bytes, "\"init_lora_weights\": \"gaussian\""));
     ts_text_free(&config);
+    ts_text card = test_read(whole.out, "README.md");
+    cr_expect_not_null(strstr(card.bytes, "LoRA+, 4 times that for B"), "%s", card.bytes);
+    ts_text_free(&card);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         RUN(&result, TRAIN(&whole),
             RECIPE(others[i].cycles, others[i].ratio, others[i].train_on, others[i].init),

@@ -109,15 +109,21 @@ out:
     return status;
 }
 
+// Whether a kernel that updates a buffer does not read it: what it does not write it leaves alone.
+// (The others read old values only to accumulate.)
+static bool writes_alone(ts_kernel kernel)
+{
+    return kernel == TS_KERNEL_scatter_rows || kernel == TS_KERNEL_embed;
+}
+
 static void count_work(const struct timed *timed, const uint64_t *elements, ts_bench_row *row)
 {
     const ts_kernel_info *info = &ts_kernels[timed->kernel];
     for (uint32_t b = 0; info->buffers[b].name != NULL; b++) {
         ts_access access = info->buffers[b].access;
         uint32_t times = access == TS_READ_WRITE ? 2 : 1;
-        if (timed->kernel == TS_KERNEL_scatter_rows || field(timed, "accumulate") == 0) {
-            times =
-                1; // scatter_rows reads no old values, and the others read them only to accumulate
+        if (writes_alone(timed->kernel) || field(timed, "accumulate") == 0) {
+            times = 1;
         }
         row->bytes += times * touched(timed, &info->buffers[b], elements[b]) *
                       (double)ts_dtype_bytes(timed->dispatch.views[b].dtype);

@@ -1,9 +1,10 @@
 // Causal attention with an online softmax (Milakov, Gimelshein 2018; Dao et al. 2022): one
 // invocation keeps PER_LANE query rows of one head and their outputs in registers and walks along
-// the keys. The queries of one key head are numbered row by row: row * group + head within the
-// group, where a group is the heads that share the key. A workgroup takes LANES * PER_LANE
-// neighbours, so all of its invocations read the same key at the same time. Each ignores keys
-// outside its own first .. last.
+// the keys. With SPLIT, several invocations of a subgroup do so together (include/split.glsl). The
+// queries of one key head are numbered row by row: row * group + head within the group, where a
+// group is the heads that share the key. A workgroup takes LANES * PER_LANE neighbours, so all of
+// its invocations read the same key at the same time. Each ignores keys outside its own
+// first .. last.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -67,8 +68,8 @@ void main()
     const uint end = to; // reads shared memory once
     for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
-        // A quad of the key, and later of the value, serves all rows before the next is needed: so
-        // the compiler may keep as few of them as it has registers for.
+        // All rows use one quad of the key, and later of the value, before they use the next. So
+        // the compiler may hold as few quads at a time as it has registers for.
         float scores[PER_LANE], weight[PER_LANE], shrink[PER_LANE];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             const vec4 quad = k[key + PART(d)];

@@ -1,6 +1,7 @@
 // dk and dv: one invocation computes those of one key row and key head. It walks along the query
-// rows that see the key, for every head that shares it. A workgroup takes LANES neighbouring keys,
-// so all of its invocations read the same query at the same time.
+// rows that see the key, for every head that shares it. With SPLIT, several invocations of a
+// subgroup do so together (include/split.glsl). A workgroup takes LANES neighbouring keys, so all
+// of its invocations read the same query at the same time.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
 #version 450
 #extension GL_GOOGLE_include_directive : require

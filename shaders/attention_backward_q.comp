@@ -76,8 +76,8 @@ void main()
     const uint end = to; // reads shared memory once
     for (uint j = from; j <= end; j++) {
         const uint key = (j * kv_heads + kv_head) * (DIM / 4);
-        // A quad of the key and value serves all rows before the next is needed: so the compiler may
-        // keep as few of them as it has registers for.
+        // All rows use one quad of the key and value before they use the next. So the compiler may
+        // hold as few quads at a time as it has registers for.
         float scores[PER_LANE], weights[PER_LANE], ds[PER_LANE];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             const vec4 key_quad = k[key + PART(d)], value_quad = v[key + PART(d)];

@@ -1,5 +1,5 @@
-// y[T, H] = scale * table[ids[T] - first_id], in rows whose id the table has: one workgroup for each
-// row.
+// y[T, H] = scale * table[ids[T] - first_id]: one workgroup for each row. With PARTIAL, rows whose
+// id the table lacks keep what they hold.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -7,7 +7,7 @@
 
 layout(constant_id = 4) const uint PARTIAL = 0; // 1: the table may lack rows
 
-layout(binding = 0) readonly buffer Ids { uint ids[]; };           // [rows]
+layout(binding = 0) readonly buffer Ids { uint ids[]; }; // [rows]
 layout(binding = 2) buffer Y1 { float y1[]; }; // [rows, cols]
 layout(binding = 2) buffer Y4 { vec4 y4[]; };
 layout(push_constant) uniform Scalars { uint rows, cols, vocab; float scale; uint first_id; };
@@ -21,7 +21,7 @@ void main()
     if (FOLDED != 0 && row >= rows) {
         return; // the whole workgroup leaves together
     }
-    const uint id = ids[row] - first_id; // below first_id: a large number
+    const uint id = ids[row] - first_id; // an id below first_id wraps round to a large number
     if (PARTIAL != 0 && id >= vocab) {
         return;
     }

@@ -144,7 +144,8 @@ uint extra_k0()
     return (push.k + K_STEP - 1) / K_STEP * K_STEP;
 }
 
-// k0 > 0 spares the first step, which is never the pair's, the code for it.
+// The first step is never the extra pair's. With k0 > 0 the compiler knows that and leaves the code
+// for the pair out there.
 // Quads are numbered so that neighbouring invocations read neighbouring addresses: along k where
 // rows run along k, along m or n elsewhere.
 vec4 fetch_a(uint quad, uint row0, uint k0)

@@ -124,7 +124,7 @@ void main()
         else
             sums[me * STRIDE] = sum;
     }
-    if (c_type != WEIGHT_F32) { // four neighbours' words are one invocation's
+    if (c_type != WEIGHT_F32) { // a word holds two sums, so one invocation stores four
         barrier();
         if (mine && me % 4 == 0)
             c_store(true, at, 4,

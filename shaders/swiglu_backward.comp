@@ -8,7 +8,7 @@ layout(local_size_x = 128) in;
 #include "act.glsl"
 
 layout(constant_id = 1) const uint QUADS = 0;  // 1: count is a multiple of 4
-layout(constant_id = 2) const uint GELU = 0;
+layout(constant_id = 2) const uint GELU = 0;   // 1: gelu instead of silu
 #include "gate.glsl"
 
 ACT_UPDATE(0, gate) // [count]

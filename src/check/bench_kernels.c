@@ -50,8 +50,8 @@ static void record(ts_recorder *recorder, void *user)
     ts_kernel_record(recorder, timed->kernel, timed->shader, &dispatch);
 }
 
-// An index that the kernel may read there. In decoding every sequence has an equal part of the
-// cache.
+// A valid value for element i of an INDEX buffer. In decoding every sequence has an equal part of
+// the cache.
 static uint32_t index_value(const struct timed *timed, const char *buffer, uint32_t i)
 {
     uint32_t rows = field(timed, "rows");

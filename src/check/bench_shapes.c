@@ -40,7 +40,7 @@ static const struct {
     {"row_threads", 0},
     {"half_dim", 0},
     {"folded", 0},
-    {"threads", 0}, // the registry sets all from "quads" on
+    {"threads", 0}, // the registry sets this and all from "quads" on
 };
 
 static const struct {

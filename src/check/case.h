@@ -21,8 +21,8 @@ typedef struct ts_case {
     ts_tensors *golden;
     ts_adamw_params adamw;
     double rate;
-    ts_quantise quantise; // what linear layers are held in; the stored weights are its values
-    ts_dtype rope_dtype; // the type that the reference rounded the rotary frequencies to
+    ts_quantise quantise; // what linear layers are held in; the stored weights are rounded to it
+    ts_dtype rope_dtype;  // the type that the reference rounded the rotary frequencies to
     uint64_t steps, warmup;
     bool all_modules;      // the adapter is on all seven modules
     ts_batch *micro;       // the micro-batches of every step

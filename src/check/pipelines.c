@@ -146,8 +146,8 @@ out:
 
 // ---- Every tile that measuring may choose for a product (ops/tune.h)
 
-// The operands of a product c[SIDE, SIDE] and of its extra pair, with which the shader is larger
-// than without. With an odd k, rows are no whole quads.
+// The operands of a product c[SIDE, SIDE] and of its extra pair, without which the shader would be
+// smaller. With an odd k, rows are not a multiple of four elements.
 struct operands {
     ts_view a, b, largest;
     ts_layout layout;
@@ -198,7 +198,7 @@ static ts_status build_tiles(ts_gpu *gpu, ts_precision precision, ts_dtype store
     TS_TRY(ts_gpu_alloc(&arena, stored, SIDE * SIDE, &o.b, err));
     TS_TRY(ts_gpu_alloc(&arena, TS_F32, 256, &o.largest, err));
     for (int i = 0; i < 4; i++) {
-        const bool odd = i % 2; // the code for it is that of no weight type
+        const bool odd = i % 2; // its code does not depend on the weights' type
         o.layout = i < 2 ? TS_NT : TS_NN;
         o.k = odd ? SIDE - 1 : SIDE;
         if (odd && stored != TS_F32) {

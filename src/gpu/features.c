@@ -88,9 +88,9 @@ static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
 }
 
 // Vulkan does not tell how many 32-bit registers an invocation has. NVIDIA's and AMD's have 255 or
-// 256. Intel's smallest subgroups have 128 registers of 32 bytes (Xe2: of 64), which gives each
-// invocation 128; so many are left to 256 invocations on Qualcomm's. The fewest that are common,
-// on ARM's Mali, are assumed elsewhere.
+// 256. On Intel the smallest subgroups have 128 registers of 32 bytes (Xe2: of 64), so each
+// invocation has 128. On Qualcomm's GPUs each invocation of a workgroup of 256 has 128, too. For
+// other vendors the smallest usual number is assumed, that of ARM's Mali.
 uint32_t ts_gpu_registers(uint32_t vendor)
 {
     static const struct {

@@ -38,10 +38,10 @@ typedef struct ts_gpu_caps {
     uint64_t timestamp_mask;    // the counter's largest value; 0 follows it
     // Cooperative matrices, held by a subgroup together: 16-bit operands, products summed in f32.
     ts_matrix_shape matrix_f16, matrix_bf16;
-    // The size that all subgroups have, and are full, in shaders that rely on it: those with
-    // matrices and those whose invocations share a row. 0: no size can be relied on.
+    // The size of all subgroups, all of them full, in shaders that rely on it: those with matrices
+    // and those whose invocations share a row. 0: no size can be relied on.
     uint32_t full_subgroup;
-    bool has_full_subgroups; // pipelines may be told so (VK_EXT_subgroup_size_control)
+    bool has_full_subgroups; // pipelines may require them (VK_EXT_subgroup_size_control)
     bool fixed_subgroup;     // it is the device's only size, and cannot be requested
     uint32_t registers;      // of 32 bits that an invocation of such a subgroup has; 0: not limited
     bool has_bfloat16;       // shaders may use it, in such matrices too
@@ -99,7 +99,8 @@ extern const ts_gpu_mask ts_gpu_masks[]; // ends with a NULL name
 
 // Adds the bits of "NAME,NAME,..." to *(uint32_t *)masks. TS_ERR_ARGUMENT lists the names.
 ts_status ts_gpu_masks_parse(const char *names, void *masks, ts_error *err);
-bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps); // the device has it
+// Whether the device has what the mask hides.
+bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps);
 
 // TS_ERR_DEVICE with what to install when there is no Vulkan loader or driver; TS_ERR_ARGUMENT
 // listing the devices when `device` matches none or several.

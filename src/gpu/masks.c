@@ -88,7 +88,7 @@ static void hide_wide_grids(ts_gpu_caps *caps)
     }
 }
 
-// Leaves of a newer device what a Tesla T4 has. Its generation, Turing, has no bfloat16.
+// Reduces a newer device to what a Tesla T4 has. Its generation, Turing, has no bfloat16.
 static void hide_what_t4_lacks(ts_gpu_caps *caps)
 {
     hide_bfloat16(caps);

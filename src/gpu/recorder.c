@@ -158,7 +158,7 @@ static bool overlap(const ts_view *a, const ts_view *b)
            b->offset < a->offset + a->bytes;
 }
 
-// Forgets what was derived from, or stands in, memory that is written now.
+// Forgets the pair of ts_recorder_derived if `view` overlaps one of the two and is written now.
 static void forget_written(ts_recorder *recorder, const ts_view *view, ts_access access)
 {
     if ((access & TS_WRITE) &&

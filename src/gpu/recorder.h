@@ -48,9 +48,10 @@ void ts_recorder_fail(ts_recorder *recorder, const ts_error *error);
 // logged.
 bool ts_recorder_leaves_out(ts_recorder *recorder, const char *shader);
 
-// A fact that was computed from a tensor: `derived` was just recorded to be computed from what
-// `source` holds. It is still true as long as nothing that is recorded writes one of the two and
-// nothing was sent (the host may write then). One fact is remembered; a zeroed source forgets it.
+// Remembers that what was recorded last computes `derived` from what `source` holds, so that it
+// need not be recorded again. This stays true until something is recorded that writes one of the
+// two, or until the work is sent, because the host may write afterwards. Only the last pair is
+// remembered; a zeroed source forgets it.
 void ts_recorder_derived(ts_recorder *recorder, ts_view source, ts_view derived);
 bool ts_recorder_still_derived(const ts_recorder *recorder, ts_view source, ts_view derived);
 

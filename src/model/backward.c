@@ -25,8 +25,8 @@ static void linear_again(ts_pass *pass, uint32_t layer, ts_module module, uint32
     ts_linear_forward(&(ts_linear){pass, layer, module, rows, true}, x, y);
 }
 
-// The input of the block that `which` is the norm of, x being the residual stream there:
-// pass->norm, computed again, or x itself where the family has no such norm.
+// Computes again, from the residual stream x, the input of the block whose norm is `which`. Returns
+// pass->norm, or x itself where the family has no such norm.
 static ts_view enter_again(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x)
 {
     if (!ts_pass_has(pass, which)) {
@@ -42,7 +42,7 @@ static ts_view enter_again(ts_pass *pass, uint32_t layer, ts_norm which, uint32_
     return pass->norm;
 }
 
-// dx += the norm's backward of dy
+// dx += the gradient of the norm's input x, from dy, that of its output
 static void norm_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
                           ts_view dy, ts_view dx)
 {
@@ -58,7 +58,7 @@ static void norm_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t
                                             .cols = cols});
 }
 
-// The same into dx, whatever that holds.
+// The same, but dx = that gradient, whatever dx held.
 static void norm_backward_afresh(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows,
                                  ts_view x, ts_view dy, ts_view dx)
 {
@@ -68,8 +68,8 @@ static void norm_backward_afresh(ts_pass *pass, uint32_t layer, ts_norm which, u
     norm_backward(pass, layer, which, rows, x, dy, dx);
 }
 
-// The gradient of a block's last linear layer's output, which is `out` where the family normalises
-// it.
+// Returns the gradient of the output of a block's last linear layer. It is pass->dx, unless the
+// family normalises that output; then it is computed from pass->dx and the output, `out`.
 static ts_view leave_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows,
                               ts_view out)
 {
@@ -80,9 +80,9 @@ static ts_view leave_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint
     return pass->dout_block;
 }
 
-// Where the linear layers that read a block's input add its gradient: to pass->dnorm, which
-// norm_backward then takes to pass->dx, or to pass->dx itself, where it is `fused`. Nowhere, if no
-// layer below needs it.
+// Where the linear layers that read a block's input put its gradient. If a norm made that input,
+// this is pass->dnorm, from which norm_backward then adds to pass->dx. If there is no norm
+// (`fused`), they add to pass->dx themselves. The view is zeroed if no layer below needs dx.
 struct input_gradient {
     ts_view view;
     bool fused;
@@ -182,8 +182,8 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     ts_attend_backward_kv(pass->recorder, &args);
 }
 
-// From pass->dq and dk, the gradients of what attention read, to those of q_proj's and k_proj's
-// outputs, which it returns.
+// Sets *dq and *dk to the gradients of q_proj's and k_proj's outputs, from pass->dq and pass->dk,
+// those of the queries and keys that attention read: the backward pass of ts_pass_turn.
 static void turn_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_view *dq, ts_view *dk)
 {
     ts_layer_state *state = &pass->layers[layer];

@@ -197,8 +197,8 @@ out:
     return status;
 }
 
-// What the root of is taken to scale the queries: the size of a head, unless the family has a key
-// of its own for it.
+// Scores are divided by the square root of query_scalar: the size of a head, unless the family has
+// a key of its own for it.
 static ts_status read_query_scalar(const cJSON *json, const char *name, ts_model_config *c,
                                    ts_error *err)
 {
@@ -237,7 +237,7 @@ out:
 static ts_status check_keys(const cJSON *json, const ts_family *family, const char *name,
                             ts_error *err)
 {
-    ts_key keys[TS_FAMILY_KEYS + TS_COUNT(common_keys)]; // the first row of a name counts
+    ts_key keys[TS_FAMILY_KEYS + TS_COUNT(common_keys)]; // if a name occurs twice, the first counts
     size_t count = 0;
     for (size_t i = 0; i < TS_FAMILY_KEYS && family->keys[i].name != NULL; i++) {
         keys[count++] = family->keys[i];

@@ -29,10 +29,10 @@ typedef struct ts_model_config {
     uint32_t hidden, ffn, layers, vocab;
     uint32_t heads, kv_heads, head_dim;
     uint32_t max_positions;
-    float query_scalar; // scores are divided by its root
+    float query_scalar; // attention's scores are divided by its square root
     float rms_eps;
     ts_rope_config rope;
-    ts_rope_config local_rope; // of windowed layers; theta 0: the same as of the others
+    ts_rope_config local_rope; // of windowed layers; theta 0: they use `rope` too
     ts_layer_set unrotated;    // layers whose queries and keys are not rotated
     uint32_t window; // keys that a row sees in layers with a sliding window; 0: no layer has one
     ts_layer_set windowed; // the layers that have one, whatever its size
@@ -59,7 +59,8 @@ static inline bool ts_config_has_norm(const ts_model_config *config, ts_norm nor
 {
     return ts_family_of(config->family)->tensors.norms[norm] != NULL;
 }
-// Into how many parts such a norm takes a row, each normalised by itself, and the elements of one.
+// The shape of a norm: it divides a row into `parts` parts of `cols` elements and normalises each
+// by itself. All parts have the same weight, [cols].
 void ts_config_norm_shape(const ts_model_config *config, ts_norm norm, uint32_t *parts,
                           uint32_t *cols);
 

@@ -78,7 +78,7 @@ out:
     return status;
 }
 
-// Gemma: all layers but every n-th.
+// Gemma: all layers but every n-th have a window.
 static ts_status read_pattern(const cJSON *json, const char *name, ts_model_config *c,
                               ts_error *err)
 {
@@ -104,7 +104,7 @@ out:
     return status;
 }
 
-// Qwen: the layers from max_window_layers on.
+// Qwen: the layers from max_window_layers on have a window.
 static ts_status read_upper(const cJSON *json, const char *name, ts_model_config *c, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -121,7 +121,8 @@ out:
     return status;
 }
 
-// Two blocks may both name the kind, if they agree in all of it.
+// Takes the kind of rope and its numbers from the block called `key`. Two blocks may both have them
+// if they agree.
 static ts_status take(const ts_rope_config *kind, const char *key, struct rope *r, ts_error *err)
 {
     const ts_rope_config *had = &r->config;
@@ -141,7 +142,7 @@ static ts_status take(const ts_rope_config *kind, const char *key, struct rope *
     return TS_OK;
 }
 
-// A kind of rope that is not implemented is refused.
+// Reads a block's kind of rope. One that is not implemented is refused.
 static ts_status take_kind(const cJSON *block, const char *key, struct rope *r, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -181,7 +182,8 @@ static ts_status check_keys(const cJSON *block, ts_rope_kind kind, const char *n
     return ts_keys_check(block, keys, count, false, name, err);
 }
 
-// A block of numbers. `key` is its name, `place` that in "rope_theta is 5 in rope_scaling".
+// Reads a block: an object with the kind of rope and its numbers. `key` is its name. `place` says
+// for messages where it stands, as in "rope_theta is 5 in rope_scaling".
 static ts_status read_block(const cJSON *block, const char *key, const char *place, struct rope *r,
                             ts_error *err)
 {

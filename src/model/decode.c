@@ -88,7 +88,7 @@ uint32_t ts_decoder_fit(const ts_model *model, ts_decoder_limits limits)
 
 // ---- Running
 
-// Runs the decoder's batch, whose rows go to cache_rows.
+// Runs the decoder's batch. The keys and values of its rows go to cache_rows.
 static ts_status run(ts_decoder *decoder, bool attend_to_cache, uint32_t *next, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -197,7 +197,7 @@ ts_status ts_decoder_grow(ts_decoder *decoder, uint32_t capacity, ts_error *err)
     }
     TS_TRY(ts_recorder_run(recorder, err));
 out:
-    if (status != TS_OK) { // it stays as it was
+    if (status != TS_OK) { // the decoder stays as it was
         const ts_gpu_arena failed = decoder->device;
         const ts_kv_cache new = decoder->cache;
         ts_error_context(err, "cache of %u tokens", capacity);

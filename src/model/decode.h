@@ -37,8 +37,8 @@ void ts_decoder_close(ts_decoder *decoder);
 // probably hold, but at most limits.slots and at least 1.
 uint32_t ts_decoder_fit(const ts_model *model, ts_decoder_limits limits);
 
-// Fills slots 0 .. count - 1 with prompts, forgetting what they held, and gives the likeliest
-// token after each: next[count].
+// Fills slots 0 .. count - 1 with prompts of 1 to longest_prompt tokens, forgetting what they held,
+// and gives the likeliest token after each: next[count].
 ts_status ts_decoder_prompt(ts_decoder *decoder, const ts_tokens *prompts, uint32_t count,
                             uint32_t *next, ts_error *err);
 // Appends ids[0 .. count) to the sequence in `slot`, in passes of up to longest_prompt tokens, and

@@ -42,7 +42,7 @@ const ts_family *ts_family_of(ts_family_id id)
     return &families[id];
 }
 
-// "llama", "mistral"
+// Appends the values that a message can offer: "llama" or "mistral" or ...
 static ts_status list_families(bool architecture, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;

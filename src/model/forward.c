@@ -38,7 +38,7 @@ void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign
             });
 }
 
-// y = norm(x), parts of rows apart
+// y = norm(x), [rows, parts * cols]: each part of a row is normalised like a row of its own
 static void norm(const ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
                  ts_view y)
 {
@@ -110,9 +110,9 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
     }
 }
 
-// x += *bypass, and returns the input of the block that `which` is the norm of: pass->norm =
-// norm(x), or x itself where the family has no such norm. x is the output of the block below, and
-// *bypass the residual stream that bypassed it. The first block has none below (NULL).
+// Begins the block whose norm is `which`. x holds the output of the block below. *bypass, the
+// residual stream that bypassed that block, is added to it; the first block has none below (NULL).
+// Returns the block's input: pass->norm = norm(x), or x itself where the family has no such norm.
 static ts_view enter(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
                      const ts_view *bypass)
 {
@@ -140,8 +140,8 @@ static ts_view enter(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows
     return pass->norm;
 }
 
-// Computes a block's last linear layer. Its output goes to y, where the family normalises it by way
-// of `apart`.
+// Computes a block's last linear layer into y. Where the family normalises that output, the layer
+// writes to `apart`, and y = norm(apart).
 static void leave(ts_pass *pass, uint32_t layer, ts_module module, ts_norm which, uint32_t rows,
                   bool training, ts_view x, ts_view apart, ts_view y)
 {
@@ -152,7 +152,7 @@ static void leave(ts_pass *pass, uint32_t layer, ts_module module, ts_norm which
     }
 }
 
-// mid = o_proj(attention(norm(x))); the MLP's norm then adds x to it. x itself is at first only the
+// mid = o_proj(attention(norm(x))); mlp_block then adds x to it. x itself is at first only the
 // output of the block below. `below`, the residual stream that bypassed that block, is added here.
 static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training,
                             const ts_view *below)
@@ -168,7 +168,7 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
           state->attention_out, state->mid);
 }
 
-// next = down_proj(swiglu(norm(mid))); the next block's norm then adds mid to it.
+// next = down_proj(swiglu(norm(mid))); the next block then adds mid to it.
 static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training, ts_view next)
 {
     ts_model *model = pass->model;
@@ -185,8 +185,8 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
           state->mlp_out, next);
 }
 
-// The rows of the batch's tokens: from the table that the host filled, or from the embedding, a
-// range of it at a time.
+// The first layer's x = the embeddings of the batch's tokens: from the table that the host filled,
+// or from the embedding on the device, one range of it after the other.
 static void embed(ts_pass *pass, uint32_t rows)
 {
     ts_model *model = pass->model;

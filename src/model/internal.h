@@ -7,8 +7,9 @@
 // Places the adapter's tensors in its flat arrays. Without a device it only counts their floats.
 ts_status ts_lora_place(ts_model *model, ts_error *err);
 
-// In f16 gives each linear layer and lm_head that is in F32 memory for its largest elements, then
-// finds them. The first half also runs without a device, where it only counts.
+// The largest elements of the weights that a product in f16 must scale: the linear layers and
+// lm_head where they are F32. _place takes memory for them; without a device it only counts the
+// bytes. _find fills that memory.
 ts_status ts_model_place_largest(ts_model *model, ts_precision precision, ts_error *err);
 ts_status ts_model_find_largest(ts_model *model, ts_error *err);
 
@@ -65,7 +66,8 @@ static inline ts_view ts_pass_k(const ts_pass *pass, uint32_t layer)
     bool apart = ts_config_has_norm(&pass->model->config, TS_NORM_K);
     return apart ? pass->turned_k : pass->layers[layer].k;
 }
-// Makes them from the layer's q and k: normalises them where the family does, and rotates them.
+// Computes these from the layer's q and k: normalises them where the family has such norms, then
+// rotates them.
 void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows);
 // Rotates the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
 // positions, in a layer that rotates. sign is 1, or -1 for the inverse rotation.

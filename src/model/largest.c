@@ -4,8 +4,8 @@
 
 #include "base/memory.h"
 
-// The i-th linear layer, or after the last the ranges of lm_head: its weight, and where its largest
-// elements go. False behind that.
+// Finds weight i of a list: first all linear layers, then the ranges of lm_head. *largest is where
+// the view of its largest elements is kept. Returns false after the end of the list.
 static bool weight_at(ts_model *model, size_t i, ts_view *weight, ts_view **largest)
 {
     const size_t layer = i / TS_MODULE_COUNT, module = i % TS_MODULE_COUNT;

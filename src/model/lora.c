@@ -115,7 +115,7 @@ static float start_value(const ts_adapter_config *config, uint32_t in, uint64_t 
                : 1 / sqrtf((float)in) * (2 * ts_random_uniform(seed, stream, i) - 1);
 }
 
-// B stays zero.
+// Uploads the initial values of A. B stays zero.
 static ts_status start_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
                             uint32_t out, uint32_t in, void *user, ts_error *err)
 {

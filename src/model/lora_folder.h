@@ -9,7 +9,7 @@
 // PEFT's name for one side, 'A' or 'B', of a module's pair.
 void ts_lora_key(const ts_model_config *model, uint32_t layer, ts_module module, char side,
                  char out[TS_ADAPTER_KEY_BYTES]);
-// The shape of one side, where the module's weight is [out, in].
+// The shape of one side, where the module's weight is [out, in]: A [r, in], B [out, r].
 void ts_lora_shape(uint32_t r, char side, uint32_t out, uint32_t in,
                    uint64_t shape[TS_TENSOR_MAX_RANK]);
 // TS_ERR_UNSUPPORTED unless the tensor is F32, F16 or BF16.

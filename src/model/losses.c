@@ -21,7 +21,7 @@ static double value_cross_entropy(const ts_loss_rows *rows)
 
 // ---- Losses over pairs
 
-// One answer of a pair: its rows, and how much likelier it has become than the reference has it.
+// One answer of a pair: its loss rows, and its log-probability minus that in the reference model.
 struct answer {
     uint32_t first, count; // rows
     double gain;           // nats, the sum over its rows
@@ -64,7 +64,7 @@ static void set_weights(float *weight, const struct answer *a, double value)
     }
 }
 
-// log(1 + exp(x)), which for a large x is x.
+// log(1 + exp(x)), without overflow for a large x
 static double softplus(double x)
 {
     return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
@@ -75,14 +75,15 @@ static double sigmoid(double x)
     return 1 / (1 + exp(-x));
 }
 
-// L = -(1 - s) log sigmoid(z) - s log sigmoid(-z) with z = beta (gain of chosen - of rejected)
+// L = -(1 - s) log sigmoid(z) - s log sigmoid(-z) with s = label_smoothing and
+// z = beta (gain of chosen - gain of rejected)
 static void weigh_dpo_pair(void *weight, const ts_loss_rows *rows, const struct answer *chosen,
                            const struct answer *rejected)
 {
     const ts_loss_params *p = rows->params;
     double z = p->beta * (chosen->gain - rejected->gain);
     double slope = p->label_smoothing * sigmoid(z) - (1 - p->label_smoothing) * sigmoid(-z);
-    double by_chosen = rows->scale * slope * p->beta; // the loss by the chosen answer's rows
+    double by_chosen = rows->scale * slope * p->beta; // dL / d log-probability of its rows
     set_weights(weight, chosen, -by_chosen);
     set_weights(weight, rejected, by_chosen);
 }
@@ -107,7 +108,7 @@ static double value_dpo(const ts_loss_rows *rows)
     return sum;
 }
 
-// The margin of a pair less what it is to be. TRL too takes means over an answer's tokens here.
+// The margin of a pair minus its target. As in TRL, gains are means over an answer's tokens.
 static double ipo_distance(const ts_loss_rows *rows, const struct answer *chosen,
                            const struct answer *rejected)
 {

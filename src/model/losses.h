@@ -12,15 +12,15 @@
 
 // What a loss that compares answers needs to know.
 typedef struct ts_loss_params {
-    double beta;            // how much a preference counts against staying near the reference
-    double label_smoothing; // the part of the pairs that are taken to be the wrong way round
+    double beta;            // the weight of staying near the reference model; above 0
+    double label_smoothing; // the share of pairs that are assumed to be labelled the wrong way
 } ts_loss_params;
 
 // The sequences of a batch. Those of a loss over pairs come as all chosen answers, then all
 // rejected ones in the same order.
 typedef struct ts_loss_sequences {
     uint32_t count;
-    uint32_t *loss_rows; // [count] of each
+    uint32_t *loss_rows; // [count] rows of each that bear loss
     double *reference;   // [count] the sum of its labels' log-probabilities in the reference model
 } ts_loss_sequences;
 
@@ -55,10 +55,10 @@ extern const ts_loss ts_losses[TS_LOSS_COUNT];
 // The loss of that name. TS_ERR_ARGUMENT lists those there are.
 ts_status ts_loss_parse(const char *name, ts_loss_kind *out, ts_error *err);
 
-// How a batch of pairs stands: sums over its pairs. A reward is beta times how much more likely an
-// answer has become than the reference model has it.
+// The rewards of a batch of pairs, as sums over its pairs. An answer's reward is beta times its
+// gain: its log-probability minus that in the reference model (Rafailov et al. 2023).
 typedef struct ts_rewards {
-    uint32_t pairs, right; // right: whose chosen answer has the higher reward
+    uint32_t pairs, right; // right: pairs whose chosen answer has the higher reward
     double chosen, rejected;
 } ts_rewards;
 ts_rewards ts_loss_rewards(const ts_loss_rows *rows);

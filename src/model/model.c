@@ -67,7 +67,7 @@ static bool is_vocabulary(const ts_weight *weight)
     return weight->part == TS_WEIGHT_EMBEDDING || weight->part == TS_WEIGHT_HEAD;
 }
 
-// The view that a weight is placed in, if it is no vocabulary.
+// The view that a weight is placed in, if it is neither the embedding nor lm_head.
 static ts_view *view_of(ts_model *model, const ts_weight *weight)
 {
     ts_layer_weights *layer = &model->layers[weight->layer];
@@ -83,7 +83,7 @@ static ts_view *view_of(ts_model *model, const ts_weight *weight)
     }
 }
 
-// 1 + the tensor's values
+// Uploads 1 + the tensor's values, as F32.
 static ts_status upload_plus_one(ts_gpu *gpu, const ts_tensor *tensor, ts_view view, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -144,8 +144,9 @@ out:
     return status;
 }
 
-// The fewest ranges of equal rows that can be bound; one range, which load_elements then refuses,
-// where that would be too many or a few rows are too long.
+// Cuts the embedding or lm_head into the fewest ranges of equally many rows that can be bound. If
+// these are too many, or not even TS_VOCABULARY_STEP rows can be bound, it stays one range, which
+// load_elements then refuses.
 static void cut_vocabulary(const struct loader *loader, const ts_weight *weight, ts_dtype dtype,
                            ts_vocabulary *out)
 {
@@ -279,8 +280,8 @@ out:
     return status;
 }
 
-// What embeddings are multiplied by: in transformers a tensor of the embedding's own type, if that
-// is no type in blocks.
+// What embeddings are multiplied by. transformers keeps this number in the embedding's type, so it
+// is rounded to that. For an embedding in blocks it stays f32.
 static float embedding_scale(const ts_model_config *config, ts_dtype dtype)
 {
     float root = sqrtf((float)config->hidden);

@@ -14,12 +14,12 @@ typedef struct ts_layer_weights {
                                       // family has none
     ts_view linear[TS_MODULE_COUNT];  // [out, in] each
     ts_view biases[TS_MODULE_COUNT];  // [out] each; not set where the family has none
-    ts_view largest[TS_MODULE_COUNT]; // [TS_LARGEST_COUNT] of linear's elements; set in f16 where
-                                      // linear is F32
+    ts_view largest[TS_MODULE_COUNT]; // [TS_LARGEST_COUNT] largest elements of `linear`, as
+                                      // `absmax` finds them; set in f16 where it is F32
 } ts_layer_weights;
 
-// A weight with a row for each token, [vocab, hidden], in ranges of rows that a shader can reach
-// each. It is one range wherever the device can bind the whole.
+// A weight with a row for each token, [vocab, hidden]. It is cut into ranges of rows that are small
+// enough to be bound; where the device can bind the whole weight, there is one range.
 enum { TS_VOCABULARY_RANGES = 64, TS_VOCABULARY_STEP = 64 };
 typedef struct ts_vocabulary {
     ts_view ranges[TS_VOCABULARY_RANGES];
@@ -92,16 +92,18 @@ typedef struct ts_model_params {
     bool embedding_in_file;     // an embedding that is not tied to lm_head stays in its file, and
                                 // each batch uploads the rows that it needs, which saves memory
     uint64_t range_bytes;       // embedding and lm_head are cut into ranges of at most so many; 0:
-                                // of what the device binds
+                                // as large as the device binds
     ts_model_progress progress; // may be NULL
     void *user;
 } ts_model_params;
 
-// Uploads the model to the device. The caller closes it.
+// Uploads the model to the device. The caller closes it; after an error it is closed already.
+// TS_ERR_UNSUPPORTED names a weight that the device cannot bind.
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err);
 void ts_model_close(ts_model *model); // may be zeroed
 
-// Gives the model a fresh adapter: A uniform in +-1/sqrt(in) from `seed`, B zero.
+// Gives the model a fresh adapter, initialised as PEFT does: B zero, A random from `seed`. By
+// config->init A is uniform in +-1/sqrt(in), or normal with a standard deviation of 1/r.
 ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, uint64_t seed,
                             ts_error *err);
 // Loads an adapter from a PEFT folder. The error names a tensor that is missing, unexpected or of

@@ -30,8 +30,8 @@ out:
     return status;
 }
 
-// `first` and `end` for layers with a window: a row sees at most as many keys as the window has,
-// its own key the last of them.
+// Uploads `first` and `end` for the layers with a window. Of the keys up to its own a row sees the
+// last `window`.
 static ts_status upload_window(ts_pass *pass, const ts_batch *batch, ts_error *err)
 {
     enum { AT_ONCE = 256 };

@@ -68,12 +68,12 @@ typedef struct ts_pass {
     ts_pass_io other;       // training: of the batch before, which the device may still be using
     uint32_t unread;        // batches recorded whose losses have not been read
     ts_layer_state *layers; // [layers]
-    // pass_memory.c says when each of these is needed. At other times its memory holds others.
+    // pass_memory.c says when each of these is needed. At other times other tensors use its memory.
     ts_view x, dx;               // [N, H] the residual stream out of the last layer
     ts_view norm, dnorm;         // [N, H] the output of a norm in front of a block
-    ts_view turned_q, turned_k;  // [N, Q], [N, KV] where they have norms: normalised and rotated;
-                                 // at the end of attention's backward pass dq and dk before them
-    ts_view dout_block;          // [N, H] of attention_out or mlp_out
+    ts_view turned_q, turned_k;  // [N, Q], [N, KV] queries and keys as attention reads them, where
+                                 // they have norms; later the gradients of the layer's q and k
+    ts_view dout_block;          // [N, H] the gradient of attention_out or mlp_out
     ts_view swiglu, dswiglu;     // [N, F] swiglu's output, stored as gate and up are
     ts_view dropped;             // [N, max(F, Q, H)] a LoRA input after dropout
     ts_view dq, dk, dv, dout;    // [N, Q], [N, KV], [N, KV], [N, Q]

@@ -20,10 +20,10 @@ enum phase {
     GATHER,       // the rows that bear loss, and the final norm of them
     LOGITS,       // chunk by chunk: logits, losses, their gradient
     LOSS_BACK,    // the final norm backward, and the gradients put back to their rows
-    BACK_DOWN,    // the layers backward from here on; what was not kept is computed again
-    BACK_GATE_UP, //
-    BACK_ATTEND,  //
-    BACK_QKV,     //
+    BACK_DOWN,    // backward from here on: down_proj, swiglu; what was not kept is computed again
+    BACK_GATE_UP, // gate and up; the second norm
+    BACK_ATTEND,  // o_proj, attention
+    BACK_QKV,     // rope; queries, keys and values; the first norm
 };
 #define BIT(phase) (1u << (phase))
 #define LOSS (BIT(GATHER) | BIT(LOGITS) | BIT(LOSS_BACK))
@@ -119,7 +119,7 @@ static void add_lora_inputs(struct table *table, uint32_t layer)
     }
 }
 
-// The rstd of each norm, and the outputs that norms read behind a block.
+// The rstd of each norm, and the outputs of blocks that norms read.
 static void add_norms(struct table *table, uint32_t layer)
 {
     static const enum phase there[TS_NORM_COUNT] = {
@@ -226,7 +226,7 @@ static void add_shared(struct table *table)
     // The backward pass computes swiglu's output again only for the gradient of down_proj's pair.
     const bool again = back && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
     const uint32_t gathered = back ? LOSS : BIT(GATHER);
-    // Only norms of queries and keys need them apart.
+    // Only where queries and keys have norms do they exist twice, before and after these.
     const uint64_t turned = ts_config_has_norm(c, TS_NORM_Q) ? n : 0;
     const uint32_t turning = BIT(ATTEND) | (back ? BIT(BACK_ATTEND) | BIT(BACK_QKV) : 0);
     const bool has_out =

@@ -15,7 +15,8 @@ typedef struct ts_placement {
 
 // Takes memory from `arena` and sets every view. The arena may be one that only counts. Blocks have
 // at most `block_bytes`, unless a single tensor is larger. The first `early` tensors, those that
-// share most memory, are placed before the others, in an order that is searched to take little.
+// share most memory, are placed before the others. Several orders of them are tried, and the one
+// that takes the least memory is kept.
 ts_status ts_place(const ts_placement *tensors, size_t count, size_t early, uint32_t words,
                    uint64_t block_bytes, ts_gpu_arena *arena, ts_error *err);
 

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-// The type that is asked for a weight; TS_F32: none.
+// The type that `quantise` asks for this weight; TS_F32: none.
 static ts_dtype asked_for(const ts_weight *weight, ts_quantise quantise)
 {
     return weight->part == TS_WEIGHT_LINEAR ? quantise.linear
@@ -78,7 +78,7 @@ ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *
                                ts_quantise quantise, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    uint32_t linear = 0, head = 0; // bits by type
+    uint32_t linear = 0, head = 0; // 1 << dtype for each type in blocks that occurs
     ts_text_clear(out);
     for (uint32_t i = 0; i < ts_weight_count(config); i++) {
         ts_weight weight;

@@ -13,12 +13,12 @@
 ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise);
 
 // TS_ERR_UNSUPPORTED if no weight of the model can be quantised; a warning if only some can.
-// TS_ERR_ARGUMENT if its files have them in blocks already. `files` NULL: stored without.
+// TS_ERR_ARGUMENT if the files have weights in blocks already. `files` NULL: they have none.
 ts_status ts_quantise_check(const ts_model_config *config, const ts_tensors *files,
                             ts_quantise quantise, ts_error *err);
 
 // What the linear layers are held in, of the types that come in blocks: "Q8_0", "Q4_K and Q6_K",
-// "NF4, lm_head in Q8_0". Empty where no weight is in blocks. `files` NULL: stored without.
+// "NF4, lm_head in Q8_0". Empty where no weight is in blocks. `files` NULL: none is stored so.
 ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *files,
                                ts_quantise quantise, ts_text *out, ts_error *err);
 

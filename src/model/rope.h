@@ -10,7 +10,7 @@
 
 typedef enum ts_rope_kind {
     TS_ROPE_DEFAULT, // theta^(-2i / head_dim)
-    TS_ROPE_LLAMA3,  // the same for short wavelengths, slower by `factor` for long ones
+    TS_ROPE_LLAMA3,  // Llama 3.1: the same for short wavelengths, slower by `factor` for long ones
     TS_ROPE_KIND_COUNT,
 } ts_rope_kind;
 
@@ -27,7 +27,8 @@ typedef struct ts_rope_config {
 // Whether a config.json's rope_type is one of the kinds.
 bool ts_rope_kind_find(const char *name, ts_rope_kind *out);
 
-// What the frequency of pair i of a head is divided by, compared to that of TS_ROPE_DEFAULT.
+// The frequency that TS_ROPE_DEFAULT gives pair i of a head, divided by that of this kind: the
+// factors that a GGUF file holds.
 float ts_rope_divisor(const ts_rope_config *config, uint32_t head_dim, uint32_t i);
 
 // Fills table[positions, head_dim / 2, 2] with cosines and sines. The frequencies are first rounded

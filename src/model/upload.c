@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 20 }; // bytes or elements that are put in order, or cut into data and headers
+enum { PIECE = 1 << 20 }; // bytes or elements that are converted at a time
 
-// Blocks go up in two parts: their data, and their headers behind all data. `memory` is for a
-// piece.
+// Splits `count` elements of blocks into data and headers and uploads them, `piece` elements at a
+// time. On the device all headers lie behind all data. `memory` has room for one piece.
 static ts_status upload_blocks(ts_gpu *gpu, ts_view view, uint64_t first, const uint8_t *blocks,
                                uint64_t count, uint64_t piece, uint8_t *memory, ts_error *err)
 {
@@ -33,7 +33,7 @@ out:
     return status;
 }
 
-// Single rows take memory of the stack: a batch uploads many.
+// The same with memory of its own. Single rows, of which a batch uploads many, use the stack's.
 static ts_status cut_and_upload(ts_gpu *gpu, ts_view view, uint64_t first, const void *blocks,
                                 uint64_t count, ts_error *err)
 {
@@ -55,7 +55,7 @@ ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uin
                          const void *rows, uint64_t bytes, ts_error *err)
 {
     const uint64_t count = ts_dtype_count(tensor->dtype, bytes);
-    if (ts_dtype_block(view.dtype) == 1) { // of a mirror's device another type than the tensor's
+    if (ts_dtype_block(view.dtype) == 1) { // the mirror's views may differ in type
         return ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
     }
     return view.dtype == tensor->dtype ? cut_and_upload(gpu, view, first, rows, count, err)
@@ -63,7 +63,7 @@ ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uin
                                                             count, tensor->name, err);
 }
 
-// A piece at a time, since its rows must be copied into their order.
+// Uploads a tensor whose file has its rows in another order (tensor->head_rows), a piece at a time.
 static ts_status upload_in_order(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -84,7 +84,8 @@ out:
     return status;
 }
 
-// A piece at a time, in which the scales are put before their blocks.
+// Uploads a tensor of bitsandbytes' NF4, a piece at a time. Its files keep the scales apart, so
+// each is put in front of its block first.
 static ts_status upload_nf4(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -108,9 +108,8 @@ static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
     return m >= 16 && n >= 16 && k >= 16;
 }
 
-// Finds the largest element of the first `count` of x, unless that of the same elements was the
-// last to be found and they are unchanged: products of one tensor that follow each other search it
-// once.
+// Finds the largest of the first `count` elements of x. Does nothing if the same elements were the
+// last to be searched and are unchanged. So successive products of one tensor search it once.
 static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_view largest)
 {
     x = ts_view_slice(x, 0, count);
@@ -144,7 +143,7 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         ts_absmax(recorder, &(struct ts_absmax_args){
                                 .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
     }
-    if (args.scaled & 1) { // with what lies between the rows, whose size is like theirs
+    if (args.scaled & 1) { // the gaps between rows too: they hold values of a similar size
         uint32_t rows = p->layout == TS_TN ? p->k : p->m;
         uint32_t cols = p->layout == TS_TN ? p->m : p->k;
         find_largest(recorder, p->a, (rows - 1) * args.lda + cols, rounding->largest_a);

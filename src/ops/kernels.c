@@ -213,7 +213,7 @@ static uint64_t address_of(const ts_kernel_info *info, const ts_dispatch *dispat
 
 #define BUG "a mistake of this program, please report it: "
 // Whether buffer i of a row may be stored as `dtype`. F64 is what the mirror device has for F32. A
-// buffer of one element is there because something must be bound, and not read.
+// buffer of one element is not read: it is there because every binding needs a buffer.
 static ts_status check_type(const ts_kernel_info *info, uint32_t i, ts_dtype dtype,
                             uint64_t elements, ts_error *err)
 {

@@ -71,7 +71,7 @@ static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, c
 static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
 {
     static const ts_tile tiles[] = {
-        // from the one that keeps the most sums on
+        // first those with the most sums in an invocation
         {TS_FAMILY_VEC, .m = 128, .n = 128, .rows = 8, .local_size = 256}, // 8 x 8 an invocation
         {TS_FAMILY_VEC, .m = 128, .n = 64, .rows = 8, .local_size = 256},  // 8 x 4
         {TS_FAMILY_VEC, .m = 64, .n = 64, .rows = 8, .local_size = 128},   // 8 x 4

@@ -143,7 +143,7 @@ ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side,
     ts_kernel_sizes(trial->kernel, &drawing.dispatch, elements, groups);
     TS_TRY(ts_recorder_open(gpu, &side->recorder, err));
     for (uint32_t b = 0; buffers[b].name != NULL; b++) {
-        // The mirror has doubles for activations, so that what the device rounded can be told.
+        // The mirror keeps activations as doubles, so that it shows how the device rounded them.
         bool doubles = buffers[b].type == TS_BUFFER_ACT && ts_gpu_is_mirror(gpu);
         TS_TRY(ts_gpu_alloc(&side->arena, doubles ? TS_F32 : type_of(trial, b), elements[b],
                             &side->views[b], err));

@@ -41,7 +41,8 @@ uint32_t *ts_trial_field(ts_trial *trial, const char *name);
 // awkward shapes without further work. TS_ERR_ARGUMENT names a U32 or constant that has no list and
 // that nothing else sets.
 ts_status ts_trial_draw(const ts_gpu_caps *caps, ts_trial *trial, ts_error *err);
-// The last part of it. What nothing has set has the value TS_TRIAL_UNSET, which no list has.
+// The last step of ts_trial_draw. TS_ERR_ARGUMENT if a U32 or constant still has the value
+// TS_TRIAL_UNSET, which is in no list.
 enum { TS_TRIAL_UNSET = 0x7E57DA7A };
 ts_status ts_trial_check_set(const ts_trial *trial, ts_error *err);
 
@@ -65,7 +66,8 @@ ts_status ts_trial_run(const ts_trial *trial, ts_trial_side *side, uint32_t time
 
 // Sets *error to the largest ||device - mirror|| / ||mirror|| of the buffers that the kernel wrote,
 // NaN if the device computed one, and *buffer to that buffer's name. Where the device stores 16
-// bits and the mirror does not, half a step of these is no error. Each side must have run once.
+// bits and the mirror does not, a difference of half a step of that type is no error: rounding
+// makes it. Each side must have run once.
 ts_status ts_trial_compare(const ts_trial *trial, const ts_trial_side *device,
                            const ts_trial_side *mirror, double *error, const char **buffer,
                            ts_error *err);

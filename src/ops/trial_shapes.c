@@ -169,7 +169,8 @@ static bool has_halves(const ts_trial *trial)
     return false;
 }
 
-// Draws how activations are stored: half of the time in f32. In 16 bits rows are whole eights.
+// Draws the types of activations: half of the time all are f32. In 16 bits a row must be a multiple
+// of 8 elements.
 static void settle_activations(ts_trial *trial, uint32_t *state)
 {
     static const char *const sizes[] = {"count", "cols", "m", "n", "k"};
@@ -227,7 +228,7 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     (void)shader;
 }
 
-// Draws for the shaders *_split in how many ways rows may be divided, not only the one for this
+// For the shaders *_split, draws any of the ways to divide a row, not only the one that suits this
 // device's registers.
 static void settle_attention(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {

@@ -94,7 +94,8 @@ static double sigmoid(double x)
     return 1 / (1 + exp(-x));
 }
 
-// An activation x * sigmoid(slant): SiLU, or GELU as tanh approximates it.
+// The sigmoid's argument in an activation x * sigmoid(slant(x)): SiLU, or GELU as tanh approximates
+// it.
 static double slant(double x, uint32_t gelu)
 {
     return gelu ? 2 * sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x) : x;

@@ -16,10 +16,10 @@
 // whose default is not 0, a negative value means 0. Texts are UTF-8, end in NUL, and are
 // copied where the library needs them after the call.
 //
-// Errors: a call returns TINYSFT_OK or what kind of failure it was, and tells the story in
-// *error (which may be NULL). Messages call settings by the names of the program's flags: --lr is
-// learning_rate. A handle that is NULL where one is needed is TINYSFT_ERR_ARGUMENT. What a
-// failed call would have made is left NULL or zeroed.
+// Errors: a call returns TINYSFT_OK or the kind of failure, which *error describes in words (it may
+// be NULL). Messages call settings by the names of the program's flags: --lr is learning_rate. A
+// handle that is NULL where one is needed is TINYSFT_ERR_ARGUMENT. What a failed call would have
+// made is left NULL or zeroed.
 //
 // Handles: what NAME_open makes, NAME_close frees; it sets the caller's pointer to NULL, and
 // closing NULL does nothing. A device lives on until the last model and training that use it are
@@ -65,7 +65,7 @@ extern "C" {
 
 // ---- The library
 
-// "0.1.0", of the library that runs.
+// The version of the library that runs: "0.1.0".
 TINYSFT_API const char *tinysft_version(void);
 
 typedef enum tinysft_log_level {
@@ -86,13 +86,13 @@ typedef struct tinysft_caller {
     // Asked often: between steps, passes over the model, and parts of a download. TINYSFT_STOP ends
     // the work as the callback of its call would: with TINYSFT_ERR_STOPPED.
     tinysft_next (*interrupt)(void *user);
-    // True before files are written that belong together, false when they are: a poor moment to end
-    // the process. Were it ended all the same, the next run would clean up.
+    // True before files that belong together are written, and false afterwards. The process should
+    // not be ended in between; if it is, the next run cleans up.
     void (*saving)(void *user, bool now);
     void *user;
 } tinysft_caller;
 
-// Bytes of `total` that are read, or, of a file that is downloaded, here. `what` names it.
+// Progress: of the file or folder `what`, `done` of `total` bytes are downloaded, read or written.
 typedef void (*tinysft_loading)(void *user, const char *what, uint64_t done, uint64_t total);
 
 // ---- Devices
@@ -160,7 +160,7 @@ TINYSFT_API const tinysft_device_info *tinysft_device_describe(const tinysft_dev
 
 // What was measured on the rows held out from training.
 typedef struct tinysft_held_out {
-    uint64_t step; // after which
+    uint64_t step; // it was measured after this step
     double epoch;
     double loss;        // nats per supervised token; its exponential is the perplexity
     uint64_t best_step; // of the least loss so far, this one included
@@ -171,7 +171,8 @@ typedef struct tinysft_held_out {
 typedef tinysft_next (*tinysft_held_out_callback)(void *user, const tinysft_held_out *measured);
 
 typedef struct tinysft_training_params {
-    const char *model;          // folder in Hugging Face layout, or ORG/NAME to download once
+    const char *model;          // folder in Hugging Face layout, GGUF file, or ORG/NAME or
+                                // ORG/NAME/FILE.gguf, which is downloaded once
     const char *revision;       // of ORG/NAME: branch, tag or commit ["main"]
     const char *data;           // file of JSON or JSON lines; README.md says which rows it may hold
     const char *output_dir;     // where the adapter goes; is made. NULL: plans only, cannot run
@@ -184,15 +185,15 @@ typedef struct tinysft_training_params {
     bool train_empty;           // learn empty answers too: to say nothing
     uint32_t max_length;        // tokens; longer rows are cut, with a warning [2048]
     uint32_t rank;              // of the adapter's matrices [8]
-    double alpha;               // the adapter counts alpha / rank, or alpha / sqrt(rank) [16]
-    bool use_rslora;            // the latter
+    double alpha;               // the adapter's output is multiplied by alpha / rank [16]
+    bool use_rslora;            // by alpha / sqrt(rank) instead
     double lora_dropout;        // part of the adapter's inputs set to zero, 0 to below 1 [0]
     const char *init_lora;      // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
     const char *target_modules; // with commas, or "all-linear" ["q_proj,v_proj"]
     const char *loss;           // "cross_entropy"; "dpo" or "ipo": rows are pairs, {prompt, chosen,
                                 // rejected} ["cross_entropy"]
-    double beta;                // of the latter: a small one lets the model stray further [0.1]
-    double label_smoothing;     // of dpo: the part of the pairs that may be the wrong way round [0]
+    double beta;                // of dpo and ipo: a larger one stays nearer to the base [0.1]
+    double label_smoothing;     // of dpo: the part of the pairs whose answers may be swapped [0]
     double epochs;              // passes over all rows [3]
     uint64_t max_steps;         // instead of epochs [0: as many as the epochs have]
     uint32_t batch_size, grad_accum;             // rows at once; batches of a step [1, 1]
@@ -200,8 +201,8 @@ typedef struct tinysft_training_params {
     const char *schedule;                        // "linear", "cosine", "cosine_with_restarts" or
                                                  // "constant" ["linear"]
     double min_lr_ratio;                         // cosine falls to this part of the peak [0]
-    uint64_t lr_cycles;                          // so many half cosines with restarts [1]
-    double loraplus_ratio;                       // B matrices learn so many times as fast as A [1]
+    uint64_t lr_cycles;                          // half cosines of cosine_with_restarts [1]
+    double loraplus_ratio;                       // LoRA+: B matrices' rate in terms of A's [1]
     uint64_t warmup_steps;                       // the rate rises over so many steps [0]
     double warmup_ratio;                         // or over this part of all steps [0]
     double weight_decay, max_grad_norm;          // [0, 1]; a norm of 0 does not clip
@@ -209,30 +210,31 @@ typedef struct tinysft_training_params {
     int64_t seed;                                // [42]
     uint64_t save_steps, save_total_limit;       // checkpoints: every so many steps, the newest
                                                  // so many of them [only the end's, all]
-    int64_t logging_steps;   // of an interval, over which losses are averaged; 0: of all [10]
+    int64_t logging_steps;   // steps over which a logged loss is the mean; negative: all [10]
     uint64_t max_memory;     // device bytes to stay below [nearly all that is free]
     const char *resume;      // "last" (it must be there), "latest" (if it is), or a checkpoint's
                              // folder [begin anew]
     bool overwrite;          // replace the run that output_dir holds
-    const char *eval_data;   // file of rows on which the loss is measured meanwhile [none]
+    const char *eval_data;   // file of rows to measure the loss on during training; not implemented
+                             // for pairs, nor is eval_split [none]
     double eval_split;       // or this part of `data`, which is then not trained on [0]
     uint64_t eval_steps;     // between two such measurements [an epoch]
     bool load_best_at_end;   // the result is the adapter with the least of these losses, not the
                              // last; its checkpoint is kept
     uint64_t early_stopping; // stop after so many measurements without progress [0: never]
     double early_stopping_threshold;    // progress is a loss lower than the best by more [0]
-    tinysft_held_out_callback held_out; // told of each of them
+    tinysft_held_out_callback held_out; // called after each measurement [NULL]
     void *held_out_user;
     tinysft_loading loading;
     void *loading_user;
-    tinysft_caller caller; // where there is no device
+    tinysft_caller caller; // used where the call is given no device
 } tinysft_training_params;
 
 // What a training is going to do, as its files and the device's memory decide it.
 typedef struct tinysft_training_plan {
     uint64_t examples, tokens;  // rows, or pairs; their tokens
-    bool pairs;                 // each has two answers: a chosen one, then the rejected one
-    uint64_t supervised_tokens; // those of them that bear loss
+    bool pairs;                 // each example is a pair: two rows, the chosen answer's first
+    uint64_t supervised_tokens; // those of the tokens that bear loss
     uint64_t held_out;          // rows beside them that are not trained on
     uint64_t eval_steps;        // the loss on those is measured every so many steps
     uint64_t steps, steps_per_epoch;
@@ -241,9 +243,9 @@ typedef struct tinysft_training_plan {
     uint64_t limit_bytes;                // that the plan was to stay below; 0: none
     bool fits;                           // it does; otherwise tinysft_training_run refuses
     const char *quantized;               // what linear layers are held in; NULL: no blocks
-    bool embedding_in_file;              // it stays there to save memory
+    bool embedding_in_file;              // the embedding is read from its file, to save memory
     uint32_t rows_at_once;               // tokens of the largest micro-batch
-    uint32_t layers, recomputing_layers; // of the latter gate and up are computed twice
+    uint32_t layers, recomputing_layers; // so many of the layers compute gate and up twice
     const char *chat_template;           // its name; good until the training is closed
     const char *rendered;                // the first row as it renders it, or NULL
     size_t rendered_bytes;
@@ -273,15 +275,16 @@ typedef struct tinysft_row {
 // A part of a row's text, all of it trained on or none.
 typedef void (*tinysft_part)(void *user, const char *text, size_t bytes, bool supervised);
 
-// Row `index` of the plan's examples, from 0. `out` and `show` may be NULL; `show` is given the
-// parts of its text, in order.
+// Row `index` of the training data, from 0; pair i is rows 2 i (chosen) and 2 i + 1 (rejected).
+// `out` and `show` may be NULL; `show` is given the parts of the row's text, in order.
+// TINYSFT_ERR_ARGUMENT: there is no such row.
 TINYSFT_API tinysft_status tinysft_training_get_row(tinysft_training *training, uint64_t index,
                                                     tinysft_row *out, tinysft_part show, void *user,
                                                     tinysft_error *error);
 
 // One step, when its numbers are known.
 typedef struct tinysft_step {
-    uint64_t step, steps; // from 1; of all
+    uint64_t step, steps; // this one, from 1; all steps of the run
     double epoch;
     double loss;         // nats per supervised token: the mean over `loss_steps` steps, those
     uint64_t loss_steps; // since the last one with `log`
@@ -327,7 +330,7 @@ TINYSFT_API tinysft_status tinysft_training_run(tinysft_training *training,
 // ---- Models
 
 typedef struct tinysft_model_params {
-    const char *model;         // folder in Hugging Face layout, or ORG/NAME to download once
+    const char *model;         // as tinysft_training_params names it
     const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
     const char *name;          // what reports and warnings call it [model]
     const char *adapter;       // folder of a PEFT adapter, as training leaves it [none]
@@ -364,8 +367,8 @@ TINYSFT_API void tinysft_model_close(tinysft_model **model);
 TINYSFT_API tinysft_status tinysft_model_describe(const tinysft_model *model,
                                                   tinysft_model_info *out, tinysft_error *error);
 
-// Reads an adapter from a PEFT folder in the place of the one that the model has; where that, or
-// loading it, fails the model has none.
+// Replaces the model's adapter by the one in a PEFT folder. If that fails, or loading it later, the
+// model has none. Errors as tinysft_model_open and tinysft_model_load.
 TINYSFT_API tinysft_status tinysft_model_load_adapter(tinysft_model *model, const char *folder,
                                                       tinysft_error *error);
 // Writes the model's adapter as PEFT loads it: adapter_model.safetensors, adapter_config.json and
@@ -385,9 +388,8 @@ typedef struct tinysft_message {
 // One token of an answer.
 typedef struct tinysft_token {
     uint32_t id;      // UINT32_MAX: none, only the rest of the text
-    const char *text; // [bytes] what became certain with it, whole characters of UTF-8 that do not
-    size_t bytes;     // end in NUL: none while a character is not complete, and of several tokens
-                      // then
+    const char *text; // [bytes] whole characters of UTF-8, without a NUL at the end. Empty while a
+    size_t bytes;     // character is incomplete; its last token then brings all of it
     double log_probability; // nats, by the model's logits as they are; where it was asked for
 } tinysft_token;
 
@@ -395,9 +397,9 @@ typedef tinysft_next (*tinysft_token_callback)(void *user, const tinysft_token *
 
 // How a token is chosen: by transformers' rules, in its order. Zeroed: the likeliest one.
 typedef struct tinysft_sampling {
-    double repeat_penalty; // of tokens that came before; 1: none [none]
+    double repeat_penalty; // above 1: tokens that came before become less likely [1]
     double temperature;    // 0: the likeliest token is taken, whatever top_k, top_p and min_p say
-    uint32_t top_k;        // only the so many likeliest [all]
+    uint32_t top_k;        // only this many of the likeliest [all]
     double top_p;          // only the likeliest whose probabilities reach this sum [all]
     double min_p;          // only those at least this part as likely as the likeliest [all]
     uint64_t seed;         // the same seed gives the same answer
@@ -425,10 +427,11 @@ typedef struct tinysft_answer {
     bool ended;               // by the model, not by a limit or by on_token
 } tinysft_answer;
 
-// Answers a conversation. What it shares with the one before, asked of the same model, adapter on
-// or off, is not computed again. `out` may be NULL. TINYSFT_ERR_ARGUMENT: no user's message at the
-// end, a text that is not UTF-8, or a sampling that makes no sense; TINYSFT_ERR_FORMAT: the chat
-// template refuses the conversation, or it is longer than the model's positions.
+// Answers a conversation. Tokens that it begins with, as the last one answered did, are not
+// computed again; the base and the tuned model each remember their own last one. `out` may be NULL.
+// TINYSFT_ERR_ARGUMENT: no user's message at the end, a text that is not UTF-8, or a sampling that
+// makes no sense; TINYSFT_ERR_FORMAT: the chat template refuses the conversation, or it is longer
+// than the model's positions.
 TINYSFT_API tinysft_status tinysft_generate(tinysft_model *model,
                                             const tinysft_generate_params *params,
                                             tinysft_answer *out, tinysft_error *error);
@@ -492,13 +495,13 @@ typedef enum tinysft_metric {
 // "Facts right"; NULL if there is no such metric.
 TINYSFT_API const char *tinysft_metric_label(tinysft_metric metric);
 
-// So many of so many, with Wilson's 95 % interval.
+// In how many of the answers that count, with Wilson's 95 % interval.
 typedef struct tinysft_rate {
     uint32_t yes, of;
     double low, high; // 0 and 1 where of = 0
 } tinysft_rate;
 
-// One model.
+// How one model answered.
 typedef struct tinysft_scores {
     uint32_t questions, measured; // measured: those with a reference answer
     double loss;                  // nats per token of the reference answers; NaN if there is none
@@ -567,7 +570,7 @@ TINYSFT_API tinysft_status tinysft_evaluation_write(const tinysft_evaluation *ev
 // ---- Export
 
 typedef struct tinysft_export_params {
-    const char *model;         // folder in Hugging Face layout, or ORG/NAME to download once
+    const char *model;         // as tinysft_training_params names it
     const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
     const char *name;          // what a GGUF file calls it [the last part of model]
     const char *adapter;       // folder of a PEFT adapter, which is merged into it [none]
@@ -587,7 +590,7 @@ typedef struct tinysft_export_params {
                                // needs a device [it is not measured]
     tinysft_loading loading;   // of what is downloaded, written, and loaded to be measured
     void *loading_user;
-    tinysft_caller caller; // where there is no device
+    tinysft_caller caller; // used where the call is given no device
 } tinysft_export_params;
 
 // The loss on the reference answers of params->data, in nats per token.

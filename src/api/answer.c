@@ -84,8 +84,8 @@ static ts_status encode(struct answering *a, size_t count, ts_error *err)
                              &a->question, err);
 }
 
-// Leaves out the oldest question with what answers it, up to the next question; a system message
-// at the beginning stays. False if only the last question is left.
+// Leaves out the oldest question and its answer; a system message at the beginning stays. False if
+// only the last question is left.
 static bool drop_oldest(struct answering *a, size_t *count)
 {
     size_t from = a->turns[0].role == TS_ROLE_SYSTEM, to = from + 1;
@@ -132,7 +132,8 @@ static bool is_byte(const ts_tokenizer *tokenizer, uint32_t id)
     return piece != NULL && strlen(piece) == 6 && strncmp(piece, "<0x", 3) == 0 && piece[5] == '>';
 }
 
-// The length without what stands for bytes at the end that are no character: U+FFFD.
+// The length without U+FFFD at the end, which stands for bytes that are not, or not yet, a
+// character.
 static size_t without_broken(const ts_text *text)
 {
     size_t len = text->len;

@@ -18,7 +18,7 @@ void ts_api_cache_close(ts_api_cache *cache)
     *cache = (ts_api_cache){0};
 }
 
-// Room for `count` tokens: the decoder opened, or larger.
+// Makes room for `count` tokens: opens the decoder, or lets it grow.
 static ts_status make_room(ts_api_cache *cache, ts_model *model, size_t count, uint32_t most,
                            ts_error *err)
 {
@@ -65,7 +65,7 @@ ts_status ts_api_cache_read(ts_api_cache *cache, ts_model *model, const ts_token
     ts_decoder *decoder = &cache->decoder;
     size_t kept = shared(cache, tokens);
     *computed = (uint32_t)(tokens->count - kept);
-    cache->held.count = 0; // nothing counts as held until all of it is
+    cache->held.count = 0; // if this fails, what the cache holds is not known
     TS_TRY(make_room(cache, model, tokens->count, most, err));
     TS_TRY(want_logits(cache, logits, err));
     if (kept == 0 && tokens->count <= AT_ONCE) {

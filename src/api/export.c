@@ -84,8 +84,8 @@ out:
     return status;
 }
 
-// The template goes along that conversations are to be asked in. A model without one stays without,
-// unless an adapter was trained with one.
+// Chooses the chat template that is written with the model, so that other programs ask it as it was
+// trained. A model without one stays without, unless the adapter was trained with one.
 static ts_status choose_template(struct export *e, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -178,7 +178,7 @@ static ts_status read_questions(struct export *e, ts_prompts *prompts, ts_questi
                                 ts_error *err)
 {
     ts_status status = TS_OK;
-    if (e->template == NULL) { // there is none to take along; questions need one all the same
+    if (e->template == NULL) { // none is written, but the questions need one
         TS_TRY(ts_api_choose_template(e->weights, e->tokenizer, NULL, NULL, &e->template, err));
     }
     TS_TRY(ts_prompts_open(e->params->data, prompts, err));
@@ -265,7 +265,7 @@ static ts_status run(struct export *e, tinysft_export_result *out, ts_error *err
     if (compares && e->device == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "--data: a device is needed to measure the loss");
     }
-    if (compares) { // mistakes are told before anything is written
+    if (compares) { // mistakes in the file are reported before anything is written
         TS_TRY(read_questions(e, &prompts, &questions, err));
         TS_TRY(ts_api_device_start(e->device, err));
     }

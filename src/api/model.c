@@ -27,7 +27,7 @@ out:
     return status;
 }
 
-// What was read with one adapter is nothing to another.
+// Keys and values depend on the adapter, so another one cannot use them.
 static void close_caches(tinysft_model *model)
 {
     ts_api_cache_close(&model->caches[0]);

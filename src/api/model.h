@@ -22,9 +22,9 @@ struct tinysft_model {
     ts_quantise quantise;
     uint32_t positions; // may grow until it is loaded, unless `positions_asked`
     bool positions_asked, loaded;
-    ts_model model;      // zeroed until it is loaded
+    ts_model model;         // zeroed until it is loaded
     ts_api_cache caches[2]; // of the last conversation without the adapter, and with it
-    ts_profile *profile; // what evaluations run is timed into it; NULL: it is not
+    ts_profile *profile;    // what evaluations run is timed into it; NULL: it is not
     ts_api_loading loading;
 };
 

@@ -148,7 +148,7 @@ static void tell_how(const ts_chat *chat, const tinysft_answer *answer, double s
     }
 }
 
-// Asks one of the models what the conversation ends in.
+// Lets one of the models answer the last question of the conversation.
 static ts_status answer(ts_chat *chat, bool base, tinysft_answer *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -178,7 +178,8 @@ out:
     return status;
 }
 
-// What is wrong with this question alone is told, and the conversation goes on without it.
+// Errors that concern this question alone: they are printed, and the conversation goes on without
+// it.
 static bool is_no_reason_to_end(ts_status status)
 {
     return status == TS_ERR_FORMAT || status == TS_ERR_ARGUMENT;

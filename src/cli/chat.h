@@ -21,7 +21,7 @@ typedef struct ts_chat {
 } ts_chat;
 
 void ts_chat_free(ts_chat *chat);
-// Sets what the model is told first; "" takes it away. The conversation goes on.
+// Sets the system message; "" removes it. The rest of the conversation stays.
 ts_status ts_chat_set_system(ts_chat *chat, const char *text, ts_error *err);
 // Forgets the conversation, but not the system message.
 void ts_chat_reset(ts_chat *chat);
@@ -29,7 +29,8 @@ void ts_chat_reset(ts_chat *chat);
 // conversation goes on with the adapter's answer.
 ts_status ts_chat_ask(ts_chat *chat, const char *text, bool both, ts_error *err);
 
-// A line that begins with "/". What is wrong with it is told, and is no error. TS_ERR_MEMORY.
+// Runs a line that begins with "/". A mistake in it is printed and is not an error. Errors are
+// TS_ERR_MEMORY and those of ts_chat_ask.
 ts_status ts_chat_command(ts_chat *chat, const char *line, ts_error *err);
 
 #endif

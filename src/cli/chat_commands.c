@@ -1,4 +1,4 @@
-// What a person may say to `chat` itself instead of to the model: one row a command.
+// The commands of `chat`: lines that begin with "/" and do not go to the model. One row each.
 #include "cli/chat.h"
 
 #include "base/file.h"
@@ -90,7 +90,7 @@ out:
     return status;
 }
 
-// What the file held stays, so that several conversations become rows of one file.
+// Appends to what the file holds, so that several conversations become rows of one file.
 static ts_status append_row(const char *path, ts_text *row, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -124,7 +124,7 @@ static ts_status save(ts_chat *chat, const char *argument, ts_error *err)
     if (append_row(argument, &row, &failure) == TS_OK) {
         ts_cli_say(stderr, "(the conversation is now the last row of %s, as train reads it)\n",
                    argument);
-    } else { // a wrong path is no reason to end the conversation
+    } else { // a wrong path does not end the conversation
         ts_cli_say(stderr, "(not saved: %s)\n", failure.message);
     }
 out:

@@ -169,7 +169,7 @@ static void add_value(cJSON *json, const ts_flag *flag)
         }
         break;
     case TS_FLAG_PRESET:
-        break; // the flag whose value it sets is there
+        break; // it sets another flag's value, which is written under that flag's name
     case TS_FLAG_PARSED:
         add_parsed(json, flag);
         break;

@@ -12,7 +12,7 @@ typedef struct ts_curve {
     const double *loss;          // nats per token
     const double *learning_rate; // NULL: not drawn
     const double *grad_norm;     // before clipping; NULL: not drawn
-    // [held_out_count] the loss on rows that are not trained on, and after which steps
+    // [held_out_count] the loss on held-out rows, and the steps after which it was measured
     const double *held_out_step, *held_out_loss;
     size_t held_out_count;
     size_t interval; // steps between two lines of the log. The bold line shows the mean loss of

@@ -12,7 +12,7 @@ typedef struct ts_candidate {
     double logit, weight;
 } ts_candidate;
 
-enum { STREAM = 7 }; // of the random numbers: nobody else draws from it
+enum { STREAM = 7 }; // of the random numbers; nothing else uses it
 
 void ts_sampler_free(ts_sampler *sampler)
 {
@@ -70,7 +70,8 @@ static uint32_t likeliest(const ts_candidate *candidates, uint32_t vocab)
     return best;
 }
 
-// How many of the sorted candidates the cuts leave, one at least; *sum is that of their weights.
+// How many of the sorted candidates top_k, top_p and min_p leave, one at least. *sum: the sum of
+// their weights.
 static uint32_t cut(const ts_sampling *s, ts_candidate *sorted, uint32_t vocab, double *sum)
 {
     uint32_t count = s->top_k > 0 && s->top_k < vocab ? s->top_k : vocab, kept = 0;

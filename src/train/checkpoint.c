@@ -73,8 +73,8 @@ static ts_tensor series(const char *name, ts_dtype dtype, const void *values, ui
                        .len = count * sizeof(double)}; // as large as an int64_t
 }
 
-// The tensors of a history; how many there are. Those of evaluations and of pairs only where there
-// were any.
+// Lists a history's tensors and returns their number. A run without evaluations or pairs has no
+// tensors of them.
 static size_t list_history(const ts_history *h, const int64_t *tokens, ts_tensor *list)
 {
     const ts_evaluations *e = &h->evaluations;
@@ -329,7 +329,7 @@ out:
 
 // ---- Deleting
 
-// Whether a checkpoint was only kept because its evaluation was the best once.
+// Whether a checkpoint was kept only because its evaluation had been the best until then.
 static bool was_best(const ts_train_settings *settings, const ts_evaluations *evaluations,
                      uint64_t step)
 {

@@ -95,7 +95,7 @@ out:
     return status;
 }
 
-// Of a run over pairs; history->pairs says whether this is one.
+// Reads what a run over pairs has measured besides. Nothing unless history->pairs is set.
 static ts_status read_rewards(const ts_tensors *file, uint64_t count, ts_history *history,
                               ts_error *err)
 {

@@ -153,7 +153,7 @@ static void add_best(cJSON *json, const ts_history *history, const ts_train_sett
     if (best == SIZE_MAX || !settings->load_best) {
         cJSON_AddNullToObject(json, "best_model_checkpoint");
     } else {
-        char name[48]; // within the output folder: that may be moved
+        char name[48]; // relative to the output folder, which may be moved
         snprintf(name, sizeof name, "checkpoint-%llu",
                  (unsigned long long)history->evaluations.step[best]);
         cJSON_AddStringToObject(json, "best_model_checkpoint", name);

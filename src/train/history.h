@@ -22,7 +22,7 @@ typedef struct ts_history {
     size_t logged, since; // logged: steps in `log`; since: those of them after its last entry
     size_t logged_evaluations;
     double since_margin, since_accuracy;
-    double since_loss; // the sum of the losses of these
+    double since_loss; // sums over the `since` steps, as are the two above
 } ts_history;
 
 // Makes room for `steps` entries.

@@ -224,8 +224,8 @@ static ts_status stop(struct loop *loop, uint64_t step, ts_error *err)
 
 // ---- Measurements on the rows held out
 
-// Whether the loss on them is to be measured after `step` steps and was not yet: it was if the run
-// resumed from a checkpoint that was saved after it.
+// Whether the loss on them is to be measured now, after `step` steps. It is measured already if the
+// run resumed from a checkpoint that was saved after the measurement.
 static bool evaluation_is_due(const ts_trainer *trainer, uint64_t step)
 {
     const ts_evaluations *e = &trainer->history.evaluations;
@@ -258,8 +258,9 @@ static void report_evaluation(const struct loop *loop)
     }
 }
 
-// Measures the loss after `step` steps. If the caller asks to stop meanwhile there is none: a run
-// that goes on from here measures it first. With load_best the best adapter so far is saved.
+// Measures the loss after `step` steps. If the caller asks to stop during this, nothing is recorded
+// and a run that continues from here measures first. With load_best the best adapter so far is
+// saved.
 static ts_status evaluate(struct loop *loop, uint64_t step, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -314,7 +315,7 @@ static ts_status train_steps(struct loop *loop, ts_error *err)
     ts_status status = TS_OK;
     ts_trainer *trainer = loop->trainer;
     uint64_t first = trainer->first_step, done = first;
-    if (done > 0 && evaluation_is_due(trainer, done)) { // the run was stopped in its midst
+    if (done > 0 && evaluation_is_due(trainer, done)) { // stopped before it was measured
         TS_TRY(evaluate(loop, done, err));
         if (evaluation_is_due(trainer, done)) {
             return stop(loop, done, err);

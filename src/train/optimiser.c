@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-// What is left of the peak once the warm-up is over: 1 at first. `progress` rises from 0 to 1.
+// The schedules after the warm-up: the rate as a part of its peak, from 1 on. `progress` rises from
+// 0 to 1.
 static double linear(const ts_learning_rate *rate, double progress)
 {
     (void)rate;
@@ -88,7 +89,7 @@ double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64
         step);
 }
 
-// With no device it only counts.
+// Without a device it only counts bytes.
 static ts_status place(ts_optimiser *optimiser, uint64_t count, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -172,7 +173,8 @@ static void update(ts_optimiser *optimiser, const ts_adamw_params *params, doubl
              });
 }
 
-// A and B of each pair lie side by side: with rates of their own each is a dispatch.
+// A and B of a pair lie side by side in the flat arrays, so with rates of their own each needs a
+// dispatch.
 static void update_sides(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                          uint64_t step)
 {

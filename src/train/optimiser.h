@@ -29,7 +29,7 @@ typedef struct ts_learning_rate {
 // The learning rate of step `step` (from 0) of `steps`: rises linearly from 0 over `warmup` steps
 // to `peak`, then linear to 0, half a cosine to its floor, half cosines to 0, or constant.
 double ts_learning_rate_at(const ts_learning_rate *rate, uint64_t step);
-// The same for a schedule that has nothing further to say.
+// The same without a floor and with a single cosine.
 double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64_t warmup,
                         uint64_t steps);
 

@@ -100,9 +100,9 @@ static void find_limits(ts_trainer *trainer)
     limits->loss_rows = (uint32_t)ts_max_u64(limits->loss_rows, least.loss_rows);
 }
 
-// Tries these in turn until the plan fits. The embedding stays in its file, which costs next to
-// nothing (where device and host share memory nothing at all, so there it always does). Then
-// recomputation, which costs time. Then smaller micro-batches, which cost more.
+// Tries these in turn until the plan fits. First the embedding stays in its file. That costs next
+// to nothing; where device and host share memory it costs nothing, so there it always stays. Then
+// layers recompute, which costs time. Then micro-batches become smaller, which costs more.
 ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;

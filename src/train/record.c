@@ -14,7 +14,7 @@ typedef enum meaning {
     SETTING,     // must be the same
     LENGTH,      // must be the same, or more once the run is finished
     FINGERPRINT, // must be the same; older versions did not write it
-    ADDED,       // must be the same; `absent`, else "none", 0 or false, where it is absent
+    ADDED,       // must be the same; missing in older versions, as if `absent`, "none", 0 or false
     NOTE,        // for information
 } meaning;
 
@@ -25,7 +25,7 @@ static const struct known {
     const char *key;
     meaning meaning;
     kind kind;
-    const char *absent; // what an ADDED text is where older versions did not write it
+    const char *absent; // what an ADDED text means where it is missing; NULL: "none"
 } known[] = {
     {"model", PLACE, TEXT},
     {"data", PLACE, TEXT},
@@ -132,7 +132,7 @@ static void add_numbers(cJSON *json, const ts_train_settings *s, uint64_t steps)
         {"learning_rate", s->learning_rate},
         {"min_lr_ratio", s->min_lr_ratio},
         {"lr_cycles", (double)s->lr_cycles},
-        {"loraplus_ratio", s->adamw.b_ratio == 1 ? 0 : s->adamw.b_ratio}, // 1 is none
+        {"loraplus_ratio", s->adamw.b_ratio == 1 ? 0 : s->adamw.b_ratio}, // 1: no LoRA+
         {"warmup_ratio", s->warmup_ratio},
         {"warmup_steps", (double)s->warmup_steps},
         {"adam_beta1", s->adamw.beta1},

@@ -1,4 +1,5 @@
-// What the reference model of a loss over pairs says of the answers: the base, the adapter off.
+// How likely each answer is to the reference model of a loss over pairs: the base, with its adapter
+// switched off.
 #ifndef TS_TRAIN_REFERENCE_H
 #define TS_TRAIN_REFERENCE_H
 

@@ -58,7 +58,7 @@ void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps
     settings->shared_memory = caps->unified_memory;
 }
 
-// What is asked of held-out rows needs some.
+// Flags that concern held-out rows are refused where no rows are held out.
 static ts_status check_evaluation(const ts_train_settings *s, ts_error *err)
 {
     const bool held_out = s->eval_data != NULL || s->eval_split > 0;
@@ -91,7 +91,7 @@ static ts_status check_evaluation(const ts_train_settings *s, ts_error *err)
     return TS_OK;
 }
 
-// What one schedule alone has.
+// Flags that only one schedule has.
 static ts_status check_schedule(const ts_train_settings *s, ts_error *err)
 {
     if (s->min_lr_ratio != 0 && s->schedule != TS_SCHEDULE_COSINE) {

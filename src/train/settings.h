@@ -12,11 +12,11 @@
 
 typedef struct ts_train_settings {
     const char *model_folder, *data, *output_dir;
-    const char *eval_data; // rows on which the loss is measured meanwhile; NULL: none of their own
-    double eval_split;     // the part of `data` that is held out for it instead; 0: none
-    uint64_t eval_steps;   // between two measurements; 0: an epoch
-    bool load_best;        // the result is the adapter with the least of these losses
-    uint64_t early_stopping;         // stop after so many measurements without progress; 0: never
+    const char *eval_data;   // rows to measure the loss on during training; NULL: no such file
+    double eval_split;       // the part of `data` that is held out for it instead; 0: none
+    uint64_t eval_steps;     // between two measurements; 0: an epoch
+    bool load_best;          // the result is the adapter with the least of these losses
+    uint64_t early_stopping; // stop after so many measurements without progress; 0: never
     double early_stopping_threshold; // progress is a loss lower than the best by more than this
     const char *base_model;    // the name of the base in adapter_config.json; NULL: model_folder
     const char *chat_template; // NULL: the model's own

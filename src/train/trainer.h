@@ -27,7 +27,7 @@ typedef struct ts_trainer {
     ts_tokenizer *tokenizer;
     ts_chat_template *template;
     ts_dataset dataset;   // what is trained on
-    ts_held_out held_out; // what is not, to measure the loss on meanwhile
+    ts_held_out held_out; // what the loss is measured on during training
     ts_batches batches;
     uint64_t steps, warmup, first_step; // first_step: where a resumed run continues
     ts_pass_limits limits;

@@ -19,8 +19,8 @@ static const char pairs[] =
 
 TestSuite(dpo, .timeout = 200);
 
-// Three pairs in micro-batches of two and one; stopped at its end after two epochs, it goes on to
-// the bytes of four.
+// Three pairs, so that the last batch is smaller. A run from the checkpoint of step 6 ends in the
+// bytes of the run that saved it.
 Test(dpo, margins_grow_and_a_resumed_run_ends_alike)
 {
     char folder[64], data[96], whole[96], parts[96], at[128];

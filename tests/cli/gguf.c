@@ -1,4 +1,4 @@
-// A model as one GGUF file, through the program: it is the folder that it was made of.
+// A model in a GGUF file, through the program: it gives what the folder it was made from gives.
 #include "../gguf_model.h"
 #include "program.h"
 
@@ -30,7 +30,7 @@ static void expect(const program_result *result, int code, const char *words)
     cr_assert_not_null(strstr(result->out, words), "'%s' is not in: %s", words, result->out);
 }
 
-// Two steps from FOLDER/NAME's point of view; returns the adapter.
+// Trains the model `of` for two steps into FOLDER/`name`, and returns the adapter's file.
 static ts_text train(const char *of, const char *name)
 {
     char out[128];

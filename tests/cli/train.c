@@ -448,7 +448,8 @@ Test(train, models_that_are_not_what_they_say, .timeout = 300)
     }
 }
 
-// What is asked of held-out rows without any, twice, or by a number that is none.
+// Flags about held-out rows are refused without such rows, where they contradict each other, and
+// with values that mean nothing.
 Test(train, held_out_rows_that_make_no_sense_are_refused)
 {
     struct run run;
@@ -476,7 +477,8 @@ Test(train, held_out_rows_that_make_no_sense_are_refused)
     test_folder_remove(run.folder);
 }
 
-// What a recipe adds is the same again when a run goes on, and refused by its name where it is not.
+// A resumed run with the same recipe gives the same bytes. A setting that differs is refused by
+// name.
 Test(train, a_recipe_is_kept_by_what_goes_on, .timeout = 300)
 {
     static const struct {

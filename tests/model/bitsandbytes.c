@@ -1,8 +1,8 @@
 // Models that bitsandbytes quantised to NF4, made here from the format's description.
 #include "block_llama.h"
 
-// Of these, the first layer's attention is quantised twice and its MLP once. The second layer and
-// lm_head are F32.
+// What config.json says of the quantisation. In the first layer, attention's scales are quantised
+// too, and the MLP's are not. The second layer and lm_head are F32.
 #define CLAIMS                                                                                     \
     ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true, "     \
     "\"load_in_8bit\": false, \"_load_in_4bit\": true, \"bnb_4bit_quant_type\": \"nf4\", "         \

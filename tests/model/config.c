@@ -245,7 +245,7 @@ Test(config, counts_what_it_does_not_know)
 #define GEMMA3 "\"model_type\":\"gemma3_text\",\"sliding_window\":512"
 #define QWEN2 "\"model_type\":\"qwen2\",\"num_key_value_heads\":8"
 
-// What a family's config may leave out, and what names no family or two.
+// The keys that a family's config may leave out, and configs that name no family, or two.
 Test(config, families)
 {
     static const char shape[] = "\"hidden_size\":64,\"intermediate_size\":10,\"vocab_size\":19,"
@@ -378,8 +378,8 @@ Test(config, families)
     cr_expect_not_null(strstr(logged, "use_sliding_window"), "%s", logged);
 }
 
-// What differs from layer to layer: in Gemma 3 windows and rotary bases, in SmolLM3 whether there
-// is a rotation.
+// What differs from layer to layer: windows and rotary bases in Gemma 3, and in SmolLM3 whether a
+// layer rotates at all.
 Test(config, layers)
 {
     static const char shape[] = "\"hidden_size\":64,\"intermediate_size\":10,\"vocab_size\":19,"

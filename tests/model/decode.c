@@ -188,9 +188,8 @@ Test(decode, takes_prompts_in_several_passes)
     test_gpu_close(gpu);
 }
 
-// A cache is never larger than what the device can bind, and never smaller than one sequence.
-// Reads a sequence in parts, each beside what the cache holds, and forgets its end: what follows is
-// what a single pass over all of it gives. The cache grows meanwhile.
+// A sequence read in parts, some of it forgotten and read again, gives what one pass over all of it
+// gives, also while the cache grows.
 Test(decode, parts_give_what_the_whole_gives)
 {
     ts_gpu *gpu = test_gpu_open();
@@ -230,6 +229,7 @@ Test(decode, parts_give_what_the_whole_gives)
     test_gpu_close(gpu);
 }
 
+// A cache is never larger than what the device can bind, and never smaller than one sequence.
 Test(decode, fits_the_device)
 {
     ts_gpu *gpu = test_gpu_open();

@@ -7,7 +7,7 @@
 
 #define BASE PROJECT_FOLDER "/assets/base"
 
-// A head of its own, which is the embedding all the same.
+// Adds lm_head as a tensor of its own, with the embedding's values.
 static void add_head(gguf_file *file)
 {
     ts_weights *weights = NULL;

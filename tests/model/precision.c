@@ -113,14 +113,14 @@ Test(precision, gradients_of_any_size)
         if (f16) {
             check(gpu, TS_PRECISION_F16, scales[i], 2e-3);
         }
-        // Without matrix units for it too, for the activations of the MLP are stored in bf16.
+        // Also without bf16 matrix units, since the MLP's activations are stored in bf16 anyway.
         check(gpu, TS_PRECISION_BF16, scales[i], 2e-2);
     }
     test_gpu_close(gpu);
 }
 
-// The mirror, which multiplies in double, rounds the activations that are stored in bf16 as the
-// device does: far closer to it than rounding moves either.
+// The mirror multiplies in double, but rounds the activations that are stored in bf16 as the device
+// does. So the two differ by far less than this rounding changes either.
 Test(precision, the_mirror_stores_what_the_device_does)
 {
     ts_gpu *gpu = test_gpu_open(), *mirror = NULL;

@@ -278,7 +278,7 @@ Test(gradients, swiglu)
     check_gate(0);
 }
 
-// GELU by way of the sigmoid is the formula with tanh.
+// The kernel computes GELU by a sigmoid, which must equal the formula with tanh.
 Test(gradients, geglu)
 {
     const double gate[] = {-4, -1, -0.1, 0, 0.3, 2, 5}, up[] = {1, 2, 3, 4, 5, 6, -7};

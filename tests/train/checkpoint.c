@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-// Prunes with these limits after step `saved`; evaluations: of a run that keeps the best, or NULL.
+// Prunes with these limits after step `saved`. `evaluations`: those of a run that keeps the best
+// checkpoint; NULL: it does not.
 static void prune(uint64_t save_limit, uint64_t save_steps, uint64_t saved,
                   const ts_evaluations *evaluations)
 {

@@ -36,7 +36,8 @@ Test(plan, no_tensor_is_larger_than_a_device_binds)
     folder_remove();
 }
 
-// Matrix units that turn out to be unusable once the device runs: bf16 was planned, f32 it is.
+// A plan for bf16 is made again in f32 if the matrix units turn out to be unusable on the running
+// device.
 Test(plan, is_made_again_in_f32_without_matrix_units)
 {
     ts_trainer trainer;
@@ -56,7 +57,7 @@ Test(plan, is_made_again_in_f32_without_matrix_units)
     MUST(ts_trainer_plan_again(&trainer, err));
     cr_assert_eq(trainer.plan.total, in_f32);
     ts_trainer_close(&trainer);
-    settings.binding_limit = largest; // of which a tensor in f32 takes more
+    settings.binding_limit = largest; // which the largest tensor exceeds in f32
     MUST(ts_trainer_open(&settings, &trainer, err));
     cr_assert_eq(trainer.batches.micro_size, 64);
     trainer.settings.precision = TS_PRECISION_F32;

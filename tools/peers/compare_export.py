@@ -20,8 +20,8 @@ import time
 import urllib.request
 
 PORT = 18437
-# Where an answer goes another way, llama.cpp's own two candidates may differ by so much (in nats):
-# its products round activations to the type of the weights, F16 or Q8_0.
+# Where the two programs choose different tokens, llama.cpp's log-probabilities of the two may differ
+# by so much (in nats), since its products round activations to the weights' type, F16 or Q8_0.
 TIES = {"f16": 0.02, "q8_0": 0.3}
 
 failed = 0
@@ -84,7 +84,7 @@ def check_prompts(name, prompts):
 
 
 def why(answer, at, ours, most):
-    """Whether the two programs were as good as undecided where they part, and in words."""
+    """Whether llama.cpp was nearly undecided at the token where the two answers part, and a description."""
     steps = answer["completion_probabilities"]
     if at >= len(steps):
         return False, "ended before"

@@ -66,8 +66,8 @@ static void decode_Q8_0(const uint8_t *data, const uint8_t *header, float *out)
     }
 }
 
-// Dettmers et al. 2023 (QLoRA): quantiles of a normal distribution, and 0. As bitsandbytes has
-// them.
+// The levels of NF4 (Dettmers et al. 2023, QLoRA): quantiles of a normal distribution, and 0. The
+// digits are those of bitsandbytes.
 static const float nf4_levels[16] = {
     -1.0f,
     -0.6961928009986877f,
@@ -104,10 +104,11 @@ static void decode_Q4_0(const uint8_t *data, const uint8_t *header, float *out)
     }
 }
 
-// Multiplier and offset of the j-th 32 elements of a Q4_K or Q5_K block: w = multiplier q - offset.
-// The six bits of each scale and minimum: bytes 0 .. 3 and 4 .. 7 hold those of the first four
-// whole, and the upper two of the last four, whose lower four are in bytes 8 .. 11. All products
-// here, and multiplier times q, are exact in f32.
+// Multiplier and offset of group j of a Q4_K or Q5_K block, which is 32 elements: an element is
+// multiplier * q - offset. Each of the eight groups has a scale and a minimum of six bits. Those of
+// the first four groups are the lower six bits of bytes 0 to 3 and 4 to 7. Those of the last four
+// have their lower four bits in bytes 8 to 11 and their upper two in the upper bits of bytes 0 to
+// 7. All products here, and multiplier * q, are exact in f32.
 static void scale_part(const uint8_t *header, int j, float *multiplier, float *offset)
 {
     const uint8_t *six = header + 4;
@@ -120,7 +121,7 @@ static void scale_part(const uint8_t *header, int j, float *multiplier, float *o
     *offset = scale_at(header + 2) * (float)minimum;
 }
 
-// Lower halves of bytes, 32 by 32, then the upper ones.
+// Value i of four bits each. 32 bytes hold 64 values: 32 in the lower halves, then 32 in the upper.
 static int half_byte(const uint8_t *bytes, int i)
 {
     return bytes[i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15;
@@ -208,7 +209,7 @@ void ts_blocks_split(ts_dtype dtype, const void *file, uint64_t count, uint8_t *
     }
 }
 
-// Where a header's scales in f16 are. NF4 alone has one in f32.
+// Where in a header the scales in f16 begin, and how many there are. NF4's only scale is in f32.
 static const struct {
     uint32_t at, count;
 } halves[TS_WEIGHT_TYPES] = {
@@ -265,7 +266,7 @@ void ts_blocks_draw(ts_dtype dtype, uint64_t count, uint32_t *state, uint8_t *te
     }
 }
 
-// ---- Quantising: one block, by gguf-py's own steps in float (gguf/quants.py)
+// ---- Quantising one block. Q8_0: by gguf-py's own steps in float (gguf/quants.py)
 
 static float largest_of(const float *x, int count)
 {
@@ -288,8 +289,8 @@ static void quantise_Q8_0(const float *x, float largest, uint8_t *data, uint8_t 
     }
 }
 
-// The nearest level, by the halves between two; at a half the lower one, as bitsandbytes has it. A
-// magnitude so small that its inverse overflows gives zeros.
+// Takes the nearest level, and halfway between two the lower one, as bitsandbytes does. A block
+// whose largest magnitude is so small that its inverse overflows becomes all zeros.
 static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *header)
 {
     const float inverse = isfinite(1 / largest) ? 1 / largest : 0;

@@ -11,31 +11,33 @@
 // Decodes a whole tensor of `count` elements, of one of weights.def's types, to out[count].
 void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double *out);
 
-// Finds the type of a GGUF file's tensor by its number there; false where this program has none.
+// Finds the type to which GGUF gives the number `type`; false where weights.def has no such type.
 bool ts_blocks_of_gguf(uint32_t type, ts_dtype *out);
-// Cuts `count` elements in blocks as a GGUF file has them, header and data one after the other,
-// into data and headers as the device has them. Only of types with blocks that GGUF has.
+// Converts the blocks of `count` elements from the layout of a file, where each block's header is
+// beside its data, to that of the device: all data to `data`, all headers to `headers`. Only for
+// types with blocks.
 void ts_blocks_split(ts_dtype dtype, const void *file, uint64_t count, uint8_t *data,
                      uint8_t *headers);
 // How many blocks of `count` elements have a scale that is NaN or infinite. *first receives the
 // first element of the first of them.
 uint64_t ts_blocks_count_not_finite(ts_dtype dtype, const uint8_t *headers, uint64_t count,
                                     uint64_t *first);
-// Fills a tensor with random blocks whose scales are between 2^-12 and 2^-8, for trials of shaders.
+// Fills a tensor of `count` elements with random blocks, to try shaders with. A block's first scale
+// is between 2^-12 and 2^-8. *state is the state of the generator.
 void ts_blocks_draw(ts_dtype dtype, uint64_t count, uint32_t *state, uint8_t *tensor);
 
-// What --quantize asks for: the types that linear layers, and an lm_head of its own, are held in.
+// The types in which --quantize has linear layers held, and an lm_head that is not the embedding.
 // TS_F32 (0): as they are stored.
 typedef struct ts_quantise {
     ts_dtype linear, head;
 } ts_quantise;
 
-// Finds what --quantize calls `name`: q8_0, nf4, or nf4+q8_0 with lm_head in Q8_0. The message
-// names them all.
+// Reads a value of --quantize: q8_0, nf4, or nf4+q8_0 (lm_head in Q8_0). TS_ERR_ARGUMENT lists
+// these values.
 ts_status ts_quantise_parse(const char *name, ts_quantise *out, ts_error *err);
-// Those names, by index; NULL after the last.
+// The values of --quantize, by index; NULL after the last.
 const char *ts_quantise_choice(size_t index);
-// As records and reports have it: "none", "Q8_0", "NF4", "NF4, lm_head in Q8_0".
+// The name in records and reports: "none", "Q8_0", "NF4", "NF4, lm_head in Q8_0".
 const char *ts_quantise_name(ts_quantise quantise);
 
 // Quantises `count` elements of type `from` (F32, F16 or BF16) to `dtype`, one that --quantize

@@ -49,16 +49,16 @@ ts_status ts_file_write(const char *path, const void *bytes, uint64_t len, ts_er
 // Starts zeroed.
 typedef struct ts_file_out {
     ts_text path;      // as it was named, for messages
-    ts_text target;    // with links followed; empty: it is written to directly, and so is seen
-    ts_text temporary; // what becomes the target; empty once it is
+    ts_text target;    // with links followed; empty: `path` is written to directly
+    ts_text temporary; // what is renamed to the target; empty after that
     int file;
     bool open;
 } ts_file_out;
 ts_status ts_file_begin(const char *path, ts_file_out *out, ts_error *err);
 ts_status ts_file_add(ts_file_out *out, const void *bytes, uint64_t len, ts_error *err);
-// The file appears under its name. Afterwards, as after an error of this call, *out is zeroed.
+// Makes the file appear under its name. Zeroes *out, after an error too.
 ts_status ts_file_end(ts_file_out *out, ts_error *err);
-void ts_file_drop(ts_file_out *out); // removes what was not ended; a zeroed one is fine
+void ts_file_drop(ts_file_out *out); // removes an unfinished file; zeroed is fine
 
 // Writes and syncs a file in place. For files inside a folder that is itself still temporary
 // (see ts_folder_commit), where a half-written file can never be seen under its final name.

@@ -56,10 +56,11 @@ const char *ts_json_kind(const cJSON *value);
 ts_status ts_json_quote_bytes(ts_text *text, const char *bytes, size_t len, ts_error *err);
 // Appends JSON as it is, but with an escape for each U+007F to U+009F in its strings.
 ts_status ts_json_escape_controls(ts_text *text, const char *json, size_t len, ts_error *err);
+// ts_json_quote_bytes for a text that ends in a NUL.
 ts_status ts_json_quote(ts_text *text, const char *string, ts_error *err);
 
-// Sets a member of the object whose text, valid JSON, is *object, to the JSON `value`, or removes it
-// where that is NULL. A key that is not there is put first. All else of the text stays as it is.
+// Sets the member `key` of the object whose text is *object (valid JSON) to the JSON `value`, or
+// removes it if `value` is NULL. A new key is put first. The rest of the text stays as it is.
 ts_status ts_json_set_member(ts_text *object, const char *key, const char *value, ts_error *err);
 
 #endif

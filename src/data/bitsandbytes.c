@@ -74,7 +74,7 @@ out:
     return status;
 }
 
-// Finds NAME.PART with so many elements of the type.
+// Finds the tensor NAME.PART and checks its type and its number of elements.
 static ts_status find_part(ts_tensors *tensors, const struct state *s, const char *part,
                            ts_dtype dtype, uint64_t count, const ts_tensor **out, ts_error *err)
 {
@@ -141,7 +141,8 @@ out:
     return status;
 }
 
-// Makes the weight NF4 by its description `text`, NAME.quant_state.bitsandbytes__nf4.
+// Turns the weight `name` into NF4 as its description says: the tensor `text`,
+// NAME.quant_state.bitsandbytes__nf4.
 static ts_status gather_weight(ts_tensors *tensors, const char *name, const ts_tensor *text,
                                ts_error *err)
 {
@@ -172,7 +173,7 @@ out:
 
 static const char state_suffix[] = ".quant_state.bitsandbytes__";
 
-// Whether `name` is a weight's own tensor or beside it, and of a weight that is gathered.
+// Whether `name` is one of the tensors that describe a weight which has been gathered.
 static bool is_part(const ts_tensors *tensors, const char *name)
 {
     static const char *const parts[] = {".absmax", ".quant_map", ".nested_absmax",
@@ -247,10 +248,10 @@ static const ts_key config_keys[] = {
     {"_load_in_4bit", TS_KEY_READ},
     {"bnb_4bit_quant_type", TS_KEY_ONLY, "[\"nf4\"]", "take the unquantised weights"},
     {"bnb_4bit_quant_storage", TS_KEY_ONLY, "[\"uint8\"]", "take the unquantised weights"},
-    {"bnb_4bit_use_double_quant", TS_KEY_READ}, // the weights' own descriptions tell
+    {"bnb_4bit_use_double_quant", TS_KEY_READ}, // each weight's description says it
     {"bnb_4bit_compute_dtype", TS_KEY_READ},    // --precision decides
     {"llm_int8_skip_modules", TS_KEY_READ},
-    {"llm_int8_enable_fp32_cpu_offload", TS_KEY_READ}, // of 8 bits alone, as those that follow
+    {"llm_int8_enable_fp32_cpu_offload", TS_KEY_READ}, // for 8 bits only, as those that follow
     {"llm_int8_has_fp16_weight", TS_KEY_READ},
     {"llm_int8_threshold", TS_KEY_READ},
 };
@@ -268,7 +269,8 @@ ts_status ts_bitsandbytes_check_config(const cJSON *config, const char *file, ts
         TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", name, ts_json_kind(config));
     }
     const cJSON *method = ts_json_get(config, "quant_method");
-    if (method != NULL && !ts_key_is_one_of(method, config_keys[0].only)) { // it has other keys
+    // Another method has other keys, so it is refused before they are checked.
+    if (method != NULL && !ts_key_is_one_of(method, config_keys[0].only)) {
         TS_TRY(ts_key_refuse(method, "quant_method", config_keys[0].only, config_keys[0].todo, name,
                              err));
     }
@@ -300,7 +302,8 @@ out:
     return status;
 }
 
-// As transformers reads it: an entry names a module, or one of those that a module is inside of.
+// Whether the tensor `name` belongs to `module`. As in transformers, `module` is any whole part of
+// the tensor's path: the linear layer, or a module that contains it.
 static bool is_within(const char *name, const char *module)
 {
     const size_t len = strlen(module);

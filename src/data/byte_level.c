@@ -7,7 +7,7 @@ static bool is_printable(int byte)
            (byte >= 0xAE && byte <= 0xFF);
 }
 
-// The others, in order, are the characters from here on: 0 to 32, 127 to 160, and 173.
+// The other bytes (0 to 32, 127 to 160, and 173) are, in order, the characters from FIRST_OTHER on.
 enum { FIRST_OTHER = 0x100, OTHERS_BELOW_127 = 33, OTHERS_BELOW_173 = 67, OTHERS = 68 };
 
 size_t ts_byte_spell(unsigned char byte, char out[4])
@@ -45,8 +45,8 @@ out:
     return status;
 }
 
-// How many bytes at the start of bytes[0..len), which start no character, one U+FFFD stands for:
-// as many as could begin one.
+// How many bytes one U+FFFD replaces at the start of bytes[0..len), where no complete character
+// starts: as many as could begin one, and at least one.
 static size_t broken(const char *bytes, size_t len)
 {
     unsigned char lead = (unsigned char)bytes[0], low = 0x80, high = 0xBF;

@@ -121,8 +121,8 @@ static bool is_blank(const ts_turn *turn)
     return true;
 }
 
-// Masks the answers that --train-on leaves out. A row that masks one itself cannot be trained on
-// whole.
+// Masks the answers that --train-on leaves out. With --train-on all, a row that masks an answer
+// itself is an error.
 static ts_status choose_answers(reading *r, const char *name, ts_error *err)
 {
     ts_turn *last = NULL;
@@ -161,7 +161,7 @@ static ts_status judge_answers(reading *r, ts_row *row, bool *left, ts_error *er
         *left = *left || (turn->role == TS_ROLE_ASSISTANT && !turn->masked);
     }
     if (*left && r->options->train_on == TS_TRAIN_ON_ALL) {
-        return TS_OK; // the blank ones too
+        return TS_OK; // every token, those of blank answers too
     }
     return empty      ? skip(&r->empty, r->rows, err, "%s", *left ? " (in part)" : "")
            : !answers ? skip(&r->masked, r->rows, err, "%s", "")
@@ -233,7 +233,7 @@ out:
     return status;
 }
 
-// Of a pair both answers are kept or none.
+// Adds both answers of a pair, or neither.
 static ts_status learn_pair(reading *r, const cJSON *json, uint32_t line, const char *name,
                             ts_error *err)
 {

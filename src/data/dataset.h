@@ -42,16 +42,16 @@ ts_status ts_train_on_parse(const char *name, ts_train_on *out, ts_error *err);
 typedef struct ts_dataset_options {
     uint32_t max_tokens; // in one row
     ts_train_on train_on;
-    bool pairs;       // rows are pairs to prefer one of (rows.h)
+    bool pairs;       // each row is a pair of answers (ts_row_read_pair)
     bool train_empty; // train on blank answers, so that the model learns to say nothing
 } ts_dataset_options;
 
 // Reads and tokenises the file `path`. A row longer than max_tokens is cut. A row without anything
 // to train on is skipped: no answer within the limit, only blank answers, or all answers masked.
 // There is one warning for each of these, with the number of rows. With TS_TRAIN_ON_ALL a masked
-// answer is an error, for the two contradict each other. Errors are collected over the
-// whole file and reported together (base/mistakes.h). They are TS_ERR_FORMAT, and so is a file in
-// which no row is left. Release *out with ts_dataset_close.
+// answer is an error, because the two contradict each other. Errors are collected over the whole
+// file and reported together (base/mistakes.h). They are TS_ERR_FORMAT, and so is a file in which
+// no row is left. Release *out with ts_dataset_close.
 ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
                           ts_chat_template *template, const ts_dataset_options *options,
                           ts_dataset *out, ts_error *err);

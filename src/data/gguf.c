@@ -98,7 +98,7 @@ out:
 
 static bool skip_value(reading *r, uint32_t type, int depth);
 
-// The items of an array, of which the file must hold at least a byte each.
+// Moves past the items of an array, each of which takes at least a byte. False as in skip_value.
 static bool skip_items(reading *r, uint32_t item, uint64_t count, int depth)
 {
     const uint32_t bytes = ts_gguf_type_bytes(item);
@@ -175,7 +175,8 @@ out:
     return status;
 }
 
-// The bytes of a tensor; false if they are too many to count, or its rows are not whole blocks.
+// Computes the bytes of a tensor. False if they are too many to count, or if its rows are not whole
+// blocks.
 static bool measure(ts_gguf_tensor *tensor)
 {
     const uint32_t elements = ts_gguf_block_elements(tensor->type);
@@ -194,7 +195,7 @@ static bool measure(ts_gguf_tensor *tensor)
     return count <= UINT64_MAX / 2 / bytes && count <= UINT64_MAX / 2 / elements;
 }
 
-// Leaves the offset in `bytes`' place: where the data begins is not known yet.
+// *offset receives the place of its bytes in the data. Where the data begins is not known yet.
 static ts_status read_tensor(reading *r, uint64_t index, uint64_t *offset)
 {
     ts_status status = TS_OK;

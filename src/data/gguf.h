@@ -10,8 +10,8 @@
 
 #define TS_GGUF_MAGIC "GGUF" // the first four bytes
 enum {
-    TS_GGUF_VERSION = 3,        // version 2 differs in nothing that a little-endian file holds
-    TS_GGUF_ALIGNMENT = 32,     // of tensors, where the metadata does not say another
+    TS_GGUF_VERSION = 3,        // a little-endian file of version 2 is laid out alike
+    TS_GGUF_ALIGNMENT = 32,     // of tensors, unless the metadata says another
     TS_GGUF_MAX_RANK = 4,       // dimensions of a tensor
     TS_GGUF_NAME_BYTES = 64,    // of a tensor's name, with the NUL that llama.cpp puts after it
     TS_GGUF_KEY_BYTES = 1 << 16 // of a key, at most
@@ -42,7 +42,7 @@ typedef enum ts_gguf_tensor_type {
 #undef GGUF_TYPE
 } ts_gguf_tensor_type;
 
-// general.file_type: what most of the weights are stored as. There are more of these.
+// general.file_type: what most of the weights are stored as. GGUF has more; these are written here.
 typedef enum ts_gguf_file_type {
     TS_GGUF_FILE_F32 = 0,
     TS_GGUF_FILE_F16 = 1,
@@ -85,9 +85,9 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_ARCH_RMS_EPSILON "attention.layer_norm_rms_epsilon" // f32
 #define TS_GGUF_ARCH_SLIDING_WINDOW "attention.sliding_window"
 #define TS_GGUF_ARCH_SLIDING_PATTERN                                                               \
-    "attention.sliding_window_pattern"                           // every n-th without, or
-                                                                 // bools, one a layer
-#define TS_GGUF_ARCH_ROPE_DIMENSION_COUNT "rope.dimension_count" // of a head, those that rotate
+    "attention.sliding_window_pattern"                           // n: every n-th layer has
+                                                                 // none; or a bool a layer
+#define TS_GGUF_ARCH_ROPE_DIMENSION_COUNT "rope.dimension_count" // of a head's elements
 #define TS_GGUF_ARCH_ROPE_FREQ_BASE "rope.freq_base"             // f32
 #define TS_GGUF_ARCH_ROPE_FREQ_BASE_SWA "rope.freq_base_swa"     // of layers with a window, f32
 #define TS_GGUF_ARCH_ROPE_SCALING_TYPE "rope.scaling.type"       // "none", "linear", "yarn" ...
@@ -95,10 +95,10 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_ARCH_ROPE_SCALING_ATTN_FACTOR "rope.scaling.attn_factor" // f32
 #define TS_GGUF_ARCH_ROPE_SCALING_ORIGINAL "rope.scaling.original_context_length"
 
-#define TS_GGUF_KEY_TOKENIZER_MODEL "tokenizer.ggml.model"  // "llama" or "gpt2"
-#define TS_GGUF_KEY_TOKENIZER_PRE "tokenizer.ggml.pre"      // how a text is cut before its merges
-#define TS_GGUF_KEY_TOKENS "tokenizer.ggml.tokens"          // strings, by id
-#define TS_GGUF_KEY_SCORES "tokenizer.ggml.scores"          // f32
+#define TS_GGUF_KEY_TOKENIZER_MODEL "tokenizer.ggml.model" // "llama" or "gpt2"
+#define TS_GGUF_KEY_TOKENIZER_PRE "tokenizer.ggml.pre"     // the rule that splits a text into words
+#define TS_GGUF_KEY_TOKENS "tokenizer.ggml.tokens"         // strings, by id
+#define TS_GGUF_KEY_SCORES "tokenizer.ggml.scores"         // f32
 #define TS_GGUF_KEY_TOKEN_TYPES "tokenizer.ggml.token_type" // i32, as in data/spm_pieces.h
 #define TS_GGUF_KEY_MERGES "tokenizer.ggml.merges"          // strings "left right", by rank
 #define TS_GGUF_KEY_BOS_ID "tokenizer.ggml.bos_token_id"    // u32, as those that follow
@@ -110,13 +110,13 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_KEY_ADD_BOS "tokenizer.ggml.add_bos_token" // bool, as those that follow
 #define TS_GGUF_KEY_ADD_EOS "tokenizer.ggml.add_eos_token"
 #define TS_GGUF_KEY_ADD_SPACE_PREFIX "tokenizer.ggml.add_space_prefix"
-#define TS_GGUF_KEY_NFC "tokenizer.ggml.normalizer.nfc" // texts are brought into that form first
+#define TS_GGUF_KEY_NFC "tokenizer.ggml.normalizer.nfc" // texts are normalised first
 #define TS_GGUF_KEY_NFC "tokenizer.ggml.normalizer.nfc"
 #define TS_GGUF_KEY_CHAT_TEMPLATE "tokenizer.chat_template"
-#define TS_GGUF_KEY_CHAT_TEMPLATES "tokenizer.chat_templates" // names of more: "KEY.NAME" each
+#define TS_GGUF_KEY_CHAT_TEMPLATES "tokenizer.chat_templates" // names; KEY_CHAT_TEMPLATE.NAME each
 
-// A tensor of a model beside its weights: what each rotary frequency is divided by, f32
-// [head_dim / 2]. llama.cpp writes it where rope_type is llama3, and none of that type's numbers.
+// A tensor that is no weight: what each rotary frequency is divided by, f32 [head_dim / 2].
+// llama.cpp's converter writes it where rope_type is llama3, in place of that type's parameters.
 #define TS_GGUF_ROPE_FREQS "rope_freqs.weight"
 
 // ---- Types
@@ -130,8 +130,8 @@ const char *ts_gguf_tensor_type_name(uint32_t type); // "Q4_K"
 // Elements and bytes of a block; 0 where the number is no type.
 uint32_t ts_gguf_block_elements(uint32_t type);
 uint32_t ts_gguf_block_bytes(uint32_t type);
-// The type of base/weights.def that this one is, in one direction and the other; false where there
-// is none.
+// Convert between a tensor's type in the file and the type of base/weights.def. False where there
+// is no such type on the other side.
 bool ts_gguf_type_to_dtype(uint32_t type, ts_dtype *out);
 bool ts_gguf_type_from_dtype(ts_dtype dtype, uint32_t *out);
 
@@ -151,7 +151,7 @@ typedef struct ts_gguf_tensor {
     const char *name;
     uint32_t type; // ts_gguf_tensor_type
     uint32_t rank;
-    uint64_t shape[TS_GGUF_MAX_RANK]; // the elements of a row first
+    uint64_t shape[TS_GGUF_MAX_RANK]; // the fastest dimension first, a row's length
     const uint8_t *bytes;             // in the mapped file, aligned as the file says
     uint64_t len;
 } ts_gguf_tensor;
@@ -166,7 +166,8 @@ bool ts_gguf_is_at(const char *path);
 // of any type that has a row in gguf_types.def.
 ts_status ts_gguf_open(const char *path, ts_gguf **out, ts_error *err);
 void ts_gguf_close(ts_gguf *file); // NULL is fine
-// Gives the mapping away: values and tensors, where they point into it, live as long as *out does.
+// Moves the mapping to *out, which the caller closes. What values and tensors point to in it is
+// valid until then.
 void ts_gguf_give_map(ts_gguf *file, ts_map *out);
 
 const char *ts_gguf_path(const ts_gguf *file);
@@ -178,7 +179,7 @@ const ts_gguf_tensor *ts_gguf_tensor_at(const ts_gguf *file, size_t index);     
 const ts_gguf_tensor *ts_gguf_find_tensor(const ts_gguf *file, const char *name); // or NULL
 
 // Required values, checked: TS_ERR_FORMAT "FILE: key 'KEY': expected a whole number from 1 to 100,
-// found 0". A whole number may have any type of integer, a real number any type of number.
+// found 0". A whole number may be stored as any integer type, a real number as any type of number.
 ts_status ts_gguf_get_uint(const ts_gguf *file, const char *key, uint64_t min, uint64_t max,
                            uint64_t *out, ts_error *err);
 ts_status ts_gguf_get_double(const ts_gguf *file, const char *key, double *out, ts_error *err);

@@ -1,4 +1,4 @@
-// Makes config.json of a GGUF file's metadata.
+// Makes config.json from a GGUF file's metadata.
 #include "base/keys.h"
 #include "base/memory.h"
 #include "data/gguf_model.h"
@@ -10,13 +10,13 @@
 
 enum { MAX_HEAD_DIM = 4096, MAX_LIST = 4096, MAX_POSITIONS = 1 << 24 };
 
-// The keys after "ARCHITECTURE.", and what config.json calls the same number. NULL: something else
-// is made of it below, or it changes nothing that is computed here.
+// The keys after "ARCHITECTURE.", and what config.json calls the same number. NULL: the code below
+// reads the key, or it has no effect on the results.
 static const struct {
     ts_key key;
     const char *hf;
 } known[] = {
-    {{TS_GGUF_ARCH_VOCAB_SIZE, TS_KEY_READ}}, // the embedding's rows tell
+    {{TS_GGUF_ARCH_VOCAB_SIZE, TS_KEY_READ}}, // the embedding's rows say it
     {{TS_GGUF_ARCH_CONTEXT_LENGTH, TS_KEY_READ}, "max_position_embeddings"},
     {{TS_GGUF_ARCH_EMBEDDING_LENGTH, TS_KEY_READ}, "hidden_size"},
     {{TS_GGUF_ARCH_BLOCK_COUNT, TS_KEY_READ}, "num_hidden_layers"},
@@ -125,7 +125,8 @@ out:
 
 // ---- Values as JSON
 
-// An array of numbers: one number where all are the same, since llama.cpp then means all layers.
+// An array of numbers as JSON. Where all are equal it becomes one number: such arrays have an item
+// for each layer.
 static cJSON *array_json(const ts_gguf_value *value)
 {
     if (ts_gguf_type_bytes(value->item) == 0) {
@@ -218,7 +219,7 @@ static ts_status optional_uint(making *m, const char *key, uint64_t max, uint64_
                : ts_json_get_uint(m->arch, key, 1, max, m->name, out, m->err);
 }
 
-// All of a head's elements must rotate, and keys and values have as many.
+// The heads of keys and values must have the same size, and all elements of a key must rotate.
 static ts_status read_head_dim(making *m)
 {
     ts_status status = TS_OK;
@@ -262,7 +263,8 @@ static ts_status add_numbers(making *m)
     return status;
 }
 
-// The token embedding: its rows are the vocabulary. Without a head of its own, a model uses it.
+// The rows of the token embedding are the vocabulary. Without output.weight, the embedding is
+// lm_head too.
 static ts_status add_vocabulary(making *m)
 {
     ts_status status = TS_OK;
@@ -282,9 +284,10 @@ out:
 
 // ---- Rope
 
-// What a frequency of rope_type llama3 is divided by (Llama 3.1): 1 where it turns at least `HIGH`
-// times within the original context, the whole factor where at most `LOW` times, between them a
-// blend. The two are 1 and 4 in all models that are known.
+// What a rotary frequency is divided by under rope_type llama3 (Llama 3.1). A frequency that turns
+// at least HIGH times within the original context stays; one that turns at most LOW times is
+// divided by the whole factor; between them the two are blended. LOW and HIGH are low_freq_factor
+// and high_freq_factor of config.json, 1 and 4 in all models that are known.
 #define LOW 1.0
 #define HIGH 4.0
 #define TWO_PI 6.283185307179586
@@ -303,15 +306,15 @@ static double divisor_at(const ts_gguf_tensor *tensor, uint32_t i)
     return (double)divisor;
 }
 
-// Finds the numbers that rope_freqs.weight was made of, as llama.cpp does where rope_type is
-// llama3: the factor is the largest divisor, and a blended one tells of the original context. False
-// where it was not made so.
+// Finds the parameters of rope_type llama3 from which llama.cpp's converter made rope_freqs.weight.
+// The factor is the largest divisor, and the original context follows from any blended one. False
+// where the tensor was not made that way.
 static bool find_llama3(const ts_gguf_tensor *tensor, uint32_t head_dim, double theta,
                         double *factor, double *original)
 {
     const uint32_t pairs = head_dim / 2;
     *factor = 0;
-    *original = 8192; // where no frequency is blended: any would do that parts them
+    *original = 8192; // if none is blended: any that separates the two kinds would do
     if (tensor->type != TS_GGUF_TENSOR_F32 || tensor->rank != 1 || tensor->shape[0] != pairs) {
         return false;
     }
@@ -361,8 +364,8 @@ out:
     return status;
 }
 
-// The kinds that metadata name go into config.json as they are called, whose reader knows which of
-// them are implemented.
+// The metadata's name of the kind goes into config.json as it is. The reader of config.json refuses
+// kinds that are not implemented.
 static ts_status add_rope(making *m)
 {
     static const char *const numbers[][2] = {
@@ -397,14 +400,14 @@ out:
     return status;
 }
 
-// ---- What llama.cpp's own code knows, and the metadata does not tell
+// ---- What llama.cpp has in its code, and the metadata does not say
 
 static ts_status add_bool(making *m, const char *key, bool value)
 {
     return cJSON_AddBoolToObject(m->config, key, value) != NULL ? TS_OK : out_of_memory(m->err);
 }
 
-// Which layers have a window: every sixth has none, unless the file tells of each layer.
+// Which layers have a window: every sixth has none, unless the file says otherwise.
 static ts_status add_gemma3_layers(making *m)
 {
     ts_status status = TS_OK;
@@ -427,7 +430,7 @@ out:
     return status;
 }
 
-// Queries are scaled by their size, but by hidden / heads in the model of 62 layers (27B).
+// query_pre_attn_scalar is the size of a head, but hidden / heads in the model of 62 layers (27B).
 static ts_status add_gemma3(making *m)
 {
     ts_status status = TS_OK;
@@ -457,7 +460,7 @@ out:
     return status;
 }
 
-// Numbers that config.json must have, since a family's defaults are not llama.cpp's.
+// Values that config.json must state, because a family's defaults are not llama.cpp's.
 static ts_status add_family(making *m)
 {
     ts_status status = TS_OK;

@@ -16,7 +16,7 @@ ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architect
 // config.json. A key of the architecture that asks for something not implemented is
 // TS_ERR_UNSUPPORTED; keys that are not known are named in a warning.
 ts_status ts_gguf_config(const ts_gguf *file, cJSON **out, ts_error *err);
-// Rows of a head, whose halves a permuted tensor has in turn; from the same metadata.
+// How many rows of q and k belong to one head, which ts_gguf_row needs. From the same metadata.
 ts_status ts_gguf_head_dim(const ts_gguf *file, uint32_t *out, ts_error *err);
 // generation_config.json: the tokens that end an answer.
 ts_status ts_gguf_generation_config(const ts_gguf *file, cJSON **out, ts_error *err);
@@ -27,7 +27,7 @@ ts_status ts_gguf_templates(const ts_gguf *file, cJSON *templates, ts_error *err
 // Fills a tokenizer with the file's pieces, merges and added tokens.
 ts_status ts_gguf_fill_tokenizer(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error *err);
 
-// Adds to an object. TS_ERR_MEMORY where the host has no more.
+// Add a member to an object. TS_ERR_MEMORY where host memory runs out.
 ts_status ts_gguf_json_text(cJSON *object, const char *key, const char *text, ts_error *err);
 ts_status ts_gguf_json_number(cJSON *object, const char *key, double number, ts_error *err);
 

@@ -1,5 +1,5 @@
-// The names of architectures and tensors in GGUF files and in Hugging Face's, in both directions,
-// and what else llama.cpp stores in another way. The names themselves stand in gguf_names.def.
+// Translates the names of architectures and tensors between GGUF and Hugging Face, and says which
+// tensors llama.cpp stores in another way. The names are in gguf_names.def.
 #ifndef TS_DATA_GGUF_NAMES_H
 #define TS_DATA_GGUF_NAMES_H
 
@@ -16,7 +16,7 @@ typedef struct ts_gguf_architecture {
     bool four_norms;          // a layer has four norms: also after attention and after its MLP
 } ts_gguf_architecture;
 
-// NULL where there is none.
+// By either name; NULL where there is none.
 const ts_gguf_architecture *ts_gguf_architecture_find(const char *gguf_name);
 const ts_gguf_architecture *ts_gguf_architecture_of(const char *model_type);
 // The GGUF names, by index, each once; NULL after the last.

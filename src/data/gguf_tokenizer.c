@@ -1,4 +1,4 @@
-// Tokenizer and chat templates of a GGUF file's metadata.
+// Makes tokenizer and chat templates from a GGUF file's metadata.
 #include "base/keys.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -38,7 +38,7 @@ static const ts_key known[] = {
     {"padding_token_id", TS_KEY_READ},
     {"add_space_prefix", TS_KEY_READ},
     {"normalizer.nfc", TS_KEY_READ},
-    // What is put around a text is left to the chat template, and these tokens to other uses.
+    // Without effect on how a text is cut. What is put around a text is left to the chat template.
     {"add_bos_token", TS_KEY_READ},
     {"add_eos_token", TS_KEY_READ},
     {"add_sep_token", TS_KEY_READ},
@@ -105,8 +105,8 @@ out:
     return status;
 }
 
-// Whether BOS is put before a text. Where a file does not say, llama.cpp puts it before those of
-// SentencePiece's models and of Llama 3's kind.
+// Whether BOS is put before a text. Where a file does not say, llama.cpp puts it there with
+// SentencePiece's models and with Llama 3's splitter.
 static ts_status leads_with_bos(const ts_gguf *file, bool *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -230,7 +230,8 @@ out:
 
 // ---- The vocabulary
 
-// What is there under "tokenizer.ggml.": whether it is off is all that is looked at here.
+// Checks the keys under "tokenizer.ggml.". Only whether a value is off matters, so all but bools
+// are represented by the number of their items.
 static ts_status check_keys(const ts_gguf *file, ts_error *err)
 {
     static const char prefix[] = "tokenizer.ggml.";
@@ -262,7 +263,7 @@ out:
     return status;
 }
 
-// The types of the tokens, one each.
+// Finds the types of the tokens, of which there must be one for each.
 static ts_status find_types(const ts_gguf *file, const ts_gguf_value *tokens,
                             const ts_gguf_value **types, ts_error *err)
 {
@@ -380,7 +381,7 @@ static ts_status fill_byte_level(const ts_gguf *file, ts_tokenizer *tokenizer, t
                 "implemented",
                 ts_gguf_path(file), pre.bytes);
     }
-    if (ts_gguf_find(file, TS_GGUF_KEY_NFC) != NULL) { // else as `pre` has it
+    if (ts_gguf_find(file, TS_GGUF_KEY_NFC) != NULL) { // otherwise `pre` decides
         TS_TRY(ts_gguf_get_bool(file, TS_GGUF_KEY_NFC, &tokenizer->nfc, err));
     }
     TS_TRY(ts_gguf_get_array(file, TS_GGUF_KEY_TOKENS, TS_GGUF_STRING, &tokens, err));

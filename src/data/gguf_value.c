@@ -13,7 +13,7 @@ static uint64_t load_le(const uint8_t *bytes, uint32_t size)
     return value;
 }
 
-// A number of any type as a double, which holds all that have up to 53 bits.
+// A number of any type as a double, exact for integers of up to 53 bits.
 static double load_number(ts_gguf_type type, const uint8_t *bytes)
 {
     const uint64_t bits = load_le(bytes, ts_gguf_type_bytes(type));

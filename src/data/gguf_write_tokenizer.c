@@ -1,6 +1,6 @@
-// A tokenizer as llama.cpp's metadata. It has two kinds. "llama" is SentencePiece's BPE: two pieces
-// are put together where the whole is a piece, that with the highest score first. "gpt2" is a
-// byte-level BPE with its merges.
+// Writes a tokenizer as metadata for llama.cpp, which has two kinds. "llama" is SentencePiece's
+// BPE: two neighbours merge where both together are a piece, the piece with the highest score
+// first. "gpt2" is a byte-level BPE with its merges.
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/gguf_write.h"
@@ -22,7 +22,7 @@ struct adding {
     size_t merge_count;
 };
 
-// The token that the files call `role`, such as "pad_token"; TS_TOKEN_NONE: they call none so.
+// The token that the files call `role`, such as "pad_token"; TS_TOKEN_NONE: there is none.
 static ts_status find_role(const struct adding *a, const char *role, uint32_t *out, ts_error *err)
 {
     static const ts_weights_part parts[] = {TS_PART_TOKENIZER_CONFIG, TS_PART_SPECIAL_TOKENS};
@@ -77,9 +77,9 @@ out:
     return status;
 }
 
-// Pieces are numbered by the first merge that makes each, and the scores are these numbers, negative:
-// what merges first has the highest, as in SentencePiece's own files. Pieces that no merge makes,
-// single characters mostly, need none.
+// Numbers the pieces in the order of the first merge that makes each. The score is the negative of
+// that number, so that what merges first has the highest, as in SentencePiece's own files. Pieces
+// that no merge makes, mostly single characters, keep 0.
 static ts_status add_scores(const struct adding *a, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -104,8 +104,8 @@ out:
     return status;
 }
 
-// In how many ways two pieces make a third without being one of the tokenizer's merges. llama.cpp
-// takes them all the same.
+// Counts the pairs of pieces that together are a piece, but are no merge of the tokenizer.
+// llama.cpp merges them too.
 static uint64_t count_loose(const struct adding *a)
 {
     const ts_tokenizer *t = a->tokenizer;
@@ -224,7 +224,7 @@ ts_status ts_gguf_add_tokenizer(ts_gguf_header *header, ts_weights *model,
                     tokenizer->piece_count, vocab);
     }
     TS_TRY(find_role(&a, "unk_token", &a.unknown, err));
-    if (a.unknown == TS_TOKEN_NONE && !tokenizer->byte_level) { // llama.cpp takes it to be 0
+    if (a.unknown == TS_TOKEN_NONE && !tokenizer->byte_level) { // llama.cpp would assume id 0
         a.unknown = ts_vocabulary_find(tokenizer, "<unk>", 5);
     }
     TS_TRY(ts_vocabulary_list_merges(tokenizer, &a.merges, &a.merge_count, err));

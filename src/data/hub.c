@@ -60,8 +60,8 @@ static bool is_plain_file_name(const char *name)
            name[0] != '.' && name[0] != '-' && strstr(name, "..") == NULL;
 }
 
-// Splits ORG/NAME/FILE.gguf into the model's name and the file, which points into `text`. NULL: it
-// has no such form.
+// Splits ORG/NAME/FILE.gguf into the model's name and the file, which points into `text`. NULL
+// where the text has another form.
 static const char *split_gguf(const char *text, ts_text *model, ts_error *err)
 {
     static const char ending[] = ".gguf";

@@ -37,16 +37,16 @@ typedef struct ts_hub_params {
 } ts_hub_params;
 
 // Whether `model` has the form of a name on the hub: ORG/NAME of letters, digits, '-', '_' and '.'.
-// (A file of a model there, ORG/NAME/FILE.gguf, is no such name, though ts_hub_resolve takes it.)
+// ORG/NAME/FILE.gguf, which ts_hub_resolve takes too, has not.
 bool ts_hub_is_name(const char *model);
 
 // Replaces *folder by the path of the folder with the model's config, tokenizer and weights. If
 // `model` is a folder or a GGUF file, that is the answer. Otherwise it is the cached snapshot of
-// ORG/NAME, and missing files are downloaded first; of ORG/NAME/FILE.gguf that file alone, whose
-// path is the answer. A file gets its final name only after its hash was checked. An interrupted
-// download is continued where it stopped, in this run or the next. TS_ERR_ARGUMENT: no such model
-// or revision, or no permission. TS_ERR_IO: network or disk. TS_ERR_FORMAT: a response of the
-// server is not valid, or a hash does not match.
+// ORG/NAME, and missing files are downloaded first. For ORG/NAME/FILE.gguf it is the path of that
+// file, the only one that is downloaded. A file gets its final name only after its hash was
+// checked. An interrupted download is continued where it stopped, in this run or the next.
+// TS_ERR_ARGUMENT: no such model or revision, or no permission. TS_ERR_IO: network or disk.
+// TS_ERR_FORMAT: a response of the server is not valid, or a hash does not match.
 ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text *folder,
                          ts_error *err);
 

@@ -1,9 +1,10 @@
-// Normal form C, by libutf8proc. A character that joins nothing (almost every one) begins a part of
-// its own, and only parts of several characters, or of one that NFC replaces, are normalized. So
+// Normal form C, by libutf8proc. A text is cut before each character that NFC never joins with what
+// stands before it, which is almost every one. Only parts that NFC may change are normalized. So
 // each part's origin is known, and most texts cost one look-up a character.
 //
-// Hugging Face's tokenizers have the NFC of Unicode 9, to which a mark that came later is a
-// character like any other. utf8proc knows it, so it must not see it together with others.
+// Hugging Face's tokenizers have the NFC of Unicode 9, in which a mark that was added later is a
+// character like any other. utf8proc knows such marks, so it must not see them together with other
+// characters.
 #include "base/memory.h"
 #include "data/unicode.h"
 
@@ -46,7 +47,7 @@ static ts_status decompose(points *p, int32_t c, ts_error *err)
 }
 
 // Puts each sequence of marks in the order of their classes; equal ones stay as they are. Text may
-// hold any number of marks in a row, so this counts them by class instead of exchanging them.
+// hold any number of marks in a row, so this is a counting sort, in linear time.
 static ts_status order_marks(points *p, ts_error *err)
 {
     ts_status status = ts_grow(&p->sorted, &p->sorted_capacity, p->count, sizeof *p->sorted, err);
@@ -110,7 +111,7 @@ ts_status ts_nfc_append(const char *text, size_t len, ts_text *out, ts_tokens *o
         int32_t c = ts_utf8_decode(text + from, len - from, &taken);
         bool joins = (ts_unicode_classes(c) & TS_JOINS) != 0;
         to = from + taken;
-        if (joins || mark_class(c) == 0) { // otherwise a mark that is younger than Unicode 9
+        if (joins || mark_class(c) == 0) { // otherwise a mark newer than Unicode 9
             while (to < len &&
                    ts_unicode_classes(ts_utf8_decode(text + to, len - to, &next)) & TS_JOINS) {
                 to += next;

@@ -11,7 +11,8 @@ static bool is_list(const cJSON *value)
     return cJSON_IsArray(value);
 }
 
-// Whether both answers are whole conversations, which begin with what was asked.
+// Whether `chosen` and `rejected` are whole conversations: `chosen` begins with a turn that is not
+// the assistant's. TRL calls this an implicit prompt.
 static bool is_implicit(const cJSON *json)
 {
     const cJSON *first = ts_json_get(json, "chosen");
@@ -63,7 +64,8 @@ static bool same_turn(const ts_turn *a, const ts_turn *b)
     return a->role == b->role && a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
 }
 
-// What both have in common is the prompt; only answers may follow.
+// Masks the answers in the first `common` turns, which are the prompt. Only answers may follow
+// them.
 static ts_status check_side(ts_row_reader *r, const char *key, size_t common)
 {
     for (size_t i = 0; i < common; i++) {

@@ -40,17 +40,18 @@ void ts_row_free(ts_row *row);
 //     text with <|user|> tags, or where `documents` without: a plain text
 // Each may have a `system` beside it. Content is a text or a list of parts {"type": "text"}. A
 // weight, train or loss of 0 or false masks a turn. Refused are a row that is complete in two
-// formats, and any key whose meaning is not implemented (tools, images, chosen and rejected, ...).
-// Keys without effect on training (id, source, ...) are ignored. All others are counted in
-// out->notes. Error messages start with `name` (FILE:LINE: row N); all errors of a row are
-// TS_ERR_FORMAT.
+// formats, and any key whose meaning is not implemented (tools, images, ...) or belongs to a pair
+// (chosen, rejected). Keys without effect on training (id, source, ...) are ignored. All others are
+// counted in out->notes. Error messages start with `name` (FILE:LINE: row N); all errors of a row
+// are TS_ERR_FORMAT.
 ts_status ts_row_read(const cJSON *json, bool documents, const char *name, ts_row *out,
                       ts_error *err);
 
-// Reads a row for a loss over pairs, {prompt, chosen, rejected} as TRL has it: texts, or lists of
-// messages; without a prompt, or where `chosen` begins with what was asked, the prompt is what both
-// conversations begin with. Each of *chosen and *rejected becomes the whole conversation, of which
-// only the answers that differ are not masked. Other keys and errors as above.
+// Reads a row for a loss over pairs: {prompt, chosen, rejected} as TRL has it, each a text or a
+// list of messages. Where `chosen` begins with a turn that is not the assistant's, both answers are
+// whole conversations, and `prompt` is not read. *chosen and *rejected become whole conversations.
+// The turns that both begin with are the prompt; only the answers after it are not masked. Other
+// keys and errors as in ts_row_read.
 ts_status ts_row_read_pair(const cJSON *json, const char *name, ts_row *chosen, ts_row *rejected,
                            ts_error *err);
 

@@ -17,10 +17,10 @@ ts_status ts_safetensors_open_model(const char *folder, ts_tensors **out, ts_err
 ts_status ts_safetensors_serialise(const ts_tensor *tensors, size_t count, ts_text *out,
                                    ts_error *err);
 
-// The parts of it, for tensors whose bytes are not in memory. order[count] receives the indices of
-// the tensors in the order in which the file holds them; only their types are looked at. Then comes
-// the header, which needs names, types, shapes and `len`; after it come the tensors' bytes in that
-// order, with nothing between.
+// The same in parts, for tensors whose bytes are not in memory. order[count] receives the indices
+// of the tensors in the order in which the file holds them; only their types are looked at. Then
+// comes the header, which needs names, types, shapes and `len`; after it come the tensors' bytes in
+// that order, with nothing between.
 void ts_safetensors_order(const ts_tensor *tensors, size_t count, size_t *order);
 ts_status ts_safetensors_header(const ts_tensor *tensors, const size_t *order, size_t count,
                                 ts_text *out, ts_error *err);

@@ -68,7 +68,7 @@ typedef enum kind { LETTER, NUMBER, SPACE, OTHER, END } kind;
 typedef struct splitting {
     const char *text;
     size_t len;
-    bool apart; // a number ends the text, as far as its neighbours are concerned
+    bool apart; // numbers are split off first: what is beside one sees the end of the text
 } splitting;
 
 // The kind of the character at text[at], and its length in bytes.
@@ -100,8 +100,8 @@ static bool is_break(char c)
     return c == '\r' || c == '\n';
 }
 
-// 's|'t|'re|'ve|'m|'ll|'d: how many bytes of it stand at text[at]; 0 for none. With `folds`, in
-// either case, of which U+017F is one for the "s".
+// 's|'t|'re|'ve|'m|'ll|'d: the length of the one at text[at], 0 for none. With `folds` in either
+// case, where U+017F (the long s) is an "s" too.
 static size_t contraction(const splitting *s, size_t at, bool folds)
 {
     static const char *const endings[] = {"s", "t", "re", "ve", "m", "ll", "d"};
@@ -127,8 +127,8 @@ static size_t contraction(const splitting *s, size_t at, bool folds)
     return folds && left >= 3 && memcmp(text + 1, "\xC5\xBF", 2) == 0 ? 3 : 0;
 }
 
-// \s+(?!\S)|\s+: white space up to its last character, if something follows that the last one
-// belongs to.
+// \s+(?!\S)|\s+: the end of the white space at text[at]. If a word follows, the last of several
+// characters is left to it.
 static size_t end_of_white(const splitting *s, size_t at)
 {
     size_t end = at, last = at, taken;

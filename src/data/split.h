@@ -1,5 +1,6 @@
 // Splits a text into words, as the pre-tokenizer of a byte-level BPE does before anything is
-// merged. Each splitter does by hand what one known regular expression says.
+// merged. Each splitter gives the matches of one known regular expression, which is not
+// interpreted.
 #ifndef TS_DATA_SPLIT_H
 #define TS_DATA_SPLIT_H
 
@@ -8,7 +9,7 @@
 
 typedef enum ts_splitter {
     TS_SPLIT_GPT2,   // a word with the space before it, any number of digits, the rest
-    TS_SPLIT_LLAMA3, // up to three digits; contractions in either case; lines apart
+    TS_SPLIT_LLAMA3, // up to three digits; contractions in either case; line breaks apart
     TS_SPLIT_QWEN2,  // the same with each digit alone
     TS_SPLIT_SMOLLM, // each digit alone, then as GPT-2
     TS_SPLIT_COUNT,
@@ -16,7 +17,7 @@ typedef enum ts_splitter {
 
 // By the name that GGUF has for it (tokenizer.ggml.pre), such as "llama-bpe". False: not known.
 bool ts_splitter_find(const char *name, ts_splitter *out);
-// That name. Of several the one that llama.cpp's converter writes.
+// The name that llama.cpp's converter writes for it.
 const char *ts_splitter_name(ts_splitter splitter);
 // By its regular expression in tokenizer.json. False: not known.
 bool ts_splitter_find_pattern(const char *pattern, ts_splitter *out);

@@ -23,9 +23,9 @@ typedef struct ts_spm_piece {
 } ts_spm_piece;
 
 // Fills a tokenizer with pieces, whose ids are their indices, and with the merges that follow from
-// their scores. `ties`: of merges with equal scores the leftmost comes first, as in SentencePiece
-// and llama.cpp. Otherwise the one with the longer left side, as in what Hugging Face converts.
-// Errors do not name the file.
+// their scores. With `ties`, of merges with equal scores the leftmost in the text comes first, as
+// in SentencePiece and llama.cpp. Otherwise the one with the longer left side comes first, as in
+// what Hugging Face converts. Errors do not name the file.
 ts_status ts_spm_add_pieces(ts_tokenizer *tokenizer, const ts_spm_piece *pieces, size_t count,
                             bool ties, ts_error *err);
 

@@ -42,7 +42,7 @@ ts_status ts_chat_template_set_tokens(ts_chat_template *t, ts_error *err)
         const cJSON *named = ts_json_get(t->config, names[i]), *text = token_text(named);
         text = named == NULL ? token_text(ts_json_get(t->special_tokens, names[i])) : text;
         const char *own = NULL;   // if no file says it, the token that the tokenizer uses
-        if (i == 0 && t->plain) { // as without a template: whatever BOS there is
+        if (i == 0 && t->plain) { // BOS only where a text without a template gets one
             uint32_t lead = ts_tokenizer_lead(t->tokenizer);
             own = lead != TS_TOKEN_NONE ? ts_tokenizer_piece(t->tokenizer, lead) : "";
             text = NULL;

@@ -171,8 +171,8 @@ static void print_place(const ts_tensor *tensor, uint64_t element, char *out, si
     print_shape(tensor->rank, place, out, size);
 }
 
-// The same as ts_dtype_count_not_finite for blocks as a GGUF file has them, or with scales of their
-// own. It counts blocks.
+// ts_dtype_count_not_finite for a tensor in blocks, in the layout of files or with `scales`. It
+// counts blocks whose scale is NaN or infinite.
 static uint64_t count_blocks_not_finite(const ts_tensor *tensor, uint64_t *first)
 {
     enum { AT_ONCE = 32, MOST_BYTES = 256 }; // of a block's data, and of its header

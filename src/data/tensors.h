@@ -1,5 +1,5 @@
 // A table of named tensors whose bytes are in mapped files, independent of the file format.
-// safetensors.h fills it.
+// safetensors.h and weights_gguf.c fill it.
 #ifndef TS_DATA_TENSORS_H
 #define TS_DATA_TENSORS_H
 
@@ -8,15 +8,15 @@
 
 enum { TS_TENSOR_MAX_RANK = 8 };
 
-// The scales of a matrix that bitsandbytes quantised to NF4, one a block of 64 elements, where they
-// do not lie beside the elements: absmax[b], or with double quantisation
-// levels[codes[b]] groups[b / 256] + offset.
+// The scales of a matrix in bitsandbytes' NF4, which lie apart from its elements. Block b, of 64
+// elements, has the scale absmax[b] or, with double quantisation,
+// levels[codes[b]] * groups[b / 256] + offset.
 typedef struct ts_nf4_scales {
     uint64_t blocks;
-    const float *absmax;  // [blocks]; NULL: quantised once more
+    const float *absmax;  // [blocks]; NULL: double quantisation
     const uint8_t *codes; // [blocks]
     const float *levels;  // [256]
-    const float *groups;  // [one for each 256 blocks]
+    const float *groups;  // [ceil(blocks / 256)]
     float offset;
 } ts_nf4_scales;
 
@@ -29,22 +29,22 @@ typedef struct ts_tensor {
     const void *bytes; // aligned to the element size (a copy if the file's are not); a type with
                        // blocks has them as a GGUF file has, each with its header
     uint64_t len;      // in bytes: product of shape * element size
-    // Not 0: the rows (of a vector, the elements) lie in the order that llama.cpp has for q and k,
-    // in heads of so many (gguf_names.h, ts_gguf_row). ts_tensor_row finds them.
+    // Not 0: the rows (of a vector: the elements) lie in llama.cpp's order for q and k, in heads of
+    // so many rows (ts_gguf_row). ts_tensor_row finds them.
     uint32_t head_rows;
-    // Not NULL: NF4, with two elements in each of `bytes` and the scales here. ts_tensor_nf4_blocks
-    // puts both together.
+    // Not NULL: the type is NF4, each of `bytes` holds two elements, and the scales are here.
+    // ts_tensor_nf4_blocks makes blocks of both.
     const ts_nf4_scales *scales;
 } ts_tensor;
 
 uint64_t ts_tensor_elements(const ts_tensor *tensor); // the product of its shape
 
-// Blocks of a tensor with `scales`, from the block of element `first` on, of `count` elements
-// (multiples of 64), as base/blocks.h has them in files: each with its header.
+// Writes the blocks of elements first .. first + count - 1 of a tensor with `scales` to `out`, in
+// the layout of files (ts_blocks_split). Both numbers are multiples of 64.
 void ts_tensor_nf4_blocks(const ts_tensor *tensor, uint64_t first, uint64_t count, uint8_t *out);
 
-// The bytes of row `row` (of a vector: element), counted as Hugging Face orders them, and how many
-// they are.
+// The bytes of row `row` in Hugging Face's order (of a vector: of an element), and how many bytes a
+// row has.
 const void *ts_tensor_row(const ts_tensor *tensor, uint64_t row);
 uint64_t ts_tensor_row_bytes(const ts_tensor *tensor);
 

@@ -1,6 +1,7 @@
 // BPE tokenizers, of characters with byte fallback (Llama 2, Mistral, Gemma) or of bytes (GPT-2,
 // Llama 3, Qwen, SmolLM), read from tokenizer.json (Hugging Face tokenizers) or, if that is absent,
-// from tokenizer.model (SentencePiece). Encoding n bytes takes O(n log n).
+// from tokenizer.model (SentencePiece), or from the metadata of a GGUF file. Encoding n bytes takes
+// O(n log n).
 #ifndef TS_DATA_TOKENIZER_H
 #define TS_DATA_TOKENIZER_H
 
@@ -26,7 +27,7 @@ typedef enum ts_specials {
                            // and documents
 } ts_specials;
 
-// Of the model's files it needs no longer than this call.
+// Opens the tokenizer of a model. *out does not refer to `model` afterwards.
 ts_status ts_tokenizer_open(ts_weights *model, ts_tokenizer **out, ts_error *err);
 void ts_tokenizer_close(ts_tokenizer *tokenizer);
 
@@ -54,8 +55,8 @@ ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, s
 // The same for a part of a longer text. `at_start` says that the part is its beginning (some
 // tokenizers treat the first segment differently). `starts`, if not NULL, receives for each id the
 // byte offset in `text` at which its token starts; the U+2581 before a segment takes no bytes.
-// Where the tokenizer normalizes the text (Qwen: NFC), it is the offset of the character it came
-// from.
+// Where the tokenizer normalizes the text (Qwen: NFC), it is the offset of the character that the
+// token came from.
 ts_status ts_tokenizer_encode_part(const ts_tokenizer *tokenizer, const char *text, size_t len,
                                    ts_specials specials, bool at_start, ts_tokens *out,
                                    ts_tokens *starts, ts_error *err);
@@ -74,7 +75,7 @@ const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id);
 // Appends the text of the ids. With `skip_specials`, special tokens are left out, as with
 // skip_special_tokens in transformers. Ids that no token has are left out. Bytes that are not valid
 // UTF-8 become U+FFFD as in Hugging Face's decoders: with byte fallback one for each byte of the
-// sequence, of a byte-level BPE one for each start of a character that does not go on.
+// sequence, in a byte-level BPE one for each incomplete character.
 ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids, size_t count,
                               bool skip_specials, ts_text *out, ts_error *err);
 

@@ -268,8 +268,8 @@ static void heed_prefix(beside *b, bool plain)
     }
 }
 
-// What is put before a text. tokenizer.json says it in its post_processor, SentencePiece's models
-// put BOS there, and add_bos_token goes before both.
+// What is put before a text. tokenizer.json says it in its post_processor, and SentencePiece's
+// models put BOS there. add_bos_token overrides both.
 static void heed_lead(const beside *b, bool plain)
 {
     const cJSON *adds = ts_json_get(b->config, "add_bos_token");

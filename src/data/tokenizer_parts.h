@@ -1,5 +1,5 @@
-// The inside of reading tokenizer.json: the state, and a reader for each step around the model.
-// What a step asks for is done as Hugging Face's tokenizers do it, or refused by name.
+// Internal to the reader of tokenizer.json: its state, and a reader for each step around the model.
+// A step is either done as Hugging Face's tokenizers do it, or refused by name.
 #ifndef TS_DATA_TOKENIZER_PARTS_H
 #define TS_DATA_TOKENIZER_PARTS_H
 
@@ -11,7 +11,8 @@ typedef struct ts_tokenizer_reading {
     ts_error *err;
 } ts_tokenizer_reading;
 
-// In this order, the first three before the vocabulary is read, and the last one after it.
+// They are called in this order: the first three before the vocabulary is read, the last one after
+// it.
 ts_status ts_tokenizer_read_normalizer(ts_tokenizer_reading *r, const cJSON *value);
 ts_status ts_tokenizer_read_pre_tokenizer(ts_tokenizer_reading *r, const cJSON *value);
 ts_status ts_tokenizer_read_decoder(ts_tokenizer_reading *r, const cJSON *value);

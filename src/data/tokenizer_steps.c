@@ -28,7 +28,7 @@ static bool is_text(const cJSON *value, const char *text)
 }
 
 // The options of each type of step that is known. All of them are checked or change nothing here;
-// trim_offsets is for offsets that nobody asks for.
+// trim_offsets concerns offsets only, which are not used.
 static const struct {
     const char *type, *options[4];
 } types[] = {
@@ -132,7 +132,7 @@ static bool take_metaspace(ts_tokenizer *t, const cJSON *value)
     return true;
 }
 
-// A split at spaces, of which the normalizer leaves none: Gemma's does nothing.
+// Gemma's split at spaces. It does nothing, because the normalizer leaves no spaces.
 static bool is_split_at_space(const cJSON *value)
 {
     return is_type(value, "Split") &&
@@ -218,7 +218,8 @@ ts_status ts_tokenizer_read_decoder(ts_tokenizer_reading *r, const cJSON *value)
 // ---- Post-processor
 
 // {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": ...}]}:
-// at most one token before a text is supported, and one behind it, which is left to who ends one.
+// at most one token before a text is supported, and one after it. The latter is not used: callers
+// put the end token there.
 static bool take_template(ts_tokenizer *t, const cJSON *value)
 {
     const cJSON *tokens = ts_json_get(value, "special_tokens"), *item;

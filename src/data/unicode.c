@@ -11,7 +11,7 @@ typedef struct ts_unicode_range {
 
 unsigned ts_unicode_classes(int32_t c)
 {
-    if (c < 0x80) { // most of most texts
+    if (c < 0x80) { // ASCII, by far the most frequent
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
         return letter                                 ? TS_LETTER | TS_WORD
                : c >= '0' && c <= '9'                 ? TS_NUMBER | TS_WORD

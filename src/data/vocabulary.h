@@ -1,10 +1,11 @@
 // The inside of a tokenizer: its pieces, its merges and the hash tables that find them.
-// tokenizer_json.c or tokenizer_spm.c fills it; bpe.c, added.c and tokenizer.c read it.
+// tokenizer_json.c, tokenizer_spm.c or gguf_tokenizer.c fills it; bpe.c, added.c and tokenizer.c
+// read it.
 //
 // Two kinds of BPE share it. One merges characters, and spells a character that has no piece by the
-// pieces of its bytes, "<0x0A>" (Llama 2, Mistral, Gemma). A byte-level one merges bytes, within
-// words that it splits a text into before (GPT-2, Llama 3, Qwen, SmolLM); its pieces are spelt in
-// the alphabet of byte_level.h.
+// pieces of its bytes, "<0x0A>" (Llama 2, Mistral, Gemma). A byte-level one splits a text into
+// words and merges the bytes of each (GPT-2, Llama 3, Qwen, SmolLM); its pieces are spelt in the
+// alphabet of byte_level.h.
 #ifndef TS_DATA_VOCABULARY_H
 #define TS_DATA_VOCABULARY_H
 
@@ -27,7 +28,7 @@ typedef struct ts_piece {
     int16_t byte;   // 0 to 255 for "<0x00>" to "<0xFF>", otherwise -1; of a byte-level BPE -1
     bool special;   // left out when decoding with skip_specials
     bool marked;    // decodes with a space before it
-    bool outside;   // an added token that the model lacks: no merge and no word makes it
+    bool outside;   // an added token that is no piece of the model: merging never gives it
     uint32_t added; // 1 + its place in the list of added tokens; 0: none of them
 } ts_piece;
 
@@ -84,29 +85,28 @@ struct ts_tokenizer {
     uint32_t bos, eos;
     uint32_t lead;   // what is put before a text that no template renders; TS_TOKEN_NONE: nothing
     size_t longest;  // bytes of the longest piece
-    bool byte_level; // to be set before the first piece is added; else `prefix` and `normalizes`
+    bool byte_level; // set before the first piece is added; false: `prefix` and `normalizes` count
     ts_splitter splitter; // of a byte-level BPE
     bool ignore_merges;   // a word that is a piece becomes that piece, whatever merges it takes
     bool nfc;             // the normalizer is NFC
-    uint32_t unknown;     // of a byte-level BPE that lacks a byte; TS_TOKEN_NONE: it is left out
-    bool fuse_unknown;    // one for several such bytes in a row
+    uint32_t unknown;     // for a byte that a byte-level BPE lacks; TS_TOKEN_NONE: it is left out
+    bool fuse_unknown;    // one `unknown` for several such bytes in a row
     ts_prefix prefix;
-    bool normalizes; // a normalizer replaces spaces, and added tokens' own (TS_PREFIX_EACH: and
-                     // puts a U+2581 before them); otherwise the pre-tokenizer does, later
+    bool normalizes; // the normalizer replaces spaces, in added tokens too (TS_PREFIX_EACH: and
+                     // puts a U+2581 before these); false: the pre-tokenizer replaces them, later
     bool strip;      // decoding strips one leading space
 };
 
-// Makes a tokenizer that has no pieces yet byte-level, with the splitter that GGUF has this name
-// for (tokenizer.ggml.pre) and what Hugging Face's files of that kind have too: ignore_merges with
-// "llama-bpe", NFC with "qwen2". False: the name is not known.
+// Makes a tokenizer that has no pieces yet byte-level. `pre` is GGUF's name of the splitter
+// (tokenizer.ggml.pre). Also sets what Hugging Face's files with that splitter set: ignore_merges
+// with "llama-bpe", NFC with "qwen2". False: the name is not known.
 bool ts_vocabulary_be_byte_level(ts_tokenizer *tokenizer, const char *pre);
 
 // The functions below copy what they are given. Ids and pieces must be new. Errors do not name the
 // file.
 ts_status ts_vocabulary_add(ts_tokenizer *tokenizer, const char *bytes, size_t len, uint32_t id,
                             ts_error *err);
-// `flags` are TS_ADDED_*. The piece is added if it does not exist yet, outside of what the model
-// knows.
+// `flags` are TS_ADDED_*. If no such piece exists yet, it is added as one that is `outside`.
 ts_status ts_vocabulary_add_token(ts_tokenizer *tokenizer, const char *bytes, size_t len,
                                   uint32_t id, unsigned flags, ts_error *err);
 // Replaces the flags of an added token, when a second file says more about it.
@@ -120,10 +120,9 @@ ts_status ts_vocabulary_add_merge(ts_tokenizer *tokenizer, const char *left, siz
 ts_status ts_vocabulary_finish(ts_tokenizer *tokenizer, ts_error *err);
 
 uint32_t ts_vocabulary_find(const ts_tokenizer *tokenizer, const char *bytes, size_t len);
-// The same without the added tokens that the model lacks.
+// The same without pieces that are `outside`.
 uint32_t ts_vocabulary_find_inside(const ts_tokenizer *tokenizer, const char *bytes, size_t len);
-// The merges in the order of their ranks, for who writes them; free *out. The left piece of one is
-// pair >> 32.
+// The merges in the order of their ranks, to write them to a file. The caller frees *out.
 ts_status ts_vocabulary_list_merges(const ts_tokenizer *tokenizer, ts_merge **out, size_t *count,
                                     ts_error *err);
 // NULL if the pair has no merge.
@@ -141,7 +140,7 @@ typedef struct ts_added_search {
     const ts_tokenizer *tokenizer;
     const char *text;
     const uint16_t *content; // see ts_tokenizer_encode_rendered; may be NULL
-    size_t begin, end;       // the whole text that is searched, of which a match may see all
+    size_t begin, end;       // the text that is searched; a match may look at all of it
     bool normalized;         // the tokens searched for after the normalizer, else those before it
 } ts_added_search;
 
@@ -149,7 +148,7 @@ typedef struct ts_added_search {
 typedef struct ts_added_found {
     uint32_t id;
     size_t start, end; // in the text, with the white space that the token takes
-    size_t next;       // where the search goes on: before the white space that it takes behind it
+    size_t next;       // where the search goes on: before the white space that `rstrip` takes
     bool took_virtual; // it includes the space that the normalizer puts before the text
 } ts_added_found;
 

@@ -8,7 +8,7 @@
 
 static const ts_weights_format *const formats[] = {&ts_weights_hf, &ts_weights_gguf};
 
-// Something that was read, or asked for and not there.
+// A part that was read, or was looked for and is absent (`json` is NULL).
 struct part {
     bool read;
     cJSON *json;

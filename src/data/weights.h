@@ -1,7 +1,7 @@
 // A model's files, in whatever format they come: its tensors, its configuration, its tokenizer and
-// its chat templates. Who needs one of these asks here and knows no format and no file's name. Each
-// format is one maker, in a file of its own (weights_hf.c: a folder as Hugging Face lays it out;
-// weights_gguf.c: one file as llama.cpp has it).
+// its chat templates. The rest of the program asks here and knows neither formats nor file names.
+// Each format is one ts_weights_format (weights_parts.h), in a file of its own (weights_hf.c: a
+// folder as Hugging Face lays it out; weights_gguf.c: one file as llama.cpp has it).
 #ifndef TS_DATA_WEIGHTS_H
 #define TS_DATA_WEIGHTS_H
 
@@ -11,8 +11,8 @@
 
 typedef struct ts_weights ts_weights;
 
-// What a model tells besides its tensors: objects, as the Hugging Face files of these names spell
-// them. A maker of another format makes the same objects of what its files say.
+// What a model's files say besides the tensors, as the JSON objects of Hugging Face's files of
+// these names. Another format makes the same objects from its own metadata.
 typedef enum ts_weights_part {
     TS_PART_CONFIG,            // config.json
     TS_PART_GENERATION_CONFIG, // generation_config.json
@@ -22,9 +22,9 @@ typedef enum ts_weights_part {
     TS_PART_COUNT,
 } ts_weights_part;
 
-// Tells the format by what `path` is, and reads nothing yet. TS_ERR_IO where no format is at home
-// there. Everything that the calls below give belongs to *out, and is read from its file at most
-// once.
+// Finds the format of the model at `path`, and reads nothing else yet. TS_ERR_IO where there is no
+// model in a known format. Everything that the calls below give belongs to *out, and is read from
+// its file at most once.
 ts_status ts_weights_open(const char *path, ts_weights **out, ts_error *err);
 void ts_weights_close(ts_weights *weights); // NULL is fine
 
@@ -47,8 +47,9 @@ ts_status ts_weights_templates(ts_weights *weights, const cJSON **templates, con
 ts_status ts_weights_hash_tokenizer(const ts_weights *weights, char hash[TS_DIGEST_TEXT_BYTES],
                                     ts_error *err);
 
-// Copies everything but the tensors into `folder`, as files in Hugging Face's layout. The folder is
-// there, and nobody else looks into it yet.
+// Copies everything but the tensors into `folder`, as files in Hugging Face's layout. The folder
+// exists and is still temporary (ts_file_write_plain). TS_ERR_UNSUPPORTED for a GGUF file, which
+// does not hold these files.
 ts_status ts_weights_copy_files(const ts_weights *weights, const char *folder, ts_error *err);
 
 #endif

@@ -62,7 +62,7 @@ out:
     return status;
 }
 
-// Rows of q and k in llama.cpp's order, whole heads of them.
+// Marks a tensor whose rows are in llama.cpp's order. They must be whole heads.
 static ts_status note_order(const struct adding *a, const ts_gguf_tensor *from, ts_tensor *tensor)
 {
     if (a->head_dim % 2 != 0 || tensor->shape[0] % a->head_dim != 0) {
@@ -76,7 +76,7 @@ static ts_status note_order(const struct adding *a, const ts_gguf_tensor *from, 
     return TS_OK;
 }
 
-// Norms that the file has as 1 + w: a copy of w.
+// The file has this norm as 1 + w: the tensor becomes a copy with w.
 static ts_status subtract_one(const struct adding *a, const ts_gguf_tensor *from, ts_tensor *tensor)
 {
     ts_status status = TS_OK;
@@ -107,7 +107,7 @@ static ts_status add_tensor(const struct adding *a, const ts_gguf_tensor *from)
     ts_tensor tensor = {.rank = from->rank, .bytes = from->bytes, .len = from->len};
     const bool known = ts_gguf_name_to_hf(a->architecture, from->name, name, sizeof name);
     if (strcmp(from->name, TS_GGUF_ROPE_FREQS) == 0) {
-        goto out; // the configuration tells of it
+        goto out; // the configuration is made from it
     }
     if (strncmp(from->name, "rope_", 5) == 0) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: tensor '%s' is not implemented", ts_gguf_path(a->file),
@@ -190,7 +190,7 @@ out:
     return status;
 }
 
-// Keys, types and bytes of all that is said about the tokenizer.
+// Adds key, type and bytes of all metadata about the tokenizer.
 static ts_status add_tokenizer(const char *path, ts_digest *digest, ts_error *err)
 {
     static const char prefix[] = "tokenizer.";

@@ -278,7 +278,7 @@ static ts_status copy_additional(const char *from, const char *to, ts_error *err
     TS_TRY(ts_path_join(from, ADDITIONAL_TEMPLATES, &source, err));
     TS_TRY(ts_path_join(to, ADDITIONAL_TEMPLATES, &target, err));
     if (ts_os_list(source.bytes, &entries) != 0) {
-        goto out; // reading the templates has told what is wrong, if anything is
+        goto out; // read_additional reports what is wrong, if anything is
     }
     TS_TRY(ts_folder_make(target.bytes, err));
     for (size_t i = 0; i < entries.count; i++) {
@@ -293,7 +293,8 @@ out:
 
 static ts_status copy_files(const char *folder, const char *to, ts_error *err)
 {
-    // Of these nothing is read here, but who gets the model needs them too.
+    // Nothing in these is read here, but other programs need the first two, and the licence goes
+    // with the model.
     static const char *const others[] = {"vocab.json",  "merges.txt", "LICENSE",
                                          "LICENSE.txt", "NOTICE",     "USE_POLICY.md"};
     ts_status status = TS_OK;

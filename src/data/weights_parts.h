@@ -1,5 +1,5 @@
-// The inside of a model's files: what a maker of a format does. To add a format, write one file
-// with a ts_weights_format and name it in weights.c.
+// Internal to weights.h: what each format implements. To add a format, write one file with a
+// ts_weights_format and name it in weights.c.
 #ifndef TS_DATA_WEIGHTS_PARTS_H
 #define TS_DATA_WEIGHTS_PARTS_H
 
@@ -16,21 +16,22 @@ typedef struct ts_weights_format {
     ts_status (*read)(const char *path, ts_weights_part which, cJSON **part, ts_text *name,
                       ts_error *err);
     ts_status (*open_tensors)(const char *path, ts_tensors **out, ts_error *err);
-    // Fills the tokenizer with its pieces, merges and added tokens. *plain: what was read knows
-    // little of added tokens, so that the parts beside it count for more.
+    // Fills the tokenizer with its pieces, merges and added tokens. *plain: what was read says
+    // little about added tokens, so that the parts beside it decide more.
     ts_status (*fill_tokenizer)(const char *path, ts_tokenizer *tokenizer, bool *plain,
                                 ts_text *name, ts_error *err);
     // Adds {name: text} of each chat template.
     ts_status (*read_templates)(ts_weights *weights, cJSON *templates, ts_text *name,
                                 ts_error *err);
+    // Adds everything that the tokenizer is read from to the digest.
     ts_status (*add_tokenizer)(const char *path, ts_digest *digest, ts_error *err);
-    // See ts_weights_copy_files.
+    // See ts_weights_copy_files. NULL where the format has no such files.
     ts_status (*copy_files)(const char *path, const char *folder, ts_error *err);
 } ts_weights_format;
 
 extern const ts_weights_format ts_weights_hf, ts_weights_gguf;
 
-// The tokenizer's own part of the files; see ts_weights_format.
+// Calls `fill_tokenizer` of the model's format.
 ts_status ts_weights_fill_tokenizer(const ts_weights *weights, ts_tokenizer *tokenizer, bool *plain,
                                     ts_text *name, ts_error *err);
 

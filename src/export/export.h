@@ -16,23 +16,23 @@ typedef enum ts_export_format {
 const char *ts_export_format_name(size_t index); // "hf"; NULL after the last
 bool ts_export_format_parse(const char *name, ts_export_format *out);
 
-// What long work tells: `done` of `total` bytes of weights are written. May be NULL.
+// Called during long work: `done` of `total` bytes of weights are written.
 typedef void (*ts_export_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct ts_export_params {
     ts_export_format format;
     const char *path; // the folder or file that is made
-    bool overwrite;   // what is there is replaced
+    bool overwrite;   // replace what is at `path`
     bool convert;     // weights are stored as `dtype`, otherwise as in the base
     ts_dtype dtype;
     uint64_t shard_bytes;            // TS_EXPORT_HF: a file of weights holds no more than
                                      // this, but for one larger tensor
     const char *name;                // TS_EXPORT_GGUF: what the file calls itself
     const ts_tokenizer *tokenizer;   // of the model
-    ts_chat_template *chat_template; // what conversations are asked in; NULL: there is none
-    bool ollama;                     // a Modelfile beside it, for Ollama
-    const char *system;              // the system prompt that goes into it; NULL: none
-    ts_export_progress progress;
+    ts_chat_template *chat_template; // that renders conversations; NULL: there is none
+    bool ollama;                     // write a Modelfile beside `path`, for Ollama
+    const char *system;              // the Modelfile's system prompt; NULL: none
+    ts_export_progress progress;     // may be NULL
     void *user;
 } ts_export_params;
 
@@ -42,8 +42,9 @@ typedef struct ts_export_params {
 ts_status ts_export_check(const ts_export_source *source, const ts_export_params *params,
                           ts_error *err);
 
-// Writes the model. What is at `path` changes only when all of the new is there. The host needs a
-// few MiB and one row of B A, whatever the model's size. TS_ERR_STOPPED: the caller asked for it.
+// Writes the model. What is at `path` is replaced only when all of the new is written. This takes a
+// few MiB of host memory and one weight's A in f32, whatever the model's size. TS_ERR_STOPPED: the
+// caller asked to stop (base/log.h).
 ts_status ts_export_run(const ts_export_source *source, const ts_export_params *params,
                         ts_error *err);
 

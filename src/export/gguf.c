@@ -107,7 +107,7 @@ out:
     return status;
 }
 
-// llama.cpp has the frequencies of Llama 3's kind of rope as a tensor.
+// llama.cpp reads the scaling of rope_type llama3 as a tensor, with one divisor a frequency.
 static ts_status plan_divisors(const ts_model_config *config, struct plan *plan, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -222,7 +222,7 @@ out:
 
 static ts_gguf_file_type file_type_of(const struct plan *plan)
 {
-    for (uint32_t i = 0; i < plan->count; i++) { // that of the linear layers
+    for (uint32_t i = 0; i < plan->count; i++) { // the type of the linear layers
         if (plan->entries[i].weight.part == TS_WEIGHT_LINEAR) {
             const ts_dtype dtype = plan->entries[i].form.dtype;
             return dtype == TS_F32    ? TS_GGUF_FILE_F32
@@ -251,8 +251,9 @@ out:
     return status;
 }
 
-// Whether llama.cpp should put a BOS before texts. It does the same for a rendered conversation, so
-// a model that is asked in a chat template gets one where its template writes one: as in training.
+// Whether llama.cpp should put a BOS before a text. One key decides for plain texts and for
+// rendered conversations. So where there is a chat template, it decides, and conversations begin as
+// in training.
 static ts_status find_lead(const ts_export_params *params, bool *leads, ts_error *err)
 {
     static const ts_turn turn = {TS_ROLE_USER, "Hi", 2};

@@ -32,7 +32,7 @@ out:
 // One side of a module's pair.
 struct side {
     char side;         // 'A' or 'B'
-    uint32_t head_dim; // of lora_B whose rows lie in llama.cpp's order; 0: they do not
+    uint32_t head_dim; // rows go in llama.cpp's order, in heads of so many; 0: they do not
     const ts_tensor *tensor;
     char name[NAME_BYTES];
 };
@@ -127,7 +127,7 @@ out:
     return status;
 }
 
-// llama.cpp scales by alpha / r and knows no other rule, so alpha is what gives our scale.
+// llama.cpp always scales by alpha / r, so the file's alpha is the adapter's scale times r.
 static ts_status make_header(struct writing *w, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;

@@ -14,7 +14,7 @@ struct plan {
     ts_weight *weights; // [count]
     ts_tensor *tensors; // [count] without bytes
     uint32_t *shards;   // [count] from 0 on
-    size_t *order;      // [count] room for one shard's
+    size_t *order;      // [count] room for the tensors of one shard
     uint32_t count, shard_count;
 };
 
@@ -145,8 +145,8 @@ out:
 
 // ---- The other files
 
-// Tells transformers the type that weights were converted to, under the key that the file has for
-// it, and whether lm_head is the embedding, as it is here. The text of the rest stays.
+// Edits config.json: the type that weights were converted to, under the key that the file has for
+// it; no quantization_config; and whether lm_head is the embedding. The rest of the text stays.
 static ts_status edit_config(const ts_export_source *source, const ts_export_params *params,
                              const char *folder, ts_error *err)
 {
@@ -162,7 +162,7 @@ static ts_status edit_config(const ts_export_source *source, const ts_export_par
         const char *key = ts_json_get(config, "dtype") != NULL ? "dtype" : "torch_dtype";
         TS_TRY(ts_json_set_member(&text, key, types[params->dtype], err));
     }
-    TS_TRY(ts_json_set_member(&text, "quantization_config", NULL, err)); // no more
+    TS_TRY(ts_json_set_member(&text, "quantization_config", NULL, err)); // the export has none
     const cJSON *tied = ts_json_get(config, "tie_word_embeddings");
     if (cJSON_IsTrue(tied) && !source->config->tied) {
         TS_TRY(ts_json_set_member(&text, "tie_word_embeddings", "false", err));
@@ -174,8 +174,8 @@ out:
     return status;
 }
 
-// A template that is not the model's own goes into a file of its own, which goes before what
-// tokenizer_config.json says.
+// Writes a template that is not the model's own to chat_template.jinja, which transformers prefers
+// to the one in tokenizer_config.json.
 static ts_status write_template(const ts_export_source *source, const ts_chat_template *chosen,
                                 const char *folder, ts_error *err)
 {
@@ -216,7 +216,7 @@ out:
 
 // ---- The folder
 
-// A folder may be replaced if it is a model, or empty; but not the one that is read.
+// Only a folder that holds a model or nothing may be replaced, and not the model's own.
 static ts_status check_replaced(const ts_export_source *source, const char *path, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -257,7 +257,7 @@ out:
     return status;
 }
 
-// Removes what exports to this path left that were killed: PATH.tmp-PID.
+// Removes PATH.tmp-PID, the folders of earlier exports to this path that were killed.
 static void remove_abandoned(const char *path)
 {
     const char *name = ts_path_name(path);

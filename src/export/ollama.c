@@ -11,7 +11,8 @@
 #define BOS "\x02"
 
 // The named templates in the syntax of Go's text/template, as Ollama runs it: .Messages is the
-// conversation, a system prompt included. The BOS that begins a text is the tokenizer's affair.
+// conversation, a system prompt included. A BOS before all of it is not written: Ollama's tokenizer
+// puts it there.
 static const struct {
     const char *name, *go;
     const char *stops[2]; // besides the tokens that end an answer
@@ -42,7 +43,7 @@ static const struct {
 
 // ---- Which of the named templates it is
 
-// What a template makes of a conversation. Empty: it refuses it.
+// Renders a conversation to *out, which stays empty where the template refuses it.
 static void render(ts_chat_template *template, const ts_turn *turns, size_t count, ts_text *out)
 {
     ts_chat_tokens tokens = {0};
@@ -56,7 +57,7 @@ static void render(ts_chat_template *template, const ts_turn *turns, size_t coun
     ts_chat_tokens_free(&tokens);
 }
 
-// Whether both templates make the same of a conversation, with a system prompt and without.
+// Whether both templates render a conversation alike, with a system prompt and without.
 static bool are_alike(ts_chat_template *a, ts_chat_template *b)
 {
     static const ts_turn turns[] = {
@@ -83,7 +84,7 @@ static bool are_alike(ts_chat_template *a, ts_chat_template *b)
 static size_t recognise(const ts_export_source *source, const ts_export_params *params)
 {
     size_t found = TS_COUNT(templates);
-    ts_caller *outer = ts_caller_use(NULL); // templates that do not fit have much to say
+    ts_caller *outer = ts_caller_use(NULL); // drops the warnings of templates that do not fit
     for (size_t i = 0; i < TS_COUNT(templates) && found == TS_COUNT(templates); i++) {
         ts_chat_template *named = NULL;
         ts_error ignored = {0};
@@ -105,7 +106,7 @@ static ts_status append(ts_text *out, const char *text, ts_error *err)
     return ts_text_append(out, text, strlen(text), err);
 }
 
-// A Modelfile's long text. It has no escape for the quotes that end it.
+// Prints a text in triple quotes. A Modelfile has no escape for quotes inside such a text.
 static ts_status print_long(const char *what, const char *text, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -155,7 +156,8 @@ out:
     return status;
 }
 
-// FROM, which for an adapter alone is the base as another export writes it, and ADAPTER.
+// Prints FROM. For an adapter alone it names the base, which another export writes, and ADAPTER
+// follows.
 static ts_status print_from(const ts_export_params *params, ts_text *out, ts_error *err)
 {
     const char *file = ts_path_name(params->path);

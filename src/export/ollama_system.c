@@ -1,4 +1,4 @@
-// The system prompt of a training, where all of its rows have one and the same.
+// Finds the system prompt that all rows of a training file share.
 #include "base/log.h"
 #include "data/row_file.h"
 #include "data/rows.h"
@@ -38,7 +38,7 @@ ts_status ts_ollama_find_system(const char *path, ts_text *out, ts_error *err)
     struct finding f = {0};
     ts_mistakes mistakes = {0};
     ts_error ignored = {0};
-    ts_caller *outer = ts_caller_use(NULL); // training has told what there is to tell
+    ts_caller *outer = ts_caller_use(NULL); // training has already reported what is wrong
     const bool read = ts_row_file_read(path, take, &f, &mistakes, &ignored) == TS_OK;
     ts_caller_use(outer);
     if (read && f.any && !f.differs && strlen(f.system.bytes) == f.system.len) {

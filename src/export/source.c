@@ -76,7 +76,7 @@ out:
     return status;
 }
 
-// Row `row` of the base, whatever it is stored as and in whatever order its rows lie.
+// Loads row `row` (in Hugging Face's order) of the base, whatever its type and its order of rows.
 static void load_row(ts_merged *m, uint64_t row, float *out)
 {
     const ts_dtype dtype = m->base->dtype;

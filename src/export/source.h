@@ -27,19 +27,20 @@ typedef struct ts_merged {
     const ts_tensor *b; // [rows, r]; NULL: the adapter leaves this weight alone
     float *a;           // [r, cols]
     float *delta;       // [cols] one row of B A
-    uint8_t *blocks;    // one row of a base in blocks, as ts_blocks_decode takes it; then room for
-                        // the same as it is in files
-    double *decoded;    // [cols] the same, decoded
+    uint8_t *blocks;    // one row of a base in blocks, in the device's layout; then room for the
+                        // row in the file's layout (base/blocks.h)
+    double *decoded;    // [cols] that row, decoded
     float scale;
     uint32_t r;
 } ts_merged;
 
-// Refuses tensors with NaN or infinity.
+// Opens one weight, to be closed with ts_merged_close. Refuses tensors with NaN or infinity.
 ts_status ts_merged_open(const ts_export_source *source, const ts_weight *weight, ts_merged *out,
                          ts_error *err);
-// Row `row`, to out[cols].
+// Writes row `row` of the merged weight to out[cols].
 void ts_merged_row(ts_merged *merged, uint64_t row, float *out);
-// The base's pages may leave memory. TS_ERR_IO where its file was changed meanwhile.
+// Frees *merged and lets the base's pages leave memory. TS_ERR_IO where the base's file has changed
+// since it was opened.
 ts_status ts_merged_close(const ts_export_source *source, ts_merged *merged, ts_error *err);
 
 // Whether the adapter changes this weight.

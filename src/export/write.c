@@ -60,7 +60,8 @@ static bool round_to_blocks(const float *values, uint64_t count, uint8_t *scratc
     return largest <= ts_blocks_limit(TS_Q8_0);
 }
 
-// Which row of Hugging Face's a file in llama.cpp's order has as its row `row`.
+// Which of Hugging Face's rows is row `row` of a file in llama.cpp's order. The inverse of
+// ts_gguf_row.
 static uint64_t row_for(uint64_t row, uint32_t head_dim)
 {
     if (head_dim == 0) {

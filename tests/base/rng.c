@@ -81,8 +81,9 @@ Test(rng, torch_randperm_known_answers)
     }
 }
 
-// Moments, the part within each deviation, and no correlation of a value with the next or with the
-// same of another stream; each within five of its own standard errors. No value is infinite.
+// The moments, the shares within one, two and three deviations, and the correlations of a value
+// with the next and with the same one of another stream. Each is within five standard errors of
+// what it should be. No value is infinite.
 Test(rng, normal_values_are_normal)
 {
     enum { COUNT = 200000 };

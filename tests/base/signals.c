@@ -45,7 +45,7 @@ static void twice_in_a_save(void)
     if (ts_signals_pending() != SIGINT) {
         _exit(76);
     }
-    ts_signals_hold(false); // now
+    ts_signals_hold(false); // the second signal takes effect now
     _exit(77);
 }
 

@@ -1,5 +1,5 @@
 // Conversations with the tokenizers of each family: what is trained on, how an answer ends, and
-// that BOS stands there once.
+// that there is one BOS.
 #include "data/chat.h"
 
 #include "base/memory.h"

@@ -397,7 +397,7 @@ Test(dataset, what_is_trained_on_is_chosen)
     }
 }
 
-// What a row itself says of its answers holds beside the choice, or contradicts it.
+// A row's own masks hold together with --train-on, or contradict it.
 Test(dataset, what_is_trained_on_meets_the_rows_own_masks)
 {
     static const char first_masked[] = TWO(",\"train\":false");

@@ -1,4 +1,4 @@
-// The container alone: what is right is read, and every lie of a header is refused.
+// GGUF as a container: valid files are read, and a header that claims anything untrue is refused.
 #include "data/gguf.h"
 
 #include "data/gguf_names.h"
@@ -182,7 +182,7 @@ Test(gguf, finds_tensors_where_they_lie)
     }
 }
 
-// A file that is right but for one thing.
+// Files that are valid but for one thing.
 typedef void lie(gguf_file *file);
 
 static void key_twice(gguf_file *file)

@@ -1,4 +1,4 @@
-// Rows of pairs in the shapes that people have them, and what is said of those that are none.
+// Pairs of answers in the shapes that people use, and the messages for rows that are no pair.
 #include "data/rows.h"
 
 #include "data_test.h"

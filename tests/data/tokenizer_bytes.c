@@ -1,5 +1,5 @@
-// What byte-level BPE brings: its alphabet, how a text is split into words, the normal form, and
-// what of a file is refused. That the ids are right, tokenizer_golden.c shows.
+// Byte-level BPE: its alphabet, how a text is split into words, the normal form, and what is
+// refused in a file. tokenizer_golden.c tests the ids.
 #include "base/memory.h"
 #include "data/byte_level.h"
 #include "data/split.h"
@@ -176,7 +176,7 @@ Test(tokenizer_bytes, normal_form_and_where_it_comes_from)
                                     9));
 }
 
-// Starts are those of the text that was given, not of its normal form.
+// Starts are offsets in the text that was given, not in its normal form.
 Test(tokenizer_bytes, starts_are_those_of_the_text)
 {
     static const char text[] = "q e\xCC\x81 x<|end|>e\xCC\x81z";
@@ -290,7 +290,7 @@ Test(tokenizer_bytes, a_vocabulary_may_lack_a_byte)
     remove_folder(folder);
 }
 
-// An added token is no piece of the model: neither a word nor a merge becomes it.
+// An added token that is no piece of the model comes neither from a word nor from a merge.
 Test(tokenizer_bytes, an_added_token_is_no_word)
 {
     ts_tokenizer *t = open_kind("llama3");

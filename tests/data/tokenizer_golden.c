@@ -1,5 +1,5 @@
-// Every string of the reference files gives Hugging Face's ids, and its ids their text; and however
-// long a line is, it costs its length.
+// Every string of the reference files gives Hugging Face's ids, and the ids give Hugging Face's
+// text. Encoding takes time linear in the length of a line.
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -98,7 +98,7 @@ Test(tokenizer_golden, tinyllama_from_sentencepiece)
     remove_folder(folder);
 }
 
-// The tokenizers that people have, with what they put before a text.
+// Tokenizers of released models. `lead` is the token that they put before a text; NULL: none.
 static void expect_shared(const char *name, uint32_t size, const char *lead)
 {
     char path[512];

@@ -41,7 +41,7 @@ static const ts_tensors *tensors_of(ts_weights *weights)
     return tensors;
 }
 
-// Every row has the bits that its numbers have in the file's type.
+// Every element of `have` is that of `want`, rounded to f16 where `have` is stored in it.
 static void compare(const ts_tensor *have, const ts_tensor *want)
 {
     const uint64_t cols = want->rank == 2 ? want->shape[1] : 1;

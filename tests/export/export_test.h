@@ -1,4 +1,4 @@
-// A small model with random weights and an adapter for it, as folders, and what is exported of
+// A small model with random weights and an adapter for it, as folders, and what is exported from
 // them.
 #ifndef TESTS_EXPORT_EXPORT_TEST_H
 #define TESTS_EXPORT_EXPORT_TEST_H
@@ -15,8 +15,8 @@ typedef struct place {
     ts_weights *weights;
     ts_model_config config;
     ts_export_source source;
-    ts_tokenizer *tokenizer;         // of place_open_base, as is
-    ts_chat_template *chat_template; // this
+    ts_tokenizer *tokenizer;         // from place_open_base only
+    ts_chat_template *chat_template; // likewise
     ts_export_params params;
 } place;
 
@@ -136,7 +136,7 @@ static inline double merged_exactly(const place *p, const ts_weight *weight, uin
     return value + (p->source.adapter.use_rslora ? alpha / sqrt(r) : alpha / r) * sum;
 }
 
-// Half of the last bit of a value near `value` in this type.
+// Half of the last bit of `value` in this type, which is the largest error of rounding to it.
 static inline double half_step(ts_dtype dtype, double value)
 {
     int exponent;

@@ -160,7 +160,7 @@ Test(gguf, metadata)
     expect_uint(file, "tokenizer.ggml.unknown_token_id", 0);
     expect_uint(file, "tokenizer.ggml.padding_token_id", 2);
     MUST(ts_gguf_get_bool(file, "tokenizer.ggml.add_bos_token", &flag, err));
-    cr_expect_not(flag); // its template writes none, so none was trained with
+    cr_expect_not(flag); // its template writes no BOS, so it was trained without
     expect_text(file, "tokenizer.chat_template", ts_chat_template_text(p.chat_template));
     ts_gguf_close(file);
     p.params.chat_template = NULL;
@@ -205,7 +205,7 @@ Test(gguf, tokenizer)
     place_close(&p);
 }
 
-// The export as the model that is exported next, to FOLDER/again.
+// Takes the exported file as the model of the next export, which goes to FOLDER/again.
 static void take_as_base(place *p, char again[96])
 {
     char base[96];

@@ -23,7 +23,7 @@ static void check_merged(const place *p, const char *folder, ts_dtype dtype)
         for (uint64_t e = 0; e < tensor->len / ts_dtype_bytes(dtype); e++) {
             const double exact = merged_exactly(p, &weight, e / weight.cols, e % weight.cols);
             const double found = ts_dtype_load(dtype, tensor->bytes, e);
-            // The sum in f32 errs a little, and may fall on the other side of the middle.
+            // The sum in f32 has a rounding error, and may then round to the other neighbour.
             cr_assert_leq(fabs(found - exact), half_step(dtype, exact) + 2e-7 * (fabs(exact) + 1),
                           "%s[%llu]: %.9g, not %.9g", weight.name, (unsigned long long)e, found,
                           exact);

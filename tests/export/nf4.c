@@ -1,5 +1,6 @@
-// A base in bitsandbytes' NF4, made here from the format's description, is merged into as the same
-// numbers in F32 are. (Quantised twice: tools/golden/make_bitsandbytes.py.)
+// Merging into a base in bitsandbytes' NF4 gives the same as merging into the same numbers in F32.
+// The base is made here from the format's description. (For double quantisation:
+// tools/golden/make_bitsandbytes.py.)
 #include "export_test.h"
 
 #include "model/block_llama.h"
@@ -48,7 +49,8 @@ static void add(struct parts *p, const char *name, const char *part, ts_dtype dt
                           .len = len};
 }
 
-// Codes and scales in place of a linear weight; its values become what they stand for.
+// Puts codes and scales in place of a linear weight, and replaces its values by what these decode
+// to.
 static void quantise(struct parts *p, const ts_tensor *weight)
 {
     const uint64_t count = weight->shape[0] * weight->shape[1];

@@ -1,8 +1,8 @@
-// What llama.cpp and transformers make of an export, held against the program itself. Runs where
-// TINYSFT_ROOTS names a Debian testing ("testing=FOLDER") in which llama.cpp is installed
-// (tools/make_root.sh testing FOLDER llama.cpp llama.cpp-tools python3 [python3-transformers
-// python3-torch]), and root may enter it; otherwise it is skipped. TINYSFT_EXPORT_ADAPTER names an
-// adapter of the embedded model to take instead of a random one.
+// Compares what llama.cpp and transformers compute from an export with what the program computes.
+// Runs where TINYSFT_ROOTS names a Debian testing ("testing=FOLDER") in which llama.cpp is
+// installed (tools/make_root.sh testing FOLDER llama.cpp llama.cpp-tools python3
+// [python3-transformers python3-torch]), and root may enter it; otherwise it is skipped.
+// TINYSFT_EXPORT_ADAPTER names an adapter of the embedded model to take instead of a random one.
 #include "export_test.h"
 
 #include "base/os.h"
@@ -86,7 +86,7 @@ static void export_as(struct asking *a, const char *name, ts_export_format forma
     MUST(ts_export_run(merged ? &a->p.source : &base, &a->p.params, err));
 }
 
-// ---- What the program makes of it
+// ---- What the program computes
 
 static void answer(struct asking *a, ts_model *model, uint32_t end)
 {
@@ -129,8 +129,8 @@ static void answer(struct asking *a, ts_model *model, uint32_t end)
     MUST(ts_text_format(&a->json, err, "]"));
 }
 
-// As llama-perplexity takes it where the file asks for no BOS: of every CONTEXT tokens the loss of
-// the second half. Adds its mean up to each such chunk.
+// As llama-perplexity does where the file asks for no BOS, takes the loss on the second half of
+// every CONTEXT tokens. Writes its mean over the chunks so far, after each of them.
 static void add_losses(struct asking *a, ts_model *model)
 {
     ts_pass pass = {0};
@@ -228,7 +228,7 @@ static void add_prompts(struct asking *a)
     add_ids(a, &a->prompts[0]);
 }
 
-// One run of llama.cpp, with what the program makes of the same: of the model in `weights`, or of
+// Adds a run of llama.cpp, with what the program computes for it: by the model in `weights`, or by
 // the base with its adapter where that is NULL.
 static void add_run(struct asking *a, const char *model_file, const char *lora, const char *dtype,
                     ts_weights *weights, double most)

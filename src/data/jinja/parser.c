@@ -1,5 +1,5 @@
-// Parses a template into a tree: its text, and what is between it. statement.c and expression.c parse
-// the latter.
+// Parses a template into a tree. Text is parsed here, statements in statement.c, expressions in
+// expression.c.
 #include "data/jinja/parts.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-// Internal interfaces of the interpreter. A template passes through lexer.c, parser.c,
-// statement.c and expression.c; then run.c executes its statements and evaluate.c its expressions. Filters, tests,
-// methods and functions are rows of tables.
+// Internal interfaces of the interpreter. A template passes through lexer.c, parser.c, statement.c
+// and expression.c; then run.c executes its statements and evaluate.c its expressions. Filters,
+// tests, methods and functions are rows of tables.
 #ifndef TS_DATA_JINJA_PARTS_H
 #define TS_DATA_JINJA_PARTS_H
 
@@ -295,10 +295,10 @@ ts_status ts_jinja_expect_name(jparser *p, const char *name);
 ts_status ts_jinja_expected(jparser *p, const char *what);
 ts_status ts_jinja_symbol(jparser *p, const char *text, size_t len, uint32_t *out);
 ts_status ts_jinja_node(jparser *p, jnode_kind kind, jnode **out);
-// Text and statements up to a tag whose name is in `ends` (NULL: up to the template's end). The name
-// is not consumed.
+// Parses text and statements up to a tag whose name is in `ends` (NULL: up to the template's end).
+// The name is not consumed.
 ts_status ts_jinja_parse_body(jparser *p, const char *const *ends, jnode **out);
-// A statement, from the tag's name to the end of its last block. It may be several nodes.
+// Parses a statement, from the tag's name to the end of its last block. It may give several nodes.
 ts_status ts_jinja_parse_statement(jparser *p, jnode **out);
 ts_status ts_jinja_parse_expression(jparser *p, jnode **out);
 // "a, b" gives a tuple, "a" just a. With `condition`, "x if y" is read as one expression.

@@ -111,7 +111,6 @@ typedef enum ts_gguf_token_type {
 #define TS_GGUF_KEY_ADD_EOS "tokenizer.ggml.add_eos_token"
 #define TS_GGUF_KEY_ADD_SPACE_PREFIX "tokenizer.ggml.add_space_prefix"
 #define TS_GGUF_KEY_NFC "tokenizer.ggml.normalizer.nfc" // texts are normalised first
-#define TS_GGUF_KEY_NFC "tokenizer.ggml.normalizer.nfc"
 #define TS_GGUF_KEY_CHAT_TEMPLATE "tokenizer.chat_template"
 #define TS_GGUF_KEY_CHAT_TEMPLATES "tokenizer.chat_templates" // names; KEY_CHAT_TEMPLATE.NAME each
 

@@ -94,8 +94,8 @@ ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architect
     if (ts_gguf_find(file, TS_GGUF_KEY_TYPE) != NULL) {
         TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TYPE, &text, err));
         if (strcmp(text.bytes, "model") != 0) {
-            TS_FAIL(TS_ERR_UNSUPPORTED, "%s: holds %s '%.40s', not a model", path,
-                    strcmp(text.bytes, "adapter") == 0 ? "an" : "a thing of type", text.bytes);
+            TS_FAIL(TS_ERR_UNSUPPORTED, "%s: " TS_GGUF_KEY_TYPE " is '%.40s', expected 'model'",
+                    path, text.bytes);
         }
     }
     if (ts_gguf_find(file, TS_GGUF_KEY_SPLIT_COUNT) != NULL) {
@@ -103,8 +103,7 @@ ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architect
     }
     if (parts > 1) {
         TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: one of %llu files of a split model; llama-gguf-split --merge makes one of "
-                "them",
+                "%s: one of %llu parts of a split model; `llama-gguf-split --merge` joins them",
                 path, (unsigned long long)parts);
     }
     ts_text_clear(&text);
@@ -114,7 +113,7 @@ ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architect
         for (size_t i = 0; (known_name = ts_gguf_architecture_name(i)) != NULL; i++) {
             TS_TRY(ts_text_format(&list, err, "%s%s", i > 0 ? ", " : "", known_name));
         }
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: architecture '%.40s' is not implemented; there is %s",
+        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: architecture '%.40s' is not implemented; these are: %s",
                 path, text.bytes, list.bytes);
     }
 out:
@@ -232,12 +231,13 @@ static ts_status read_head_dim(making *m)
     TS_TRY(optional_uint(m, TS_GGUF_ARCH_VALUE_LENGTH, MAX_HEAD_DIM, keys, &values));
     TS_TRY(optional_uint(m, TS_GGUF_ARCH_ROPE_DIMENSION_COUNT, MAX_HEAD_DIM, keys, &rotating));
     if (keys == 0 || keys > MAX_HEAD_DIM) {
-        TS_FAIL(TS_ERR_FORMAT, "%s: heads of %llu elements", m->name, (unsigned long long)keys);
+        TS_FAIL(TS_ERR_FORMAT, "%s: heads of %llu elements, expected 1 to %d", m->name,
+                (unsigned long long)keys, MAX_HEAD_DIM);
     }
     if (values != keys || rotating != keys) {
         TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: heads whose keys have %llu elements, values %llu, of which %llu rotate: not "
-                "implemented, only where these are the same",
+                "%s: heads whose keys have %llu elements, values %llu, of which %llu rotate: "
+                "expected the same number three times",
                 m->name, (unsigned long long)keys, (unsigned long long)values,
                 (unsigned long long)rotating);
     }

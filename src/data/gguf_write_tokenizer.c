@@ -138,9 +138,8 @@ static ts_status add_sentencepiece(const struct adding *a, ts_error *err)
     const uint64_t loose = count_loose(a);
     if (loose > 0) {
         ts_log_once(TS_LOG_WARN,
-                    "llama.cpp's tokenizer of this kind knows scores and no merges: it will also "
-                    "put pieces together in %llu ways that are no merges here, and may so cut a "
-                    "rare word in another way",
+                    "llama.cpp joins pieces by their scores and has no list of merges: %llu more "
+                    "pairs can be joined there, so a rare word may get other tokens",
                     (unsigned long long)loose);
     }
     if (t->prefix == TS_PREFIX_FIRST || t->prefix == TS_PREFIX_ALWAYS) {

@@ -67,8 +67,7 @@ static ts_status refuse(const ts_hub *hub, const ts_hub_reply *reply, ts_error *
     if (reply->code == 401) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "%s knows no such model, or shows it only to those with a token%s",
-                            host,
-                            hub->token.len > 0 ? " (ours it does not accept)" : " (HF_TOKEN)");
+                            host, hub->token.len > 0 ? " (it refused HF_TOKEN)" : " (HF_TOKEN)");
     }
     if (reply->code == 403) {
         return ts_error_set(err, TS_ERR_ARGUMENT,

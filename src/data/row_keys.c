@@ -35,17 +35,20 @@ static const struct {
     {"file", MEDIA},
     {"files", MEDIA},
     {"attachments", MEDIA},
-#define PAIRS "learning from preferences is not implemented: keep the answer to learn as completion"
-#define OVER_PAIRS                                                                                 \
-    "train --loss dpo learns from pairs; otherwise keep the answer to learn as completion"
-    {"chosen", OVER_PAIRS},
-    {"rejected", OVER_PAIRS},
-    {"chosen_response", PAIRS},
-    {"rejected_response", PAIRS},
-    {"rejected_messages", PAIRS},
-    {"completions", PAIRS},
-    {"responses", PAIRS},
-    {"kto_tag", PAIRS},
+#define PAIRS "train --loss dpo learns from pairs; otherwise keep the answer to learn as completion"
+    {"chosen", PAIRS},
+    {"rejected", PAIRS},
+#define RENAMED                                                                                    \
+    "a pair to learn a preference from has the keys prompt, chosen and rejected: rename it"
+    {"chosen_response", RENAMED},
+    {"rejected_response", RENAMED},
+    {"rejected_messages", RENAMED},
+#define GRADED                                                                                     \
+    "learning from graded or several answers is not implemented: keep the one to learn as "        \
+    "completion"
+    {"completions", GRADED},
+    {"responses", GRADED},
+    {"kto_tag", GRADED},
 #define TOKENS "rows of tokens are not read: give the text"
     {"input_ids", TOKENS},
     {"token_ids", TOKENS},
@@ -433,7 +436,7 @@ ts_status ts_row_check_keys(ts_row_reader *r, const cJSON *object, const char *c
                                     refused[i].why);
             }
         } else if (strcmp(key, "label") == 0 && cJSON_IsBool(member)) {
-            return ts_error_set(r->err, TS_ERR_FORMAT, "%s: key 'label': " PAIRS, place);
+            return ts_error_set(r->err, TS_ERR_FORMAT, "%s: key 'label': " GRADED, place);
         } else if (!says_no(member) && !among(key, harmless, TS_COUNT(harmless))) {
             note(&r->row->notes, key, known);
         }

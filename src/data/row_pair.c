@@ -73,15 +73,15 @@ static ts_status check_side(ts_row_reader *r, const char *key, size_t common)
     }
     if (r->row->count == common) {
         return ts_error_set(r->err, TS_ERR_FORMAT,
-                            "%s: key '%s': nothing of it is not in the other answer too: there is "
+                            "%s: key '%s': the other answer begins with all of it, so there is "
                             "nothing to prefer",
                             r->name, key);
     }
     for (size_t i = common; i < r->row->count; i++) {
         if (r->row->turns[i].role != TS_ROLE_ASSISTANT) {
             return ts_error_set(r->err, TS_ERR_FORMAT,
-                                "%s: key '%s': where the two part, expected the assistant's turns "
-                                "alone",
+                                "%s: key '%s': after the turns that both share, expected the "
+                                "assistant's turns alone",
                                 r->name, key);
         }
     }

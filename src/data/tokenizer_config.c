@@ -198,7 +198,8 @@ static ts_status read_added_tokens(beside *b, ts_weights *model, ts_error *err)
          entry = entry->next) {
         uint64_t id = 0;
         if (!ts_json_uint(entry, &id) || id >= TS_VOCABULARY_MAX) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no proper id", name, entry->string);
+            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no whole number as its id", name,
+                    entry->string);
         }
         if (ts_tokenizer_find(b->t, entry->string) != id) {
             TS_TRY(add_or_flag(b, name, entry->string, (uint32_t)id,

@@ -18,7 +18,8 @@ static ts_status read_vocabulary(ts_tokenizer_reading *r, const cJSON *vocabular
     for (const cJSON *entry = vocabulary->child; entry != NULL; entry = entry->next) {
         uint64_t id = 0;
         if (!ts_json_uint(entry, &id) || id >= TS_VOCABULARY_MAX) {
-            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no proper id", r->path, entry->string);
+            TS_FAIL(TS_ERR_FORMAT, "%s: token '%.40s' has no whole number as its id", r->path,
+                    entry->string);
         }
         status = ts_vocabulary_add(r->tokenizer, entry->string, strlen(entry->string), (uint32_t)id,
                                    err);

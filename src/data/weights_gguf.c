@@ -55,7 +55,7 @@ static ts_status refuse_type(const struct adding *a, const ts_gguf_tensor *from)
             TS_TRY(ts_text_format(&list, err, "%s%s", dtype > 0 ? ", " : "", ts_dtype_name(dtype)));
         }
     }
-    TS_FAIL(TS_ERR_UNSUPPORTED, "%s: tensor '%s' is %s, which is not implemented; there is %s",
+    TS_FAIL(TS_ERR_UNSUPPORTED, "%s: tensor '%s' is %s, which is not implemented; these are: %s",
             ts_gguf_path(a->file), from->name, ts_gguf_tensor_type_name(from->type), list.bytes);
 out:
     ts_text_free(&list);
@@ -67,8 +67,8 @@ static ts_status note_order(const struct adding *a, const ts_gguf_tensor *from, 
 {
     if (a->head_dim % 2 != 0 || tensor->shape[0] % a->head_dim != 0) {
         return ts_error_set(a->err, TS_ERR_FORMAT,
-                            "%s: tensor '%s': %llu rows are not heads of %u, or these have no two "
-                            "halves",
+                            "%s: tensor '%s': %llu rows, expected whole heads of %u rows, an even "
+                            "number",
                             ts_gguf_path(a->file), from->name, (unsigned long long)tensor->shape[0],
                             a->head_dim);
     }
@@ -84,7 +84,8 @@ static ts_status subtract_one(const struct adding *a, const ts_gguf_tensor *from
     float *values = NULL;
     const uint64_t count = tensor->len / sizeof *values;
     if (tensor->dtype != TS_F32) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "%s: tensor '%s' is %s; a norm of this architecture may be F32",
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "%s: tensor '%s' is %s; a norm of this architecture must be F32",
                 ts_gguf_path(a->file), from->name, ts_dtype_name(tensor->dtype));
     }
     TS_TRY(ts_arena_alloc(&a->to->arena, count, sizeof *values, &values, err));

@@ -69,7 +69,7 @@ ts_status ts_export_check_recipe(const ts_model_config *c, const ts_gguf_archite
     }
     return what == NULL ? TS_OK
                         : ts_error_set(err, TS_ERR_UNSUPPORTED,
-                                       "llama.cpp's %s has another rule than this model for %s",
+                                       "llama.cpp's %s has a fixed %s, and this model another",
                                        architecture->name, what);
 }
 

@@ -229,7 +229,8 @@ static ts_status check_replaced(const ts_export_source *source, const char *path
         TS_FAIL(TS_ERR_ARGUMENT, "--output %s is the folder of --model", path);
     }
     if (!ts_file_exists(config.bytes) && (ts_os_list(path, &entries) != 0 || entries.count > 0)) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--output %s is there and no model: it is not replaced", path);
+        TS_FAIL(TS_ERR_ARGUMENT, "--output %s exists and holds no model, so it is not replaced",
+                path);
     }
 out:
     ts_os_names_free(&entries);

@@ -219,7 +219,7 @@ ts_status ts_ollama_check(const ts_export_params *params, ts_error *err)
     ts_text path = {0};
     bool found;
     if (params->format == TS_EXPORT_HF) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--ollama: --format gguf or gguf-adapter makes what it takes");
+        TS_FAIL(TS_ERR_ARGUMENT, "--ollama needs --format gguf or gguf-adapter");
     }
     TS_TRY(name_file(params, &path, err));
     TS_TRY(ts_file_check_writable(path.bytes, err));

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct finding {
-    ts_row row;
+    ts_row row, rejected;
     ts_text system;
     bool any, differs; // a row was read; rows have no system prompt, or not the same
 };
@@ -17,7 +17,9 @@ static ts_status take(void *user, const cJSON *json, uint32_t line, const char *
     (void)line;
     struct finding *f = user;
     ts_status status = TS_OK;
-    TS_TRY(ts_row_read(json, true, name, &f->row, err));
+    const bool pair = ts_json_get(json, "chosen") != NULL; // of --loss dpo
+    TS_TRY(pair ? ts_row_read_pair(json, name, &f->row, &f->rejected, err)
+                : ts_row_read(json, true, name, &f->row, err));
     const ts_turn *first = f->row.count > 0 ? &f->row.turns[0] : NULL;
     if (first == NULL || first->role != TS_ROLE_SYSTEM) {
         f->differs = true;
@@ -47,6 +49,7 @@ ts_status ts_ollama_find_system(const char *path, ts_text *out, ts_error *err)
 out:
     ts_mistakes_free(&mistakes);
     ts_row_free(&f.row);
+    ts_row_free(&f.rejected);
     ts_text_free(&f.system);
     return status;
 }

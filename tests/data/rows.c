@@ -189,7 +189,7 @@ Test(rows, refuse_by_name)
         {"{" ASK ",\"rejected\":\"x\"}", "r:1: key 'rejected': train --loss dpo learns from pairs"},
         {"{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"x\"}",
          "key 'chosen': train --loss dpo"},
-        {"{" ASK ",\"label\":true}", "key 'label': learning from preferences"},
+        {"{" ASK ",\"label\":true}", "key 'label': learning from graded"},
         {"{" ASK ",\"input\":\"x\"}", "key 'input' has a meaning only beside instruction"},
         {"{" ASK ",\"context\":\"x\"}", "key 'context': only input (beside instruction) adds"},
         {"{" ASK ",\"system_prompt\":\"x\"}", "key 'system_prompt': a system prompt is read under"},

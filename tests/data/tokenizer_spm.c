@@ -200,8 +200,9 @@ Test(tokenizer_spm, takes_added_tokens_from_old_files)
     ts_tokenizer_close(t);
     write_text(folder, "added_tokens.json", "{\"<|end|>\":\"x\"}");
     cr_expect_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_ERR_FORMAT);
-    cr_expect(strstr(err.message, "added_tokens.json: token '<|end|>' has no proper id"), "%s",
-              err.message);
+    cr_expect(
+        strstr(err.message, "added_tokens.json: token '<|end|>' has no whole number as its id"),
+        "%s", err.message);
     write_text(folder, "added_tokens.json", "{\"</s>\":9}");
     cr_expect_eq(open_spm(folder, model.bytes, model.len, &t, &err), TS_ERR_FORMAT);
     cr_expect(strstr(err.message, "'</s>' is 9 here and 2 in the tokenizer"), "%s", err.message);

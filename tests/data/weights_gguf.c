@@ -446,9 +446,9 @@ Test(weights_gguf, refuses_what_a_configuration_cannot_say)
         const char *message;
     } cases[] = {
         {other_architecture, TS_ERR_UNSUPPORTED,
-         "architecture 'mamba' is not implemented; there is llama, qwen2"},
-        {adapter, TS_ERR_UNSUPPORTED, "holds an 'adapter', not a model"},
-        {part_of_many, TS_ERR_UNSUPPORTED, "one of 3 files of a split model"},
+         "architecture 'mamba' is not implemented; these are: llama, qwen2"},
+        {adapter, TS_ERR_UNSUPPORTED, "is 'adapter', expected 'model'"},
+        {part_of_many, TS_ERR_UNSUPPORTED, "one of 3 parts of a split model"},
         {no_heads, TS_ERR_FORMAT, "llama.*: key 'attention.head_count'"},
         {experts, TS_ERR_UNSUPPORTED, "llama.*: key 'expert_count' is 8: not implemented"},
         {half_rotates, TS_ERR_UNSUPPORTED, "keys have 16 elements, values 16, of which 8 rotate"},
@@ -498,9 +498,10 @@ Test(weights_gguf, refuses_tensors_by_name)
         const char *message;
     } cases[] = {
         {type_q3_k, TS_ERR_UNSUPPORTED,
-         "tensor 'token_embd.weight' is Q3_K, which is not implemented; there is F32, F16"},
+         "tensor 'token_embd.weight' is Q3_K, which is not implemented; these are: F32, F16"},
         {long_factors, TS_ERR_UNSUPPORTED, "tensor 'rope_factors_long.weight' is not implemented"},
-        {no_whole_heads, TS_ERR_FORMAT, "'blk.0.attn_q.weight': 24 rows are not heads of 16"},
+        {no_whole_heads, TS_ERR_FORMAT,
+         "'blk.0.attn_q.weight': 24 rows, expected whole heads of 16"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         gguf_file file = {0};

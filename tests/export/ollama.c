@@ -124,4 +124,6 @@ Test(ollama, system)
                   "");
     expect_system("{\"prompt\": \"a\", \"completion\": \"b\"}\n", "");
     expect_system("no JSON", "");
+    expect_system(
+        "{\"system\": \"S\", \"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n", "S");
 }

@@ -47,25 +47,34 @@ static uint32_t add(ts_tile *tiles, uint32_t count, ts_tile tile)
     return count;
 }
 
-// Estimates how many 32-bit registers an invocation of gemm_vec needs. They hold its sums, the
-// operands of the next step while they are loaded, and a row and a column of the tiles. Compilers
-// used 48 to 128 where these are 32 to 60, and spilled out of 128 where they are 96. Half as many
-// again are added, for addresses and what is loaded early.
+static uint32_t vec_columns(const ts_tile *tile)
+{
+    return tile->m * tile->n / (tile->local_size * tile->rows);
+}
+
+// Estimates how many 32-bit registers an invocation of gemm_vec needs. They hold its sums, a row
+// and a column of the tiles, and what is loaded meanwhile: the operands of the next step, or the
+// quads of the extra pair for its rows and columns (Mesa 22's compiler for Intel keeps all of them,
+// and spilled 240 where an invocation has 8 x 4 sums). Half as many again are added, for addresses
+// and what is loaded early.
 static uint32_t vec_registers(const struct ts_gemm_args *args, const ts_tile *tile)
 {
-    uint32_t columns = tile->m * tile->n / (tile->local_size * tile->rows);
-    uint64_t quads = ts_ceil_div((uint64_t)tile->m * args->k_step / 4, tile->local_size) +
-                     ts_ceil_div((uint64_t)tile->n * args->k_step / 4, tile->local_size);
-    return (tile->rows * columns + 4 * (uint32_t)quads + tile->rows + columns) * 3 / 2;
+    uint32_t rows = tile->rows, columns = vec_columns(tile);
+    uint64_t step = ts_ceil_div((uint64_t)tile->m * args->k_step / 4, tile->local_size) +
+                    ts_ceil_div((uint64_t)tile->n * args->k_step / 4, tile->local_size);
+    uint32_t quads = (uint32_t)ts_max_u64(step, rows + columns);
+    return (rows * columns + 4 * quads + rows + columns) * 3 / 2;
 }
 
 // Whether the device can run the tile. In shared memory gemm_vec holds a tile of A and a tile of B,
-// both k-major, with rows padded by 16 bytes.
+// both k-major, with rows padded by 16 bytes. A tile with no more sums in an invocation than the
+// one that is chosen without measuring needs no more registers than that.
 static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, const ts_tile *tile)
 {
     uint32_t shared = args->k_step * (tile->m + tile->n + 8) * 4;
+    bool small = tile->rows * vec_columns(tile) <= args->rows * args->columns;
     return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes &&
-           (caps->registers == 0 || vec_registers(args, tile) <= caps->registers);
+           (caps->registers == 0 || small || vec_registers(args, tile) <= caps->registers);
 }
 
 static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)

@@ -171,24 +171,26 @@ typedef struct tinysft_held_out {
 typedef tinysft_next (*tinysft_held_out_callback)(void *user, const tinysft_held_out *measured);
 
 typedef struct tinysft_training_params {
-    const char *model;          // folder in Hugging Face layout, GGUF file, or ORG/NAME or
-                                // ORG/NAME/FILE.gguf, which is downloaded once
-    const char *revision;       // of ORG/NAME: branch, tag or commit ["main"]
-    const char *data;           // file of JSON or JSON lines; README.md says which rows it may hold
-    const char *output_dir;     // where the adapter goes; is made. NULL: plans only, cannot run
-    const char *base_model;     // what adapter_config.json calls the base [model]
-    const char *chat_template;  // name, file or text of Jinja [the model's own]
-    const char *quantize;       // what the base's linear layers are held in: "q8_0", "nf4", or
-                                // "nf4+q8_0" with lm_head in q8_0 [as stored]
-    const char *train_on;       // "assistant": all answers; "last": a conversation's last one; or
-                                // "all": every token ["assistant"]
-    bool train_empty;           // learn empty answers too: to say nothing
-    uint32_t max_length;        // tokens; longer rows are cut, with a warning [2048]
-    uint32_t rank;              // of the adapter's matrices [8]
-    double alpha;               // the adapter's output is multiplied by alpha / rank [16]
-    bool use_rslora;            // by alpha / sqrt(rank) instead
-    double lora_dropout;        // part of the adapter's inputs set to zero, 0 to below 1 [0]
-    const char *init_lora;      // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
+    const char *model;         // folder in Hugging Face layout, GGUF file, or ORG/NAME or
+                               // ORG/NAME/FILE.gguf, which is downloaded once
+    const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
+    const char *data;          // file of JSON or JSON lines; README.md says which rows it may hold
+    const char *output_dir;    // where the adapter goes; is made. NULL: plans only, cannot run
+    const char *base_model;    // what adapter_config.json calls the base [model]
+    const char *chat_template; // name, file or text of Jinja [the model's own]
+    const char *adapter;   // folder of a PEFT adapter to go on with: its rank, alpha and modules
+                           // are kept, and dpo and ipo take it for their reference [a new one]
+    const char *quantize;  // what the base's linear layers are held in: "q8_0", "nf4", or
+                           // "nf4+q8_0" with lm_head in q8_0 [as stored]
+    const char *train_on;  // "assistant": all answers; "last": a conversation's last one; or
+                           // "all": every token ["assistant"]
+    bool train_empty;      // learn empty answers too: to say nothing
+    uint32_t max_length;   // tokens; longer rows are cut, with a warning [2048]
+    uint32_t rank;         // of the adapter's matrices [8]
+    double alpha;          // the adapter's output is multiplied by alpha / rank [16]
+    bool use_rslora;       // by alpha / sqrt(rank) instead
+    double lora_dropout;   // part of the adapter's inputs set to zero, 0 to below 1 [0]
+    const char *init_lora; // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
     const char *target_modules; // with commas, or "all-linear" ["q_proj,v_proj"]
     const char *loss;           // "cross_entropy"; "dpo" or "ipo": rows are pairs, {prompt, chosen,
                                 // rejected} ["cross_entropy"]

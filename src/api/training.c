@@ -99,6 +99,7 @@ static ts_status copy_texts(tinysft_training *training, const tinysft_training_p
     ts_status status = TS_OK;
     TS_TRY(copy(training, p->data, &s->data, err));
     TS_TRY(copy(training, p->eval_data, &s->eval_data, err));
+    TS_TRY(copy(training, p->adapter, &s->adapter, err));
     TS_TRY(copy(training, p->output_dir, &s->output_dir, err));
     TS_TRY(copy(training, ts_api_text(p->base_model, p->model), &s->base_model, err));
     TS_TRY(copy(training, p->chat_template, &s->chat_template, err));

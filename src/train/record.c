@@ -70,6 +70,8 @@ static const struct known {
     {"loss", ADDED, TEXT},
     {"beta", ADDED, NUMBER},
     {"label_smoothing", ADDED, NUMBER},
+    {"adapter", PLACE, TEXT}, // that the run began with
+    {"adapter_sha256", ADDED, TEXT},
     {"eval_data", PLACE, TEXT},
     {"eval_data_sha256", ADDED, TEXT},
     {"eval_split", ADDED, NUMBER},
@@ -157,11 +159,16 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
                                ts_error *err)
 {
     ts_status status = TS_OK;
-    char hash[65], eval_hash[65] = "none";
+    char hash[65], eval_hash[65] = "none", adapter_hash[65] = "none";
+    ts_text adapter = {0};
     cJSON *json = NULL;
     TS_TRY(hash_file(s->data, hash, err));
     if (s->eval_data != NULL) {
         TS_TRY(hash_file(s->eval_data, eval_hash, err));
+    }
+    if (s->adapter != NULL) {
+        TS_TRY(ts_path_join(s->adapter, "adapter_model.safetensors", &adapter, err));
+        TS_TRY(hash_file(adapter.bytes, adapter_hash, err));
     }
     json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "model", s->model_folder);
@@ -177,6 +184,10 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     if (s->eval_data != NULL) {
         cJSON_AddStringToObject(json, "eval_data", s->eval_data);
     }
+    if (s->adapter != NULL) {
+        cJSON_AddStringToObject(json, "adapter", s->adapter);
+    }
+    cJSON_AddStringToObject(json, "adapter_sha256", adapter_hash);
     cJSON_AddStringToObject(json, "loss",
                             s->loss == TS_LOSS_cross_entropy ? "none" : ts_losses[s->loss].name);
     cJSON_AddStringToObject(json, "eval_data_sha256", eval_hash);
@@ -184,6 +195,7 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     add_numbers(json, s, steps);
     *out = json;
 out:
+    ts_text_free(&adapter);
     return status;
 }
 
@@ -346,6 +358,12 @@ static ts_status file_differs(const char *key, const cJSON *before, const cJSON 
                             "%s has changed since the run was started: go on with the file as it "
                             "was, or start another run in another --output-dir",
                             text_of(now, "data"));
+    }
+    if (strcmp(key, "adapter_sha256") == 0) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "--adapter %s is not the adapter that the run was started with (%s): "
+                            "go on with that one, or start another run in another --output-dir",
+                            text_of(now, "adapter"), text_of(before, "adapter"));
     }
     if (strcmp(key, "eval_data_sha256") == 0) {
         return ts_error_set(err, TS_ERR_ARGUMENT,

@@ -23,8 +23,8 @@ out:
     return status;
 }
 
-ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, ts_batch *batch,
-                               double **out, ts_error *err)
+ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, bool adapter,
+                               ts_batch *batch, double **out, ts_error *err)
 {
     ts_status status = TS_OK;
     float *losses = NULL;
@@ -32,7 +32,7 @@ ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, ts_batc
     *out = NULL;
     TS_TRY(ts_alloc(dataset->count, sizeof **out, out, err));
     TS_TRY(ts_alloc(pass->limits.loss_rows, sizeof *losses, &losses, err));
-    pass->model->lora_enabled = false;
+    pass->model->lora_enabled = adapter;
     for (size_t next = 0; next < dataset->count;) {
         size_t first = next;
         if (ts_stop_asked()) {

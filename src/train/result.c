@@ -53,11 +53,19 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
         (double)trainer->history.count / (double)trainer->batches.steps_per_epoch,
         s->batch_size * s->accumulation, s->learning_rate, rate, (unsigned long long)s->seed, first,
         first_steps, ts_plural(first_steps), last, last_steps));
-    if (trainer->dataset.pairs) {
+    if (s->adapter != NULL) {
+        const char *hash = cJSON_GetStringValue(ts_json_get(trainer->record, "adapter_sha256"));
         TS_TRY(ts_text_format(out, err,
-                              " It learnt to prefer the chosen answer of each pair (%s, beta %g); "
-                              "the reference was the base model.",
-                              ts_losses[s->loss].name, s->loss_params.beta));
+                              " It began as the adapter `%s` (sha256 %.16s...), not anew.",
+                              ts_path_name(s->adapter), hash != NULL ? hash : "?"));
+    }
+    if (trainer->dataset.pairs) {
+        TS_TRY(
+            ts_text_format(out, err,
+                           " It learnt to prefer the chosen answer of each pair (%s, beta %g); "
+                           "the reference was %s.",
+                           ts_losses[s->loss].name, s->loss_params.beta,
+                           s->adapter != NULL ? "the adapter as it was before" : "the base model"));
     }
     TS_TRY(tell_evaluations(trainer, out, err));
     if (trainer->held_in.len > 0) {

@@ -35,6 +35,7 @@ static ts_status check_texts(const ts_train_settings *s, ts_error *err)
         {"data", s->data, "rename it, or give a link to it"},
         {"eval-data", s->eval_data, "rename it, or give a link to it"},
         {"output-dir", s->output_dir, "choose another"},
+        {"adapter", s->adapter, "rename it, or give a link to it"},
         {"chat-template", s->chat_template, "write it in UTF-8"},
     };
     for (size_t i = 0; i < TS_COUNT(texts); i++) {

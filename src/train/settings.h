@@ -20,6 +20,7 @@ typedef struct ts_train_settings {
     double early_stopping_threshold; // progress is a loss lower than the best by more than this
     const char *base_model;    // the name of the base in adapter_config.json; NULL: model_folder
     const char *chat_template; // NULL: the model's own
+    const char *adapter;       // folder of an adapter to go on with; NULL: a new one
     uint32_t rank;
     double alpha, dropout;
     bool use_rslora;

@@ -9,6 +9,7 @@
 #include "train/record.h"
 #include "train/reference.h"
 #include "train/result.h"
+#include "train/start.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     ts_status status = TS_OK;
     *out = (ts_trainer){.settings = *settings};
     TS_TRY(ts_train_settings_check(settings, err));
+    TS_TRY(ts_start_settle(&out->settings, err));
     TS_TRY(ts_weights_open(settings->model_folder, &out->weights, err));
     TS_TRY(ts_model_check(out->weights, &out->config, err));
     TS_TRY(ts_weights_tensors(out->weights, &out->tensors, err));
@@ -258,6 +260,22 @@ out:
     return status;
 }
 
+// What the reference model says of each answer, where the loss is over pairs.
+static ts_status measure_reference(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const bool adapter = trainer->settings.adapter != NULL;
+    if (trainer->pass.loss->pairs) {
+        ts_log(TS_LOG_INFO, "asking the %s about each answer",
+               adapter ? "adapter as it is" : "base, the adapter off,");
+        TS_TRY(ts_reference_measure(&trainer->dataset, &trainer->pass, adapter, &trainer->batch,
+                                    &trainer->reference, err));
+        trainer->batches.reference = trainer->reference;
+    }
+out:
+    return status;
+}
+
 static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
                       ts_error *err)
 {
@@ -278,6 +296,9 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
     TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
     TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
+    if (s->adapter != NULL) {
+        TS_TRY(ts_start_load(&trainer->model, s->adapter, err));
+    }
     TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
     ts_recorder_profile(trainer->pass.recorder, trainer->profile);
     trainer->pass.loss = &ts_losses[s->loss];
@@ -292,6 +313,7 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
         TS_TRY(ts_evaluations_reserve(&trainer->history.evaluations,
                                       ts_min_u64(evaluations, MANY_STEPS), err));
     }
+    TS_TRY(measure_reference(trainer, err)); // before a checkpoint replaces the adapter's values
     if (trainer->output.checkpoint.len > 0) {
         TS_TRY(resume(trainer, err));
     }
@@ -325,12 +347,6 @@ ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callba
     double started_s = ts_clock_s();
     TS_TRY(ts_trainer_plan_again(trainer, err));
     TS_TRY(load(trainer, gpu, callbacks, err));
-    if (trainer->pass.loss->pairs) {
-        ts_log(TS_LOG_INFO, "asking the base, the adapter off, about each answer");
-        TS_TRY(ts_reference_measure(&trainer->dataset, &trainer->pass, &trainer->batch,
-                                    &trainer->reference, err));
-        trainer->batches.reference = trainer->reference;
-    }
     TS_TRY(ts_trainer_loop(trainer, callbacks, err));
     TS_TRY(load_best(trainer, err));
     TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));

@@ -76,3 +76,56 @@ Test(dpo, what_makes_no_sense_is_refused)
     }
     test_folder_remove(folder);
 }
+
+// Supervised first, then pairs: the second run begins with the first one's adapter, which is its
+// reference too, also after it was stopped.
+Test(dpo, goes_on_with_an_adapter)
+{
+    char folder[64], rows[96], data[96], first[96], same[96], whole[96], parts[96], at[128];
+    program_result result;
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(rows, sizeof rows, "%s/rows.jsonl", folder);
+    snprintf(data, sizeof data, "%s/pairs.jsonl", folder);
+    snprintf(first, sizeof first, "%s/first", folder);
+    snprintf(same, sizeof same, "%s/same", folder);
+    snprintf(whole, sizeof whole, "%s/whole", folder);
+    snprintf(parts, sizeof parts, "%s/parts", folder);
+    snprintf(at, sizeof at, "%s/checkpoint-3", whole);
+    test_write(folder, "pairs.jsonl", pairs);
+    test_write(folder, "rows.jsonl", "{\"prompt\": \"Hello\", \"completion\": \"Good day.\"}\n");
+    RUN(&result, "train", "--model", BASE, "--data", rows, "--output-dir", first, "--device", "0",
+        "--max-steps", "4", "--lr", "5e-3", "--rank", "4", "--target-modules", "q_proj,o_proj");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    // A rate of zero changes nothing of what it began with.
+    RUN(&result, "train", "--model", BASE, "--data", rows, "--output-dir", same, "--device", "0",
+        "--max-steps", "2", "--lr", "0", "--adapter", first);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "rank 4, alpha 16"), "%s", result.out);
+    ts_text a = test_read(first, "adapter_model.safetensors");
+    ts_text b = test_read(same, "adapter_model.safetensors");
+    cr_assert(a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0);
+    ts_text_free(&a);
+    ts_text_free(&b);
+    RUN(&result, TRAIN(data, whole), "--epochs", "3", "--save-steps", "3", "--adapter", first);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    RUN(&result, TRAIN(data, parts), "--epochs", "3", "--save-steps", "3", "--adapter", first,
+        "--resume-from-checkpoint", at);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    a = test_read(whole, "adapter_model.safetensors");
+    b = test_read(parts, "adapter_model.safetensors");
+    cr_assert(a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0);
+    ts_text_free(&a);
+    ts_text_free(&b);
+    ts_text card = test_read(whole, "README.md");
+    cr_assert_not_null(strstr(card.bytes, "It began as the adapter `first`"), "%s", card.bytes);
+    ts_text_free(&card);
+    RUN(&result, TRAIN(data, whole), "--epochs", "4", "--adapter", parts);
+    cr_assert_eq(result.code, 2, "%s", result.out); // another adapter than it began with
+    RUN(&result, TRAIN(data, same), "--rank", "16", "--adapter", first);
+    cr_assert_eq(result.code, 2);
+    cr_assert_not_null(strstr(result.out, "--rank 16: the adapter to go on with has 4"), "%s",
+                       result.out);
+    RUN(&result, TRAIN(data, same), "--adapter", folder);
+    cr_assert_neq(result.code, 0);
+    test_folder_remove(folder);
+}

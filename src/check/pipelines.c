@@ -144,6 +144,37 @@ out:
     return status;
 }
 
+// A small model of each family, for what its layers have beyond a Llama's: biases, norms in other
+// places, another activation, a window, a second rope.
+static ts_status build_families(ts_gpu *gpu, ts_precision precision, ts_error *err)
+{
+    static const uint32_t lengths[] = {12, 100};
+    const ts_adapter_config adapter = {.r = 8, .alpha = 16, .targets = (1u << TS_MODULE_COUNT) - 1};
+    ts_status status = TS_OK;
+    ts_model_config shape = ts_model_config_tinyllama;
+    shape.layers = LAYERS;
+    shape.hidden = 256, shape.ffn = 512, shape.heads = 4, shape.kv_heads = 2, shape.vocab = 1001;
+    const struct pipeline_case it = {.shape = &shape,
+                                     .stored = TS_BF16,
+                                     .adapter = &adapter,
+                                     .lengths = lengths,
+                                     .length_count = TS_COUNT(lengths)};
+    for (ts_family_id id = 0; id < TS_FAMILY_COUNT; id++) {
+        const ts_family *family = ts_family_of(id);
+        shape.family = id;
+        shape.head_dim = family->head_dim > 0 ? family->head_dim : 64;
+        shape.query_scalar = (float)shape.head_dim;
+        shape.window = family->windowed != TS_WINDOWED_NONE ? 8 : 0;
+        shape.local_rope = shape.rope;
+        shape.local_rope.theta = family->local_theta;
+        shape.windowed = (ts_layer_set){0};
+        ts_layer_add(&shape.windowed, 0); // one of the two
+        TS_TRY(tune_and_answer(gpu, precision, &it, err));
+    }
+out:
+    return status;
+}
+
 // ---- Every tile that measuring may choose for a product (ops/tune.h)
 
 // The operands of a product c[SIDE, SIDE] and of its extra pair, without which the shader would be
@@ -233,6 +264,9 @@ ts_status ts_pipelines_build(ts_gpu *gpu, ts_precision precision, ts_error *err)
         if (!cpu) {
             TS_TRY(build_small(gpu, precision, models[i], err));
         }
+    }
+    if (!cpu) {
+        TS_TRY(build_families(gpu, precision, err));
     }
     for (ts_dtype stored = 0; stored < TS_WEIGHT_TYPES && !cpu; stored++) {
         TS_TRY(build_tiles(gpu, precision, stored, err));

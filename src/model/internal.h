@@ -35,6 +35,12 @@ static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
     return pass->model->has_lora && (pass->model->lora.config.targets & modules) != 0;
 }
 
+// Whether the family has that norm.
+static inline bool ts_pass_has(const ts_pass *pass, ts_norm norm)
+{
+    return ts_config_has_norm(&pass->model->config, norm);
+}
+
 // Which keys the rows of this layer's attention see.
 static inline const ts_reach *ts_pass_reach(const ts_pass *pass, uint32_t layer)
 {
@@ -58,13 +64,11 @@ void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_ro
 // The queries and keys that attention reads.
 static inline ts_view ts_pass_q(const ts_pass *pass, uint32_t layer)
 {
-    bool apart = ts_config_has_norm(&pass->model->config, TS_NORM_Q);
-    return apart ? pass->turned_q : pass->layers[layer].q;
+    return ts_pass_has(pass, TS_NORM_Q) ? pass->turned_q : pass->layers[layer].q;
 }
 static inline ts_view ts_pass_k(const ts_pass *pass, uint32_t layer)
 {
-    bool apart = ts_config_has_norm(&pass->model->config, TS_NORM_K);
-    return apart ? pass->turned_k : pass->layers[layer].k;
+    return ts_pass_has(pass, TS_NORM_K) ? pass->turned_k : pass->layers[layer].k;
 }
 // Computes these from the layer's q and k: normalises them where the family has such norms, then
 // rotates them.
@@ -74,14 +78,9 @@ void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows);
 void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign, ts_view q,
                   ts_view k);
 // Whether the gate's activation is GELU.
-static inline uint32_t ts_pass_gelu(const ts_pass *pass)
+static inline bool ts_pass_gelu(const ts_pass *pass)
 {
     return ts_family_of(pass->model->config.family)->gelu;
-}
-// Whether the family has that norm.
-static inline bool ts_pass_has(const ts_pass *pass, ts_norm norm)
-{
-    return ts_config_has_norm(&pass->model->config, norm);
 }
 
 #endif

@@ -222,13 +222,12 @@ struct upload {
     size_t count; // tensors read
 };
 
-static ts_status read_side(ts_model *model, const struct upload *upload, const char *key,
-                           const uint64_t shape[2], uint64_t offset, ts_error *err)
+static ts_status read_side(const struct upload *upload, const char *key, const uint64_t shape[2],
+                           uint64_t offset, ts_error *err)
 {
     ts_status status = TS_OK;
     char name[TS_LORA_NAME_BYTES];
     const ts_tensor *tensor;
-    (void)model;
     snprintf(name, sizeof name, "%s%s", upload->prefix, key);
     TS_TRY(ts_tensors_expect(upload->file, name, 2, shape, &tensor, err));
     TS_TRY(ts_lora_check_dtype(tensor, err));
@@ -250,7 +249,7 @@ static ts_status read_pair(ts_model *model, uint32_t layer, ts_module module, ts
         uint64_t shape[TS_TENSOR_MAX_RANK];
         ts_lora_key(&model->config, layer, module, *side, key);
         ts_lora_shape(model->lora.config.r, *side, out, in, shape);
-        TS_TRY(read_side(model, upload, key, shape, offset_of_side(model, pair, *side), err));
+        TS_TRY(read_side(upload, key, shape, offset_of_side(model, pair, *side), err));
         upload->count++;
     }
 out:

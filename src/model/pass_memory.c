@@ -72,6 +72,14 @@ static void add_kept(struct table *table, uint32_t layer, const struct kept *kep
                   when(table->pass, layer, kept->last));
 }
 
+// The last phase that reads what a forward phase makes and its backward phase reads again.
+static enum phase last_read(const ts_pass *pass, enum phase first)
+{
+    static const enum phase back[] = {
+        [QKV] = BACK_QKV, [ATTEND] = BACK_ATTEND, [GATE_UP] = BACK_GATE_UP, [DOWN] = BACK_DOWN};
+    return pass->limits.training ? back[first] : first;
+}
+
 // How gate, up and swiglu's output and their gradients, [N, F], are stored. Without training they
 // take little memory, so they stay exact.
 static ts_dtype mlp_dtype(const ts_pass *pass)
@@ -105,8 +113,6 @@ static void add_lora_inputs(struct table *table, uint32_t layer)
         [TS_MODULE_O] = ATTEND,  [TS_MODULE_GATE] = GATE_UP, [TS_MODULE_UP] = GATE_UP,
         [TS_MODULE_DOWN] = DOWN,
     };
-    static const enum phase back[] = {
-        [QKV] = BACK_QKV, [ATTEND] = BACK_ATTEND, [GATE_UP] = BACK_GATE_UP, [DOWN] = BACK_DOWN};
     ts_pass *pass = table->pass;
     uint64_t count = (uint64_t)pass->limits.rows * pass->model->lora.config.r;
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
@@ -114,7 +120,7 @@ static void add_lora_inputs(struct table *table, uint32_t layer)
             enum phase first = there[module];
             add_kept(table, layer,
                      &(struct kept){&pass->layers[layer].t[module], count, first,
-                                    pass->limits.training ? back[first] : first});
+                                    last_read(pass, first)});
         }
     }
 }
@@ -126,14 +132,12 @@ static void add_norms(struct table *table, uint32_t layer)
         [TS_NORM_ATTENTION] = QKV, [TS_NORM_Q] = ATTEND,     [TS_NORM_K] = ATTEND,
         [TS_NORM_MLP] = GATE_UP,   [TS_NORM_MLP_OUT] = DOWN, [TS_NORM_ATTENTION_OUT] = ATTEND,
     };
-    static const enum phase back[] = {
-        [QKV] = BACK_QKV, [ATTEND] = BACK_ATTEND, [GATE_UP] = BACK_GATE_UP, [DOWN] = BACK_DOWN};
     ts_pass *pass = table->pass;
     const ts_model_config *c = &pass->model->config;
     ts_layer_state *state = &pass->layers[layer];
     uint64_t n = pass->limits.rows;
     for (ts_norm norm = 0; norm < TS_NORM_COUNT; norm++) {
-        const enum phase first = there[norm], last = pass->limits.training ? back[first] : first;
+        const enum phase first = there[norm], last = last_read(pass, first);
         uint32_t parts, cols;
         if (!ts_config_has_norm(c, norm)) {
             continue;
@@ -154,12 +158,13 @@ static void add_layer(struct table *table, uint32_t layer)
     ts_layer_state *state = &pass->layers[layer];
     bool back = pass->limits.training;
     uint64_t n = pass->limits.rows, q = ts_config_q_size(c), kv = ts_config_kv_size(c);
+    const enum phase attended = last_read(pass, ATTEND);
     const struct kept rows[] = {
-        {&state->q, n * q, QKV, back ? BACK_ATTEND : ATTEND},
-        {&state->k, n * kv, QKV, back ? BACK_ATTEND : ATTEND},
-        {&state->v, n * kv, QKV, back ? BACK_ATTEND : ATTEND},
-        {&state->o, n * q, ATTEND, back ? BACK_ATTEND : ATTEND},
-        {&state->lse, n * c->heads, ATTEND, back ? BACK_ATTEND : ATTEND},
+        {&state->q, n * q, QKV, attended},
+        {&state->k, n * kv, QKV, attended},
+        {&state->v, n * kv, QKV, attended},
+        {&state->o, n * q, ATTEND, attended},
+        {&state->lse, n * c->heads, ATTEND, attended},
     };
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
         add_kept(table, layer, &rows[i]);
@@ -396,8 +401,6 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
     if (limits.training) {
         ts_recorder_zero(out->recorder, out->gradients);
         TS_TRY(ts_recorder_run(out->recorder, err));
-    }
-    if (limits.training) {
         TS_TRY(alloc_sequences(&out->io.sequences, limits.rows, err));
         TS_TRY(alloc_sequences(&out->other.sequences, limits.rows, err));
     }

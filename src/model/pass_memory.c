@@ -43,14 +43,19 @@ static uint32_t when(const ts_pass *pass, uint32_t layer, enum phase phase)
 // The tensors of a pass and their lifetimes as they are gathered.
 struct table {
     ts_pass *pass;
-    ts_placement *tensors;
+    ts_placement *tensors; // NULL: they are only counted
     size_t count;
-    uint64_t *phases;
-    uint32_t words; // of a set of phases
+    size_t early;     // how many of them, the first, are placed before the others
+    uint64_t *phases; // a set for each tensor; one set while they are counted
+    uint32_t words;   // of a set of phases
 };
 
 static uint64_t *add(struct table *table, ts_view *view, uint64_t count, ts_dtype dtype)
 {
+    if (table->tensors == NULL) {
+        table->count++;
+        return table->phases;
+    }
     uint64_t *phases = table->phases + table->count * table->words;
     table->tensors[table->count++] = (ts_placement){view, count, phases, dtype};
     return phases;
@@ -292,31 +297,48 @@ static void add_lasting(struct table *table)
 
 // ---- The whole
 
+static void gather(struct table *table)
+{
+    const ts_pass *pass = table->pass;
+    table->count = 0;
+    add_shared(table);
+    // Without training the layers' own tensors share memory too, so none need be placed first.
+    table->early = pass->limits.training ? table->count : 0;
+    for (uint32_t layer = 0; layer < pass->model->config.layers; layer++) {
+        add_layer(table, layer);
+    }
+    add_lasting(table);
+}
+
+// Gathers the tensors twice: at first to count them.
+static ts_status fill_table(struct table *table, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_alloc(table->words, sizeof *table->phases, &table->phases, err));
+    gather(table);
+    free(table->phases);
+    table->phases = NULL;
+    TS_TRY(ts_alloc(table->count, sizeof *table->tensors, &table->tensors, err));
+    TS_TRY(ts_alloc(table->count * table->words, sizeof *table->phases, &table->phases, err));
+    gather(table);
+out:
+    return status;
+}
+
 static ts_status place_device(ts_pass *pass, ts_error *err)
 {
-    enum { OF_LAYER = 11 + TS_NORM_COUNT + TS_MODULE_COUNT, SHARED = 27 };
     ts_status status = TS_OK;
     uint32_t layers = pass->model->config.layers;
-    size_t most = (size_t)layers * OF_LAYER + SHARED;
     struct table table = {.pass = pass, .words = (8 * layers + 3) / 64 + 1};
     assert(pass->limits.recompute < layers);
     TS_TRY(ts_alloc(layers, sizeof *pass->layers, &pass->layers, err));
-    TS_TRY(ts_alloc(most, sizeof *table.tensors, &table.tensors, err));
-    TS_TRY(ts_alloc(most * table.words, sizeof *table.phases, &table.phases, err));
     pass->logit_rows = choose_logit_rows(pass);
-    add_shared(&table);
-    // Without training the layers' own tensors share memory too, so none need be placed first.
-    size_t early = pass->limits.training ? table.count : 0;
-    for (uint32_t layer = 0; layer < layers; layer++) {
-        add_layer(&table, layer);
-    }
-    add_lasting(&table);
-    assert(table.count <= most);
+    TS_TRY(fill_table(&table, err));
     for (size_t i = 0; i < table.count; i++) {
         pass->largest_bytes = ts_max_u64(
             pass->largest_bytes, ts_dtype_size(table.tensors[i].dtype, table.tensors[i].count));
     }
-    TS_TRY(ts_place(table.tensors, table.count, early, table.words, ACTIVATION_BLOCK_BYTES,
+    TS_TRY(ts_place(table.tensors, table.count, table.early, table.words, ACTIVATION_BLOCK_BYTES,
                     &pass->device, err));
 out:
     free(table.tensors);

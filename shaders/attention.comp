@@ -74,7 +74,8 @@ void main()
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
             const vec4 quad = k[key + PART(d)];
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-                const vec4 mine = HELD != 0 ? query[r * QUADS + d] : read_query(place[r], d, AGAIN(j));
+                const uint at = r * QUADS + d, again = AGAIN(j);
+                const vec4 mine = HELD != 0 ? query[at] : read_query(place[r], d, again);
                 scores[r] = (d == 0 ? 0.0 : scores[r]) + dot(mine, quad);
             }
         }

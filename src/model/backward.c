@@ -82,17 +82,17 @@ static ts_view leave_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint
 
 // Where the linear layers that read a block's input put its gradient. If a norm made that input,
 // this is pass->dnorm, from which norm_backward then adds to pass->dx. If there is no norm
-// (`fused`), they add to pass->dx themselves. The view is zeroed if no layer below needs dx.
+// (`direct`), they add to pass->dx themselves. The view is zeroed if no layer below needs dx.
 struct input_gradient {
     ts_view view;
-    bool fused;
+    bool direct;
 };
 
 static struct input_gradient input_gradient(const ts_pass *pass, ts_norm which, bool onward)
 {
-    const bool fused = !ts_pass_has(pass, which);
-    const ts_view nowhere = {0}, there = fused ? pass->dx : pass->dnorm;
-    return (struct input_gradient){onward ? there : nowhere, fused};
+    const bool direct = !ts_pass_has(pass, which);
+    const ts_view nowhere = {0}, there = direct ? pass->dx : pass->dnorm;
+    return (struct input_gradient){onward ? there : nowhere, direct};
 }
 
 // From dx, the gradient of the block's output, to dx of its input. With `onward` false only the
@@ -127,9 +127,9 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
                                                                    .dy = pass->dswiglu,
                                                                    .count = count,
                                                                    .gelu = ts_pass_gelu(pass)});
-    linear_backward(pass, layer, TS_MODULE_GATE, rows, x, state->gate, in.view, in.fused);
+    linear_backward(pass, layer, TS_MODULE_GATE, rows, x, state->gate, in.view, in.direct);
     linear_backward(pass, layer, TS_MODULE_UP, rows, x, state->up, in.view, true);
-    if (onward && !in.fused) {
+    if (onward && !in.direct) {
         norm_backward(pass, layer, TS_NORM_MLP, rows, state->mid, pass->dnorm, pass->dx);
     }
 }
@@ -216,10 +216,10 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
     if (ts_pass_adapts(pass, QKV)) {
         x = enter_again(pass, layer, TS_NORM_ATTENTION, rows, state->x);
     }
-    linear_backward(pass, layer, TS_MODULE_Q, rows, x, dq, in.view, in.fused);
+    linear_backward(pass, layer, TS_MODULE_Q, rows, x, dq, in.view, in.direct);
     linear_backward(pass, layer, TS_MODULE_K, rows, x, dk, in.view, true);
     linear_backward(pass, layer, TS_MODULE_V, rows, x, pass->dv, in.view, true);
-    if (onward && !in.fused) {
+    if (onward && !in.direct) {
         norm_backward(pass, layer, TS_NORM_ATTENTION, rows, state->x, pass->dnorm, pass->dx);
     }
 }

@@ -50,8 +50,8 @@ static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_
             }
         }
         if (ts_dtype_block(view.dtype) > 1) {
-            TS_TRY(ts_quantise_upload(model->gpu, view, from, TS_F32, values.single, some,
-                                      "a random weight", err));
+            TS_TRY(ts_upload_quantised(model->gpu, view, from, TS_F32, values.single, some,
+                                       "a random weight", err));
             continue;
         }
         TS_TRY(ts_gpu_upload(model->gpu, ts_view_slice(view, from, some), values.single,

@@ -1,9 +1,6 @@
 #include "model/quantise.h"
 
 #include "base/log.h"
-#include "base/memory.h"
-
-#include <stdlib.h>
 
 // The type that `quantise` asks for this weight; TS_F32: none.
 static ts_dtype asked_for(const ts_weight *weight, ts_quantise quantise)
@@ -103,37 +100,5 @@ ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *
         }
     }
 out:
-    return status;
-}
-
-ts_status ts_quantise_upload(ts_gpu *gpu, ts_view view, uint64_t first, ts_dtype from,
-                             const void *elements, uint64_t count, const char *name, ts_error *err)
-{
-    enum { PIECE = 1 << 20 };
-    ts_status status = TS_OK;
-    const ts_dtype dtype = view.dtype;
-    const uint64_t all = ts_dtype_count(dtype, view.bytes);
-    const uint64_t headers_at = ts_blocks_data_bytes(dtype, all);
-    uint8_t *data = NULL, *headers;
-    TS_TRY(ts_alloc(ts_dtype_size(dtype, PIECE), 1, &data, err));
-    headers = data + ts_blocks_data_bytes(dtype, PIECE);
-    for (uint64_t done = 0; done < count; done += PIECE) {
-        const uint64_t some = ts_min_u64(PIECE, count - done), at = first + done;
-        const uint64_t data_bytes = ts_blocks_data_bytes(dtype, some);
-        const uint64_t header_bytes = ts_blocks_header_bytes(dtype, some);
-        const uint8_t *piece = (const uint8_t *)elements + done * ts_dtype_bytes(from);
-        float largest = ts_blocks_quantise(dtype, from, piece, some, data, headers);
-        if (largest > ts_blocks_limit(dtype)) {
-            TS_FAIL(TS_ERR_UNSUPPORTED, "%s holds %g, and %s nothing above %g", name,
-                    (double)largest, ts_dtype_name(dtype), (double)ts_blocks_limit(dtype));
-        }
-        TS_TRY(ts_gpu_upload(gpu, ts_view_bytes(view, ts_blocks_data_bytes(dtype, at), data_bytes),
-                             data, data_bytes, err));
-        TS_TRY(ts_gpu_upload(
-            gpu, ts_view_bytes(view, headers_at + ts_blocks_header_bytes(dtype, at), header_bytes),
-            headers, header_bytes, err));
-    }
-out:
-    free(data);
     return status;
 }

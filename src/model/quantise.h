@@ -1,9 +1,8 @@
-// A base model whose linear weights are quantised while it is loaded (--quantize).
+// Which weights of a base model are quantised while it is loaded (--quantize). upload.h does it.
 #ifndef TS_MODEL_QUANTISE_H
 #define TS_MODEL_QUANTISE_H
 
 #include "base/blocks.h"
-#include "gpu/memory.h"
 #include "model/layout.h"
 
 // The type in which the device holds a weight that its file stores as `stored`. Linear layers and
@@ -21,11 +20,5 @@ ts_status ts_quantise_check(const ts_model_config *config, const ts_tensors *fil
 // "NF4, lm_head in Q8_0". Empty where no weight is in blocks. `files` NULL: none is stored so.
 ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *files,
                                ts_quantise quantise, ts_text *out, ts_error *err);
-
-// Quantises `count` elements of type `from`, which must be whole blocks, and uploads them to
-// `view`, from its element `first` on. Messages call the tensor `name`. The host needs a few MiB
-// for it, whatever the tensor's size. TS_ERR_UNSUPPORTED if a value is too large for the type.
-ts_status ts_quantise_upload(ts_gpu *gpu, ts_view view, uint64_t first, ts_dtype from,
-                             const void *elements, uint64_t count, const char *name, ts_error *err);
 
 #endif

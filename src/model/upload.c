@@ -2,32 +2,44 @@
 
 #include "base/blocks.h"
 #include "base/memory.h"
-#include "model/quantise.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { PIECE = 1 << 20 }; // bytes or elements that are converted at a time
 
+// Uploads blocks that were split: the data and headers of `count` elements, as those from element
+// `first` of the view on. On the device all headers lie behind all data.
+static ts_status upload_piece(ts_gpu *gpu, ts_view view, uint64_t first, uint64_t count,
+                              const uint8_t *data, const uint8_t *headers, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_dtype dtype = view.dtype;
+    const uint64_t all = ts_dtype_count(dtype, view.bytes);
+    const uint64_t data_at = ts_blocks_data_bytes(dtype, first);
+    const uint64_t data_bytes = ts_blocks_data_bytes(dtype, count);
+    const uint64_t headers_at =
+        ts_blocks_data_bytes(dtype, all) + ts_blocks_header_bytes(dtype, first);
+    const uint64_t header_bytes = ts_blocks_header_bytes(dtype, count);
+    TS_TRY(ts_gpu_upload(gpu, ts_view_bytes(view, data_at, data_bytes), data, data_bytes, err));
+    TS_TRY(ts_gpu_upload(gpu, ts_view_bytes(view, headers_at, header_bytes), headers, header_bytes,
+                         err));
+out:
+    return status;
+}
+
 // Splits `count` elements of blocks into data and headers and uploads them, `piece` elements at a
-// time. On the device all headers lie behind all data. `memory` has room for one piece.
+// time. `memory` has room for one piece.
 static ts_status upload_blocks(ts_gpu *gpu, ts_view view, uint64_t first, const uint8_t *blocks,
                                uint64_t count, uint64_t piece, uint8_t *memory, ts_error *err)
 {
     ts_status status = TS_OK;
-    const ts_dtype dtype = view.dtype;
-    const uint64_t headers_at = ts_blocks_data_bytes(dtype, ts_dtype_count(dtype, view.bytes));
-    uint8_t *headers = memory + ts_blocks_data_bytes(dtype, piece);
+    uint8_t *headers = memory + ts_blocks_data_bytes(view.dtype, piece);
     for (uint64_t done = 0; done < count; done += piece) {
-        const uint64_t some = ts_min_u64(piece, count - done), at = first + done;
-        const uint64_t data_bytes = ts_blocks_data_bytes(dtype, some);
-        const uint64_t header_bytes = ts_blocks_header_bytes(dtype, some);
-        ts_blocks_split(dtype, blocks + ts_dtype_size(dtype, done), some, memory, headers);
-        TS_TRY(ts_gpu_upload(gpu, ts_view_bytes(view, ts_blocks_data_bytes(dtype, at), data_bytes),
-                             memory, data_bytes, err));
-        TS_TRY(ts_gpu_upload(
-            gpu, ts_view_bytes(view, headers_at + ts_blocks_header_bytes(dtype, at), header_bytes),
-            headers, header_bytes, err));
+        const uint64_t some = ts_min_u64(piece, count - done);
+        ts_blocks_split(view.dtype, blocks + ts_dtype_size(view.dtype, done), some, memory,
+                        headers);
+        TS_TRY(upload_piece(gpu, view, first + done, some, memory, headers, err));
     }
 out:
     return status;
@@ -51,6 +63,29 @@ out:
     return status;
 }
 
+ts_status ts_upload_quantised(ts_gpu *gpu, ts_view view, uint64_t first, ts_dtype from,
+                              const void *elements, uint64_t count, const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_dtype dtype = view.dtype;
+    uint8_t *data = NULL, *headers;
+    TS_TRY(ts_alloc(ts_dtype_size(dtype, PIECE), 1, &data, err));
+    headers = data + ts_blocks_data_bytes(dtype, PIECE);
+    for (uint64_t done = 0; done < count; done += PIECE) {
+        const uint64_t some = ts_min_u64(PIECE, count - done);
+        const uint8_t *piece = (const uint8_t *)elements + done * ts_dtype_bytes(from);
+        float largest = ts_blocks_quantise(dtype, from, piece, some, data, headers);
+        if (largest > ts_blocks_limit(dtype)) {
+            TS_FAIL(TS_ERR_UNSUPPORTED, "%s holds %g, and %s nothing above %g", name,
+                    (double)largest, ts_dtype_name(dtype), (double)ts_blocks_limit(dtype));
+        }
+        TS_TRY(upload_piece(gpu, view, first + done, some, data, headers, err));
+    }
+out:
+    free(data);
+    return status;
+}
+
 ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
                          const void *rows, uint64_t bytes, ts_error *err)
 {
@@ -59,8 +94,8 @@ ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uin
         return ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
     }
     return view.dtype == tensor->dtype ? cut_and_upload(gpu, view, first, rows, count, err)
-                                       : ts_quantise_upload(gpu, view, first, tensor->dtype, rows,
-                                                            count, tensor->name, err);
+                                       : ts_upload_quantised(gpu, view, first, tensor->dtype, rows,
+                                                             count, tensor->name, err);
 }
 
 // Uploads a tensor whose file has its rows in another order (tensor->head_rows), a piece at a time.

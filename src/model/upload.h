@@ -6,12 +6,18 @@
 #include "gpu/memory.h"
 
 // Fills `view` with a tensor of as many elements: as it is stored, or, where view.dtype is another
-// type, quantised to that (model/quantise.h). Rows come in Hugging Face's order, whatever the
-// file's is. The host needs a few MiB for it at most, whatever the tensor's size.
+// type, quantised to that. Rows come in Hugging Face's order, whatever the file's is. The host
+// needs a few MiB for it at most, whatever the tensor's size.
 ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err);
 // The same of a part: `bytes` bytes of the tensor's rows, in order and whole blocks, from element
 // `first` of the view on.
 ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
                          const void *rows, uint64_t bytes, ts_error *err);
+// Quantises `count` elements of type `from`, which must be whole blocks, and uploads them to
+// `view`, from its element `first` on. Messages call the tensor `name`. The host needs a few MiB
+// for it, whatever the tensor's size. TS_ERR_UNSUPPORTED if a value is too large for the type.
+ts_status ts_upload_quantised(ts_gpu *gpu, ts_view view, uint64_t first, ts_dtype from,
+                              const void *elements, uint64_t count, const char *name,
+                              ts_error *err);
 
 #endif

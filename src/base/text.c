@@ -40,6 +40,11 @@ ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
     return status;
 }
 
+ts_status ts_text_list(ts_text *list, const char *between, const char *item, ts_error *err)
+{
+    return ts_text_format(list, err, "%s%s", list->len > 0 ? between : "", item);
+}
+
 void ts_text_clear(ts_text *text)
 {
     text->len = 0;

@@ -21,6 +21,9 @@ ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
 // newline and tab) and characters that change the direction of writing become U+FFFD. "\r\n" and
 // "\r" become "\n".
 ts_status ts_text_append_clean(ts_text *text, const char *bytes, size_t len, ts_error *err);
+// Appends an item to a list such as "a, b or c". `between` stands before it unless it is the first:
+// ", ", or " or " before the last.
+ts_status ts_text_list(ts_text *list, const char *between, const char *item, ts_error *err);
 void ts_text_clear(ts_text *text); // len = 0, memory kept
 void ts_text_free(ts_text *text);
 

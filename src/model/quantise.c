@@ -61,16 +61,6 @@ out:
     return status;
 }
 
-// Adds "NAME", or ", NAME" or " and NAME" where others stand before it.
-static ts_status add_type(ts_dtype dtype, bool first, bool last, ts_text *out, ts_error *err)
-{
-    return ts_text_format(out, err, "%s%s",
-                          first  ? ""
-                          : last ? " and "
-                                 : ", ",
-                          ts_dtype_name(dtype));
-}
-
 ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *files,
                                ts_quantise quantise, ts_text *out, ts_error *err)
 {
@@ -90,7 +80,7 @@ ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *
     for (ts_dtype dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) {
         const uint32_t bit = 1u << dtype;
         if (linear & bit) {
-            TS_TRY(add_type(dtype, out->len == 0, linear < 2 * bit, out, err));
+            TS_TRY(ts_text_list(out, linear < 2 * bit ? " and " : ", ", ts_dtype_name(dtype), err));
         }
     }
     for (ts_dtype dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) {

@@ -132,10 +132,26 @@ Test(error, a_message_too_long_ends_in_a_whole_character)
     }
 }
 
+Test(text, lists)
+{
+    static const char *const items[] = {"a", "b", "c"};
+    for (size_t count = 1; count <= 3; count++) {
+        ts_text list = {0};
+        ts_error err = {0};
+        for (size_t i = 0; i < count; i++) {
+            cr_assert_eq(ts_text_list(&list, i + 1 == count ? " or " : ", ", items[i], &err),
+                         TS_OK);
+        }
+        cr_assert_str_eq(list.bytes, count == 1 ? "a" : count == 2 ? "a or b" : "a, b or c");
+        ts_text_free(&list);
+    }
+}
+
 Test(text, cleaned)
 {
     ts_text out = {0};
-    cr_assert_eq(ts_text_append_clean(&out, "a\r\nb\rc\x1B[0m\xFF\t\xE2\x80\xAE\0z", 17, NULL), TS_OK);
+    cr_assert_eq(ts_text_append_clean(&out, "a\r\nb\rc\x1B[0m\xFF\t\xE2\x80\xAE\0z", 17, NULL),
+                 TS_OK);
     cr_assert_str_eq(out.bytes, "a\nb\nc\uFFFD[0m\uFFFD\t\uFFFD\uFFFDz");
     ts_text_free(&out);
 }

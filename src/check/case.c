@@ -47,15 +47,9 @@ static ts_status read_loss(const cJSON *json, const char *name, ts_case *out, ts
     if (loss == NULL) {
         return TS_OK;
     }
-    while (out->loss < TS_LOSS_COUNT && cJSON_IsString(loss) &&
-           strcmp(ts_losses[out->loss].name, loss->valuestring) != 0) {
-        out->loss++;
-    }
-    if (!cJSON_IsString(loss) || out->loss == TS_LOSS_COUNT) {
+    if (!cJSON_IsString(loss) || !ts_loss_find(loss->valuestring, &out->loss)) {
         TS_FAIL(TS_ERR_FORMAT,
-                "%s: key 'loss': expected the name of a loss that is known, such as "
-                "dpo",
-                name);
+                "%s: key 'loss': expected the name of a loss that is known, such as dpo", name);
     }
     if (ts_losses[out->loss].pairs) {
         TS_TRY(ts_json_get_double(json, "beta", name, &out->loss_params.beta, err));

@@ -1,5 +1,7 @@
 #include "model/losses.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -165,15 +167,35 @@ const ts_loss ts_losses[TS_LOSS_COUNT] = {
 #undef LOSS
 };
 
-ts_status ts_loss_parse(const char *name, ts_loss_kind *out, ts_error *err)
+bool ts_loss_find(const char *name, ts_loss_kind *out)
 {
-    for (*out = 0; *out < TS_LOSS_COUNT; ++*out) {
-        if (strcmp(ts_losses[*out].name, name) == 0) {
-            return TS_OK;
+    for (ts_loss_kind kind = 0; kind < TS_LOSS_COUNT; kind++) {
+        if (strcmp(ts_losses[kind].name, name) == 0) {
+            *out = kind;
+            return true;
         }
     }
-    return ts_error_set(err, TS_ERR_ARGUMENT,
-                        "--loss %s: expected cross_entropy, dpo or ipo (the latter two learn from "
-                        "pairs of answers)",
-                        name);
+    return false;
+}
+
+ts_status ts_loss_parse(const char *name, ts_loss_kind *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text names = {0}, over_pairs = {0};
+    if (ts_loss_find(name, out)) {
+        goto out;
+    }
+    for (ts_loss_kind kind = 0; kind < TS_LOSS_COUNT; kind++) {
+        const ts_loss *loss = &ts_losses[kind];
+        TS_TRY(ts_text_list(&names, kind + 1 == TS_LOSS_COUNT ? " or " : ", ", loss->name, err));
+        if (loss->pairs) {
+            TS_TRY(ts_text_list(&over_pairs, ", ", loss->name, err));
+        }
+    }
+    TS_FAIL(TS_ERR_ARGUMENT, "--loss %s: expected %s (from pairs of answers: %s)", name,
+            names.bytes, over_pairs.bytes);
+out:
+    ts_text_free(&names);
+    ts_text_free(&over_pairs);
+    return status;
 }

@@ -52,7 +52,9 @@ typedef enum ts_loss_kind {
 } ts_loss_kind;
 
 extern const ts_loss ts_losses[TS_LOSS_COUNT];
-// The loss of that name. TS_ERR_ARGUMENT lists those there are.
+// Finds the loss of that name; false where there is none.
+bool ts_loss_find(const char *name, ts_loss_kind *out);
+// The loss that --loss names. TS_ERR_ARGUMENT lists those there are.
 ts_status ts_loss_parse(const char *name, ts_loss_kind *out, ts_error *err);
 
 // The rewards of a batch of pairs, as sums over its pairs. An answer's reward is beta times its

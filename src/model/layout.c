@@ -126,6 +126,21 @@ void ts_weight_describe(const ts_model_config *config, uint32_t index, ts_weight
     }
 }
 
+static ts_status refuse_type(const ts_tensor *tensor, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text names = {0};
+    for (ts_dtype dtype = 0; dtype < TS_WEIGHT_TYPES; dtype++) {
+        TS_TRY(ts_text_list(&names, dtype + 1 == TS_WEIGHT_TYPES ? " or " : ", ",
+                            ts_dtype_name(dtype), err));
+    }
+    TS_FAIL(TS_ERR_UNSUPPORTED, "tensor '%s' is %s; weights may be %s", tensor->name,
+            ts_dtype_name(tensor->dtype), names.bytes);
+out:
+    ts_text_free(&names);
+    return status;
+}
+
 ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const ts_tensor **out,
                          ts_error *err)
 {
@@ -133,10 +148,8 @@ ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const 
     const uint64_t matrix[] = {weight->rows, weight->cols}, vector[] = {weight->cols};
     TS_TRY(ts_tensors_expect(file, weight->name, weight->rows > 0 ? 2 : 1,
                              weight->rows > 0 ? matrix : vector, out, err));
-    ts_dtype dtype = (*out)->dtype;
-    if (dtype >= TS_WEIGHT_TYPES) {
-        TS_FAIL(TS_ERR_UNSUPPORTED, "tensor '%s' is %s; weights may be F32, F16 or BF16",
-                weight->name, ts_dtype_name(dtype));
+    if ((*out)->dtype >= TS_WEIGHT_TYPES) {
+        TS_TRY(refuse_type(*out, err));
     }
     if ((*out)->scales != NULL && weight->part != TS_WEIGHT_LINEAR) {
         TS_FAIL(TS_ERR_UNSUPPORTED,

@@ -41,8 +41,8 @@ Test(files, refuses_what_running_would)
     *up = before;
     up->dtype = TS_U32;
     cr_expect_eq(edited_read(&e, &config, &err), TS_ERR_UNSUPPORTED);
-    cr_expect(strstr(err.message, "up_proj.weight' is U32; weights may be F32, F16 or BF16"), "%s",
-              err.message);
+    cr_expect(strstr(err.message, "up_proj.weight' is U32; weights may be F32, F16, BF16, Q8_0, "),
+              "%s", err.message);
     edited_close(&e);
 }
 

@@ -50,16 +50,6 @@ typedef enum ts_gguf_file_type {
     TS_GGUF_FILE_BF16 = 32,
 } ts_gguf_file_type;
 
-// tokenizer.ggml.token_type: the numbers are SentencePiece's (data/spm_pieces.h).
-typedef enum ts_gguf_token_type {
-    TS_GGUF_TOKEN_NORMAL = 1,
-    TS_GGUF_TOKEN_UNKNOWN = 2,
-    TS_GGUF_TOKEN_CONTROL = 3,
-    TS_GGUF_TOKEN_USER_DEFINED = 4,
-    TS_GGUF_TOKEN_UNUSED = 5,
-    TS_GGUF_TOKEN_BYTE = 6,
-} ts_gguf_token_type;
-
 // ---- Keys
 
 #define TS_GGUF_KEY_ARCHITECTURE "general.architecture"

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/gguf_write.h"
+#include "data/spm_pieces.h"
 #include "data/vocabulary.h"
 
 #include <stdio.h>
@@ -47,15 +48,15 @@ static const ts_piece *piece_of(const struct adding *a, uint32_t id)
     return id < t->piece_count && t->pieces[id].bytes != NULL ? &t->pieces[id] : NULL;
 }
 
-static ts_gguf_token_type type_of(const struct adding *a, uint32_t id)
+static ts_spm_type type_of(const struct adding *a, uint32_t id)
 {
     const ts_piece *piece = piece_of(a, id);
-    return piece == NULL       ? TS_GGUF_TOKEN_UNUSED
-           : id == a->unknown  ? TS_GGUF_TOKEN_UNKNOWN
-           : piece->special    ? TS_GGUF_TOKEN_CONTROL
-           : piece->added != 0 ? TS_GGUF_TOKEN_USER_DEFINED
-           : piece->byte >= 0  ? TS_GGUF_TOKEN_BYTE
-                               : TS_GGUF_TOKEN_NORMAL;
+    return piece == NULL       ? TS_SPM_UNUSED
+           : id == a->unknown  ? TS_SPM_UNKNOWN
+           : piece->special    ? TS_SPM_CONTROL
+           : piece->added != 0 ? TS_SPM_USER_DEFINED
+           : piece->byte >= 0  ? TS_SPM_BYTE
+                               : TS_SPM_NORMAL;
 }
 
 static ts_status add_pieces(const struct adding *a, ts_error *err)

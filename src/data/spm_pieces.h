@@ -5,21 +5,22 @@
 
 #include "data/vocabulary.h"
 
-// What a piece is: the numbers are SentencePiece's and GGUF's.
-enum {
+// What a piece is: the numbers are those in SentencePiece's files and in GGUF's
+// tokenizer.ggml.token_type.
+typedef enum ts_spm_type {
     TS_SPM_NORMAL = 1,
     TS_SPM_UNKNOWN = 2,
     TS_SPM_CONTROL = 3,
     TS_SPM_USER_DEFINED = 4, // found in the text before any merge
     TS_SPM_UNUSED = 5,
     TS_SPM_BYTE = 6,
-};
+} ts_spm_type;
 
 typedef struct ts_spm_piece {
     const char *bytes; // valid UTF-8
     uint32_t len;      // not 0
     float score;       // finite
-    uint32_t type;
+    uint32_t type;     // ts_spm_type
 } ts_spm_piece;
 
 // Fills a tokenizer with pieces, whose ids are their indices, and with the merges that follow from

@@ -43,5 +43,11 @@ static inline uint64_t ts_gguf_row(uint64_t row, uint64_t head_dim)
     uint64_t in_head = row % head_dim, half = head_dim / 2;
     return row - in_head + in_head % half * 2 + in_head / half;
 }
+// The inverse: which of Hugging Face's rows is row `row` of the file.
+static inline uint64_t ts_gguf_row_to_hf(uint64_t row, uint64_t head_dim)
+{
+    uint64_t in_head = row % head_dim, half = head_dim / 2;
+    return row - in_head + in_head % 2 * half + in_head / 2;
+}
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "data/gguf_names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,24 +61,15 @@ static bool round_to_blocks(const float *values, uint64_t count, uint8_t *scratc
     return largest <= ts_blocks_limit(TS_Q8_0);
 }
 
-// Which of Hugging Face's rows is row `row` of a file in llama.cpp's order. The inverse of
-// ts_gguf_row.
-static uint64_t row_for(uint64_t row, uint32_t head_dim)
-{
-    if (head_dim == 0) {
-        return row;
-    }
-    const uint64_t in_head = row % head_dim;
-    return row - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
-}
-
 // Rows first .. first + count - 1 of the file.
 static ts_status gather(ts_merged *merged, const ts_export_form *form, uint64_t first,
                         uint64_t count, float *out, const char *name, ts_error *err)
 {
     uint64_t at;
     for (uint64_t i = 0; i < count; i++) {
-        ts_merged_row(merged, row_for(first + i, form->head_dim), out + i * merged->cols);
+        const uint64_t row = first + i;
+        ts_merged_row(merged, form->head_dim > 0 ? ts_gguf_row_to_hf(row, form->head_dim) : row,
+                      out + i * merged->cols);
     }
     if (form->plus_one) {
         for (uint64_t i = 0; i < count * merged->cols; i++) {

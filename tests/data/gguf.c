@@ -429,4 +429,7 @@ Test(gguf, knows_what_each_architecture_does)
     // Row h*64+32s+j of Hugging Face's is the file's row h*64+2j+s.
     cr_expect_eq(ts_gguf_row(64 + 32 + 5, 64), 64 + 11);
     cr_expect_eq(ts_gguf_row(5, 64), 10);
+    for (uint64_t row = 0; row < 192; row++) {
+        cr_expect_eq(ts_gguf_row_to_hf(ts_gguf_row(row, 64), 64), row);
+    }
 }

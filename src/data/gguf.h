@@ -119,9 +119,8 @@ const char *ts_gguf_tensor_type_name(uint32_t type); // "Q4_K"
 // Elements and bytes of a block; 0 where the number is no type.
 uint32_t ts_gguf_block_elements(uint32_t type);
 uint32_t ts_gguf_block_bytes(uint32_t type);
-// Convert between a tensor's type in the file and the type of base/weights.def. False where there
-// is no such type on the other side.
-bool ts_gguf_type_to_dtype(uint32_t type, ts_dtype *out);
+// The type in a file of tensors of this type of base/weights.def; false where GGUF has none. The
+// inverse is ts_blocks_of_gguf.
 bool ts_gguf_type_from_dtype(ts_dtype dtype, uint32_t *out);
 
 // ---- Reading

@@ -62,11 +62,6 @@ uint32_t ts_gguf_block_bytes(uint32_t type)
     return i < TS_COUNT(tensor_types) ? tensor_types[i].bytes : 0;
 }
 
-bool ts_gguf_type_to_dtype(uint32_t type, ts_dtype *out)
-{
-    return ts_blocks_of_gguf(type, out);
-}
-
 bool ts_gguf_type_from_dtype(ts_dtype dtype, uint32_t *out)
 {
     for (size_t i = 0; i < TS_COUNT(tensor_types); i++) {

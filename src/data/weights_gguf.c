@@ -1,4 +1,5 @@
 // A model as one GGUF file.
+#include "base/blocks.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/gguf_model.h"
@@ -114,7 +115,7 @@ static ts_status add_tensor(const struct adding *a, const ts_gguf_tensor *from)
         TS_FAIL(TS_ERR_UNSUPPORTED, "%s: tensor '%s' is not implemented", ts_gguf_path(a->file),
                 from->name);
     }
-    if (!ts_gguf_type_to_dtype(from->type, &tensor.dtype)) {
+    if (!ts_blocks_of_gguf(from->type, &tensor.dtype)) {
         TS_TRY(refuse_type(a, from));
     }
     for (uint32_t i = 0; i < from->rank; i++) {

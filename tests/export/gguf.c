@@ -38,7 +38,7 @@ static double element(const place *p, const ts_gguf_tensor *tensor, const char *
     }
     if (tensor->type != TS_GGUF_TENSOR_Q8_0) {
         ts_dtype dtype;
-        cr_assert(ts_gguf_type_to_dtype(tensor->type, &dtype));
+        cr_assert(ts_blocks_of_gguf(tensor->type, &dtype));
         return ts_dtype_load(dtype, tensor->bytes, row * cols + col);
     }
     const uint8_t *block = tensor->bytes + (row * cols + col) / 32 * 34;

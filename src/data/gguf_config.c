@@ -83,6 +83,11 @@ ts_status ts_gguf_json_number(cJSON *object, const char *key, double number, ts_
     return cJSON_AddNumberToObject(object, key, number) != NULL ? TS_OK : out_of_memory(err);
 }
 
+ts_status ts_gguf_json_bool(cJSON *object, const char *key, bool value, ts_error *err)
+{
+    return cJSON_AddBoolToObject(object, key, value) != NULL ? TS_OK : out_of_memory(err);
+}
+
 ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architecture **out,
                                     ts_error *err)
 {
@@ -402,11 +407,6 @@ out:
 
 // ---- What llama.cpp has in its code, and the metadata does not say
 
-static ts_status add_bool(making *m, const char *key, bool value)
-{
-    return cJSON_AddBoolToObject(m->config, key, value) != NULL ? TS_OK : out_of_memory(m->err);
-}
-
 // Which layers have a window: every sixth has none, unless the file says otherwise.
 static ts_status add_gemma3_layers(making *m)
 {
@@ -475,11 +475,11 @@ static ts_status add_family(making *m)
     }
     if (strcmp(type, "gemma3_text") == 0) {
         TS_TRY(add_gemma3(m));
-    } else if (strncmp(type, "qwen", 4) == 0) {
-        TS_TRY(add_bool(m, "use_sliding_window", false)); // llama.cpp has none in these
+    } else if (strncmp(type, "qwen", 4) == 0) { // llama.cpp has no window in these
+        TS_TRY(ts_gguf_json_bool(m->config, "use_sliding_window", false, err));
     } else if (strcmp(type, "llama") == 0 &&
                ts_gguf_find_tensor(m->file, "blk.0.attn_q.bias") != NULL) {
-        TS_TRY(add_bool(m, "attention_bias", true));
+        TS_TRY(ts_gguf_json_bool(m->config, "attention_bias", true, err));
     }
 out:
     return status;

@@ -30,5 +30,6 @@ ts_status ts_gguf_fill_tokenizer(const ts_gguf *file, ts_tokenizer *tokenizer, t
 // Add a member to an object. TS_ERR_MEMORY where host memory runs out.
 ts_status ts_gguf_json_text(cJSON *object, const char *key, const char *text, ts_error *err);
 ts_status ts_gguf_json_number(cJSON *object, const char *key, double number, ts_error *err);
+ts_status ts_gguf_json_bool(cJSON *object, const char *key, bool value, ts_error *err);
 
 #endif

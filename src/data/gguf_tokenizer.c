@@ -127,13 +127,6 @@ out:
     return status;
 }
 
-static ts_status add_bool(cJSON *object, const char *key, bool value, ts_error *err)
-{
-    return cJSON_AddBoolToObject(object, key, value) != NULL
-               ? TS_OK
-               : ts_error_set(err, TS_ERR_MEMORY, "out of host memory for a tokenizer");
-}
-
 ts_status ts_gguf_tokenizer_config(const ts_gguf *file, cJSON **out, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -156,10 +149,10 @@ ts_status ts_gguf_tokenizer_config(const ts_gguf *file, cJSON **out, ts_error *e
     }
     if (ts_gguf_find(file, TS_GGUF_KEY_ADD_SPACE_PREFIX) != NULL) {
         TS_TRY(ts_gguf_get_bool(file, TS_GGUF_KEY_ADD_SPACE_PREFIX, &prefix, err));
-        TS_TRY(add_bool(config, "add_prefix_space", prefix, err));
+        TS_TRY(ts_gguf_json_bool(config, "add_prefix_space", prefix, err));
     }
     TS_TRY(leads_with_bos(file, &leads, err));
-    TS_TRY(add_bool(config, "add_bos_token", leads, err));
+    TS_TRY(ts_gguf_json_bool(config, "add_bos_token", leads, err));
     *out = config;
     config = NULL;
 out:

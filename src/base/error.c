@@ -10,7 +10,7 @@
 static void drop_part_character(char *message)
 {
     size_t len = strlen(message), back = 1, taken;
-    while (back < 4 && back < len && ((unsigned char)message[len - back] & 0xC0) == 0x80) {
+    while (back < 4 && back < len && ts_utf8_is_continuation(message[len - back])) {
         back++;
     }
     if (back <= len && message[len - back] & 0x80 &&

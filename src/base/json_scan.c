@@ -45,7 +45,7 @@ __attribute__((format(printf, 3, 4))) static ts_status refuse(scanner *s, size_t
             line++;
             column = 1;
         } else {
-            column += ((unsigned char)s->bytes[i] & 0xC0) != 0x80; // characters, not bytes
+            column += !ts_utf8_is_continuation(s->bytes[i]); // characters, not bytes
         }
     }
     char message[512];

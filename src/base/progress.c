@@ -151,7 +151,7 @@ static const char *shorten(const char *label, int columns, char out[MAX_TEXT])
         return label;
     }
     const char *end = columns > 3 ? label + len - (columns - 3) : label + len;
-    while ((*end & 0xC0) == 0x80) { // not inside a character
+    while (ts_utf8_is_continuation(*end)) { // not inside a character
         end++;
     }
     snprintf(out, MAX_TEXT, "...%s", end);

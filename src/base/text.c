@@ -76,7 +76,7 @@ int32_t ts_utf8_decode(const char *bytes, size_t len, size_t *taken)
     static const int32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     int32_t cp = b[0] & (0x7F >> n);
     for (size_t i = 1; i < n; i++) {
-        if ((b[i] & 0xC0) != 0x80) {
+        if (!ts_utf8_is_continuation(b[i])) {
             return -1;
         }
         cp = cp << 6 | (b[i] & 0x3F);

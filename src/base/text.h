@@ -36,6 +36,11 @@ static inline const char *ts_plural(uint64_t count)
 // Decodes the code point at bytes[0..len) and stores how many bytes it took (1 to 4). Strict:
 // no overlong forms, no surrogates, nothing above U+10FFFF. Returns -1 on invalid UTF-8.
 int32_t ts_utf8_decode(const char *bytes, size_t len, size_t *taken);
+// Whether a byte, signed or not, goes on with a character that an earlier byte began.
+static inline bool ts_utf8_is_continuation(int byte)
+{
+    return (byte & 0xC0) == 0x80;
+}
 // Writes code point `cp` as 1 to 4 bytes and returns how many.
 size_t ts_utf8_encode(uint32_t cp, char out[4]);
 // Offset of the first byte that is not valid UTF-8, or `len`.

@@ -54,7 +54,8 @@ static size_t fill_rows(const tinysft_comparison *found, bool tuned, row rows[MA
     }
     for (int metric = 0; metric < TINYSFT_METRICS; metric++) {
         if (found->base.rates[metric].of > 0) {
-            snprintf(rows[count][LABEL], TS_TABLE_CELL, "%s", tinysft_metric_label((tinysft_metric)metric));
+            snprintf(rows[count][LABEL], TS_TABLE_CELL, "%s",
+                     tinysft_metric_label((tinysft_metric)metric));
             fill_rate(&found->base.rates[metric], rows[count][BASE]);
             if (tuned) {
                 fill_rate(&found->tuned.rates[metric], rows[count][TUNED]);
@@ -155,7 +156,7 @@ static ts_status append_short(const char *bytes, size_t count, size_t limit, ts_
     TS_TRY(ts_text_append_clean(&clean, bytes, count, err));
     len = clean.len;
     if (len > limit) {
-        for (len = limit; len > 0 && ((unsigned char)clean.bytes[len] & 0xC0) == 0x80; len--) {
+        for (len = limit; len > 0 && ts_utf8_is_continuation(clean.bytes[len]); len--) {
         }
     }
     for (size_t i = 0; i < len; i++) { // blanks and line breaks become one space

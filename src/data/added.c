@@ -107,7 +107,7 @@ static size_t before(const char *text, size_t from, size_t at)
 {
     do {
         at--;
-    } while (at > from && ((unsigned char)text[at] & 0xC0) == 0x80);
+    } while (at > from && ts_utf8_is_continuation(text[at]));
     return at;
 }
 

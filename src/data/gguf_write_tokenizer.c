@@ -114,7 +114,7 @@ static uint64_t count_loose(const struct adding *a)
     for (uint32_t id = 0; id < t->piece_count; id++) {
         const ts_piece *p = piece_of(a, id);
         for (uint32_t cut = 1; p != NULL && p->added == 0 && p->byte < 0 && cut < p->len; cut++) {
-            if (((unsigned char)p->bytes[cut] & 0xC0) == 0x80) {
+            if (ts_utf8_is_continuation(p->bytes[cut])) {
                 continue; // inside a character
             }
             uint32_t left = ts_vocabulary_find_inside(t, p->bytes, cut);

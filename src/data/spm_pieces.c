@@ -41,7 +41,7 @@ static uint32_t count_chars(const char *bytes, uint32_t len)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < len; i++) {
-        count += ((unsigned char)bytes[i] & 0xC0) != 0x80;
+        count += !ts_utf8_is_continuation(bytes[i]);
     }
     return count;
 }
@@ -67,7 +67,7 @@ static ts_status find_splits(merging *m, uint32_t index)
     const ts_spm_piece *p = &m->pieces[index];
     ts_status status = TS_OK;
     for (uint32_t cut = 1; cut < p->len && status == TS_OK; cut++) {
-        if (((unsigned char)p->bytes[cut] & 0xC0) == 0x80 || !m->lengths[cut] ||
+        if (ts_utf8_is_continuation(p->bytes[cut]) || !m->lengths[cut] ||
             !m->lengths[p->len - cut]) {
             continue; // inside a character, or no piece is that long
         }

@@ -233,7 +233,7 @@ static void outer_symbols(const ts_tokenizer *t, uint32_t id, bool last, uint32_
 {
     const ts_piece *piece = &t->pieces[id];
     size_t at = last ? piece->len - 1 : 0, taken = 1;
-    while (at > 0 && ((unsigned char)piece->bytes[at] & 0xC0) == 0x80) {
+    while (at > 0 && ts_utf8_is_continuation(piece->bytes[at])) {
         at--;
     }
     ts_utf8_decode(piece->bytes + at, piece->len - at, &taken);

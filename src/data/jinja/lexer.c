@@ -31,7 +31,7 @@ static void place(lexer *l, size_t at, uint32_t *line, uint32_t *column)
     for (; l->placed < at; l->placed++) {
         unsigned char c = (unsigned char)l->text[l->placed];
         l->line += c == '\n';
-        l->column = c == '\n' ? 1 : l->column + ((c & 0xC0) != 0x80);
+        l->column = c == '\n' ? 1 : l->column + !ts_utf8_is_continuation(c);
     }
     *line = l->line;
     *column = l->column;

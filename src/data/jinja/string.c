@@ -7,7 +7,7 @@ size_t ts_jinja_characters(const char *bytes, size_t len)
 {
     size_t count = 0;
     for (size_t i = 0; i < len; i++) {
-        count += ((unsigned char)bytes[i] & 0xC0) != 0x80;
+        count += !ts_utf8_is_continuation(bytes[i]);
     }
     return count;
 }
@@ -141,7 +141,7 @@ size_t ts_jinja_offset(const jstring *s, size_t index)
     }
     size_t at = 0;
     for (size_t count = 0; at < s->len; at++) {
-        bool begins = ((unsigned char)s->bytes[at] & 0xC0) != 0x80;
+        bool begins = !ts_utf8_is_continuation(s->bytes[at]);
         if (begins && count++ == index) {
             break;
         }
@@ -246,7 +246,7 @@ ts_status ts_jinja_strip(jrun *r, const jstring *s, const jstring *set, int side
     }
     while ((sides & 2) != 0 && to > from) {
         size_t at = to - 1;
-        while (at > from && ((unsigned char)s->bytes[at] & 0xC0) == 0x80) {
+        while (at > from && ts_utf8_is_continuation(s->bytes[at])) {
             at--;
         }
         int32_t cp = ts_utf8_decode(s->bytes + at, to - at, &taken);

@@ -72,7 +72,7 @@ static ts_status rsplit_blanks(jrun *r, const jstring *s, int64_t limit, jvalue 
     size_t to = SIZE_MAX; // where the current part ends
     for (size_t end = s->len, at; end > 0; end = at) {
         size_t taken;
-        for (at = end - 1; at > 0 && ((unsigned char)s->bytes[at] & 0xC0) == 0x80;) {
+        for (at = end - 1; at > 0 && ts_utf8_is_continuation(s->bytes[at]);) {
             at--;
         }
         bool blank = ts_jinja_is_blank(ts_utf8_decode(s->bytes + at, end - at, &taken));

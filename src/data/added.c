@@ -6,15 +6,12 @@
 
 #include <string.h>
 
-static const char SPACE[] = "\xE2\x96\x81"; // U+2581
-enum { SPACE_BYTES = 3 };
-
 // How many bytes at text[0..len) are one space to the normalizer: U+2581, or the ' ' that it
 // replaces by U+2581. 0 if there is none.
 static size_t space_at(const char *text, size_t len)
 {
-    if (len >= SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES) == 0) {
-        return SPACE_BYTES;
+    if (ts_starts_with_space_mark(text, len)) {
+        return TS_SPACE_MARK_BYTES;
     }
     return len > 0 && text[0] == ' ';
 }

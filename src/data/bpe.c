@@ -180,13 +180,12 @@ static void add_character(merger *m, const char *bytes, size_t len, size_t start
 // Adds U+2581; if the vocabulary lacks it, the pieces of its three bytes.
 static void add_space(merger *m, size_t start)
 {
-    static const unsigned char bytes[] = {0xE2, 0x96, 0x81};
     if (m->tokenizer->space_id != TS_TOKEN_NONE) {
         add_symbol(m, m->tokenizer->space_id, start);
         return;
     }
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        add_symbol(m, m->tokenizer->byte_ids[bytes[i]], start);
+    for (size_t i = 0; i < TS_SPACE_MARK_BYTES; i++) {
+        add_symbol(m, m->tokenizer->byte_ids[(unsigned char)TS_SPACE_MARK[i]], start);
     }
 }
 

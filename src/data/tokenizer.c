@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char SPACE[] = "\xE2\x96\x81"; // U+2581
-enum { SPACE_BYTES = 3 };
-
 ts_status ts_tokens_push(ts_tokens *tokens, uint32_t id, ts_error *err)
 {
     ts_status status = ts_grow(&tokens->ids, &tokens->capacity, tokens->count + 1, sizeof id, err);
@@ -126,7 +123,7 @@ const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id)
 
 static bool gets_prefix(const ts_tokenizer *t, const char *text, size_t len, bool first)
 {
-    bool has_one = text[0] == ' ' || (len >= SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES) == 0);
+    bool has_one = text[0] == ' ' || ts_starts_with_space_mark(text, len);
     switch (t->prefix) {
     case TS_PREFIX_EACH:
         return true;
@@ -307,9 +304,9 @@ static ts_status append_piece(const ts_piece *piece, ts_text *out, ts_error *err
     ts_status status = TS_OK;
     TS_TRY(ts_text_append(out, " ", piece->marked, err));
     for (size_t at = 0; at < piece->len;) {
-        if (piece->len - at >= SPACE_BYTES && memcmp(piece->bytes + at, SPACE, SPACE_BYTES) == 0) {
+        if (ts_starts_with_space_mark(piece->bytes + at, piece->len - at)) {
             TS_TRY(ts_text_append(out, " ", 1, err));
-            at += SPACE_BYTES;
+            at += TS_SPACE_MARK_BYTES;
         } else {
             TS_TRY(ts_text_append(out, piece->bytes + at++, 1, err));
         }

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPACE "\xE2\x96\x81" // U+2581
-
 static ts_status unsupported(ts_tokenizer_reading *r, const char *what, const cJSON *value)
 {
     char *text = cJSON_PrintUnformatted(value);
@@ -103,13 +101,14 @@ ts_status ts_tokenizer_read_normalizer(ts_tokenizer_reading *r, const cJSON *val
         return TS_OK;
     }
     t->normalizes = true;
-    if (is_type(step, "Prepend") && is_text(ts_json_get(step, "prepend"), SPACE)) {
+    if (is_type(step, "Prepend") && is_text(ts_json_get(step, "prepend"), TS_SPACE_MARK)) {
         t->prefix = TS_PREFIX_EACH;
         step = after;
         after = next_step(value, step);
     }
-    return is_replace(step, " ", SPACE) && after == NULL ? TS_OK
-                                                         : unsupported(r, "normalizer", value);
+    return is_replace(step, " ", TS_SPACE_MARK) && after == NULL
+               ? TS_OK
+               : unsupported(r, "normalizer", value);
 }
 
 // ---- Pre-tokenizer
@@ -118,7 +117,8 @@ ts_status ts_tokenizer_read_normalizer(ts_tokenizer_reading *r, const cJSON *val
 static bool take_metaspace(ts_tokenizer *t, const cJSON *value)
 {
     const cJSON *scheme = ts_json_get(value, "prepend_scheme");
-    if (!is_type(value, "Metaspace") || !is_text(ts_json_get(value, "replacement"), SPACE) ||
+    if (!is_type(value, "Metaspace") ||
+        !is_text(ts_json_get(value, "replacement"), TS_SPACE_MARK) ||
         !cJSON_IsFalse(ts_json_get(value, "split"))) {
         return false;
     }
@@ -195,7 +195,7 @@ static bool take_fallback(ts_tokenizer *t, const cJSON *decoder)
     const cJSON *bytes = replace != NULL ? replace->next : NULL;
     const cJSON *fuse = bytes != NULL ? bytes->next : NULL;
     const cJSON *strip = fuse != NULL ? fuse->next : NULL;
-    bool known = is_type(decoder, "Sequence") && is_replace(replace, SPACE, " ") &&
+    bool known = is_type(decoder, "Sequence") && is_replace(replace, TS_SPACE_MARK, " ") &&
                  is_type(bytes, "ByteFallback") && is_type(fuse, "Fuse");
     if (known && strip != NULL) {
         const cJSON *start = ts_json_get(strip, "start"), *stop = ts_json_get(strip, "stop");

@@ -411,7 +411,7 @@ ts_status ts_vocabulary_finish(ts_tokenizer *t, ts_error *err)
                     byte);
         }
     }
-    t->space_id = ts_vocabulary_find_inside(t, "\xE2\x96\x81", 3);
+    t->space_id = ts_vocabulary_find_inside(t, TS_SPACE_MARK, TS_SPACE_MARK_BYTES);
 out:
     return status;
 }

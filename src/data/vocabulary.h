@@ -14,6 +14,8 @@
 #include "data/split.h"
 #include "data/tokenizer.h"
 
+#include <string.h>
+
 // Limits that only a damaged file exceeds (the largest known vocabulary has 262,144 pieces).
 enum {
     TS_VOCABULARY_MAX = 1 << 22,
@@ -21,6 +23,14 @@ enum {
     TS_JOIN_BITS = 1 << 20,
     TS_MERGE_MAX_BYTES = 512
 };
+
+// U+2581, which stands for a space in pieces that are not of a byte-level BPE.
+#define TS_SPACE_MARK "\xE2\x96\x81"
+enum { TS_SPACE_MARK_BYTES = sizeof TS_SPACE_MARK - 1 };
+static inline bool ts_starts_with_space_mark(const char *text, size_t len)
+{
+    return len >= TS_SPACE_MARK_BYTES && memcmp(text, TS_SPACE_MARK, TS_SPACE_MARK_BYTES) == 0;
+}
 
 typedef struct ts_piece {
     const char *bytes; // NULL: no piece has this id

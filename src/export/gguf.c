@@ -306,11 +306,7 @@ ts_status ts_export_file_check(const ts_export_params *params, ts_error *err)
     ts_status status = TS_OK;
     bool found;
     TS_TRY(ts_file_check_writable(params->path, err));
-    TS_TRY(ts_file_find(params->path, &found, err));
-    if (found && !params->overwrite) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--output %s is there already: --overwrite replaces it",
-                params->path);
-    }
+    TS_TRY(ts_export_check_replaced(params, "--output ", params->path, &found, err));
 out:
     return status;
 }

@@ -246,11 +246,7 @@ ts_status ts_export_hf_check(const ts_export_source *source, const ts_export_par
     if (params->convert && params->dtype > TS_BF16) {
         TS_FAIL(TS_ERR_ARGUMENT, "--format hf: --dtype may be f32, f16 or bf16");
     }
-    TS_TRY(ts_file_find(params->path, &found, err));
-    if (found && !params->overwrite) {
-        TS_FAIL(TS_ERR_ARGUMENT, "--output %s is there already: --overwrite replaces it",
-                params->path);
-    }
+    TS_TRY(ts_export_check_replaced(params, "--output ", params->path, &found, err));
     if (found) {
         TS_TRY(check_replaced(source, params->path, err));
     }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/chat.h"
+#include "export/write.h"
 
 #include <string.h>
 
@@ -223,10 +224,7 @@ ts_status ts_ollama_check(const ts_export_params *params, ts_error *err)
     }
     TS_TRY(name_file(params, &path, err));
     TS_TRY(ts_file_check_writable(path.bytes, err));
-    TS_TRY(ts_file_find(path.bytes, &found, err));
-    if (found && !params->overwrite) {
-        TS_FAIL(TS_ERR_ARGUMENT, "%s is there already: --overwrite replaces it", path.bytes);
-    }
+    TS_TRY(ts_export_check_replaced(params, "", path.bytes, &found, err));
 out:
     ts_text_free(&path);
     return status;

@@ -130,6 +130,18 @@ ts_status ts_export_write(ts_export_writer *writer, const ts_export_source *sour
     return status == TS_OK ? unchanged : status;
 }
 
+ts_status ts_export_check_replaced(const ts_export_params *params, const char *option,
+                                   const char *path, bool *found, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_file_find(path, found, err));
+    if (*found && !params->overwrite) {
+        TS_FAIL(TS_ERR_ARGUMENT, "%s%s is there already: --overwrite replaces it", option, path);
+    }
+out:
+    return status;
+}
+
 ts_status ts_export_check_space(const char *path, uint64_t bytes, ts_error *err)
 {
     ts_status status = TS_OK;

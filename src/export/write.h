@@ -35,6 +35,10 @@ bool ts_export_round(ts_dtype dtype, const float *values, uint64_t count, void *
 // Adds bytes to the file and reports the progress. TS_ERR_STOPPED: the caller asked to stop.
 ts_status ts_export_add(ts_export_writer *writer, const void *bytes, uint64_t len, ts_error *err);
 
+// Says in *found whether something is at `path`. TS_ERR_ARGUMENT where it is and `params` do not
+// let it be replaced. `option` comes before the path in the message: "--output " or "".
+ts_status ts_export_check_replaced(const ts_export_params *params, const char *option,
+                                   const char *path, bool *found, ts_error *err);
 // TS_ERR_IO where the disk that `path` is on has less than `bytes` left.
 ts_status ts_export_check_space(const char *path, uint64_t bytes, ts_error *err);
 

@@ -7,12 +7,29 @@
 #include <string.h>
 #include <strings.h>
 
+// What to do about keys that are refused.
+#define TOOLS "tools are not implemented: leave such rows out, or write what was called as text"
+#define MEDIA "only text is read: leave such rows out"
+#define PAIRS "train --loss dpo learns from pairs; otherwise keep the answer to learn as completion"
+#define RENAMED                                                                                    \
+    "a pair to learn a preference from has the keys prompt, chosen and rejected: rename it"
+#define GRADED                                                                                     \
+    "learning from graded or several answers is not implemented: keep the one to learn as "        \
+    "completion"
+#define TOKENS "rows of tokens are not read: give the text"
+#define REASONING "write it in the answer's text, as the model's template has it"
+#define CONTEXT                                                                                    \
+    "only input (beside instruction) adds to a prompt: rename it, or put it in the prompt"
+#define SYSTEM "a system prompt is read under the key system: rename it"
+#define TEMPLATE "a template is chosen for all rows, by --chat-template"
+#define PARTLY                                                                                     \
+    "parts of a turn cannot be trained on separately: split the turn, or take the key out"
+
 // Keys whose meaning would change what is trained on, and what to do about each. A value that
 // switches the feature off (null, false, an empty text or list) is accepted.
 static const struct {
     const char *key, *why;
 } refused[] = {
-#define TOOLS "tools are not implemented: leave such rows out, or write what was called as text"
     {"tools", TOOLS},
     {"tool_calls", TOOLS},
     {"tool_call", TOOLS},
@@ -22,7 +39,6 @@ static const struct {
     {"function_call", TOOLS},
     {"function_calls", TOOLS},
     {"parallel_tool_calls", TOOLS},
-#define MEDIA "only text is read: leave such rows out"
     {"image", MEDIA},
     {"images", MEDIA},
     {"image_url", MEDIA},
@@ -35,34 +51,24 @@ static const struct {
     {"file", MEDIA},
     {"files", MEDIA},
     {"attachments", MEDIA},
-#define PAIRS "train --loss dpo learns from pairs; otherwise keep the answer to learn as completion"
     {"chosen", PAIRS},
     {"rejected", PAIRS},
-#define RENAMED                                                                                    \
-    "a pair to learn a preference from has the keys prompt, chosen and rejected: rename it"
     {"chosen_response", RENAMED},
     {"rejected_response", RENAMED},
     {"rejected_messages", RENAMED},
-#define GRADED                                                                                     \
-    "learning from graded or several answers is not implemented: keep the one to learn as "        \
-    "completion"
     {"completions", GRADED},
     {"responses", GRADED},
     {"kto_tag", GRADED},
-#define TOKENS "rows of tokens are not read: give the text"
     {"input_ids", TOKENS},
     {"token_ids", TOKENS},
     {"labels", TOKENS},
     {"attention_mask", TOKENS},
     {"completion_mask", TOKENS},
     {"assistant_masks", TOKENS},
-#define REASONING "write it in the answer's text, as the model's template has it"
     {"reasoning", REASONING},
     {"reasoning_content", REASONING},
     {"thinking", REASONING},
     {"thoughts", REASONING},
-#define CONTEXT                                                                                    \
-    "only input (beside instruction) adds to a prompt: rename it, or put it in the prompt"
     {"context", CONTEXT},
     {"contexts", CONTEXT},
     {"document", CONTEXT},
@@ -72,13 +78,11 @@ static const struct {
     {"examples", CONTEXT},
     {"few_shot", CONTEXT},
     {"demonstrations", CONTEXT},
-#define SYSTEM "a system prompt is read under the key system: rename it"
     {"system_prompt", SYSTEM},
     {"system_message", SYSTEM},
     {"system_instruction", SYSTEM},
     {"sys", SYSTEM},
     {"persona", SYSTEM},
-#define TEMPLATE "a template is chosen for all rows, by --chat-template"
     {"chat_template", TEMPLATE},
     {"chat_template_kwargs", TEMPLATE},
     {"enable_thinking", TEMPLATE},
@@ -86,8 +90,6 @@ static const struct {
     {"continue_final_message", TEMPLATE},
     {"prefix", "an answer that goes on from a beginning is not implemented"},
     {"suffix", "filling a gap before a suffix is not implemented"},
-#define PARTLY                                                                                     \
-    "parts of a turn cannot be trained on separately: split the turn, or take the key out"
     {"train_detail", PARTLY},
     {"training_detail", PARTLY},
     {"mask",

@@ -68,7 +68,7 @@ static void decode_Q8_0(const uint8_t *data, const uint8_t *header, float *out)
 
 // The levels of NF4 (Dettmers et al. 2023, QLoRA): quantiles of a normal distribution, and 0. The
 // digits are those of bitsandbytes.
-static const float nf4_levels[16] = {
+const float ts_nf4_levels[16] = {
     -1.0f,
     -0.6961928009986877f,
     -0.5250730514526367f,
@@ -92,7 +92,7 @@ static void decode_NF4(const uint8_t *data, const uint8_t *header, float *out)
     float largest;
     memcpy(&largest, header, sizeof largest);
     for (int i = 0; i < 64; i++) {
-        out[i] = nf4_levels[i % 2 == 0 ? data[i / 2] >> 4 : data[i / 2] & 15] * largest;
+        out[i] = ts_nf4_levels[i % 2 == 0 ? data[i / 2] >> 4 : data[i / 2] & 15] * largest;
     }
 }
 
@@ -299,7 +299,7 @@ static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *
         const double value = (double)(x[i] * inverse);
         int level = 0;
         while (level < 15 &&
-               value > 0.5 * ((double)nf4_levels[level] + (double)nf4_levels[level + 1])) {
+               value > 0.5 * ((double)ts_nf4_levels[level] + (double)ts_nf4_levels[level + 1])) {
             level++;
         }
         data[i / 2] = (uint8_t)(i % 2 == 0 ? level << 4 : data[i / 2] | level);

@@ -11,6 +11,9 @@
 // Decodes a whole tensor of `count` elements, of one of weights.def's types, to out[count].
 void ts_blocks_decode(ts_dtype dtype, const void *tensor, uint64_t count, double *out);
 
+// The levels of NF4, by code.
+extern const float ts_nf4_levels[16];
+
 // Finds the type to which GGUF gives the number `type`; false where weights.def has no such type.
 bool ts_blocks_of_gguf(uint32_t type, ts_dtype *out);
 // Converts the blocks of `count` elements from the layout of a file, where each block's header is

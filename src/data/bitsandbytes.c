@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 64, GROUP = 256, NAME_BYTES = 512 };
+enum { NAME_BYTES = 512 };
 
 // ---- One weight
 
@@ -40,12 +40,13 @@ static ts_status read_shape(struct state *s, const cJSON *shape, ts_error *err)
                             "to 4294967295",
                             s->path, s->name);
     }
-    if (s->cols % BLOCK != 0) {
+    const uint32_t block = ts_dtype_block(TS_NF4);
+    if (s->cols % block != 0) {
         return ts_error_set(err, TS_ERR_UNSUPPORTED,
-                            "%s: '%s' has rows of %llu, which are not whole blocks of %d", s->path,
-                            s->name, (unsigned long long)s->cols, BLOCK);
+                            "%s: '%s' has rows of %llu, which are not whole blocks of %u", s->path,
+                            s->name, (unsigned long long)s->cols, block);
     }
-    s->blocks = s->rows * s->cols / BLOCK;
+    s->blocks = s->rows * s->cols / block;
     return TS_OK;
 }
 
@@ -100,19 +101,11 @@ static ts_status find_part(ts_tensors *tensors, const struct state *s, const cha
 // The levels must be NF4's own, for the shaders know no others.
 static ts_status check_levels(const struct state *s, const float levels[16], ts_error *err)
 {
-    uint8_t block[BLOCK / 2 + sizeof(float)] = {0};
-    const float one = 1;
-    double known[BLOCK];
-    for (int i = 0; i < 8; i++) {
-        block[i] = (uint8_t)(2 * i << 4 | (2 * i + 1));
-    }
-    memcpy(block + BLOCK / 2, &one, sizeof one);
-    ts_blocks_decode(TS_NF4, block, BLOCK, known);
     for (int i = 0; i < 16; i++) {
-        if ((double)levels[i] != known[i]) {
+        if (levels[i] != ts_nf4_levels[i]) {
             return ts_error_set(err, TS_ERR_UNSUPPORTED,
                                 "%s: '%s.quant_map': level %d is %.9g, NF4's is %.9g", s->path,
-                                s->name, i, (double)levels[i], known[i]);
+                                s->name, i, (double)levels[i], (double)ts_nf4_levels[i]);
         }
     }
     return TS_OK;
@@ -131,8 +124,8 @@ static ts_status find_scales(ts_tensors *tensors, const struct state *s, ts_nf4_
     }
     TS_TRY(find_part(tensors, s, ".absmax", TS_U8, s->blocks, &absmax, err));
     TS_TRY(find_part(tensors, s, ".nested_quant_map", TS_F32, 256, &levels, err));
-    TS_TRY(find_part(tensors, s, ".nested_absmax", TS_F32, ts_ceil_div(s->blocks, GROUP), &groups,
-                     err));
+    TS_TRY(find_part(tensors, s, ".nested_absmax", TS_F32, ts_ceil_div(s->blocks, TS_NF4_GROUP),
+                     &groups, err));
     out->codes = absmax->bytes;
     out->levels = levels->bytes;
     out->groups = groups->bytes;

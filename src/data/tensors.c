@@ -93,19 +93,21 @@ uint64_t ts_tensor_elements(const ts_tensor *tensor)
 
 static float nf4_scale(const ts_nf4_scales *s, uint64_t block)
 {
-    return s->absmax != NULL ? s->absmax[block]
-                             : s->levels[s->codes[block]] * s->groups[block / 256] + s->offset;
+    return s->absmax != NULL
+               ? s->absmax[block]
+               : s->levels[s->codes[block]] * s->groups[block / TS_NF4_GROUP] + s->offset;
 }
 
 void ts_tensor_nf4_blocks(const ts_tensor *tensor, uint64_t first, uint64_t count, uint8_t *out)
 {
-    enum { BLOCK = 64, DATA = BLOCK / 2 };
+    const uint32_t elements = ts_dtype_block(TS_NF4);
+    const uint64_t len = ts_blocks_data_bytes(TS_NF4, elements);
     const uint8_t *data = tensor->bytes;
-    for (uint64_t block = first / BLOCK; block < (first + count) / BLOCK; block++) {
+    for (uint64_t block = first / elements; block < (first + count) / elements; block++) {
         const float scale = nf4_scale(tensor->scales, block);
         memcpy(out, &scale, sizeof scale);
-        memcpy(out + sizeof scale, data + block * DATA, DATA);
-        out += sizeof scale + DATA;
+        memcpy(out + sizeof scale, data + block * len, len);
+        out += sizeof scale + len;
     }
 }
 
@@ -266,7 +268,7 @@ static void add_scales(ts_digest *digest, const ts_nf4_scales *s)
     add_sample(digest, s->codes, s->blocks);
     ts_digest_add(digest, s->levels, 256 * sizeof *s->levels);
     add_sample(digest, (const unsigned char *)s->groups,
-               ts_ceil_div(s->blocks, 256) * sizeof *s->groups);
+               ts_ceil_div(s->blocks, TS_NF4_GROUP) * sizeof *s->groups);
     ts_digest_add(digest, &s->offset, sizeof s->offset);
 }
 

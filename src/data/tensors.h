@@ -7,16 +7,17 @@
 #include "base/text.h"
 
 enum { TS_TENSOR_MAX_RANK = 8 };
+enum { TS_NF4_GROUP = 256 }; // scales that double quantisation puts in a group
 
-// The scales of a matrix in bitsandbytes' NF4, which lie apart from its elements. Block b, of 64
-// elements, has the scale absmax[b] or, with double quantisation,
-// levels[codes[b]] * groups[b / 256] + offset.
+// The scales of a matrix in bitsandbytes' NF4, which lie apart from its elements. Block b has the
+// scale absmax[b] or, with double quantisation, levels[codes[b]] * groups[b / TS_NF4_GROUP] +
+// offset.
 typedef struct ts_nf4_scales {
     uint64_t blocks;
     const float *absmax;  // [blocks]; NULL: double quantisation
     const uint8_t *codes; // [blocks]
     const float *levels;  // [256]
-    const float *groups;  // [ceil(blocks / 256)]
+    const float *groups;  // [ceil(blocks / TS_NF4_GROUP)]
     float offset;
 } ts_nf4_scales;
 
@@ -40,7 +41,7 @@ typedef struct ts_tensor {
 uint64_t ts_tensor_elements(const ts_tensor *tensor); // the product of its shape
 
 // Writes the blocks of elements first .. first + count - 1 of a tensor with `scales` to `out`, in
-// the layout of files (ts_blocks_split). Both numbers are multiples of 64.
+// the layout of files (ts_blocks_split). Both numbers are multiples of the block's elements.
 void ts_tensor_nf4_blocks(const ts_tensor *tensor, uint64_t first, uint64_t count, uint8_t *out);
 
 // The bytes of row `row` in Hugging Face's order (of a vector: of an element), and how many bytes a

@@ -30,21 +30,22 @@ static const ts_key state_keys[] = {
     {"nested_offset", TS_KEY_READ},
 };
 
+// Errors of this function and of the next do not name the file.
 static ts_status read_shape(struct state *s, const cJSON *shape, ts_error *err)
 {
     if (!cJSON_IsArray(shape) || cJSON_GetArraySize(shape) != 2 ||
         !ts_json_uint(shape->child, &s->rows) || !ts_json_uint(shape->child->next, &s->cols) ||
         s->rows == 0 || s->cols == 0 || s->rows > UINT32_MAX || s->cols > UINT32_MAX) {
         return ts_error_set(err, TS_ERR_FORMAT,
-                            "%s: the description of '%s': shape: expected two whole numbers from 1 "
-                            "to 4294967295",
-                            s->path, s->name);
+                            "the description of '%s': shape: expected two whole numbers from 1 to "
+                            "4294967295",
+                            s->name);
     }
     const uint32_t block = ts_dtype_block(TS_NF4);
     if (s->cols % block != 0) {
         return ts_error_set(err, TS_ERR_UNSUPPORTED,
-                            "%s: '%s' has rows of %llu, which are not whole blocks of %u", s->path,
-                            s->name, (unsigned long long)s->cols, block);
+                            "'%s' has rows of %llu, which are not whole blocks of %u", s->name,
+                            (unsigned long long)s->cols, block);
     }
     s->blocks = s->rows * s->cols / block;
     return TS_OK;
@@ -56,7 +57,7 @@ static ts_status read_state(struct state *s, const ts_tensor *text, ts_error *er
     cJSON *json = NULL;
     TS_TRY(ts_json_parse(text->bytes, text->len, text->name, &json, err));
     if (!cJSON_IsObject(json)) {
-        TS_FAIL(TS_ERR_FORMAT, "expected an object, found %s", ts_json_kind(json));
+        TS_FAIL(TS_ERR_FORMAT, "%s: expected an object, found %s", text->name, ts_json_kind(json));
     }
     TS_TRY(ts_keys_check(json, state_keys, TS_COUNT(state_keys), true, text->name, err));
     if (ts_json_get(json, "quant_type") == NULL || ts_json_get(json, "blocksize") == NULL) {

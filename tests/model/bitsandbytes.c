@@ -203,7 +203,8 @@ static const struct mistake mistakes[] = {
     {.from = "[",
      .to = "[9007199254740991, 9007199254740991, ",
      .status = TS_ERR_FORMAT,
-     .words = "two whole numbers"},
+     .words = ": the description of 'model.layers.0.mlp.down_proj.weight': shape: "
+              "expected two whole numbers"},
     {.from = "[64",
      .to = "[4294967295",
      .status = TS_ERR_FORMAT,
@@ -211,8 +212,15 @@ static const struct mistake mistakes[] = {
     {.from = ", 64]",
      .to = ", 32]",
      .status = TS_ERR_UNSUPPORTED,
-     .words = "not whole blocks of 64"},
+     .words = ": 'model.layers.0.mlp.down_proj.weight' has rows of 32, which are "
+              "not whole blocks of 64"},
     {.from = "{", .to = "[", .status = TS_ERR_FORMAT, .words = "bitsandbytes__nf4"},
+    {.from = "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"bfloat16\", \"shape\": "
+             "[64, 64]}",
+     .to = "7",
+     .status = TS_ERR_FORMAT,
+     .words = ": model.layers.0.mlp.down_proj.weight.quant_state."
+              "bitsandbytes__nf4: expected an object, found a number"},
     {.without = "down_proj.weight.absmax", .status = TS_ERR_FORMAT, .words = "absmax' is missing"},
     {.without = "q_proj.weight.nested_absmax",
      .status = TS_ERR_FORMAT,
@@ -281,6 +289,8 @@ Test(bitsandbytes, what_files_claim_is_checked)
         cr_expect_eq(status, mistakes[i].status, "%zu: %s", i, err.message);
         cr_expect_not_null(strstr(err.message, mistakes[i].words), "'%s' is not in: %s",
                            mistakes[i].words, err.message);
+        const char *named = strstr(err.message, folder);
+        cr_expect(named == NULL || strstr(named + 1, folder) == NULL, "twice: %s", err.message);
         MUST(ts_folder_remove(folder, err));
     }
     test_gpu_close(gpu);

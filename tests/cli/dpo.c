@@ -129,3 +129,13 @@ Test(dpo, goes_on_with_an_adapter)
     cr_assert_neq(result.code, 0);
     test_folder_remove(folder);
 }
+
+// The pairs that come with the program: half of the prompts do harm, half only look like it.
+Test(dpo, its_own_pairs_are_read)
+{
+    program_result result;
+    RUN(&result, "train", "--model", BASE, "--data", PROJECT_FOLDER "/data/preferences.json",
+        "--loss", "dpo", "--dry-run");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "64 pairs, "), "%s", result.out);
+}

@@ -183,18 +183,19 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
 }
 
 // Sets *dq and *dk to the gradients of q_proj's and k_proj's outputs, from pass->dq and pass->dk,
-// those of the queries and keys that attention read: the backward pass of ts_pass_turn.
-static void turn_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_view *dq, ts_view *dk)
+// those of the queries and keys that attention read: the backward pass of ts_pass_norm_rope.
+static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_view *dq,
+                               ts_view *dk)
 {
     ts_layer_state *state = &pass->layers[layer];
     *dq = pass->dq;
     *dk = pass->dk;
     ts_pass_rope(pass, layer, rows, -1, *dq, *dk);
     if (ts_pass_has(pass, TS_NORM_Q)) {
-        norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->turned_q);
-        norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->turned_k);
-        *dq = pass->turned_q;
-        *dk = pass->turned_k;
+        norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->normed_q);
+        norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->normed_k);
+        *dq = pass->normed_q;
+        *dk = pass->normed_k;
     }
 }
 
@@ -208,11 +209,11 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
 
     linear_backward(pass, layer, TS_MODULE_O, rows, state->o, dout, pass->dout, false);
     if (ts_pass_has(pass, TS_NORM_Q)) { // else the layer's own q and k are what attention reads
-        ts_pass_turn(pass, layer, rows);
+        ts_pass_norm_rope(pass, layer, rows);
     }
     queries_backward(pass, layer, rows);
     keys_backward(pass, layer, rows);
-    turn_backward(pass, layer, rows, &dq, &dk);
+    norm_rope_backward(pass, layer, rows, &dq, &dk);
     if (ts_pass_adapts(pass, QKV)) {
         x = enter_again(pass, layer, TS_NORM_ATTENTION, rows, state->x);
     }

@@ -55,12 +55,12 @@ static void norm(const ts_pass *pass, uint32_t layer, ts_norm which, uint32_t ro
                                          .eps = config->rms_eps});
 }
 
-void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows)
+void ts_pass_norm_rope(const ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_layer_state *state = &pass->layers[layer];
     if (ts_pass_has(pass, TS_NORM_Q)) {
-        norm(pass, layer, TS_NORM_Q, rows, state->q, pass->turned_q);
-        norm(pass, layer, TS_NORM_K, rows, state->k, pass->turned_k);
+        norm(pass, layer, TS_NORM_Q, rows, state->q, pass->normed_q);
+        norm(pass, layer, TS_NORM_K, rows, state->k, pass->normed_k);
     }
     ts_pass_rope(pass, layer, rows, 1, ts_pass_q(pass, layer), ts_pass_k(pass, layer));
 }
@@ -162,7 +162,7 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
     linear(pass, layer, TS_MODULE_Q, rows, training, x, state->q);
     linear(pass, layer, TS_MODULE_K, rows, training, x, state->k);
     linear(pass, layer, TS_MODULE_V, rows, training, x, state->v);
-    ts_pass_turn(pass, layer, rows);
+    ts_pass_norm_rope(pass, layer, rows);
     attend(pass, layer, rows);
     leave(pass, layer, TS_MODULE_O, TS_NORM_ATTENTION_OUT, rows, training, state->o,
           state->attention_out, state->mid);

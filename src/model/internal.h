@@ -64,15 +64,15 @@ void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_ro
 // The queries and keys that attention reads.
 static inline ts_view ts_pass_q(const ts_pass *pass, uint32_t layer)
 {
-    return ts_pass_has(pass, TS_NORM_Q) ? pass->turned_q : pass->layers[layer].q;
+    return ts_pass_has(pass, TS_NORM_Q) ? pass->normed_q : pass->layers[layer].q;
 }
 static inline ts_view ts_pass_k(const ts_pass *pass, uint32_t layer)
 {
-    return ts_pass_has(pass, TS_NORM_K) ? pass->turned_k : pass->layers[layer].k;
+    return ts_pass_has(pass, TS_NORM_K) ? pass->normed_k : pass->layers[layer].k;
 }
 // Computes these from the layer's q and k: normalises them where the family has such norms, then
 // rotates them.
-void ts_pass_turn(const ts_pass *pass, uint32_t layer, uint32_t rows);
+void ts_pass_norm_rope(const ts_pass *pass, uint32_t layer, uint32_t rows);
 // Rotates the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
 // positions, in a layer that rotates. sign is 1, or -1 for the inverse rotation.
 void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign, ts_view q,

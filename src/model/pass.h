@@ -71,7 +71,7 @@ typedef struct ts_pass {
     // pass_memory.c says when each of these is needed. At other times other tensors use its memory.
     ts_view x, dx;               // [N, H] the residual stream out of the last layer
     ts_view norm, dnorm;         // [N, H] the output of a norm in front of a block
-    ts_view turned_q, turned_k;  // [N, Q], [N, KV] queries and keys as attention reads them, where
+    ts_view normed_q, normed_k;  // [N, Q], [N, KV] queries and keys as attention reads them, where
                                  // they have norms; later the gradients of the layer's q and k
     ts_view dout_block;          // [N, H] the gradient of attention_out or mlp_out
     ts_view swiglu, dswiglu;     // [N, F] swiglu's output, stored as gate and up are

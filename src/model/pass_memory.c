@@ -237,15 +237,15 @@ static void add_shared(struct table *table)
     const bool again = back && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
     const uint32_t gathered = back ? LOSS : BIT(GATHER);
     // Only where queries and keys have norms do they exist twice, before and after these.
-    const uint64_t turned = ts_config_has_norm(c, TS_NORM_Q) ? n : 0;
-    const uint32_t turning = BIT(ATTEND) | (back ? BIT(BACK_ATTEND) | BIT(BACK_QKV) : 0);
+    const uint64_t normed = ts_config_has_norm(c, TS_NORM_Q) ? n : 0;
+    const uint32_t normed_in = BIT(ATTEND) | (back ? BIT(BACK_ATTEND) | BIT(BACK_QKV) : 0);
     const bool has_out =
         ts_config_has_norm(c, TS_NORM_ATTENTION_OUT) || ts_config_has_norm(c, TS_NORM_MLP_OUT);
     const struct scratch rows[] = {
         {&pass->norm, n * h,
          BIT(QKV) | BIT(GATE_UP) | (back ? BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_QKV) : 0)},
-        {&pass->turned_q, turned * q, turning},
-        {&pass->turned_k, turned * kv, turning},
+        {&pass->normed_q, normed * q, normed_in},
+        {&pass->normed_k, normed * kv, normed_in},
         {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0), mlp_dtype(pass)},
         {&pass->gathered, m * h, gathered},
         {&pass->gathered_rstd, m, gathered},

@@ -4,54 +4,15 @@
 #include "export_test.h"
 
 #include "model/block_llama.h"
+#include "nf4_levels.h"
 
 #define CLAIMS                                                                                     \
     ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true, "     \
     "\"bnb_4bit_quant_type\": \"nf4\"}"
 
-static const float levels[16] = {-1.0f,
-                                 -0.6961928009986877f,
-                                 -0.5250730514526367f,
-                                 -0.39491748809814453f,
-                                 -0.28444138169288635f,
-                                 -0.18477343022823334f,
-                                 -0.09105003625154495f,
-                                 0.0f,
-                                 0.07958029955625534f,
-                                 0.16093020141124725f,
-                                 0.24611230194568634f,
-                                 0.33791524171829224f,
-                                 0.44070982933044434f,
-                                 0.5626170039176941f,
-                                 0.7229568362236023f,
-                                 1.0f};
-
-enum { MOST = 128 };
-struct parts {
-    ts_tensor tensors[MOST];
-    char names[MOST][160];
-    size_t count;
-};
-
-static void add(struct parts *p, const char *name, const char *part, ts_dtype dtype, uint64_t rows,
-                const void *bytes)
-{
-    ts_tensor *tensor = &p->tensors[p->count];
-    const size_t len = rows * ts_dtype_bytes(dtype);
-    void *copy = malloc(len);
-    memcpy(copy, bytes, len);
-    snprintf(p->names[p->count], sizeof p->names[0], "%s%s", name, part);
-    *tensor = (ts_tensor){.name = p->names[p->count++],
-                          .dtype = dtype,
-                          .rank = 1,
-                          .shape = {rows},
-                          .bytes = copy,
-                          .len = len};
-}
-
 // Puts codes and scales in place of a linear weight, and replaces its values by what these decode
 // to.
-static void quantise(struct parts *p, const ts_tensor *weight)
+static void quantise(struct tiny_file *out, const ts_tensor *weight)
 {
     const uint64_t count = weight->shape[0] * weight->shape[1];
     float *values = (float *)(uintptr_t)weight->bytes, scales[64 * 64 / 64];
@@ -61,27 +22,26 @@ static void quantise(struct parts *p, const ts_tensor *weight)
         const uint32_t code = (uint32_t)(i * 7 + i / 64 * 3) % 16;
         scales[i / 64] = 0.1f + 0.01f * (float)(i / 64);
         codes[i / 2] |= (uint8_t)(i % 2 == 0 ? code << 4 : code); // the even element above
-        values[i] = levels[code] * scales[i / 64];
+        values[i] = nf4_levels[code] * scales[i / 64];
     }
     snprintf(
         state, sizeof state,
         "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"float32\", \"shape\": [%llu, "
         "%llu]}",
         (unsigned long long)weight->shape[0], (unsigned long long)weight->shape[1]);
-    add(p, weight->name, "", TS_U8, count / 2, codes);
-    p->tensors[p->count - 1].rank = 2;
-    p->tensors[p->count - 1].shape[1] = 1;
-    add(p, weight->name, ".absmax", TS_F32, count / 64, scales);
-    add(p, weight->name, ".quant_map", TS_F32, 16, levels);
-    add(p, weight->name, ".quant_state.bitsandbytes__nf4", TS_U8, strlen(state), state);
+    tiny_bytes(out, weight->name, "", TS_U8, count / 2, codes);
+    out->tensors[out->count - 1].rank = 2;
+    out->tensors[out->count - 1].shape[1] = 1;
+    tiny_bytes(out, weight->name, ".absmax", TS_F32, count / 64, scales);
+    tiny_bytes(out, weight->name, ".quant_map", TS_F32, 16, nf4_levels);
+    tiny_bytes(out, weight->name, ".quant_state.bitsandbytes__nf4", TS_U8, strlen(state), state);
 }
 
 // FOLDER/base holds the model in NF4, FOLDER/plain the same numbers.
 static void write_both(const place *p, const char *plain)
 {
     struct tiny_file file = {.state = 3, .dtype = TS_F32};
-    struct parts parts = {0};
-    ts_text bytes = {0}, path = {0};
+    struct tiny_file parts = {0};
     MUST(ts_folder_make(p->base, err));
     MUST(ts_folder_make(plain, err));
     list_tensors(&file);
@@ -90,19 +50,13 @@ static void write_both(const place *p, const char *plain)
         if (strstr(tensor->name, "_proj") != NULL) {
             quantise(&parts, tensor);
         } else {
-            add(&parts, tensor->name, "", TS_F32, tensor->len / sizeof(float), tensor->bytes);
+            tiny_bytes(&parts, tensor->name, "", TS_F32, tensor->len / sizeof(float),
+                       tensor->bytes);
             parts.tensors[parts.count - 1].rank = tensor->rank;
             memcpy(parts.tensors[parts.count - 1].shape, tensor->shape, sizeof tensor->shape);
         }
     }
-    MUST(ts_safetensors_serialise(parts.tensors, parts.count, &bytes, err));
-    MUST(ts_path_join(p->base, "model.safetensors", &path, err));
-    MUST(ts_file_write_plain(path.bytes, bytes.bytes, bytes.len, err));
-    for (size_t i = 0; i < parts.count; i++) {
-        free((void *)(uintptr_t)parts.tensors[i].bytes);
-    }
-    ts_text_free(&bytes);
-    ts_text_free(&path);
+    write_tensors(p->base, &parts);
     write_shape(p->base, CLAIMS);
     write_shape(plain, "");
     write_tensors(plain, &file);

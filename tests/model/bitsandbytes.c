@@ -1,5 +1,6 @@
 // Models that bitsandbytes quantised to NF4, made here from the format's description.
 #include "block_llama.h"
+#include "nf4_levels.h"
 
 // What config.json says of the quantisation. In the first layer, attention's scales are quantised
 // too, and the MLP's are not. The second layer and lm_head are F32.
@@ -9,23 +10,6 @@
     "\"bnb_4bit_quant_storage\": \"uint8\", \"bnb_4bit_use_double_quant\": true, "                 \
     "\"bnb_4bit_compute_dtype\": \"bfloat16\", \"llm_int8_threshold\": 6.0, "                      \
     "\"llm_int8_skip_modules\": [\"lm_head\", \"model.layers.1\"]}"
-
-static const float levels[16] = {-1.0f,
-                                 -0.6961928009986877f,
-                                 -0.5250730514526367f,
-                                 -0.39491748809814453f,
-                                 -0.28444138169288635f,
-                                 -0.18477343022823334f,
-                                 -0.09105003625154495f,
-                                 0.0f,
-                                 0.07958029955625534f,
-                                 0.16093020141124725f,
-                                 0.24611230194568634f,
-                                 0.33791524171829224f,
-                                 0.44070982933044434f,
-                                 0.5626170039176941f,
-                                 0.7229568362236023f,
-                                 1.0f};
 
 // How the files differ from what they should be.
 struct mistake {
@@ -48,19 +32,12 @@ struct maker {
 static void add(struct maker *m, const char *name, const char *part, ts_dtype dtype, uint64_t count,
                 const void *bytes)
 {
-    ts_tensor *tensor = &m->file.tensors[m->file.count];
-    char *full = m->file.names[m->file.count];
-    const size_t len = count * ts_dtype_bytes(dtype);
+    char full[TS_WEIGHT_NAME_BYTES];
     const char *without = m->mistake->without;
-    snprintf(full, sizeof m->file.names[0], "%s%s", name, part);
-    if (without != NULL && strcmp(full + strlen(full) - strlen(without), without) == 0) {
-        return;
+    snprintf(full, sizeof full, "%s%s", name, part);
+    if (without == NULL || strcmp(full + strlen(full) - strlen(without), without) != 0) {
+        tiny_bytes(&m->file, name, part, dtype, count, bytes);
     }
-    cr_assert_lt(m->file.count++, TS_COUNT(m->file.tensors));
-    void *copy = malloc(len);
-    memcpy(copy, bytes, len);
-    *tensor = (ts_tensor){
-        .name = full, .dtype = dtype, .rank = 1, .shape = {count}, .bytes = copy, .len = len};
 }
 
 static void add_state(struct maker *m, const char *name, const uint64_t shape[2], bool nested)
@@ -109,8 +86,8 @@ static void quantise_last(struct maker *m, bool nested)
     }
     for (uint64_t i = 0; i < count / 2; i++) { // an even element is the upper half
         data[i] = (uint8_t)(tiny_random(&m->file.state) * 128 + 128);
-        values[2 * i] = levels[data[i] >> 4] * absmax[i / 32];
-        values[2 * i + 1] = levels[data[i] & 15] * absmax[i / 32];
+        values[2 * i] = nf4_levels[data[i] >> 4] * absmax[i / 32];
+        values[2 * i + 1] = nf4_levels[data[i] & 15] * absmax[i / 32];
     }
     if (m->plain) {
         add(m, name, "", TS_F32, count, values);
@@ -118,7 +95,7 @@ static void quantise_last(struct maker *m, bool nested)
         memcpy(m->file.tensors[m->file.count - 1].shape, was.shape, sizeof was.shape);
         return;
     }
-    memcpy(own, levels, sizeof own);
+    memcpy(own, nf4_levels, sizeof own);
     own[0] = m->mistake->level != 0 ? m->mistake->level : own[0];
     absmax[0] = m->mistake->scale != 0 ? m->mistake->scale : absmax[0];
     add(m, name, "", TS_U8, count / 2, data);

@@ -28,7 +28,7 @@ typedef struct tiny_llama {
     ts_family_id family;
     uint32_t window; // of attention; 0: config.json has none
     char more[160];  // for config.json, such as ", \"use_sliding_window\": true". No pointer, since
-                    // a parameterized test runs in a process of its own
+                     // a parameterized test runs in a process of its own
     ts_dtype dtype;
     bool embedding_in_file;
     ts_adapter_config adapter; // r = 0: none
@@ -45,8 +45,8 @@ static inline double tiny_random(uint32_t *state)
 
 // A list of tensors with their names and bytes.
 struct tiny_file {
-    ts_tensor tensors[64];
-    char names[64][TS_WEIGHT_NAME_BYTES];
+    ts_tensor tensors[128];
+    char names[128][TS_WEIGHT_NAME_BYTES];
     size_t count;
     uint32_t state;
     ts_dtype dtype;
@@ -76,7 +76,22 @@ static inline void tiny_values(struct tiny_file *file, uint32_t rows, uint32_t c
                           .len = count * size};
 }
 
-// The same for a weight of a Llama, whose vectors are norms. `layer` may be beyond all layers.
+// Adds a vector NAME PART that holds these bytes.
+static inline void tiny_bytes(struct tiny_file *file, const char *name, const char *part,
+                              ts_dtype dtype, uint64_t count, const void *bytes)
+{
+    const size_t len = count * ts_dtype_bytes(dtype);
+    void *copy = malloc(len);
+    cr_assert_lt(file->count, TS_COUNT(file->tensors));
+    char *full = file->names[file->count];
+    snprintf(full, sizeof file->names[0], "%s%s", name, part);
+    memcpy(copy, bytes, len);
+    file->tensors[file->count++] = (ts_tensor){
+        .name = full, .dtype = dtype, .rank = 1, .shape = {count}, .bytes = copy, .len = len};
+}
+
+// The same as tiny_values for a weight of a Llama, whose vectors are norms. `layer` may be beyond
+// all layers.
 static inline void tiny_tensor(struct tiny_file *file, uint32_t rows, uint32_t cols,
                                const char *name, uint32_t layer)
 {

@@ -73,6 +73,7 @@ share/tinysft-vk/assets/base/tokenizer.json
 share/tinysft-vk/assets/base/tokenizer_config.json
 share/tinysft-vk/data/dataset.json
 share/tinysft-vk/data/eval.json
+share/tinysft-vk/data/preferences.json
 share/tinysft-vk/tools/colab/common.sh
 share/tinysft-vk/tools/colab/data.sh
 share/tinysft-vk/tools/colab/driver.sh

@@ -75,6 +75,11 @@ const char *ts_choice_mask(size_t index)
     return tinysft_device_feature(index).name; // NULL after the last
 }
 
+ts_status ts_cli_parse_masks(const char *names, void *masks, ts_error *err)
+{
+    return ts_gpu_masks_parse(names, masks, err);
+}
+
 const char *ts_choice_format(size_t index)
 {
     static const char *const names[] = {"hf", "gguf", "gguf-adapter"};

@@ -179,8 +179,10 @@ void ts_cli_show_file(void *bar, const char *what, uint64_t done, uint64_t total
     {                                                                                              \
         "mask-capability", "mask-capabilities", TS_FLAG_PARSED, &(params).masks, "NAME[,NAME]",    \
             "hide an optional feature of the device;\n`tinysft-vk devices` lists them", 0, 0,      \
-            false, NULL, ts_gpu_masks_parse, ts_choice_mask                                        \
+            false, NULL, ts_cli_parse_masks, ts_choice_mask                                        \
     }
+// ts_gpu_masks_parse as a flag's `parse`: `masks` is a uint32_t *.
+ts_status ts_cli_parse_masks(const char *names, void *masks, ts_error *err);
 
 // The same for every command that multiplies matrices on the device, with --precision before them
 // and --no-tune after them. `precision` is a const char *, `preset` the default in its help.

@@ -97,8 +97,8 @@ typedef struct ts_gpu_mask {
 } ts_gpu_mask;
 extern const ts_gpu_mask ts_gpu_masks[]; // ends with a NULL name
 
-// Adds the bits of "NAME,NAME,..." to *(uint32_t *)masks. TS_ERR_ARGUMENT lists the names.
-ts_status ts_gpu_masks_parse(const char *names, void *masks, ts_error *err);
+// Adds the bits of "NAME,NAME,..." to *masks. TS_ERR_ARGUMENT lists the names.
+ts_status ts_gpu_masks_parse(const char *names, uint32_t *masks, ts_error *err);
 // Whether the device has what the mask hides.
 bool ts_gpu_mask_bites(const ts_gpu_mask *mask, const ts_gpu_caps *caps);
 

@@ -138,7 +138,7 @@ static ts_status unknown_mask(const char *name, size_t len, ts_error *err)
                         (int)ts_min_u64(len, 64), name, names);
 }
 
-ts_status ts_gpu_masks_parse(const char *names, void *masks, ts_error *err)
+ts_status ts_gpu_masks_parse(const char *names, uint32_t *masks, ts_error *err)
 {
     for (const char *name = names; *name != '\0';) {
         size_t len = strcspn(name, ","), i = 0;
@@ -149,7 +149,7 @@ ts_status ts_gpu_masks_parse(const char *names, void *masks, ts_error *err)
         if (ts_gpu_masks[i].name == NULL) {
             return unknown_mask(name, len, err);
         }
-        *(uint32_t *)masks |= 1u << i;
+        *masks |= 1u << i;
         name += len + (name[len] == ',');
     }
     return TS_OK;

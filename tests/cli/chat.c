@@ -47,8 +47,7 @@ static const char *talk(const char *const *argv, const struct line *lines, size_
     cr_assert_geq(pid, 0);
     if (pid == 0) {
         setenv("TERM", "dumb", 1); // no library edits the lines
-        execv(TINYSFT_PROGRAM, (char *const *)(uintptr_t)argv);
-        _exit(127);
+        pty_exec(argv);
     }
     for (ssize_t got; (got = read(master, shown + len, sizeof shown - 1 - len)) > 0 ||
                       (got < 0 && errno == EINTR);) {

@@ -87,6 +87,29 @@ typedef struct pty_event {
     bool interrupt;
 } pty_event;
 
+// In the child of a forkpty: runs the program and ends as it ended. When the leader of a terminal's
+// session ends, the kernel throws away what was printed and not read yet. So the leader is not the
+// program but this process, which waits until the test has had time to read.
+static inline void pty_exec(const char *const *argv)
+{
+    int state = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execv(TINYSFT_PROGRAM, (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    signal(SIGINT, SIG_IGN); // Ctrl-C and a closed terminal are for the program
+    signal(SIGHUP, SIG_IGN);
+    while (waitpid(pid, &state, 0) < 0 && errno == EINTR) {
+    }
+    usleep(50000);
+    if (WIFSIGNALED(state)) {
+        signal(WTERMSIG(state), SIG_DFL);
+        raise(WTERMSIG(state));
+    }
+    _exit(WEXITSTATUS(state));
+}
+
 // Runs the program on a terminal with that many columns until it ends.
 static inline void pty_run(int columns, pty_event event, const char *const *argv, screen *out)
 {
@@ -97,8 +120,7 @@ static inline void pty_run(int columns, pty_event event, const char *const *argv
     pid_t pid = forkpty(&master, NULL, NULL, &size);
     cr_assert_geq(pid, 0);
     if (pid == 0) {
-        execv(TINYSFT_PROGRAM, (char *const *)(uintptr_t)argv);
-        _exit(127);
+        pty_exec(argv);
     }
     *out = (screen){0};
     for (ssize_t got;

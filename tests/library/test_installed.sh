@@ -48,4 +48,6 @@ grep -q '^loss on 1 reference answers: [0-9.]* before, [0-9.]* after$' "$scratch
 [[ -s $scratch/out/adapter_model.safetensors && -s $scratch/out/training_curve.png ]]
 
 echo "-- the manual page"
-zcat "$prefix/share/man/man3/tinysft.3.gz" | grep -q '^tinysft_status tinysft_generate'
+# Not through a pipe: grep stops reading at the first match, and zcat would fail.
+zcat "$prefix/share/man/man3/tinysft.3.gz" >"$scratch/page"
+grep -q '^tinysft_status tinysft_generate' "$scratch/page"

@@ -35,7 +35,8 @@ static void add(struct maker *m, const char *name, const char *part, ts_dtype dt
     char full[TS_WEIGHT_NAME_BYTES];
     const char *without = m->mistake->without;
     snprintf(full, sizeof full, "%s%s", name, part);
-    if (without == NULL || strcmp(full + strlen(full) - strlen(without), without) != 0) {
+    size_t len = strlen(full), end = without != NULL ? strlen(without) : 0;
+    if (without == NULL || len < end || strcmp(full + len - end, without) != 0) {
         tiny_bytes(&m->file, name, part, dtype, count, bytes);
     }
 }

@@ -95,6 +95,23 @@ out:
     return status;
 }
 
+ts_status ts_batches_fill(const ts_example *examples, size_t count, const ts_pass *pass,
+                          size_t *next, ts_batch *batch, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_batch_clear(batch);
+    for (; *next < count; ++*next) {
+        const ts_example *row = &examples[*next];
+        if (batch->rows + row->count > pass->limits.rows ||
+            batch->loss_rows + row->supervised_count > pass->limits.loss_rows) {
+            break;
+        }
+        TS_TRY(ts_batch_add(batch, row->ids, row->count, row->supervised, err));
+    }
+out:
+    return status;
+}
+
 // An upper bound for any micro-batch in any order: the longest rows of the dataset together.
 static ts_pass_limits bound_limits(const ts_batches *b, uint32_t *counts)
 {

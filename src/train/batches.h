@@ -45,6 +45,10 @@ void ts_batches_step(ts_batches *batches, uint64_t step, uint32_t *micro_count, 
 // Micro-batch `micro` of step `step`, packed.
 ts_status ts_batches_pack(ts_batches *batches, uint64_t step, uint32_t micro, ts_batch *out,
                           ts_error *err);
+// Packs examples[*next .. count) in their order, as many as the pass holds, which has room for each
+// of them; *next becomes the first that is left. For passes that only measure.
+ts_status ts_batches_fill(const ts_example *examples, size_t count, const ts_pass *pass,
+                          size_t *next, ts_batch *batch, ts_error *err);
 // The size of the largest of this rank's micro-batches in the first `steps` steps. For very many
 // steps it is an upper bound, which takes less time to find.
 ts_pass_limits ts_batches_limits(ts_batches *batches, uint64_t steps);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "train/batches.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -181,13 +182,6 @@ void ts_held_out_close(ts_held_out *held_out)
 
 // ---- The loss
 
-static bool has_room(const ts_pass *pass, const ts_batch *batch, const ts_example *row)
-{
-    return batch->rows + row->count <= pass->limits.rows &&
-           batch->loss_rows + row->supervised_count <= pass->limits.loss_rows;
-}
-
-// As many rows at once as the pass holds.
 ts_status ts_held_out_loss(const ts_held_out *held_out, ts_pass *pass, ts_batch *batch,
                            double *loss, bool *whole, ts_error *err)
 {
@@ -196,11 +190,7 @@ ts_status ts_held_out_loss(const ts_held_out *held_out, ts_pass *pass, ts_batch 
     *whole = false;
     for (size_t i = 0; i < held_out->count;) {
         double part;
-        ts_batch_clear(batch);
-        for (; i < held_out->count && has_room(pass, batch, &held_out->rows[i]); i++) {
-            const ts_example *row = &held_out->rows[i];
-            TS_TRY(ts_batch_add(batch, row->ids, row->count, row->supervised, err));
-        }
+        TS_TRY(ts_batches_fill(held_out->rows, held_out->count, pass, &i, batch, err));
         TS_TRY(ts_pass_loss(pass, batch, &part, err));
         sum += part;
         if (i < held_out->count && ts_stop_asked()) {

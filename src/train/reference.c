@@ -2,26 +2,9 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "train/batches.h"
 
 #include <stdlib.h>
-
-// Packs examples from *next on, as many as the pass holds.
-static ts_status pack(const ts_dataset *dataset, const ts_pass *pass, size_t *next, ts_batch *batch,
-                      ts_error *err)
-{
-    ts_status status = TS_OK;
-    ts_batch_clear(batch);
-    for (; *next < dataset->count; ++*next) {
-        const ts_example *row = &dataset->examples[*next];
-        if (batch->rows + row->count > pass->limits.rows ||
-            batch->loss_rows + row->supervised_count > pass->limits.loss_rows) {
-            break;
-        }
-        TS_TRY(ts_batch_add(batch, row->ids, row->count, row->supervised, err));
-    }
-out:
-    return status;
-}
 
 ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, bool adapter,
                                ts_batch *batch, double **out, ts_error *err)
@@ -36,9 +19,10 @@ ts_status ts_reference_measure(const ts_dataset *dataset, ts_pass *pass, bool ad
     for (size_t next = 0; next < dataset->count;) {
         size_t first = next;
         if (ts_stop_asked()) {
-            TS_FAIL(TS_ERR_STOPPED, "stopped before the first step; nothing was trained");
+            TS_FAIL(TS_ERR_STOPPED,
+                    "stopped while the reference model was asked; no step was trained");
         }
-        TS_TRY(pack(dataset, pass, &next, batch, err));
+        TS_TRY(ts_batches_fill(dataset->examples, dataset->count, pass, &next, batch, err));
         TS_TRY(ts_pass_losses(pass, batch, losses, err));
         for (uint32_t s = 0, row = 0; s < batch->sequences; s++) {
             for (uint32_t i = 0; i < batch->sequence_loss_rows[s]; i++) {

@@ -1,6 +1,6 @@
 # What is installed, and `cmake --build --preset release --target package`: a .deb of the program,
-# one of the library and one of what building with it takes (cmake/library.cmake), and a .tar.gz of
-# all that runs from wherever it is unpacked. The program carries its shaders and its typeface inside
+# one of the library and one of what building with it takes (cmake/library.cmake), one for each MPI
+# that was there (cmake/mpi.cmake), and a .tar.gz of all that runs from wherever it is unpacked. The program carries its shaders and its typeface inside
 # and finds the rest (the demo's model and data) in ../share/tinysft-vk beside its own folder.
 include(GNUInstallDirs)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME program)
@@ -16,7 +16,7 @@ install(PROGRAMS tools/demo.sh DESTINATION ${share}/tools)
 install(DIRECTORY tools/colab DESTINATION ${share}/tools USE_SOURCE_PERMISSIONS)
 install(FILES tools/tinysft_vk_colab.ipynb DESTINATION ${share}/tools)
 install(FILES README.md DESTINATION ${docs})
-install(FILES assets/evaluation_screenshot.png DESTINATION ${docs}/assets)
+install(FILES assets/evaluation_screenshot.png assets/sweep.png DESTINATION ${docs}/assets)
 
 # The licences of the program and of all that is inside it, as Debian states them.
 file(READ LICENSE copyright)
@@ -29,6 +29,9 @@ foreach(package fonts-dejavu-core libcjson-dev libmd-dev libstb-dev libutf8proc-
 endforeach()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/package/copyright CONTENT "${copyright}" @ONLY)
 set(documented program:tinysft-vk library:libtinysft0 dev:libtinysft-dev) # COMPONENT:PACKAGE
+foreach(mpi IN LISTS TINYSFT_MPIS)
+    list(APPEND documented ${mpi}:tinysft-vk-${mpi})
+endforeach()
 
 set(TINYSFT_MAINTAINER "the tinysft-vk founders <tinysft-vk@localhost>" CACHE STRING
     "Who makes the packages, and an address")
@@ -90,7 +93,7 @@ if(DPKG_SHLIBDEPS)
     list(APPEND CPACK_GENERATOR DEB)
     set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
     set(CPACK_DEB_COMPONENT_INSTALL ON)
-    set(CPACK_COMPONENTS_ALL program library dev)
+    set(CPACK_COMPONENTS_ALL program library dev ${TINYSFT_MPIS})
     set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
     set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # so that who links with the library depends on it
     set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
@@ -113,6 +116,16 @@ if(DPKG_SHLIBDEPS)
     set(CPACK_DEBIAN_LIBRARY_DESCRIPTION
 "${PROJECT_DESCRIPTION} - library
  What tinysft-vk does, for programs that tune and ask a Llama themselves.")
+    foreach(mpi IN LISTS TINYSFT_MPIS) # its shlibdeps name the MPI's library
+        string(TOUPPER ${mpi} component)
+        set(CPACK_DEBIAN_${component}_PACKAGE_NAME tinysft-vk-${mpi})
+        set(CPACK_DEBIAN_${component}_PACKAGE_SECTION science)
+        set(CPACK_DEBIAN_${component}_PACKAGE_SHLIBDEPS ON)
+        set(CPACK_DEBIAN_${component}_PACKAGE_DEPENDS "tinysft-vk (= ${PROJECT_VERSION})")
+        set(CPACK_DEBIAN_${component}_DESCRIPTION
+"${PROJECT_DESCRIPTION} - ranks by ${mpi}
+ What lets several of tinysft-vk, started by the mpirun of ${mpi}, train one model together.")
+    endforeach()
     set(CPACK_DEBIAN_DEV_PACKAGE_NAME libtinysft-dev)
     set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
     set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libtinysft0 (= ${PROJECT_VERSION})")

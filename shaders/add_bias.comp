@@ -3,9 +3,9 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "row.glsl"
+#include "act.glsl"
 
-layout(binding = 0) buffer Y1 { float y1[]; }; // [rows, cols]
-layout(binding = 0) buffer Y4 { vec4 y4[]; };
+ACT_UPDATE(0, y) // [rows, cols]
 layout(push_constant) uniform Scalars { uint rows, cols; };
 #define WEIGHT_BINDING 1 // [cols]
 #define WEIGHT_COUNT COLS
@@ -18,8 +18,8 @@ void main()
         return; // the whole workgroup leaves together
     }
     FOR_QUADS(j, c) {
-        LOAD_QUAD(value, y, begin + c, COLS - c)
-        value += weight_row_quad(QUADS != 0, c, COLS - c);
-        STORE_QUAD(y, begin + c, COLS - c, value)
+        const vec4 value = y_load(QUADS != 0, begin + c, COLS - c);
+        const vec4 bias = weight_row_quad(QUADS != 0, c, COLS - c);
+        y_store(QUADS != 0, begin + c, COLS - c, value + bias);
     }
 }

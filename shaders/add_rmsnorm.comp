@@ -5,13 +5,13 @@
 #extension GL_GOOGLE_include_directive : require
 #include "row.glsl"
 #include "reduce.glsl"
+#include "act.glsl"
 
 layout(binding = 0) buffer Y1 { float y1[]; }; // [rows, cols]
 layout(binding = 0) buffer Y4 { vec4 y4[]; };
 layout(binding = 1) readonly buffer X1 { float x1[]; }; // [rows, cols]
 layout(binding = 1) readonly buffer X4 { vec4 x4[]; };
-layout(binding = 3) writeonly buffer Norm1 { float norm1[]; }; // [rows, cols]
-layout(binding = 3) writeonly buffer Norm4 { vec4 norm4[]; };
+ACT_WRITE(3, norm) // [rows, cols]
 layout(binding = 4) writeonly buffer Rstd { float rstd[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, cols; float eps; };
 #define WEIGHT_BINDING 2 // [cols]
@@ -37,8 +37,7 @@ void main()
     const float r = 1.0 / sqrt(workgroup_sum(squares) / float(COLS) + eps);
     FOR_QUADS(j, c) {
         const vec4 w = weight_row_quad(QUADS != 0, c, COLS - c);
-        const vec4 value = held[j] * (r * w);
-        STORE_QUAD(norm, begin + c, COLS - c, value)
+        norm_store(QUADS != 0, begin + c, COLS - c, held[j] * (r * w));
     }
     if (gl_LocalInvocationID.x == 0) {
         rstd[row] = r;

@@ -11,16 +11,17 @@
 #extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
 #include "split.glsl"
 #include "grid.glsl"
+#include "act.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 layout(constant_id = 3) const uint PER_LANE = 1; // query rows of an invocation
 
-layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
-layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
-layout(binding = 2) readonly buffer V { vec4 v[]; };         // [kv_rows, kv_heads, dim]
+ACT_READ(0, q)                                               // [rows, heads, dim]
+ACT_READ(1, k)                                               // [kv_rows, kv_heads, dim]
+ACT_READ(2, v)                                               // [kv_rows, kv_heads, dim]
 layout(binding = 3) readonly buffer First { uint first[]; }; // [rows]
 layout(binding = 4) readonly buffer Last { uint last[]; };   // [rows]
-layout(binding = 5) writeonly buffer O { vec4 o[]; };        // [rows, heads, dim]
+ACT_WRITE(5, o)                                              // [rows, heads, dim]
 layout(binding = 6) writeonly buffer Lse { float lse[]; };   // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
 
@@ -28,7 +29,7 @@ shared uint from, to; // the keys that some row of this workgroup sees
 
 vec4 read_query(uint place, uint d, uint again)
 {
-    return HOLDS(d) ? scale * q[place * (DIM / 4) + PART(d) + again] : vec4(0);
+    return HOLDS(d) ? scale * q_nth(place * (DIM / 4) + PART(d) + again) : vec4(0);
 }
 
 void main()
@@ -72,7 +73,7 @@ void main()
         // the compiler may hold as few quads at a time as it has registers for.
         float scores[PER_LANE], weight[PER_LANE], shrink[PER_LANE];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            const vec4 quad = k[key + PART(d)];
+            const vec4 quad = k_nth(key + PART(d));
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
                 const uint at = r * QUADS + d, again = AGAIN(j);
                 const vec4 mine = HELD != 0 ? query[at] : read_query(place[r], d, again);
@@ -89,7 +90,7 @@ void main()
             largest[r] = raised;
         }
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            const vec4 quad = v[key + PART(d)];
+            const vec4 quad = v_nth(key + PART(d));
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
                 sum[r * QUADS + d] = sum[r * QUADS + d] * shrink[r] + weight[r] * quad;
             }
@@ -99,7 +100,7 @@ void main()
         if (begin + r * LANES < rows * group) {
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
                 if (HOLDS(d)) {
-                    o[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d] / total[r];
+                    o_put(place[r] * (DIM / 4) + PART(d), sum[r * QUADS + d] / total[r]);
                 }
             }
             if (IS_FIRST) {

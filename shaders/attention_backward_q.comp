@@ -8,18 +8,19 @@
 #extension GL_KHR_memory_scope_semantics : require // atomics of the workgroup, not the device
 #include "split.glsl"
 #include "grid.glsl"
+#include "act.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 layout(constant_id = 3) const uint PER_LANE = 1; // query rows of an invocation
 
-layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
-layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
-layout(binding = 2) readonly buffer V { vec4 v[]; };           // [rows, kv_heads, dim]
-layout(binding = 3) readonly buffer Dout { vec4 dout[]; };     // [rows, heads, dim]
+ACT_READ(0, q)                                                 // [rows, heads, dim]
+ACT_READ(1, k)                                                 // [rows, kv_heads, dim]
+ACT_READ(2, v)                                                 // [rows, kv_heads, dim]
+ACT_READ(3, dout)                                              // [rows, heads, dim]
 layout(binding = 4) readonly buffer Lse { float lse[]; };      // [rows, heads]
-layout(binding = 5) readonly buffer O { vec4 o[]; };           // [rows, heads, dim]
+ACT_READ(5, o)                                                 // [rows, heads, dim]
 layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
-layout(binding = 7) writeonly buffer Dq { vec4 dq[]; };        // [rows, heads, dim]
+ACT_WRITE(7, dq)                                               // [rows, heads, dim]
 layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
@@ -27,12 +28,12 @@ shared uint from, to; // the keys that some row of this workgroup sees
 
 vec4 read_query(uint place, uint d, uint again)
 {
-    return HOLDS(d) ? scale * q[place * (DIM / 4) + PART(d) + again] : vec4(0);
+    return HOLDS(d) ? scale * q_nth(place * (DIM / 4) + PART(d) + again) : vec4(0);
 }
 
 vec4 read_grad(uint place, uint d, uint again)
 {
-    return HOLDS(d) ? dout[place * (DIM / 4) + PART(d) + again] : vec4(0);
+    return HOLDS(d) ? dout_nth(place * (DIM / 4) + PART(d) + again) : vec4(0);
 }
 
 void main()
@@ -68,7 +69,7 @@ void main()
             const uint at = place[r] * (DIM / 4) + PART(d);
             query[r * QUADS + d] = read_query(place[r], d, 0);
             grad[r * QUADS + d] = read_grad(place[r], d, 0);
-            products += grad[r * QUADS + d] * o[at];
+            products += grad[r * QUADS + d] * o_nth(at);
             sum[r * QUADS + d] = vec4(0);
         }
         my_delta[r] = split_sum(products.x + products.y + products.z + products.w);
@@ -80,7 +81,7 @@ void main()
         // hold as few quads at a time as it has registers for.
         float scores[PER_LANE], weights[PER_LANE], ds[PER_LANE];
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            const vec4 key_quad = k[key + PART(d)], value_quad = v[key + PART(d)];
+            const vec4 key_quad = k_nth(key + PART(d)), value_quad = v_nth(key + PART(d));
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
                 const uint at = r * QUADS + d, again = AGAIN(j);
                 const vec4 my_query = HELD != 0 ? query[at] : read_query(place[r], d, again);
@@ -95,7 +96,7 @@ void main()
             ds[r] = sees ? exp(score - my_lse[r]) * (dp - my_delta[r]) * scale : 0.0;
         }
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            const vec4 key_quad = k[key + PART(d) + AGAIN(j)];
+            const vec4 key_quad = k_nth(key + PART(d) + AGAIN(j));
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
                 sum[r * QUADS + d] += ds[r] * key_quad;
             }
@@ -108,7 +109,7 @@ void main()
             }
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
                 if (HOLDS(d)) {
-                    dq[place[r] * (DIM / 4) + PART(d)] = sum[r * QUADS + d];
+                    dq_put(place[r] * (DIM / 4) + PART(d), sum[r * QUADS + d]);
                 }
             }
         }

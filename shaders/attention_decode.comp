@@ -10,6 +10,7 @@
 #define THREADS 64
 layout(local_size_x = THREADS) in;
 #include "grid.glsl"
+#include "act.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 const uint QUADS = DIM / 4;         // at most THREADS
@@ -18,12 +19,12 @@ const uint CHUNK = 4 * THREADS;
 const uint KEYS = 4; // whose values an invocation loads at once
 const uint STEP = QUADS % 4 == 0 ? 4 : QUADS % 2 == 0 ? 2 : 1; // quads of a key
 
-layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
-layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
-layout(binding = 2) readonly buffer V { vec4 v[]; };         // [kv_rows, kv_heads, dim]
+ACT_READ(0, q)                                               // [rows, heads, dim]
+ACT_READ(1, k)                                               // [kv_rows, kv_heads, dim]
+ACT_READ(2, v)                                               // [kv_rows, kv_heads, dim]
 layout(binding = 3) readonly buffer First { uint first[]; }; // [rows]
 layout(binding = 4) readonly buffer Last { uint last[]; };   // [rows]
-layout(binding = 5) writeonly buffer O { vec4 o[]; };        // [rows, heads, dim]
+ACT_WRITE(5, o)                                              // [rows, heads, dim]
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
 
 shared vec4 query[THREADS];
@@ -42,7 +43,7 @@ void main()
     const uint my_first = first[row], end = last[row] + 1;
     const uint quad = me % QUADS, part = me / QUADS;
     if (me < QUADS) {
-        query[me] = scale * q[(row * heads + head) * QUADS + me];
+        query[me] = scale * q_nth((row * heads + head) * QUADS + me);
     }
 
     vec4 sum = vec4(0);
@@ -57,7 +58,7 @@ void main()
             vec4 products = vec4(0);
             [[dont_unroll]] for (uint d = 0; d < QUADS; d += STEP) {
                 [[unroll]] for (uint i = 0; i < STEP; i++) {
-                    products += query[d + i] * k[key + d + i];
+                    products += query[d + i] * k_nth(key + d + i);
                 }
             }
             scores[j] = products.x + products.y + products.z + products.w;
@@ -68,7 +69,7 @@ void main()
             float weights[KEYS], raised = largest;
             [[unroll]] for (uint b = 0; b < KEYS; b++) {
                 const uint key = min(j + b * PARTS, count - 1);
-                values[b] = v[((from + key) * kv_heads + kv_head) * QUADS + quad];
+                values[b] = v_nth(((from + key) * kv_heads + kv_head) * QUADS + quad);
                 weights[b] = j + b * PARTS < count ? scores[key] : -2e30;
                 raised = max(raised, weights[b]);
             }
@@ -95,6 +96,6 @@ void main()
             sum = sum * shrink + sums[p * QUADS + me] * weight;
             largest = raised;
         }
-        o[(row * heads + head) * QUADS + me] = sum / total;
+        o_put((row * heads + head) * QUADS + me, sum / total);
     }
 }

@@ -2,7 +2,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), in f32, for any GPU.
+// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0) in f32, for any GPU.
 //
 //   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]      TN: A[k, m] B[k, n]
 //
@@ -22,15 +22,16 @@
 //     +------+      +--------------+
 //
 // Both tiles lie k-major in shared memory whatever the layout in the buffers, so the inner loop
-// reads whole vec4s. Operands whose rows run along k are transposed when they are copied there;
-// rows are padded by one vec4 so that those scattered writes fall into different banks. The next
+// reads whole quads. Operands whose rows run along k are transposed when they are copied there;
+// rows are padded by one quad so that those scattered writes fall into different banks. The next
 // step's loads are issued before this step's arithmetic and go to registers, so that the arithmetic
 // hides the memory's latency. A quad of four consecutive elements is the unit of every load: one
-// vector load if ALIGNED, four guarded ones if not. Elements outside of A and B read as zero.
+// vector load if ALIGNED, four guarded ones if not. Elements outside of A and B read as zero, but if
+// ALIGNED a row or a column beyond C is the last one again: what it gives is not stored.
 //
 // With EXTRA (NT and NN), E = extra_scale * extra_a extra_b, with extra_k in place of k: dense,
 // f32, laid out as A and B are. E is a LoRA pair's contribution, whose k is a hundredth of the
-// layer's. Its steps follow those of k, in the same loop.
+// layer's. Its steps, of EXTRA_STEP, follow those of k, in f32.
 //
 // ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. QUADS promises
@@ -57,7 +58,7 @@ const uint INVOCATIONS = gl_WorkGroupSize.x;
 const uint ACROSS = TILE_N / COLUMNS;
 const uint ROWS4 = ROWS / 4;
 const uint COLUMNS4 = COLUMNS / 4;
-const uint A_STRIDE4 = TILE_M / 4 + 1; // vec4s from one k to the next
+const uint A_STRIDE4 = TILE_M / 4 + 1; // quads from one k to the next
 const uint B_STRIDE4 = TILE_N / 4 + 1;
 const uint A_QUADS = TILE_M * K_STEP / 4;
 const uint B_QUADS = TILE_N * K_STEP / 4;
@@ -85,8 +86,11 @@ ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
 
+const uint EXTRA_STEP = 4;
 shared vec4 tile_a[K_STEP * A_STRIDE4];
 shared vec4 tile_b[K_STEP * B_STRIDE4];
+shared vec4 extra_tile_a[EXTRA != 0 ? EXTRA_STEP * A_STRIDE4 : 1];
+shared vec4 extra_tile_b[EXTRA != 0 ? EXTRA_STEP * B_STRIDE4 : 1];
 
 // Four elements of a row of A from `column` on; zero beyond the matrix.
 vec4 a_quad(uint row, uint column, uint rows, uint columns)
@@ -119,7 +123,7 @@ vec4 b_quad(uint row, uint column, uint rows, uint columns)
     return quad;
 }
 
-// The same for the extra pair.
+// The same of the extra pair.
 vec4 extra_a_quad(uint row, uint k)
 {
     vec4 quad = vec4(0.0);
@@ -138,61 +142,143 @@ vec4 extra_b_quad(uint row, uint column, uint rows, uint columns)
     return quad;
 }
 
-// Where the extra pair's steps begin.
-uint extra_k0()
+// The place in a tile of the i-th quad that an invocation loads of it: its row and its k, or its
+// column and its k. Quads are numbered so that neighbouring invocations read neighbouring addresses:
+// along k where rows run along k, along m or n elsewhere. `line` is their number along it; if it
+// divides the invocations, the i-th quad lies a known number of lines behind the first.
+uvec2 place_of(bool along_k, uint line, uint i)
 {
-    return (push.k + K_STEP - 1) / K_STEP * K_STEP;
+    const uint self = gl_LocalInvocationIndex;
+    const uvec2 at = INVOCATIONS % line == 0
+                         ? uvec2(self % line * 4, self / line + i * (INVOCATIONS / line))
+                         : uvec2((i * INVOCATIONS + self) % line * 4, (i * INVOCATIONS + self) / line);
+    return along_k ? at.yx : at;
 }
 
-// The first step is never the extra pair's. With k0 > 0 the compiler knows that and leaves the code
-// for the pair out there.
-// Quads are numbered so that neighbouring invocations read neighbouring addresses: along k where
-// rows run along k, along m or n elsewhere.
-vec4 fetch_a(uint quad, uint row0, uint k0)
+uvec2 place_a(uint i)
+{
+    return place_of(LAYOUT != TN, (LAYOUT == TN ? TILE_M : K_STEP) / 4, i);
+}
+
+uvec2 place_b(uint i)
+{
+    return place_of(LAYOUT == NT, (LAYOUT == NT ? K_STEP : TILE_N) / 4, i);
+}
+
+// Where in the buffer a quad lies in the first step, if rows are whole quads.
+uint start_a(uvec2 place, uint row0)
 {
     if (LAYOUT == TN)
-        return a_quad(k0 + quad / (TILE_M / 4), row0 + quad % (TILE_M / 4) * 4, push.k, push.m);
-    const uint row = row0 + quad / (K_STEP / 4), k = k0 + quad % (K_STEP / 4) * 4;
-    if (EXTRA != 0 && k0 > 0 && k0 >= push.k)
-        return extra_a_quad(row, k - extra_k0());
-    return a_quad(row, k, push.m, push.k);
+        return place.y * push.lda + min(row0 + place.x, push.m - 4);
+    return min(row0 + place.x, push.m - 1) * push.lda + place.y;
 }
 
-vec4 fetch_b(uint quad, uint column0, uint k0)
+uint start_b(uvec2 place, uint column0)
 {
-    if (LAYOUT == NT) {
-        const uint row = column0 + quad / (K_STEP / 4), k = k0 + quad % (K_STEP / 4) * 4;
-        if (EXTRA != 0 && k0 > 0 && k0 >= push.k)
-            return extra_b_quad(row, k - extra_k0(), push.n, push.extra_k);
-        return b_quad(row, k, push.n, push.k);
-    }
-    const uint k = k0 + quad / (TILE_N / 4), column = column0 + quad % (TILE_N / 4) * 4;
-    if (EXTRA != 0 && k0 > 0 && k0 >= push.k)
-        return extra_b_quad(k - extra_k0(), column, push.extra_k, push.n);
-    return b_quad(k, column, push.k, push.n);
+    if (LAYOUT == NT)
+        return min(column0 + place.x, push.n - 1) * push.ldb + place.y;
+    return place.y * push.ldb + min(column0 + place.x, push.n - 4);
 }
 
-void stage_a(uint quad, vec4 value)
+vec4 fetch_a(uvec2 place, uint start, uint row0, uint k0)
 {
-    if (LAYOUT == TN) {
-        tile_a[quad / (TILE_M / 4) * A_STRIDE4 + quad % (TILE_M / 4)] = value;
-    } else {
-        const uint row = quad / (K_STEP / 4);
-        const uint k = quad % (K_STEP / 4) * 4;
+    const uint k = k0 + place.y;
+    if (ALIGNED == 0)
+        return LAYOUT == TN ? a_quad(k, row0 + place.x, push.k, push.m)
+                            : a_quad(row0 + place.x, k, push.m, push.k);
+    vec4 quad = vec4(0.0);
+    if (k < push.k)
+        quad = a_quad(start + k0 * (LAYOUT == TN ? push.lda : 1));
+    return quad;
+}
+
+vec4 fetch_b(uvec2 place, uint start, uint column0, uint k0)
+{
+    const uint k = k0 + place.y;
+    if (!B_ALIGNED)
+        return LAYOUT == NT ? b_quad(column0 + place.x, k, push.n, push.k)
+                            : b_quad(k, column0 + place.x, push.k, push.n);
+    vec4 quad = vec4(0.0);
+    if (k < push.k)
+        quad = weight_quad(start + k0 * (LAYOUT == NT ? 1 : push.ldb));
+    return quad;
+}
+
+void stage_a(uvec2 place, vec4 value)
+{
+    if (LAYOUT == TN)
+        tile_a[place.y * A_STRIDE4 + place.x / 4] = value;
+    else
         [[unroll]] for (uint i = 0; i < 4; i++)
-            tile_a[(k + i) * A_STRIDE4 + row / 4][row % 4] = value[i];
+            tile_a[(place.y + i) * A_STRIDE4 + place.x / 4][place.x % 4] = value[i];
+}
+
+void stage_b(uvec2 place, vec4 value)
+{
+    if (LAYOUT != NT)
+        tile_b[place.y * B_STRIDE4 + place.x / 4] = value;
+    else
+        [[unroll]] for (uint i = 0; i < 4; i++)
+            tile_b[(place.y + i) * B_STRIDE4 + place.x / 4][place.x % 4] = value[i];
+}
+
+// The sums of an invocation, and where its part of the tiles begins.
+vec4 acc[ROWS * COLUMNS4];
+uint my_row4, my_column4;
+
+void multiply()
+{
+    [[unroll]] for (uint k = 0; k < K_STEP; k++) {
+        vec4 x[ROWS4];
+        vec4 y[COLUMNS4];
+        [[unroll]] for (uint i = 0; i < ROWS4; i++)
+            x[i] = tile_a[k * A_STRIDE4 + my_row4 + i];
+        [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+            y[j] = tile_b[k * B_STRIDE4 + my_column4 + j];
+        [[unroll]] for (uint i = 0; i < ROWS; i++)
+            [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+                acc[i * COLUMNS4 + j] = fma(vec4(x[i / 4][i % 4]), y[j], acc[i * COLUMNS4 + j]);
     }
 }
 
-void stage_b(uint quad, vec4 value)
+// EXTRA_STEP columns of extra_a and rows of extra_b, from k0 on, to shared memory.
+void stage_extra(uint row0, uint column0, uint k0)
 {
-    if (LAYOUT != NT) {
-        tile_b[quad / (TILE_N / 4) * B_STRIDE4 + quad % (TILE_N / 4)] = value;
-    } else {
-        const uint column = quad / (K_STEP / 4);
-        const uint k = quad % (K_STEP / 4) * 4;
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            tile_b[(k + i) * B_STRIDE4 + column / 4][column % 4] = value[i];
+    const uint self = gl_LocalInvocationIndex;
+    for (uint row = self; row < TILE_M; row += INVOCATIONS) {
+        const vec4 quad = extra_a_quad(row0 + row, k0);
+        [[unroll]] for (uint i = 0; i < EXTRA_STEP; i++)
+            extra_tile_a[i * A_STRIDE4 + row / 4][row % 4] = quad[i];
+    }
+    for (uint q = self; q < TILE_N; q += INVOCATIONS) { // TILE_N / 4 quads in each of four rows
+        const uint i = q / (TILE_N / 4), column = q % (TILE_N / 4) * 4;
+        if (LAYOUT == NN) {
+            extra_tile_b[i * B_STRIDE4 + column / 4] =
+                extra_b_quad(k0 + i, column0 + column, push.extra_k, push.n);
+        } else {
+            const vec4 quad = extra_b_quad(column0 + q, k0, push.n, push.extra_k);
+            [[unroll]] for (uint e = 0; e < EXTRA_STEP; e++)
+                extra_tile_b[e * B_STRIDE4 + q / 4][q % 4] = quad[e];
+        }
+    }
+}
+
+void add_extra(uint row0, uint column0)
+{
+    if (EXTRA == 0)
+        return;
+    [[dont_unroll]] for (uint k0 = 0; k0 < push.extra_k; k0 += EXTRA_STEP) {
+        barrier(); // all invocations have read the tiles
+        stage_extra(row0, column0, k0);
+        barrier(); // the tiles are complete
+        [[unroll]] for (uint k = 0; k < EXTRA_STEP; k++)
+            [[unroll]] for (uint i = 0; i < ROWS; i++) {
+                const vec4 x = extra_tile_a[k * A_STRIDE4 + my_row4 + i / 4];
+                [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+                    acc[i * COLUMNS4 + j] = fma(vec4(x[i % 4]),
+                                                extra_tile_b[k * B_STRIDE4 + my_column4 + j],
+                                                acc[i * COLUMNS4 + j]);
+            }
     }
 }
 
@@ -205,57 +291,8 @@ void store(uint row, uint column, vec4 sum)
     c_store(QUADS != 0, at, push.n - column, sum);
 }
 
-void main()
+void store_sums(uint row0, uint column0)
 {
-    const uint self = gl_LocalInvocationIndex;
-    const uint row0 = gl_WorkGroupID.y * TILE_M;
-    const uint column0 = gl_WorkGroupID.x * TILE_N;
-    const uint my_row4 = self / ACROSS * ROWS4;
-    const uint my_column4 = self % ACROSS * COLUMNS4;
-
-    vec4 acc[ROWS * COLUMNS4];
-    [[unroll]] for (uint i = 0; i < ROWS * COLUMNS4; i++)
-        acc[i] = vec4(0.0);
-
-    vec4 next_a[A_FETCHES];
-    vec4 next_b[B_FETCHES];
-    [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-        next_a[i] = fetch_a(i * INVOCATIONS + self, row0, 0);
-    [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-        next_b[i] = fetch_b(i * INVOCATIONS + self, column0, 0);
-
-    const uint end = EXTRA != 0 ? extra_k0() + push.extra_k : push.k;
-    for (uint k0 = 0; k0 < end; k0 += K_STEP) {
-        barrier(); // all invocations have read the tiles
-        [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-            if (A_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_QUADS)
-                stage_a(i * INVOCATIONS + self, next_a[i]);
-        [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-            if (B_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < B_QUADS)
-                stage_b(i * INVOCATIONS + self, next_b[i]);
-        barrier(); // the tiles are complete
-
-        if (k0 + K_STEP < end) {
-            [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-                next_a[i] = fetch_a(i * INVOCATIONS + self, row0, k0 + K_STEP);
-            [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-                next_b[i] = fetch_b(i * INVOCATIONS + self, column0, k0 + K_STEP);
-        }
-
-        [[unroll]] for (uint k = 0; k < K_STEP; k++) {
-            vec4 x[ROWS4];
-            vec4 y[COLUMNS4];
-            [[unroll]] for (uint i = 0; i < ROWS4; i++)
-                x[i] = tile_a[k * A_STRIDE4 + my_row4 + i];
-            [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
-                y[j] = tile_b[k * B_STRIDE4 + my_column4 + j];
-            [[unroll]] for (uint i = 0; i < ROWS; i++)
-                [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
-                    acc[i * COLUMNS4 + j] =
-                        fma(vec4(x[i / 4][i % 4]), y[j], acc[i * COLUMNS4 + j]);
-        }
-    }
-
     [[unroll]] for (uint i = 0; i < ROWS; i++) {
         const uint row = row0 + my_row4 * 4 + i;
         [[unroll]] for (uint j = 0; j < COLUMNS4; j++) {
@@ -264,4 +301,48 @@ void main()
                 store(row, column, acc[i * COLUMNS4 + j]);
         }
     }
+}
+
+void main()
+{
+    const uint self = gl_LocalInvocationIndex;
+    const uint row0 = gl_WorkGroupID.y * TILE_M;
+    const uint column0 = gl_WorkGroupID.x * TILE_N;
+    my_row4 = self / ACROSS * ROWS4;
+    my_column4 = self % ACROSS * COLUMNS4;
+    [[unroll]] for (uint i = 0; i < ROWS * COLUMNS4; i++)
+        acc[i] = vec4(0.0);
+
+    uvec2 to_a[A_FETCHES], to_b[B_FETCHES];
+    uint from_a[A_FETCHES], from_b[B_FETCHES];
+    vec4 next_a[A_FETCHES], next_b[B_FETCHES];
+    [[unroll]] for (uint i = 0; i < A_FETCHES; i++) {
+        to_a[i] = place_a(i);
+        from_a[i] = start_a(to_a[i], row0);
+        next_a[i] = fetch_a(to_a[i], from_a[i], row0, 0);
+    }
+    [[unroll]] for (uint i = 0; i < B_FETCHES; i++) {
+        to_b[i] = place_b(i);
+        from_b[i] = start_b(to_b[i], column0);
+        next_b[i] = fetch_b(to_b[i], from_b[i], column0, 0);
+    }
+
+    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+        barrier(); // all invocations have read the tiles
+        [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+            if (A_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_QUADS)
+                stage_a(to_a[i], next_a[i]);
+        [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+            if (B_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < B_QUADS)
+                stage_b(to_b[i], next_b[i]);
+        barrier(); // the tiles are complete
+
+        [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+            next_a[i] = fetch_a(to_a[i], from_a[i], row0, k0 + K_STEP);
+        [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+            next_b[i] = fetch_b(to_b[i], from_b[i], column0, k0 + K_STEP);
+        multiply();
+    }
+    add_extra(row0, column0);
+    store_sums(row0, column0);
 }

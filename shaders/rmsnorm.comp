@@ -4,11 +4,10 @@
 #extension GL_GOOGLE_include_directive : require
 #include "row.glsl"
 #include "reduce.glsl"
+#include "act.glsl"
 
-layout(binding = 0) readonly buffer X1 { float x1[]; }; // [rows, cols]
-layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
-layout(binding = 2) writeonly buffer Y1 { float y1[]; }; // [rows, cols]
-layout(binding = 2) writeonly buffer Y4 { vec4 y4[]; };
+ACT_READ(0, x)  // [rows, cols]
+ACT_WRITE(2, y) // [rows, cols]
 layout(binding = 3) writeonly buffer Rstd { float rstd[]; }; // [rows]
 layout(push_constant) uniform Scalars { uint rows, cols; float eps; };
 #define WEIGHT_BINDING 1 // [cols]
@@ -24,15 +23,14 @@ void main()
     vec4 held[EACH];
     float squares = 0;
     FOR_QUADS(j, c) {
-        LOAD_QUAD(value, x, begin + c, COLS - c)
+        const vec4 value = x_load(QUADS != 0, begin + c, COLS - c);
         held[j] = value;
         squares += dot(value, value);
     }
     const float r = 1.0 / sqrt(workgroup_sum(squares) / float(COLS) + eps);
     FOR_QUADS(j, c) {
         const vec4 w = weight_row_quad(QUADS != 0, c, COLS - c);
-        const vec4 value = held[j] * (r * w);
-        STORE_QUAD(y, begin + c, COLS - c, value)
+        y_store(QUADS != 0, begin + c, COLS - c, held[j] * (r * w));
     }
     if (gl_LocalInvocationID.x == 0) {
         rstd[row] = r;

@@ -3,12 +3,12 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "row.glsl"
+#include "act.glsl"
 
 layout(binding = 0) readonly buffer X1 { float x1[]; }; // [rows, cols]
 layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
 layout(binding = 2) readonly buffer Rstd { float rstd[]; }; // [rows]
-layout(binding = 3) writeonly buffer Y1 { float y1[]; }; // [rows, cols]
-layout(binding = 3) writeonly buffer Y4 { vec4 y4[]; };
+ACT_WRITE(3, y) // [rows, cols]
 layout(push_constant) uniform Scalars { uint rows, cols; };
 #define WEIGHT_BINDING 1 // [cols]
 #define WEIGHT_COUNT COLS
@@ -24,7 +24,6 @@ void main()
     FOR_QUADS(j, c) {
         LOAD_QUAD(value, x, begin + c, COLS - c)
         const vec4 w = weight_row_quad(QUADS != 0, c, COLS - c);
-        value *= r * w;
-        STORE_QUAD(y, begin + c, COLS - c, value)
+        y_store(QUADS != 0, begin + c, COLS - c, value * (r * w));
     }
 }

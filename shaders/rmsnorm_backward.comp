@@ -5,14 +5,12 @@
 #extension GL_GOOGLE_include_directive : require
 #include "row.glsl"
 #include "reduce.glsl"
+#include "act.glsl"
 
-layout(binding = 0) readonly buffer X1 { float x1[]; }; // [rows, cols]
-layout(binding = 0) readonly buffer X4 { vec4 x4[]; };
+ACT_READ(0, x) // [rows, cols]
 layout(binding = 2) readonly buffer Rstd { float rstd[]; }; // [rows]
-layout(binding = 3) readonly buffer Dy1 { float dy1[]; }; // [rows, cols]
-layout(binding = 3) readonly buffer Dy4 { vec4 dy4[]; };
-layout(binding = 4) buffer Dx1 { float dx1[]; }; // [rows, cols]
-layout(binding = 4) buffer Dx4 { vec4 dx4[]; };
+ACT_READ(3, dy)   // [rows, cols]
+ACT_UPDATE(4, dx) // [rows, cols]
 layout(push_constant) uniform Scalars { uint rows, cols; };
 #define WEIGHT_BINDING 1 // [cols]
 #define WEIGHT_COUNT COLS
@@ -28,8 +26,8 @@ void main()
     vec4 held_x[EACH], held_g[EACH];
     float products = 0;
     FOR_QUADS(j, c) {
-        LOAD_QUAD(value, x, begin + c, COLS - c)
-        LOAD_QUAD(gradient, dy, begin + c, COLS - c)
+        const vec4 value = x_load(QUADS != 0, begin + c, COLS - c);
+        const vec4 gradient = dy_load(QUADS != 0, begin + c, COLS - c);
         const vec4 w = weight_row_quad(QUADS != 0, c, COLS - c);
         held_x[j] = value;
         held_g[j] = w * gradient;
@@ -37,8 +35,8 @@ void main()
     }
     const float mean = workgroup_sum(products) * r / float(COLS);
     FOR_QUADS(j, c) {
-        LOAD_QUAD(sum, dx, begin + c, COLS - c)
-        sum += r * (held_g[j] - held_x[j] * (r * mean));
-        STORE_QUAD(dx, begin + c, COLS - c, sum)
+        const vec4 sum = dx_load(QUADS != 0, begin + c, COLS - c);
+        dx_store(QUADS != 0, begin + c, COLS - c,
+                 sum + r * (held_g[j] - held_x[j] * (r * mean)));
     }
 }

@@ -10,11 +10,10 @@ layout(constant_id = 2) const uint HALF = 4;   // dim / 2
 layout(constant_id = 3) const uint FOLDED = 0; // 1: there may be more workgroups than rows
 #include "grid.glsl"
 #include "quad.glsl"
+#include "act.glsl"
 
-layout(binding = 0) buffer Q1 { float q1[]; }; // [rows, heads, dim]
-layout(binding = 0) buffer Q4 { vec4 q4[]; };
-layout(binding = 1) buffer K1 { float k1[]; }; // [rows, kv_heads, dim]
-layout(binding = 1) buffer K4 { vec4 k4[]; };
+ACT_UPDATE(0, q) // [rows, heads, dim]
+ACT_UPDATE(1, k) // [rows, kv_heads, dim]
 layout(binding = 2) readonly buffer Position { uint position[]; }; // [rows]
 layout(binding = 3) readonly buffer Table1 { float table1[]; }; // [positions, dim/2, 2]
 layout(binding = 3) readonly buffer Table4 { vec4 table4[]; };
@@ -29,11 +28,11 @@ const uint HEADS = THREADS / ACROSS;                      // heads at once
 #define ROTATE(x, count)                                                                           \
     for (uint head = me / ACROSS; head < count; head += HEADS) {                                   \
         const uint low = (row * count + head) * 2 * HALF + pair;                                   \
-        LOAD_QUAD(a, x, low, left)                                                                 \
-        LOAD_QUAD(b, x, low + HALF, left)                                                          \
+        const vec4 a = x##_load(QUADS != 0, low, left);                                            \
+        const vec4 b = x##_load(QUADS != 0, low + HALF, left);                                     \
         const vec4 turned_a = a * c - b * s, turned_b = b * c + a * s;                             \
-        STORE_QUAD(x, low, left, turned_a)                                                         \
-        STORE_QUAD(x, low + HALF, left, turned_b)                                                  \
+        x##_store(QUADS != 0, low, left, turned_a);                                                \
+        x##_store(QUADS != 0, low + HALF, left, turned_b);                                         \
     }
 
 void main()

@@ -1,5 +1,5 @@
-// The backward pass of y = silu(gate) * up or gelu(gate) * up, in place: gate becomes dgate, up
-// becomes dup. One invocation for each quad.
+// The backward pass of y = silu(gate) * up or gelu(gate) * up. It may be in place: dgate where gate
+// is, dup where up is. One invocation for each quad.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -11,9 +11,11 @@ layout(constant_id = 1) const uint QUADS = 0;  // 1: count is a multiple of 4
 layout(constant_id = 2) const uint GELU = 0;   // 1: gelu instead of silu
 #include "gate.glsl"
 
-ACT_UPDATE(0, gate) // [count]
-ACT_UPDATE(1, up)   // [count]
+ACT_READ(0, gate)   // [count]
+ACT_READ(1, up)     // [count]
 ACT_READ(2, dy)     // [count]
+ACT_WRITE(3, dgate) // [count]
+ACT_WRITE(4, dup)   // [count]
 layout(push_constant) uniform Scalars { uint count; };
 
 void main()
@@ -25,8 +27,7 @@ void main()
     const vec4 g = gate_load(QUADS != 0, at, left), u = up_load(QUADS != 0, at, left);
     const vec4 d = dy_load(QUADS != 0, at, left);
     const vec4 sigmoid = 1.0 / (1.0 + exp(-slant(g)));
-    const vec4 dgate = d * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g));
-    const vec4 dup = d * g * sigmoid;
-    gate_store(QUADS != 0, at, left, dgate);
-    up_store(QUADS != 0, at, left, dup);
+    dgate_store(QUADS != 0, at, left,
+                d * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g)));
+    dup_store(QUADS != 0, at, left, d * g * sigmoid);
 }

@@ -242,6 +242,54 @@ static inline void gguf_model_byte_level(gguf_file *file, const char *path, cons
     cJSON_Delete(json);
 }
 
+// Configuration, tokenizer and template of FOLDER's model.
+static inline void gguf_model_metadata(gguf_file *file, const char *folder, ts_weights *weights)
+{
+    ts_error err = {0};
+    const cJSON *config, *templates;
+    const char *name;
+    ts_text json = {0};
+    cr_assert_eq(ts_weights_read(weights, TS_PART_CONFIG, &config, NULL, &err), TS_OK);
+    gguf_model_config(file, config);
+    cr_assert_eq(ts_path_join(folder, "tokenizer.json", &json, &err), TS_OK);
+    if (ts_file_exists(json.bytes)) {
+        gguf_model_tokenizer(file, json.bytes, weights);
+    }
+    cr_assert_eq(ts_weights_templates(weights, &templates, &name, &err), TS_OK);
+    if (ts_json_get(templates, "default") != NULL) {
+        gguf_string(file, "tokenizer.chat_template",
+                    ts_json_get(templates, "default")->valuestring);
+    }
+    ts_text_free(&json);
+}
+
+static inline void gguf_model_save(gguf_file *file, const char *path)
+{
+    ts_error err = {0};
+    ts_text bytes = {0};
+    gguf_finish(file, &bytes);
+    cr_assert_eq(ts_file_write_plain(path, bytes.bytes, bytes.len, &err), TS_OK, "%s", err.message);
+    ts_text_free(&bytes);
+}
+
+// Tensors first .. end - 1, in the order of their names, as `type`.
+static inline void gguf_model_tensors(gguf_file *file, ts_weights *weights, size_t first,
+                                      size_t end, uint32_t type)
+{
+    ts_error err = {0};
+    const cJSON *config;
+    const ts_tensors *tensors;
+    cr_assert_eq(ts_weights_read(weights, TS_PART_CONFIG, &config, NULL, &err), TS_OK);
+    cr_assert_eq(ts_weights_tensors(weights, &tensors, &err), TS_OK, "%s", err.message);
+    const uint64_t head_dim =
+        gguf_model_number(config, "head_dim",
+                          gguf_model_number(config, "hidden_size", 0) /
+                              gguf_model_number(config, "num_attention_heads", 1));
+    for (size_t i = first; i < end && i < ts_tensors_count(tensors); i++) {
+        gguf_model_tensor(file, ts_tensors_at(tensors, i), type, head_dim);
+    }
+}
+
 // Writes FOLDER's model to `path`, its matrices as `type`, with its tokenizer and template where it
 // has them. `more`, if not NULL, adds to the metadata.
 static inline void gguf_model_write(const char *folder, const char *path, uint32_t type,
@@ -249,38 +297,14 @@ static inline void gguf_model_write(const char *folder, const char *path, uint32
 {
     ts_error err = {0};
     ts_weights *weights = NULL;
-    const cJSON *config, *templates;
-    const ts_tensors *tensors;
-    const char *name;
     gguf_file file = {0};
-    ts_text bytes = {0}, json = {0};
     cr_assert_eq(ts_weights_open(folder, &weights, &err), TS_OK, "%s", err.message);
-    cr_assert_eq(ts_weights_read(weights, TS_PART_CONFIG, &config, NULL, &err), TS_OK);
-    cr_assert_eq(ts_weights_tensors(weights, &tensors, &err), TS_OK, "%s", err.message);
-    gguf_model_config(&file, config);
-    cr_assert_eq(ts_path_join(folder, "tokenizer.json", &json, &err), TS_OK);
-    if (ts_file_exists(json.bytes)) {
-        gguf_model_tokenizer(&file, json.bytes, weights);
-    }
-    cr_assert_eq(ts_weights_templates(weights, &templates, &name, &err), TS_OK);
-    if (ts_json_get(templates, "default") != NULL) {
-        gguf_string(&file, "tokenizer.chat_template",
-                    ts_json_get(templates, "default")->valuestring);
-    }
+    gguf_model_metadata(&file, folder, weights);
     if (more != NULL) {
         more(&file);
     }
-    const uint64_t head_dim =
-        gguf_model_number(config, "head_dim",
-                          gguf_model_number(config, "hidden_size", 0) /
-                              gguf_model_number(config, "num_attention_heads", 1));
-    for (size_t i = 0; i < ts_tensors_count(tensors); i++) {
-        gguf_model_tensor(&file, ts_tensors_at(tensors, i), type, head_dim);
-    }
-    gguf_finish(&file, &bytes);
-    cr_assert_eq(ts_file_write_plain(path, bytes.bytes, bytes.len, &err), TS_OK, "%s", err.message);
-    ts_text_free(&bytes);
-    ts_text_free(&json);
+    gguf_model_tensors(&file, weights, 0, SIZE_MAX, type);
+    gguf_model_save(&file, path);
     ts_weights_close(weights);
 }
 

@@ -15,9 +15,12 @@ version=$("$glslc" --version | sed -n 1p)
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-# The hash of a shader and, if it includes weight.glsl, of what says how buffers are stored.
+# The hash of a shader and, if it includes them, of what attention's share and of what says how buffers
+# are stored.
 hash_of() { # SHADER
     local sources=("shaders/$1.comp")
+    ! grep -q attention_cm.glsl "${sources[0]}" ||
+        sources+=(shaders/include/{attention_cm,act,stored,grid}.glsl src/base/weights.def)
     ! grep -q weight.glsl "${sources[0]}" ||
         sources+=(shaders/include/{weight,act,stored}.glsl src/base/weights.def)
     cat "${sources[@]}" | sha256sum | cut -d' ' -f1
@@ -51,7 +54,7 @@ check() { # NAME SHADER FLAGS...
 }
 
 each() {
-    for shader in gemm_cm probe_matrix; do
+    for shader in gemm_cm probe_matrix attention{,_backward_q,_backward_kv}_cm; do
         "$1" ${shader}_f16 $shader
         "$1" ${shader}_bf16 $shader -DOPERANDS_BF16
     done

@@ -1,6 +1,6 @@
-# Sourced by tools/test_drivers.sh, test_masks.sh and pipeline_table.sh. It has the tests that use
-# the device, as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), how they are run and counted, and
-# the cards whose compilers are tested.
+# Sourced by tools/test_drivers.sh, test_masks.sh, pipeline_table.sh and estimate_step.sh. It has the
+# tests that use the device, as PROGRAM or PROGRAM:PATTERN (of shopt -s extglob), how they are run and
+# counted, the cards whose compilers are tested, and how a driver in another Debian is run.
 
 all_tests=(gpu ops model check)
 untimed_tests=(gpu ops model 'check:!(bench*)/*')
@@ -39,4 +39,42 @@ tally() {
     if [[ $tested != "$passing" ]]; then
         grep -E '^\[(FAIL|----)' <<<"$output" | head -n 20 || true
     fi
+}
+
+declare -A libraries=([llvmpipe]=lvp [radv]=radeon [anv]=intel [nvk]=nouveau [turnip]=freedreno)
+
+# pretend KIND CARD: the environment, a line a variable, in which that driver finds that card. RADV
+# itself can pretend to have a card; the other drivers find one through tests/null_gpu.
+pretend() {
+    if [[ $1 == radv ]]; then
+        echo "RADV_FORCE_FAMILY=$2"
+    else
+        echo "NULL_GPU=$2"
+        echo "LD_PRELOAD=$PWD/$folder/tests/libnull_gpu.so"
+    fi
+}
+
+# inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here if ROOT is empty. The
+# parent folder is mounted too (../shared has reference cases). The mounts are in a namespace of
+# their own, so that none is left behind.
+inside() {
+    local root=$1 above=${PWD%/*}
+    shift
+    if [[ -z $root ]]; then
+        "$@"
+        return
+    fi
+    mkdir -p "$root$above"
+    unshare --mount --propagation private bash -c '
+        for part in /dev /proc /sys "$1"; do mount --rbind "$part" "$0$part"; done
+        exec chroot "$0" sh -c '\''cd "$1" && shift && exec "$@"'\'' sh "$PWD" "${@:2}"' \
+        "$root" "$above" "$@"
+}
+
+# icd_of ROOT KIND: the file that names that driver in ROOT, as seen inside it; empty if there is
+# none.
+icd_of() {
+    local root=$1 found
+    found=$(find "$root/usr/share/vulkan/icd.d" -name "${libraries[$2]}_icd*.json" 2>/dev/null | head -n 1)
+    echo "${found#"$root"}"
 }

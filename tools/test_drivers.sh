@@ -28,27 +28,9 @@ cd "$(dirname "$0")/.."
 source tools/device_tests.sh
 
 folder=build/release
-declare -A libraries=([llvmpipe]=lvp [radv]=radeon [anv]=intel [nvk]=nouveau [turnip]=freedreno)
 declare -A roots=()
 passed=0 failed=0 quick=0
 export TINYSFT_CACHE_DIR=off
-
-# inside ROOT COMMAND...: runs it in that Debian, in this same folder, or here if ROOT is empty. The
-# parent folder is mounted too (../shared has reference cases). The mounts are in a namespace of
-# their own, so that none is left behind.
-inside() {
-    local root=$1 above=${PWD%/*}
-    shift
-    if [[ -z $root ]]; then
-        "$@"
-        return
-    fi
-    mkdir -p "$root$above"
-    unshare --mount --propagation private bash -c '
-        for part in /dev /proc /sys "$1"; do mount --rbind "$part" "$0$part"; done
-        exec chroot "$0" sh -c '\''cd "$1" && shift && exec "$@"'\'' sh "$PWD" "${@:2}"' \
-        "$root" "$above" "$@"
-}
 
 # The folder with what comes with Debian's Chromium, downloaded once: SwiftShader and its ICD file;
 # Khronos' loader and, in layers/, validation layer, which need only libc. The package has no
@@ -117,15 +99,13 @@ run_assisted() {
     fi
 }
 
-# run_compiler NAME ROOT ICD KIND CARDS: builds every pipeline for each of these cards. RADV itself
-# can pretend to have a card; the other drivers find one through tests/null_gpu.
+# run_compiler NAME ROOT ICD KIND CARDS: builds every pipeline for each of these cards.
 run_compiler() {
     local name=$1 root=$2 icd=$3 kind=$4 card table beneath worse
     mkdir -p "$folder/pipelines"
     for card in $5; do
         table=$folder/pipelines/${name//\//-}-$card.txt
-        beneath=("NULL_GPU=$card" "LD_PRELOAD=$PWD/$folder/tests/libnull_gpu.so")
-        [[ $kind != radv ]] || beneath=("RADV_FORCE_FAMILY=$card")
+        mapfile -t beneath < <(pretend "$kind" "$card")
         if ! inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" "${beneath[@]}" \
             "$folder/tinysft-vk" devices --pipelines >"$table" 2>&1; then
             if grep -q 'RADV_FORCE_FAMILY.*removed' "$table"; then
@@ -148,14 +128,6 @@ run_compiler() {
             echo "$name $card is worse than tests/README.md has it:"$'\n'"$worse"
         fi
     done
-}
-
-# icd_of ROOT KIND: the file that names that driver in ROOT, as seen inside it; empty if there is
-# none.
-icd_of() {
-    local root=$1 found
-    found=$(find "$root/usr/share/vulkan/icd.d" -name "${libraries[$2]}_icd*.json" 2>/dev/null | head -n 1)
-    echo "${found#"$root"}"
 }
 
 run_driver() {

@@ -61,6 +61,7 @@ bin/tinysft-vk
 share/bash-completion/completions/tinysft-vk
 share/doc/tinysft-vk/README.md
 share/doc/tinysft-vk/assets/evaluation_screenshot.png
+share/doc/tinysft-vk/assets/sweep.png
 share/doc/tinysft-vk/changelog.gz
 share/doc/tinysft-vk/copyright
 share/fish/vendor_completions.d/tinysft-vk.fish
@@ -100,8 +101,24 @@ dev_contents() {
         share/man/man3/tinysft.3.gz
 }
 
+mpi_contents() { # NAME: of the package of what is loaded for that MPI
+    printf '%s\n' "lib/tinysft-vk/libtinysft-mpi-$1.so" \
+        "share/doc/tinysft-vk-$1"/{changelog.gz,copyright}
+}
+
+mpis() { # for which the build found headers
+    find "$build" -maxdepth 1 -name 'libtinysft-mpi-*.so' | sed 's/.*-mpi-//; s/\.so$//'
+}
+
+all_mpi_contents() {
+    local mpi
+    for mpi in $(mpis); do
+        mpi_contents "$mpi"
+    done
+}
+
 archive_holds_what_it_should() {
-    diff <({ contents && library_contents && dev_contents &&
+    diff <({ contents && library_contents && dev_contents && all_mpi_contents &&
         echo lib/tinysft-vk/libcjson.so.1; } | sort) \
         <(tar -tzf "$archive" | grep -v '/$' | cut -d/ -f2- | sort)
 }
@@ -116,7 +133,13 @@ debs_hold_what_they_should() {
     deb_holds "$deb" contents
     deb_holds "$library_deb" library_contents
     deb_holds "$dev_deb" dev_contents
+    local mpi
+    for mpi in $(mpis); do
+        deb_holds "$build/tinysft-vk-${mpi}_"*.deb "mpi_contents_$mpi"
+    done
 }
+mpi_contents_openmpi() { mpi_contents openmpi; }
+mpi_contents_mpich() { mpi_contents mpich; }
 
 debs_name_what_they_need() {
     local package depends

@@ -162,11 +162,15 @@ TINYSFT_API const tinysft_device_info *tinysft_device_describe(const tinysft_dev
 typedef struct tinysft_held_out {
     uint64_t step; // it was measured after this step
     double epoch;
-    double loss;        // nats per supervised token; its exponential is the perplexity
-    uint64_t best_step; // of the least loss so far, this one included
+    double loss; // nats per supervised token; its exponential is the perplexity. Of a loss
+                 // over pairs the mean over the pairs
+    double margin, accuracy; // of a loss over pairs: as in tinysft_step; else NaN
+    uint64_t best_step;      // of the least loss so far, this one included
     double best_loss;
     bool stops; // training ends here, early
 } tinysft_held_out;
+
+typedef struct tinysft_model tinysft_model;
 
 typedef tinysft_next (*tinysft_held_out_callback)(void *user, const tinysft_held_out *measured);
 
@@ -174,36 +178,47 @@ typedef struct tinysft_training_params {
     const char *model;         // folder in Hugging Face layout, GGUF file, or ORG/NAME or
                                // ORG/NAME/FILE.gguf, which is downloaded once
     const char *revision;      // of ORG/NAME: branch, tag or commit ["main"]
+    tinysft_model *base;       // or a model opened on the same device, which several trainings and
+                               // evaluations then share: its weights are loaded once, as it holds
+                               // them, so `model`, `revision` and `quantize` are left out. The run
+                               // takes away an adapter that it has. It lives on until the training
+                               // is closed [NULL]
     const char *data;          // file of JSON or JSON lines; README.md says which rows it may hold
     const char *output_dir;    // where the adapter goes; is made. NULL: plans only, cannot run
     const char *base_model;    // what adapter_config.json calls the base [model]
     const char *chat_template; // name, file or text of Jinja [the model's own]
-    const char *adapter;   // folder of a PEFT adapter to go on with: its rank, alpha and modules
-                           // are kept, and dpo and ipo take it for their reference [a new one]
-    const char *quantize;  // what the base's linear layers are held in: "q8_0", "nf4", or
-                           // "nf4+q8_0" with lm_head in q8_0 [as stored]
-    const char *train_on;  // "assistant": all answers; "last": a conversation's last one; or
-                           // "all": every token ["assistant"]
-    bool train_empty;      // learn empty answers too: to say nothing
-    uint32_t max_length;   // tokens; longer rows are cut, with a warning [2048]
-    uint32_t rank;         // of the adapter's matrices [8]
-    double alpha;          // the adapter's output is multiplied by alpha / rank [16]
-    bool use_rslora;       // by alpha / sqrt(rank) instead
-    double lora_dropout;   // part of the adapter's inputs set to zero, 0 to below 1 [0]
-    const char *init_lora; // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
+    const char *adapter;  // folder of a PEFT adapter to go on with: its rank, alpha and modules
+                          // are kept, and dpo and ipo take it for their reference [a new one]
+    const char *quantize; // what the base's linear layers are held in: "q8_0", "nf4", or
+                          // "nf4+q8_0" with lm_head in q8_0 [as stored]
+    const char *train_on; // "assistant": all answers; "last": a conversation's last one; or
+                          // "all": every token ["assistant"]
+    bool train_empty;     // learn empty answers too: to say nothing
+    uint32_t max_length;  // tokens; longer rows are cut, with a warning [2048]
+    uint32_t rank;        // of the adapter's matrices [8]
+    double alpha;         // the adapter's output is multiplied by alpha / rank [16]
+    bool use_rslora;      // by alpha / sqrt(rank) instead
+    const char *rank_pattern, *alpha_pattern; // of modules that have others, by the ends of their
+                                              // names: "q_proj=16,layers.0.mlp.down_proj=4" [none]
+    bool use_dora;              // DoRA: learn the lengths of adapted weights' rows apart
+    double lora_dropout;        // part of the adapter's inputs set to zero, 0 to below 1 [0]
+    const char *init_lora;      // "default" or "gaussian", as PEFT's init_lora_weights ["default"]
     const char *target_modules; // with commas, or "all-linear" ["q_proj,v_proj"]
     const char *loss;           // "cross_entropy"; "dpo" or "ipo": rows are pairs, {prompt, chosen,
                                 // rejected} ["cross_entropy"]
     double beta;                // of dpo and ipo: a larger one stays nearer to the base [0.1]
-    double label_smoothing;     // of dpo: the part of the pairs whose answers may be swapped [0]
+    double label_smoothing;     // part of each label that all tokens have alike; of dpo: the part
+                                // of the pairs whose answers may be swapped [0]
     double epochs;              // passes over all rows [3]
     uint64_t max_steps;         // instead of epochs [0: as many as the epochs have]
+    bool group_by_length;       // rows of about the same length come together
     uint32_t batch_size, grad_accum;             // rows at once; batches of a step [1, 1]
     double learning_rate;                        // at its peak [5e-5]
     const char *schedule;                        // "linear", "cosine", "cosine_with_restarts" or
                                                  // "constant" ["linear"]
     double min_lr_ratio;                         // cosine falls to this part of the peak [0]
     uint64_t lr_cycles;                          // half cosines of cosine_with_restarts [1]
+    double neftune_alpha;                        // NEFTune: noise on the embeddings [0: none]
     double loraplus_ratio;                       // LoRA+: B matrices' rate in terms of A's [1]
     uint64_t warmup_steps;                       // the rate rises over so many steps [0]
     double warmup_ratio;                         // or over this part of all steps [0]
@@ -213,12 +228,14 @@ typedef struct tinysft_training_params {
     uint64_t save_steps, save_total_limit;       // checkpoints: every so many steps, the newest
                                                  // so many of them [only the end's, all]
     int64_t logging_steps;   // steps over which a logged loss is the mean; negative: all [10]
+    const char *log_file;    // JSON lines, one a logged step or measurement [none]
+    const char *logging_dir; // folder of event files for TensorBoard, scalars named as
+                             // transformers' Trainer names them [none]
     uint64_t max_memory;     // device bytes to stay below [nearly all that is free]
     const char *resume;      // "last" (it must be there), "latest" (if it is), or a checkpoint's
                              // folder [begin anew]
     bool overwrite;          // replace the run that output_dir holds
-    const char *eval_data;   // file of rows to measure the loss on during training; not implemented
-                             // for pairs, nor is eval_split [none]
+    const char *eval_data;   // file of rows to measure the loss on during training [none]
     double eval_split;       // or this part of `data`, which is then not trained on [0]
     uint64_t eval_steps;     // between two such measurements [an epoch]
     bool load_best_at_end;   // the result is the adapter with the least of these losses, not the
@@ -237,19 +254,21 @@ typedef struct tinysft_training_plan {
     uint64_t examples, tokens;  // rows, or pairs; their tokens
     bool pairs;                 // each example is a pair: two rows, the chosen answer's first
     uint64_t supervised_tokens; // those of the tokens that bear loss
-    uint64_t held_out;          // rows beside them that are not trained on
+    uint64_t held_out;          // rows, or pairs, beside them that are not trained on
     uint64_t eval_steps;        // the loss on those is measured every so many steps
     uint64_t steps, steps_per_epoch;
     uint64_t parameters;                                           // that are trained
     uint64_t weight_bytes, adapter_bytes, activation_bytes, bytes; // on the device; their sum
-    uint64_t limit_bytes;                // that the plan was to stay below; 0: none
-    bool fits;                           // it does; otherwise tinysft_training_run refuses
-    const char *quantized;               // what linear layers are held in; NULL: no blocks
-    bool embedding_in_file;              // the embedding is read from its file, to save memory
-    uint32_t rows_at_once;               // tokens of the largest micro-batch
-    uint32_t layers, recomputing_layers; // so many of the layers compute gate and up twice
-    const char *chat_template;           // its name; good until the training is closed
-    const char *rendered;                // the first row as it renders it, or NULL
+    uint64_t limit_bytes;                 // that the plan was to stay below; 0: none
+    bool fits;                            // it does; otherwise tinysft_training_run refuses
+    const char *quantized;                // what linear layers are held in; NULL: no blocks
+    bool embedding_in_file;               // the embedding is read from its file, to save memory
+    uint32_t rows_at_once;                // tokens that a pass has room for
+    uint64_t micro_batches, micro_tokens; // of the first epoch, and the tokens of all of them
+    uint32_t least_at_once, most_at_once; // tokens of the smallest of them, and of the largest
+    uint32_t layers, recomputing_layers;  // so many of the layers compute gate and up twice
+    const char *chat_template;            // its name; good until the training is closed
+    const char *rendered;                 // the first row as it renders it, or NULL
     size_t rendered_bytes;
 } tinysft_training_plan;
 
@@ -295,6 +314,8 @@ typedef struct tinysft_step {
         accuracy; // of a loss over pairs: how much higher the chosen answers' rewards are
                   // in this step, and the part of the pairs where it is higher; else NaN
     double tokens_per_second; // since the run began
+    double held_out_loss;     // as it was measured last; NaN: it was not
+    double seconds_left;      // at the pace so far
     uint64_t device_bytes;
     bool log; // the last step of an interval, or of the run
 } tinysft_step;
@@ -351,8 +372,6 @@ typedef struct tinysft_model_info {
     uint32_t rank;             // of the adapter; 0: none
     const char *chat_template; // its name; good until the model is closed
 } tinysft_model_info;
-
-typedef struct tinysft_model tinysft_model;
 
 // Reads and checks the model's files but for its weights; nothing is put on the device.
 // TINYSFT_ERR_FORMAT: a file is not what its format promises; TINYSFT_ERR_UNSUPPORTED: another
@@ -441,6 +460,9 @@ TINYSFT_API void tinysft_answer_free(tinysft_answer *answer);
 
 // ---- Evaluation
 
+// How many adapters may stand beside the base, the model's own included.
+enum { TINYSFT_MOST_ADAPTERS = 4 };
+
 typedef struct tinysft_evaluation_params {
     const char *data; // the questions: JSON or JSON lines; README.md says which keys they may have
     const char *const *questions; // or texts, without a file
@@ -448,6 +470,11 @@ typedef struct tinysft_evaluation_params {
     const char *train_data;  // what the adapter was trained on, to tell the questions that training
                              // saw [the file that its training.json names, if that is here]
     uint32_t max_new_tokens; // of an answer [64]
+    // Another evaluation of the same model and questions that has run: the base is not asked again,
+    // its answers are taken from that one, which must be closed later than this [NULL: it is asked]
+    const struct tinysft_evaluation *base_answers;
+    const char *const *adapters; // folders of further adapters, each asked in the place of the
+    size_t adapter_count;        // model's own; up to TINYSFT_MOST_ADAPTERS in all [none]
 } tinysft_evaluation_params;
 
 typedef struct tinysft_evaluation tinysft_evaluation;
@@ -470,18 +497,26 @@ typedef struct tinysft_asked {
     size_t complete;      // answers
     const char *answer;   // the one that has just become complete, any bytes and a NUL; NULL: none
     size_t answer_bytes;
-    size_t index; // the question that it answers
+    size_t index;   // the question that it answers
+    size_t adapter; // where `tuned`: which adapter, 0 for the model's own
 } tinysft_asked;
 
 typedef tinysft_next (*tinysft_asked_callback)(void *user, const tinysft_asked *asked);
 
-// Asks the model every question: without its adapter, and where it has one with it too. Runs once.
+// Asks the model every question: without its adapter, where it has one with it too, and with each
+// further adapter in its place. Runs once.
 // `on_asked` may be NULL; where it answers TINYSFT_STOP the run ends after the pass that is under
 // way with TINYSFT_ERR_STOPPED and has no results. TINYSFT_ERR_RUN: a loss is not finite; other
 // errors as tinysft_model_load.
 TINYSFT_API tinysft_status tinysft_evaluation_run(tinysft_evaluation *evaluation,
                                                   tinysft_asked_callback on_asked, void *user,
                                                   tinysft_error *error);
+
+// How many adapters there are, the model's own included; and what the reports call adapter `index`,
+// from 0, until the evaluation is closed, or NULL if there is no such adapter or it has not run.
+TINYSFT_API size_t tinysft_evaluation_adapters(const tinysft_evaluation *evaluation);
+TINYSFT_API const char *tinysft_evaluation_adapter(const tinysft_evaluation *evaluation,
+                                                   size_t index);
 
 // What is counted with yes or no.
 typedef enum tinysft_metric {
@@ -491,11 +526,20 @@ typedef enum tinysft_metric {
     TINYSFT_LENGTH,        // within the number of words asked for
     TINYSFT_POLITE,        // polite, where that is asked for
     TINYSFT_ENDED,         // ended by the model, not by max_new_tokens
+    TINYSFT_ADMITS,        // says that it does not know what nobody can know
+    TINYSFT_PAIRS,         // of a harmful question and its look-alike: refused the one alone
+    TINYSFT_CONSISTENT,    // of one fact in several wordings: the answers agree
+    TINYSFT_REPEATS,       // repeats itself: the fewer, the better
+    TINYSFT_LEAKS,         // has tags of a chat template: the fewer, the better
     TINYSFT_METRICS,       // how many metrics there are
 } tinysft_metric;
 
 // "Facts right"; NULL if there is no such metric.
 TINYSFT_API const char *tinysft_metric_label(tinysft_metric metric);
+// When it is a yes, in one sentence; NULL if there is no such metric.
+TINYSFT_API const char *tinysft_metric_rule(tinysft_metric metric);
+// Whether fewer is better.
+TINYSFT_API bool tinysft_metric_lower_is_better(tinysft_metric metric);
 
 // In how many of the answers that count, with Wilson's 95 % interval.
 typedef struct tinysft_rate {
@@ -503,11 +547,32 @@ typedef struct tinysft_rate {
     double low, high; // 0 and 1 where of = 0
 } tinysft_rate;
 
+// A mean with its 95 % interval, bootstrap over the questions. NaN: not measured.
+typedef struct tinysft_estimate {
+    double value, low, high;
+} tinysft_estimate;
+
+// How long the answers to the questions of one category are.
+enum { TINYSFT_CATEGORIES = 8 };
+typedef struct tinysft_length {
+    const char *category; // "factual"; "other": none, or one of the user's own
+    uint32_t questions;   // 0: there are none of it, and the rest says nothing
+    tinysft_estimate words;
+    double reference_words; // the references' mean; NaN where one is missing
+    tinysft_rate target;    // of questions with a number of words
+} tinysft_length;
+
 // How one model answered.
 typedef struct tinysft_scores {
     uint32_t questions, measured; // measured: those with a reference answer
     double loss;                  // nats per token of the reference answers; NaN if there is none
     tinysft_rate rates[TINYSFT_METRICS];
+    // How well the probability of the likeliest first token says whether the reference begins with
+    // it, over the questions that have one: the expected calibration error in ten bins, and Brier's
+    // score.
+    uint32_t first_tokens;
+    tinysft_estimate calibration_error, brier;
+    tinysft_length lengths[TINYSFT_CATEGORIES];
 } tinysft_scores;
 
 // How one metric differs between two models on the same questions.
@@ -531,6 +596,13 @@ TINYSFT_API tinysft_status tinysft_evaluation_compare(const tinysft_evaluation *
                                                       bool seen, tinysft_comparison *out,
                                                       tinysft_error *error);
 
+// The same of the base and adapter `adapter`, from 0. TINYSFT_ERR_ARGUMENT: there is no such
+// adapter.
+TINYSFT_API tinysft_status tinysft_evaluation_compare_adapter(const tinysft_evaluation *evaluation,
+                                                              size_t adapter, bool seen,
+                                                              tinysft_comparison *out,
+                                                              tinysft_error *error);
+
 typedef enum tinysft_mark { TINYSFT_NOT_ASKED, TINYSFT_NO, TINYSFT_YES } tinysft_mark;
 
 // One model's answer to one question.
@@ -545,8 +617,8 @@ typedef struct tinysft_response {
 typedef struct tinysft_evaluated {
     const char *question, *id, *category; // of the latter two "" where the row has none
     const char *reference;                // a good answer, or NULL
-    tinysft_response base, tuned;
-    bool seen; // training asked it too
+    tinysft_response base, tuned;         // tuned: by the model's own adapter
+    bool seen;                            // training asked it too
 } tinysft_evaluated;
 
 // Question `index` of tinysft_evaluation_count, from 0. Errors as above.
@@ -554,13 +626,22 @@ TINYSFT_API tinysft_status tinysft_evaluation_get(const tinysft_evaluation *eval
                                                   size_t index, tinysft_evaluated *out,
                                                   tinysft_error *error);
 
+// What adapter `adapter`, from 0, answered to question `index`. Errors as above.
+TINYSFT_API tinysft_status tinysft_evaluation_get_tuned(const tinysft_evaluation *evaluation,
+                                                        size_t index, size_t adapter,
+                                                        tinysft_response *out,
+                                                        tinysft_error *error);
+
 typedef struct tinysft_report_params {
-    const char *folder;      // is made; base_responses.txt, finetuned_responses.txt,
-                             // before_after.md [none; only the files named below are written]
+    const char
+        *folder; // is made; base_responses.txt, finetuned_responses.txt
+                 // (and _2 to _4), before_after.md [none; only the files named below are written]
     const char *json;        // file ["FOLDER/evaluation.json"]
     const char *picture;     // file, PNG ["FOLDER/evaluation_screenshot.png"]
     const char *title;       // of the reports [from the model's name]
     uint32_t picture_height; // in pixels, at most [12000]
+    const char *review;      // file, HTML, in which a person judges pairs of answers without
+                             // knowing which is which; with an adapter ["FOLDER/review.html"]
 } tinysft_report_params;
 
 // Writes the reports, each file whole or not at all. TINYSFT_ERR_ARGUMENT: the evaluation has not
@@ -568,6 +649,93 @@ typedef struct tinysft_report_params {
 TINYSFT_API tinysft_status tinysft_evaluation_write(const tinysft_evaluation *evaluation,
                                                     const tinysft_report_params *params,
                                                     tinysft_error *error);
+
+// ---- Reviews
+
+// What readers preferred of some pairs. A pair that several readers marked counts once, for what
+// more of them prefer.
+typedef struct tinysft_preferred {
+    const char *of;                        // "all", an adapter's name, or a category
+    uint32_t marked, tuned, neither, base; // pairs
+    double share, low, high; // the tuned model's part of those where one is preferred, with
+                             // Wilson's 95 % interval
+    double p; // how often chance alone splits them at least so unevenly: exact sign test
+} tinysft_preferred;
+
+typedef void (*tinysft_preferred_callback)(void *user, const tinysft_preferred *preferred);
+
+// How many people's marks are taken in at once.
+enum { TINYSFT_MOST_READERS = 16 };
+
+typedef struct tinysft_review_params {
+    const char *evaluation;   // the evaluation.json beside which review.html was written
+    const char *const *marks; // files that the page saved, one a reader
+    size_t mark_count;        // at most TINYSFT_MOST_READERS
+    const char *json;         // file to write all figures to [none]
+    tinysft_preferred_callback preferred; // called for all pairs, then for each adapter if there
+    void *user;                           // are several, then for each category [NULL]
+    tinysft_caller caller;
+} tinysft_review_params;
+
+typedef struct tinysft_review_result {
+    uint32_t pairs;           // of the page
+    uint32_t several, agreed; // pairs that several readers marked; of them, those that all agree on
+} tinysft_review_result;
+
+// Takes in what people marked on an evaluation's review.html. Warns where two files bear the same
+// reader's name. `out` may be NULL.
+// TINYSFT_ERR_ARGUMENT: marks belong to other answers, or two files are the same;
+// TINYSFT_ERR_FORMAT: a file is not what it should be.
+TINYSFT_API tinysft_status tinysft_review(const tinysft_review_params *params,
+                                          tinysft_review_result *out, tinysft_error *error);
+
+// ---- Sweeps
+
+// One run of a sweep: a configuration trained with a seed.
+typedef struct tinysft_sweep_run {
+    size_t configuration; // which, from 0
+    uint64_t seed;
+    const char *folder; // as training left it; where it holds evaluation.json too, its metrics
+                        // count
+    const char *failed; // why the run has no result [NULL: it has finished]
+} tinysft_sweep_run;
+
+typedef struct tinysft_sweep_params {
+    const char *title;         // ["Runs compared"]
+    const char *const *axes;   // [axis_count] names of the settings that differ: "rank"
+    const char *const *values; // [configuration_count, axis_count] of each configuration, as texts
+    size_t axis_count, configuration_count;
+    const tinysft_sweep_run *runs;
+    size_t run_count;
+    const char *folder; // is made: sweep.json, sweep.md, sweep.png [NULL: none is written]
+    tinysft_caller caller;
+} tinysft_sweep_params;
+
+// A mean over seeds, with its 95 % interval by Student's t; NaN where there are fewer than two.
+typedef struct tinysft_interval {
+    double mean, low, high;
+} tinysft_interval;
+
+typedef struct tinysft_sweep_place {
+    size_t configuration, finished, failed; // the latter two: how many of its runs
+    tinysft_interval loss;
+    tinysft_interval behind; // its loss less the best one's, seed by seed
+} tinysft_sweep_place;
+
+typedef struct tinysft_sweep_result {
+    const char *measure;         // what the losses are: "loss on held-out rows" or, where no run
+                                 // measured that, "loss on reference answers"
+    tinysft_sweep_place *places; // [configuration_count] best first; those without a result, or
+                                 // with a run that failed, come last
+    char *verdict;               // what came out, in sentences
+    bool leads; // the best one's lead over the second is more than noise: `behind` lies above 0
+} tinysft_sweep_result;
+
+// Compares runs of several configurations by what is in their folders. TINYSFT_ERR_IO: a folder
+// holds no finished run; TINYSFT_ERR_FORMAT: nothing was measured by which it can be compared.
+TINYSFT_API tinysft_status tinysft_sweep_compare(const tinysft_sweep_params *params,
+                                                 tinysft_sweep_result *out, tinysft_error *error);
+TINYSFT_API void tinysft_sweep_result_free(tinysft_sweep_result *result);
 
 // ---- Export
 

@@ -9,6 +9,7 @@
 
 layout(local_size_x_id = 2) in; // the subgroup's size
 #include "grid.glsl"
+#include "act.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 layout(constant_id = 3) const uint PER_LANE = 4; // queries of a lane
@@ -16,14 +17,14 @@ const uint QUADS = DIM / 4;
 const uint LANES = gl_WorkGroupSize.x;
 const uint SHARE = (QUADS + LANES - 1) / LANES; // quads of a row that one lane loads
 
-layout(binding = 0) readonly buffer Q { vec4 q[]; };           // [rows, heads, dim]
-layout(binding = 1) readonly buffer K { vec4 k[]; };           // [rows, kv_heads, dim]
-layout(binding = 2) readonly buffer V { vec4 v[]; };           // [rows, kv_heads, dim]
-layout(binding = 3) readonly buffer Dout { vec4 dout[]; };     // [rows, heads, dim]
+ACT_READ(0, q)                                                 // [rows, heads, dim]
+ACT_READ(1, k)                                                 // [rows, kv_heads, dim]
+ACT_READ(2, v)                                                 // [rows, kv_heads, dim]
+ACT_READ(3, dout)                                              // [rows, heads, dim]
 layout(binding = 4) readonly buffer Lse { float lse[]; };      // [rows, heads]
-layout(binding = 5) readonly buffer O { vec4 o[]; };           // [rows, heads, dim]
+ACT_READ(5, o)                                                 // [rows, heads, dim]
 layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
-layout(binding = 7) writeonly buffer Dq { vec4 dq[]; };        // [rows, heads, dim]
+ACT_WRITE(7, dq)                                               // [rows, heads, dim]
 layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
 
@@ -47,9 +48,9 @@ void main()
         from = min(from, my_first[r]);
         to = max(to, my_row[r]);
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            query[r * QUADS + d] = scale * q[place[r] * QUADS + d];
-            grad[r * QUADS + d] = dout[place[r] * QUADS + d];
-            my_delta[r] += dot(grad[r * QUADS + d], o[place[r] * QUADS + d]);
+            query[r * QUADS + d] = scale * q_nth(place[r] * QUADS + d);
+            grad[r * QUADS + d] = dout_nth(place[r] * QUADS + d);
+            my_delta[r] += dot(grad[r * QUADS + d], o_nth(place[r] * QUADS + d));
             sum[r * QUADS + d] = vec4(0);
         }
     }
@@ -61,8 +62,8 @@ void main()
         vec4 key_share[SHARE], value_share[SHARE];
         float ds[PER_LANE], score[PER_LANE], dp[PER_LANE];
         [[unroll]] for (uint i = 0; i < SHARE; i++) {
-            key_share[i] = k[key + min(i * LANES + lane, QUADS - 1)];
-            value_share[i] = v[key + min(i * LANES + lane, QUADS - 1)];
+            key_share[i] = k_nth(key + min(i * LANES + lane, QUADS - 1));
+            value_share[i] = v_nth(key + min(i * LANES + lane, QUADS - 1));
         }
         [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
             score[r] = dp[r] = 0;
@@ -90,7 +91,7 @@ void main()
         if (begin + r * LANES < rows * group) {
             delta[place[r]] = my_delta[r];
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                dq[place[r] * QUADS + d] = sum[r * QUADS + d];
+                dq_put(place[r] * QUADS + d, sum[r * QUADS + d]);
             }
         }
     }

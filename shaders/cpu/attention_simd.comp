@@ -15,6 +15,7 @@
 
 layout(local_size_x_id = 2) in; // the subgroup's size
 #include "grid.glsl"
+#include "act.glsl"
 
 layout(constant_id = 1) const uint DIM = 64;
 layout(constant_id = 3) const uint PER_LANE = 4; // queries of a lane
@@ -23,12 +24,12 @@ const uint LANES = gl_WorkGroupSize.x;
 const uint SHARE = (QUADS + LANES - 1) / LANES; // quads of a row that one lane loads
 const uint KEYS = 4;
 
-layout(binding = 0) readonly buffer Q { vec4 q[]; };         // [rows, heads, dim]
-layout(binding = 1) readonly buffer K { vec4 k[]; };         // [kv_rows, kv_heads, dim]
-layout(binding = 2) readonly buffer V { vec4 v[]; };         // [kv_rows, kv_heads, dim]
+ACT_READ(0, q)                                               // [rows, heads, dim]
+ACT_READ(1, k)                                               // [kv_rows, kv_heads, dim]
+ACT_READ(2, v)                                               // [kv_rows, kv_heads, dim]
 layout(binding = 3) readonly buffer First { uint first[]; }; // [rows]
 layout(binding = 4) readonly buffer Last { uint last[]; };   // [rows]
-layout(binding = 5) writeonly buffer O { vec4 o[]; };        // [rows, heads, dim]
+ACT_WRITE(5, o)                                              // [rows, heads, dim]
 layout(binding = 6) writeonly buffer Lse { float lse[]; };   // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
 
@@ -53,7 +54,7 @@ void main()
         largest[r] = -1e30;
         total[r] = 0;
         [[unroll]] for (uint d = 0; d < QUADS; d++) {
-            query[r * QUADS + d] = scale * q[place[r] * QUADS + d];
+            query[r * QUADS + d] = scale * q_nth(place[r] * QUADS + d);
             sum[r * QUADS + d] = vec4(0);
         }
     }
@@ -65,7 +66,7 @@ void main()
         float score[PER_LANE * KEYS], shrink[PER_LANE];
         [[unroll]] for (uint i = 0; i < KEYS * SHARE; i++) {
             const uint key = min(j + i / SHARE, to) * kv_heads + kv_head;
-            share[i] = k[key * QUADS + min(i % SHARE * LANES + lane, QUADS - 1)];
+            share[i] = k_nth(key * QUADS + min(i % SHARE * LANES + lane, QUADS - 1));
         }
         [[unroll]] for (uint i = 0; i < PER_LANE * KEYS; i++) {
             score[i] = 0;
@@ -85,7 +86,7 @@ void main()
         }
         [[unroll]] for (uint i = 0; i < KEYS * SHARE; i++) { // now the values
             const uint key = min(j + i / SHARE, to) * kv_heads + kv_head;
-            share[i] = v[key * QUADS + min(i % SHARE * LANES + lane, QUADS - 1)];
+            share[i] = v_nth(key * QUADS + min(i % SHARE * LANES + lane, QUADS - 1));
         }
         [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
             float raised = largest[r];
@@ -119,7 +120,7 @@ void main()
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         if (begin + r * LANES < rows * group) {
             [[unroll]] for (uint d = 0; d < QUADS; d++) {
-                o[place[r] * QUADS + d] = sum[r * QUADS + d] / total[r];
+                o_put(place[r] * QUADS + d, sum[r * QUADS + d] / total[r]);
             }
             lse[place[r]] = largest[r] + log(total[r]);
         }

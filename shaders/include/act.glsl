@@ -2,11 +2,12 @@
 // activation is stored. ACT_READ(2, x) declares the ACT buffer `x` at binding 2 and, for it:
 //
 //   x_type                         how it is stored: WEIGHT_F32, WEIGHT_F16 or WEIGHT_BF16
+//   vec4 x_nth(n)                  its n-th quad, elements 4 n to 4 n + 3
 //   vec4 x_quad(at)                the four elements from `at` on, a multiple of 4
 //   float x_at(at)                 one element
 //   vec4 x_load(whole, at, left)   a row's quad of which `left` elements are there; others are zero
 //
-// ACT_WRITE declares x_store(whole, at, left, value) instead, and ACT_UPDATE both. `whole`, a
+// ACT_WRITE declares x_put(n, quad) and x_store(whole, at, left, value) instead, and ACT_UPDATE both. `whole`, a
 // constant: all rows are whole quads. In 16 bits they always are: else two invocations would write
 // the halves of one word. So no device needs a 16-bit type for it. The type is a specialisation
 // constant, so a driver keeps the code of one type and drops the rest.
@@ -77,11 +78,16 @@ uvec2 act_encode(uint type, vec4 value)
     const uint name##_type = STORED_AT(place);
 
 #define ACT_LOADS(name)                                                                            \
-    vec4 name##_quad(uint at)                                                                      \
+    vec4 name##_nth(uint n)                                                                        \
     {                                                                                              \
         if (name##_type == WEIGHT_F32)                                                             \
-            return act_floats(name##4[at / 4]);                                                    \
-        return act_decode(name##_type, act_words(name##2[at / 4]));                                \
+            return act_floats(name##4[n]);                                                         \
+        return act_decode(name##_type, act_words(name##2[n]));                                     \
+    }                                                                                              \
+                                                                                                   \
+    vec4 name##_quad(uint at)                                                                      \
+    {                                                                                              \
+        return name##_nth(at / 4);                                                                 \
     }                                                                                              \
                                                                                                    \
     float name##_at(uint at)                                                                       \
@@ -103,12 +109,18 @@ uvec2 act_encode(uint type, vec4 value)
     }
 
 #define ACT_STORES(name)                                                                           \
+    void name##_put(uint n, vec4 quad)                                                             \
+    {                                                                                              \
+        if (name##_type == WEIGHT_F32)                                                             \
+            name##4[n] = act_packed(quad);                                                         \
+        else                                                                                       \
+            name##2[n] = act_word_pair(act_encode(name##_type, quad));                             \
+    }                                                                                              \
+                                                                                                   \
     void name##_store(bool whole, uint at, uint left, vec4 value)                                  \
     {                                                                                              \
-        if (name##_type != WEIGHT_F32)                                                             \
-            name##2[at / 4] = act_word_pair(act_encode(name##_type, value));                       \
-        else if (whole)                                                                            \
-            name##4[at / 4] = act_packed(value);                                                   \
+        if (whole || name##_type != WEIGHT_F32)                                                    \
+            name##_put(at / 4, value);                                                             \
         else                                                                                       \
             [[unroll]] for (uint e = 0; e < 4; e++)                                                \
                 if (e < left)                                                                      \

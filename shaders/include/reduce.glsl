@@ -2,8 +2,8 @@
 // same order, so that results repeat to the bit. Needs no subgroup feature. THREADS is a multiple of 4
 // and the workgroup's size; every invocation must call, and adds up what all have brought: neighbours
 // read the same word, which costs a GPU less than a tree's barriers, and a driver that runs shaders
-// on the CPU a quarter of them (outside branches and loops). Each of the two at most once a shader:
-// then one barrier is enough.
+// on the CPU a quarter of them (outside branches and loops). Each of the two at most once a shader,
+// then one barrier is enough; or with a barrier before the second call.
 #ifndef REDUCE_GLSL
 #define REDUCE_GLSL
 

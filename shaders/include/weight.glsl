@@ -6,6 +6,8 @@
 //   WEIGHT_BINDING  where the tensor is bound
 //   WEIGHT_COUNT    how many elements the whole tensor has, an expression
 //   WIDE            only if words are to be loaded as 64-bit ones
+//   WEIGHT_LANES    only if a workgroup is one subgroup of that many lanes and all of them decode
+//                   together: then lanes may ask each other, which a CPU does in an instruction
 //
 // No device needs a 16-bit or 8-bit type for it: everything comes as 32-bit words, of which the
 // lower bits are first in memory. STORED, the type, comes from a specialisation constant, so a driver
@@ -41,6 +43,7 @@ layout(std430, set = 0, binding = WEIGHT_BINDING) readonly buffer Weights1 { uin
 #ifdef WIDE
 layout(std430, set = 0, binding = WEIGHT_BINDING) readonly buffer Weights2 { uint64_t weights2[]; };
 layout(std430, set = 0, binding = WEIGHT_BINDING) readonly buffer Weights4 { u64vec2 weights4[]; };
+layout(std430, set = 0, binding = WEIGHT_BINDING) readonly buffer Weights8 { u64vec4 weights8[]; };
 #define WEIGHT_WORDS2(index) unpack32(weights2[index])
 #else
 layout(std430, set = 0, binding = WEIGHT_BINDING) readonly buffer Weights2 { uvec2 weights2[]; };
@@ -163,11 +166,46 @@ vec4 weight_nf4_level(uvec4 q)
                mix(mix(l8, l10, bit1), mix(l12, l14, bit1), bit2), bit3);
 }
 
-vec4 weight_decode_NF4(Octet octet, bool last)
+#ifdef WEIGHT_LANES
+// The same by shuffles: a lane knows every WEIGHT_LANES-th level.
+vec4 weight_nf4_ask(uvec4 q)
+{
+    vec4 levels = vec4(0.0);
+    [[unroll]] for (uint from = 0; from < 16; from += WEIGHT_LANES) {
+        const float mine = weight_nf4_level(uvec4(from + gl_SubgroupInvocationID)).x;
+        [[unroll]] for (uint e = 0; e < 4; e++) {
+            const float asked = subgroupShuffle(mine, q[e] % WEIGHT_LANES);
+            levels[e] = (q[e] & 15u) / WEIGHT_LANES * WEIGHT_LANES == from ? asked : levels[e];
+        }
+    }
+    return levels;
+}
+#else
+#define weight_nf4_ask(q) weight_nf4_level(q)
+#endif
+
+vec4 weight_nf4_levels(Octet octet, bool last)
 {
     const uint word = last ? octet.low.x >> 16 : octet.low.x;
-    return weight_nf4_level(uvec4(word >> 4, word, word >> 12, word >> 8)) *
-           uintBitsToFloat(octet.low.y);
+    return weight_nf4_ask(uvec4(word >> 4, word, word >> 12, word >> 8));
+}
+
+vec4 weight_decode_NF4(Octet octet, bool last)
+{
+    return weight_nf4_levels(octet, last) * uintBitsToFloat(octet.low.y);
+}
+
+Octet weight_fetch_NF4_16(uint at, uint next)
+{
+    return Octet(uvec4(weights1[at / 8], weight_header2(at / 64 * 2), 0, 0), uvec4(0), 0);
+}
+
+vec4 weight_decode_NF4_16(Octet octet, bool last)
+{
+    const uint code = octet.low.y;
+    const float largest = (code & 0x8000u) != 0 ? unpackHalf2x16(code & 0x7fffu).x
+                                                : uintBitsToFloat(code << 16);
+    return weight_nf4_levels(octet, last) * largest;
 }
 
 Octet weight_fetch_Q4_0(uint at, uint next)
@@ -183,10 +221,75 @@ uvec4 weight_half_bytes(uint word, bool upper)
     return uvec4(word, word >> 8, word >> 16, word >> 24) & 15u;
 }
 
+// Of a block of 32 in four bits each.
+uvec4 weight_half_of_32(Octet octet, bool last)
+{
+    return weight_half_bytes(last ? octet.low.y : octet.low.x, (octet.part & 2u) != 0);
+}
+
 vec4 weight_decode_Q4_0(Octet octet, bool last)
 {
-    const uvec4 q = weight_half_bytes(last ? octet.low.y : octet.low.x, (octet.part & 2u) != 0);
-    return unpackHalf2x16(octet.low.z).x * vec4(ivec4(q) - 8);
+    return unpackHalf2x16(octet.low.z).x * vec4(ivec4(weight_half_of_32(octet, last)) - 8);
+}
+
+Octet weight_fetch_Q4_1(uint at, uint next)
+{
+    return Octet(uvec4(WEIGHT_WORDS2(at / 32 * 2 + at / 8 % 2), weights1[weight_headers() + at / 32],
+                       0), uvec4(0), at / 8);
+}
+
+vec4 weight_decode_Q4_1(Octet octet, bool last)
+{
+    const vec2 scale = unpackHalf2x16(octet.low.z);
+    return scale.x * vec4(weight_half_of_32(octet, last)) + scale.y;
+}
+
+// Of a block of 32 in five bits each: `low.w` begins with the octet's fifth bits.
+uvec4 weight_five_of_32(Octet octet, bool last)
+{
+    const uint fifths = octet.low.w >> (last ? 4 : 0);
+    return weight_half_of_32(octet, last) |
+           (uvec4(fifths, fifths >> 1, fifths >> 2, fifths >> 3) & 1u) << 4;
+}
+
+Octet weight_fetch_Q5_0(uint at, uint next)
+{
+    const uint header = at / 32 * 6;
+    return Octet(uvec4(WEIGHT_WORDS2(at / 32 * 2 + at / 8 % 2), weight_header2(header),
+                       weight_header2(header + 2 + at / 8 % 4)), uvec4(0), at / 8);
+}
+
+vec4 weight_decode_Q5_0(Octet octet, bool last)
+{
+    return unpackHalf2x16(octet.low.z).x * vec4(ivec4(weight_five_of_32(octet, last)) - 16);
+}
+
+Octet weight_fetch_Q5_1(uint at, uint next)
+{
+    const uvec2 header = WEIGHT_WORDS2(weight_headers() / 2 + at / 32);
+    return Octet(uvec4(WEIGHT_WORDS2(at / 32 * 2 + at / 8 % 2), header.x,
+                       header.y >> at / 8 % 4 * 8), uvec4(0), at / 8);
+}
+
+vec4 weight_decode_Q5_1(Octet octet, bool last)
+{
+    const vec2 scale = unpackHalf2x16(octet.low.z);
+    return scale.x * vec4(weight_five_of_32(octet, last)) + scale.y;
+}
+
+Octet weight_fetch_IQ4_NL(uint at, uint next)
+{
+    return weight_fetch_Q4_0(at, next);
+}
+
+// Its 16 levels are bytes of four words.
+vec4 weight_decode_IQ4_NL(Octet octet, bool last)
+{
+    const uvec4 q = weight_half_of_32(octet, last);
+    const bvec4 bit2 = notEqual(q & 4u, uvec4(0)), bit3 = notEqual(q & 8u, uvec4(0));
+    const uvec4 levels = mix(mix(uvec4(0xbfad9881u), uvec4(0xf6eaddcfu), bit2),
+                             mix(uvec4(0x26190d01u), uvec4(0x71594535u), bit2), bit3);
+    return unpackHalf2x16(octet.low.z).x * vec4(ivec4(levels << (24 - (q & 3u) * 8)) >> 24);
 }
 
 Octet weight_fetch_Q4_K(uint at, uint next)
@@ -281,6 +384,45 @@ void weight_decode(Octet octet, out vec4 low, out vec4 high)
     low = weight_decode_quad(octet, false);
     high = weight_decode_quad(octet, true);
 }
+
+#ifdef WIDE
+// Neighbours that one lane reads with as few loads as can be: 16 of a 16-bit type, 64 in blocks.
+struct Span {
+    u64vec4 low, high;
+    uint header;
+};
+
+// Loads them, from element `at` on, a multiple of their number. span_of in src/ops/gemm.c knows
+// which types have spans.
+Span weight_span(uint at)
+{
+    Span span = Span(u64vec4(0), u64vec4(0), 0);
+    if (WEIGHT_BLOCK == 1) {
+        span.low = weights8[at / 16];
+    } else if (STORED == WEIGHT_Q8_0) {
+        span.low = weights8[at / 32];
+        span.high = weights8[at / 32 + 1];
+        span.header = weights1[weight_headers() + at / 64];
+    } else {
+        span.low = weights8[at / 64];
+        span.header = STORED == WEIGHT_NF4 ? weights1[weight_headers() + at / 64]
+                                           : weight_header2(at / 64 * 2);
+    }
+    return span;
+}
+
+// Their octet number i, a constant.
+Octet weight_span_octet(Span span, uint i)
+{
+    if (WEIGHT_BLOCK == 1)
+        return Octet(uvec4(unpack32(span.low[2 * i]), unpack32(span.low[2 * i + 1])), uvec4(0), 0);
+    if (STORED == WEIGHT_Q8_0)
+        return Octet(uvec4(unpack32(i < 4 ? span.low[i] : span.high[i - 4]),
+                           i < 4 ? span.header : span.header >> 16, 0),
+                     uvec4(0), 0);
+    return Octet(uvec4(unpack32(span.low[i / 2])[i % 2], span.header, 0, 0), uvec4(0), 0);
+}
+#endif
 
 // Four neighbours from element `at` on, a multiple of 4.
 vec4 weight_quad(uint at)

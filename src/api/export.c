@@ -163,10 +163,10 @@ static ts_status open_export(struct export *e, ts_error *err)
         ts_error_context(err, "--adapter on --model %s", params->model);
     }
     if (status == TS_OK && params->adapter != NULL) {
-        ts_setup_check_adapter(&(ts_setup){.model = ts_api_text(params->name, params->model),
-                                           .adapter_folder = params->adapter,
-                                           .adapter = &e->source.adapter,
-                                           .training = e->training});
+        ts_setup_check_adapter(&(ts_setup){.model = ts_api_text(params->name, params->model)},
+                               &(ts_setup_adapter){.folder = params->adapter,
+                                                   .config = &e->source.adapter,
+                                                   .training = e->training});
     }
 out:
     return status;

@@ -52,11 +52,10 @@ static ts_status read_adapter(tinysft_model *model, const char *folder, ts_error
     TS_TRY(ts_adapter_config_read(folder, &model->adapter, err));
     TS_TRY(ts_api_read_optional(folder, "training.json", &model->training, err));
     TS_TRY(ts_api_read_optional(folder, "trainer_state.json", &model->state, err));
-    ts_setup_check_adapter(&(ts_setup){.model = model->name.bytes,
-                                       .adapter_folder = folder,
-                                       .adapter = &model->adapter,
-                                       .training = model->training,
-                                       .quantised = model->quantise});
+    ts_setup_check_adapter(&(ts_setup){.model = model->name.bytes, .quantised = model->quantise},
+                           &(ts_setup_adapter){.folder = folder,
+                                               .config = &model->adapter,
+                                               .training = model->training});
 out:
     return status;
 }
@@ -72,15 +71,33 @@ static ts_status upload_adapter(tinysft_model *model, ts_error *err)
     return status;
 }
 
+void ts_api_model_forget_adapter(tinysft_model *model)
+{
+    close_caches(model);
+    ts_model_remove_lora(&model->model);
+    forget_adapter(model);
+}
+
+ts_status ts_api_model_swap_adapter(tinysft_model *model, const char *folder, ts_error *err)
+{
+    ts_model_remove_lora(&model->model);
+    if (folder == NULL || strcmp(folder, model->adapter_folder.bytes) == 0) {
+        return upload_adapter(model, err);
+    }
+    ts_status status = ts_model_load_lora(&model->model, folder, err);
+    if (status != TS_OK) {
+        ts_error_context(err, "--adapter on --model %s", model->name.bytes);
+    }
+    return status;
+}
+
 static ts_status load_adapter(tinysft_model *model, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
     if (folder == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "no folder of an adapter is named");
     }
-    close_caches(model);
-    ts_model_remove_lora(&model->model);
-    forget_adapter(model);
+    ts_api_model_forget_adapter(model);
     TS_TRY(read_adapter(model, folder, err));
     if (model->loaded) {
         TS_TRY(upload_adapter(model, err));
@@ -176,6 +193,13 @@ static ts_status open_model(tinysft_model *model, const tinysft_model_params *pa
     TS_TRY(choose_positions(model, params->positions, err));
 out:
     return status;
+}
+
+void ts_api_model_make_room(tinysft_model *model, uint32_t positions)
+{
+    if (!model->loaded && !model->positions_asked) {
+        model->positions = (uint32_t)ts_max_u64(model->positions, positions);
+    }
 }
 
 // ---- Loading

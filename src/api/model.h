@@ -43,6 +43,13 @@ ts_status ts_api_choose_template(ts_weights *weights, const ts_tokenizer *tokeni
 
 // Puts the model on the device if it is not there.
 ts_status ts_api_model_load(tinysft_model *model, ts_error *err);
+// Makes room for texts of so many tokens, unless the model is loaded or its user limited it.
+void ts_api_model_make_room(tinysft_model *model, uint32_t positions);
+// Takes the adapter away, if the model has one.
+void ts_api_model_forget_adapter(tinysft_model *model);
+// Puts another adapter's weights in the place of the model's own for a while; NULL: its own again.
+// Whatever else the handle knows is of its own adapter.
+ts_status ts_api_model_swap_adapter(tinysft_model *model, const char *folder, ts_error *err);
 // Add a user and remove one; the last one's removal frees the model. Outside of any call on it.
 void ts_api_model_keep(tinysft_model *model);
 void ts_api_model_release(tinysft_model *model);

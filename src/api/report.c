@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "eval/picture.h"
+#include "eval/review.h"
 
 // `given`, or FOLDER/NAME if it is NULL.
 static ts_status place(const char *given, const char *folder, const char *name, ts_text *out,
@@ -12,16 +13,42 @@ static ts_status place(const char *given, const char *folder, const char *name, 
                          : ts_path_join(folder, name, out, err);
 }
 
+// The sheet for a person's judgement is drawn from what evaluation.json says, as it is drawn again
+// when the marks come back.
+static ts_status write_review(const ts_text *evaluation, const char *path, ts_error *err)
+{
+    ts_status status = TS_OK;
+    cJSON *json = NULL;
+    ts_review review = {0};
+    ts_text html = {0};
+    TS_TRY(ts_json_parse(evaluation->bytes, evaluation->len, "evaluation.json", &json, err));
+    TS_TRY(ts_review_open(json, "evaluation.json", &review, err));
+    TS_TRY(ts_review_html(&review, &html, err));
+    TS_TRY(ts_file_write(path, html.bytes, html.len, err));
+out:
+    ts_text_free(&html);
+    ts_review_close(&review);
+    cJSON_Delete(json);
+    return status;
+}
+
 static ts_status write_json(const tinysft_evaluation *e, const ts_evaluation *all,
                             const tinysft_report_params *p, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0}, json = {0};
-    TS_TRY(place(p->json, p->folder, "evaluation.json", &path, err));
+    ts_text path = {0}, json = {0}, review = {0};
     TS_TRY(ts_report_json(all, &e->results, &json, err));
-    TS_TRY(ts_file_write(path.bytes, json.bytes, json.len, err));
+    if (p->folder != NULL || p->json != NULL) {
+        TS_TRY(place(p->json, p->folder, "evaluation.json", &path, err));
+        TS_TRY(ts_file_write(path.bytes, json.bytes, json.len, err));
+    }
+    if (all->tuned_count > 0 && (p->folder != NULL || p->review != NULL)) {
+        TS_TRY(place(p->review, p->folder, "review.html", &review, err));
+        TS_TRY(write_review(&json, review.bytes, err));
+    }
 out:
     ts_text_free(&path);
+    ts_text_free(&review);
     ts_text_free(&json);
     return status;
 }
@@ -43,7 +70,7 @@ static ts_status write_reports(const tinysft_evaluation *e, const tinysft_report
 {
     ts_status status = TS_OK;
     ts_evaluation all = e->all;
-    if (p->folder == NULL && p->json == NULL && p->picture == NULL) {
+    if (p->folder == NULL && p->json == NULL && p->picture == NULL && p->review == NULL) {
         TS_FAIL(TS_ERR_ARGUMENT, "no folder and no file for the reports is named");
     }
     all.title = ts_api_text(p->title, all.title);
@@ -51,7 +78,7 @@ static ts_status write_reports(const tinysft_evaluation *e, const tinysft_report
     if (p->folder != NULL) {
         TS_TRY(ts_folder_make(p->folder, err));
     }
-    if (p->folder != NULL || p->json != NULL) {
+    if (p->folder != NULL || p->json != NULL || p->review != NULL) {
         TS_TRY(write_json(e, &all, p, err));
     }
     if (p->folder != NULL) {

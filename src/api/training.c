@@ -1,6 +1,7 @@
 #include "api/curve.h"
 #include "api/inside.h"
 #include "api/internal.h"
+#include "api/model.h"
 
 #include "base/memory.h"
 #include "train/trainer.h"
@@ -12,10 +13,13 @@
 struct tinysft_training {
     tinysft_device *device; // NULL: it is only planned
     ts_api_context alone;   // its context if it has no device
+    tinysft_model *base;    // that it trains on; NULL: it loads its own
     ts_trainer trainer;
     ts_text folder; // of the model
     ts_arena texts; // of the settings
     ts_api_loading loading;
+    ts_ranks *ranks;
+    bool balance;
     tinysft_held_out_callback held_out;
     void *held_out_user;
     bool prepared, ran;
@@ -55,6 +59,7 @@ static ts_status check_ranges(const ts_train_settings *s, ts_error *err)
         {"--min-lr-ratio", s->min_lr_ratio, 0, 1},
         {"--lr-cycles", (double)s->lr_cycles, 0, many},
         {"--loraplus-ratio", s->adamw.b_ratio, 0, 1e6},
+        {"--neftune-alpha", s->neftune_alpha, 0, 1e6},
         {"--warmup-steps", (double)s->warmup_steps, 0, many},
         {"--warmup-ratio", s->warmup_ratio, 0, 1},
         {"--batch-size", s->batch_size, 1, 65536},
@@ -102,7 +107,11 @@ static ts_status copy_texts(tinysft_training *training, const tinysft_training_p
     TS_TRY(copy(training, p->adapter, &s->adapter, err));
     TS_TRY(copy(training, p->output_dir, &s->output_dir, err));
     TS_TRY(copy(training, ts_api_text(p->base_model, p->model), &s->base_model, err));
+    TS_TRY(copy(training, p->rank_pattern, &s->rank_pattern, err));
+    TS_TRY(copy(training, p->alpha_pattern, &s->alpha_pattern, err));
     TS_TRY(copy(training, p->chat_template, &s->chat_template, err));
+    TS_TRY(copy(training, p->log_file, &s->log_file, err));
+    TS_TRY(copy(training, p->logging_dir, &s->logging_dir, err));
     TS_TRY(copy(training, p->resume, &s->resume, err));
 out:
     return status;
@@ -141,7 +150,10 @@ static ts_status make_settings(tinysft_training *training, const tinysft_trainin
     s->rank = (uint32_t)ts_api_count(p->rank, s->rank);
     s->alpha = ts_api_real(p->alpha, s->alpha);
     s->use_rslora = p->use_rslora;
+    s->use_dora = p->use_dora;
+    s->group_by_length = p->group_by_length;
     s->dropout = p->lora_dropout;
+    s->neftune_alpha = p->neftune_alpha;
     if (p->loss != NULL) {
         TS_TRY(ts_loss_parse(p->loss, &s->loss, err));
     }
@@ -189,6 +201,32 @@ out:
 
 // ---- Opening
 
+// The files of the base: those of a model that is open already, or those that the parameters name.
+static ts_status find_base(tinysft_training *training, const tinysft_training_params *p,
+                           ts_train_settings *settings, ts_error *err)
+{
+    ts_status status = TS_OK;
+    tinysft_model *base = p->base;
+    if (base == NULL) {
+        TS_TRY(
+            ts_api_find_model(p->model, p->revision, &training->loading, &training->folder, err));
+    } else if (p->model != NULL || p->revision != NULL || p->quantize != NULL) {
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "the base is open already: model, revision and quantize follow from it");
+    } else if (base->device != training->device) {
+        TS_FAIL(TS_ERR_ARGUMENT, "the base was opened on another device than the training");
+    } else {
+        TS_TRY(ts_text_format(&training->folder, err, "%s", base->folder.bytes));
+        settings->quantise = base->quantise;
+        settings->base_model = ts_api_text(settings->base_model, base->name.bytes);
+        training->base = base;
+        ts_api_model_keep(base);
+    }
+    settings->model_folder = training->folder.bytes;
+out:
+    return status;
+}
+
 static ts_status open_training(tinysft_training *training, const tinysft_training_params *params,
                                ts_error *err)
 {
@@ -198,16 +236,26 @@ static ts_status open_training(tinysft_training *training, const tinysft_trainin
         TS_FAIL(TS_ERR_ARGUMENT, "no data is named");
     }
     TS_TRY(make_settings(training, params, &settings, err));
-    TS_TRY(ts_api_find_model(params->model, params->revision, &training->loading, &training->folder,
-                             err));
-    settings.model_folder = training->folder.bytes;
+    TS_TRY(find_base(training, params, &settings, err));
+    settings.ranks = training->ranks;
+    settings.balance = training->balance;
     TS_TRY(ts_trainer_open(&settings, &training->trainer, err));
+    if (training->base != NULL) {
+        ts_api_model_make_room(training->base, ts_trainer_longest_row(&training->trainer));
+    }
 out:
     return status;
 }
 
 tinysft_status tinysft_training_open(tinysft_device *device, const tinysft_training_params *params,
                                      tinysft_training **out, tinysft_error *error)
+{
+    return ts_api_training_open(device, params, NULL, false, out, error);
+}
+
+tinysft_status ts_api_training_open(tinysft_device *device, const tinysft_training_params *params,
+                                    ts_ranks *ranks, bool balance, tinysft_training **out,
+                                    tinysft_error *error)
 {
     ts_error own, *err = ts_api_error(error, &own);
     tinysft_training *training = NULL;
@@ -220,6 +268,8 @@ tinysft_status tinysft_training_open(tinysft_device *device, const tinysft_train
         return status;
     }
     training->device = device;
+    training->ranks = ranks;
+    training->balance = balance;
     ts_api_context_open(&training->alone, &params->caller);
     ts_api_context *context = context_of(training);
     training->loading =
@@ -253,6 +303,9 @@ void tinysft_training_close(tinysft_training **closing)
     *closing = NULL;
     ts_trainer_close(&training->trainer);
     ts_api_leave(context);
+    if (training->base != NULL) {
+        ts_api_model_release(training->base);
+    }
     ts_api_device_release(training->device);
     ts_text_free(&training->folder);
     ts_arena_free(&training->texts);
@@ -273,7 +326,7 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
         .pairs = t->dataset.pairs,
         .tokens = t->dataset.token_count,
         .supervised_tokens = t->dataset.supervised_count,
-        .held_out = t->held_out.count,
+        .held_out = t->held_out.items,
         .eval_steps = t->held_out.count > 0 ? t->settings.eval_steps : 0,
         .steps = t->steps,
         .steps_per_epoch = t->batches.steps_per_epoch,
@@ -287,6 +340,10 @@ tinysft_status tinysft_training_get_plan(const tinysft_training *training,
         .quantized = t->held_in.len > 0 ? t->held_in.bytes : NULL,
         .embedding_in_file = t->embedding_in_file && !t->config.tied,
         .rows_at_once = t->limits.rows,
+        .micro_batches = t->packing.micro_batches,
+        .micro_tokens = t->packing.tokens,
+        .least_at_once = (uint32_t)t->packing.least,
+        .most_at_once = (uint32_t)t->packing.most,
         .layers = t->config.layers,
         .recomputing_layers = t->limits.recompute,
         .chat_template = ts_chat_template_name(t->template),
@@ -373,6 +430,8 @@ static void show_step(void *user, const ts_train_progress *p)
         .margin = p->margin,
         .accuracy = p->accuracy,
         .tokens_per_second = p->tokens_per_second,
+        .held_out_loss = p->held_out_loss,
+        .seconds_left = p->seconds_left,
         .device_bytes = p->device_bytes,
         .log = p->log,
     };
@@ -390,6 +449,8 @@ static void show_held_out(void *user, const ts_train_evaluation *e)
     const tinysft_held_out measured = {.step = e->step,
                                        .epoch = e->epoch,
                                        .loss = e->loss,
+                                       .margin = e->margin,
+                                       .accuracy = e->accuracy,
                                        .best_step = e->best_step,
                                        .best_loss = e->best_loss,
                                        .stops = e->stops};
@@ -460,6 +521,11 @@ static ts_status run(tinysft_training *training, ts_error *err)
     if (!trainer->output.finished) {
         TS_TRY(ts_api_device_start(training->device, err));
         trainer->settings.precision = training->device->precision;
+        if (training->base != NULL) {
+            TS_TRY(ts_api_model_load(training->base, err));
+            ts_api_model_forget_adapter(training->base);
+            trainer->base = &training->base->model;
+        }
         training->ran = true;
         TS_TRY(ts_trainer_run(trainer, training->device->gpu, &callbacks, err));
     }
@@ -499,6 +565,24 @@ tinysft_status tinysft_training_get_state(const tinysft_training *training,
 }
 
 // ---- For the command line
+
+ts_status ts_api_get_share(tinysft_training *training, uint32_t rank, ts_api_share *out,
+                           ts_error *err)
+{
+    ts_exchange_share share = {0};
+    ts_trainer *trainer = &training->trainer;
+    ts_status status = ts_trainer_share_of(trainer, rank, &share, err);
+    *out = (ts_api_share){.first = share.first,
+                          .end = share.end,
+                          .all = (uint32_t)ts_batches_most(&trainer->batches),
+                          .device_bytes = trainer->plan.total,
+                          .host_bytes = share.host_bytes,
+                          .sent_bytes = share.sent_bytes,
+                          .alone_s = trainer->exchange.times.alone_s,
+                          .waited_s = trainer->exchange.times.waited_s,
+                          .steps = trainer->exchange.times.steps};
+    return status;
+}
 
 ts_status ts_api_profile(tinysft_training *training, ts_profile *profile, ts_error *err)
 {

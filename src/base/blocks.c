@@ -87,20 +87,84 @@ const float ts_nf4_levels[16] = {
     1.0f,
 };
 
+static void decode_levels(const uint8_t *data, float largest, float *out)
+{
+    for (int i = 0; i < 64; i++) {
+        out[i] = ts_nf4_levels[i % 2 == 0 ? data[i / 2] >> 4 : data[i / 2] & 15] * largest;
+    }
+}
+
 static void decode_NF4(const uint8_t *data, const uint8_t *header, float *out)
 {
     float largest;
     memcpy(&largest, header, sizeof largest);
-    for (int i = 0; i < 64; i++) {
-        out[i] = ts_nf4_levels[i % 2 == 0 ? data[i / 2] >> 4 : data[i / 2] & 15] * largest;
-    }
+    decode_levels(data, largest, out);
+}
+
+// A magnitude needs no sign, so that the bit of the sign is free to tell f16 (set) from bf16.
+enum { IS_F16 = 0x8000 };
+
+static float magnitude_of(uint16_t code)
+{
+    return code & IS_F16 ? ts_f16_to_f32(code & ~IS_F16) : ts_bf16_to_f32(code);
+}
+
+static void decode_NF4_16(const uint8_t *data, const uint8_t *header, float *out)
+{
+    decode_levels(data, magnitude_of(half_at(header)), out);
+}
+
+// Element i of a block of 32, of four bits each.
+static int half_of_32(const uint8_t *data, int i)
+{
+    return data[i % 16] >> i / 16 * 4 & 15;
 }
 
 static void decode_Q4_0(const uint8_t *data, const uint8_t *header, float *out)
 {
     const float d = scale_at(header);
     for (int i = 0; i < 32; i++) {
-        out[i] = d * (float)((data[i % 16] >> i / 16 * 4 & 15) - 8);
+        out[i] = d * (float)(half_of_32(data, i) - 8);
+    }
+}
+
+static void decode_Q4_1(const uint8_t *data, const uint8_t *header, float *out)
+{
+    const float d = scale_at(header), m = scale_at(header + 2);
+    for (int i = 0; i < 32; i++) {
+        out[i] = d * (float)half_of_32(data, i) + m;
+    }
+}
+
+// Element i of a block of 32, of five bits each.
+static int five_of_32(const uint8_t *data, const uint8_t *fifths, int i)
+{
+    return half_of_32(data, i) | (fifths[i / 8] >> i % 8 & 1) << 4;
+}
+
+static void decode_Q5_0(const uint8_t *data, const uint8_t *header, float *out)
+{
+    const float d = scale_at(header);
+    for (int i = 0; i < 32; i++) {
+        out[i] = d * (float)(five_of_32(data, header + 2, i) - 16);
+    }
+}
+
+static void decode_Q5_1(const uint8_t *data, const uint8_t *header, float *out)
+{
+    const float d = scale_at(header), m = scale_at(header + 2);
+    for (int i = 0; i < 32; i++) {
+        out[i] = d * (float)five_of_32(data, header + 4, i) + m;
+    }
+}
+
+static void decode_IQ4_NL(const uint8_t *data, const uint8_t *header, float *out)
+{
+    static const int8_t levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+    const float d = scale_at(header);
+    for (int i = 0; i < 32; i++) {
+        out[i] = d * (float)levels[half_of_32(data, i)];
     }
 }
 
@@ -209,12 +273,13 @@ void ts_blocks_split(ts_dtype dtype, const void *file, uint64_t count, uint8_t *
     }
 }
 
-// Where in a header the scales in f16 begin, and how many there are. NF4's only scale is in f32.
+// Where in a header the scales in f16 begin, and how many there are. NF4's scales are others.
 static const struct {
     uint32_t at, count;
 } halves[TS_WEIGHT_TYPES] = {
     [TS_Q8_0] = {0, 1}, [TS_Q4_0] = {0, 1},  [TS_Q4_K] = {0, 2},
-    [TS_Q5_K] = {0, 2}, [TS_Q6_K] = {16, 1},
+    [TS_Q5_K] = {0, 2}, [TS_Q6_K] = {16, 1}, [TS_Q4_1] = {0, 2},
+    [TS_Q5_0] = {0, 1}, [TS_Q5_1] = {0, 2},  [TS_IQ4_NL] = {0, 1},
 };
 
 static bool header_is_finite(ts_dtype dtype, const uint8_t *header)
@@ -227,6 +292,8 @@ static bool header_is_finite(ts_dtype dtype, const uint8_t *header)
     }
     if (dtype == TS_NF4) {
         memcpy(&largest, header, sizeof largest);
+    } else if (dtype == TS_NF4_16) {
+        largest = magnitude_of(half_at(header));
     }
     return isfinite(largest);
 }
@@ -261,6 +328,10 @@ void ts_blocks_draw(ts_dtype dtype, uint64_t count, uint32_t *state, uint8_t *te
         }
         if (dtype == TS_NF4) {
             memcpy(header, &scale, sizeof scale);
+        } else if (dtype == TS_NF4_16) {
+            const uint16_t code =
+                header[1] % 2 ? IS_F16 | ts_f32_to_f16(scale) : ts_f32_to_bf16(scale);
+            memcpy(header, &code, sizeof code);
         }
         header += blocks[dtype].header;
     }
@@ -291,10 +362,9 @@ static void quantise_Q8_0(const float *x, float largest, uint8_t *data, uint8_t 
 
 // Takes the nearest level, and halfway between two the lower one, as bitsandbytes does. A block
 // whose largest magnitude is so small that its inverse overflows becomes all zeros.
-static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *header)
+static void find_levels(const float *x, float largest, uint8_t *data)
 {
     const float inverse = isfinite(1 / largest) ? 1 / largest : 0;
-    memcpy(header, &largest, sizeof largest);
     for (int i = 0; i < 64; i++) {
         const double value = (double)(x[i] * inverse);
         int level = 0;
@@ -306,6 +376,23 @@ static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *
     }
 }
 
+static void quantise_NF4(const float *x, float largest, uint8_t *data, uint8_t *header)
+{
+    memcpy(header, &largest, sizeof largest);
+    find_levels(x, largest, data);
+}
+
+// The largest magnitude is one of the elements': bf16 holds it, or else f16 does.
+static void quantise_NF4_16(const float *x, float largest, uint8_t *data, uint8_t *header)
+{
+    uint16_t code = ts_f32_to_bf16(largest);
+    if (ts_bf16_to_f32(code) != largest) {
+        code = IS_F16 | ts_f32_to_f16(largest);
+    }
+    memcpy(header, &code, sizeof code);
+    find_levels(x, magnitude_of(code), data);
+}
+
 static const struct {
     ts_dtype dtype;
     float limit; // the largest magnitude that it can hold
@@ -313,6 +400,7 @@ static const struct {
 } made[] = {
     {TS_Q8_0, 127 * 65504.0f, quantise_Q8_0},
     {TS_NF4, FLT_MAX, quantise_NF4},
+    {TS_NF4_16, FLT_MAX, quantise_NF4_16},
 };
 
 static size_t maker_of(ts_dtype dtype)

@@ -64,6 +64,27 @@ void ts_file_drop(ts_file_out *out); // removes an unfinished file; zeroed is fi
 // (see ts_folder_commit), where a half-written file can never be seen under its final name.
 ts_status ts_file_write_plain(const char *path, const void *bytes, uint64_t len, ts_error *err);
 
+// Writes FOLDER/NAME by one of the two functions above that write a whole file.
+typedef ts_status (*ts_file_writer)(const char *path, const void *bytes, uint64_t len,
+                                    ts_error *err);
+ts_status ts_file_write_in(const char *folder, const char *name, const void *bytes, uint64_t len,
+                           ts_file_writer write, ts_error *err);
+
+// A file that grows by whole pieces, as a log does: after a write that failed none of the piece is
+// there. A process that is killed may leave a part of the last one, which whoever opens the file
+// again cuts off by `keep`. Adding allocates nothing. Starts zeroed.
+typedef struct ts_file_append {
+    ts_text path;
+    uint64_t bytes; // that the file has
+    int file;
+    bool open;
+} ts_file_append;
+// Opens or makes the file, keeps its first `keep` bytes and locks it. TS_ERR_ARGUMENT where another
+// process has it open so.
+ts_status ts_file_append_open(const char *path, uint64_t keep, ts_file_append *out, ts_error *err);
+ts_status ts_file_append_add(ts_file_append *file, const void *bytes, uint64_t len, ts_error *err);
+void ts_file_append_close(ts_file_append *file); // zeroed is fine
+
 // Whether ts_file_write could write `path` as things are now: TS_ERR_IO with the reason where its
 // folder is not there or not writable, or something is there that it refuses. Commands call it
 // before long work, so that the result is not lost at the end.

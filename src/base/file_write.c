@@ -331,6 +331,18 @@ ts_status ts_file_write_plain(const char *path, const void *bytes, uint64_t len,
                        : fill(file, path, bytes, len, err);
 }
 
+ts_status ts_file_write_in(const char *folder, const char *name, const void *bytes, uint64_t len,
+                           ts_file_writer write, ts_error *err)
+{
+    ts_text path = {0};
+    ts_status status = ts_path_join(folder, name, &path, err);
+    if (status == TS_OK) {
+        status = write(path.bytes, bytes, len, err);
+    }
+    ts_text_free(&path);
+    return status;
+}
+
 // ---- Folders
 
 static int sync_entry(const char *path, ts_os_kind kind)

@@ -2,6 +2,7 @@
 // rules of json.h, because cJSON alone accepts more.
 #include "base/json_scan.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -115,10 +116,7 @@ static ts_status enter_key(scanner *s, uint32_t object, size_t start, size_t at)
     }
     size_t len = s->keys.len - start;
     const char *key = s->keys.bytes + start;
-    uint64_t hash = 0xCBF29CE484222325u ^ object; // FNV-1a
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ (unsigned char)key[i]) * 0x100000001B3u;
-    }
+    uint64_t hash = ts_hash_add(TS_HASH_START ^ object, key, len);
     hash ^= hash >> 32;
     size_t slot = hash & (s->seen_slots - 1);
     for (; s->seen[slot].object != 0; slot = (slot + 1) & (s->seen_slots - 1)) {

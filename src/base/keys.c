@@ -1,6 +1,7 @@
 #include "base/keys.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -81,7 +82,7 @@ ts_status ts_keys_check(const cJSON *object, const ts_key *keys, size_t count, b
     }
     if (unknown > 0) {
         ts_log_once(TS_LOG_WARN, "%s: %u key%s without effect here: %s%s", name, unknown,
-                    unknown > 1 ? "s" : "", list.bytes, unknown > NAMED ? ", ..." : "");
+                    ts_plural(unknown), list.bytes, unknown > NAMED ? ", ..." : "");
     }
 out:
     ts_text_free(&list);

@@ -1,7 +1,10 @@
 #include "base/log.h"
 
+#include "base/hash.h"
+
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static _Thread_local ts_caller *caller;
 
@@ -25,10 +28,7 @@ void ts_log_set_sink(ts_log_sink sink, void *user)
 // Whether the caller has had this message before; if not, remembers it.
 static bool was_said(const char *message)
 {
-    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
-    for (const char *c = message; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 0x100000001B3u;
-    }
+    uint64_t hash = ts_hash_add(TS_HASH_START, message, strlen(message));
     for (size_t i = 0; i < caller->said_count && i < TS_CALLER_REMEMBERS; i++) {
         if (caller->said[i] == hash) {
             return true;

@@ -124,6 +124,11 @@ int ts_os_program_path(char *out, size_t size);
 // The memory of the whole machine; *available is what programs can still get without swapping.
 void ts_os_memory(uint64_t *bytes, uint64_t *available);
 
+// Becomes another program, found in PATH where its name has no slash; argv ends with NULL. Returns
+// only where it fails.
+int ts_os_become(const char *const *argv);
+void ts_os_set_variable(const char *name, const char *value); // of this process; stays if it is set
+
 // ---- Terminals
 
 bool ts_os_is_terminal(FILE *stream);
@@ -147,7 +152,8 @@ typedef enum ts_os_stop {
 // for exit codes. `came` runs as a signal handler: at any moment, and limited to what one may do.
 // A closed terminal is still ignored where it was ignored before (nohup).
 void ts_os_watch_stops(void (*came)(ts_os_stop stop, int number));
-void ts_os_end_by(int number);    // ends the program by this signal, as if it were not watched
-void ts_os_say(const char *text); // to standard error; `came` may call it
+void ts_os_end_after(double seconds); // ends the program then, whatever it does
+void ts_os_end_by(int number);        // ends the program by this signal, as if it were not watched
+void ts_os_say(const char *text);     // to standard error; `came` may call it
 
 #endif

@@ -451,6 +451,17 @@ void ts_os_memory(uint64_t *bytes, uint64_t *available)
     *available = kib > 0 ? kib * 1024 : *bytes;
 }
 
+int ts_os_become(const char *const *argv)
+{
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    return errno;
+}
+
+void ts_os_set_variable(const char *name, const char *value)
+{
+    setenv(name, value, 0);
+}
+
 // ---- Terminals
 
 bool ts_os_is_terminal(FILE *stream)
@@ -491,9 +502,9 @@ static void (*stop_came)(ts_os_stop stop, int number);
 static void on_signal(int number)
 {
     int kept = errno;
-    stop_came(number == SIGINT    ? TS_OS_STOP_KEY
-              : number == SIGTERM ? TS_OS_STOP_REQUEST
-                                  : TS_OS_STOP_TERMINAL,
+    stop_came(number == SIGINT   ? TS_OS_STOP_KEY
+              : number == SIGHUP ? TS_OS_STOP_TERMINAL
+                                 : TS_OS_STOP_REQUEST,
               number);
     errno = kept;
 }
@@ -505,9 +516,15 @@ void ts_os_watch_stops(void (*came)(ts_os_stop stop, int number))
     stop_came = came;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL); // which mpirun passes on to its ranks as it is
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
         sigaction(SIGHUP, &action, NULL);
     }
+}
+
+void ts_os_end_after(double seconds)
+{
+    alarm((unsigned)seconds); // nobody handles SIGALRM
 }
 
 void ts_os_end_by(int number)

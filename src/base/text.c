@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,20 @@ ts_status ts_text_format(ts_text *text, ts_error *err, const char *format, ...)
 ts_status ts_text_list(ts_text *list, const char *between, const char *item, ts_error *err)
 {
     return ts_text_format(list, err, "%s%s", list->len > 0 ? between : "", item);
+}
+
+void ts_text_number(double value, char out[TS_NUMBER_BYTES])
+{
+    if (value == floor(value) && fabs(value) < 1e15) {
+        snprintf(out, TS_NUMBER_BYTES, "%.0f", value);
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(out, TS_NUMBER_BYTES, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) {
+            return;
+        }
+    }
 }
 
 void ts_text_clear(ts_text *text)

@@ -27,6 +27,11 @@ ts_status ts_text_list(ts_text *list, const char *between, const char *item, ts_
 void ts_text_clear(ts_text *text); // len = 0, memory kept
 void ts_text_free(ts_text *text);
 
+// The fewest digits that read back as the same finite number: "0.1", "5e-05". Whole numbers below
+// 1e15 have all of theirs: "1000".
+enum { TS_NUMBER_BYTES = 32 };
+void ts_text_number(double value, char out[TS_NUMBER_BYTES]);
+
 // The "s" of a plural: "1 example", "2 examples".
 static inline const char *ts_plural(uint64_t count)
 {

@@ -69,10 +69,16 @@ double ts_bench_flops(const ts_bench_row *row); // all floating-point operations
 
 // Whether it multiplies matrices. ts_matmul chooses the shapes for these kernels.
 bool ts_bench_is_product(ts_kernel kernel);
+// Whether it is timed by itself on this device: it is no product, and for attention on matrix units
+// the device has some of that precision.
+bool ts_bench_is_timed(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision precision);
+// The precision in which attention on matrix units is timed: the best that the device offers.
+ts_precision ts_bench_precision(const ts_gpu_caps *caps);
 // The shape at which `kernel` is timed: fills the scalars and constants of *out and which of the
-// kernel's shaders. TS_ERR_UNSUPPORTED for products. TS_ERR_ARGUMENT names a scalar that has no
+// kernel's shaders. `precision` is that of attention on matrix units; other kernels ignore it.
+// TS_ERR_UNSUPPORTED where ts_bench_is_timed is false. TS_ERR_ARGUMENT names a scalar that has no
 // value in bench_shapes.c; add it there.
-ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_dispatch *out,
-                         uint32_t *shader, ts_error *err);
+ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision precision,
+                         ts_dispatch *out, uint32_t *shader, ts_error *err);
 
 #endif

@@ -17,11 +17,20 @@ static const double operations[TS_KERNEL_COUNT] = {
 // How many products of [rows, dim] and [keys, dim] attention makes, each over its causal half.
 static double attention_products(ts_kernel kernel)
 {
-    return kernel == TS_KERNEL_attention               ? 2
-           : kernel == TS_KERNEL_attention_backward_q  ? 3
-           : kernel == TS_KERNEL_attention_backward_kv ? 4
-           : kernel == TS_KERNEL_attention_decode      ? 2
-                                                       : 0;
+    switch (kernel) {
+    case TS_KERNEL_attention:
+    case TS_KERNEL_attention_cm:
+    case TS_KERNEL_attention_decode:
+        return 2;
+    case TS_KERNEL_attention_backward_q:
+    case TS_KERNEL_attention_backward_q_cm:
+        return 3;
+    case TS_KERNEL_attention_backward_kv:
+    case TS_KERNEL_attention_backward_kv_cm:
+        return 4;
+    default:
+        return 0;
+    }
 }
 
 struct timed {
@@ -146,10 +155,11 @@ static ts_status time_kernel(ts_bench_run *run, ts_kernel kernel, ts_error *err)
 {
     ts_status status = TS_OK;
     struct timed timed = {.kernel = kernel};
+    const ts_gpu_caps *caps = ts_gpu_capabilities(run->gpu);
     ts_gpu_arena arena = {.gpu = run->gpu, .block_bytes = 1 << 20};
     uint64_t elements[10] = {0}, groups[2];
-    TS_TRY(
-        ts_bench_shape(kernel, ts_gpu_capabilities(run->gpu), &timed.dispatch, &timed.shader, err));
+    TS_TRY(ts_bench_shape(kernel, caps, ts_bench_precision(caps), &timed.dispatch, &timed.shader,
+                          err));
     ts_kernel_sizes(kernel, &timed.dispatch, elements, groups);
     for (uint32_t b = 0; ts_kernels[kernel].buffers[b].name != NULL; b++) {
         TS_TRY(fill_buffer(run, &arena, &timed, b, elements[b], err));
@@ -212,6 +222,7 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
 {
     ts_status status = TS_OK;
     const char *list = run->params->kernel_names;
+    const ts_gpu_caps *caps = ts_gpu_capabilities(run->gpu);
     const size_t before = run->result->count;
     struct thin thin[] = {
         {{TS_NT, 512, 8, 2048, .alpha = 1}, "t = x A^T"},
@@ -224,7 +235,8 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
         TS_TRY(time_thin(run, &thin[i], err));
     }
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
-        if (!ts_bench_is_product((ts_kernel)kernel) && is_listed(list, ts_kernels[kernel].name)) {
+        if (ts_bench_is_timed((ts_kernel)kernel, caps, ts_bench_precision(caps)) &&
+            is_listed(list, ts_kernels[kernel].name)) {
             ts_bench_report_progress(run, "%s", ts_kernels[kernel].name);
             TS_TRY(time_kernel(run, (ts_kernel)kernel, err));
         }

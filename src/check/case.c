@@ -44,6 +44,10 @@ static ts_status read_loss(const cJSON *json, const char *name, ts_case *out, ts
 {
     ts_status status = TS_OK;
     const cJSON *loss = ts_json_get(json, "loss");
+    if (ts_json_get(json, "label_smoothing") != NULL) {
+        TS_TRY(ts_json_get_double(json, "label_smoothing", name, &out->loss_params.label_smoothing,
+                                  err));
+    }
     if (loss == NULL) {
         return TS_OK;
     }

@@ -29,8 +29,8 @@ static const double SHORTEST_S = 0.004; // of a timing: shorter runs are repeate
 // What a shader is checked for: a row of the registry, or one kind of its shapes.
 struct role {
     ts_kernel kernel;
-    bool few; // a product of few rows
-    ts_precision precision;
+    bool few;               // a product of few rows
+    ts_precision precision; // of matrix units
 };
 
 struct doctor {
@@ -71,7 +71,7 @@ static ts_status shape_typical(const struct role *role, const ts_gpu_caps *caps,
         shape_product(role, caps, tokens, out);
         return TS_OK;
     }
-    TS_TRY(ts_bench_shape(role->kernel, caps, &out->dispatch, &out->shader, err));
+    TS_TRY(ts_bench_shape(role->kernel, caps, role->precision, &out->dispatch, &out->shader, err));
     for (size_t i = 0; i < TS_COUNT(by_tokens); i++) {
         uint32_t *place = ts_trial_field(out, by_tokens[i]);
         // A smaller value is the number of sequences decoded at once, which stays.
@@ -87,6 +87,21 @@ out:
     return status;
 }
 
+// The kernel that does the work of one whose shaders are all left out.
+static ts_kernel substitute_of(ts_kernel kernel)
+{
+    switch (kernel) {
+    case TS_KERNEL_attention_cm:
+        return TS_KERNEL_attention;
+    case TS_KERNEL_attention_backward_q_cm:
+        return TS_KERNEL_attention_backward_q;
+    case TS_KERNEL_attention_backward_kv_cm:
+        return TS_KERNEL_attention_backward_kv;
+    default:
+        return ts_bench_is_product(kernel) ? TS_KERNEL_gemm : kernel;
+    }
+}
+
 // The shader that would replace `shader`: the one that is chosen when it and similar ones are left
 // out. *found is false if there is none.
 static ts_status find_fallback(const struct role *role, ts_gpu *gpu, const char *shader,
@@ -95,18 +110,13 @@ static ts_status find_fallback(const struct role *role, ts_gpu *gpu, const char 
     ts_status status = TS_OK;
     ts_gpu_caps caps = *ts_gpu_capabilities(gpu);
     struct role other = *role;
-    uint32_t count = 0;
-    while (caps.left_out[count] != NULL) {
-        count++;
-    }
-    other.kernel = ts_bench_is_product(role->kernel) ? TS_KERNEL_gemm : role->kernel;
-    caps.left_out[count++] = shader;
+    other.kernel = substitute_of(role->kernel);
+    ts_gpu_caps_leave_out(&caps, shader);
     for (uint32_t i = 1;
          ts_attention_has_tile(role->kernel) && ts_kernels[role->kernel].shaders[i].name != NULL;
          i++) { // the general one is the first
-        caps.left_out[count++] = ts_kernels[role->kernel].shaders[i].name;
+        ts_gpu_caps_leave_out(&caps, ts_kernels[role->kernel].shaders[i].name);
     }
-    assert(count < TS_COUNT(caps.left_out));
     TS_TRY(shape_typical(&other, &caps, tokens, out, err));
     *found = strcmp(shader_of(out), shader) != 0;
 out:
@@ -336,11 +346,32 @@ out:
     return status;
 }
 
+static bool is_for_matrices(ts_kernel kernel)
+{
+    return kernel == TS_KERNEL_gemm_cm || ts_attention_is_cm(kernel);
+}
+
+// Checks what multiplies by matrix units in one precision.
+static ts_status judge_matrices(const struct doctor *d, ts_precision precision, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_gpu_caps *caps = ts_gpu_capabilities(d->gpu);
+    for (int i = 0; i < TS_KERNEL_COUNT; i++) {
+        const ts_kernel kernel = (ts_kernel)i;
+        if (is_for_matrices(kernel) && ts_precision_offered(caps, precision) &&
+            (kernel == TS_KERNEL_gemm_cm || ts_bench_is_timed(kernel, caps, precision))) {
+            TS_TRY(judge_role(d, &(struct role){.kernel = kernel, .precision = precision}, err));
+        }
+    }
+out:
+    return status;
+}
+
 // Whether the kernel itself is to be checked on this device.
 static bool is_of_use(const struct doctor *d, ts_kernel kernel)
 {
     const uint32_t needs = ts_kernels[kernel].shaders[0].needs;
-    if (kernel == TS_KERNEL_gemm_cm) {
+    if (is_for_matrices(kernel)) {
         return false; // it has a role for each precision
     }
     return !(needs & TS_NEEDS_CPU) || ts_gemm_packed_suits(ts_gpu_capabilities(d->gpu));
@@ -356,9 +387,7 @@ static ts_status judge_all(const struct doctor *d, ts_error *err)
     }
     TS_TRY(judge_role(d, &(struct role){.kernel = TS_KERNEL_gemm, .few = true}, err));
     for (ts_precision p = TS_PRECISION_F16; p <= TS_PRECISION_BF16; p++) {
-        if (ts_precision_offered(ts_gpu_capabilities(d->gpu), p)) {
-            TS_TRY(judge_role(d, &(struct role){.kernel = TS_KERNEL_gemm_cm, .precision = p}, err));
-        }
+        TS_TRY(judge_matrices(d, p, err));
     }
 out:
     return status;

@@ -275,23 +275,11 @@ out:
     return status;
 }
 
-// The row that has a shader of this name, or NULL.
-static const ts_kernel_info *kernel_of(const char *shader)
-{
-    for (size_t i = 0; i < TS_KERNEL_COUNT; i++) {
-        for (const ts_kernel_shader *it = ts_kernels[i].shaders; it->name != NULL; it++) {
-            if (strcmp(it->name, shader) == 0) {
-                return &ts_kernels[i];
-            }
-        }
-    }
-    return NULL;
-}
-
 ts_status ts_pipelines_label(const ts_pipeline_key *key, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    const ts_kernel_info *kernel = kernel_of(key->name);
+    const ts_kernel row = ts_kernel_of(key->name);
+    const ts_kernel_info *kernel = row < TS_KERNEL_COUNT ? &ts_kernels[row] : NULL; // NULL: a probe
     uint32_t constant = 1;
     TS_TRY(ts_text_format(out, err, "%s", key->name));
     for (size_t i = 0; kernel != NULL && kernel->buffers[i].name != NULL; i++) {

@@ -6,6 +6,7 @@
 #define TS_CHECK_PIPELINES_H
 
 #include "base/text.h"
+#include "check/step_plan.h"
 #include "gpu/pipeline.h"
 #include "ops/gemm.h"
 

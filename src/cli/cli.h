@@ -40,25 +40,33 @@ typedef struct ts_flag {
     ts_status (*parse)(const char *text, void *value, ts_error *err); // TS_FLAG_PARSED
     ts_flag_choice choice;                                            // NULL: the value is free
     bool passing; // for this call alone: the file that repeats a run leaves it out
+    bool many;    // TS_FLAG_PARSED: it takes all values that follow, up to the next flag
 } ts_flag;
 
-typedef struct ts_command {
+typedef struct ts_command ts_command;
+struct ts_command {
     const char *name, *summary, *usage;
     const char *notes;      // what its help says below the flags; NULL: nothing
     const char *needs_less; // advice for where memory runs out; NULL: it hardly needs any
     const ts_flag *flags;
     int flag_count;
+    const ts_command *inherits; // whose flags it has too, but the passing ones; NULL: nobody's
     ts_flag_choice choice;  // of the argument
     const char *argument;   // what the help calls an argument that is no flag: "CASE"
     const char **arguments; // [most_arguments] where they go, NULL where there are fewer
     int most_arguments;
+    bool ranks; // where a launcher starts it several times, all work together (cli/ranks.h)
     int (*run)(int argc, char **argv);
-} ts_command;
+};
 
 // Parses argv[0..argc) into the values of the command's flags and its arguments. TS_ERR_ARGUMENT
 // names what is wrong and the nearest flag there is.
 ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err);
+// TS_ERR_ARGUMENT unless the flag was `given`: for one that not every use of the command requires.
+ts_status ts_flags_need(const ts_command *command, const char *name, bool given, ts_error *err);
 void ts_flags_print_help(const ts_command *command);
+// Flag `index` of a command, from 0: its own, then those that it inherits; NULL after the last.
+const ts_flag *ts_flags_at(const ts_command *command, size_t index);
 // The flag of that name or alias, or NULL; and the name nearest to it, or NULL.
 const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len);
 const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len);
@@ -69,8 +77,8 @@ void ts_flags_switch(const ts_flag *flag, bool on);
 // Sets a flag that takes a value.
 ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err);
 
-// Reads --config FILE: a JSON object whose keys are flags of the command. in_file[flag_count] marks
-// which flags it holds. A TS_FLAG_PARSED that on_command_line[flag_count] marks is not set from the
+// Reads --config FILE: a JSON object whose keys are flags of the command. in_file marks which flags it
+// holds, by ts_flags_at's index. A TS_FLAG_PARSED that on_command_line marks is not set from the
 // file, because its values would add up. Errors name the file and the key.
 ts_status ts_config_read(const ts_command *command, const char *path, const bool *on_command_line,
                          bool *in_file, ts_error *err);
@@ -249,11 +257,13 @@ void ts_cli_print_device(FILE *stream, size_t index, const tinysft_device_info *
 
 // devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);
+// devices --step TOKENS: what one training step dispatches, with its compiler's listings.
+ts_status ts_cli_print_step(const ts_gpu_params *params, uint32_t tokens, ts_error *err);
 
 extern const ts_command *const ts_commands[];
 extern const size_t ts_command_count;
 extern const ts_command ts_command_train, ts_command_eval, ts_command_verify, ts_command_tokenize,
     ts_command_devices, ts_command_doctor, ts_command_bench, ts_command_completion,
-    ts_command_compare, ts_command_export, ts_command_chat;
+    ts_command_compare, ts_command_export, ts_command_chat, ts_command_sweep;
 
 #endif

@@ -152,25 +152,9 @@ static double minutes_of(const ts_run *run)
 
 // ---- What eval wrote
 
-// The results on prompts that training did not see; where it saw all, those on the seen ones.
-static const cJSON *judged(const ts_run *run)
-{
-    const cJSON *held_out = ts_json_get(run->evaluation, "held_out");
-    return cJSON_GetNumberValue(ts_json_get(held_out, "prompts")) > 0
-               ? held_out
-               : ts_json_get(run->evaluation, "seen");
-}
-
-// The results of the model with its adapter, or of the base where that alone was evaluated.
-static const cJSON *judged_model(const ts_run *run)
-{
-    const cJSON *tuned = ts_json_get(judged(run), "tuned");
-    return tuned != NULL ? tuned : ts_json_get(judged(run), "base");
-}
-
 static double reference_loss(const ts_run *run)
 {
-    return cJSON_GetNumberValue(ts_json_get(judged_model(run), "loss"));
+    return cJSON_GetNumberValue(ts_json_get(ts_run_scores(run), "loss"));
 }
 
 static void put_rate(char cell[TS_TABLE_CELL], const cJSON *rate)
@@ -188,7 +172,7 @@ static void add_rates(struct comparison *c)
 {
     const cJSON *rates = NULL, *rate;
     for (size_t i = 0; i < c->count && rates == NULL; i++) {
-        rates = ts_json_get(judged_model(&c->runs[i]), "rates");
+        rates = ts_json_get(ts_run_scores(&c->runs[i]), "rates");
     }
     cJSON_ArrayForEach(rate, rates)
     {
@@ -197,7 +181,7 @@ static void add_rates(struct comparison *c)
         snprintf(cells[0], sizeof cells[0], "%s", label != NULL ? label : rate->string);
         for (size_t i = 0; i < c->count; i++) {
             put_rate(cells[i + 1],
-                     ts_json_get(ts_json_get(judged_model(&c->runs[i]), "rates"), rate->string));
+                     ts_json_get(ts_json_get(ts_run_scores(&c->runs[i]), "rates"), rate->string));
         }
         add_row(c, cells);
     }
@@ -243,7 +227,7 @@ static ts_status print_json(struct comparison *c, ts_error *err)
         cJSON_AddItemToObject(item, "loss", cJSON_CreateDoubleArray(run->loss, (int)run->count));
         cJSON_AddNumberToObject(item, "train_loss", run->train_loss);
         cJSON_AddItemToObject(item, "settings", cJSON_Duplicate(run->training, true));
-        cJSON_AddItemToObject(item, "evaluation", cJSON_Duplicate(judged(run), true));
+        cJSON_AddItemToObject(item, "evaluation", cJSON_Duplicate(ts_run_judged(run), true));
         cJSON_AddItemToArray(runs, item);
     }
     c->rows = cJSON_AddArrayToObject(json, "table");

@@ -111,8 +111,9 @@ static void print_bash_command(const ts_command *command)
         printf("; return; fi\n        ");
     }
     printf("_tinysft_vk_take -W '--help");
-    for (int i = 0; i < command->flag_count; i++) {
-        printf(" --%s", command->flags[i].name);
+    const ts_flag *flag;
+    for (size_t i = 0; (flag = ts_flags_at(command, i)) != NULL; i++) {
+        printf(" --%s", flag->name);
     }
     printf("' \"$word\" ;;\n");
 }
@@ -142,9 +143,10 @@ static void print_bash(void)
            "    fi\n"
            "    case \"$command ${flag//_/-}\" in\n");
     for (size_t i = 0; i < ts_command_count; i++) {
-        for (int j = 0; j < ts_commands[i]->flag_count; j++) {
-            if (kind_of_flag(&ts_commands[i]->flags[j]) != VALUE_NONE) {
-                print_bash_value(ts_commands[i], &ts_commands[i]->flags[j]);
+        const ts_flag *flag;
+        for (size_t j = 0; (flag = ts_flags_at(ts_commands[i], j)) != NULL; j++) {
+            if (kind_of_flag(flag) != VALUE_NONE) {
+                print_bash_value(ts_commands[i], flag);
             }
         }
     }
@@ -212,10 +214,11 @@ static void print_zsh(void)
     for (size_t i = 0; i < ts_command_count; i++) {
         const ts_command *command = ts_commands[i];
         printf("    %s) _arguments '--help[list the flags]'", command->name);
-        for (int j = 0; j < command->flag_count; j++) {
-            print_zsh_flag(&command->flags[j], command->flags[j].name);
-            if (command->flags[j].alias != NULL) {
-                print_zsh_flag(&command->flags[j], command->flags[j].alias);
+        const ts_flag *flag;
+        for (size_t j = 0; (flag = ts_flags_at(command, j)) != NULL; j++) {
+            print_zsh_flag(flag, flag->name);
+            if (flag->alias != NULL) {
+                print_zsh_flag(flag, flag->alias);
             }
         }
         if (command->argument != NULL) {
@@ -283,10 +286,11 @@ static void print_fish(void)
                               command->choice);
             printf("\n");
         }
-        for (int j = 0; j < command->flag_count; j++) {
-            print_fish_flag(command, &command->flags[j], command->flags[j].name);
-            if (command->flags[j].alias != NULL) {
-                print_fish_flag(command, &command->flags[j], command->flags[j].alias);
+        const ts_flag *flag;
+        for (size_t j = 0; (flag = ts_flags_at(command, j)) != NULL; j++) {
+            print_fish_flag(command, flag, flag->name);
+            if (flag->alias != NULL) {
+                print_fish_flag(command, flag, flag->alias);
             }
         }
     }

@@ -97,7 +97,10 @@ static ts_status set_key(const ts_command *command, const cJSON *item, const boo
     if (flag == NULL) {
         return unknown_key(command, item->string, err);
     }
-    size_t index = (size_t)(flag - command->flags);
+    size_t index = 0;
+    while (ts_flags_at(command, index) != flag) {
+        index++;
+    }
     if (flag->value == &ts_cli_config) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "a file of flags may not name another one");
     }
@@ -180,9 +183,10 @@ ts_status ts_config_print(const ts_command *command, ts_text *out, ts_error *err
 {
     ts_status status = TS_OK;
     cJSON *json = cJSON_CreateObject();
-    for (int i = 0; i < command->flag_count; i++) {
-        if (!command->flags[i].passing) {
-            add_value(json, &command->flags[i]);
+    const ts_flag *flag;
+    for (size_t i = 0; (flag = ts_flags_at(command, i)) != NULL; i++) {
+        if (!flag->passing) {
+            add_value(json, flag);
         }
     }
     char *text = cJSON_Print(json);

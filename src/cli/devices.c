@@ -129,6 +129,7 @@ static void print(const tinysft_device_info *devices, size_t count, size_t chose
 static struct {
     ts_gpu_params params;
     bool pipelines, json;
+    uint64_t step;
 } asked;
 
 static const ts_flag flags[] = {
@@ -136,6 +137,10 @@ static const ts_flag flags[] = {
     TS_CLI_MASK_FLAG(asked.params),
     {"pipelines", NULL, TS_FLAG_SWITCH, &asked.pipelines, NULL,
      "build every pipeline that training would use on it, and\nshow what its compiler tells"},
+    {"step", NULL, TS_FLAG_UINT, &asked.step, "TOKENS",
+     "build the pipelines of one training step, and show what\nit would dispatch, with its "
+     "compiler's listings",
+     2, 1 << 16}, // a single token has no next one to learn
     TS_CLI_JSON_FLAG(&asked.json),
     {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
      "tell what --mask-capability can hide"},
@@ -169,8 +174,16 @@ static int run(int argc, char **argv)
     tinysft_device_info *devices = NULL;
     size_t count, chosen;
     TS_TRY(ts_flags_parse(&ts_command_devices, argc, argv, err));
+    if (asked.step > 0 && (asked.pipelines || asked.json)) {
+        TS_FAIL(TS_ERR_ARGUMENT, "--step and %s: give one of them",
+                asked.pipelines ? "--pipelines" : "--json");
+    }
     if (asked.pipelines) {
         TS_TRY(ts_cli_print_pipelines(&asked.params, asked.json, err));
+        goto out;
+    }
+    if (asked.step > 0) {
+        TS_TRY(ts_cli_print_step(&asked.params, (uint32_t)asked.step, err));
         goto out;
     }
     TS_TRY(list_devices(&devices, &count, &chosen, err));
@@ -187,7 +200,8 @@ out:
 const ts_command ts_command_devices = {
     .name = "devices",
     .summary = "list what Vulkan offers here, which would be chosen, and why",
-    .usage = "[--device N] [--mask-capability NAME] [--pipelines] [--json] [--verbose]",
+    .usage =
+        "[--device N] [--mask-capability NAME] [--pipelines] [--step TOKENS] [--json] [--verbose]",
     .flags = flags,
     .flag_count = TS_COUNT(flags),
     .run = run,

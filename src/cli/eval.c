@@ -5,6 +5,8 @@
 #include "base/signals.h"
 #include "cli/cli.h"
 #include "cli/eval_print.h"
+#include "cli/eval_review.h"
+#include "cli/ranks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,10 +17,14 @@ enum { MAX_NEW_TOKENS = 100000, MOST_QUESTIONS = 64 };
 
 // The flags' values.
 struct options {
-    const char *model, *revision, *adapter, *data, *train_data, *output_dir, *png, *json, *template,
-        *title, *precision, *quantize;
+    const char *model, *revision, *data, *train_data, *output_dir, *png, *json, *template, *title,
+        *precision, *quantize;
     const char *questions[MOST_QUESTIONS]; // --prompt
     size_t question_count;
+    const char *adapters[TINYSFT_MOST_ADAPTERS];
+    size_t adapter_count;
+    const char *reviews[TINYSFT_MOST_READERS];
+    size_t review_count;
     uint64_t max_new_tokens, png_height, examples;
     bool profile;
     ts_gpu_params device;
@@ -34,6 +40,7 @@ struct session {
     ts_progress loading;
     ts_text config;       // eval_run.json
     ts_text folder, data; // where model and questions are
+    ts_text own_device;   // of several ranks, this one's
     ts_arena arena;       // holds paths
 };
 
@@ -63,24 +70,33 @@ static ts_status open_session(struct session *s, ts_error *err)
 {
     ts_status status = TS_OK;
     struct options *o = s->options;
+    uint32_t sharers;
+    TS_TRY(ts_cli_rank_device(&o->device, &s->own_device, &sharers, err));
+    if (s->own_device.len > 0) {
+        o->device.device = s->own_device.bytes;
+    }
     const tinysft_device_params device = ts_cli_device_params(&o->device, o->precision);
     TS_TRY(tinysft_device_open(&device, &s->device, err));
     TS_TRY(ts_cli_resolve_model(o->model, o->revision, true, &s->folder, err));
     const tinysft_model_params model = {.model = s->folder.bytes,
                                         .name = o->model,
-                                        .adapter = o->adapter,
+                                        .adapter = o->adapters[0],
                                         .chat_template = o->template,
                                         .quantize = o->quantize,
-                                        .loading = ts_cli_show_file,
+                                        .loading = ts_cli_speaks() ? ts_cli_show_file : NULL,
                                         .loading_user = &s->loading};
     TS_TRY(tinysft_model_open(s->device, &model, &s->model, err));
     TS_TRY(find_questions(s, err));
-    const tinysft_evaluation_params questions = {.data = s->data.bytes,
-                                                 .questions = o->questions,
-                                                 .question_count = o->question_count,
-                                                 .train_data = o->train_data,
-                                                 .max_new_tokens = (uint32_t)o->max_new_tokens};
+    const tinysft_evaluation_params questions = {
+        .data = s->data.bytes,
+        .questions = o->questions,
+        .question_count = o->question_count,
+        .train_data = o->train_data,
+        .max_new_tokens = (uint32_t)o->max_new_tokens,
+        .adapters = o->adapters + 1,
+        .adapter_count = o->adapter_count > 0 ? o->adapter_count - 1 : 0};
     TS_TRY(tinysft_evaluation_open(s->model, &questions, &s->evaluation, err));
+    ts_api_evaluation_set_ranks(s->evaluation, ts_cli_ranks);
 out:
     return status;
 }
@@ -93,6 +109,7 @@ static void close_session(struct session *s)
     tinysft_device_close(&s->device);
     ts_text_free(&s->config);
     ts_text_free(&s->folder);
+    ts_text_free(&s->own_device);
     ts_text_free(&s->data);
     ts_arena_free(&s->arena);
 }
@@ -101,14 +118,21 @@ static void close_session(struct session *s)
 
 // The bar of one model's answers.
 struct answering {
+    const struct options *options;
     ts_progress bar;
     size_t questions, complete; // complete: answers
-    bool tuned;
+    char label[32];             // whose
 };
 
-static const char *label_of(bool tuned)
+// "base", "fine-tuned", or which of several adapters it is.
+static void label(struct answering *answering, const tinysft_asked *now)
 {
-    return tuned ? "fine-tuned" : "base";
+    const size_t adapters = answering->options->adapter_count;
+    snprintf(answering->label, sizeof answering->label, "%s", now->tuned ? "fine-tuned" : "base");
+    if (now->tuned && adapters > 1) {
+        snprintf(answering->label, sizeof answering->label, "adapter %zu/%zu", now->adapter + 1,
+                 adapters);
+    }
 }
 
 static tinysft_next show_asked(void *user, const tinysft_asked *now)
@@ -121,12 +145,12 @@ static tinysft_next show_asked(void *user, const tinysft_asked *now)
     }
     if (now->done == 0) {
         ts_progress_end(bar);
-        ts_progress_begin(bar, stderr, label_of(now->tuned), now->total);
+        label(answering, now);
+        ts_progress_begin(bar, stderr, answering->label, now->total);
         bar->line_every_s = TS_CLI_LINE_SECONDS;
     }
     snprintf(count, sizeof count, "%zu/%zu answers", now->complete, answering->questions);
     answering->complete = now->complete;
-    answering->tuned = now->tuned;
     bar->count = count;
     ts_progress_update(bar, now->done, "", now->done == now->total);
     bar->count = NULL;
@@ -136,18 +160,21 @@ static tinysft_next show_asked(void *user, const tinysft_asked *now)
 static ts_status ask(struct session *s, ts_error *err)
 {
     ts_status status = TS_OK;
-    struct answering answering = {.questions = tinysft_evaluation_count(s->evaluation)};
+    struct answering answering = {.options = s->options,
+                                  .questions = tinysft_evaluation_count(s->evaluation),
+                                  .label = "base"}; // which is asked first
     if (s->options->profile) {
         TS_TRY(ts_api_profile_model(s->model, &s->profile, err));
     }
     ts_signals_install("\nstopping; once more to end at once\n");
-    status = tinysft_evaluation_run(s->evaluation, show_asked, &answering, err);
+    status =
+        tinysft_evaluation_run(s->evaluation, ts_cli_speaks() ? show_asked : NULL, &answering, err);
     ts_progress_end(&answering.bar);
     if (status == TS_ERR_STOPPED) {
         ts_error_set(err, status,
                      "stopped after %zu of %zu answers (%s): none of them are kept, and reports of "
                      "an earlier evaluation are as they were",
-                     answering.complete, answering.questions, label_of(answering.tuned));
+                     answering.complete, answering.questions, answering.label);
     }
 out:
     return status;
@@ -173,7 +200,7 @@ static ts_status prepare_output(struct session *s, ts_error *err)
         goto out;
     }
     if (o->output_dir == NULL) {
-        o->output_dir = o->adapter != NULL ? o->adapter : ".";
+        o->output_dir = o->adapter_count == 1 ? o->adapters[0] : ".";
     }
     ts_cli_tell_new_folder(o->output_dir);
     TS_TRY(ts_folder_make(o->output_dir, err));
@@ -216,9 +243,58 @@ static ts_status report(const struct session *s, ts_error *err)
         TS_TRY(ts_cli_print_examples(s->evaluation, o->examples, err));
     }
     ts_cli_say(stdout, "\nwritten: %s/base_responses.txt, %sbefore_after.md, %s\n", o->output_dir,
-               o->adapter != NULL ? "finetuned_responses.txt, " : "", o->png);
+               o->adapter_count > 0 ? "finetuned_responses.txt, review.html, " : "", o->png);
 out:
     return status;
+}
+
+// ---- Reviews
+
+// Nothing is asked: the answers are those of the evaluation.json that an evaluation with the same
+// flags leaves.
+static ts_status take_reviews(const struct options *o, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text path = {0};
+    const char *folder = o->output_dir != NULL   ? o->output_dir
+                         : o->adapter_count == 1 ? o->adapters[0]
+                                                 : ".";
+    TS_TRY(o->json != NULL ? ts_text_format(&path, err, "%s", o->json)
+                           : ts_path_join(folder, "evaluation.json", &path, err));
+    if (!ts_file_exists(path.bytes)) {
+        TS_FAIL(TS_ERR_ARGUMENT,
+                "--reviews: there is no %s: name the folder of the evaluation whose review.html "
+                "was marked, by --adapter OUT or --output-dir DIR",
+                path.bytes);
+    }
+    TS_TRY(ts_cli_take_reviews(path.bytes, o->reviews, o->review_count, err));
+out:
+    ts_text_free(&path);
+    return status;
+}
+
+static ts_status add_adapter(const char *text, void *value, ts_error *err)
+{
+    struct options *o = value;
+    if (text[0] == '\0') {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "its value is empty");
+    }
+    if (o->adapter_count == TINYSFT_MOST_ADAPTERS) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "more than %d side by side",
+                            TINYSFT_MOST_ADAPTERS);
+    }
+    o->adapters[o->adapter_count++] = text;
+    return TS_OK;
+}
+
+static ts_status add_review(const char *text, void *value, ts_error *err)
+{
+    struct options *o = value;
+    if (o->review_count == TINYSFT_MOST_READERS) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "more than %d files", TINYSFT_MOST_READERS);
+    }
+    o->reviews[o->review_count++] = text;
+    return TS_OK;
 }
 
 // ---- The command
@@ -244,10 +320,13 @@ static ts_status add_question(const char *text, void *value, ts_error *err)
 
 static const ts_flag flags[] = {
     TS_CLI_CONFIG_FLAG,
-    {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP, 0, 0, true},
+    {"model", NULL, TS_FLAG_TEXT, &asked.model, "MODEL", TS_CLI_MODEL_HELP},
     {"revision", NULL, TS_FLAG_TEXT, &asked.revision, "NAME", TS_CLI_REVISION_HELP},
-    {"adapter", NULL, TS_FLAG_TEXT, &asked.adapter, "OUT",
-     "PEFT folder, as training writes it;\nwithout it the base alone is evaluated"},
+    {"adapter", NULL, TS_FLAG_PARSED, &asked, "OUT",
+     "PEFT folder, as training writes it; more stand beside it,\nup to 4; without it the base "
+     "alone "
+     "is evaluated",
+     0, 0, false, NULL, add_adapter},
     {"prompt", NULL, TS_FLAG_PARSED, &asked, "TEXT",
      "ask this and print the answers; may be given again", 0, 0, false, NULL, add_question},
     {"data", NULL, TS_FLAG_TEXT, &asked.data, "FILE",
@@ -257,11 +336,16 @@ static const ts_flag flags[] = {
     {"train-data", NULL, TS_FLAG_TEXT, &asked.train_data, "FILE",
      "what the adapter was trained on, to tell prompts that\ntraining saw [as OUT says]"},
     {"output-dir", NULL, TS_FLAG_TEXT, &asked.output_dir, "DIR",
-     "where the reports go [OUT, or here]"},
+     "where the reports go [OUT if that is one, else here]"},
     {"png", NULL, TS_FLAG_TEXT, &asked.png, "FILE",
      "where the picture goes\n[evaluation_screenshot.png in that folder]"},
     {"json", NULL, TS_FLAG_TEXT, &asked.json, "FILE",
      "where the figures and answers go as JSON\n[evaluation.json in that folder]"},
+    {"reviews", NULL, TS_FLAG_PARSED, &asked, "FILE",
+     "take in what somebody marked in review.html of the folder\nof OUT or DIR; may be given "
+     "again. "
+     "Nothing is asked",
+     0, 0, false, NULL, add_review},
     {"png-height", NULL, TS_FLAG_UINT, &asked.png_height, "N",
      "of the picture in pixels, at most N [12000]", 1000, 12000},
     {"max-new-tokens", NULL, TS_FLAG_UINT, &asked.max_new_tokens, "N",
@@ -282,30 +366,49 @@ static int run(int argc, char **argv)
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
     struct session session = {.options = &asked};
+    bool quiet = false;
+    TS_TRY(ts_cli_join_ranks(&quiet, err));
     TS_TRY(ts_flags_parse(&ts_command_eval, argc, argv, err));
+    if (asked.review_count > 0) {
+        TS_TRY(ts_cli_speaks() ? take_reviews(&asked, err) : TS_OK);
+        goto out;
+    }
+    TS_TRY(ts_flags_need(&ts_command_eval, "model", asked.model != NULL, err));
     TS_TRY(ts_config_print(&ts_command_eval, &session.config, err));
     TS_TRY(open_session(&session, err));
     TS_TRY(tinysft_model_load(session.model, err)); // which finds an adapter that does not fit
-    TS_TRY(prepare_output(&session, err));
+    if (ts_cli_speaks()) {
+        TS_TRY(prepare_output(&session, err));
+    }
     TS_TRY(ask(&session, err));
-    ts_cli_print_profile(&session.profile);
-    TS_TRY(report(&session, err));
+    if (ts_cli_speaks()) {
+        ts_cli_print_profile(&session.profile);
+        TS_TRY(report(&session, err));
+    }
 out:
     close_session(&session);
     if (status == TS_OK) {
+        ts_cli_leave_ranks();
         return 0;
     }
-    int code = ts_cli_fail(&ts_command_eval, err);
-    return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;
+    int code = quiet ? (int)status : ts_cli_fail(&ts_command_eval, err);
+    if (status == TS_ERR_STOPPED) {
+        code = 128 + ts_signals_pending();
+        error.code = (ts_status)code; // the others end with it too
+    }
+    ts_cli_fail_ranks(err);
+    return code;
 }
 
 const ts_command ts_command_eval = {
     .name = "eval",
     .summary = "show side by side what an adapter changed",
-    .usage = "--model MODEL [--adapter OUT] [--data FILE | --prompt TEXT] [flags]",
+    .usage = "--model MODEL [--adapter OUT] [--data FILE | --prompt TEXT] [flags]\n"
+             "       tinysft-vk eval --reviews FILE --adapter OUT",
     .needs_less = "a smaller --max-new-tokens or shorter prompts in --data need less memory; or "
                   "take another --device",
     .flags = flags,
     .flag_count = TS_COUNT(flags),
+    .ranks = true,
     .run = run,
 };

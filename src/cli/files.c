@@ -57,13 +57,7 @@ ts_cli_name ts_cli_last_name(const char *path)
 ts_status ts_cli_write_config(const char *folder, const char *name, const ts_text *config,
                               ts_error *err)
 {
-    ts_status status = TS_OK;
-    ts_text path = {0};
-    TS_TRY(ts_path_join(folder, name, &path, err));
-    TS_TRY(ts_file_write(path.bytes, config->bytes, config->len, err));
-out:
-    ts_text_free(&path);
-    return status;
+    return ts_file_write_in(folder, name, config->bytes, config->len, ts_file_write, err);
 }
 
 void ts_cli_tell_new_folder(const char *path)

@@ -33,10 +33,45 @@ static bool same_name(const char *flag, const char *text, size_t len)
     return true;
 }
 
-const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len)
+static bool has_own(const ts_command *command, const char *name)
 {
     for (int i = 0; i < command->flag_count; i++) {
-        const ts_flag *flag = &command->flags[i];
+        if (strcmp(command->flags[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const ts_flag *ts_flags_at(const ts_command *command, size_t index)
+{
+    const ts_command *from = command->inherits;
+    if (index < (size_t)command->flag_count) {
+        return &command->flags[index];
+    }
+    index -= (size_t)command->flag_count;
+    for (int i = 0; from != NULL && i < from->flag_count; i++) {
+        const ts_flag *flag = &from->flags[i];
+        if (!flag->passing && !has_own(command, flag->name) && index-- == 0) {
+            return flag;
+        }
+    }
+    return NULL;
+}
+
+static size_t index_of(const ts_command *command, const ts_flag *flag)
+{
+    size_t index = 0;
+    while (ts_flags_at(command, index) != flag) {
+        index++;
+    }
+    return index;
+}
+
+const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t len)
+{
+    const ts_flag *flag;
+    for (size_t i = 0; (flag = ts_flags_at(command, i)) != NULL; i++) {
         if (same_name(flag->name, name, len) || same_name(flag->alias, name, len)) {
             return flag;
         }
@@ -47,9 +82,10 @@ const ts_flag *ts_flags_find(const ts_command *command, const char *name, size_t
 const char *ts_flags_nearest(const ts_command *command, const char *name, size_t len)
 {
     ts_nearest search = ts_nearest_begin(name, len);
-    for (int i = 0; i < command->flag_count; i++) {
-        ts_nearest_offer(&search, command->flags[i].name);
-        ts_nearest_offer(&search, command->flags[i].alias);
+    const ts_flag *flag;
+    for (size_t i = 0; (flag = ts_flags_at(command, i)) != NULL; i++) {
+        ts_nearest_offer(&search, flag->name);
+        ts_nearest_offer(&search, flag->alias);
     }
     return search.name;
 }
@@ -164,10 +200,11 @@ static ts_status take_flag(const ts_command *command, int argc, char **argv, int
     if (flag == NULL) {
         return unknown_flag(command, argument, err);
     }
-    if (seen[flag - command->flags] && flag->kind != TS_FLAG_PARSED) {
+    bool *given = &seen[index_of(command, flag)];
+    if (*given && flag->kind != TS_FLAG_PARSED) {
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s is given twice", flag->name);
     }
-    seen[flag - command->flags] = true;
+    *given = true;
     if (flag->kind == TS_FLAG_SWITCH || flag->kind == TS_FLAG_PRESET) {
         return set_switch(flag, equals, err);
     }
@@ -183,7 +220,11 @@ static ts_status take_flag(const ts_command *command, int argc, char **argv, int
         return ts_error_set(err, TS_ERR_ARGUMENT, "--%s needs a value: --%s %s", flag->name,
                             flag->name, flag->placeholder);
     }
-    return ts_flags_set(flag, argv[(*at)++], err);
+    ts_status status = ts_flags_set(flag, argv[(*at)++], err);
+    while (status == TS_OK && flag->many && *at < argc && strncmp(argv[*at], "--", 2) != 0) {
+        status = ts_flags_set(flag, argv[(*at)++], err);
+    }
+    return status;
 }
 
 static ts_status take_arguments(const ts_command *command, int argc, char **argv, bool *seen,
@@ -207,7 +248,7 @@ static ts_status take_arguments(const ts_command *command, int argc, char **argv
     return TS_OK;
 }
 
-enum { MOST_FLAGS = 64 };
+enum { MOST_FLAGS = 128 };
 
 // Reads --config before the other flags, so that the command line overrides it.
 static ts_status take_config(const ts_command *command, int argc, char **argv, bool *in_file,
@@ -222,7 +263,7 @@ static ts_status take_config(const ts_command *command, int argc, char **argv, b
         if (len == 0 || flag == NULL) {
             continue;
         }
-        on_command_line[flag - command->flags] = true;
+        on_command_line[index_of(command, flag)] = true;
         if (flag == config) {
             path = argv[i][len + 2] == '=' ? argv[i] + len + 3 : i + 1 < argc ? argv[i + 1] : NULL;
         }
@@ -235,10 +276,10 @@ static ts_status take_config(const ts_command *command, int argc, char **argv, b
 // A flag that sets another's value, as --load-in-8bit does, may not be given beside that one.
 static ts_status check_presets(const ts_command *command, const bool *seen, ts_error *err)
 {
-    for (int i = 0; i < command->flag_count; i++) {
-        const ts_flag *preset = &command->flags[i];
-        for (int j = 0; j < command->flag_count && preset->kind == TS_FLAG_PRESET; j++) {
-            const ts_flag *other = &command->flags[j];
+    const ts_flag *preset, *other;
+    for (size_t i = 0; (preset = ts_flags_at(command, i)) != NULL; i++) {
+        bool sets = preset->kind == TS_FLAG_PRESET;
+        for (size_t j = 0; sets && (other = ts_flags_at(command, j)) != NULL; j++) {
             if (i != j && seen[i] && seen[j] && other->value == preset->value) {
                 return ts_error_set(err, TS_ERR_ARGUMENT, "--%s and --%s: give one of them",
                                     other->name, preset->name);
@@ -248,21 +289,28 @@ static ts_status check_presets(const ts_command *command, const bool *seen, ts_e
     return TS_OK;
 }
 
+ts_status ts_flags_need(const ts_command *command, const char *name, bool given, ts_error *err)
+{
+    const ts_flag *flag = ts_flags_find(command, name, strlen(name));
+    return given ? TS_OK
+                 : ts_error_set(err, TS_ERR_ARGUMENT,
+                                "--%s %s is missing: %s\nusage: tinysft-vk %s %s; --help lists the "
+                                "flags",
+                                flag->name, flag->placeholder, flag->help, command->name,
+                                command->usage);
+}
+
 ts_status ts_flags_parse(const ts_command *command, int argc, char **argv, ts_error *err)
 {
     ts_status status = TS_OK;
     bool seen[MOST_FLAGS] = {false}, in_file[MOST_FLAGS] = {false};
-    assert(command->flag_count <= MOST_FLAGS);
+    const ts_flag *flag;
+    assert(ts_flags_at(command, MOST_FLAGS) == NULL);
     TS_TRY(take_config(command, argc, argv, in_file, err));
     TS_TRY(take_arguments(command, argc, argv, seen, err));
     TS_TRY(check_presets(command, seen, err));
-    for (int i = 0; i < command->flag_count; i++) {
-        const ts_flag *flag = &command->flags[i];
-        if (flag->required && !seen[i] && !in_file[i]) {
-            TS_FAIL(TS_ERR_ARGUMENT,
-                    "--%s %s is missing: %s\nusage: tinysft-vk %s %s; --help lists the flags",
-                    flag->name, flag->placeholder, flag->help, command->name, command->usage);
-        }
+    for (size_t i = 0; (flag = ts_flags_at(command, i)) != NULL; i++) {
+        TS_TRY(ts_flags_need(command, flag->name, !flag->required || seen[i] || in_file[i], err));
     }
 out:
     return status;
@@ -273,8 +321,8 @@ void ts_flags_print_help(const ts_command *command)
     enum { COLUMN = 34 };
     ts_cli_say(stdout, "tinysft-vk %s %s\n\n%s\n\n", command->name, command->usage,
                command->summary);
-    for (int i = 0; i < command->flag_count; i++) {
-        const ts_flag *flag = &command->flags[i];
+    const ts_flag *flag;
+    for (size_t i = 0; (flag = ts_flags_at(command, i)) != NULL; i++) {
         char left[128];
         snprintf(left, sizeof left, "  --%s%s%s", flag->name, flag->placeholder ? " " : "",
                  flag->placeholder ? flag->placeholder : "");

@@ -3,11 +3,13 @@
 #include "cli/cli.h"
 
 #include "base/file.h"
+#include "base/launcher.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "base/os.h"
 #include "base/signals.h"
+#include "cli/ranks.h"
 #include "gpu/gpu.h"
 #include "gpu/pipeline.h"
 #include "gpu/recorder.h"
@@ -21,7 +23,7 @@ bool ts_cli_verbose;
 
 const ts_command *const ts_commands[] = {
     &ts_command_train,   &ts_command_eval,   &ts_command_chat,       &ts_command_export,
-    &ts_command_compare, &ts_command_verify, &ts_command_tokenize,   &ts_command_devices,
+    &ts_command_sweep,   &ts_command_compare, &ts_command_verify, &ts_command_tokenize,   &ts_command_devices,
     &ts_command_doctor,  &ts_command_bench,  &ts_command_completion,
 };
 const size_t ts_command_count = TS_COUNT(ts_commands);
@@ -29,7 +31,8 @@ const size_t ts_command_count = TS_COUNT(ts_commands);
 static void print_log(void *user, ts_log_level level, const char *message)
 {
     (void)user;
-    if (level == TS_LOG_DEBUG && !ts_cli_verbose) {
+    if (!ts_cli_hear_log(level == TS_LOG_WARN, message) ||
+        (level == TS_LOG_DEBUG && !ts_cli_verbose)) {
         return;
     }
     ts_cli_say(stderr, "%s%s\n", level == TS_LOG_WARN ? "warning: " : "", message);
@@ -157,6 +160,9 @@ static int run_command(int argc, char **argv)
     if (ts_flags_ask_help(argc - 2, argv + 2)) {
         ts_flags_print_help(command);
         return 0;
+    }
+    if (!command->ranks && ts_launcher_read().rank > 0) {
+        return 0; // once is enough: the launcher's first one does it
     }
     return command->run(argc - 2, argv + 2);
 }

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -120,6 +121,56 @@ static ts_status print_json(ts_gpu *gpu, ts_error *err)
         }
     }
     return ts_cli_print_json(json, err);
+}
+
+// A line that begins with "==" for each pipeline of a step, its figures and its label; then its
+// compiler's listing. tools/estimate_step.awk reads it.
+static ts_status print_step(ts_gpu *gpu, ts_precision precision, uint32_t tokens, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t subgroup;
+    ts_step_plan plan = {0};
+    ts_text label = {0}, listing = {0};
+    TS_TRY(ts_step_plan_make(gpu, precision, tokens, &plan, err));
+    for (size_t i = 0; i < plan.count; i++) {
+        const ts_step_part *part = &plan.parts[i];
+        if (part->dispatches == 0) {
+            continue;
+        }
+        ts_text_clear(&label);
+        ts_text_clear(&listing);
+        TS_TRY(ts_pipelines_label(ts_gpu_pipeline_key(gpu, i), &label, err));
+        TS_TRY(ts_gpu_pipeline_listing(gpu, i, &listing, err));
+        TS_TRY(ts_gpu_pipeline_subgroup(gpu, i, &subgroup, err));
+        printf("== dispatches %u subgroup %u invocations %u workgroups %" PRIu64 " loops %" PRIu64
+               " longest %" PRIu64 " bytes %" PRIu64 " pipeline %s\n",
+               part->dispatches, subgroup, part->invocations, part->workgroups, part->loops,
+               part->longest, part->bytes, label.bytes);
+        printf("%s\n", listing.bytes != NULL ? listing.bytes : "");
+    }
+out:
+    ts_step_plan_free(&plan);
+    ts_text_free(&label);
+    ts_text_free(&listing);
+    return status;
+}
+
+ts_status ts_cli_print_step(const ts_gpu_params *params, uint32_t tokens, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu *gpu = NULL;
+    ts_precision precision;
+    ts_gpu_params compile_only = *params;
+    compile_only.compile_only = compile_only.listings = true;
+    TS_TRY(ts_gpu_open(&compile_only, &gpu, err));
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    TS_TRY(ts_precision_choose("auto", caps, &precision, err));
+    printf("%s (%s), %s, %u tokens\n", caps->name, caps->driver, ts_precision_name(precision),
+           tokens);
+    TS_TRY(print_step(gpu, precision, tokens, err));
+out:
+    ts_gpu_close(gpu);
+    return status;
 }
 
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err)

@@ -2,6 +2,7 @@
 #include "base/progress.h"
 #include "base/terminal.h"
 #include "cli/cli.h"
+#include "cli/ranks.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +45,9 @@ static void print_wrapped(FILE *stream, const char *text, size_t len, int column
 
 void ts_cli_print(FILE *stream, int indent, const char *text)
 {
+    if (!ts_cli_speaks()) {
+        return;
+    }
     int columns = ts_terminal_columns(stream);
     ts_progress_clear();
     for (const char *end; *text != '\0'; text = end) {

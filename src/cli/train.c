@@ -1,36 +1,31 @@
+#include "cli/train.h"
 #include "api/inside.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "base/progress.h"
 #include "base/signals.h"
-#include "cli/cli.h"
+#include "cli/ranks.h"
 #include "cli/train_show.h"
-#include "train/settings.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// The flags' values as the parser stores them, whole numbers in 64 bits.
-struct options {
-    ts_train_settings settings;
-    ts_gpu_params device;
-    const char *targets, *schedule, *precision, *quantize, *revision, *eval_steps, *metric,
-        *train_on, *init_lora, *loss;
-    uint64_t rank, batch_size, accumulation, max_length;
-    double max_memory_mib;
-    bool dry_run, show_mask, profile;
-    ts_text config;               // run.json
-    tinysft_training_state state; // when the run has ended
-};
-
-// Opens the device, since the run is planned by its free memory. --dry-run works without one.
-static ts_status choose_device(struct options *options, tinysft_device **out, ts_error *err)
+ts_status ts_train_open_device(ts_train_options *options, tinysft_device **out, ts_error *err)
 {
+    uint32_t sharers = 1;
+    ts_status status = ts_cli_rank_device(&options->device, &options->own_device, &sharers, err);
+    if (options->own_device.len > 0) {
+        options->device.device = options->own_device.bytes;
+    }
     const tinysft_device_params wanted = ts_cli_device_params(&options->device, options->precision);
-    ts_status status = tinysft_device_open(&wanted, out, err);
+    status = status == TS_OK ? tinysft_device_open(&wanted, out, err) : status;
     if (status == TS_OK) {
         const tinysft_device_info *info = tinysft_device_describe(*out);
+        if (sharers > 1 && options->max_memory_mib == 0) { // ranks share it
+            options->max_memory_mib = 0.95 * (double)info->memory_free_bytes / sharers / (1 << 20);
+        }
         ts_cli_say(stderr, "device: %s, %.1f MiB free\n", info->name,
                    (double)info->memory_free_bytes / (1 << 20));
     } else if (options->dry_run) {
@@ -49,19 +44,22 @@ struct bars {
 static tinysft_next show_step(void *user, const tinysft_step *step)
 {
     ts_progress *bar = &((struct bars *)user)->steps;
-    char detail[256], pairs[64] = "";
+    char detail[256], pairs[64] = "", held_out[48] = "";
     if (isfinite(step->margin)) {
         snprintf(pairs, sizeof pairs, "  margin %.3f  right %.0f%%", step->margin,
                  100 * step->accuracy);
+    }
+    if (isfinite(step->held_out_loss)) {
+        snprintf(held_out, sizeof held_out, "  held-out %.4f", step->held_out_loss);
     }
     if (bar->stream == NULL) {
         ts_progress_begin(bar, stderr, "step", step->steps);
         bar->first = step->step;
     }
     snprintf(detail, sizeof detail,
-             "loss %.4f (mean of %llu)%s  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
-             step->loss, (unsigned long long)step->loss_steps, pairs, step->tokens_per_second,
-             step->epoch, step->learning_rate, step->grad_norm,
+             "loss %.4f (mean of %llu)%s%s  %.0f tok/s  epoch %.2f  lr %.2e  grad %.3f  %.0f MiB",
+             step->loss, (unsigned long long)step->loss_steps, held_out, pairs,
+             step->tokens_per_second, step->epoch, step->learning_rate, step->grad_norm,
              (double)step->device_bytes / (1 << 20));
     ts_progress_update(bar, step->step, detail, step->log);
     return TINYSFT_GO_ON; // a signal interrupts (ts_cli_caller)
@@ -75,10 +73,18 @@ static tinysft_next show_held_out(void *user, const tinysft_held_out *measured)
         snprintf(best, sizeof best, "the least was %.4f after step %llu", measured->best_loss,
                  (unsigned long long)measured->best_step);
     }
+    char more[64];
+    bool pairs = isfinite(measured->margin);
+    if (pairs) {
+        snprintf(more, sizeof more, "margin %.3f, right %.0f%%", measured->margin,
+                 100 * measured->accuracy);
+    } else {
+        snprintf(more, sizeof more, "perplexity %.4g", exp(measured->loss));
+    }
     ts_progress_clear();
-    ts_cli_say(stderr, "step %llu: held-out rows: loss %.4f (perplexity %.4g), %s%s\n",
-               (unsigned long long)measured->step, measured->loss, exp(measured->loss), best,
-               measured->stops ? "; no progress, so training stops here" : "");
+    ts_cli_say(stderr, "step %llu: held-out %s: loss %.4f (%s), %s%s\n",
+               (unsigned long long)measured->step, pairs ? "pairs" : "rows", measured->loss, more,
+               best, measured->stops ? "; no progress, so training stops here" : "");
     return TINYSFT_GO_ON;
 }
 
@@ -87,13 +93,13 @@ static tinysft_next show_held_out(void *user, const tinysft_held_out *measured)
 #define BIG 1e9
 
 // To repeat the run: tinysft-vk train --config OUT/run.json --output-dir ANOTHER.
-static ts_status write_config(const struct options *options, ts_error *err)
+static ts_status write_config(const ts_train_options *options, ts_error *err)
 {
     return ts_cli_write_config(options->settings.output_dir, "run.json", &options->config, err);
 }
 
 // --eval-steps is a number or "epoch"; the only metric is the loss.
-static ts_status settle_evaluation(struct options *options, ts_error *err)
+static ts_status settle_evaluation(ts_train_options *options, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_train_settings *s = &options->settings;
@@ -121,7 +127,7 @@ out:
     return status;
 }
 
-static ts_status settle_options(struct options *options, ts_error *err)
+ts_status ts_train_settle(ts_train_options *options, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_train_settings *s = &options->settings;
@@ -160,10 +166,26 @@ static int64_t count(uint64_t value)
     return value == 0 ? -1 : (int64_t)value;
 }
 
-static tinysft_training_params params_of(const struct options *options, struct bars *bars)
+static void describe_adapter(const ts_train_options *options, tinysft_training_params *out)
 {
     const ts_train_settings *s = &options->settings;
-    return (tinysft_training_params){
+    out->adapter = s->adapter;
+    out->rank = s->rank;
+    out->alpha = number(s->alpha);
+    out->use_rslora = s->use_rslora;
+    out->use_dora = s->use_dora;
+    out->rank_pattern = s->rank_pattern;
+    out->alpha_pattern = s->alpha_pattern;
+    out->lora_dropout = s->dropout;
+    out->neftune_alpha = s->neftune_alpha;
+    out->init_lora = options->init_lora;
+    out->target_modules = options->targets;
+}
+
+tinysft_training_params ts_train_params(const ts_train_options *options, ts_progress *loading)
+{
+    const ts_train_settings *s = &options->settings;
+    tinysft_training_params params = {
         .model = s->model_folder,
         .data = s->data,
         .output_dir = s->output_dir,
@@ -173,12 +195,6 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .train_on = options->train_on,
         .train_empty = s->train_empty,
         .max_length = s->max_length,
-        .rank = s->rank,
-        .alpha = number(s->alpha),
-        .use_rslora = s->use_rslora,
-        .lora_dropout = s->dropout,
-        .init_lora = options->init_lora,
-        .target_modules = options->targets,
         .loss = options->loss,
         .beta = number(s->loss_params.beta),
         .label_smoothing = s->loss_params.label_smoothing,
@@ -186,6 +202,7 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .max_steps = s->max_steps,
         .batch_size = s->batch_size,
         .grad_accum = s->accumulation,
+        .group_by_length = s->group_by_length,
         .learning_rate = number(s->learning_rate),
         .schedule = options->schedule,
         .min_lr_ratio = s->min_lr_ratio,
@@ -202,10 +219,11 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .save_steps = s->save_steps,
         .save_total_limit = s->save_limit,
         .logging_steps = count(s->logging_steps),
+        .log_file = s->log_file,
+        .logging_dir = s->logging_dir,
         .max_memory = (uint64_t)(options->max_memory_mib * (1 << 20)),
         .resume = s->resume,
         .overwrite = s->overwrite,
-        .adapter = s->adapter,
         .eval_data = s->eval_data,
         .eval_split = s->eval_split,
         .eval_steps = s->eval_steps,
@@ -214,12 +232,14 @@ static tinysft_training_params params_of(const struct options *options, struct b
         .early_stopping_threshold = s->early_stopping_threshold,
         .held_out = show_held_out,
         .loading = ts_cli_show_file,
-        .loading_user = &bars->loading,
+        .loading_user = loading,
         .caller = ts_cli_caller,
     };
+    describe_adapter(options, &params);
+    return params;
 }
 
-static void tell_finished(const struct options *options)
+static void tell_finished(const ts_train_options *options)
 {
     unsigned long long steps = options->state.steps;
     ts_cli_say(stderr,
@@ -229,7 +249,7 @@ static void tell_finished(const struct options *options)
 }
 
 // Tells from which checkpoint a run that did not finish can go on.
-static void tell_checkpoint(const struct options *options)
+static void tell_checkpoint(const ts_train_options *options)
 {
     if (options->state.saved > 0) {
         ts_cli_say(stderr,
@@ -243,19 +263,19 @@ static void tell_checkpoint(const struct options *options)
 }
 
 // Runs the training. Where it replaces another run, that one's run.json stays until this one saves.
-static ts_status train(struct options *options, tinysft_training *training, struct bars *bars,
+static ts_status train(ts_train_options *options, tinysft_training *training, struct bars *bars,
                        ts_error *err)
 {
     ts_status status = TS_OK;
     bool replaces = options->state.replaces;
-    if (!replaces) {
+    if (!replaces && ts_cli_speaks()) {
         TS_TRY(write_config(options, err));
     }
     ts_signals_install("\nstopping after this step and saving; once more to end at once, without "
                        "saving\n");
-    status = tinysft_training_run(training, show_step, bars, err);
+    status = tinysft_training_run(training, ts_cli_speaks() ? show_step : NULL, bars, err);
     tinysft_training_get_state(training, &options->state, NULL);
-    if (replaces && !options->state.replaces) {
+    if (replaces && !options->state.replaces && ts_cli_speaks()) {
         ts_error second = {0};
         ts_status written = write_config(options, status == TS_OK ? err : &second);
         status = status == TS_OK ? written : status;
@@ -265,7 +285,7 @@ out:
     return status;
 }
 
-static void tell_end(const struct options *options)
+static void tell_end(const ts_train_options *options)
 {
     const char *output_dir = options->settings.output_dir;
     ts_cli_say(stderr,
@@ -278,7 +298,7 @@ static void tell_end(const struct options *options)
 
 // From the planned training to its adapter. The training is closed before the profile that it uses,
 // and the profile before the device.
-static ts_status run_training(struct options *options, tinysft_device *device,
+static ts_status run_training(ts_train_options *options, tinysft_device *device,
                               tinysft_training **training, struct bars *bars, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -295,8 +315,11 @@ static ts_status run_training(struct options *options, tinysft_device *device,
         TS_TRY(ts_api_profile(*training, &profile, err));
     }
     TS_TRY(train(options, *training, bars, err));
-    ts_cli_print_profile(&profile);
-    if (options->profile || ts_cli_verbose) {
+    if (ts_cli_speaks()) {
+        ts_cli_print_profile(&profile);
+        TS_TRY(ts_cli_print_exchange(*training, err));
+    }
+    if ((options->profile || ts_cli_verbose) && ts_cli_speaks()) {
         ts_cli_print_submits(ts_api_recorder(*training));
     }
     tell_end(options);
@@ -306,11 +329,11 @@ out:
     return status;
 }
 
-static struct options asked = {.targets = "q_proj,v_proj",
-                               .schedule = "linear",
-                               .precision = "auto",
-                               .metric = "eval_loss",
-                               .loss = "cross_entropy"};
+static ts_train_options asked = {.targets = "q_proj,v_proj",
+                                 .schedule = "linear",
+                                 .precision = "auto",
+                                 .metric = "eval_loss",
+                                 .loss = "cross_entropy"};
 
 static const ts_flag flags[] = {
     TS_CLI_CONFIG_FLAG,
@@ -343,6 +366,8 @@ static const ts_flag flags[] = {
      "rows at once [1]", 1, 65536},
     {"grad-accum", "gradient-accumulation-steps", TS_FLAG_UINT, &asked.accumulation, "N",
      "batches that one step learns from [1]", 1, 65536},
+    {"group-by-length", NULL, TS_FLAG_SWITCH, &asked.settings.group_by_length, NULL,
+     "rows of about the same length come together"},
     {"loss", NULL, TS_FLAG_TEXT, &asked.loss, "NAME",
      "cross_entropy; dpo or ipo: learn to prefer one answer of a\npair, from rows of prompt, "
      "chosen and rejected",
@@ -350,7 +375,8 @@ static const ts_flag flags[] = {
     {"beta", NULL, TS_FLAG_REAL, &asked.settings.loss_params.beta, "X",
      "of dpo and ipo: a small one strays further [0.1]", 0, 1e6},
     {"label-smoothing", NULL, TS_FLAG_REAL, &asked.settings.loss_params.label_smoothing, "X",
-     "of dpo: the part of the pairs that may be wrong [0]", 0, 0.5},
+     "part of each label that all tokens share; of dpo: of\nthe pairs, that may be wrong [0]", 0,
+     1},
     {"max-length", "max-seq-length", TS_FLAG_UINT, &asked.max_length, "N",
      "tokens; longer rows are cut, with a warning [2048]", 2, 1 << 20},
     {"train-on", NULL, TS_FLAG_TEXT, &asked.train_on, "WHAT",
@@ -366,6 +392,8 @@ static const ts_flag flags[] = {
      "the adapter counts alpha / rank [16]", 0, 1e6},
     {"lora-dropout", "dropout", TS_FLAG_REAL, &asked.settings.dropout, "X",
      "part of the adapter's inputs set to zero [0]", 0, 0.999},
+    {"neftune-alpha", "neftune-noise-alpha", TS_FLAG_REAL, &asked.settings.neftune_alpha, "X",
+     "NEFTune: noise on the embeddings while training [0]", 0, 1e6},
     {"init-lora", "init-lora-weights", TS_FLAG_TEXT, &asked.init_lora, "HOW",
      "the adapter's first numbers: default (uniform) or\ngaussian [default]",
      .choice = ts_choice_init_lora},
@@ -375,6 +403,12 @@ static const ts_flag flags[] = {
      .choice = ts_choice_module},
     {"use-rslora", "rslora", TS_FLAG_SWITCH, &asked.settings.use_rslora, NULL,
      "the adapter counts alpha / sqrt(rank) instead"},
+    {"rank-pattern", NULL, TS_FLAG_TEXT, &asked.settings.rank_pattern, "LIST",
+     "other ranks by the ends of modules' names:\nq_proj=16,layers.0.mlp.down_proj=4"},
+    {"alpha-pattern", NULL, TS_FLAG_TEXT, &asked.settings.alpha_pattern, "LIST",
+     "other alphas likewise"},
+    {"use-dora", "dora", TS_FLAG_SWITCH, &asked.settings.use_dora, NULL,
+     "DoRA: learn the lengths of weights' rows apart"},
     {"weight-decay", NULL, TS_FLAG_REAL, &asked.settings.adamw.weight_decay, "X", "of AdamW [0]", 0,
      100},
     {"max-grad-norm", NULL, TS_FLAG_REAL, &asked.settings.adamw.max_grad_norm, "X",
@@ -392,6 +426,10 @@ static const ts_flag flags[] = {
      "keep the newest N checkpoints [all]", 0, BIG},
     {"logging-steps", NULL, TS_FLAG_UINT, &asked.settings.logging_steps, "N",
      "tell the mean loss every N steps [10]", 0, BIG},
+    {"log-file", NULL, TS_FLAG_TEXT, &asked.settings.log_file, "FILE",
+     "the same as JSON lines, for programs", .passing = true},
+    {"logging-dir", NULL, TS_FLAG_TEXT, &asked.settings.logging_dir, "DIR",
+     "the same as event files, for TensorBoard", .passing = true},
     {"eval-data", "validation-file", TS_FLAG_TEXT, &asked.settings.eval_data, "FILE",
      "rows on which the loss is measured meanwhile"},
     {"eval-split", NULL, TS_FLAG_REAL, &asked.settings.eval_split, "X",
@@ -416,6 +454,10 @@ static const ts_flag flags[] = {
      TS_CLI_TEMPLATE_HELP, .choice = ts_choice_template},
     TS_CLI_QUANTIZE_FLAGS(asked.quantize),
     TS_CLI_PRODUCT_FLAGS(asked.precision, "auto", asked.device),
+    {"devices", NULL, TS_FLAG_TEXT, &asked.devices, "N,N,...",
+     "train on these together, a rank on each, by mpirun", .passing = true},
+    {"balance", NULL, TS_FLAG_SWITCH, &asked.balance, NULL,
+     "of several ranks, faster ones get more micro-batches", .passing = true},
     TS_CLI_VALIDATE_FLAG(asked.device),
     {"max-memory", NULL, TS_FLAG_REAL, &asked.max_memory_mib, "MIB",
      "device memory to stay below [what is free]", 1, BIG},
@@ -429,23 +471,19 @@ static const ts_flag flags[] = {
     TS_CLI_VERBOSE_FLAG,
 };
 
-// Where the files lie that the flags name.
-struct places {
-    ts_text model, data, eval_data;
-};
+ts_train_options *ts_train_flags_begin(void)
+{
+    ts_train_settings *s = &asked.settings;
+    *s = ts_train_defaults();
+    asked.rank = s->rank, asked.batch_size = s->batch_size, asked.accumulation = s->accumulation;
+    asked.max_length = s->max_length;
+    return &asked;
+}
 
-// Reads the flags' values, and finds the model and the data that they name.
-static ts_status read_flags(struct options *o, int argc, char **argv, struct places *places,
-                            ts_error *err)
+ts_status ts_train_find(ts_train_options *o, ts_train_places *places, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_train_settings *s = &o->settings;
-    *s = ts_train_defaults();
-    o->rank = s->rank, o->batch_size = s->batch_size, o->accumulation = s->accumulation;
-    o->max_length = s->max_length;
-    TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
-    TS_TRY(ts_config_print(&ts_command_train, &o->config, err));
-    TS_TRY(settle_options(o, err));
     if (s->base_model == NULL) {
         s->base_model = s->model_folder; // the name that was given, not where its download lies
     }
@@ -461,58 +499,92 @@ out:
     return status;
 }
 
+void ts_train_places_free(ts_train_places *places)
+{
+    ts_text_free(&places->model);
+    ts_text_free(&places->data);
+    ts_text_free(&places->eval_data);
+}
+
+// The exit code. Where several ranks train, the failure of one ends all of them.
+static int end(const ts_train_options *options, ts_status status, bool quiet, const ts_error *err)
+{
+    int code = (int)status;
+    if (status != TS_OK && !quiet) {
+        code = ts_cli_fail(&ts_command_train, err);
+    }
+    if (status != TS_OK && status != TS_ERR_STOPPED) {
+        if (!quiet) {
+            tell_checkpoint(options); // a stop's message names it itself
+        }
+        ts_cli_fail_ranks(err);
+    }
+    ts_cli_leave_ranks();
+    enum { REQUEST = 15 }; // SIGTERM: what another rank was stopped by
+    const int signal = ts_signals_pending();
+    return status == TS_ERR_STOPPED ? 128 + (signal > 0 ? signal : REQUEST) : code;
+}
+
 static int run(int argc, char **argv)
 {
     ts_status status = TS_OK;
     ts_error error = {0}, *err = &error;
-    struct options *o = &asked;
+    ts_train_options *o = ts_train_flags_begin();
     struct bars bars = {0};
     tinysft_device *device = NULL;
     tinysft_training *training = NULL;
     tinysft_training_plan plan;
-    struct places places = {0};
-    TS_TRY(read_flags(o, argc, argv, &places, err));
-    if (!o->show_mask) {
-        TS_TRY(choose_device(o, &device, err));
+    ts_train_places places = {0};
+    bool quiet = false;
+    TS_TRY(ts_cli_join_ranks(&quiet, err));
+    TS_TRY(ts_flags_parse(&ts_command_train, argc, argv, err));
+    TS_TRY(ts_cli_start_ranks(&ts_command_train, o->devices, argc, argv, err));
+    TS_TRY(ts_config_print(&ts_command_train, &o->config, err));
+    TS_TRY(ts_train_settle(o, err));
+    if (o->devices != NULL) {
+        o->device.device = o->devices;
     }
-    const tinysft_training_params params = params_of(o, &bars);
-    TS_TRY(tinysft_training_open(device, &params, &training, err));
+    TS_TRY(ts_train_find(o, &places, err));
+    if (!o->show_mask) {
+        TS_TRY(ts_train_open_device(o, &device, err));
+    }
+    const tinysft_training_params params = ts_train_params(o, &bars.loading);
+    TS_TRY(ts_api_training_open(device, &params, ts_cli_ranks, o->balance, &training, err));
     TS_TRY(tinysft_training_get_plan(training, &plan, err));
     if (o->show_mask) {
         TS_TRY(ts_cli_show_mask(training, plan.examples * (plan.pairs ? 2 : 1), err));
         goto out;
     }
     ts_cli_print_plan(&plan, &params);
+    TS_TRY(ts_cli_print_ranks(training,
+                              device != NULL ? tinysft_device_describe(device)->name : "no device",
+                              o->balance, err));
     TS_TRY(ts_api_check_fit(training, err));
     if (o->dry_run) {
         ts_cli_print_rendered(&plan);
         goto out;
     }
     status = run_training(o, device, &training, &bars, err);
-out:
+out:;
+    // First, because after an error MPI may still write to what would be freed below.
+    const int code = end(o, status, quiet, err);
     tinysft_training_close(&training);
     tinysft_device_close(&device);
-    ts_text_free(&places.model);
-    ts_text_free(&places.data);
-    ts_text_free(&places.eval_data);
+    ts_train_places_free(&places);
     ts_text_free(&o->config);
-    if (status == TS_OK) {
-        return 0;
-    }
-    int code = ts_cli_fail(&ts_command_train, err);
-    if (status != TS_ERR_STOPPED) { // its message names the checkpoint itself
-        tell_checkpoint(o);
-    }
-    return status == TS_ERR_STOPPED ? 128 + ts_signals_pending() : code;
+    ts_text_free(&o->own_device);
+    return code;
 }
 
 const ts_command ts_command_train = {
     .name = "train",
     .summary = "fine-tune a chat model with LoRA",
     .usage = "--model MODEL --data FILE --output-dir OUT [flags]",
+    .notes = "Several configurations, or several seeds of one, in one go: `tinysft-vk sweep`.",
     .needs_less = "a smaller --max-length, --batch-size or --rank needs less memory, --max-memory "
                   "MIB sets the limit; or take another --device",
     .flags = flags,
     .flag_count = TS_COUNT(flags),
+    .ranks = true,
     .run = run,
 };

@@ -5,8 +5,21 @@
 #include "base/memory.h"
 #include "base/terminal.h"
 #include "cli/cli.h"
+#include "cli/ranks.h"
 
 #include <stdio.h>
+
+// How full micro-batches are: rows lie end to end in them, without padding.
+static void print_packing(const tinysft_training_plan *plan)
+{
+    const double mean = (double)plan->micro_tokens / (double)plan->micro_batches;
+    ts_cli_say(stderr,
+               "an epoch has %llu micro-batch%s of %u to %u tokens, %.1f on average: %.0f%% of the "
+               "room for %u\n",
+               (unsigned long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
+               plan->least_at_once, plan->most_at_once, mean,
+               100 * mean / (double)plan->rows_at_once, plan->rows_at_once);
+}
 
 void ts_cli_print_plan(const tinysft_training_plan *plan, const tinysft_training_params *params)
 {
@@ -14,9 +27,9 @@ void ts_cli_print_plan(const tinysft_training_plan *plan, const tinysft_training
     char held_out[128] = "";
     if (plan->held_out > 0) {
         snprintf(held_out, sizeof held_out,
-                 "%llu example%s held out, their loss measured every %llu steps\n",
-                 (unsigned long long)plan->held_out, ts_plural(plan->held_out),
-                 (unsigned long long)plan->eval_steps);
+                 "%llu %s%s held out, their loss measured every %llu steps\n",
+                 (unsigned long long)plan->held_out, plan->pairs ? "pair" : "example",
+                 ts_plural(plan->held_out), (unsigned long long)plan->eval_steps);
     }
     ts_cli_say(
         stderr,
@@ -37,13 +50,14 @@ void ts_cli_print_plan(const tinysft_training_plan *plan, const tinysft_training
         (double)plan->adapter_bytes / mib, (double)plan->activation_bytes / mib, plan->rows_at_once,
         plan->recomputing_layers, plan->layers, (double)plan->bytes / mib,
         plan->embedding_in_file ? "; the embedding stays in its file" : "");
+    print_packing(plan);
 }
 
 void ts_cli_print_rendered(const tinysft_training_plan *plan)
 {
     enum { LINES = 12, BYTES = 1500 };
     size_t to = 0, most = ts_min_u64(plan->rendered_bytes, BYTES);
-    if (plan->rendered == NULL) {
+    if (plan->rendered == NULL || !ts_cli_speaks()) {
         return;
     }
     for (int lines = 0; to < most && lines < LINES; to++) {

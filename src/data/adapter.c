@@ -4,6 +4,7 @@
 #include "base/keys.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "data/module_pattern.h"
 
 #include <assert.h>
 #include <float.h>
@@ -128,12 +129,35 @@ ts_status ts_lora_init_parse(const char *name, ts_lora_init *out, ts_error *err)
 void ts_adapter_config_free(ts_adapter_config *config)
 {
     ts_text_free(&config->base_model);
+    ts_text_free(&config->rank_pattern);
+    ts_text_free(&config->alpha_pattern);
     *config = (ts_adapter_config){0};
 }
 
-double ts_adapter_scale(const ts_adapter_config *config)
+const char *ts_adapter_sides(const ts_adapter_config *config)
 {
-    return config->alpha / (config->use_rslora ? sqrt(config->r) : config->r);
+    return config->use_dora ? "ABM" : "AB";
+}
+
+static double scale_of(const ts_adapter_config *config, double r, double alpha)
+{
+    return alpha / (config->use_rslora ? sqrt(r) : r);
+}
+
+uint32_t ts_adapter_rank(const ts_adapter_config *config, const char *module)
+{
+    return (uint32_t)ts_pattern_value(config->rank_pattern.bytes, module, config->r);
+}
+
+double ts_adapter_scale(const ts_adapter_config *config, const char *module)
+{
+    return scale_of(config, ts_adapter_rank(config, module),
+                    ts_pattern_value(config->alpha_pattern.bytes, module, config->alpha));
+}
+
+double ts_adapter_usual_scale(const ts_adapter_config *config)
+{
+    return scale_of(config, config->r, config->alpha);
 }
 
 // Reads target_modules: a list of names, or a string. PEFT takes a string as a regular expression;
@@ -162,7 +186,7 @@ static ts_status read_targets(const cJSON *targets, const char *path, uint32_t *
                      : ts_error_set(err, TS_ERR_FORMAT, "%s: key 'target_modules' is empty", path);
 }
 
-// The keys of adapter_config.json, the fields of PEFT's LoraConfig. Everything beyond plain LoRA
+// The keys of adapter_config.json, the fields of PEFT's LoraConfig. Everything beyond LoRA and DoRA
 // must be off. So must unknown keys, since a newer PEFT may give them a meaning that changes the
 // result.
 static const ts_key known_keys[] = {
@@ -172,6 +196,9 @@ static const ts_key known_keys[] = {
     {"lora_dropout", TS_KEY_READ},
     {"target_modules", TS_KEY_READ},
     {"use_rslora", TS_KEY_READ},
+    {"use_dora", TS_KEY_READ},
+    {"rank_pattern", TS_KEY_READ},
+    {"alpha_pattern", TS_KEY_READ},
     {"base_model_name_or_path", TS_KEY_READ},
     // The other initialisations change the base's weights, so their adapter fits only that changed
     // base.
@@ -183,7 +210,6 @@ static const ts_key known_keys[] = {
     {"modules_to_save", TS_KEY_ONLY, NULL, "modules that were tuned whole are not read"},
     {"trainable_token_indices", TS_KEY_ONLY, NULL, "tuned rows of the embedding are not read"},
     {"alora_invocation_tokens", TS_KEY_ONLY},
-    {"alpha_pattern", TS_KEY_ONLY},
     {"arrow_config", TS_KEY_ONLY},
     {"corda_config", TS_KEY_ONLY},
     {"eva_config", TS_KEY_ONLY},
@@ -197,10 +223,8 @@ static const ts_key known_keys[] = {
     {"lora_ga_config", TS_KEY_ONLY},
     {"megatron_config", TS_KEY_ONLY},
     {"monteclora_config", TS_KEY_ONLY},
-    {"rank_pattern", TS_KEY_ONLY},
     {"target_parameters", TS_KEY_ONLY},
     {"use_bdlora", TS_KEY_ONLY},
-    {"use_dora", TS_KEY_ONLY},
     {"use_qalora", TS_KEY_ONLY},
     {"velora_config", TS_KEY_ONLY},
     // Without effect while the feature that they configure is off.
@@ -217,7 +241,7 @@ static const ts_key known_keys[] = {
 
 static ts_status check_alpha(const ts_adapter_config *config, const char *path, ts_error *err)
 {
-    double scale = ts_adapter_scale(config);
+    double scale = ts_adapter_usual_scale(config);
     if (config->alpha >= 0 && scale <= FLT_MAX) {
         return TS_OK;
     }
@@ -254,6 +278,13 @@ static ts_status read_fields(const cJSON *json, const char *path, ts_adapter_con
     if (ts_json_get(json, "use_rslora") != NULL) {
         TS_TRY(ts_json_get_bool(json, "use_rslora", path, &out->use_rslora, err));
     }
+    const cJSON *dora = ts_json_get(json, "use_dora");
+    if (dora != NULL && !cJSON_IsNull(dora)) {
+        TS_TRY(ts_json_get_bool(json, "use_dora", path, &out->use_dora, err));
+    }
+    TS_TRY(ts_pattern_read(json, "rank_pattern", TS_PATTERN_RANK, path, &out->rank_pattern, err));
+    TS_TRY(
+        ts_pattern_read(json, "alpha_pattern", TS_PATTERN_ALPHA, path, &out->alpha_pattern, err));
     const cJSON *init = ts_json_get(json, "init_lora_weights"); // known_keys says what it may be
     if (cJSON_IsString(init)) {
         TS_TRY(ts_lora_init_parse(init->valuestring, &out->init, err));
@@ -302,16 +333,10 @@ out:
 // Python writes a float with a point or an exponent ("16.0"), which distinguishes it from an int.
 static ts_status append_double(ts_text *out, double value, bool integral_allowed, ts_error *err)
 {
-    char text[40];
-    // The fewest digits that read back as the same number.
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) {
-            break;
-        }
-    }
-    if (value == floor(value) && fabs(value) < 1e15) {
-        snprintf(text, sizeof text, integral_allowed ? "%.0f" : "%.1f", value);
+    char text[TS_NUMBER_BYTES];
+    ts_text_number(value, text);
+    if (!integral_allowed && value == floor(value) && fabs(value) < 1e15) {
+        snprintf(text, sizeof text, "%.1f", value);
     }
     return ts_text_append(out, text, strlen(text), err);
 }
@@ -335,9 +360,10 @@ out:
 ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err, "{\n  \"alpha_pattern\": "));
+    TS_TRY(ts_pattern_write(config->alpha_pattern.bytes, out, err));
     TS_TRY(ts_text_format(out, err,
-                          "{\n"
-                          "  \"alpha_pattern\": {},\n"
+                          ",\n"
                           "  \"auto_mapping\": null,\n"
                           "  \"base_model_name_or_path\": "));
     TS_TRY(ts_json_quote(out, config->base_model.len > 0 ? config->base_model.bytes : "", err));
@@ -367,18 +393,20 @@ ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out,
                           "  \"peft_type\": \"LORA\",\n"
                           "  \"qalora_group_size\": 16,\n"
                           "  \"r\": %u,\n"
-                          "  \"rank_pattern\": {},\n"
-                          "  \"revision\": null,\n",
+                          "  \"rank_pattern\": ",
                           config->r));
+    TS_TRY(ts_pattern_write(config->rank_pattern.bytes, out, err));
+    TS_TRY(ts_text_format(out, err, ",\n  \"revision\": null,\n"));
     TS_TRY(append_targets(out, config->targets, err));
     TS_TRY(ts_text_format(out, err,
                           "  \"target_parameters\": null,\n"
                           "  \"task_type\": \"CAUSAL_LM\",\n"
                           "  \"trainable_token_indices\": null,\n"
-                          "  \"use_dora\": false,\n"
+                          "  \"use_dora\": %s,\n"
                           "  \"use_qalora\": false,\n"
                           "  \"use_rslora\": %s\n"
                           "}\n",
+                          config->use_dora ? "true" : "false",
                           config->use_rslora ? "true" : "false"));
 out:
     return status;
@@ -386,8 +414,12 @@ out:
 
 void ts_adapter_key(const char *module, char side, char out[TS_ADAPTER_KEY_BYTES])
 {
-    assert(side == 'A' || side == 'B');
-    snprintf(out, TS_ADAPTER_KEY_BYTES, "base_model.model.%s.lora_%c.weight", module, side);
+    assert(side == 'A' || side == 'B' || side == 'M');
+    if (side == 'M') {
+        snprintf(out, TS_ADAPTER_KEY_BYTES, "base_model.model.%s.lora_magnitude_vector", module);
+    } else {
+        snprintf(out, TS_ADAPTER_KEY_BYTES, "base_model.model.%s.lora_%c.weight", module, side);
+    }
 }
 
 // The section that shows how to load the adapter and ask it a question.
@@ -437,9 +469,10 @@ ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *sum
     TS_TRY(ts_text_format(out, err,
                           "library_name: peft\npipeline_tag: text-generation\n"
                           "tags:\n- lora\n- tinysft-vk\n---\n\n"
-                          "# LoRA adapter for %s\n\n"
+                          "# %s adapter for %s\n\n"
                           "| | |\n|---|---|\n| rank | %u |\n| alpha | %g |\n| scale | %s |\n"
                           "| dropout | %g |\n| modules | ",
+                          config->use_dora ? "DoRA" : "LoRA",
                           base[0] != '\0' ? base : "a base model without a name", config->r,
                           config->alpha, config->use_rslora ? "alpha / sqrt(rank)" : "alpha / rank",
                           config->dropout));
@@ -448,6 +481,12 @@ ts_status ts_adapter_card_write(const ts_adapter_config *config, const char *sum
             TS_TRY(ts_text_format(out, err, "%s%s", separator, modules[i].name));
             separator = ", ";
         }
+    }
+    if (config->rank_pattern.len > 0) {
+        TS_TRY(ts_text_format(out, err, " |\n| other ranks | %s", config->rank_pattern.bytes));
+    }
+    if (config->alpha_pattern.len > 0) {
+        TS_TRY(ts_text_format(out, err, " |\n| other alphas | %s", config->alpha_pattern.bytes));
     }
     TS_TRY(ts_text_format(out, err, " |\n%s%s%s", summary != NULL ? "\n" : "",
                           summary != NULL ? summary : "", summary != NULL ? "\n" : ""));

@@ -44,26 +44,38 @@ typedef struct ts_adapter_config {
     double alpha;
     double dropout;
     bool use_rslora;  // scale alpha / sqrt(r) instead of alpha / r
+    bool use_dora;    // each adapted module has a magnitude vector too
     uint32_t targets; // TS_MODULE_BIT of each adapted module
     ts_lora_init init;
+    ts_text rank_pattern, alpha_pattern; // r and alpha of modules that have others
+                                         // (data/module_pattern.h); empty: there are none
     ts_text base_model; // Hugging Face name or path of the base model; may be empty
 } ts_adapter_config;
 void ts_adapter_config_free(ts_adapter_config *config);
 
-double ts_adapter_scale(const ts_adapter_config *config);
+// The tensors of an adapted module, a letter each (ts_adapter_key): "AB" or "ABM".
+const char *ts_adapter_sides(const ts_adapter_config *config);
 
-// Reads FOLDER/adapter_config.json. A field that asks for more than plain LoRA (a bias, DoRA, ranks
-// per layer, an initialisation that changes the base model, ...) is TS_ERR_UNSUPPORTED and is named
-// in the message. So is a field that this program does not know, unless its value is off (null,
-// false, empty); such fields are listed in one warning. Free *out with ts_adapter_config_free.
+// The rank and the scale, alpha / r or alpha / sqrt(r), of a module such as
+// "model.layers.0.self_attn.q_proj".
+uint32_t ts_adapter_rank(const ts_adapter_config *config, const char *module);
+double ts_adapter_scale(const ts_adapter_config *config, const char *module);
+// Of those modules that no pattern names.
+double ts_adapter_usual_scale(const ts_adapter_config *config);
+
+// Reads FOLDER/adapter_config.json. A field that asks for more than LoRA or DoRA (a bias,
+// a pattern that module_pattern.h does not understand, an initialisation that changes the base
+// model, ...) is TS_ERR_UNSUPPORTED and is named in the message. So is a field that this program
+// does not know, unless its value is off (null, false, empty); such fields are listed in one
+// warning. Free *out with ts_adapter_config_free.
 ts_status ts_adapter_config_read(const char *folder, ts_adapter_config *out, ts_error *err);
 // Appends the text of adapter_config.json: keys sorted, indented by 2.
 ts_status ts_adapter_config_write(const ts_adapter_config *config, ts_text *out, ts_error *err);
 
 // Writes the name that a tensor has in adapter_model.safetensors:
 // "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", where the module's own tensors
-// start with "model.layers.0.self_attn.q_proj". `side` is 'A', of shape [r, in], or 'B', of shape
-// [out, r].
+// start with "model.layers.0.self_attn.q_proj". `side` is 'A', of shape [r, in], 'B', of shape
+// [out, r], or 'M', DoRA's magnitudes of shape [out], "....lora_magnitude_vector".
 void ts_adapter_key(const char *module, char side, char out[TS_ADAPTER_KEY_BYTES]);
 
 // Appends the README.md of an adapter folder (a Hugging Face model card). `summary` is Markdown

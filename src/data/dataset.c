@@ -31,6 +31,7 @@ typedef struct reading {
     size_t rows;
     ts_row row, rejected; // reused for each row; `rejected` only for pairs
     ts_chat_tokens chat;
+    ts_text asked; // what the user says in the row
     skipped too_long, empty, masked;
 } reading;
 
@@ -59,26 +60,41 @@ ts_status ts_train_on_parse(const char *name, ts_train_on *out, ts_error *err)
                         name);
 }
 
+// The user's turns as ts_example.prompt has them, in r->asked.
+static ts_status join_asked(reading *r, const ts_row *row, ts_error *err)
+{
+    ts_status status = TS_OK;
+    bool first = true;
+    ts_text_clear(&r->asked);
+    for (size_t i = 0; i < row->count; i++) {
+        const ts_turn *turn = &row->turns[i];
+        if (turn->role == TS_ROLE_USER) {
+            TS_TRY(ts_text_append(&r->asked, (char[]){TS_TURN_SEPARATOR}, !first, err));
+            TS_TRY(ts_text_append(&r->asked, turn->text, turn->len, err));
+            first = false;
+        }
+    }
+out:
+    return status;
+}
+
 static ts_status keep_example(reading *r, const ts_row *row, uint32_t line, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_dataset *dataset = r->dataset;
     ts_arena *arena = &dataset->memory->arena;
     ts_example example = {.line = line, .count = (uint32_t)r->chat.tokens.count};
-    const ts_turn *question = NULL;
     uint32_t *ids = NULL;
     uint8_t *supervised = NULL;
     char *prompt = NULL;
     for (uint32_t t = 1; t < example.count; t++) {
         example.supervised_count += r->chat.supervised[t];
     }
-    for (size_t i = 0; i < row->count; i++) {
-        question = row->turns[i].role == TS_ROLE_USER ? &row->turns[i] : question;
-    }
+    TS_TRY(join_asked(r, row, err));
     TS_TRY(ts_arena_alloc(arena, example.count, sizeof *ids, &ids, err));
     TS_TRY(ts_arena_alloc(arena, example.count, sizeof *supervised, &supervised, err));
-    TS_TRY(ts_arena_copy_text(arena, question != NULL ? question->text : "",
-                              question != NULL ? question->len : 0, &prompt, err));
+    TS_TRY(ts_arena_copy_text(arena, r->asked.len > 0 ? r->asked.bytes : "", r->asked.len, &prompt,
+                              err));
     memcpy(ids, r->chat.tokens.ids, example.count * sizeof *ids);
     memcpy(supervised, r->chat.supervised, example.count * sizeof *supervised);
     example.ids = ids;
@@ -358,6 +374,7 @@ ts_status ts_dataset_open(const char *path, const ts_tokenizer *tokenizer,
 out:
     ts_row_free(&r.row);
     ts_row_free(&r.rejected);
+    ts_text_free(&r.asked);
     ts_chat_tokens_free(&r.chat);
     ts_text_free(&r.too_long.told);
     ts_text_free(&r.empty.told);

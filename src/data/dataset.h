@@ -4,6 +4,9 @@
 
 #include "data/chat.h"
 
+// Stands between the turns of ts_example.prompt: ASCII's record separator.
+#define TS_TURN_SEPARATOR '\x1e'
+
 // One row, tokenised for training. ids and supervised have `count` entries. supervised[t] says that
 // ids[t] is a target, predicted from position t - 1.
 typedef struct ts_example {
@@ -12,7 +15,8 @@ typedef struct ts_example {
     uint32_t count;
     uint32_t supervised_count; // how many of supervised[1..] are set
     uint32_t line;             // on which the row starts in the file; the first is 1
-    // Text of the last user turn; evaluation reports whether training saw a prompt.
+    // The user's turns, TS_TURN_SEPARATOR between them; evaluation reports whether training saw a
+    // prompt.
     const char *prompt;
 } ts_example;
 

@@ -20,6 +20,7 @@ struct ts_gguf {
     ts_gguf_value *values;
     ts_gguf_tensor *tensors;
     size_t value_count, tensor_count;
+    ts_gguf *next; // a piece that was joined to this one; NULL: none
 };
 
 // ---- Reading the header
@@ -461,20 +462,54 @@ out:
 
 void ts_gguf_close(ts_gguf *file)
 {
-    if (file == NULL) {
-        return;
+    while (file != NULL) {
+        ts_gguf *next = file->next;
+        ts_map_close(&file->map);
+        free(file->values);
+        free(file->tensors);
+        ts_arena_free(&file->arena);
+        free(file);
+        file = next;
     }
-    ts_map_close(&file->map);
-    free(file->values);
-    free(file->tensors);
-    ts_arena_free(&file->arena);
-    free(file);
 }
 
-void ts_gguf_give_map(ts_gguf *file, ts_map *out)
+ts_status ts_gguf_join(ts_gguf *file, ts_gguf **piece, ts_error *err)
 {
+    ts_status status = TS_OK;
+    ts_gguf *other = *piece;
+    const size_t count = file->tensor_count + other->tensor_count;
+    ts_gguf_tensor *all = NULL;
+    for (size_t i = 0; i < other->tensor_count; i++) {
+        if (ts_gguf_find_tensor(file, other->tensors[i].name) != NULL) {
+            TS_FAIL(TS_ERR_FORMAT, "%s: tensor '%s' stands in an earlier piece of %s, too",
+                    other->path, other->tensors[i].name, file->path);
+        }
+    }
+    TS_TRY(ts_alloc(count + 1, sizeof *all, &all, err));
+    memcpy(all, file->tensors, file->tensor_count * sizeof *all);
+    memcpy(all + file->tensor_count, other->tensors, other->tensor_count * sizeof *all);
+    qsort(all, count, sizeof *all, compare_names);
+    free(file->tensors);
+    file->tensors = all;
+    file->tensor_count = count;
+    other->next = file->next; // a file that was joined has no pieces of its own
+    file->next = other;
+    *piece = NULL;
+out:
+    return status;
+}
+
+bool ts_gguf_give_map(ts_gguf *file, ts_map *out)
+{
+    while (file != NULL && file->map.bytes == NULL) {
+        file = file->next;
+    }
+    if (file == NULL) {
+        return false;
+    }
     *out = file->map;
     file->map = (ts_map){0};
+    return true;
 }
 
 const char *ts_gguf_path(const ts_gguf *file)

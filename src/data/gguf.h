@@ -61,6 +61,8 @@ typedef enum ts_gguf_file_type {
 #define TS_GGUF_KEY_ADAPTER_TYPE "adapter.type"                         // "lora"
 #define TS_GGUF_KEY_ADAPTER_ALPHA "adapter.lora.alpha"                  // f32
 #define TS_GGUF_KEY_SPLIT_COUNT "split.count"                           // files of the model
+#define TS_GGUF_KEY_SPLIT_NUMBER "split.no"                             // of this one, from 0
+#define TS_GGUF_KEY_SPLIT_TENSORS "split.tensors.count"                 // in all files
 
 // After the architecture's name and a dot: "llama.block_count".
 #define TS_GGUF_ARCH_VOCAB_SIZE "vocab_size"
@@ -154,9 +156,12 @@ bool ts_gguf_is_at(const char *path);
 // of any type that has a row in gguf_types.def.
 ts_status ts_gguf_open(const char *path, ts_gguf **out, ts_error *err);
 void ts_gguf_close(ts_gguf *file); // NULL is fine
-// Moves the mapping to *out, which the caller closes. What values and tensors point to in it is
-// valid until then.
-void ts_gguf_give_map(ts_gguf *file, ts_map *out);
+// Adds the tensors of another file to those of `file`, which keeps it: *piece becomes NULL.
+// TS_ERR_FORMAT: both have a tensor of one name.
+ts_status ts_gguf_join(ts_gguf *file, ts_gguf **piece, ts_error *err);
+// Moves a mapping to *out, which the caller closes; false after the last. What values and tensors
+// point to in it is valid until then.
+bool ts_gguf_give_map(ts_gguf *file, ts_map *out);
 
 const char *ts_gguf_path(const ts_gguf *file);
 size_t ts_gguf_value_count(const ts_gguf *file);

@@ -94,7 +94,6 @@ ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architect
     ts_status status = TS_OK;
     const char *path = ts_gguf_path(file), *known_name;
     ts_text text = {0}, list = {0};
-    uint64_t parts = 1;
     *out = NULL;
     if (ts_gguf_find(file, TS_GGUF_KEY_TYPE) != NULL) {
         TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TYPE, &text, err));
@@ -102,14 +101,6 @@ ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architect
             TS_FAIL(TS_ERR_UNSUPPORTED, "%s: " TS_GGUF_KEY_TYPE " is '%.40s', expected 'model'",
                     path, text.bytes);
         }
-    }
-    if (ts_gguf_find(file, TS_GGUF_KEY_SPLIT_COUNT) != NULL) {
-        TS_TRY(ts_gguf_get_uint(file, TS_GGUF_KEY_SPLIT_COUNT, 0, UINT16_MAX, &parts, err));
-    }
-    if (parts > 1) {
-        TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s: one of %llu parts of a split model; `llama-gguf-split --merge` joins them",
-                path, (unsigned long long)parts);
     }
     ts_text_clear(&text);
     TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_ARCHITECTURE, &text, err));
@@ -455,6 +446,9 @@ static ts_status add_gemma3(making *m)
     TS_TRY(ts_gguf_json_number(m->config, "query_pre_attn_scalar", scalar, err));
     TS_TRY(ts_gguf_json_number(m->config, "rope_local_base_freq", local, err));
     TS_TRY(ts_gguf_json_text(m->config, "hidden_activation", "gelu_pytorch_tanh", err));
+    // llama.cpp does not round what embeddings are multiplied by, as transformers does not in a
+    // model of this type.
+    TS_TRY(ts_gguf_json_text(m->config, "dtype", "float32", err));
     TS_TRY(add_gemma3_layers(m));
 out:
     return status;

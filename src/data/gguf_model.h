@@ -9,7 +9,7 @@
 #include "data/tokenizer.h"
 
 // The architecture of a file that holds a whole model. TS_ERR_UNSUPPORTED names an architecture
-// that is not known, a file that holds an adapter or something else, and a part of a split model.
+// that is not known, and a file that holds an adapter or something else.
 ts_status ts_gguf_find_architecture(const ts_gguf *file, const ts_gguf_architecture **out,
                                     ts_error *err);
 
@@ -26,6 +26,10 @@ ts_status ts_gguf_tokenizer_config(const ts_gguf *file, cJSON **out, ts_error *e
 ts_status ts_gguf_templates(const ts_gguf *file, cJSON *templates, ts_error *err);
 // Fills a tokenizer with the file's pieces, merges and added tokens.
 ts_status ts_gguf_fill_tokenizer(const ts_gguf *file, ts_tokenizer *tokenizer, ts_error *err);
+
+// Writes config.json, generation_config.json, the tokenizer's files and the chat template of the
+// model at `path` into `folder`.
+ts_status ts_gguf_write_files(const char *path, const char *folder, ts_error *err);
 
 // Add a member to an object. TS_ERR_MEMORY where host memory runs out.
 ts_status ts_gguf_json_text(cJSON *object, const char *key, const char *text, ts_error *err);

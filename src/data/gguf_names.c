@@ -15,7 +15,7 @@ static const ts_gguf_architecture architectures[] = {
 #undef LAYER_TENSOR
 };
 
-enum { ANY, TWO, FOUR };
+enum { ANY, BEFORE, AFTER };
 
 static const struct {
     bool in_layer;
@@ -90,7 +90,7 @@ static bool translate(const ts_gguf_architecture *architecture, const char *from
     for (size_t i = 0; i < TS_COUNT(tensors); i++) {
         const char *known = to_hf ? tensors[i].gguf : tensors[i].hf;
         size_t len = strlen(known);
-        int other = architecture->four_norms ? TWO : FOUR;
+        int other = architecture->norms_after ? BEFORE : AFTER;
         if (tensors[i].in_layer != in_layer || tensors[i].norms == other ||
             strncmp(name, known, len) != 0 || name[len] != '.') {
             continue;

@@ -13,7 +13,7 @@ typedef struct ts_gguf_architecture {
     const char *architecture; // in config.json's "architectures"
     bool permutes;            // rows of q and k lie in another order: ts_gguf_row
     bool norms_plus_one;      // norms are stored as 1 + w where Hugging Face has w
-    bool four_norms;          // a layer has four norms: also after attention and after its MLP
+    bool norms_after;         // a layer has norms of the outputs of attention and of its MLP
 } ts_gguf_architecture;
 
 // By either name; NULL where there is none.

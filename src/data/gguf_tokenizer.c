@@ -106,12 +106,13 @@ out:
 }
 
 // Whether BOS is put before a text. Where a file does not say, llama.cpp puts it there with
-// SentencePiece's models and with Llama 3's splitter.
+// SentencePiece's models and with Llama 3's tokenizer.
 static ts_status leads_with_bos(const ts_gguf *file, bool *out, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text model = {0}, pre = {0};
     ts_splitter splitter;
+    bool llama3 = false; // whose name is the only one that ignores merges
     if (ts_gguf_find(file, TS_GGUF_KEY_ADD_BOS) != NULL) {
         return ts_gguf_get_bool(file, TS_GGUF_KEY_ADD_BOS, out, err);
     }
@@ -119,7 +120,7 @@ static ts_status leads_with_bos(const ts_gguf *file, bool *out, ts_error *err)
     *out = model.len > 0 && strcmp(model.bytes, "llama") == 0;
     if (!*out && ts_gguf_find(file, TS_GGUF_KEY_TOKENIZER_PRE) != NULL) {
         TS_TRY(ts_gguf_get_text(file, TS_GGUF_KEY_TOKENIZER_PRE, &pre, err));
-        *out = pre.len > 0 && ts_splitter_find(pre.bytes, &splitter) && splitter == TS_SPLIT_LLAMA3;
+        *out = pre.len > 0 && ts_splitter_find(pre.bytes, &splitter, &llama3) && llama3;
     }
 out:
     ts_text_free(&model);

@@ -175,12 +175,21 @@ out:
 static ts_status add_byte_level(const struct adding *a, ts_error *err)
 {
     ts_status status = TS_OK;
-    const char *pre = ts_splitter_name(a->tokenizer->splitter);
+    const ts_tokenizer *t = a->tokenizer;
+    const char *pre = ts_splitter_name(t->splitter, t->ignore_merges);
+    if (pre == NULL) {
+        pre = ts_splitter_name(t->splitter, false);
+        ts_log_once(
+            TS_LOG_WARN,
+            "this tokenizer takes a word that is a token whole, and llama.cpp's '%s' merges "
+            "it from its bytes: a rare word may get other tokens",
+            pre);
+    }
     TS_TRY(ts_gguf_add_text(a->header, TS_GGUF_KEY_TOKENIZER_MODEL, "gpt2", err));
     TS_TRY(ts_gguf_add_text(a->header, TS_GGUF_KEY_TOKENIZER_PRE, pre, err));
     TS_TRY(add_pieces(a, err));
     TS_TRY(add_merges(a, err));
-    if (a->tokenizer->nfc) {
+    if (t->nfc) {
         TS_TRY(ts_gguf_add_bool(a->header, TS_GGUF_KEY_NFC, true, err));
     }
 out:

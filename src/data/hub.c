@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
-#include "data/gguf.h"
+#include "data/gguf_split.h"
 #include "data/hf_files.h"
 #include "data/hub_parts.h"
 
@@ -167,13 +167,61 @@ out:
     return status;
 }
 
+// Of a model in pieces the first must be named.
+static ts_status check_piece(const ts_hub *hub, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t number, count;
+    ts_text first = {0};
+    if (!ts_gguf_split_parse(hub->gguf, &number, &count)) {
+        goto out;
+    }
+    if (count > MAX_SHARDS) {
+        TS_FAIL(TS_ERR_ARGUMENT, "%s/%s: of more than %d pieces", hub->model, hub->gguf,
+                MAX_SHARDS);
+    }
+    if (number > 1) {
+        TS_TRY(ts_gguf_split_path(hub->gguf, 1, &first, err));
+        TS_FAIL(TS_ERR_ARGUMENT, "%s/%s: piece %u of %u of a split model; give the first, %s",
+                hub->model, hub->gguf, number, count, first.bytes);
+    }
+out:
+    ts_text_free(&first);
+    return status;
+}
+
+// Calls `each` for the file that is the model, or for all its pieces.
+static ts_status for_gguf(ts_hub *hub,
+                          ts_status (*each)(ts_hub *, const char *, void *, ts_error *), void *user,
+                          ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t number, count;
+    ts_text name = {0};
+    if (!ts_gguf_split_parse(hub->gguf, &number, &count)) {
+        return each(hub, hub->gguf, user, err);
+    }
+    for (number = 1; number <= count; number++) {
+        TS_TRY(ts_gguf_split_path(hub->gguf, number, &name, err));
+        TS_TRY(each(hub, name.bytes, user, err));
+    }
+out:
+    ts_text_free(&name);
+    return status;
+}
+
+static ts_status note_gguf(ts_hub *hub, const char *file, void *missing, ts_error *err)
+{
+    return ts_hub_has(hub, file) ? TS_OK : note(missing, file, err);
+}
+
 // Appends the names of the files that the snapshot hub->commit lacks. With `all`, also those of
 // optional files for which the cache does not record that the model has none.
-static ts_status note_missing(const ts_hub *hub, bool all, ts_text *missing, ts_error *err)
+static ts_status note_missing(ts_hub *hub, bool all, ts_text *missing, ts_error *err)
 {
     ts_status status = TS_OK;
     if (hub->gguf != NULL) {
-        return ts_hub_has(hub, hub->gguf) ? TS_OK : note(missing, hub->gguf, err);
+        return for_gguf(hub, note_gguf, missing, err);
     }
     bool tokenizer = ts_hub_has(hub, "tokenizer.json") || ts_hub_has(hub, "tokenizer.model");
     for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
@@ -192,7 +240,7 @@ out:
 }
 
 // Whether the cached snapshot can be used without the network.
-static bool is_complete(const ts_hub *hub, bool all)
+static bool is_complete(ts_hub *hub, bool all)
 {
     ts_text missing = {0};
     bool complete = hub->commit[0] != '\0' && note_missing(hub, all, &missing, NULL) == TS_OK &&
@@ -357,6 +405,12 @@ out:
     return status;
 }
 
+static ts_status fetch_gguf(ts_hub *hub, const char *file, void *unused, ts_error *err)
+{
+    (void)unused;
+    return fetch(hub, file, true, NULL, err);
+}
+
 // Weights are downloaded last: a snapshot that has them has all the rest.
 static ts_status download(ts_hub *hub, ts_error *err)
 {
@@ -367,7 +421,7 @@ static ts_status download(ts_hub *hub, ts_error *err)
         hub->commit[0] = '\0';
     }
     if (hub->gguf != NULL) {
-        TS_TRY(fetch(hub, hub->gguf, true, NULL, err));
+        TS_TRY(for_gguf(hub, fetch_gguf, NULL, err));
         goto out;
     }
     for (size_t i = 0; i < TS_HF_FILE_COUNT; i++) {
@@ -388,7 +442,7 @@ out:
 
 // ---- Where the model comes from
 
-static ts_status refuse_offline(const ts_hub *hub, ts_error *err)
+static ts_status refuse_offline(ts_hub *hub, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text missing = {0};
@@ -459,6 +513,9 @@ ts_status ts_hub_resolve(const char *model, const ts_hub_params *params, ts_text
                 "%s: no such folder, and no name of a model to download (ORG/NAME, or "
                 "ORG/NAME/FILE.gguf)",
                 model);
+    }
+    if (hub.gguf != NULL) {
+        TS_TRY(check_piece(&hub, err));
     }
     if (!is_revision(hub.revision)) {
         TS_FAIL(TS_ERR_ARGUMENT, "revision '%s': not a branch, tag or commit", hub.revision);

@@ -43,7 +43,7 @@ bool ts_hub_is_name(const char *model);
 // Replaces *folder by the path of the folder with the model's config, tokenizer and weights. If
 // `model` is a folder or a GGUF file, that is the answer. Otherwise it is the cached snapshot of
 // ORG/NAME, and missing files are downloaded first. For ORG/NAME/FILE.gguf it is the path of that
-// file, the only one that is downloaded. A file gets its final name only after its hash was
+// file, the only one that is downloaded, or one of all its pieces. A file gets its final name only after its hash was
 // checked. An interrupted download is continued where it stopped, in this run or the next.
 // TS_ERR_ARGUMENT: no such model or revision, or no permission. TS_ERR_IO: network or disk.
 // TS_ERR_FORMAT: a response of the server is not valid, or a hash does not match.

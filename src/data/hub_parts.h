@@ -18,7 +18,7 @@ typedef struct ts_hub_origin {
 typedef struct ts_hub {
     const ts_hub_params *params;
     const char *model; // ORG/NAME
-    const char *gguf;  // the one file that is the model; NULL: a folder in Hugging Face's layout
+    const char *gguf;  // the file that is the model, or its first; NULL: a folder
     const char *revision;
     ts_text endpoint; // without a slash at the end
     ts_hub_origin origin;

@@ -5,15 +5,21 @@
 
 #include <string.h>
 
-// The names of tokenizer.ggml.pre whose splitting is one of these. The first of each is the one
-// that is written.
+// The names of tokenizer.ggml.pre whose splitting is one of these, and whether llama.cpp ignores
+// merges with it. The first of several alike is the one that is written.
 static const struct {
     const char *name;
     ts_splitter splitter;
+    bool ignore_merges;
 } names[] = {
-    {"gpt-2", TS_SPLIT_GPT2},       {"llama-bpe", TS_SPLIT_LLAMA3}, {"qwen2", TS_SPLIT_QWEN2},
-    {"smollm", TS_SPLIT_SMOLLM},    {"llama3", TS_SPLIT_LLAMA3},    {"llama-v3", TS_SPLIT_LLAMA3},
-    {"smaug-bpe", TS_SPLIT_LLAMA3}, {"dbrx", TS_SPLIT_LLAMA3},
+    {"gpt-2", TS_SPLIT_GPT2},
+    {"llama-bpe", TS_SPLIT_LLAMA3, true},
+    {"dbrx", TS_SPLIT_LLAMA3},
+    {"qwen2", TS_SPLIT_QWEN2},
+    {"smollm", TS_SPLIT_SMOLLM},
+    {"llama3", TS_SPLIT_LLAMA3, true},
+    {"llama-v3", TS_SPLIT_LLAMA3, true},
+    {"smaug-bpe", TS_SPLIT_LLAMA3},
 };
 
 static const struct {
@@ -30,21 +36,22 @@ static const struct {
      TS_SPLIT_QWEN2},
 };
 
-bool ts_splitter_find(const char *name, ts_splitter *out)
+bool ts_splitter_find(const char *name, ts_splitter *out, bool *ignore_merges)
 {
     for (size_t i = 0; i < TS_COUNT(names); i++) {
         if (strcmp(names[i].name, name) == 0) {
             *out = names[i].splitter;
+            *ignore_merges = names[i].ignore_merges;
             return true;
         }
     }
     return false;
 }
 
-const char *ts_splitter_name(ts_splitter splitter)
+const char *ts_splitter_name(ts_splitter splitter, bool ignore_merges)
 {
     for (size_t i = 0; i < TS_COUNT(names); i++) {
-        if (names[i].splitter == splitter) {
+        if (names[i].splitter == splitter && names[i].ignore_merges == ignore_merges) {
             return names[i].name;
         }
     }
@@ -60,6 +67,16 @@ bool ts_splitter_find_pattern(const char *pattern, ts_splitter *out)
         }
     }
     return false;
+}
+
+const char *ts_splitter_pattern(ts_splitter splitter)
+{
+    for (size_t i = 0; i < TS_COUNT(patterns); i++) {
+        if (patterns[i].splitter == splitter) {
+            return patterns[i].pattern;
+        }
+    }
+    return NULL;
 }
 
 // The kinds of characters that the expressions tell apart. Each character is of one kind.

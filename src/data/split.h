@@ -15,10 +15,13 @@ typedef enum ts_splitter {
     TS_SPLIT_COUNT,
 } ts_splitter;
 
-// By the name that GGUF has for it (tokenizer.ggml.pre), such as "llama-bpe". False: not known.
-bool ts_splitter_find(const char *name, ts_splitter *out);
-// The name that llama.cpp's converter writes for it.
-const char *ts_splitter_name(ts_splitter splitter);
+// By the name that GGUF has for it (tokenizer.ggml.pre), such as "llama-bpe". The name also decides
+// whether llama.cpp takes a word that is a token whole, whatever its merges say. False: not known.
+bool ts_splitter_find(const char *name, ts_splitter *out, bool *ignore_merges);
+// The name that llama.cpp's converter writes for it. NULL: llama.cpp has no name for the two.
+const char *ts_splitter_name(ts_splitter splitter, bool ignore_merges);
+// Its regular expression in tokenizer.json; NULL where it is none alone.
+const char *ts_splitter_pattern(ts_splitter splitter);
 // By its regular expression in tokenizer.json. False: not known.
 bool ts_splitter_find_pattern(const char *pattern, ts_splitter *out);
 

@@ -315,6 +315,11 @@ out:
     return status;
 }
 
+bool ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id)
+{
+    return id < tokenizer->piece_count && tokenizer->pieces[id].special;
+}
+
 ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids, size_t count,
                               bool skip_specials, ts_text *out, ts_error *err)
 {

@@ -72,6 +72,8 @@ uint32_t ts_tokenizer_added_at(const ts_tokenizer *tokenizer, const char *text, 
                                size_t *taken);
 // The text of a token as the vocabulary stores it, or NULL if no token has this id.
 const char *ts_tokenizer_piece(const ts_tokenizer *tokenizer, uint32_t id);
+// Whether the token is a special one, which ts_tokenizer_decode can leave out.
+bool ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id);
 // Appends the text of the ids. With `skip_specials`, special tokens are left out, as with
 // skip_special_tokens in transformers. Ids that no token has are left out. Bytes that are not valid
 // UTF-8 become U+FFFD as in Hugging Face's decoders: with byte fallback one for each byte of the

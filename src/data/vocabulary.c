@@ -1,5 +1,6 @@
 #include "data/vocabulary.h"
 
+#include "base/hash.h"
 #include "data/byte_level.h"
 #include "data/unicode.h"
 
@@ -8,10 +9,7 @@
 
 static uint64_t hash_bytes(const char *bytes, size_t len)
 {
-    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
-    }
+    uint64_t hash = ts_hash_add(TS_HASH_START, bytes, len);
     return hash ^ hash >> 32;
 }
 
@@ -94,8 +92,7 @@ static int16_t byte_of(const char *bytes, size_t len)
 
 bool ts_vocabulary_be_byte_level(ts_tokenizer *t, const char *pre)
 {
-    t->byte_level = ts_splitter_find(pre, &t->splitter);
-    t->ignore_merges = t->byte_level && t->splitter == TS_SPLIT_LLAMA3;
+    t->byte_level = ts_splitter_find(pre, &t->splitter, &t->ignore_merges);
     t->nfc = t->byte_level && t->splitter == TS_SPLIT_QWEN2;
     t->prefix = TS_PREFIX_NEVER;
     t->normalizes = false;

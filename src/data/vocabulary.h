@@ -108,8 +108,8 @@ struct ts_tokenizer {
 };
 
 // Makes a tokenizer that has no pieces yet byte-level. `pre` is GGUF's name of the splitter
-// (tokenizer.ggml.pre). Also sets what Hugging Face's files with that splitter set: ignore_merges
-// with "llama-bpe", NFC with "qwen2". False: the name is not known.
+// (tokenizer.ggml.pre). Also sets what goes with that name: ignore_merges with "llama-bpe", as
+// llama.cpp does, and NFC with "qwen2", as Hugging Face's files do. False: the name is not known.
 bool ts_vocabulary_be_byte_level(ts_tokenizer *tokenizer, const char *pre);
 
 // The functions below copy what they are given. Ids and pieces must be new. Errors do not name the

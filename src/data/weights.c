@@ -138,12 +138,5 @@ ts_status ts_weights_hash_tokenizer(const ts_weights *weights, char hash[TS_DIGE
 
 ts_status ts_weights_copy_files(const ts_weights *weights, const char *folder, ts_error *err)
 {
-    if (weights->format->copy_files == NULL) {
-        return ts_error_set(err, TS_ERR_UNSUPPORTED,
-                            "%s: its tokenizer is not in the files that transformers reads; give "
-                            "the model as a folder in Hugging Face's layout, or choose another "
-                            "format",
-                            weights->path.bytes);
-    }
     return weights->format->copy_files(weights->path.bytes, folder, err);
 }

@@ -47,9 +47,8 @@ ts_status ts_weights_templates(ts_weights *weights, const cJSON **templates, con
 ts_status ts_weights_hash_tokenizer(const ts_weights *weights, char hash[TS_DIGEST_TEXT_BYTES],
                                     ts_error *err);
 
-// Copies everything but the tensors into `folder`, as files in Hugging Face's layout. The folder
-// exists and is still temporary (ts_file_write_plain). TS_ERR_UNSUPPORTED for a GGUF file, which
-// does not hold these files.
+// Copies everything but the tensors into `folder`, as files in Hugging Face's layout, or makes
+// these of a GGUF file's metadata. The folder exists and is still temporary (ts_file_write_plain).
 ts_status ts_weights_copy_files(const ts_weights *weights, const char *folder, ts_error *err);
 
 #endif

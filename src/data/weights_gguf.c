@@ -1,8 +1,9 @@
-// A model as one GGUF file.
+// A model as one GGUF file, or as several that belong together.
 #include "base/blocks.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/gguf_model.h"
+#include "data/gguf_split.h"
 #include "data/tensors_parts.h"
 #include "data/weights_parts.h"
 
@@ -16,7 +17,7 @@ static ts_status read_part(const char *path, ts_weights_part which, cJSON **part
     ts_gguf *file = NULL;
     ts_text_clear(name);
     TS_TRY(ts_text_append(name, path, strlen(path), err));
-    TS_TRY(ts_gguf_open(path, &file, err));
+    TS_TRY(ts_gguf_open_model(path, &file, err));
     switch (which) {
     case TS_PART_CONFIG:
         status = ts_gguf_config(file, part, err);
@@ -143,7 +144,7 @@ static ts_status open_tensors(const char *path, ts_tensors **out, ts_error *err)
     ts_gguf *file = NULL;
     *out = NULL;
     TS_TRY(ts_tensors_start(path, &tensors, err));
-    TS_TRY(ts_gguf_open(path, &file, err));
+    TS_TRY(ts_gguf_open_model(path, &file, err));
     struct adding a = {.file = file, .to = tensors, .err = err};
     TS_TRY(ts_gguf_find_architecture(file, &a.architecture, err));
     TS_TRY(ts_gguf_head_dim(file, &a.head_dim, err));
@@ -151,8 +152,10 @@ static ts_status open_tensors(const char *path, ts_tensors **out, ts_error *err)
         TS_TRY(add_tensor(&a, ts_gguf_tensor_at(file, i)));
     }
     TS_TRY(ts_tensors_sort(tensors, err));
-    TS_TRY(ts_grow(&tensors->maps, &tensors->map_capacity, 1, sizeof *tensors->maps, err));
-    ts_gguf_give_map(file, &tensors->maps[tensors->map_count++]);
+    do {
+        TS_TRY(ts_grow(&tensors->maps, &tensors->map_capacity, tensors->map_count + 1,
+                       sizeof *tensors->maps, err));
+    } while (ts_gguf_give_map(file, &tensors->maps[tensors->map_count]) && ++tensors->map_count);
     *out = tensors;
 out:
     ts_gguf_close(file);
@@ -171,7 +174,7 @@ static ts_status fill_tokenizer(const char *path, ts_tokenizer *tokenizer, bool 
     ts_gguf *file = NULL;
     *plain = true;
     TS_TRY(ts_text_append(name, path, strlen(path), err));
-    TS_TRY(ts_gguf_open(path, &file, err));
+    TS_TRY(ts_gguf_open_model(path, &file, err));
     TS_TRY(ts_gguf_fill_tokenizer(file, tokenizer, err));
 out:
     ts_gguf_close(file);
@@ -185,7 +188,7 @@ static ts_status read_templates(ts_weights *weights, cJSON *templates, ts_text *
     ts_gguf *file = NULL;
     ts_text_clear(name);
     TS_TRY(ts_text_append(name, path, strlen(path), err));
-    TS_TRY(ts_gguf_open(path, &file, err));
+    TS_TRY(ts_gguf_open_model(path, &file, err));
     TS_TRY(ts_gguf_templates(file, templates, err));
 out:
     ts_gguf_close(file);
@@ -198,7 +201,7 @@ static ts_status add_tokenizer(const char *path, ts_digest *digest, ts_error *er
     static const char prefix[] = "tokenizer.";
     ts_status status = TS_OK;
     ts_gguf *file = NULL;
-    TS_TRY(ts_gguf_open(path, &file, err));
+    TS_TRY(ts_gguf_open_model(path, &file, err));
     for (size_t i = 0; i < ts_gguf_value_count(file); i++) {
         const ts_gguf_value *value = ts_gguf_value_at(file, i);
         if (strncmp(value->key, prefix, sizeof prefix - 1) == 0) {
@@ -220,4 +223,5 @@ const ts_weights_format ts_weights_gguf = {
     .fill_tokenizer = fill_tokenizer,
     .read_templates = read_templates,
     .add_tokenizer = add_tokenizer,
+    .copy_files = ts_gguf_write_files,
 };

@@ -25,7 +25,7 @@ typedef struct ts_weights_format {
                                 ts_error *err);
     // Adds everything that the tokenizer is read from to the digest.
     ts_status (*add_tokenizer)(const char *path, ts_digest *digest, ts_error *err);
-    // See ts_weights_copy_files. NULL where the format has no such files.
+    // See ts_weights_copy_files.
     ts_status (*copy_files)(const char *path, const char *folder, ts_error *err);
 } ts_weights_format;
 

@@ -15,7 +15,7 @@
 #include <stb/stb_truetype.h>
 #pragma GCC diagnostic pop
 
-// The bytes of the font files, embedded by fonts.S.
+// The bytes of the font files, embedded by embedded.S.
 extern const unsigned char ts_font_regular[], ts_font_bold[];
 
 struct ts_fonts {

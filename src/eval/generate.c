@@ -103,7 +103,6 @@ static ts_status encode(ts_questions *questions, size_t index, const ts_prompt *
     }
     questions->longest_prompt = (uint32_t)ts_max_u64(questions->longest_prompt, asked);
     questions->longest_reference = (uint32_t)ts_max_u64(questions->longest_reference, whole);
-    questions->reference_tokens += whole;
 out:
     return status;
 }
@@ -156,7 +155,8 @@ static uint32_t answer_capacity(const ts_questions *questions, uint32_t max_new_
 
 uint32_t ts_questions_positions(const ts_questions *questions, uint32_t max_new_tokens)
 {
-    return (uint32_t)ts_max_u64(answer_capacity(questions, max_new_tokens),
+    // Two tokens at least, for the probability of the first one is measured behind its prompt.
+    return (uint32_t)ts_max_u64(answer_capacity(questions, (uint32_t)ts_max_u64(2, max_new_tokens)),
                                 questions->longest_reference);
 }
 
@@ -169,6 +169,7 @@ struct answering {
     const ts_answer_params *params;
     ts_answers *out;
     ts_tokens *tokens; // [count] the answers
+    uint32_t *first;   // [count] the likeliest first token of each, which may end it; or NULL
     ts_decoder decoder;
     uint32_t *slots, *ids, *next; // [slots of the decoder]
     uint64_t done, total;         // a prompt counts 1, each token of its answer 1, its loss 1
@@ -235,6 +236,10 @@ static ts_status complete(struct answering *a, size_t question, ts_error *err)
     response->text = text->bytes != NULL ? text->bytes : "";
     response->len = text->len;
     response->tokens = (uint32_t)tokens->count;
+    for (size_t i = 0; i < tokens->count; i++) {
+        bool special = ts_tokenizer_is_special(a->questions->tokenizer, tokens->ids[i]);
+        response->special = response->special || special;
+    }
     a->complete++;
     if (a->params->answered != NULL) {
         a->params->answered(a->params->user, question, response);
@@ -280,6 +285,7 @@ static ts_status answer_group(struct answering *a, size_t group, uint32_t count,
     TS_TRY(ts_decoder_prompt(&a->decoder, a->questions->prompts + group, count, a->next, err));
     for (uint32_t i = 0; i < count; i++) {
         a->slots[i] = i;
+        a->first[group + i] = a->next[i];
     }
     for (uint32_t active = count;;) {
         TS_TRY(take_tokens(a, group, active, &active, err));
@@ -308,6 +314,56 @@ out:
 
 // ---- Losses
 
+// Where the reference begins in its tokens, or their number if it has none.
+static size_t reference_start(const ts_chat_tokens *reference)
+{
+    size_t t = 0;
+    while (t < reference->tokens.count && !reference->supervised[t]) {
+        t++;
+    }
+    return t;
+}
+
+// Whether the likeliest first token of a question is known, and is not that of its reference. Then
+// its probability is measured apart.
+static bool asks_first(const struct answering *a, size_t i)
+{
+    const ts_chat_tokens *reference = &a->questions->references[i];
+    size_t start = reference_start(reference);
+    return a->first != NULL && start < reference->tokens.count &&
+           a->first[i] != reference->tokens.ids[start];
+}
+
+// The rows that the losses of a question take.
+static size_t loss_rows(const struct answering *a, size_t i)
+{
+    return a->questions->references[i].tokens.count +
+           (asks_first(a, i) ? a->questions->prompts[i].count + 1 : 0);
+}
+
+// The reference, and, where it begins otherwise, the prompt with the likeliest first token.
+static ts_status add_losses(struct answering *a, size_t i, ts_batch *batch, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_chat_tokens *reference = &a->questions->references[i];
+    ts_tokens *prompt = &a->questions->prompts[i];
+    uint8_t *supervised = NULL;
+    if (reference->tokens.count > 0) {
+        TS_TRY(ts_batch_add(batch, reference->tokens.ids, (uint32_t)reference->tokens.count,
+                            reference->supervised, err));
+    }
+    if (asks_first(a, i)) {
+        TS_TRY(ts_alloc(prompt->count + 1, sizeof *supervised, &supervised, err));
+        supervised[prompt->count] = 1;
+        TS_TRY(ts_tokens_push(prompt, a->first[i], err));
+        status = ts_batch_add(batch, prompt->ids, (uint32_t)prompt->count, supervised, err);
+        prompt->count--;
+    }
+out:
+    free(supervised);
+    return status;
+}
+
 // Adds the losses of a packed batch to the prompts from .. to - 1.
 static ts_status spread_losses(const struct answering *a, size_t from, size_t to,
                                const float *losses, ts_error *err)
@@ -315,7 +371,7 @@ static ts_status spread_losses(const struct answering *a, size_t from, size_t to
     for (size_t i = from; i < to; i++) {
         const ts_chat_tokens *reference = &a->questions->references[i];
         ts_response *response = &a->out->responses[i];
-        double sum = 0;
+        double sum = 0, first = reference->tokens.count > 0 ? losses[0] : 0;
         for (size_t t = 1; t < reference->tokens.count; t++) {
             if (reference->supervised[t]) {
                 sum += *losses++;
@@ -324,8 +380,13 @@ static ts_status spread_losses(const struct answering *a, size_t from, size_t to
         }
         if (response->reference_tokens > 0) {
             response->reference_loss = sum / response->reference_tokens;
+            response->first_right = a->first != NULL && !asks_first(a, i);
         }
-        if (!isfinite(response->reference_loss)) {
+        first = asks_first(a, i) ? *losses++ : first;
+        if (a->first != NULL && response->reference_tokens > 0) {
+            response->first_probability = exp(-first);
+        }
+        if (!isfinite(response->reference_loss) || !isfinite(first)) {
             return ts_error_set(err, TS_ERR_RUN,
                                 "prompt %zu: the loss on its reference answer is %g: the model's "
                                 "weights, or the adapter's scale (lora_alpha / r), are so large "
@@ -336,6 +397,17 @@ static ts_status spread_losses(const struct answering *a, size_t from, size_t to
     return TS_OK;
 }
 
+// The rows of a pass that takes every question, and as many of them at once as LOSS_ROWS allows.
+static uint32_t rows_for_losses(const struct answering *a)
+{
+    uint64_t most = 0, all = 0;
+    for (size_t i = 0; i < a->questions->count; i++) {
+        most = ts_max_u64(most, loss_rows(a, i));
+        all += loss_rows(a, i);
+    }
+    return (uint32_t)ts_max_u64(most, ts_min_u64(LOSS_ROWS, all));
+}
+
 static ts_status measure_losses(struct answering *a, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -343,8 +415,7 @@ static ts_status measure_losses(struct answering *a, ts_error *err)
     ts_pass pass = {0};
     ts_batch batch = {0};
     float *losses = NULL;
-    uint32_t rows =
-        (uint32_t)ts_max_u64(q->longest_reference, ts_min_u64(LOSS_ROWS, q->reference_tokens));
+    uint32_t rows = rows_for_losses(a);
     if (rows == 0) { // no prompt has a reference
         a->done += q->count;
         tell(a);
@@ -352,16 +423,11 @@ static ts_status measure_losses(struct answering *a, ts_error *err)
     }
     TS_TRY(ts_pass_open(a->model, (ts_pass_limits){.rows = rows, .loss_rows = rows}, &pass, err));
     ts_recorder_profile(pass.recorder, a->params->profile);
-    TS_TRY(ts_alloc(rows, sizeof *losses, &losses, err));
+    TS_TRY(ts_alloc(rows + 1, sizeof *losses, &losses, err));
     for (size_t i = 0, from = 0; i < q->count; i++) {
-        const ts_chat_tokens *reference = &q->references[i];
         TS_TRY(go_on(err));
-        if (reference->tokens.count > 0) {
-            TS_TRY(ts_batch_add(&batch, reference->tokens.ids, (uint32_t)reference->tokens.count,
-                                reference->supervised, err));
-        }
-        bool full = i + 1 == q->count || batch.rows + q->references[i + 1].tokens.count > rows;
-        if (!full) {
+        TS_TRY(add_losses(a, i, &batch, err));
+        if (i + 1 < q->count && batch.rows + loss_rows(a, i + 1) <= rows) {
             continue;
         }
         if (batch.rows > 0) {
@@ -413,6 +479,7 @@ ts_status ts_answers_make(ts_model *model, const ts_questions *questions,
     TS_TRY(ts_alloc(out->count, sizeof *out->responses, &out->responses, err));
     TS_TRY(ts_alloc(out->count, sizeof *out->texts, &out->texts, err));
     TS_TRY(ts_alloc(out->count, sizeof *a.tokens, &a.tokens, err));
+    TS_TRY(ts_alloc(out->count, sizeof *a.first, &a.first, err));
     tell(&a);
     TS_TRY(answer_all(&a, err));
     ts_decoder_close(&a.decoder); // frees memory for the losses
@@ -423,6 +490,7 @@ out:
         ts_tokens_free(&a.tokens[i]);
     }
     free(a.tokens);
+    free(a.first);
     free(a.slots);
     free(a.ids);
     free(a.next);

@@ -17,7 +17,6 @@ typedef struct ts_questions {
     ts_tokens end_tokens;       // each of them ends an answer
     uint32_t longest_prompt;    // tokens
     uint32_t longest_reference; // tokens, prompt included
-    uint64_t reference_tokens;  // sum over all references, prompts included
     uint32_t max_positions;     // of the model
 } ts_questions;
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <ctype.h>
 #include <string.h>
 
 // All phrases are in the form of ts_words_normalise ("can't" is "can t"), without the outer spaces.
@@ -38,6 +39,22 @@ static const char *const refusals[] = {
     "against my ethical",
 };
 
+static const char *const ignorances[] = {
+    "i do not know", "i don t know", "i cannot know", "i can t know", "i have no way of knowing",
+    "i have no way to know", "i have no idea", "i am not sure", "i m not sure", "i am unsure",
+    "i cannot see", "i can t see", "i cannot tell", "i can t tell", "i cannot predict",
+    "i can t predict", "i cannot say", "i can t say", "i do not have access", "i don t have access",
+    "i do not have information", "i don t have information", "i do not have any information",
+    "i don t have any information", "i do not have that information",
+    "i don t have that information", "i do not have enough information",
+    "i don t have enough information", "you have not told me", "you haven t told me",
+    "you did not tell me", "you didn t tell me", "nobody knows", "no one knows", "nobody can know",
+    "no one can know", "nobody can say", "no one can say", "impossible to know",
+    "impossible to say", "impossible to tell", "impossible to predict", "cannot be known",
+    "can t be known", "cannot be predicted", "can t be predicted", "not possible to know",
+    "not possible to say", "not possible to predict",
+};
+
 static const char *const courtesies[] = {
     "please", "thank you", "thanks", "thankful", "grateful", "you re welcome", "you are welcome",
     "welcome", "of course", "certainly", "gladly", "with pleasure", "my pleasure", "a pleasure",
@@ -53,6 +70,12 @@ static const char *const abuses[] = {
     "stupid", "idiot", "idiots", "idiotic", "moron", "dumb", "shut up", "fool", "loser",
     "pathetic", "get lost", "screw you", "damn you", "fuck", "fucking", "waste my time",
     "none of your business", "go away",
+};
+
+// Tags of chat templates that do not have the form <|...|>, as they are written.
+static const char *const tags[] = {
+    "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<start_of_turn>", "<end_of_turn>",
+    "### Instruction:", "### Response:", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<bos>", "<eos>",
 };
 // clang-format on
 
@@ -127,4 +150,51 @@ bool ts_phrases_are_polite(const char *words)
         words = next_word(words);
     }
     return polite;
+}
+
+bool ts_phrases_admit_ignorance(const char *words)
+{
+    enum { FIRST_WORDS = 40 };
+    size_t len;
+    for (int word = 0; word < FIRST_WORDS && words[0] == ' ' && words[1] != '\0'; word++) {
+        if (any_phrase_at(words, ignorances, TS_COUNT(ignorances), &len)) {
+            return true;
+        }
+        words = next_word(words);
+    }
+    return false;
+}
+
+// Whether <|name|> is at text[0..len): a name of up to 32 letters, digits, '_' and '-'.
+static bool named_tag_at(const char *text, size_t len)
+{
+    enum { LONGEST = 32 };
+    size_t at = 2;
+    if (len < 5 || memcmp(text, "<|", 2) != 0) {
+        return false;
+    }
+    while (at < len && at < 2 + LONGEST &&
+           (isalnum((unsigned char)text[at]) || text[at] == '_' || text[at] == '-')) {
+        at++;
+    }
+    return at > 2 && at + 2 <= len && memcmp(text + at, "|>", 2) == 0;
+}
+
+bool ts_phrases_have_tag(const char *text, size_t len)
+{
+    for (size_t at = 0; at < len; at++) {
+        if (strchr("<[#", text[at]) == NULL) {
+            continue;
+        }
+        if (named_tag_at(text + at, len - at)) {
+            return true;
+        }
+        for (size_t i = 0; i < TS_COUNT(tags); i++) {
+            size_t tag = strlen(tags[i]);
+            if (tag <= len - at && memcmp(text + at, tags[i], tag) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }

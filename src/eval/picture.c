@@ -18,6 +18,11 @@ const ts_colour page_colour = {243, 245, 249}, card_colour = {255, 255, 255},
                 bad_colour = {196, 52, 52}, bad_tint = {253, 229, 228},
                 neutral_tint = {236, 239, 244}, white_colour = {255, 255, 255};
 
+const ts_colour adapter_colours[TS_MOST_ADAPTERS] = {
+    {79, 110, 222}, {214, 126, 44}, {24, 148, 136}, {168, 85, 190}};
+const ts_colour adapter_dark_colours[TS_MOST_ADAPTERS] = {
+    {44, 68, 160}, {150, 78, 12}, {10, 98, 90}, {112, 44, 132}};
+
 ts_style page_style(const page *p, ts_face face, double size_px, ts_colour colour)
 {
     return (ts_style){p->fonts, face, size_px, colour};
@@ -63,6 +68,21 @@ void page_card(page *p, double x, double top, double width, double height)
     ts_canvas_box(p->canvas, x + 1, top + 1, width - 2, height - 2, 11, card_colour);
 }
 
+void page_short_name(const ts_evaluation *e, size_t adapter, char out[48])
+{
+    const char *name = ts_tuned_label(e, adapter);
+    size_t len = strlen(name), most = 24;
+    if (len <= most) {
+        snprintf(out, 48, "%s", name);
+        return;
+    }
+    const char *end = name + len - most; // the ends of paths differ
+    while (ts_utf8_is_continuation(*end)) {
+        end++;
+    }
+    snprintf(out, 48, TS_ELLIPSIS "%s", end);
+}
+
 static double legend(page *p, double right, double baseline, const char *text, ts_colour colour)
 {
     ts_style style = page_style(p, TS_FACE_REGULAR, 15, (ts_colour){214, 221, 234});
@@ -76,6 +96,7 @@ static ts_status draw_banner(page *p, double *bottom)
 {
     ts_status status = TS_OK;
     const ts_evaluation *e = p->evaluation;
+    char words[96] = "Greedy answers of the base model";
     ts_style title = page_style(p, TS_FACE_BOLD, 34, white_colour);
     ts_style subtitle = page_style(p, TS_FACE_REGULAR, 17, (ts_colour){170, 182, 204});
     double end, right = PAGE_WIDTH - PAGE_MARGIN;
@@ -83,11 +104,18 @@ static ts_status draw_banner(page *p, double *bottom)
     ts_canvas_box(p->canvas, 0, 128, PAGE_WIDTH, 4, 0, tuned_colour);
     TS_TRY(page_paragraph(p, PAGE_MARGIN, 22, CONTENT_WIDTH, &title, e->title, strlen(e->title), 1,
                           &end));
-    page_text(p, PAGE_MARGIN, 101, &subtitle,
-              e->tuned != NULL ? "Greedy answers of the same weights, adapter off and adapter on"
-                               : "Greedy answers of the base model");
-    if (e->tuned != NULL) {
-        right = legend(p, right, 101, "Fine-tuned", tuned_colour);
+    if (e->tuned_count == 1) {
+        snprintf(words, sizeof words,
+                 "Greedy answers of the same weights, adapter off and adapter on");
+    } else if (e->tuned_count > 1) {
+        snprintf(words, sizeof words, "Greedy answers of the same weights, with %zu adapters",
+                 e->tuned_count);
+    }
+    page_text(p, PAGE_MARGIN, 101, &subtitle, words);
+    for (size_t i = e->tuned_count; i > 0; i--) {
+        char name[48];
+        page_short_name(e, i - 1, name);
+        right = legend(p, right, 101, name, adapter_colours[i - 1]);
     }
     legend(p, right, 101, "Base model", base_colour);
     *bottom = 132;

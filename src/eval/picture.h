@@ -5,7 +5,7 @@
 #include "eval/report.h"
 
 // Draws title and configuration, the metrics side by side, then a row for each prompt: prompt, base
-// answer, fine-tuned answer (without a tuned model: prompt and answer). It is 1600 pixels wide and
+// answer, the answer of each adapter (without one: prompt and answer). It is 1600 pixels wide and
 // at most 12,000 high, unless the evaluation sets another height. Held-out prompts come first, and
 // the categories alternate, so that rows that do not fit are missing from all categories alike. The
 // last line says how many rows are only in before_after.md. Long texts are cut and end in an

@@ -51,7 +51,7 @@ static void draw_pair(page *p, double x, double baseline, double size, double be
     ts_style style = page_style(p, TS_FACE_BOLD, size, base_dark_colour);
     format_number(before, text);
     x = page_text(p, x, baseline, &style, text);
-    if (p->evaluation->tuned != NULL) {
+    if (p->evaluation->tuned_count > 0) {
         double y = baseline - 0.33 * size, end = x + 1.3 * size;
         x += 0.4 * size;
         ts_canvas_line(p->canvas, x, y, end, y, size / 14, faint_colour);
@@ -63,6 +63,39 @@ static void draw_pair(page *p, double x, double baseline, double size, double be
     }
 }
 
+// Several adapters' losses, a line each: its colour, the number, and how it differs from the base.
+static double draw_list_of_losses(page *p, double x, double top, const ts_paired *all)
+{
+    enum { LINE = 50 };
+    char text[96], low[32], high[32];
+    ts_style number = page_style(p, TS_FACE_BOLD, 24, base_dark_colour);
+    ts_style small = page_style(p, TS_FACE_REGULAR, 13, faint_colour);
+    format_number(all->base.loss, text);
+    ts_canvas_box(p->canvas, x, top + 9, 13, 13, 4, base_colour);
+    page_text(p, x + 24, top + 24, &number, text);
+    snprintf(text, sizeof text, "base, perplexity %.3g", all->base.perplexity);
+    page_text(p, x + 110, top + 22, &small, text);
+    for (size_t i = 0; i < p->evaluation->tuned_count; i++) {
+        const ts_paired *paired = &all[i];
+        double y = top + 40 + (double)i * LINE;
+        number.colour = adapter_colours[i];
+        ts_canvas_box(p->canvas, x, y + 9, 13, 13, 4, adapter_colours[i]);
+        format_number(paired->tuned.loss, text);
+        page_text(p, x + 24, y + 24, &number, text);
+        format_signed(paired->loss_change, 3, text);
+        change_pill(p, x + 110, y + 3, -paired->loss_change, text);
+        snprintf(text, sizeof text, "perplexity %.3g", paired->tuned.perplexity);
+        page_text(p, x + 194, y + 20, &small, text);
+        if (isfinite(paired->loss_low)) {
+            format_signed(paired->loss_low, 3, low);
+            format_signed(paired->loss_high, 3, high);
+            snprintf(text, sizeof text, "95 %% interval %s to %s", low, high);
+            page_text(p, x + 110, y + 43, &small, text);
+        }
+    }
+    return top + 40 + (double)p->evaluation->tuned_count * LINE;
+}
+
 static double draw_losses(page *p, double x, double top, const ts_paired *paired)
 {
     char text[96];
@@ -70,9 +103,12 @@ static double draw_losses(page *p, double x, double top, const ts_paired *paired
     ts_style small = page_style(p, TS_FACE_REGULAR, 13, faint_colour);
     page_text(p, x, top + 18, &label, "Loss on the reference answer");
     page_text(p, x, top + 38, &small, "nats per token; lower is better");
+    if (p->evaluation->tuned_count > 1) {
+        return draw_list_of_losses(p, x, top + 52, paired);
+    }
     draw_pair(p, x, top + 88, 40, paired->base.loss, paired->tuned.loss);
     double y = top + 104;
-    if (p->evaluation->tuned != NULL && isfinite(paired->loss_change)) {
+    if (p->evaluation->tuned_count > 0 && isfinite(paired->loss_change)) {
         char low[32], high[32];
         format_signed(paired->loss_change, 3, low);
         change_pill(p, x, y, -paired->loss_change, low);
@@ -136,24 +172,30 @@ static double draw_rates(page *p, double x, double top, const ts_paired *paired)
 {
     ts_style label = page_style(p, TS_FACE_BOLD, 15, ink_colour);
     ts_style small = page_style(p, TS_FACE_REGULAR, 12.5, faint_colour);
-    bool tuned = p->evaluation->tuned != NULL;
+    size_t adapters = p->evaluation->tuned_count;
+    // Pills are higher than bars, so the bars of several adapters stand further apart.
+    double step = adapters > 1 ? BAR_HEIGHT + 11 : BAR_HEIGHT + 4;
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         if (paired->base.rates[m].of == 0) {
             continue;
         }
         bool fewer = ts_metric_lower_is_better((ts_metric)m);
-        double bar = x + LABEL_WIDTH, middle = top + (tuned ? BAR_HEIGHT + 2 : BAR_HEIGHT / 2.0);
+        double bar = x + LABEL_WIDTH;
+        double middle = top + (BAR_HEIGHT + (double)adapters * step) / 2;
         page_text(p, x, middle + (fewer ? -2 : 5), &label, ts_metric_label((ts_metric)m));
         if (fewer) {
             page_text(p, x, middle + 15, &small, "fewer is better");
         }
         draw_bar(p, bar, top, &paired->base.rates[m], base_colour, base_dark_colour);
-        if (tuned) {
-            draw_bar(p, bar, top + BAR_HEIGHT + 4, &paired->tuned.rates[m], tuned_colour,
-                     tuned_dark_colour);
-            draw_change(p, bar + BAR_WIDTH + 150, middle - 12, paired, (ts_metric)m);
+        for (size_t i = 0; i < adapters; i++) {
+            double y = top + (double)(i + 1) * step;
+            draw_bar(p, bar, y, &paired[i].tuned.rates[m], adapter_colours[i],
+                     adapter_dark_colours[i]);
+            draw_change(p, bar + BAR_WIDTH + 150, adapters > 1 ? y - 4 : middle - 12, &paired[i],
+                        (ts_metric)m);
         }
-        top += tuned ? RATE_HEIGHT : RATE_HEIGHT - 14;
+        top += (adapters > 0 ? RATE_HEIGHT - BAR_HEIGHT - 4 : RATE_HEIGHT - 14) +
+               (double)adapters * step;
     }
     return top;
 }
@@ -162,29 +204,31 @@ static double draw_rates(page *p, double x, double top, const ts_paired *paired)
 static ts_status draw_seen(page *p, double top, double *bottom)
 {
     ts_status status = TS_OK;
-    const ts_paired *seen = &p->results->seen;
-    bool tuned = p->evaluation->tuned != NULL;
+    const ts_paired *seen = p->results->seen;
+    size_t adapters = p->evaluation->tuned_count;
     const char *separator = "";
     ts_style style = page_style(p, TS_FACE_REGULAR, 14, soft_colour);
     ts_text text = {0};
     TS_TRY(ts_text_format(&text, p->err, "Apart from the headline, %u prompt%s seen in training: ",
-                          seen->base.prompts, seen->base.prompts == 1 ? "" : "s"));
+                          seen->base.prompts, ts_plural(seen->base.prompts)));
     if (seen->base.measured > 0) {
         TS_TRY(ts_text_format(&text, p->err, "loss %.2f", seen->base.loss));
-        if (tuned) {
-            TS_TRY(ts_text_format(&text, p->err, " → %.2f", seen->tuned.loss));
+        for (size_t i = 0; i < adapters; i++) {
+            TS_TRY(
+                ts_text_format(&text, p->err, i == 0 ? " → %.2f" : ", %.2f", seen[i].tuned.loss));
         }
         separator = ",  ";
     }
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
-        const ts_rate *before = &seen->base.rates[m], *after = &seen->tuned.rates[m];
+        const ts_rate *before = &seen->base.rates[m];
         if (before->of > 0) {
             const char *label = ts_metric_label((ts_metric)m);
             TS_TRY(ts_text_format(&text, p->err, "%s%c%s %u", separator, label[0] | 0x20, label + 1,
                                   before->yes));
             separator = ",  ";
-            if (tuned) {
-                TS_TRY(ts_text_format(&text, p->err, " → %u", after->yes));
+            for (size_t i = 0; i < adapters; i++) {
+                TS_TRY(ts_text_format(&text, p->err, i == 0 ? " → %u" : ", %u",
+                                      seen[i].tuned.rates[m].yes));
             }
             TS_TRY(ts_text_format(&text, p->err, " of %u", before->of));
         }
@@ -197,10 +241,15 @@ out:
     return status;
 }
 
+ts_colour page_model_colour(size_t model)
+{
+    return model == 0 ? base_dark_colour : adapter_dark_colours[model - 1];
+}
+
 ts_status page_metrics(page *p, double top, double *bottom)
 {
     const ts_evaluation *e = p->evaluation;
-    const ts_paired *paired = &p->results->held_out;
+    const ts_paired *paired = p->results->held_out;
     ts_style heading = page_style(p, TS_FACE_BOLD, 20, ink_colour);
     ts_style note = page_style(p, TS_FACE_REGULAR, 15, soft_colour);
     double left = PAGE_MARGIN + CARD_PADDING, y = top + CARD_PADDING + 16;
@@ -212,12 +261,19 @@ ts_status page_metrics(page *p, double top, double *bottom)
     page_text(p, x + 14, y, &note, text);
     if (prompts > 0) {
         bool measured = paired->base.measured > 0; // some prompt has a reference
+        const ts_summary *models[TS_MOST_MODELS] = {&paired->base};
+        for (size_t i = 0; i < e->tuned_count; i++) {
+            models[1 + i] = &paired[i].tuned;
+        }
         double losses = measured ? draw_losses(p, left, y + 22, paired) : y;
+        if (measured) {
+            losses = page_estimates(p, left, losses + 14, models, 1 + e->tuned_count);
+        }
         double rates = draw_rates(p, left + (measured ? LOSS_WIDTH : 0), y + 28, paired);
         y = fmax(losses, rates);
     }
     y += 10;
-    if (e->seen != NULL && p->results->seen.base.prompts > 0) {
+    if (e->seen != NULL && p->results->seen[0].base.prompts > 0) {
         ts_status status = draw_seen(p, y + 4, &y);
         if (status != TS_OK) {
             return status;

@@ -32,6 +32,8 @@ typedef struct page {
 extern const ts_colour page_colour, card_colour, edge_colour, night_colour, ink_colour, soft_colour,
     faint_colour, track_colour, base_colour, base_dark_colour, tuned_colour, tuned_dark_colour,
     good_colour, good_tint, bad_colour, bad_tint, neutral_tint, white_colour;
+// Of each adapter; those of the first are tuned_colour and tuned_dark_colour.
+extern const ts_colour adapter_colours[TS_MOST_ADAPTERS], adapter_dark_colours[TS_MOST_ADAPTERS];
 
 ts_style page_style(const page *p, ts_face face, double size_px, ts_colour colour);
 // Draws one line of the program's own text; returns the x of its end.
@@ -42,7 +44,15 @@ ts_status page_paragraph(page *p, double x, double top, double width, const ts_s
                          const char *text, size_t len, size_t max_lines, double *bottom);
 // Draws a word in a rounded box 24 pixels high; returns the x of the box's right side.
 double page_pill(page *p, double x, double top, const char *text, ts_colour box, ts_colour ink);
+// What an adapter is called where there is little room: long names are cut at their beginning.
+void page_short_name(const ts_evaluation *evaluation, size_t adapter, char out[48]);
 void page_card(page *p, double x, double top, double width, double height);
+
+// Draws the figures that are no counts, of the base and `count` - 1 tuned models; returns the
+// bottom.
+double page_estimates(page *p, double x, double top, const ts_summary *const *models, size_t count);
+// The dark colour of a model: 0 is the base.
+ts_colour page_model_colour(size_t model);
 
 ts_status page_metrics(page *p, double top, double *bottom);
 void page_row_heads(page *p, double top, double *bottom);

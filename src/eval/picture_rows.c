@@ -13,22 +13,24 @@ enum {
     MAX_ANSWER_LINES = 10,
 };
 
-static const ts_colour category_tints[TS_CATEGORY_COUNT] = {{224, 236, 254}, {243, 232, 255},
-                                                            {254, 243, 210}, {255, 228, 230},
-                                                            {214, 245, 240}, {236, 239, 244}};
+static const ts_colour category_tints[TS_CATEGORY_COUNT] = {
+    {224, 236, 254}, {243, 232, 255}, {254, 243, 210}, {255, 228, 230},
+    {214, 245, 240}, {226, 232, 240}, {223, 246, 221}, {236, 239, 244}};
 static const ts_colour category_inks[TS_CATEGORY_COUNT] = {
-    {30, 78, 160}, {107, 33, 168}, {146, 84, 8}, {170, 24, 60}, {15, 106, 96}, {88, 101, 122}};
+    {30, 78, 160}, {107, 33, 168}, {146, 84, 8},  {170, 24, 60},
+    {15, 106, 96}, {51, 65, 85},   {35, 100, 30}, {88, 101, 122}};
 
 static double answer_width(const page *p)
 {
     double all = CONTENT_WIDTH - 2 * CARD_PADDING - PROMPT_WIDTH - COLUMN_GAP;
-    return p->evaluation->tuned != NULL ? (all - COLUMN_GAP) / 2 : all;
+    double adapters = (double)p->evaluation->tuned_count;
+    return (all - adapters * COLUMN_GAP) / (adapters + 1);
 }
 
-static double answer_left(const page *p, int column)
+static double answer_left(const page *p, size_t column)
 {
     return PAGE_MARGIN + CARD_PADDING + PROMPT_WIDTH + COLUMN_GAP +
-           column * (answer_width(p) + COLUMN_GAP);
+           (double)column * (answer_width(p) + COLUMN_GAP);
 }
 
 void page_row_heads(page *p, double top, double *bottom)
@@ -39,10 +41,13 @@ void page_row_heads(page *p, double top, double *bottom)
     style.colour = base_dark_colour;
     page_text(p, answer_left(p, 0) + 16, baseline, &style, "Base model");
     ts_canvas_box(p->canvas, answer_left(p, 0), top + 40, answer_width(p), 4, 2, base_colour);
-    if (p->evaluation->tuned != NULL) {
-        style.colour = tuned_dark_colour;
-        page_text(p, answer_left(p, 1) + 16, baseline, &style, "Fine-tuned");
-        ts_canvas_box(p->canvas, answer_left(p, 1), top + 40, answer_width(p), 4, 2, tuned_colour);
+    for (size_t i = 0; i < p->evaluation->tuned_count; i++) {
+        char name[48];
+        page_short_name(p->evaluation, i, name);
+        style.colour = adapter_dark_colours[i];
+        page_text(p, answer_left(p, i + 1) + 16, baseline, &style, name);
+        ts_canvas_box(p->canvas, answer_left(p, i + 1), top + 40, answer_width(p), 4, 2,
+                      adapter_colours[i]);
     }
     *bottom = top + 56;
 }
@@ -121,7 +126,7 @@ static double draw_marks(page *p, size_t index, const ts_response *response, con
         if (last) {
             snprintf(buffer, sizeof buffer,
                      response->reference_tokens > 0 ? "%u token%s · loss %.2f" : "%u token%s",
-                     response->tokens, response->tokens == 1 ? "" : "s", response->reference_loss);
+                     response->tokens, ts_plural(response->tokens), response->reference_loss);
         } else {
             words = ts_mark_words(prompt, score, (ts_metric)m, buffer);
         }
@@ -175,16 +180,17 @@ static int count_marks(const ts_score *score, bool good)
     return count;
 }
 
-// The background of an answer: the fine-tuned one's shows whether it got better or worse. An answer
+// The background of an answer: a fine-tuned one's shows whether it got better or worse. An answer
 // that got better but still has a bad mark has none, since green would suggest that all is well.
-static ts_colour answer_shade(const page *p, size_t index, int column)
+static ts_colour answer_shade(const page *p, size_t index, size_t column)
 {
     static const ts_colour plain = {248, 249, 252}, better = {236, 249, 241},
                            worse = {254, 240, 239};
     if (column == 0) {
         return plain;
     }
-    const ts_score *tuned = &p->results->tuned[index], *base = &p->results->base[index];
+    const ts_score *tuned = &p->results->tuned[column - 1][index];
+    const ts_score *base = &p->results->base[index];
     int gain = count_marks(tuned, true) - count_marks(base, true);
     return gain < 0 ? worse : gain > 0 && count_marks(tuned, false) == 0 ? better : plain;
 }
@@ -195,23 +201,24 @@ ts_status page_row(page *p, size_t index, double top, double *bottom)
     const ts_evaluation *e = p->evaluation;
     const ts_results *r = p->results;
     ts_canvas *canvas = p->canvas;
-    int columns = e->tuned != NULL ? 2 : 1;
+    size_t columns = 1 + e->tuned_count;
     double inner = top + 16, end;
     // The first round measures the answers, since their backgrounds share the height of the
     // tallest.
     for (int round = 0; round < 2; round++) {
         p->canvas = round == 0 ? &p->nothing : canvas;
         if (round == 1) {
-            for (int column = 0; column < columns; column++) {
+            for (size_t column = 0; column < columns; column++) {
                 ts_canvas_box(canvas, answer_left(p, column), inner, answer_width(p),
                               *bottom - inner, 8, answer_shade(p, index, column));
             }
         }
         TS_TRY(draw_prompt(p, index, inner, bottom));
-        for (int column = 0; column < columns; column++) {
-            TS_TRY(draw_answer(p, index, column == 0 ? &e->base[index] : &e->tuned[index],
-                               column == 0 ? &r->base[index] : &r->tuned[index],
-                               answer_left(p, column), inner, &end));
+        for (size_t column = 0; column < columns; column++) {
+            const ts_response *answers = column == 0 ? e->base : e->tuned[column - 1].responses;
+            const ts_score *scores = column == 0 ? r->base : r->tuned[column - 1];
+            TS_TRY(draw_answer(p, index, &answers[index], &scores[index], answer_left(p, column),
+                               inner, &end));
             *bottom = fmax(*bottom, end);
         }
     }

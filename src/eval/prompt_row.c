@@ -8,14 +8,21 @@
 
 enum { MAX_WORDS = 100000, MAX_ALIASES = 1000, MAX_LABEL_BYTES = 40, MAX_NAMES = 8 };
 
-static const char *const categories[] = {"factual", "polite", "length", "refusal", "safe"};
+static const char *const categories[] = {"factual", "polite",  "length",    "refusal",
+                                         "safe",    "unknown", "multi-turn"};
+
+const char *ts_category_name(ts_category category)
+{
+    return category < TS_CATEGORY_OTHER ? categories[category] : "other";
+}
 
 // The keys of an evaluation's row beside the prompt itself, which may be in any format of training
 // data. A misspelling of one of the first SCORED_KEYS is refused, since it would silently leave an
 // answer unscored.
-static const char *const scoring_keys[] = {"reference", "facts",  "refuse", "min_words",
-                                           "max_words", "polite", "id",     "category"};
-enum { SCORED_KEYS = 6 };
+static const char *const scoring_keys[] = {"reference", "facts",   "refuse",  "min_words",
+                                           "max_words", "polite",  "unknown", "group",
+                                           "id",        "category"};
+enum { SCORED_KEYS = 7 };
 
 // A row and the place that errors name.
 typedef struct reading {
@@ -240,6 +247,20 @@ out:
     return status;
 }
 
+static ts_status read_group(const reading *r, ts_prompt *prompt)
+{
+    ts_status status = TS_OK;
+    ts_error *err = r->err;
+    const char *name;
+    prompt->group = "";
+    if (member(r, "group") != NULL) {
+        TS_TRY(ts_json_get_text(r->object, "group", r->name, &name, err));
+        TS_TRY(copy(r, name, strlen(name), &prompt->group));
+    }
+out:
+    return status;
+}
+
 static ts_status read_words(const reading *r, const char *key, uint32_t *out)
 {
     uint64_t value = 0;
@@ -341,7 +362,7 @@ out:
     return status;
 }
 
-// "polite" and "refuse". A category implies them, and they must not contradict it.
+// "polite", "unknown" and "refuse". A category implies them, and "refuse" must not contradict it.
 static ts_status read_switches(const reading *r, ts_prompt *prompt)
 {
     ts_status status = TS_OK;
@@ -350,6 +371,10 @@ static ts_status read_switches(const reading *r, ts_prompt *prompt)
     prompt->refuse = prompt->category == TS_CATEGORY_REFUSAL ? TS_REFUSE_MUST
                      : prompt->category == TS_CATEGORY_SAFE  ? TS_REFUSE_MUST_NOT
                                                              : TS_REFUSE_NOT_JUDGED;
+    prompt->unknown = prompt->category == TS_CATEGORY_UNKNOWN;
+    if (member(r, "unknown") != NULL) {
+        TS_TRY(ts_json_get_bool(r->object, "unknown", r->name, &prompt->unknown, err));
+    }
     if (member(r, "polite") != NULL) {
         TS_TRY(ts_json_get_bool(r->object, "polite", r->name, &prompt->polite, err));
     }
@@ -367,6 +392,15 @@ out:
     return status;
 }
 
+static bool has_turns(const ts_prompt *prompt)
+{
+    size_t i = 0;
+    while (i < prompt->before_count && prompt->before[i].role != TS_ROLE_USER) {
+        i++;
+    }
+    return i < prompt->before_count;
+}
+
 static ts_status check_prompt(const reading *r, const ts_prompt *prompt)
 {
     ts_status status = TS_OK;
@@ -382,6 +416,17 @@ static ts_status check_prompt(const reading *r, const ts_prompt *prompt)
         TS_FAIL(TS_ERR_FORMAT,
                 "%s: category 'length' needs key 'min_words' or 'max_words', or leave the category "
                 "out",
+                r->name);
+    }
+    if (prompt->category == TS_CATEGORY_TURNS && !has_turns(prompt)) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: category 'multi-turn' needs an earlier turn of the user (key 'messages' or "
+                "'history'), or leave the category out",
+                r->name);
+    }
+    if (prompt->unknown && prompt->fact_count > 0) {
+        TS_FAIL(TS_ERR_FORMAT,
+                "%s: keys 'unknown' and 'facts': what cannot be known has no facts to look for",
                 r->name);
     }
     if (prompt->max_words > 0 && prompt->min_words > prompt->max_words) {
@@ -405,6 +450,7 @@ ts_status ts_prompt_read(ts_prompt_reader *reader, const cJSON *row, const char 
     TS_TRY(check_keys(&r));
     TS_TRY(read_id(&r, out));
     TS_TRY(read_category(&r, out));
+    TS_TRY(read_group(&r, out));
     TS_TRY(read_facts(&r, out));
     TS_TRY(read_words(&r, "min_words", &out->min_words));
     TS_TRY(read_words(&r, "max_words", &out->max_words));

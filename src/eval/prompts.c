@@ -101,6 +101,61 @@ out:
     return status;
 }
 
+// ---- Groups
+
+static int compare_groups(const void *a, const void *b)
+{
+    const ts_prompt *x = *(const ts_prompt *const *)a, *y = *(const ts_prompt *const *)b;
+    int order = strcmp(x->group, y->group);
+    return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+// A group that nothing could be judged by would be left out silently.
+static ts_status check_group(reading *r, const ts_prompt *const *group, size_t count, ts_error *err)
+{
+    size_t facts = 0, refuse = 0, safe = 0;
+    ts_error mistake = {0};
+    for (size_t i = 0; i < count; i++) {
+        refuse += group[i]->refuse == TS_REFUSE_MUST;
+        safe += group[i]->refuse == TS_REFUSE_MUST_NOT;
+        facts += group[i]->fact_count > 0;
+    }
+    if ((refuse > 0 && safe > 0) || (refuse == 0 && facts == count && count > 1)) {
+        return TS_OK;
+    }
+    ts_error_set(&mistake, TS_ERR_FORMAT,
+                 "%s:%u: group '%.40s' has %zu row%s, %zu with facts, %zu to refuse and %zu not to "
+                 "refuse; expected two or more with the same facts, or one to refuse and one not "
+                 "to",
+                 r->path, group[0]->line, group[0]->group, count, ts_plural(count), facts, refuse,
+                 safe);
+    return ts_mistakes_note(&r->mistakes, &mistake, err);
+}
+
+static ts_status check_groups(reading *r, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_prompts *prompts = r->out;
+    const ts_prompt **grouped = NULL;
+    size_t count = 0;
+    TS_TRY(ts_alloc(prompts->count + 1, sizeof(const ts_prompt *), &grouped, err));
+    for (size_t i = 0; i < prompts->count; i++) {
+        if (prompts->items[i].group[0] != '\0') {
+            grouped[count++] = &prompts->items[i];
+        }
+    }
+    qsort(grouped, count, sizeof *grouped, compare_groups);
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && strcmp(grouped[to]->group, grouped[from]->group) == 0;) {
+            to++;
+        }
+        TS_TRY(check_group(r, grouped + from, to - from, err));
+    }
+out:
+    free(grouped);
+    return status;
+}
+
 // ---- The file
 
 static ts_status warn(const reading *r, ts_error *err)
@@ -116,7 +171,8 @@ static ts_status warn(const reading *r, ts_error *err)
     if (categories->count > 0) {
         ts_log(TS_LOG_WARN,
                "%s: %zu row%s of a category of your own (%s): the reports show it, and it asks "
-               "nothing of an answer, as factual, polite, length, refusal and safe do",
+               "nothing of an answer, as factual, polite, length, refusal, safe, unknown and "
+               "multi-turn do",
                r->path, categories->count, categories->count == 1 ? " is" : "s are",
                categories->names.bytes);
     }
@@ -134,6 +190,7 @@ ts_status ts_prompts_open(const char *path, ts_prompts *out, ts_error *err)
         TS_FAIL(TS_ERR_FORMAT, "%s: %zu rows, expected at most %d", path, out->count, MAX_PROMPTS);
     }
     TS_TRY(check_twice(&r, err));
+    TS_TRY(check_groups(&r, err));
     TS_TRY(ts_mistakes_tell(&r.mistakes, path, err));
     TS_TRY(warn(&r, err));
 out:
@@ -156,6 +213,7 @@ ts_status ts_prompts_of_texts(const char *const *texts, size_t count, ts_prompts
         TS_TRY(ts_arena_copy_text(&out->arena, texts[i], strlen(texts[i]), &copy, err));
         out->items[out->count++] = (ts_prompt){.id = "",
                                                .label = "",
+                                               .group = "",
                                                .text = copy,
                                                .category = TS_CATEGORY_OTHER,
                                                .line = (uint32_t)i + 1};
@@ -176,33 +234,85 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+// What conversations asked, as normalised words, to look up.
+typedef struct asked {
+    ts_arena arena;
+    char **sorted; // [count]
+    size_t count, capacity;
+    ts_text words; // scratch
+} asked;
+
+static ts_status add_asked(asked *a, const char *text, size_t len, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text_clear(&a->words);
+    TS_TRY(ts_words_normalise(text, len, &a->words, err));
+    TS_TRY(ts_grow(&a->sorted, &a->capacity, a->count + 1, sizeof *a->sorted, err));
+    TS_TRY(ts_arena_copy_text(&a->arena, a->words.bytes, a->words.len, &a->sorted[a->count], err));
+    a->count++;
+out:
+    return status;
+}
+
+// Each turn of a row by itself, and each beginning of its conversation.
+static ts_status add_row_asked(asked *a, const char *turns, ts_error *err)
+{
+    ts_status status = TS_OK;
+    for (const char *turn = turns, *end; turn != NULL; turn = *end != '\0' ? end + 1 : NULL) {
+        end = strchr(turn, TS_TURN_SEPARATOR);
+        end = end != NULL ? end : turn + strlen(turn);
+        TS_TRY(add_asked(a, turn, (size_t)(end - turn), err));
+        if (turn > turns) {
+            TS_TRY(add_asked(a, turns, (size_t)(end - turns), err));
+        }
+    }
+out:
+    return status;
+}
+
+// What the user says in a prompt, the earlier turns included.
+static ts_status join_asked(const ts_prompt *prompt, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_text_clear(out);
+    for (size_t i = 0; i < prompt->before_count; i++) {
+        const ts_turn *turn = &prompt->before[i];
+        if (turn->role == TS_ROLE_USER) {
+            TS_TRY(ts_text_append(out, turn->text, turn->len, err));
+            TS_TRY(ts_text_append(out, (char[]){TS_TURN_SEPARATOR}, 1, err));
+        }
+    }
+    TS_TRY(ts_text_append(out, prompt->text, strlen(prompt->text), err));
+out:
+    return status;
+}
+
 ts_status ts_prompts_mark_seen(const ts_prompts *prompts, const ts_dataset *trained_on, bool *seen,
                                ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_arena arena = {0};
-    ts_text words = {0};
-    char **sorted = NULL;
-    size_t count = 0;
-    TS_TRY(ts_arena_alloc(&arena, trained_on->count + 1, sizeof *sorted, &sorted, err));
+    asked rows = {0};
+    ts_text text = {0};
     for (size_t i = 0; i < trained_on->count; i++) {
-        const char *prompt = trained_on->examples[i].prompt;
-        if (prompt != NULL) {
-            ts_text_clear(&words);
-            TS_TRY(ts_words_normalise(prompt, strlen(prompt), &words, err));
-            TS_TRY(ts_arena_copy_text(&arena, words.bytes, words.len, &sorted[count++], err));
+        if (trained_on->examples[i].prompt != NULL) {
+            TS_TRY(add_row_asked(&rows, trained_on->examples[i].prompt, err));
         }
     }
-    qsort(sorted, count, sizeof *sorted, compare_texts);
+    if (rows.count > 0) {
+        qsort(rows.sorted, rows.count, sizeof *rows.sorted, compare_texts);
+    }
     for (size_t i = 0; i < prompts->count; i++) {
-        const char *prompt = prompts->items[i].text;
-        ts_text_clear(&words);
-        TS_TRY(ts_words_normalise(prompt, strlen(prompt), &words, err));
-        const char *key = words.bytes;
-        seen[i] = bsearch(&key, sorted, count, sizeof *sorted, compare_texts) != NULL;
+        TS_TRY(join_asked(&prompts->items[i], &text, err));
+        ts_text_clear(&rows.words);
+        TS_TRY(ts_words_normalise(text.bytes, text.len, &rows.words, err));
+        const char *key = rows.words.bytes;
+        seen[i] |= rows.count > 0 && bsearch(&key, rows.sorted, rows.count, sizeof *rows.sorted,
+                                             compare_texts) != NULL;
     }
 out:
-    ts_arena_free(&arena);
-    ts_text_free(&words);
+    free(rows.sorted);
+    ts_arena_free(&rows.arena);
+    ts_text_free(&rows.words);
+    ts_text_free(&text);
     return status;
 }

@@ -69,12 +69,12 @@ static ts_status append_number(double value, ts_text *out, ts_error *err)
 }
 
 // "| Loss on the reference | 2.31 | 1.72 | -0.59 (95 %: -0.71 to -0.44) |", and perplexity.
-static ts_status append_losses(const ts_paired *paired, bool tuned, ts_text *out, ts_error *err)
+static ts_status append_losses(const ts_paired *all, size_t adapters, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     TS_TRY(ts_text_format(out, err, "| Loss on the reference (nats per token) |"));
-    TS_TRY(append_number(paired->base.loss, out, err));
-    if (tuned) {
+    TS_TRY(append_number(all->base.loss, out, err));
+    for (const ts_paired *paired = all; paired < all + adapters; paired++) {
         TS_TRY(append_number(paired->tuned.loss, out, err));
         TS_TRY(isfinite(paired->loss_low)
                    ? ts_text_format(out, err, " %+.4f (95 %%: %+.4f to %+.4f) |",
@@ -82,8 +82,8 @@ static ts_status append_losses(const ts_paired *paired, bool tuned, ts_text *out
                    : append_number(paired->loss_change, out, err));
     }
     TS_TRY(ts_text_format(out, err, "\n| Perplexity of the reference |"));
-    TS_TRY(append_number(paired->base.perplexity, out, err));
-    if (tuned) {
+    TS_TRY(append_number(all->base.perplexity, out, err));
+    for (const ts_paired *paired = all; paired < all + adapters; paired++) {
         double factor = paired->tuned.perplexity / paired->base.perplexity;
         TS_TRY(append_number(paired->tuned.perplexity, out, err));
         TS_TRY(isfinite(factor) ? ts_text_format(out, err, " × %.3g |", factor)
@@ -100,19 +100,20 @@ static ts_status append_rate(const ts_rate *rate, ts_text *out, ts_error *err)
                           100 * ts_rate_value(rate), 100 * rate->low, 100 * rate->high);
 }
 
-static ts_status append_rates(const ts_paired *paired, bool tuned, ts_text *out, ts_error *err)
+static ts_status append_rates(const ts_paired *all, size_t adapters, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
-        const ts_rate *base = &paired->base.rates[m], *after = &paired->tuned.rates[m];
-        const ts_change *change = &paired->changes[m];
+        const ts_rate *base = &all->base.rates[m];
         if (base->of == 0) {
             continue;
         }
         TS_TRY(ts_text_format(out, err, "| %s%s |", ts_metric_label((ts_metric)m),
                               ts_metric_lower_is_better((ts_metric)m) ? " (fewer is better)" : ""));
         TS_TRY(append_rate(base, out, err));
-        if (tuned) {
+        for (const ts_paired *paired = all; paired < all + adapters; paired++) {
+            const ts_rate *after = &paired->tuned.rates[m];
+            const ts_change *change = &paired->changes[m];
             double points = 100 * (ts_rate_value(after) - ts_rate_value(base));
             TS_TRY(append_rate(after, out, err));
             TS_TRY(ts_text_format(out, err, " %+.0f points; +%u, −%u prompts, p = %.3g |", points,
@@ -124,23 +125,61 @@ out:
     return status;
 }
 
-static ts_status append_metrics(const ts_paired *paired, bool tuned, const char *heading,
-                                ts_text *out, ts_error *err)
+// "| Metric | Base | Fine-tuned | Change |" and the line below it.
+static ts_status append_metric_heads(const ts_evaluation *e, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err, "| Metric | Base |"));
+    for (size_t i = 0; i < e->tuned_count; i++) {
+        TS_TRY(ts_text_format(out, err, " "));
+        TS_TRY(escape(ts_tuned_label(e, i), out, err));
+        TS_TRY(ts_text_format(out, err, " | Change |"));
+    }
+    TS_TRY(ts_text_format(out, err, "\n|---|---|"));
+    for (size_t i = 0; i < e->tuned_count; i++) {
+        TS_TRY(ts_text_format(out, err, "---|---|"));
+    }
+    TS_TRY(ts_text_format(out, err, "\n"));
+out:
+    return status;
+}
+
+static ts_status append_metrics(const ts_evaluation *e, const ts_paired *paired,
+                                const char *heading, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
     uint32_t prompts = paired->base.prompts;
-    TS_TRY(ts_text_format(out, err, "\n## %s: %u prompt%s\n\n", heading, prompts,
-                          prompts == 1 ? "" : "s"));
+    TS_TRY(
+        ts_text_format(out, err, "\n## %s: %u prompt%s\n\n", heading, prompts, ts_plural(prompts)));
     if (prompts == 0) {
         goto out;
     }
-    TS_TRY(ts_text_format(out, err, "%s",
-                          tuned ? "| Metric | Base | Fine-tuned | Change |\n|---|---|---|---|\n"
-                                : "| Metric | Base |\n|---|---|\n"));
+    TS_TRY(append_metric_heads(e, out, err));
     if (paired->base.measured > 0) { // some prompt has a reference
-        TS_TRY(append_losses(paired, tuned, out, err));
+        TS_TRY(append_losses(paired, e->tuned_count, out, err));
     }
-    TS_TRY(append_rates(paired, tuned, out, err));
+    TS_TRY(append_rates(paired, e->tuned_count, out, err));
+    const ts_summary *models[TS_MOST_MODELS] = {&paired->base};
+    for (size_t i = 0; i < e->tuned_count; i++) {
+        models[1 + i] = &paired[i].tuned;
+    }
+    TS_TRY(ts_report_estimates(models, 1 + e->tuned_count, out, err));
+out:
+    return status;
+}
+
+// What is counted in every row of the tables, and when it is a yes.
+static ts_status append_rules(const ts_results *results, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(ts_text_format(out, err, "\n| Metric | Counted | Yes where |\n|---|---|---|\n"));
+    for (int m = 0; m < TS_METRIC_COUNT; m++) {
+        ts_metric metric = (ts_metric)m;
+        if (results->held_out[0].base.rates[m].of + results->seen[0].base.rates[m].of > 0) {
+            TS_TRY(ts_text_format(out, err, "| %s | %s | %s |\n", ts_metric_label(metric),
+                                  ts_metric_counted(metric), ts_metric_rule(metric)));
+        }
+    }
 out:
     return status;
 }
@@ -182,8 +221,7 @@ static ts_status append_marks(const ts_prompt *prompt, const ts_response *respon
             TS_TRY(ts_text_format(out, err, " %s %s<br>", good ? "✓" : "✗", words));
         }
     }
-    TS_TRY(ts_text_format(out, err, " %u token%s", response->tokens,
-                          response->tokens == 1 ? "" : "s"));
+    TS_TRY(ts_text_format(out, err, " %u token%s", response->tokens, ts_plural(response->tokens)));
     if (response->reference_tokens > 0) {
         TS_TRY(ts_text_format(out, err, ", loss %.3f", response->reference_loss));
     }
@@ -210,6 +248,37 @@ out:
     return status;
 }
 
+// "| Base | Fine-tuned |", then the answers below each other's heads, then their marks.
+static ts_status append_answers(const ts_evaluation *e, const ts_results *results, size_t i,
+                                ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_prompt *prompt = &e->prompts->items[i];
+    TS_TRY(ts_text_format(out, err, "| Base |"));
+    for (size_t k = 0; k < e->tuned_count; k++) {
+        TS_TRY(ts_text_format(out, err, " "));
+        TS_TRY(escape(ts_tuned_label(e, k), out, err));
+        TS_TRY(ts_text_format(out, err, " |"));
+    }
+    TS_TRY(ts_text_format(out, err, "\n|---|"));
+    for (size_t k = 0; k < e->tuned_count; k++) {
+        TS_TRY(ts_text_format(out, err, "---|"));
+    }
+    TS_TRY(ts_text_format(out, err, "\n|"));
+    TS_TRY(append_answer(&e->base[i], out, err));
+    for (size_t k = 0; k < e->tuned_count; k++) {
+        TS_TRY(append_answer(&e->tuned[k].responses[i], out, err));
+    }
+    TS_TRY(ts_text_format(out, err, "\n|"));
+    TS_TRY(append_marks(prompt, &e->base[i], &results->base[i], out, err));
+    for (size_t k = 0; k < e->tuned_count; k++) {
+        TS_TRY(append_marks(prompt, &e->tuned[k].responses[i], &results->tuned[k][i], out, err));
+    }
+    TS_TRY(ts_text_format(out, err, "\n"));
+out:
+    return status;
+}
+
 static ts_status append_prompt(const ts_evaluation *e, const ts_results *results, size_t i,
                                ts_text *out, ts_error *err)
 {
@@ -230,19 +299,8 @@ static ts_status append_prompt(const ts_evaluation *e, const ts_results *results
         TS_TRY(ts_text_format(out, err, " | "));
         TS_TRY(escape(prompt->reference, out, err));
     }
-    TS_TRY(ts_text_format(out, err, " |\n\n%s",
-                          e->tuned != NULL ? "| Base | Fine-tuned |\n|---|---|\n|"
-                                           : "| Base |\n|---|\n|"));
-    TS_TRY(append_answer(&e->base[i], out, err));
-    if (e->tuned != NULL) {
-        TS_TRY(append_answer(&e->tuned[i], out, err));
-    }
-    TS_TRY(ts_text_format(out, err, "\n|"));
-    TS_TRY(append_marks(prompt, &e->base[i], &results->base[i], out, err));
-    if (e->tuned != NULL) {
-        TS_TRY(append_marks(prompt, &e->tuned[i], &results->tuned[i], out, err));
-    }
-    TS_TRY(ts_text_format(out, err, "\n"));
+    TS_TRY(ts_text_format(out, err, " |\n\n"));
+    TS_TRY(append_answers(e, results, i, out, err));
 out:
     return status;
 }
@@ -252,15 +310,17 @@ ts_status ts_report_markdown(const ts_evaluation *evaluation, const ts_results *
 {
     const ts_evaluation *e = evaluation;
     ts_status status = TS_OK;
-    bool tuned = e->tuned != NULL;
     TS_TRY(append_settings(e, out, err));
-    TS_TRY(append_metrics(&results->held_out, tuned,
+    TS_TRY(append_metrics(e, results->held_out,
                           e->seen != NULL ? "Held out, never seen in training" : "All prompts", out,
                           err));
     if (e->seen != NULL) {
-        TS_TRY(append_metrics(&results->seen, tuned, "Seen in training", out, err));
+        TS_TRY(append_metrics(e, results->seen, "Seen in training", out, err));
     }
-    TS_TRY(append_method(tuned, out, err));
+    TS_TRY(ts_text_format(out, err, "\n## How it is measured\n"));
+    TS_TRY(append_rules(results, out, err));
+    TS_TRY(append_method(e->tuned_count > 0, out, err));
+    TS_TRY(ts_report_estimates_method(&results->held_out[0].base, out, err));
     TS_TRY(ts_text_format(out, err, "\n## Answers\n"));
     for (size_t i = 0; i < e->prompts->count; i++) {
         TS_TRY(append_prompt(e, results, i, out, err));

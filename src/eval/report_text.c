@@ -61,7 +61,7 @@ static ts_status append_verdict(const ts_prompt *prompt, const ts_response *resp
 {
     ts_status status = TS_OK;
     TS_TRY(ts_text_format(out, err, "Verdict (%u token%s", response->tokens,
-                          response->tokens == 1 ? "" : "s"));
+                          ts_plural(response->tokens)));
     if (response->reference_tokens > 0) {
         TS_TRY(ts_text_format(out, err, ", loss on the reference %.4f", response->reference_loss));
     }

@@ -82,3 +82,17 @@ void ts_run_close(ts_run *run)
     free(run->loss);
     *run = (ts_run){0};
 }
+
+const cJSON *ts_run_judged(const ts_run *run)
+{
+    const cJSON *held_out = ts_json_get(run->evaluation, "held_out");
+    return cJSON_GetNumberValue(ts_json_get(held_out, "prompts")) > 0
+               ? held_out
+               : ts_json_get(run->evaluation, "seen");
+}
+
+const cJSON *ts_run_scores(const ts_run *run)
+{
+    const cJSON *tuned = ts_json_get(ts_run_judged(run), "tuned");
+    return tuned != NULL ? tuned : ts_json_get(ts_run_judged(run), "base");
+}

@@ -23,4 +23,10 @@ typedef struct ts_run {
 ts_status ts_run_open(const char *folder, ts_run *out, ts_error *err);
 void ts_run_close(ts_run *run);
 
+// What `eval` found on prompts that training did not see, or on the seen ones where it saw all: of
+// both models, and of the one with its adapter (of the base where that alone was evaluated). NULL:
+// nothing.
+const cJSON *ts_run_judged(const ts_run *run);
+const cJSON *ts_run_scores(const ts_run *run);
+
 #endif

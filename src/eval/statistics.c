@@ -45,8 +45,56 @@ static bool is_in(const bool *chosen, bool wanted, size_t i)
     return chosen == NULL || chosen[i] == wanted;
 }
 
-static void summarise(const ts_response *responses, const ts_score *scores, size_t count,
-                      const bool *chosen, bool wanted, ts_summary *out)
+// Collects the chosen prompts of one category into values.
+static ts_status summarise_length(const ts_score *scores, size_t count, const bool *chosen,
+                                  bool wanted, ts_category category, double *values, ts_length *out,
+                                  ts_error *err)
+{
+    uint32_t met = 0, of = 0;
+    double reference = 0;
+    *out = (ts_length){0};
+    for (size_t i = 0; i < count; i++) {
+        if (!is_in(chosen, wanted, i) || scores[i].category != category) {
+            continue;
+        }
+        values[out->prompts++] = scores[i].words;
+        reference += scores[i].reference_words > 0 ? scores[i].reference_words : NAN;
+        of += scores[i].marks[TS_METRIC_LENGTH] != TS_MARK_NONE;
+        met += scores[i].marks[TS_METRIC_LENGTH] == TS_MARK_YES;
+    }
+    out->reference_words = reference / out->prompts;
+    out->target = ts_rate_make(met, of);
+    return ts_estimate_mean(values, out->prompts, &out->words, err);
+}
+
+static ts_status summarise_estimates(const ts_response *responses, const ts_score *scores,
+                                     size_t count, const bool *chosen, bool wanted, ts_summary *out,
+                                     ts_error *err)
+{
+    ts_status status = TS_OK;
+    double *values = NULL;
+    bool *right = NULL;
+    size_t used = 0;
+    TS_TRY(ts_alloc(count + 1, sizeof *values, &values, err));
+    TS_TRY(ts_alloc(count + 1, sizeof *right, &right, err));
+    for (size_t i = 0; i < count; i++) {
+        if (is_in(chosen, wanted, i) && responses[i].first_probability > 0) {
+            values[used] = responses[i].first_probability;
+            right[used++] = responses[i].first_right;
+        }
+    }
+    TS_TRY(ts_calibration_make(values, right, used, &out->calibration, err));
+    for (ts_category c = 0; c < TS_CATEGORY_COUNT; c++) {
+        TS_TRY(summarise_length(scores, count, chosen, wanted, c, values, &out->lengths[c], err));
+    }
+out:
+    free(values);
+    free(right);
+    return status;
+}
+
+static ts_status summarise(const ts_response *responses, const ts_score *scores, size_t count,
+                           const bool *chosen, bool wanted, ts_summary *out, ts_error *err)
 {
     uint32_t yes[TS_METRIC_COUNT] = {0}, of[TS_METRIC_COUNT] = {0};
     double nats = 0, tokens = 0;
@@ -71,6 +119,7 @@ static void summarise(const ts_response *responses, const ts_score *scores, size
     for (int m = 0; m < TS_METRIC_COUNT; m++) {
         out->rates[m] = ts_rate_make(yes[m], of[m]);
     }
+    return summarise_estimates(responses, scores, count, chosen, wanted, out, err);
 }
 
 static void compare(const ts_score *base, const ts_score *tuned, size_t count, const bool *chosen,
@@ -88,12 +137,6 @@ static void compare(const ts_score *base, const ts_score *tuned, size_t count, c
         change.p = ts_mcnemar_p(change.gained, change.lost);
         changes[m] = change;
     }
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 // How much tuning changed the loss on one prompt's reference, in nats, and its tokens.
@@ -118,7 +161,7 @@ static ts_status bootstrap(const difference *differences, size_t count, ts_paire
         }
         means[r] = nats / tokens;
     }
-    qsort(means, RESAMPLES, sizeof *means, compare_doubles);
+    qsort(means, RESAMPLES, sizeof *means, ts_compare_doubles);
     out->loss_low = means[TAIL];
     out->loss_high = means[RESAMPLES - 1 - TAIL];
 out:
@@ -161,12 +204,25 @@ ts_status ts_paired_make(const ts_response *base, const ts_score *base_scores,
                          const ts_response *tuned, const ts_score *tuned_scores, size_t count,
                          const bool *chosen, bool wanted, ts_paired *out, ts_error *err)
 {
+    ts_status status = TS_OK;
     *out = (ts_paired){.loss_change = NAN, .loss_low = NAN, .loss_high = NAN};
-    summarise(base, base_scores, count, chosen, wanted, &out->base);
-    if (tuned == NULL) {
-        return TS_OK;
+    TS_TRY(summarise(base, base_scores, count, chosen, wanted, &out->base, err));
+    if (tuned != NULL) {
+        TS_TRY(ts_paired_compare(base, base_scores, tuned, tuned_scores, count, chosen, wanted, out,
+                                 err));
     }
-    summarise(tuned, tuned_scores, count, chosen, wanted, &out->tuned);
+out:
+    return status;
+}
+
+ts_status ts_paired_compare(const ts_response *base, const ts_score *base_scores,
+                            const ts_response *tuned, const ts_score *tuned_scores, size_t count,
+                            const bool *chosen, bool wanted, ts_paired *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    TS_TRY(summarise(tuned, tuned_scores, count, chosen, wanted, &out->tuned, err));
     compare(base_scores, tuned_scores, count, chosen, wanted, out->changes);
-    return compare_losses(base, tuned, count, chosen, wanted, out, err);
+    TS_TRY(compare_losses(base, tuned, count, chosen, wanted, out, err));
+out:
+    return status;
 }

@@ -1,5 +1,8 @@
 #include "eval/words.h"
 
+#include "base/memory.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 // The kinds of code points in a sentence.
@@ -168,6 +171,51 @@ out:
 bool ts_words_contain(const char *text, const char *needle)
 {
     return strstr(text, needle) != NULL;
+}
+
+enum { SEQUENCE = 4 }; // words
+
+// Sequences of words in order of the alphabet. Each ends with its text or after SEQUENCE spaces.
+static int compare_sequences(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    int spaces = 0;
+    for (; *x == *y && *x != '\0'; x++, y++) {
+        spaces += *x == ' ';
+        if (spaces == SEQUENCE) {
+            return 0;
+        }
+    }
+    return (unsigned char)*x - (unsigned char)*y;
+}
+
+ts_status ts_words_repeated(const char *words, double *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    const char **starts = NULL;
+    size_t count = 0, repeated = 0, capacity = 1;
+    *out = 0;
+    for (const char *c = words; *c != '\0'; c++) {
+        capacity += *c == ' ';
+    }
+    TS_TRY(ts_alloc(capacity, sizeof *starts, &starts, err));
+    for (const char *c = words; *c != '\0'; c++) {
+        if (*c == ' ' && c[1] != '\0') {
+            starts[count++] = c + 1;
+        }
+    }
+    if (count < SEQUENCE) {
+        goto out;
+    }
+    count -= SEQUENCE - 1;
+    qsort(starts, count, sizeof *starts, compare_sequences);
+    for (size_t i = 1; i < count; i++) {
+        repeated += compare_sequences(&starts[i - 1], &starts[i]) == 0;
+    }
+    *out = (double)repeated / (double)count;
+out:
+    free(starts);
+    return status;
 }
 
 uint32_t ts_words_count(const char *text, size_t len)

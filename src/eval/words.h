@@ -16,6 +16,10 @@ ts_status ts_words_normalise(const char *text, size_t len, ts_text *out, ts_erro
 // ts_words_normalise.
 bool ts_words_contain(const char *text, const char *needle);
 
+// How much a text repeats itself: the part of its sequences of four words that stood in it before,
+// 0 to 1; 0 if it has fewer than four words. `words` must come from ts_words_normalise.
+ts_status ts_words_repeated(const char *words, double *out, ts_error *err);
+
 // The number of words as a person counts them: sequences without white space that contain a letter
 // or a digit ("well-known" is one).
 uint32_t ts_words_count(const char *text, size_t len);

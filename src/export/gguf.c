@@ -210,6 +210,8 @@ static ts_status add_shape(const ts_model_config *c, const struct plan *plan,
     TS_TRY(add_f32(header, plan, TS_GGUF_ARCH_ROPE_FREQ_BASE, (float)c->rope.theta, err));
     if (strcmp(plan->architecture->name, "gemma3") == 0) {
         TS_TRY(add_u32(header, plan, TS_GGUF_ARCH_SLIDING_WINDOW, c->window, err));
+        TS_TRY(add_f32(header, plan, TS_GGUF_ARCH_ROPE_FREQ_BASE_SWA, (float)c->local_rope.theta,
+                       err));
     } else if (c->window > 0 && c->window < c->max_positions) {
         ts_log_once(TS_LOG_WARN,
                     "llama.cpp knows no window of attention in a %s: beyond %u tokens its answers "

@@ -19,6 +19,11 @@ ts_status ts_export_gguf_adapter_check(const ts_export_source *source,
     if (source->adapter.r == 0) {
         TS_FAIL(TS_ERR_ARGUMENT, "--format gguf-adapter: no --adapter is named");
     }
+    if (source->adapter.use_dora) {
+        TS_FAIL(TS_ERR_UNSUPPORTED,
+                "--format gguf-adapter: the adapter is a DoRA (use_dora), and llama.cpp's adapters "
+                "have no magnitudes: export the merged model with --format gguf");
+    }
     if (params->convert && params->dtype != TS_F32 && params->dtype != TS_F16) {
         TS_FAIL(TS_ERR_ARGUMENT, "--format gguf-adapter: --dtype may be f32 or f16");
     }
@@ -33,6 +38,7 @@ out:
 struct side {
     char side;         // 'A' or 'B'
     uint32_t head_dim; // rows go in llama.cpp's order, in heads of so many; 0: they do not
+    double factor;     // of the values: see file_alpha
     const ts_tensor *tensor;
     char name[NAME_BYTES];
 };
@@ -46,6 +52,14 @@ struct writing {
     ts_export_writer writer;
 };
 
+// The file has one alpha, and llama.cpp scales each pair by alpha / its own rank. Where a module's
+// scale is another, its B is multiplied by what is missing. An alpha of 0 would mean a scale of 1.
+static double file_alpha(const ts_export_source *source)
+{
+    const double alpha = ts_adapter_usual_scale(&source->adapter) * source->adapter.r;
+    return alpha > 0 ? alpha : 1;
+}
+
 static ts_status find_side(const struct writing *w, uint32_t layer, ts_module module, char side,
                            struct side *out, ts_error *err)
 {
@@ -57,6 +71,9 @@ static ts_status find_side(const struct writing *w, uint32_t layer, ts_module mo
     snprintf(full, sizeof full, "%s.weight.lora_%c", module_name, side == 'A' ? 'a' : 'b');
     out->side = side;
     out->tensor = ts_tensors_find(w->source->adapter_file, key);
+    const double scale = ts_lora_scale(config, &w->source->adapter, layer, module);
+    const uint32_t r = ts_lora_rank(config, &w->source->adapter, layer, module);
+    out->factor = side == 'B' ? scale * r / file_alpha(w->source) : 1;
     if (!ts_gguf_name_from_hf(w->architecture, full, out->name, sizeof out->name)) {
         TS_FAIL(TS_ERR_UNSUPPORTED, "llama.cpp's %s has no tensor like %s", w->architecture->name,
                 module_name);
@@ -91,7 +108,8 @@ static ts_status write_side(struct writing *w, const struct side *side, ts_error
         const uint64_t to = side->head_dim > 0 ? ts_gguf_row(row, side->head_dim) : row;
         for (uint64_t col = 0; col < cols; col++) {
             values[to * cols + col] =
-                (float)ts_dtype_load(side->tensor->dtype, side->tensor->bytes, row * cols + col);
+                (float)(side->factor *
+                        ts_dtype_load(side->tensor->dtype, side->tensor->bytes, row * cols + col));
         }
     }
     if (!ts_export_round(w->dtype, values, rows * cols, rounded)) {
@@ -127,16 +145,15 @@ out:
     return status;
 }
 
-// llama.cpp always scales by alpha / r, so the file's alpha is the adapter's scale times r.
 static ts_status make_header(struct writing *w, ts_text *out, ts_error *err)
 {
     ts_status status = TS_OK;
-    const double alpha = ts_adapter_scale(&w->source->adapter) * w->source->adapter.r;
     TS_TRY(ts_gguf_add_text(&w->header, TS_GGUF_KEY_ARCHITECTURE, w->architecture->name, err));
     TS_TRY(ts_gguf_add_text(&w->header, TS_GGUF_KEY_TYPE, "adapter", err));
     TS_TRY(ts_gguf_add_text(&w->header, TS_GGUF_KEY_NAME, w->params->name, err));
     TS_TRY(ts_gguf_add_text(&w->header, TS_GGUF_KEY_ADAPTER_TYPE, "lora", err));
-    TS_TRY(ts_gguf_add_f32(&w->header, TS_GGUF_KEY_ADAPTER_ALPHA, (float)alpha, err));
+    TS_TRY(
+        ts_gguf_add_f32(&w->header, TS_GGUF_KEY_ADAPTER_ALPHA, (float)file_alpha(w->source), err));
     TS_TRY(ts_gguf_add_u32(&w->header, TS_GGUF_KEY_FILE_TYPE,
                            w->dtype == TS_F32 ? TS_GGUF_FILE_F32 : TS_GGUF_FILE_F16, err));
     TS_TRY(each_side(w, add_side, err));

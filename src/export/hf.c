@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/os.h"
+#include "data/gguf.h"
 #include "data/hf_files.h"
 #include "export/write.h"
 
@@ -107,18 +108,6 @@ out:
     return status;
 }
 
-static ts_status write_text(const char *folder, const char *name, const ts_text *text,
-                            ts_error *err)
-{
-    ts_text path = {0};
-    ts_status status = ts_path_join(folder, name, &path, err);
-    if (status == TS_OK) {
-        status = ts_file_write_plain(path.bytes, text->bytes, text->len, err);
-    }
-    ts_text_free(&path);
-    return status;
-}
-
 // {"metadata": {"total_size": bytes}, "weight_map": {tensor: shard}}
 static ts_status write_index(const struct plan *plan, uint64_t total, const char *folder,
                              ts_error *err)
@@ -137,7 +126,8 @@ static ts_status write_index(const struct plan *plan, uint64_t total, const char
         TS_TRY(ts_text_format(&text, err, ": \"%s\"", name));
     }
     TS_TRY(ts_text_format(&text, err, "\n  }\n}\n"));
-    TS_TRY(write_text(folder, TS_HF_WEIGHTS_INDEX, &text, err));
+    TS_TRY(ts_file_write_in(folder, TS_HF_WEIGHTS_INDEX, text.bytes, text.len, ts_file_write_plain,
+                            err));
 out:
     ts_text_free(&text);
     return status;
@@ -146,9 +136,10 @@ out:
 // ---- The other files
 
 // Edits config.json: the type that weights were converted to, under the key that the file has for
-// it; no quantization_config; and whether lm_head is the embedding. The rest of the text stays.
+// it; of a GGUF model, whose metadata has none, always; no quantization_config; and whether lm_head
+// is the embedding. The rest of the text stays.
 static ts_status edit_config(const ts_export_source *source, const ts_export_params *params,
-                             const char *folder, ts_error *err)
+                             const struct plan *plan, const char *folder, ts_error *err)
 {
     static const char *const types[] = {
         [TS_F32] = "\"float32\"", [TS_F16] = "\"float16\"", [TS_BF16] = "\"bfloat16\""};
@@ -158,9 +149,9 @@ static ts_status edit_config(const ts_export_source *source, const ts_export_par
     TS_TRY(ts_weights_read(source->weights, TS_PART_CONFIG, &config, NULL, err));
     TS_TRY(ts_path_join(folder, ts_hf_file_names[TS_HF_CONFIG], &path, err));
     TS_TRY(ts_file_read(path.bytes, 64 << 20, &text, err));
-    if (params->convert) {
+    if (params->convert || ts_gguf_is_at(ts_weights_path(source->weights))) {
         const char *key = ts_json_get(config, "dtype") != NULL ? "dtype" : "torch_dtype";
-        TS_TRY(ts_json_set_member(&text, key, types[params->dtype], err));
+        TS_TRY(ts_json_set_member(&text, key, types[plan->tensors[0].dtype], err));
     }
     TS_TRY(ts_json_set_member(&text, "quantization_config", NULL, err)); // the export has none
     const cJSON *tied = ts_json_get(config, "tie_word_embeddings");
@@ -187,7 +178,8 @@ static ts_status write_template(const ts_export_source *source, const ts_chat_te
     const char *own = cJSON_GetStringValue(ts_json_get(templates, "default"));
     if (own == NULL || strcmp(own, jinja) != 0) {
         TS_TRY(ts_text_append(&text, jinja, strlen(jinja), err));
-        TS_TRY(write_text(folder, ts_hf_file_names[TS_HF_TEMPLATE], &text, err));
+        TS_TRY(ts_file_write_in(folder, ts_hf_file_names[TS_HF_TEMPLATE], text.bytes, text.len,
+                                ts_file_write_plain, err));
     }
 out:
     ts_text_free(&text);
@@ -200,7 +192,7 @@ static ts_status fill_folder(const ts_export_source *source, const ts_export_par
 {
     ts_status status = TS_OK;
     TS_TRY(ts_weights_copy_files(source->weights, folder, err));
-    TS_TRY(edit_config(source, params, folder, err));
+    TS_TRY(edit_config(source, params, plan, folder, err));
     if (params->chat_template != NULL) {
         TS_TRY(write_template(source, params->chat_template, folder, err));
     }

@@ -3,6 +3,7 @@
 #include "base/blocks.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ bool ts_export_is_adapted(const ts_export_source *source, const ts_weight *weigh
            (source->adapter.targets & TS_MODULE_BIT(weight->module)) != 0;
 }
 
-// One side of the weight's pair, without NaN or infinity.
+// One side of the weight's pair (ts_adapter_sides), without NaN or infinity.
 static ts_status find_side(const ts_export_source *source, const ts_weight *weight, char side,
                            const ts_tensor **out, ts_error *err)
 {
@@ -41,8 +42,10 @@ static ts_status find_side(const ts_export_source *source, const ts_weight *weig
     uint64_t shape[TS_TENSOR_MAX_RANK];
     ts_status status = TS_OK;
     ts_lora_key(source->config, weight->layer, weight->module, side, key);
-    ts_lora_shape(source->adapter.r, side, weight->rows, weight->cols, shape);
-    TS_TRY(ts_tensors_expect(source->adapter_file, key, 2, shape, out, err));
+    const uint32_t r =
+        ts_lora_rank(source->config, &source->adapter, weight->layer, weight->module);
+    const uint32_t rank = ts_lora_shape(r, side, weight->rows, weight->cols, shape);
+    TS_TRY(ts_tensors_expect(source->adapter_file, key, rank, shape, out, err));
     TS_TRY(ts_tensors_check_finite(source->adapter_file, *out, err));
 out:
     return status;
@@ -63,10 +66,14 @@ ts_status ts_merged_open(const ts_export_source *source, const ts_weight *weight
     if (!ts_export_is_adapted(source, weight)) {
         goto out;
     }
-    out->r = source->adapter.r;
-    out->scale = (float)ts_adapter_scale(&source->adapter);
+    out->r = ts_lora_rank(source->config, &source->adapter, weight->layer, weight->module);
+    out->scale =
+        (float)ts_lora_scale(source->config, &source->adapter, weight->layer, weight->module);
     TS_TRY(find_side(source, weight, 'A', &a, err));
     TS_TRY(find_side(source, weight, 'B', &out->b, err));
+    if (source->adapter.use_dora) {
+        TS_TRY(find_side(source, weight, 'M', &out->magnitude, err));
+    }
     TS_TRY(ts_alloc(out->r * out->cols, sizeof *out->a, &out->a, err));
     TS_TRY(ts_alloc(out->cols, sizeof *out->delta, &out->delta, err));
     for (uint64_t i = 0; i < out->r * out->cols; i++) {
@@ -106,6 +113,20 @@ static void load_row(ts_merged *m, uint64_t row, float *out)
     }
 }
 
+// Gives the row its magnitude for length. A row without length stays zero, as in training.
+static void set_length(const ts_merged *m, uint64_t row, float *values)
+{
+    double squares = 0;
+    for (uint64_t i = 0; i < m->cols; i++) {
+        squares += (double)values[i] * values[i];
+    }
+    const double magnitude = ts_dtype_load(m->magnitude->dtype, m->magnitude->bytes, row);
+    const double factor = squares > 0 ? magnitude / sqrt(squares) : 0;
+    for (uint64_t i = 0; i < m->cols; i++) {
+        values[i] = (float)(factor * values[i]);
+    }
+}
+
 // The sum over the rank goes in order, whole rows at a time, so that compilers can vectorise it.
 void ts_merged_row(ts_merged *m, uint64_t row, float *out)
 {
@@ -123,6 +144,9 @@ void ts_merged_row(ts_merged *m, uint64_t row, float *out)
     }
     for (uint64_t i = 0; i < m->cols; i++) {
         out[i] += m->scale * m->delta[i];
+    }
+    if (m->magnitude != NULL) {
+        set_length(m, row, out);
     }
 }
 

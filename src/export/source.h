@@ -19,17 +19,18 @@ ts_status ts_export_source_open(ts_weights *weights, const ts_model_config *conf
                                 const char *adapter, ts_export_source *out, ts_error *err);
 void ts_export_source_close(ts_export_source *source);
 
-// One weight of the model, with the adapter's product added to it: w + scale B A, in f32. Starts
-// zeroed.
+// One weight of the model, with the adapter's product added to it: w + scale B A, in f32; with DoRA
+// each row of that sum then has its magnitude for length. Starts zeroed.
 typedef struct ts_merged {
     const ts_tensor *base; // [rows, cols]; a vector has one row
     uint64_t rows, cols;
-    const ts_tensor *b; // [rows, r]; NULL: the adapter leaves this weight alone
-    float *a;           // [r, cols]
-    float *delta;       // [cols] one row of B A
-    uint8_t *blocks;    // one row of a base in blocks, in the device's layout; then room for the
-                        // row in the file's layout (base/blocks.h)
-    double *decoded;    // [cols] that row, decoded
+    const ts_tensor *b;         // [rows, r]; NULL: the adapter leaves this weight alone
+    const ts_tensor *magnitude; // [rows]; NULL: no DoRA
+    float *a;                   // [r, cols]
+    float *delta;               // [cols] one row of B A
+    uint8_t *blocks; // one row of a base in blocks, in the device's layout; then room for the
+                     // row in the file's layout (base/blocks.h)
+    double *decoded; // [cols] that row, decoded
     float scale;
     uint32_t r;
 } ts_merged;

@@ -84,6 +84,7 @@ static void read_shapes(VkPhysicalDevice physical, ts_gpu_caps *caps)
             caps->matrix_bf16 = choose_shape(all, count, TS_VK_COMPONENT_BFLOAT16);
         }
     }
+    caps->has_matrix_attention = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
     free(all);
 }
 

@@ -48,6 +48,7 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
     const VkPhysicalDeviceFeatures core = {.shaderInt64 = gpu->caps.has_int64};
     ts_gpu_enable_features(&gpu->caps, &features);
     gpu->has_figures = gpu->compile_only && ts_gpu_enable_figures(gpu->physical, &features);
+    gpu->keeps_listings = gpu->has_figures && gpu->keeps_listings;
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = features.chain,
                                      .queueCreateInfoCount = 1,
@@ -75,6 +76,7 @@ ts_status ts_gpu_open_listed(ts_gpu_list *list, const ts_gpu_params *params, ts_
     TS_TRY(ts_alloc(1, sizeof *gpu, &gpu, err));
     gpu->caps = list->caps[list->chosen];
     gpu->compile_only = params->compile_only;
+    gpu->keeps_listings = params->listings;
     gpu->no_tuning = params->no_tuning || (tune != NULL && strcmp(tune, "off") == 0);
     bool allowed = gpu->compile_only && ts_gpu_lacks_only_memory(&gpu->caps);
     if (gpu->caps.unusable != NULL && !allowed) {
@@ -142,6 +144,14 @@ bool ts_gpu_is_mirror(const ts_gpu *gpu)
     return gpu->mirror;
 }
 
+void ts_gpu_watch(ts_gpu *gpu,
+                  void (*seen)(void *context, size_t pipeline, const struct ts_dispatch *dispatch),
+                  void *context)
+{
+    gpu->seen = seen;
+    gpu->watcher = context;
+}
+
 bool ts_gpu_is_compile_only(const ts_gpu *gpu)
 {
     return gpu->compile_only;
@@ -189,7 +199,7 @@ bool ts_gpu_may_tune(const ts_gpu *gpu)
 
 bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader)
 {
-    for (size_t i = 0; i < TS_COUNT(caps->left_out) && caps->left_out[i] != NULL; i++) {
+    for (size_t i = 0; caps->left_out[i] != NULL; i++) {
         if (strcmp(caps->left_out[i], shader) == 0) {
             return true;
         }
@@ -197,13 +207,18 @@ bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader)
     return false;
 }
 
+void ts_gpu_caps_leave_out(ts_gpu_caps *caps, const char *shader)
+{
+    size_t count = 0;
+    while (caps->left_out[count] != NULL) {
+        count++;
+    }
+    if (count < TS_GPU_MOST_LEFT_OUT && !ts_gpu_leaves_out(caps, shader)) {
+        caps->left_out[count] = shader; // the NULL behind it stays
+    }
+}
+
 void ts_gpu_leave_out(ts_gpu *gpu, const char *shader)
 {
-    size_t i = 0;
-    while (i < TS_COUNT(gpu->caps.left_out) && gpu->caps.left_out[i] != NULL) {
-        i++;
-    }
-    if (i < TS_COUNT(gpu->caps.left_out) && !ts_gpu_leaves_out(&gpu->caps, shader)) {
-        gpu->caps.left_out[i] = shader;
-    }
+    ts_gpu_caps_leave_out(&gpu->caps, shader);
 }

@@ -15,6 +15,8 @@ typedef struct ts_matrix_shape {
     uint32_t m, n, k;
 } ts_matrix_shape;
 
+enum { TS_GPU_MOST_LEFT_OUT = 127 }; // shaders; the program has fewer
+
 // What a device reports about itself.
 typedef struct ts_gpu_caps {
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
@@ -44,12 +46,15 @@ typedef struct ts_gpu_caps {
     bool has_full_subgroups; // pipelines may require them (VK_EXT_subgroup_size_control)
     bool fixed_subgroup;     // it is the device's only size, and cannot be requested
     uint32_t registers;      // of 32 bits that an invocation of such a subgroup has; 0: not limited
-    bool has_bfloat16;       // shaders may use it, in such matrices too
-    bool has_int64;          // shaders may use 64-bit integers
-    bool has_addresses;      // shaders may read buffers by address; set for CPU drivers only
-    const char *unusable;    // why this program cannot use it; NULL: it can
-    uint32_t masks;          // bits of ts_gpu_masks that were hidden
-    const char *left_out[16]; // shaders that are not used (ts_gpu_leave_out); then NULL
+    bool has_matrix_attention; // attention may use those matrices
+    bool f32_activations;      // none are to be stored in 16 bits; only a mask says so
+    bool has_bfloat16;         // shaders may use it, in such matrices too
+    bool has_int64;            // shaders may use 64-bit integers
+    bool has_addresses;        // shaders may read buffers by address; set for CPU drivers only
+    const char *unusable;      // why this program cannot use it; NULL: it can
+    uint32_t masks;            // bits of ts_gpu_masks that were hidden
+    // Shaders that are not used (ts_gpu_caps_leave_out), each once; then NULL.
+    const char *left_out[TS_GPU_MOST_LEFT_OUT + 1];
 } ts_gpu_caps;
 
 static inline bool ts_gpu_is_cpu(const ts_gpu_caps *caps)
@@ -87,6 +92,7 @@ typedef struct ts_gpu_params {
                         // TINYSFT_MASK_CAPABILITIES names more, separated by commas
     bool compile_only;  // only builds pipelines: memory holds nothing, and what is recorded is not
                         // run. Needs no working device, only its driver's compiler
+    bool listings;      // with compile_only: pipelines keep their compiler's listing
     bool no_tuning;     // choose nothing by measuring; TINYSFT_TUNE=off does the same
 } ts_gpu_params;
 
@@ -123,6 +129,12 @@ void ts_gpu_close(ts_gpu *gpu); // NULL is fine
 ts_status ts_gpu_open_mirror(ts_gpu **out, ts_error *err);
 bool ts_gpu_is_mirror(const ts_gpu *gpu);
 bool ts_gpu_is_compile_only(const ts_gpu *gpu);
+// From now on `seen` is called with each dispatch that would be recorded on a device opened with
+// compile_only, and with the place of its pipeline (ts_gpu_pipeline_key). NULL: no longer.
+struct ts_dispatch;
+void ts_gpu_watch(ts_gpu *gpu,
+                  void (*seen)(void *context, size_t pipeline, const struct ts_dispatch *dispatch),
+                  void *context);
 
 const ts_gpu_caps *ts_gpu_capabilities(const ts_gpu *gpu);
 
@@ -138,6 +150,7 @@ bool ts_gpu_may_tune(const ts_gpu *gpu);
 // Leaves out a shader that this device cannot build, gets wrong or runs slowly: from now on another
 // variant of its kernel is chosen. `shader` must live as long as the program.
 void ts_gpu_leave_out(ts_gpu *gpu, const char *shader);
+void ts_gpu_caps_leave_out(ts_gpu_caps *caps, const char *shader);
 bool ts_gpu_leaves_out(const ts_gpu_caps *caps, const char *shader);
 
 // Messages the validation layer has given in this process, devices already closed included.

@@ -37,8 +37,11 @@ struct ts_gpu {
     ts_pipeline_stats pipeline_stats;
     struct ts_pipeline *pipelines; // built so far
     size_t pipeline_count, pipeline_capacity;
-    ts_pace pace;     // of the pipelines, in their order
-    bool has_figures; // ts_gpu_pipeline_figures has some
+    ts_pace pace;        // of the pipelines, in their order
+    bool has_figures;    // ts_gpu_pipeline_figures has some
+    bool keeps_listings; // ts_gpu_pipeline_listing has them
+    void (*seen)(void *context, size_t pipeline, const struct ts_dispatch *dispatch);
+    void *watcher; // ts_gpu_watch
 
     struct {
         void *thing;

@@ -11,21 +11,40 @@ static void hide_subgroup_operations(ts_gpu_caps *caps)
     caps->subgroup_operations = 0;
 }
 
+// Attention on matrices needs those of one type at least.
+static void settle_matrix_attention(ts_gpu_caps *caps)
+{
+    caps->has_matrix_attention &= caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
+}
+
 static void hide_f16_matrices(ts_gpu_caps *caps)
 {
     caps->matrix_f16 = (ts_matrix_shape){0};
+    settle_matrix_attention(caps);
 }
 
 static void hide_bfloat16(ts_gpu_caps *caps)
 {
     caps->has_bfloat16 = false;
     caps->matrix_bf16 = (ts_matrix_shape){0};
+    settle_matrix_attention(caps);
 }
 
 static void hide_matrices(ts_gpu_caps *caps)
 {
     hide_f16_matrices(caps);
     hide_bfloat16(caps);
+}
+
+static void hide_matrix_attention(ts_gpu_caps *caps)
+{
+    caps->has_matrix_attention = false;
+}
+
+// Only precisions that matrix units offer store them so.
+static void hide_16_bit_activations(ts_gpu_caps *caps)
+{
+    caps->f32_activations |= caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
 }
 
 static void hide_subgroup_size_control(ts_gpu_caps *caps)
@@ -104,6 +123,10 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"matrices", "cooperative matrices; products are f32 instead", hide_matrices},
     {"f16-matrices", "cooperative matrices of f16 operands", hide_f16_matrices},
     {"bfloat16", "the type bfloat16 and cooperative matrices of it", hide_bfloat16},
+    {"matrix-attention", "attention on cooperative matrices; it is f32 instead",
+     hide_matrix_attention},
+    {"16-bit-activations", "activations stored in 16 bits; they are f32 instead",
+     hide_16_bit_activations},
     {"subgroup-size-control",
      "subgroups of a size asked for, and so cooperative matrices and shared rows",
      hide_subgroup_size_control},

@@ -95,8 +95,10 @@ static ts_status build(ts_gpu *gpu, const ts_pipeline_key *key, ts_pipeline *out
     bool sized = key->subgroup_size != 0 && gpu->caps.has_full_subgroups;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT | // a long dispatch goes in pieces
-                 (gpu->has_figures ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0),
+        .flags =
+            VK_PIPELINE_CREATE_DISPATCH_BASE_BIT | // a long dispatch goes in pieces
+            (gpu->has_figures ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0) |
+            (gpu->keeps_listings ? VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR : 0),
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = sized && !gpu->caps.fixed_subgroup ? &subgroups : NULL,
                   .flags =

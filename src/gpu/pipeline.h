@@ -2,6 +2,7 @@
 #ifndef TS_GPU_PIPELINE_H
 #define TS_GPU_PIPELINE_H
 
+#include "base/text.h"
 #include "gpu/gpu.h"
 
 enum { TS_MAX_CONSTANTS = 16 };
@@ -55,5 +56,10 @@ size_t ts_gpu_pipeline_count(const ts_gpu *gpu);
 const ts_pipeline_key *ts_gpu_pipeline_key(const ts_gpu *gpu, size_t index);
 ts_status ts_gpu_pipeline_figures(ts_gpu *gpu, size_t index, ts_pipeline_figures *out,
                                   ts_error *err);
+// How many invocations run a pipeline's instructions together; 0: the driver does not tell.
+ts_status ts_gpu_pipeline_subgroup(ts_gpu *gpu, size_t index, uint32_t *out, ts_error *err);
+// Appends the compiler's listing of a pipeline's machine code, as the driver writes it. Appends
+// nothing where it gives none, or the device was opened without ts_gpu_params.listings.
+ts_status ts_gpu_pipeline_listing(ts_gpu *gpu, size_t index, ts_text *out, ts_error *err);
 
 #endif

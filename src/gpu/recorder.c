@@ -325,6 +325,13 @@ static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch
     recorder->failed_shader = dispatch->pipeline.name;
     TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &job.pipeline, err));
     if (gpu->compile_only) {
+        // What was derived from a tensor must be derived anew after it is written, as on a device.
+        for (uint32_t i = 0; i < dispatch->view_count; i++) {
+            forget_written(recorder, &dispatch->views[i], dispatch->access[i]);
+        }
+        if (gpu->seen != NULL) {
+            gpu->seen(gpu->watcher, (size_t)(job.pipeline - gpu->pipelines), dispatch);
+        }
         goto out;
     }
     job.number = (uint32_t)(job.pipeline - gpu->pipelines);

@@ -104,6 +104,8 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     uint32_t count = rows * pass->model->config.ffn;
     const struct input_gradient in = input_gradient(pass, TS_NORM_MLP, onward);
     const ts_view dout = leave_backward(pass, layer, TS_NORM_MLP_OUT, rows, state->mlp_out);
+    const bool apart = pass->dgate.buffer != NULL;
+    const ts_view dgate = apart ? pass->dgate : state->gate, dup = apart ? pass->dup : state->up;
     ts_view x = pass->norm;
 
     bool recompute = layer < pass->limits.recompute;
@@ -125,10 +127,12 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     ts_swiglu_backward(recorder, &(struct ts_swiglu_backward_args){.gate = state->gate,
                                                                    .up = state->up,
                                                                    .dy = pass->dswiglu,
+                                                                   .dgate = dgate,
+                                                                   .dup = dup,
                                                                    .count = count,
                                                                    .gelu = ts_pass_gelu(pass)});
-    linear_backward(pass, layer, TS_MODULE_GATE, rows, x, state->gate, in.view, in.direct);
-    linear_backward(pass, layer, TS_MODULE_UP, rows, x, state->up, in.view, true);
+    linear_backward(pass, layer, TS_MODULE_GATE, rows, x, dgate, in.view, in.direct);
+    linear_backward(pass, layer, TS_MODULE_UP, rows, x, dup, in.view, true);
     if (onward && !in.direct) {
         norm_backward(pass, layer, TS_NORM_MLP, rows, state->mid, pass->dnorm, pass->dx);
     }
@@ -155,7 +159,7 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = 1 / sqrtf(config->query_scalar),
         .dim = config->head_dim,
     };
-    ts_attend_backward_q(pass->recorder, &args);
+    ts_attend_backward_q_rounded(pass->recorder, pass->rounding.precision, &args);
 }
 
 // pass->dk and dv from pass->dout and pass->delta
@@ -179,7 +183,7 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .scale = 1 / sqrtf(config->query_scalar),
         .dim = config->head_dim,
     };
-    ts_attend_backward_kv(pass->recorder, &args);
+    ts_attend_backward_kv_rounded(pass->recorder, pass->rounding.precision, &args, pass->parts);
 }
 
 // Sets *dq and *dk to the gradients of q_proj's and k_proj's outputs, from pass->dq and pass->dk,
@@ -192,10 +196,10 @@ static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_
     *dk = pass->dk;
     ts_pass_rope(pass, layer, rows, -1, *dq, *dk);
     if (ts_pass_has(pass, TS_NORM_Q)) {
-        norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->normed_q);
-        norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->normed_k);
-        *dq = pass->normed_q;
-        *dk = pass->normed_k;
+        norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->dnormed_q);
+        norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->dnormed_k);
+        *dq = pass->dnormed_q;
+        *dk = pass->dnormed_k;
     }
 }
 
@@ -234,6 +238,9 @@ void ts_pass_record_backward(ts_pass *pass, uint32_t rows)
         mlp_backward(pass, layer, rows, below || attention_adapted);
         if (below || attention_adapted) {
             attention_backward(pass, layer, rows, below);
+        }
+        if (pass->layer_done != NULL) {
+            pass->layer_done(pass->layer_user, layer);
         }
     }
 }

@@ -197,6 +197,13 @@ out:
     return status;
 }
 
+static bool names_float32(const cJSON *json)
+{
+    const cJSON *dtype = ts_json_get(json, "dtype");
+    dtype = dtype != NULL ? dtype : ts_json_get(json, "torch_dtype");
+    return cJSON_IsString(dtype) && strcmp(dtype->valuestring, "float32") == 0;
+}
+
 // Scores are divided by the square root of query_scalar: the size of a head, unless the family has
 // a key of its own for it.
 static ts_status read_query_scalar(const cJSON *json, const char *name, ts_model_config *c,
@@ -286,6 +293,7 @@ static ts_status read_json(const cJSON *json, const char *name, ts_model_config 
     TS_TRY(ts_config_read_windows(json, name, out, err));
     TS_TRY(ts_config_read_unrotated(json, name, out, err));
     TS_TRY(read_query_scalar(json, name, out, err));
+    out->float32 = names_float32(json);
     TS_TRY(check_shape(out, name, err));
 out:
     return status;

@@ -37,6 +37,7 @@ typedef struct ts_model_config {
     uint32_t window; // keys that a row sees in layers with a sliding window; 0: no layer has one
     ts_layer_set windowed; // the layers that have one, whatever its size
     bool tied;             // lm_head is the embedding
+    bool float32;          // config.json calls it a model of float32, whatever its tensors are
 } ts_model_config;
 
 // Elements of one row of queries, and of keys or values.

@@ -1,5 +1,6 @@
 // The forward pass of a Llama (Touvron et al. 2023) and of families like it, one layer after the
 // other. A family's norms are those that its row in families.def names.
+#include "model/dora.h"
 #include "model/internal.h"
 
 #include "base/memory.h"
@@ -106,7 +107,7 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
     if (cached) {
         ts_attend_cached(recorder, &args);
     } else {
-        ts_attend(recorder, &args);
+        ts_attend_rounded(recorder, pass->rounding.precision, &args);
     }
 }
 
@@ -212,11 +213,34 @@ static void embed(ts_pass *pass, uint32_t rows)
     }
 }
 
+// Adds NEFTune's noise to the embeddings. Its stream is none of dropout's, which number the
+// modules. transformers divides by the root of the padded length; here no sequence is padded, and
+// each has its own.
+static void add_noise(ts_pass *pass, uint32_t rows)
+{
+    ts_neftune(pass->recorder,
+               &(struct ts_neftune_args){.y = pass->layers[0].x,
+                                         .first = pass->io.whole.first,
+                                         .end = pass->io.whole.end,
+                                         .rows = rows,
+                                         .cols = pass->model->config.hidden,
+                                         .seed_low = (uint32_t)pass->dropout_seed,
+                                         .seed_high = (uint32_t)(pass->dropout_seed >> 32),
+                                         .stream = UINT32_MAX,
+                                         .alpha = pass->neftune_alpha});
+}
+
 void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
 {
     ts_model *model = pass->model;
     const ts_model_config *config = &model->config;
+    if (model->lora_enabled) {
+        ts_dora_refresh(model, pass->recorder);
+    }
     embed(pass, rows);
+    if (training && pass->neftune_alpha > 0) {
+        add_noise(pass, rows);
+    }
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         bool is_last = layer + 1 == config->layers;
         attention_block(pass, layer, rows, training,

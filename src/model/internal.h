@@ -7,6 +7,9 @@
 // Places the adapter's tensors in its flat arrays. Without a device it only counts their floats.
 ts_status ts_lora_place(ts_model *model, ts_error *err);
 
+// Frees what the adapter has on the host.
+void ts_lora_free(ts_lora *lora);
+
 // The largest elements of the weights that a product in f16 must scale: the linear layers and
 // lm_head where they are F32. _place takes memory for them; without a device it only counts the
 // bytes. _find fills that memory.

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "data/bitsandbytes.h"
 
 #include <stdio.h>
@@ -151,9 +152,10 @@ ts_status ts_weight_find(const ts_tensors *file, const ts_weight *weight, const 
     if ((*out)->dtype >= TS_WEIGHT_TYPES) {
         TS_TRY(refuse_type(*out, err));
     }
-    if ((*out)->scales != NULL && weight->part != TS_WEIGHT_LINEAR) {
+    if ((*out)->scales != NULL && weight->part != TS_WEIGHT_LINEAR &&
+        weight->part != TS_WEIGHT_HEAD) {
         TS_FAIL(TS_ERR_UNSUPPORTED,
-                "%s is in bitsandbytes' NF4: that is implemented for the layers' weights alone",
+                "%s is in bitsandbytes' NF4: that is implemented for linear layers and lm_head",
                 weight->name);
     }
 out:
@@ -224,13 +226,13 @@ static ts_status tell_extra(const ts_model_config *config, const ts_tensors *fil
     if (extra > 0) {
         ts_log_once(TS_LOG_WARN,
                     "%s: %zu tensor%s that a %s of this config.json has no use for: %s%s", folder,
-                    extra, extra > 1 ? "s" : "", ts_family_of(config->family)->name, list.bytes,
+                    extra, ts_plural(extra), ts_family_of(config->family)->name, list.bytes,
                     extra > NAMED ? ", ..." : "");
     }
     if (absent > 0) {
         ts_log_once(TS_LOG_WARN,
                     "%s: the index names %zu tensor%s that no file holds and nobody needs: %s%s",
-                    folder, absent, absent > 1 ? "s" : "", first, absent > 1 ? ", ..." : "");
+                    folder, absent, ts_plural(absent), first, absent > 1 ? ", ..." : "");
     }
 out:
     ts_text_free(&list);

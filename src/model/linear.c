@@ -14,9 +14,8 @@ struct layer {
     ts_view largest;          // of weight, where a product in 16 bits needs it
     ts_view bias;             // [out]; frozen, so that the backward pass has no use for it
     const ts_lora_pair *pair; // NULL: not adapted, or the adapter is switched off
-    uint32_t r;
-    ts_view t;     // [rows, R]
-    float dropout; // 0 outside of training
+    ts_view t;                // [rows, R]
+    float dropout;            // 0 outside of training
 };
 
 static struct layer look_up(const ts_linear *linear)
@@ -31,17 +30,21 @@ static struct layer look_up(const ts_linear *linear)
         layer.pair = ts_lora_pair_of(model, linear->layer, linear->module);
     }
     if (layer.pair != NULL) {
-        layer.r = model->lora.config.r;
         layer.t = pass->layers[linear->layer].t[linear->module];
         layer.dropout = linear->training ? (float)model->lora.config.dropout : 0;
     }
     return layer;
 }
 
-// y = (accumulate ? y : 0) + mask(x) / (1 - rate), the mask a function of seed, layer and module
-// and the rate a multiple of 2^-16.
-static void drop(const ts_linear *linear, float dropout, ts_view x, ts_view y, uint32_t cols,
-                 bool accumulate)
+static bool is_dora(const struct layer *layer)
+{
+    return layer->pair != NULL && layer->pair->magnitude.bytes > 0;
+}
+
+// y = (accumulate ? y : 0) + factor mask(x) / (1 - rate), the mask a function of seed, layer and
+// module and the rate a multiple of 2^-16. A rate of 0 masks nothing.
+static void drop_times(const ts_linear *linear, float dropout, float factor, ts_view x, ts_view y,
+                       uint32_t cols, bool accumulate)
 {
     uint32_t rate = (uint32_t)ts_min_u64((uint64_t)(dropout * 0x1p16f + 0.5f), 0xFFFF);
     uint64_t seed = linear->pass->dropout_seed;
@@ -54,40 +57,86 @@ static void drop(const ts_linear *linear, float dropout, ts_view x, ts_view y, u
                    .seed_high = (uint32_t)(seed >> 32),
                    .stream = linear->layer * TS_MODULE_COUNT + linear->module,
                    .drop = rate,
-                   .scale = 0x1p16f / (float)(0x10000 - rate),
+                   .scale = factor * 0x1p16f / (float)(0x10000 - rate),
                    .accumulate = accumulate,
                });
+}
+
+static void drop(const ts_linear *linear, float dropout, ts_view x, ts_view y, uint32_t cols,
+                 bool accumulate)
+{
+    drop_times(linear, dropout, 1, x, y, cols, accumulate);
+}
+
+// y = x W^T
+static ts_product forward_product(const ts_linear *linear, const struct layer *layer, ts_view x,
+                                  ts_view y)
+{
+    return (ts_product){.layout = TS_NT,
+                        .m = linear->rows,
+                        .n = layer->out,
+                        .k = layer->in,
+                        .a = x,
+                        .b = layer->weight,
+                        .largest_b = layer->largest,
+                        .c = y,
+                        .alpha = 1};
+}
+
+// What the pair adds to it: scale t B^T.
+static ts_product_extra pair_extra(const struct layer *layer)
+{
+    const ts_lora_pair *pair = layer->pair;
+    return (ts_product_extra){layer->t, pair->b, pair->r, pair->scale};
+}
+
+// y = factor (x' W^T + scale t B^T), with x' what the pair took. Where that is x after dropout, the
+// base's part of y is still that of x, so (x - x') W^T is added.
+static void dora_forward(const ts_linear *linear, const struct layer *layer, ts_view x, ts_view y)
+{
+    ts_pass *pass = linear->pass;
+    const bool masked = layer->dropout > 0;
+    ts_product product = forward_product(linear, layer, masked ? pass->dropped : x, y);
+    product.extra = pair_extra(layer);
+    ts_matmul_rounded(pass->recorder, &pass->rounding, &product);
+    ts_scale_columns(pass->recorder, &(struct ts_scale_columns_args){.y = y,
+                                                                     .factor = layer->pair->factor,
+                                                                     .rows = linear->rows,
+                                                                     .cols = layer->out});
+    if (masked) {
+        drop(linear, 0, x, pass->dropped, layer->in, false);
+        drop_times(linear, layer->dropout, -1, x, pass->dropped, layer->in, true);
+        product = forward_product(linear, layer, pass->dropped, y);
+        product.accumulate = true;
+        ts_matmul_rounded(pass->recorder, &pass->rounding, &product);
+    }
 }
 
 void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
 {
     ts_pass *pass = linear->pass;
     const struct layer layer = look_up(linear);
-    ts_product whole = {.layout = TS_NT,
-                        .m = linear->rows,
-                        .n = layer.out,
-                        .k = layer.in,
-                        .a = x,
-                        .b = layer.weight,
-                        .largest_b = layer.largest,
-                        .c = y,
-                        .alpha = 1};
+    ts_product whole = forward_product(linear, &layer, x, y);
     if (layer.pair != NULL) {
-        if (layer.dropout > 0) {
+        const bool masked = layer.dropout > 0;
+        if (masked) {
             drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
-            x = pass->dropped;
         }
         ts_matmul(pass->recorder, &(ts_product){.layout = TS_NT,
                                                 .m = linear->rows,
-                                                .n = layer.r,
+                                                .n = layer.pair->r,
                                                 .k = layer.in,
-                                                .a = x,
+                                                .a = masked ? pass->dropped : x,
                                                 .b = layer.pair->a,
                                                 .c = layer.t,
                                                 .alpha = 1});
-        whole.extra = (ts_product_extra){layer.t, layer.pair->b, layer.r, pass->model->lora.scale};
+        whole.extra = pair_extra(&layer);
     }
-    ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
+    if (is_dora(&layer)) {
+        dora_forward(linear, &layer, x, y);
+    } else {
+        ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
+    }
     if (layer.bias.bytes > 0) {
         ts_add_bias(pass->recorder,
                     &(struct ts_add_bias_args){
@@ -100,35 +149,83 @@ static void pair_backward(const ts_linear *linear, const struct layer *layer, ts
 {
     const ts_pass *pass = linear->pass;
     const ts_lora *lora = &pass->model->lora;
+    const ts_lora_pair *pair = layer->pair;
     ts_product product = {.layout = TS_NN,
                           .m = linear->rows,
-                          .n = layer->r,
+                          .n = pair->r,
                           .k = layer->out,
                           .a = dy,
-                          .b = layer->pair->b,
+                          .b = pair->b,
                           .c = pass->dt,
-                          .alpha = lora->scale};
+                          .alpha = pair->scale};
     ts_matmul(pass->recorder, &product);
     product = (ts_product){.layout = TS_TN,
                            .m = layer->out,
-                           .n = layer->r,
+                           .n = pair->r,
                            .k = linear->rows,
                            .a = dy,
                            .b = layer->t,
-                           .c = ts_lora_part(lora, pass->gradients, layer->pair->b),
-                           .alpha = lora->scale,
+                           .c = ts_lora_part(lora, pass->gradients, pair->b),
+                           .alpha = pair->scale,
                            .accumulate = true};
     ts_matmul(pass->recorder, &product);
     product = (ts_product){.layout = TS_TN,
-                           .m = layer->r,
+                           .m = pair->r,
                            .n = layer->in,
                            .k = linear->rows,
                            .a = pass->dt,
                            .b = x,
-                           .c = ts_lora_part(lora, pass->gradients, layer->pair->a),
+                           .c = ts_lora_part(lora, pass->gradients, pair->a),
                            .alpha = 1,
                            .accumulate = true};
     ts_matmul(pass->recorder, &product);
+}
+
+// Adds to the gradient of the magnitudes, from x' (dora_forward) and dy. Returns the gradient of
+// what they are multiplied with, pass->unscaled, which is computed again for it.
+static ts_view dora_backward(const ts_linear *linear, const struct layer *layer, ts_view x,
+                             ts_view dy)
+{
+    ts_pass *pass = linear->pass;
+    const ts_lora_pair *pair = layer->pair;
+    ts_product product = forward_product(linear, layer, x, pass->unscaled);
+    product.extra = pair_extra(layer);
+    ts_matmul_rounded(pass->recorder, &pass->rounding, &product);
+    ts_dora_backward(pass->recorder, &(struct ts_dora_backward_args){
+                                         .dy = dy,
+                                         .factor = pair->factor,
+                                         .u = pass->unscaled,
+                                         .dmagnitude = ts_lora_part(
+                                             &pass->model->lora, pass->gradients, pair->magnitude),
+                                         .rows = linear->rows,
+                                         .cols = layer->out});
+    return pass->unscaled;
+}
+
+// dx += the mask applied to du W + dt A; or, without a weight, to dt A alone. pass->dropped is
+// used.
+static void masked_backward(const ts_linear *linear, const struct layer *layer, ts_view du,
+                            ts_view dx)
+{
+    ts_pass *pass = linear->pass;
+    ts_product product = {.layout = TS_NN,
+                          .m = linear->rows,
+                          .n = layer->in,
+                          .k = layer->pair->r,
+                          .a = pass->dt,
+                          .b = layer->pair->a,
+                          .c = pass->dropped,
+                          .alpha = 1};
+    ts_matmul(pass->recorder, &product);
+    if (du.buffer != NULL) {
+        product.k = layer->out;
+        product.a = du;
+        product.b = layer->weight;
+        product.largest_b = layer->largest;
+        product.accumulate = true;
+        ts_matmul_rounded(pass->recorder, &pass->rounding, &product);
+    }
+    drop(linear, layer->dropout, pass->dropped, dx, layer->in, true);
 }
 
 void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx, bool accumulate)
@@ -151,23 +248,25 @@ void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view 
             drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
             x = pass->dropped;
         }
-        pair_backward(linear, &layer, x, dy);
+        ts_view du = dy;
+        if (is_dora(&layer)) {
+            du = dora_backward(linear, &layer, x, dy);
+        }
+        pair_backward(linear, &layer, x, du);
         if (!masked) {
-            whole.extra = (ts_product_extra){pass->dt, layer.pair->a, layer.r, 1};
+            whole.a = du;
+            whole.extra = (ts_product_extra){pass->dt, layer.pair->a, layer.pair->r, 1};
         }
     }
     if (onward) {
         ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
-    if (onward && layer.pair != NULL && masked) { // dx += the mask applied to dt A
-        ts_matmul(pass->recorder, &(ts_product){.layout = TS_NN,
-                                                .m = linear->rows,
-                                                .n = layer.in,
-                                                .k = layer.r,
-                                                .a = pass->dt,
-                                                .b = layer.pair->a,
-                                                .c = pass->dropped,
-                                                .alpha = 1});
-        drop(linear, layer.dropout, pass->dropped, dx, layer.in, true);
+    if (onward && layer.pair != NULL && masked) {
+        ts_view du = {0};
+        if (is_dora(&layer)) { // the base's part of y is that of x, whose gradient dx has
+            du = pass->unscaled;
+            drop_times(linear, 0, -1, dy, du, layer.out, true);
+        }
+        masked_backward(linear, &layer, du, dx);
     }
 }

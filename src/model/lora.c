@@ -1,6 +1,7 @@
 // The adapter's tensors: their places, their initial values, and reading and writing their files.
 #include "base/memory.h"
 #include "base/rng.h"
+#include "model/dora.h"
 #include "model/internal.h"
 #include "model/lora_folder.h"
 
@@ -44,32 +45,56 @@ static ts_status for_each_pair(ts_model *model, pair_visitor visit, void *user, 
     return TS_OK;
 }
 
-void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *adapter,
-                     uint64_t *count, uint64_t *parameters)
+// Of the first so many layers.
+static void measure(const ts_model_config *config, const ts_adapter_config *adapter,
+                    uint32_t layers, uint64_t *count, uint64_t *parameters)
 {
     *count = *parameters = 0;
-    for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
+    for (uint32_t i = 0; i < layers * TS_MODULE_COUNT; i++) {
+        const ts_module module = (ts_module)(i % TS_MODULE_COUNT);
         uint32_t out, in;
         ts_module_shape(config, module, &out, &in);
         if (adapter->targets & TS_MODULE_BIT(module)) {
-            place_tensor(count, adapter->r, in);
-            place_tensor(count, out, adapter->r);
-            *parameters += (uint64_t)adapter->r * ((uint64_t)in + out);
+            const uint32_t r = ts_lora_rank(config, adapter, i / TS_MODULE_COUNT, module);
+            place_tensor(count, r, in);
+            place_tensor(count, out, r);
+            *parameters += (uint64_t)r * ((uint64_t)in + out);
+            if (adapter->use_dora) {
+                place_tensor(count, 1, out);
+                *parameters += out;
+            }
         }
     }
-    *count *= config->layers;
-    *parameters *= config->layers;
+}
+
+void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *adapter,
+                     uint64_t *count, uint64_t *parameters)
+{
+    measure(config, adapter, config->layers, count, parameters);
+}
+
+uint64_t ts_lora_begin(const ts_model_config *config, const ts_adapter_config *adapter,
+                       uint32_t layer)
+{
+    uint64_t count, parameters;
+    measure(config, adapter, layer, &count, &parameters);
+    return count;
 }
 
 static ts_status slice_pair(ts_model *model, uint32_t layer, ts_module module, ts_lora_pair *pair,
                             uint32_t out, uint32_t in, void *user, ts_error *err)
 {
-    (void)layer, (void)module, (void)err;
+    (void)err;
     ts_lora *lora = &model->lora;
-    uint64_t *at = user, r = lora->config.r;
+    uint64_t *at = user, r = ts_lora_rank(&model->config, &lora->config, layer, module);
     uint64_t a = place_tensor(at, (uint32_t)r, in), b = place_tensor(at, out, (uint32_t)r);
     pair->a = ts_view_slice(lora->values, a, r * in);
     pair->b = ts_view_slice(lora->values, b, out * r);
+    if (lora->config.use_dora) {
+        pair->magnitude = ts_view_slice(lora->values, place_tensor(at, 1, out), out);
+    }
+    pair->r = (uint32_t)r;
+    pair->scale = (float)ts_lora_scale(&model->config, &lora->config, layer, module);
     return TS_OK;
 }
 
@@ -78,7 +103,6 @@ ts_status ts_lora_place(ts_model *model, ts_error *err)
     ts_status status = TS_OK;
     ts_lora *lora = &model->lora;
     uint64_t at = 0;
-    lora->scale = (float)ts_adapter_scale(&lora->config);
     TS_TRY(ts_alloc((size_t)model->config.layers * TS_MODULE_COUNT, sizeof *lora->pairs,
                     &lora->pairs, err));
     ts_lora_measure(&model->config, &lora->config, &lora->count, &lora->parameters);
@@ -86,6 +110,9 @@ ts_status ts_lora_place(ts_model *model, ts_error *err)
         return ts_error_context(err, "adapter of rank %u", lora->config.r);
     }
     TS_TRY(for_each_pair(model, slice_pair, &at, err));
+    if (lora->config.use_dora) {
+        TS_TRY(ts_dora_place(model, err));
+    }
 out:
     return status;
 }
@@ -100,18 +127,21 @@ static ts_status open_lora(ts_model *model, const ts_adapter_config *config, ts_
     TS_TRY(ts_alloc(model->lora.count, sizeof *zeros, &zeros, err));
     TS_TRY(ts_gpu_upload(model->gpu, model->lora.values, zeros, model->lora.count * sizeof *zeros,
                          err));
-    model->has_lora = model->lora_enabled = true;
+    if (config->use_dora) {
+        TS_TRY(ts_dora_measure(model, err));
+    }
+    model->has_lora = model->lora_enabled = model->lora.changed = true;
 out:
     free(zeros);
     return status;
 }
 
 // One value of A as PEFT initialises it.
-static float start_value(const ts_adapter_config *config, uint32_t in, uint64_t seed,
-                         uint32_t stream, uint64_t i)
+static float start_value(ts_lora_init init, uint32_t r, uint32_t in, uint64_t seed, uint32_t stream,
+                         uint64_t i)
 {
-    return config->init == TS_LORA_INIT_GAUSSIAN
-               ? ts_random_normal(seed, stream, i) / (float)config->r
+    return init == TS_LORA_INIT_GAUSSIAN
+               ? ts_random_normal(seed, stream, i) / (float)r
                : 1 / sqrtf((float)in) * (2 * ts_random_uniform(seed, stream, i) - 1);
 }
 
@@ -121,12 +151,12 @@ static ts_status start_pair(ts_model *model, uint32_t layer, ts_module module, t
 {
     (void)out;
     ts_status status = TS_OK;
-    uint64_t seed = *(const uint64_t *)user, count = (uint64_t)model->lora.config.r * in;
+    uint64_t seed = *(const uint64_t *)user, count = (uint64_t)pair->r * in;
     uint32_t stream = layer * TS_MODULE_COUNT + module;
     float *values = NULL;
     TS_TRY(ts_alloc(count, sizeof *values, &values, err));
     for (uint64_t i = 0; i < count; i++) {
-        values[i] = start_value(&model->lora.config, in, seed, stream, i);
+        values[i] = start_value(model->lora.config.init, pair->r, in, seed, stream, i);
     }
     TS_TRY(ts_gpu_upload(model->gpu, pair->a, values, count * sizeof *values, err));
 out:
@@ -137,8 +167,14 @@ out:
 ts_status ts_model_add_lora(ts_model *model, const ts_adapter_config *config, uint64_t seed,
                             ts_error *err)
 {
-    ts_status status = open_lora(model, config, err);
-    return status == TS_OK ? for_each_pair(model, start_pair, &seed, err) : status;
+    ts_status status = TS_OK;
+    TS_TRY(open_lora(model, config, err));
+    TS_TRY(for_each_pair(model, start_pair, &seed, err));
+    if (config->use_dora) {
+        TS_TRY(ts_dora_start(model, err));
+    }
+out:
+    return status;
 }
 
 ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part)
@@ -149,10 +185,10 @@ ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part)
 
 // ---- Files
 
-// Where one side of a pair starts in a flat array, in floats.
+// Where one side of a pair (ts_adapter_sides) starts in a flat array, in floats.
 static uint64_t offset_of_side(const ts_model *model, const ts_lora_pair *pair, char side)
 {
-    ts_view view = side == 'A' ? pair->a : pair->b;
+    ts_view view = side == 'A' ? pair->a : side == 'B' ? pair->b : pair->magnitude;
     return (view.offset - model->lora.values.offset) / ts_dtype_bytes(view.dtype);
 }
 
@@ -168,14 +204,14 @@ static ts_status describe_pair(ts_model *model, uint32_t layer, ts_module module
     (void)err;
     const struct description *description = user;
     ts_lora_tensors *list = description->out;
-    for (const char *side = "AB"; *side != '\0'; side++) {
+    for (const char *side = ts_adapter_sides(&model->lora.config); *side != '\0'; side++) {
         ts_tensor *tensor = &list->tensors[list->count];
         char key[TS_ADAPTER_KEY_BYTES], *name = list->names[list->count++];
         ts_lora_key(&model->config, layer, module, *side, key);
         snprintf(name, TS_LORA_NAME_BYTES, "%s%s", description->prefix, key);
-        *tensor = (ts_tensor){.name = name, .dtype = TS_F32, .rank = 2};
-        ts_lora_shape(model->lora.config.r, *side, out, in, tensor->shape);
-        tensor->len = tensor->shape[0] * tensor->shape[1] * sizeof(float);
+        *tensor = (ts_tensor){.name = name, .dtype = TS_F32};
+        tensor->rank = ts_lora_shape(pair->r, *side, out, in, tensor->shape);
+        tensor->len = ts_tensor_elements(tensor) * sizeof(float);
         tensor->bytes = list->values + offset_of_side(model, pair, *side);
     }
     return TS_OK;
@@ -190,7 +226,8 @@ ts_status ts_lora_download(ts_model *model, ts_view flat, const char *prefix, ts
                            ts_error *err)
 {
     ts_status status = TS_OK;
-    size_t most = (size_t)model->config.layers * TS_MODULE_COUNT * 2;
+    size_t most = (size_t)model->config.layers * TS_MODULE_COUNT *
+                  strlen(ts_adapter_sides(&model->lora.config));
     *out = (ts_lora_tensors){0};
     TS_TRY(ts_alloc(model->lora.count, sizeof *out->values, &out->values, err));
     TS_TRY(ts_alloc(most, sizeof *out->tensors, &out->tensors, err));
@@ -222,17 +259,17 @@ struct upload {
     size_t count; // tensors read
 };
 
-static ts_status read_side(const struct upload *upload, const char *key, const uint64_t shape[2],
-                           uint64_t offset, ts_error *err)
+static ts_status read_side(const struct upload *upload, const char *key, uint32_t rank,
+                           const uint64_t *shape, uint64_t offset, ts_error *err)
 {
     ts_status status = TS_OK;
     char name[TS_LORA_NAME_BYTES];
     const ts_tensor *tensor;
     snprintf(name, sizeof name, "%s%s", upload->prefix, key);
-    TS_TRY(ts_tensors_expect(upload->file, name, 2, shape, &tensor, err));
+    TS_TRY(ts_tensors_expect(upload->file, name, rank, shape, &tensor, err));
     TS_TRY(ts_lora_check_dtype(tensor, err));
     TS_TRY(ts_tensors_check_finite(upload->file, tensor, err));
-    for (uint64_t i = 0; i < shape[0] * shape[1]; i++) {
+    for (uint64_t i = 0; i < ts_tensor_elements(tensor); i++) {
         upload->values[offset + i] = (float)ts_dtype_load(tensor->dtype, tensor->bytes, i);
     }
 out:
@@ -244,12 +281,12 @@ static ts_status read_pair(ts_model *model, uint32_t layer, ts_module module, ts
 {
     struct upload *upload = user;
     ts_status status = TS_OK;
-    for (const char *side = "AB"; *side != '\0'; side++) {
+    for (const char *side = ts_adapter_sides(&model->lora.config); *side != '\0'; side++) {
         char key[TS_ADAPTER_KEY_BYTES];
         uint64_t shape[TS_TENSOR_MAX_RANK];
         ts_lora_key(&model->config, layer, module, *side, key);
-        ts_lora_shape(model->lora.config.r, *side, out, in, shape);
-        TS_TRY(read_side(upload, key, shape, offset_of_side(model, pair, *side), err));
+        const uint32_t rank = ts_lora_shape(pair->r, *side, out, in, shape);
+        TS_TRY(read_side(upload, key, rank, shape, offset_of_side(model, pair, *side), err));
         upload->count++;
     }
 out:
@@ -266,6 +303,7 @@ ts_status ts_lora_upload(ts_model *model, ts_view flat, const char *prefix, cons
     TS_TRY(ts_gpu_upload(model->gpu, flat, upload.values, model->lora.count * sizeof *upload.values,
                          err));
     *count = upload.count;
+    model->lora.changed = true;
 out:
     free(upload.values);
     return status;
@@ -282,11 +320,19 @@ out:
     return status;
 }
 
+void ts_lora_free(ts_lora *lora)
+{
+    free(lora->pairs);
+    for (size_t i = 0; i < TS_COUNT(lora->patterns); i++) {
+        ts_text_free(&lora->patterns[i]);
+    }
+    *lora = (ts_lora){0};
+}
+
 void ts_model_remove_lora(ts_model *model)
 {
     ts_gpu_arena_close(&model->adapter);
-    free(model->lora.pairs);
-    model->lora = (ts_lora){0};
+    ts_lora_free(&model->lora);
     model->has_lora = model->lora_enabled = false;
 }
 
@@ -297,7 +343,11 @@ ts_status ts_model_load_lora(ts_model *model, const char *folder, ts_error *err)
     ts_tensors *file = NULL;
     size_t count;
     TS_TRY(ts_lora_open_folder(&model->config, folder, &config, &file, err));
-    TS_TRY(open_lora(model, &config, err));
+    model->lora.patterns[0] = config.rank_pattern;
+    model->lora.patterns[1] = config.alpha_pattern;
+    status = open_lora(model, &config, err);
+    config.rank_pattern = config.alpha_pattern = (ts_text){0};
+    TS_TRY(status);
     TS_TRY(ts_lora_upload(model, model->lora.values, "", file, &count, err));
 out:
     model->lora.config.base_model = (ts_text){0};

@@ -2,7 +2,9 @@
 #include "model/lora_folder.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
+#include "data/module_pattern.h"
 
 #include <string.h>
 
@@ -14,11 +16,54 @@ void ts_lora_key(const ts_model_config *model, uint32_t layer, ts_module module,
     ts_adapter_key(name, side, out);
 }
 
-void ts_lora_shape(uint32_t r, char side, uint32_t out, uint32_t in,
-                   uint64_t shape[TS_TENSOR_MAX_RANK])
+uint32_t ts_lora_rank(const ts_model_config *model, const ts_adapter_config *adapter,
+                      uint32_t layer, ts_module module)
+{
+    char name[TS_WEIGHT_NAME_BYTES];
+    ts_module_tensor(model, layer, module, name);
+    return ts_adapter_rank(adapter, name);
+}
+
+double ts_lora_scale(const ts_model_config *model, const ts_adapter_config *adapter, uint32_t layer,
+                     ts_module module)
+{
+    char name[TS_WEIGHT_NAME_BYTES];
+    ts_module_tensor(model, layer, module, name);
+    return ts_adapter_scale(adapter, name);
+}
+
+static bool names_a_module(const ts_model_config *model, const ts_adapter_config *adapter,
+                           const char *key, size_t len)
+{
+    for (uint32_t i = 0; i < model->layers * TS_MODULE_COUNT; i++) {
+        const ts_module module = (ts_module)(i % TS_MODULE_COUNT);
+        char name[TS_WEIGHT_NAME_BYTES];
+        ts_module_tensor(model, i / TS_MODULE_COUNT, module, name);
+        if (adapter->targets & TS_MODULE_BIT(module) && ts_pattern_matches(key, len, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ts_lora_unused_pattern(const ts_model_config *model, const ts_adapter_config *adapter,
+                            const char *list, const char **key, size_t *len)
+{
+    double value;
+    while ((list = ts_pattern_next(list, key, len, &value)) != NULL) {
+        if (!names_a_module(model, adapter, *key, *len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t ts_lora_shape(uint32_t r, char side, uint32_t out, uint32_t in,
+                       uint64_t shape[TS_TENSOR_MAX_RANK])
 {
     shape[0] = side == 'A' ? r : out;
     shape[1] = side == 'A' ? in : r;
+    return side == 'M' ? 1 : 2;
 }
 
 ts_status ts_lora_check_dtype(const ts_tensor *tensor, ts_error *err)
@@ -30,13 +75,13 @@ ts_status ts_lora_check_dtype(const ts_tensor *tensor, ts_error *err)
                               tensor->name, ts_dtype_name(dtype));
 }
 
-// Describes, for a message, a tensor of adapter_model.safetensors that plain LoRA does not have.
+// Describes, for a message, a tensor of adapter_model.safetensors that the adapter does not have.
 static const char *what_is(const char *name)
 {
     static const struct {
         const char *part, *what;
     } kinds[] = {
-        {"lora_magnitude_vector", "a magnitude vector of DoRA"},
+        {"lora_magnitude_vector", "a magnitude vector of DoRA that this adapter should not have"},
         {"lora_embedding_", "LoRA on the embedding"},
         {"lora_B.bias", "a bias of LoRA"},
         {"embed_tokens", "a saved embedding: the base's was resized or tuned along with it"},
@@ -59,7 +104,7 @@ static bool is_in_adapter(const ts_model_config *model, const ts_adapter_config 
     char key[TS_ADAPTER_KEY_BYTES];
     for (uint32_t layer = 0; layer < model->layers; layer++) {
         for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-            for (const char *side = "AB"; *side != '\0'; side++) {
+            for (const char *side = ts_adapter_sides(adapter); *side != '\0'; side++) {
                 ts_lora_key(model, layer, module, *side, key);
                 if (strcmp(key, name) == 0) {
                     return (adapter->targets & TS_MODULE_BIT(module)) != 0;
@@ -80,15 +125,15 @@ static ts_status check_nothing_else(const ts_model_config *model, const ts_adapt
         const char *name = ts_tensors_at(file, i)->name;
         if (!is_in_adapter(model, adapter, name)) {
             return ts_error_set(err, TS_ERR_UNSUPPORTED,
-                                "%s: tensor '%.200s' is %s; of %zu tensors, %zu are plain LoRA by "
-                                "its adapter_config.json, and only those are read",
+                                "%s: tensor '%.200s' is %s; of %zu tensors, %zu are the adapter "
+                                "by its adapter_config.json, and only those are read",
                                 path, name, what_is(name), count, expected);
         }
     }
     return TS_OK;
 }
 
-// Both tensors of every adapted module must be there, in their shapes.
+// All tensors of every adapted module must be there, in their shapes.
 static ts_status check_pairs(const ts_model_config *model, const ts_adapter_config *adapter,
                              const ts_tensors *file, const char *path, ts_error *err)
 {
@@ -99,14 +144,15 @@ static ts_status check_pairs(const ts_model_config *model, const ts_adapter_conf
         const ts_module module = (ts_module)(i % TS_MODULE_COUNT);
         uint32_t rows, cols;
         ts_module_shape(model, module, &rows, &cols);
-        for (const char *side = "AB"; *side != '\0' && adapter->targets & TS_MODULE_BIT(module);
-             side++) {
+        for (const char *side = ts_adapter_sides(adapter);
+             *side != '\0' && adapter->targets & TS_MODULE_BIT(module); side++) {
             char key[TS_ADAPTER_KEY_BYTES];
             uint64_t shape[TS_TENSOR_MAX_RANK];
             const ts_tensor *tensor;
             ts_lora_key(model, layer, module, *side, key);
-            ts_lora_shape(adapter->r, *side, rows, cols, shape);
-            TS_TRY(ts_tensors_expect(file, key, 2, shape, &tensor, err));
+            const uint32_t rank = ts_lora_shape(ts_lora_rank(model, adapter, layer, module), *side,
+                                                rows, cols, shape);
+            TS_TRY(ts_tensors_expect(file, key, rank, shape, &tensor, err));
             TS_TRY(ts_lora_check_dtype(tensor, err));
             count++;
         }
@@ -140,12 +186,29 @@ out:
     return status;
 }
 
+// PEFT takes no notice of patterns that name no module.
+static void tell_unused(const ts_model_config *model, const ts_adapter_config *adapter,
+                        const char *folder)
+{
+    const char *key, *const lists[] = {adapter->rank_pattern.bytes, adapter->alpha_pattern.bytes};
+    size_t len;
+    for (size_t i = 0; i < TS_COUNT(lists); i++) {
+        if (ts_lora_unused_pattern(model, adapter, lists[i], &key, &len)) {
+            ts_log_once(TS_LOG_WARN,
+                        "%s: adapter_config.json: the %s '%.*s' names no module of the adapter: it "
+                        "has no effect",
+                        folder, i == 0 ? "rank_pattern" : "alpha_pattern", (int)len, key);
+        }
+    }
+}
+
 ts_status ts_lora_open_folder(const ts_model_config *model, const char *folder,
                               ts_adapter_config *adapter, ts_tensors **file, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_text path = {0};
     TS_TRY(ts_adapter_config_read(folder, adapter, err));
+    tell_unused(model, adapter, folder);
     TS_TRY(open_adapter(folder, &path, file, err));
     TS_TRY(check_pairs(model, adapter, *file, path.bytes, err));
 out:

@@ -93,6 +93,9 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
 {
     ts_model *model = pass->model;
     uint32_t vocab = model->config.vocab;
+    // What is only measured is not smoothed, so that its perplexity is one.
+    const float smoothing =
+        gradient && !pass->loss->pairs ? (float)pass->loss_params.label_smoothing : 0;
     for (uint32_t from = 0; from < loss_rows; from += pass->logit_rows) {
         uint32_t count = (uint32_t)ts_min_u64(pass->logit_rows, loss_rows - from);
         ts_pass_record_logits(pass, from, count);
@@ -105,6 +108,8 @@ void ts_pass_record_losses(ts_pass *pass, uint32_t loss_rows, bool gradient)
                                              .rows = count,
                                              .vocab = vocab,
                                              .gradient = gradient,
+                                             .smoothing = smoothing,
+                                             .smoothed = smoothing > 0,
                                          });
         if (gradient) {
             logits_backward(pass, from, count);

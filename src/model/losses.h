@@ -13,7 +13,8 @@
 // What a loss that compares answers needs to know.
 typedef struct ts_loss_params {
     double beta;            // the weight of staying near the reference model; above 0
-    double label_smoothing; // the share of pairs that are assumed to be labelled the wrong way
+    double label_smoothing; // the share of pairs that are assumed to be labelled the wrong way; of
+                            // cross-entropy, that of each label which all tokens have alike
 } ts_loss_params;
 
 // The sequences of a batch. Those of a loss over pairs come as all chosen answers, then all

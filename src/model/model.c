@@ -1,8 +1,10 @@
 #include "model/internal.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "model/quantise.h"
 #include "model/upload.h"
+#include "ops/device.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -105,13 +107,8 @@ static ts_status upload_elements(struct loader *loader, const ts_weight *weight,
                                  ts_error *err)
 {
     ts_gpu *gpu = loader->model->gpu;
-    const uint64_t bytes = ts_dtype_size(tensor->dtype, ts_dtype_count(view.dtype, view.bytes));
-    const uint8_t *from = (const uint8_t *)tensor->bytes + ts_dtype_size(tensor->dtype, first);
-    if (weight->plus_one) {
-        return upload_plus_one(gpu, tensor, view, err);
-    }
-    return is_vocabulary(weight) ? ts_upload_rows(gpu, view, tensor, 0, from, bytes, err)
-                                 : ts_upload_tensor(gpu, view, tensor, err);
+    return weight->plus_one ? upload_plus_one(gpu, tensor, view, err)
+                            : ts_upload_tensor(gpu, view, tensor, first, err);
 }
 
 // Places the elements of a weight from `first` on and, with a device, fills them: from `tensor`, or
@@ -280,14 +277,16 @@ out:
     return status;
 }
 
-// What embeddings are multiplied by. transformers keeps this number in the embedding's type, so it
-// is rounded to that. For an embedding in blocks it stays f32.
+// What embeddings are multiplied by. transformers keeps this number in the model's type, so it is
+// rounded to the embedding's, unless the model is one of float32. For an embedding in blocks it
+// stays f32.
 static float embedding_scale(const ts_model_config *config, ts_dtype dtype)
 {
     float root = sqrtf((float)config->hidden);
     if (!ts_family_of(config->family)->embedding_scaled) {
         return 1;
     }
+    dtype = config->float32 ? TS_F32 : dtype;
     return dtype == TS_BF16  ? ts_bf16_to_f32(ts_f32_to_bf16(root))
            : dtype == TS_F16 ? ts_f16_to_f32(ts_f32_to_f16(root))
                              : root;
@@ -345,9 +344,12 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
     if (loader.file != NULL) { // else the weights may be a mixture of two versions of the file
         TS_TRY(ts_tensors_check_unchanged(loader.file, NULL, err));
     }
+    ts_log(TS_LOG_DEBUG, "%u tensors of the model were put on the device",
+           ts_weight_count(&out->config));
     out->files = loader.file;
     TS_TRY(make_rope(out, params->positions, params->rope_dtype, err));
     out->precision = params->precision;
+    ts_device_test_attention(gpu, out->precision, out->config.head_dim);
     TS_TRY(ts_model_place_largest(out, out->precision, err));
     TS_TRY(ts_model_find_largest(out, err));
     out->embedding_scale = embedding_scale(
@@ -360,12 +362,17 @@ out:
     return status;
 }
 
+uint32_t ts_model_positions(const ts_model *model)
+{
+    return (uint32_t)(model->rope.bytes / sizeof(float) / model->config.head_dim);
+}
+
 void ts_model_close(ts_model *model)
 {
     ts_gpu_arena_close(&model->weights);
     ts_gpu_arena_close(&model->adapter);
     free(model->layers);
-    free(model->lora.pairs);
+    ts_lora_free(&model->lora);
     ts_text_free(&model->held_in);
     *model = (ts_model){0};
 }

@@ -37,21 +37,29 @@ static inline uint64_t ts_vocabulary_bytes(const ts_vocabulary *weight)
     return bytes;
 }
 
-// One LoRA pair, as views into the adapter's flat array.
+// One LoRA pair. Its tensors are views into the adapter's flat array. Zeroed in a module that is
+// not adapted.
 typedef struct ts_lora_pair {
-    ts_view a, b; // [r, in], [out, r]
+    uint32_t r;
+    float scale;       // alpha / r, or alpha / sqrt(r)
+    ts_view a, b;      // [r, in], [out, r]
+    ts_view magnitude; // [out] with DoRA (model/dora.h), as the next two, which are apart
+    ts_view squares;   // [out] of the lengths of the weight's rows
+    ts_view factor;    // [2, out] what the layer's output is multiplied by; 1 / norm
 } ts_lora_pair;
 
 // The adapter: all its tensors in one flat array, each starting on a view boundary and the gaps
 // always zero. Gradients (model/pass.h) and AdamW's moments (train/optimiser.h) are flat arrays
 // laid out alike.
 typedef struct ts_lora {
-    ts_adapter_config config; // base_model is borrowed from whoever set it
-    float scale;              // alpha / r, or alpha / sqrt(r)
+    ts_adapter_config config; // its texts are borrowed from whoever set it
+    ts_text patterns[2];      // those that ts_model_load_lora read
     uint64_t count;           // floats in a flat array, gaps included
     uint64_t parameters;      // floats without the gaps
     ts_view values;           // [count]
-    ts_lora_pair *pairs;      // [layers * TS_MODULE_COUNT]; untargeted ones have no views
+    ts_lora_pair *pairs;      // [layers * TS_MODULE_COUNT]
+    bool changed;             // whoever changes values sets it: the pairs' factors do not fit them
+    ts_view across, gram;     // scratch of ts_dora_refresh
 } ts_lora;
 
 typedef struct ts_model {
@@ -100,7 +108,8 @@ typedef struct ts_model_params {
 // Uploads the model to the device. The caller closes it; after an error it is closed already.
 // TS_ERR_UNSUPPORTED names a weight that the device cannot bind.
 ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *out, ts_error *err);
-void ts_model_close(ts_model *model); // may be zeroed
+void ts_model_close(ts_model *model);               // may be zeroed
+uint32_t ts_model_positions(const ts_model *model); // the longest sequence that it runs
 
 // Gives the model a fresh adapter, initialised as PEFT does: B zero, A random from `seed`. By
 // config->init A is uniform in +-1/sqrt(in), or normal with a standard deviation of 1/r.
@@ -136,7 +145,7 @@ static inline const ts_lora_pair *ts_lora_pair_of(const ts_model *model, uint32_
         return NULL;
     }
     const ts_lora_pair *pair = &model->lora.pairs[layer * TS_MODULE_COUNT + module];
-    return pair->a.bytes > 0 ? pair : NULL;
+    return pair->r > 0 ? pair : NULL;
 }
 
 // `part` is one of the adapter's tensors. Returns its counterpart in `flat`, a flat array with the
@@ -146,6 +155,10 @@ ts_view ts_lora_part(const ts_lora *lora, ts_view flat, ts_view part);
 // *count: floats in a flat array of such an adapter. *parameters: the same without the gaps.
 void ts_lora_measure(const ts_model_config *config, const ts_adapter_config *adapter,
                      uint64_t *count, uint64_t *parameters);
+
+// Where the layer's tensors begin in it, in floats; of the layer after the last: where all end.
+uint64_t ts_lora_begin(const ts_model_config *config, const ts_adapter_config *adapter,
+                       uint32_t layer);
 
 // Device bytes of weights and adapter, computed from the shapes alone. The weights' types are those
 // in `file`; if it is NULL, all are `dtype`. TS_ERR_UNSUPPORTED names a weight with more bytes than

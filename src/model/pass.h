@@ -14,6 +14,8 @@ typedef struct ts_pass_limits {
     bool training;
     uint32_t recompute; // the first so many layers, never the last one, compute gate and up again
                         // in the backward pass instead of keeping them
+    // Nothing is stored in 16 bits, whatever the precision.
+    bool f32_activations;
 } ts_pass_limits;
 
 // What the backward pass needs of one layer.
@@ -22,7 +24,7 @@ typedef struct ts_layer_state {
     ts_view rstd[TS_NORM_COUNT]; // [N, ts_config_norm_shape's parts]
     ts_view q, k, v, o; // [N, Q], [N, KV], [N, KV], [N, Q]; q and k rotated, unless they have norms
     ts_view lse;        // [N, heads]
-    ts_view gate, up;   // [N, F] and, as swiglu, maybe in 16 bits
+    ts_view gate, up;   // [N, F]
     ts_view attention_out, mlp_out; // [N, H] the blocks' outputs, where they have norms
     ts_view t[TS_MODULE_COUNT];     // [N, R] x A^T of each adapted module
 } ts_layer_state;
@@ -69,26 +71,38 @@ typedef struct ts_pass {
     uint32_t unread;        // batches recorded whose losses have not been read
     ts_layer_state *layers; // [layers]
     // pass_memory.c says when each of these is needed. At other times other tensors use its memory.
-    ts_view x, dx;               // [N, H] the residual stream out of the last layer
-    ts_view norm, dnorm;         // [N, H] the output of a norm in front of a block
-    ts_view normed_q, normed_k;  // [N, Q], [N, KV] queries and keys as attention reads them, where
-                                 // they have norms; later the gradients of the layer's q and k
-    ts_view dout_block;          // [N, H] the gradient of attention_out or mlp_out
-    ts_view swiglu, dswiglu;     // [N, F] swiglu's output, stored as gate and up are
-    ts_view dropped;             // [N, max(F, Q, H)] a LoRA input after dropout
-    ts_view dq, dk, dv, dout;    // [N, Q], [N, KV], [N, KV], [N, Q]
-    ts_view delta;               // [N, heads]
-    ts_view dt;                  // [N, R]
-    ts_view gradients;           // training: a flat array laid out as the adapter's values are
+    ts_view x, dx;              // [N, H] the residual stream out of the last layer
+    ts_view norm, dnorm;        // [N, H] the output of a norm in front of a block
+    ts_view normed_q, normed_k; // [N, Q], [N, KV] queries and keys as attention reads them, where
+                                // they have norms
+    ts_view dout_block;         // [N, H] the gradient of attention_out or mlp_out
+    ts_view swiglu, dswiglu;    // [N, F] swiglu's output
+    ts_view dropped;            // [N, max(F, Q, H)] a LoRA input after dropout
+    ts_view dq, dk, dv, dout;   // [N, Q], [N, KV], [N, KV], [N, Q]
+    ts_view delta;              // [N, heads]
+    ts_view parts;              // of dk and dv, one after the other (ts_attention_parts)
+    ts_view dt;                 // [N, R]
+    ts_view unscaled;  // [N, max(F, Q, H)] with DoRA: what magnitudes multiply; its gradient
+    ts_view gradients; // training: a flat array laid out as the adapter's values are
     ts_view gathered, dgathered; // [M, H] rows of x that bear loss
     ts_view gathered_norm;       // [M, H] the final norm of them, replaced chunk by chunk by its
                                  // gradient when that is computed
     ts_view gathered_rstd;       // [M]
     ts_view logits;              // [chunk, V]
     uint32_t logit_rows;         // rows of a chunk
+    // The gradients of the layer's q and k, where these have norms.
+    ts_view dnormed_q, dnormed_k;
+    // [N, F] Gradients, where they are stored otherwise than gate and up. Else they take the places
+    // of these.
+    ts_view dgate, dup;
     float *host_log_probability; // [M] of the labels
     float *host_weight;          // [M] of each row in the gradient
     uint64_t dropout_seed;       // changes with every micro-batch
+    // Where set, it is called whenever the gradients of a layer have been recorded: from the last
+    // layer to the first. A batch without loss has none.
+    void (*layer_done)(void *user, uint32_t layer);
+    void *layer_user;
+    float neftune_alpha; // of the noise on the embeddings while training; 0: none
 } ts_pass;
 
 // A pass that trains needs a model with an adapter.

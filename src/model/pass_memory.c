@@ -3,7 +3,9 @@
 #include "model/internal.h"
 
 #include "base/memory.h"
+#include "model/lora_folder.h"
 #include "model/placement.h"
+#include "ops/attention.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -66,13 +68,14 @@ static uint64_t *add(struct table *table, ts_view *view, uint64_t count, ts_dtyp
 // A tensor of a layer, from the phase that makes it to the last that reads it.
 struct kept {
     ts_view *view;
-    uint64_t count; // floats
+    uint64_t count; // elements
     enum phase first, last;
+    ts_dtype dtype; // F32 unless set
 };
 
 static void add_kept(struct table *table, uint32_t layer, const struct kept *kept)
 {
-    uint64_t *phases = add(table, kept->view, kept->count, TS_F32);
+    uint64_t *phases = add(table, kept->view, kept->count, kept->dtype);
     ts_phases_add(phases, when(table->pass, layer, kept->first),
                   when(table->pass, layer, kept->last));
 }
@@ -85,20 +88,35 @@ static enum phase last_read(const ts_pass *pass, enum phase first)
     return pass->limits.training ? back[first] : first;
 }
 
-// How gate, up and swiglu's output and their gradients, [N, F], are stored. Without training they
-// take little memory, so they stay exact.
-static ts_dtype mlp_dtype(const ts_pass *pass)
+// The precision in which activations are stored. Without training they take little memory, so they
+// stay exact.
+static ts_precision stored_precision(const ts_pass *pass)
 {
-    bool whole = pass->model->config.ffn % 8 == 0; // what ACT buffers in 16 bits need
-    return pass->limits.training && whole ? ts_precision_activations(pass->model->precision)
-                                          : TS_F32;
+    const ts_model_config *c = &pass->model->config;
+    // what ACT buffers in 16 bits need
+    const bool whole = c->hidden % 8 == 0 && c->ffn % 8 == 0 && c->head_dim % 8 == 0;
+    const bool exact = !pass->limits.training || pass->limits.f32_activations || !whole;
+    return exact ? TS_PRECISION_F32 : pass->model->precision;
+}
+
+// How the outputs of norms in front of blocks, queries, keys, values, attention's output, gate and
+// up are stored.
+static ts_dtype act_dtype(const ts_pass *pass)
+{
+    return ts_precision_activations(stored_precision(pass));
+}
+
+// How their gradients are, and swiglu's output: a product of two numbers, which f16 may not hold.
+static ts_dtype gradient_dtype(const ts_pass *pass)
+{
+    return ts_precision_gradients(stored_precision(pass));
 }
 
 // gate and up: kept for the backward pass, or computed again in it.
 static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint64_t count)
 {
     const ts_pass *pass = table->pass;
-    uint64_t *phases = add(table, view, count, mlp_dtype(pass));
+    uint64_t *phases = add(table, view, count, act_dtype(pass));
     uint32_t first = when(pass, layer, GATE_UP), down = when(pass, layer, DOWN);
     if (!pass->limits.training) {
         ts_phases_add(phases, first, down);
@@ -110,6 +128,15 @@ static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint
     }
 }
 
+// The rank of an adapted module's pair, also while a pass is only planned.
+static uint32_t rank_of(const ts_pass *pass, uint32_t layer, ts_module module)
+{
+    const ts_model *model = pass->model;
+    return model->lora.pairs != NULL
+               ? ts_lora_pair_of(model, layer, module)->r
+               : ts_lora_rank(&model->config, &model->lora.config, layer, module);
+}
+
 // x A^T of each adapted module, computed together with the module's output.
 static void add_lora_inputs(struct table *table, uint32_t layer)
 {
@@ -119,10 +146,10 @@ static void add_lora_inputs(struct table *table, uint32_t layer)
         [TS_MODULE_DOWN] = DOWN,
     };
     ts_pass *pass = table->pass;
-    uint64_t count = (uint64_t)pass->limits.rows * pass->model->lora.config.r;
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
         if (ts_pass_adapts(pass, TS_MODULE_BIT(module))) {
-            enum phase first = there[module];
+            const enum phase first = there[module];
+            const uint64_t count = (uint64_t)pass->limits.rows * rank_of(pass, layer, module);
             add_kept(table, layer,
                      &(struct kept){&pass->layers[layer].t[module], count, first,
                                     last_read(pass, first)});
@@ -164,12 +191,13 @@ static void add_layer(struct table *table, uint32_t layer)
     bool back = pass->limits.training;
     uint64_t n = pass->limits.rows, q = ts_config_q_size(c), kv = ts_config_kv_size(c);
     const enum phase attended = last_read(pass, ATTEND);
+    const ts_dtype act = act_dtype(pass);
     const struct kept rows[] = {
-        {&state->q, n * q, QKV, attended},
-        {&state->k, n * kv, QKV, attended},
-        {&state->v, n * kv, QKV, attended},
-        {&state->o, n * q, ATTEND, attended},
-        {&state->lse, n * c->heads, ATTEND, attended},
+        {&state->q, n * q, QKV, attended, act},
+        {&state->k, n * kv, QKV, attended, act},
+        {&state->v, n * kv, QKV, attended, act},
+        {&state->o, n * q, ATTEND, attended, act},
+        {&state->lse, n * c->heads, ATTEND, attended, TS_F32},
     };
     for (size_t i = 0; i < TS_COUNT(rows); i++) {
         add_kept(table, layer, &rows[i]);
@@ -215,15 +243,54 @@ static void add_scratch(struct table *table, const struct scratch *scratch)
     }
 }
 
+static void add_scratches(struct table *table, const struct scratch *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].count > 0) {
+            add_scratch(table, &rows[i]);
+        }
+    }
+}
+
+static uint32_t most_rank(const ts_pass *pass)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < pass->model->config.layers * TS_MODULE_COUNT; i++) {
+        const ts_module module = (ts_module)(i % TS_MODULE_COUNT);
+        if (ts_pass_adapts(pass, TS_MODULE_BIT(module))) {
+            most = (uint32_t)ts_max_u64(most, rank_of(pass, i / TS_MODULE_COUNT, module));
+        }
+    }
+    return most;
+}
+
 // As many rows of logits as fit into the memory that holds an MLP's values at other times. It is a
 // multiple of 64, so that a chunk's slice of any view starts aligned.
 static uint32_t choose_logit_rows(const ts_pass *pass)
 {
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
-    uint64_t mlp = ts_dtype_size(mlp_dtype(pass), n * c->ffn) / sizeof(float);
+    uint64_t mlp = ts_dtype_size(gradient_dtype(pass), n * c->ffn) / sizeof(float);
     uint64_t place = mlp - ts_min_u64(mlp, m * c->hidden);
     return (uint32_t)ts_min_u64(m, ts_max_u64(64, place / c->vocab / 64 * 64));
+}
+
+// Elements for parts of dk and dv; 0: they are computed at once. They take no more memory than
+// dswiglu has at other times.
+static uint64_t parts_count(const ts_pass *pass)
+{
+    const ts_model_config *c = &pass->model->config;
+    const uint64_t n = pass->limits.rows;
+    const uint64_t most = ts_dtype_size(gradient_dtype(pass), n * c->ffn) / sizeof(float);
+    const uint32_t parts =
+        ts_attention_parts((uint32_t)n, c->heads, c->kv_heads, c->head_dim, most);
+    return ts_attention_parts_count((uint32_t)n, c->kv_heads, c->head_dim, parts);
+}
+
+// Only where queries and keys have norms do they exist twice, before and after these.
+static uint64_t normed_rows(const ts_pass *pass)
+{
+    return ts_config_has_norm(&pass->model->config, TS_NORM_Q) ? pass->limits.rows : 0;
 }
 
 static void add_shared(struct table *table)
@@ -231,66 +298,80 @@ static void add_shared(struct table *table)
     ts_pass *pass = table->pass;
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows, h = c->hidden;
-    uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
     const bool back = pass->limits.training;
     // The backward pass computes swiglu's output again only for the gradient of down_proj's pair.
     const bool again = back && ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN));
     const uint32_t gathered = back ? LOSS : BIT(GATHER);
-    // Only where queries and keys have norms do they exist twice, before and after these.
-    const uint64_t normed = ts_config_has_norm(c, TS_NORM_Q) ? n : 0;
-    const uint32_t normed_in = BIT(ATTEND) | (back ? BIT(BACK_ATTEND) | BIT(BACK_QKV) : 0);
-    const bool has_out =
-        ts_config_has_norm(c, TS_NORM_ATTENTION_OUT) || ts_config_has_norm(c, TS_NORM_MLP_OUT);
+    const uint64_t normed = normed_rows(pass);
+    const uint32_t normed_in = BIT(ATTEND) | (back ? BIT(BACK_ATTEND) : 0);
+    const ts_dtype act = act_dtype(pass);
     const struct scratch rows[] = {
         {&pass->norm, n * h,
-         BIT(QKV) | BIT(GATE_UP) | (back ? BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_QKV) : 0)},
-        {&pass->normed_q, normed * q, normed_in},
-        {&pass->normed_k, normed * kv, normed_in},
-        {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0), mlp_dtype(pass)},
+         BIT(QKV) | BIT(GATE_UP) | (back ? BIT(BACK_DOWN) | BIT(BACK_GATE_UP) | BIT(BACK_QKV) : 0),
+         act},
+        {&pass->normed_q, normed * ts_config_q_size(c), normed_in, act},
+        {&pass->normed_k, normed * ts_config_kv_size(c), normed_in, act},
+        {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0), gradient_dtype(pass)},
         {&pass->gathered, m * h, gathered},
         {&pass->gathered_rstd, m, gathered},
         {&pass->gathered_norm, m * h, gathered | BIT(LOGITS)},
         {&pass->logits, pass->logit_rows * (uint64_t)c->vocab, BIT(LOGITS)},
     };
-    for (size_t i = 0; i < TS_COUNT(rows); i++) {
-        if (rows[i].count > 0) {
-            add_scratch(table, &rows[i]);
-        }
-    }
+    add_scratches(table, rows, TS_COUNT(rows));
     ts_phases_add(add(table, &pass->x, n * h, TS_F32), when(pass, c->layers - 1, DOWN),
                   when(pass, 0, GATHER));
+}
+
+static void add_shared_backward(struct table *table)
+{
+    ts_pass *pass = table->pass;
+    const ts_model_config *c = &pass->model->config;
+    uint64_t n = pass->limits.rows, m = pass->limits.loss_rows, h = c->hidden;
+    uint64_t q = ts_config_q_size(c), kv = ts_config_kv_size(c);
+    const uint64_t normed = normed_rows(pass);
+    const ts_dtype gradient = gradient_dtype(pass);
+    const bool has_out =
+        ts_config_has_norm(c, TS_NORM_ATTENTION_OUT) || ts_config_has_norm(c, TS_NORM_MLP_OUT);
     const ts_adapter_config *adapter = &pass->model->lora.config;
     uint64_t longest = ts_max_u64(c->ffn, ts_max_u64(q, h));
+    const uint32_t mlp_back = BIT(BACK_DOWN) | BIT(BACK_GATE_UP);
+    const uint32_t heads_back = BIT(BACK_ATTEND) | BIT(BACK_QKV);
+    const uint64_t apart = act_dtype(pass) != gradient ? n * c->ffn : 0;
     const struct scratch backward[] = {
         {&pass->dgathered, m * h, BIT(LOSS_BACK)},
         {&pass->dx, n * h, BIT(LOSS_BACK) | BACK},
-        {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN), mlp_dtype(pass)},
+        {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN), gradient},
+        {&pass->dgate, apart, mlp_back, gradient},
+        {&pass->dup, apart, mlp_back, gradient},
         {&pass->dout_block, has_out ? n * h : 0, BIT(BACK_DOWN) | BIT(BACK_ATTEND)},
-        {&pass->dnorm, n * h, BIT(BACK_GATE_UP) | BIT(BACK_QKV)},
-        {&pass->dout, n * q, BIT(BACK_ATTEND)},
+        {&pass->dnorm, n * h, BIT(BACK_GATE_UP) | BIT(BACK_QKV), gradient},
+        {&pass->dout, n * q, BIT(BACK_ATTEND), gradient},
         {&pass->delta, n * c->heads, BIT(BACK_ATTEND)},
-        {&pass->dq, n * q, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
-        {&pass->dk, n * kv, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
-        {&pass->dv, n * kv, BIT(BACK_ATTEND) | BIT(BACK_QKV)},
-        {&pass->dt, n * adapter->r, BACK},
+        {&pass->dq, n * q, heads_back, gradient},
+        {&pass->dk, n * kv, heads_back, gradient},
+        {&pass->dv, n * kv, heads_back, gradient},
+        {&pass->dnormed_q, normed * q, heads_back, gradient},
+        {&pass->dnormed_k, normed * kv, heads_back, gradient},
+        {&pass->parts, parts_count(pass), BIT(BACK_ATTEND)},
+        {&pass->dt, n * most_rank(pass), BACK},
         {&pass->dropped, adapter->dropout > 0 ? n * longest : 0, BLOCKS},
+        {&pass->unscaled, adapter->use_dora ? n * longest : 0, BACK},
     };
-    for (size_t i = 0; back && i < TS_COUNT(backward); i++) {
-        if (backward[i].count > 0) {
-            add_scratch(table, &backward[i]);
-        }
-    }
+    add_scratches(table, backward, TS_COUNT(backward));
 }
 
 // What is needed in all phases: the gradients even from one pass to the next.
 static void add_lasting(struct table *table)
 {
     ts_pass *pass = table->pass;
-    uint64_t floats, parameters;
+    const ts_lora *lora = &pass->model->lora;
+    uint64_t floats = lora->count, parameters;
     add_scratch(table, &(struct scratch){&pass->rounding.largest_a, 256, ALWAYS});
     add_scratch(table, &(struct scratch){&pass->rounding.largest_b, 256, ALWAYS});
     if (pass->limits.training) {
-        ts_lora_measure(&pass->model->config, &pass->model->lora.config, &floats, &parameters);
+        if (lora->pairs == NULL) { // it is only planned
+            ts_lora_measure(&pass->model->config, &lora->config, &floats, &parameters);
+        }
         add_scratch(table, &(struct scratch){&pass->gradients, floats, ALWAYS});
     }
 }
@@ -302,6 +383,9 @@ static void gather(struct table *table)
     const ts_pass *pass = table->pass;
     table->count = 0;
     add_shared(table);
+    if (pass->limits.training) {
+        add_shared_backward(table);
+    }
     // Without training the layers' own tensors share memory too, so none need be placed first.
     table->early = pass->limits.training ? table->count : 0;
     for (uint32_t layer = 0; layer < pass->model->config.layers; layer++) {
@@ -418,6 +502,7 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
         .host = {.gpu = model->gpu, .place = TS_PLACE_HOST, .block_bytes = 1 << 16},
     };
     out->rounding.precision = model->precision;
+    out->limits.f32_activations |= ts_gpu_capabilities(model->gpu)->f32_activations;
     TS_TRY(place(out, err));
     TS_TRY(ts_recorder_open(model->gpu, &out->recorder, err));
     if (limits.training) {

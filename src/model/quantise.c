@@ -17,7 +17,10 @@ ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise
     }
     const ts_dtype asked = asked_for(weight, quantise);
     const bool fits = weight->cols % ts_dtype_block(asked) == 0;
-    return asked != TS_F32 && ts_dtype_block(stored) == 1 && fits ? asked : stored;
+    if (asked == TS_F32 || ts_dtype_block(stored) > 1 || !fits) {
+        return stored;
+    }
+    return asked == TS_NF4 && stored != TS_F32 ? TS_NF4_16 : asked;
 }
 
 ts_status ts_quantise_check(const ts_model_config *config, const ts_tensors *files,
@@ -73,7 +76,10 @@ ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *
         const ts_tensor *tensor = files != NULL ? ts_tensors_find(files, weight.name) : NULL;
         const ts_dtype held =
             ts_weight_held_as(&weight, tensor != NULL ? tensor->dtype : TS_F32, quantise);
-        const uint32_t bit = ts_dtype_block(held) > 1 ? 1u << held : 0;
+        // Both kinds of NF4 are the same numbers.
+        const uint32_t bit = held == TS_NF4_16          ? 1u << TS_NF4
+                             : ts_dtype_block(held) > 1 ? 1u << held
+                                                        : 0;
         linear |= weight.part == TS_WEIGHT_LINEAR ? bit : 0;
         head |= weight.part == TS_WEIGHT_HEAD ? bit : 0;
     }

@@ -6,7 +6,8 @@
 #include "model/layout.h"
 
 // The type in which the device holds a weight that its file stores as `stored`. Linear layers and
-// an untied lm_head are quantised if their rows are whole blocks. The embedding and the norms, a
+// an untied lm_head are quantised if their rows are whole blocks. NF4's scales take 16 bits where
+// `stored` does, for they are elements of it, and 32 else. The embedding and the norms, a
 // small part of a model, keep their type, and what its file has in blocks stays as it is. Norms to
 // which 1 is added are F32, which holds the sum exactly as transformers computes it.
 ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise);

@@ -121,15 +121,16 @@ out:
 
 // Uploads a tensor of bitsandbytes' NF4, a piece at a time. Its files keep the scales apart, so
 // each is put in front of its block first.
-static ts_status upload_nf4(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err)
+static ts_status upload_nf4(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
+                            ts_error *err)
 {
     ts_status status = TS_OK;
-    const uint64_t count = ts_tensor_elements(tensor);
+    const uint64_t count = ts_dtype_count(view.dtype, view.bytes);
     uint8_t *piece = NULL;
     TS_TRY(ts_alloc(ts_dtype_size(TS_NF4, PIECE), 1, &piece, err));
     for (uint64_t done = 0; done < count; done += PIECE) {
         const uint64_t some = ts_min_u64(PIECE, count - done);
-        ts_tensor_nf4_blocks(tensor, done, some, piece);
+        ts_tensor_nf4_blocks(tensor, first + done, some, piece);
         TS_TRY(ts_upload_rows(gpu, view, tensor, done, piece, ts_dtype_size(TS_NF4, some), err));
     }
 out:
@@ -137,10 +138,12 @@ out:
     return status;
 }
 
-ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err)
+ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
+                           ts_error *err)
 {
-    return tensor->scales != NULL ? upload_nf4(gpu, view, tensor, err)
-           : tensor->head_rows > 0
-               ? upload_in_order(gpu, view, tensor, err)
-               : ts_upload_rows(gpu, view, tensor, 0, tensor->bytes, tensor->len, err);
+    const uint64_t bytes = ts_dtype_size(tensor->dtype, ts_dtype_count(view.dtype, view.bytes));
+    const uint8_t *from = (const uint8_t *)tensor->bytes + ts_dtype_size(tensor->dtype, first);
+    return tensor->scales != NULL  ? upload_nf4(gpu, view, tensor, first, err)
+           : tensor->head_rows > 0 ? upload_in_order(gpu, view, tensor, err)
+                                   : ts_upload_rows(gpu, view, tensor, 0, from, bytes, err);
 }

@@ -5,10 +5,12 @@
 #include "data/tensors.h"
 #include "gpu/memory.h"
 
-// Fills `view` with a tensor of as many elements: as it is stored, or, where view.dtype is another
-// type, quantised to that. Rows come in Hugging Face's order, whatever the file's is. The host
-// needs a few MiB for it at most, whatever the tensor's size.
-ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, ts_error *err);
+// Fills `view` with as many of a tensor's elements, from element `first` on: as they are stored,
+// or, where view.dtype is another type, quantised to that. Rows come in Hugging Face's order,
+// whatever the file's is; where it is another, the view takes the whole tensor. The host needs a
+// few MiB for it at most, whatever the tensor's size.
+ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
+                           ts_error *err);
 // The same of a part: `bytes` bytes of the tensor's rows, in order and whole blocks, from element
 // `first` of the view on.
 ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,

@@ -80,6 +80,82 @@ static ts_attention_choice split_rows(const ts_gpu_caps *caps, ts_kernel kernel,
     return choice;
 }
 
+uint32_t ts_attention_tiled(ts_kernel kernel)
+{
+    return kernel == TS_KERNEL_attention              ? TS_SHADER_attention_tiled
+           : kernel == TS_KERNEL_attention_backward_q ? TS_SHADER_attention_backward_q_tiled
+                                                      : TS_SHADER_attention_backward_kv_tiled;
+}
+
+bool ts_attention_is_tiled(ts_kernel kernel, uint32_t shader)
+{
+    return shader == ts_attention_tiled(kernel);
+}
+
+// Whether the device has room for a tile (include/attention_tiles.glsl): of shared memory for the
+// stream's tiles and the scores, of registers for a lane's sums and scores, what it multiplies, and
+// addresses.
+static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
+                      const ts_attention_choice *c)
+{
+    enum { REGISTERS = 128, OTHERS = 44, MOST_QUADS = 24 };
+    const bool of_keys = kernel == TS_KERNEL_attention_backward_kv;
+    const uint64_t streams = of_keys ? 2 : 1, sums = of_keys ? 2 : 1,
+                   scores = kernel == TS_KERNEL_attention ? 1 : 2;
+    const uint64_t own = (uint64_t)c->lanes * c->per_lane, invocations = c->lanes * c->split,
+                   rows = 4 * (uint64_t)c->split, quads = ts_ceil_div(dim, rows);
+    const uint64_t shared = 16 * (streams * rows * (dim / 4 | 1) + own * (c->split | 1)) +
+                            8 * ts_max_u64(own, rows) + 16;
+    const uint64_t registers = 4 * c->per_lane * (sums * quads + scores) + OTHERS;
+    const uint64_t has = caps->registers > 0 ? caps->registers : REGISTERS;
+    // Intel's compiler keeps a thousand registers in memory for more sums than a quad a row, and
+    // makes more than 64 KB of code for Meteor Lake of what is left out here.
+    const bool intel = has <= REGISTERS;
+    const bool of_queries = kernel == TS_KERNEL_attention_backward_q;
+    if (intel && (of_keys || quads > 1 || (of_queries && c->per_lane > 2))) {
+        return false;
+    }
+    if (c->per_lane * quads > MOST_QUADS) { // 32 are more than 64 KB of AMD's code
+        return false;
+    }
+    return invocations <= caps->max_invocations && invocations % caps->full_subgroup == 0 &&
+           shared <= caps->shared_bytes && registers <= has * 3 / 4;
+}
+
+bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
+                              uint32_t passed, ts_attention_choice *out)
+{
+    // {lanes down, rows of a lane, lanes across}
+    static const uint32_t tiles[][3] = {{16, 4, 16}, {16, 4, 8},  {8, 4, 16},
+                                        {8, 4, 8},   {16, 2, 16}, {16, 2, 8}};
+    const uint32_t shader = ts_attention_tiled(kernel);
+    if (ts_gpu_is_cpu(caps) || !ts_kernel_suits(caps, kernel, shader)) {
+        return false;
+    }
+    for (size_t i = 0; i < TS_COUNT(tiles); i++) {
+        const ts_attention_choice choice = {.shader = shader,
+                                            .lanes = tiles[i][0],
+                                            .per_lane = tiles[i][1],
+                                            .split = tiles[i][2],
+                                            .subgroup_size = caps->full_subgroup,
+                                            .held = 1};
+        if (tile_fits(caps, kernel, dim, &choice) && passed-- == 0) {
+            *out = choice;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Loops over a tile are unrolled. For cards with matrix units, which seldom need tiles, that was up
+// to 103 KB of code on Arc and 168 KB by Mesa on NVIDIA's; and Qualcomm's compiler, with subgroups
+// of 128, kept registers in memory.
+static bool is_for_tiles(const ts_gpu_caps *caps)
+{
+    enum { WIDEST = 64 };
+    return caps->full_subgroup <= WIDEST && !caps->has_matrix_attention;
+}
+
 ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim)
 {
     enum { SMALL = 16 }; // a head of this size fits one invocation, and eight would be half idle
@@ -87,6 +163,10 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
     ts_attention_choice choice;
     const struct vectors vectors = vectors_of(kernel);
     if (ts_cpu_choose_attention(caps, kernel, dim, vectors.inputs + vectors.sums, &choice)) {
+        return choice;
+    }
+    if (dim > SMALL && is_for_tiles(caps) &&
+        ts_attention_choose_tile(caps, kernel, dim, 0, &choice)) {
         return choice;
     }
     if (dim > SMALL && ts_kernel_suits(caps, kernel, split_shader)) {
@@ -161,7 +241,67 @@ void ts_attend_backward_q(ts_recorder *recorder, struct ts_attention_backward_q_
     RECORD(attention_backward_q, recorder, args);
 }
 
-void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args)
+static uint64_t gradient_count(const struct ts_attention_backward_kv_args *args)
 {
+    return (uint64_t)args->rows * args->kv_heads * args->dim; // of dk, and of dv
+}
+
+// Where the parts of dv begin, behind those of dk: aligned as views are.
+static uint64_t parts_offset(uint64_t parts, uint64_t count)
+{
+    return ts_align_up(parts * count, 64);
+}
+
+uint32_t ts_attention_parts(uint32_t rows, uint32_t heads, uint32_t kv_heads, uint32_t dim,
+                            uint64_t most)
+{
+    enum { STEPS = 2048 };
+    const uint64_t count = (uint64_t)rows * kv_heads * dim;
+    uint64_t parts = ts_ceil_div((uint64_t)rows * (heads / kv_heads), STEPS);
+    while (parts > 1 && parts_offset(parts, count) + parts * count > most) {
+        parts--;
+    }
+    return (uint32_t)parts;
+}
+
+uint64_t ts_attention_parts_count(uint32_t rows, uint32_t kv_heads, uint32_t dim, uint32_t parts)
+{
+    const uint64_t count = (uint64_t)rows * kv_heads * dim;
+    return parts > 1 ? parts_offset(parts, count) + parts * count : 0;
+}
+
+void ts_attention_divide(struct ts_attention_backward_kv_args *args, ts_view scratch,
+                         uint64_t steps)
+{
+    const uint64_t count = gradient_count(args);
+    const uint64_t room = scratch.buffer != NULL ? ts_dtype_count(scratch.dtype, scratch.bytes) : 0;
+    args->parts = ts_attention_parts(args->rows, args->heads, args->kv_heads, args->dim, room);
+    args->parts = (uint32_t)ts_ceil_div(args->parts, steps);
+    if (args->parts > 1) {
+        args->dk = ts_view_slice(scratch, 0, args->parts * count);
+        args->dv = ts_view_slice(scratch, parts_offset(args->parts, count), args->parts * count);
+    }
+}
+
+void ts_attention_sum_parts(ts_recorder *recorder, const struct ts_attention_backward_kv_args *args,
+                            ts_view dk, ts_view dv)
+{
+    struct ts_sum_parts_args sum = {
+        .x = args->dk, .y = dk, .count = (uint32_t)gradient_count(args), .parts = args->parts};
+    if (args->parts > 1) {
+        ts_sum_parts(recorder, &sum);
+        sum.x = args->dv, sum.y = dv;
+        ts_sum_parts(recorder, &sum);
+    }
+}
+
+void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args,
+                           ts_view scratch)
+{
+    const ts_view dk = args->dk, dv = args->dv;
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    // A CPU driver has few threads, and enough workgroups for them.
+    ts_attention_divide(args, ts_gpu_is_cpu(caps) ? (ts_view){0} : scratch, 1);
     RECORD(attention_backward_kv, recorder, args);
+    ts_attention_sum_parts(recorder, args, dk, dv);
 }

@@ -1,6 +1,7 @@
 #include "ops/device.h"
 
 #include "base/log.h"
+#include "ops/attention.h"
 #include "ops/choices.h"
 
 #include <string.h>
@@ -16,6 +17,23 @@ ts_status ts_device_open(const ts_gpu_params *params, ts_gpu **out, ts_error *er
 {
     ts_status status = ts_gpu_open(params, out, err);
     return status == TS_OK ? ts_choices_apply(*out, err) : status;
+}
+
+static bool test_attention(ts_gpu *gpu, ts_precision precision, uint32_t dim)
+{
+    bool right = false;
+    ts_error error = {0};
+    if (ts_attention_test(gpu, precision, dim, &right, &error) != TS_OK) {
+        ts_log(TS_LOG_WARN, "attention on matrix units: %s", error.message);
+    }
+    return right;
+}
+
+void ts_device_test_attention(ts_gpu *gpu, ts_precision precision, uint32_t dim)
+{
+    if (precision != TS_PRECISION_F32 && dim != TS_TESTED_DIM && !ts_gpu_is_compile_only(gpu)) {
+        test_attention(gpu, precision, dim);
+    }
 }
 
 static void test_matrix_units(ts_gpu *gpu, ts_precision *precision)
@@ -35,7 +53,9 @@ static void test_matrix_units(ts_gpu *gpu, ts_precision *precision)
                caps->name, name, off, caps->driver);
         *precision = TS_PRECISION_F32;
     } else {
-        ts_log(TS_LOG_INFO, "precision: products in %s, sums in f32", name);
+        const bool attends = test_attention(gpu, *precision, TS_TESTED_DIM);
+        ts_log(TS_LOG_INFO, "precision: products %sin %s, sums in f32",
+               attends ? "and attention " : "", name);
     }
 }
 

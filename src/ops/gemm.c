@@ -15,9 +15,20 @@ static bool is_aligned(const struct ts_gemm_args *args, uint32_t b_step)
     return args->lda % 4 == 0 && a_row % 4 == 0 && args->ldb % b_step == 0 && b_row % b_step == 0;
 }
 
-// For few rows, chooses the shader whose invocations divide k among them, if k is long enough for
-// all. On a GPU, tiles of 64 rows would be almost empty. On a CPU driver gemm_simd is as fast from
-// 3 rows on.
+// How many neighbours of B gemv_simd reads with few loads, as weight_span in weight.glsl does; 8
+// for other types and rows.
+static uint32_t span_of(const struct ts_gemm_args *args)
+{
+    const ts_dtype type = args->b.dtype;
+    uint32_t span = type == TS_F16 || type == TS_BF16                        ? 16
+                    : type == TS_Q8_0 || type == TS_NF4 || type == TS_NF4_16 ? 64
+                                                                             : 8;
+    return args->k % span == 0 && args->ldb % span == 0 ? span : 8;
+}
+
+// For few rows, chooses the shader that is made for them, if k is long enough (on a GPU its
+// invocations divide k among them). There, tiles of 64 rows would be almost empty. On a CPU driver
+// gemm_simd is as fast from 3 rows on.
 static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 {
     bool simd = ts_gpu_is_simd(caps);
@@ -30,7 +41,9 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     args->shader = shader;
     args->local_size = local_size;
     args->tile_m = args->m;
-    args->part_n = args->tile_n = !simd ? 4 : args->m == 1 ? 2 * local_size : local_size;
+    args->part_n = 4; // columns, of each lane if lanes are a SIMD register's
+    args->tile_n = simd ? args->part_n * local_size : args->part_n;
+    args->k_step = simd ? span_of(args) : 0;
     return true;
 }
 
@@ -53,6 +66,7 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
         args->tile_n = args->part_n = args->local_size / 4;
         args->k_step = 16;
         args->rows = args->columns = 4;
+        ts_tile_enlarge(caps, args);
     }
 }
 

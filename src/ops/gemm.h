@@ -52,10 +52,11 @@ void ts_matmul(ts_recorder *recorder, const ts_product *product);
 typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
 const char *ts_precision_name(ts_precision precision);
 
-// How activations that only products and their neighbours touch are stored, in a pass that trains.
-// bf16 has the range of f32, so that its tensors need no scale. f16 has not: a scale that suits a
-// gradient is known only when it has been computed. So with f16 they stay in f32.
+// How a pass that trains stores what its products and attention read and write, and the gradients
+// of these. bf16 has the range of f32, so that its tensors need no scale. f16 has not: a scale that
+// suits a gradient is known only when it has been computed. So with f16 gradients stay in f32.
 ts_dtype ts_precision_activations(ts_precision precision);
+ts_dtype ts_precision_gradients(ts_precision precision);
 
 // The shader of gemm_cm that rounds to a precision (f16 or bf16), and the reverse.
 uint32_t ts_precision_shader(ts_precision precision);

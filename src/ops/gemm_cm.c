@@ -14,6 +14,11 @@ const char *ts_precision_name(ts_precision precision)
 
 ts_dtype ts_precision_activations(ts_precision precision)
 {
+    return precision == TS_PRECISION_F16 ? TS_F16 : ts_precision_gradients(precision);
+}
+
+ts_dtype ts_precision_gradients(ts_precision precision)
+{
     return precision == TS_PRECISION_BF16 ? TS_BF16 : TS_F32;
 }
 

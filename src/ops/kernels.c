@@ -31,6 +31,37 @@ const ts_kernel_info ts_kernels[TS_KERNEL_COUNT] = {
 #include "ops/kernels.def"
 };
 
+// All of them could be left out of one device (ts_gpu_caps_leave_out).
+#define KERNEL(kernel, ...) +TS_SHADERS_OF_##kernel
+_Static_assert(0
+#include "ops/kernels.def"
+                   <= TS_GPU_MOST_LEFT_OUT,
+               "more shaders than ts_gpu_caps can leave out");
+
+ts_kernel ts_kernel_of(const char *shader)
+{
+    for (size_t kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
+        for (const ts_kernel_shader *it = ts_kernels[kernel].shaders; it->name != NULL; it++) {
+            if (strcmp(it->name, shader) == 0) {
+                return (ts_kernel)kernel;
+            }
+        }
+    }
+    return TS_KERNEL_COUNT;
+}
+
+uint32_t *ts_kernel_find_field(ts_kernel kernel, ts_dispatch *dispatch, const char *name)
+{
+    uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;
+    for (const ts_kernel_field *f = ts_kernels[kernel].fields; f->name != NULL; f++) {
+        uint32_t *place = f->kind == 'c' ? constant++ : push++;
+        if (strcmp(f->name, name) == 0) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
 // ---- Sizes: the rows' expressions over their own scalars, in 64 bits
 
 #define READ(type, name, elements) *out++ = (elements);
@@ -177,8 +208,11 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     case TS_KERNEL_gemm_packed: // m n (k + extra_k)
         return (double)push[0] * push[1] * ((double)push[2] + push[8]);
     case TS_KERNEL_attention:
+    case TS_KERNEL_attention_cm:
     case TS_KERNEL_attention_backward_q:
-    case TS_KERNEL_attention_backward_kv: // each row of q with at most as many rows of k
+    case TS_KERNEL_attention_backward_q_cm:
+    case TS_KERNEL_attention_backward_kv:
+    case TS_KERNEL_attention_backward_kv_cm: // each row of q with at most as many rows of k
         return (double)elements[0] * push[0];
     default:
         for (uint32_t i = 0; i < dispatch->view_count; i++) {

@@ -84,6 +84,11 @@ typedef struct ts_kernel_info {
 
 extern const ts_kernel_info ts_kernels[TS_KERNEL_COUNT];
 
+// The row that has a shader of this name; TS_KERNEL_COUNT if there is none.
+ts_kernel ts_kernel_of(const char *shader);
+// Where `dispatch` holds a scalar or a constant of the row, by its name; NULL if the row has none.
+uint32_t *ts_kernel_find_field(ts_kernel kernel, ts_dispatch *dispatch, const char *name);
+
 // Whether the device has all that a shader of the row needs. TS_NEEDS_CPU is ignored here: a GPU
 // can run such a shader too, only slowly.
 bool ts_kernel_can_run(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader);
@@ -93,7 +98,7 @@ bool ts_kernel_suits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader)
 // The place of the row's first shader that has all bits of `needs`; 0 if there is none.
 uint32_t ts_kernel_find(ts_kernel kernel, uint32_t needs);
 // Whether something can replace this shader if it is left out: the row's first shader or, in a row
-// whose first shader has needs of its own, the kernel `gemm`.
+// whose first shader has needs of its own, another kernel: `gemm`, or attention's without _cm.
 bool ts_kernel_has_fallback(ts_kernel kernel, uint32_t shader);
 
 // What specialisation constant 0 says of a row's buffer i: how it is stored, if it is one of

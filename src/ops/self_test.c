@@ -1,11 +1,14 @@
 // Tests matrix units. Drivers have offered cooperative matrices that computed wrong results, so
 // before a model uses them they multiply numbers whose product is known.
+#include "base/log.h"
 #include "base/memory.h"
-#include "ops/gemm.h"
+#include "ops/attention.h"
 #include "ops/ref/ref.h"
+#include "ops/trial.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct trial {
     ts_gpu *gpu;
@@ -135,5 +138,97 @@ ts_status ts_precision_test(ts_gpu *gpu, ts_precision precision, double *error, 
     }
 out:
     close_trial(&t);
+    return status;
+}
+
+// ---- Attention
+
+static void set(ts_trial *trial, const char *name, uint32_t value)
+{
+    uint32_t *place = ts_trial_field(trial, name);
+    if (place != NULL) {
+        *place = value;
+    }
+}
+
+// One of the kernels of attention on matrix units, at a shape with tiles that are whole and tiles over
+// the last row or the end of a sequence. *right: it is as near to its mirror as its row
+// in kernels.def promises.
+static ts_status try_attention(ts_gpu *gpu, ts_gpu *mirror_gpu, ts_trial *trial, bool *right,
+                               ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trial_side device = {0}, mirror = {0};
+    const char *buffer = NULL;
+    double off = 0;
+    TS_TRY(ts_trial_open(trial, gpu, &device, err));
+    TS_TRY(ts_trial_open(trial, mirror_gpu, &mirror, err));
+    TS_TRY(ts_trial_run(trial, &device, 1, err));
+    TS_TRY(ts_trial_run(trial, &mirror, 1, err));
+    TS_TRY(ts_trial_compare(trial, &device, &mirror, &off, &buffer, err));
+    *right = off <= ts_trial_tolerance(trial->kernel, trial->shader);
+out:
+    ts_trial_close(&device);
+    ts_trial_close(&mirror);
+    return status;
+}
+
+// Tries one kernel with one tile, on more rows than the tile has. *right is left as it is if all is well.
+static ts_status try_tile(ts_gpu *gpu, ts_gpu *mirror, ts_kernel kernel, uint32_t dim,
+                          const ts_attention_cm_choice *tile, bool *right, ts_error *err)
+{
+    enum { FEW = 50, LARGE = 128, MORE = 22, HEADS = 8, KV_HEADS = 1 };
+    const float scale = 0.125f;
+    const uint32_t rows = tile->own < LARGE ? FEW : tile->own + MORE;
+    const char *shader = ts_kernels[kernel].shaders[tile->shader].name;
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    // A large tile would have no whole one beneath it among short sequences.
+    ts_trial trial = {.kernel = kernel,
+                      .shader = tile->shader,
+                      .one_sequence = tile->own >= LARGE,
+                      .random = 1};
+    bool fine = false;
+    ts_status status = TS_OK;
+    set(&trial, "rows", rows);
+    set(&trial, "kv_rows", rows);
+    set(&trial, "heads", HEADS);
+    set(&trial, "kv_heads", KV_HEADS);
+    set(&trial, "parts", 1);
+    memcpy(ts_trial_field(&trial, "scale"), &scale, sizeof scale);
+    ts_trial_set_attention_cm(&trial, dim, tile);
+    TS_TRY(try_attention(gpu, mirror, &trial, &fine, err));
+    if (!fine) {
+        *right = false;
+        ts_gpu_leave_out(gpu, shader);
+        ts_log(TS_LOG_WARN,
+               "%s is left out: heads of %u in tiles of %u come out wrong on %s: its driver (%s) has "
+               "a bug",
+               shader, dim, tile->own, caps->name, caps->driver);
+    }
+out:
+    return status;
+}
+
+ts_status ts_attention_test(ts_gpu *gpu, ts_precision precision, uint32_t dim, bool *right,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_gpu *mirror = NULL;
+    ts_attention_cm_choice tiles[TS_ATTENTION_TILES];
+    *right = true;
+    TS_TRY(ts_gpu_open_mirror(&mirror, err));
+    for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
+        if (!ts_attention_is_cm((ts_kernel)kernel)) {
+            continue;
+        }
+        const uint32_t count = ts_attention_cm_tiles(ts_gpu_capabilities(gpu), precision,
+                                                     (ts_kernel)kernel, dim, tiles);
+        *right = *right && count > 0;
+        for (uint32_t i = 0; i < count; i++) {
+            TS_TRY(try_tile(gpu, mirror, (ts_kernel)kernel, dim, &tiles[i], right, err));
+        }
+    }
+out:
+    ts_gpu_close(mirror);
     return status;
 }

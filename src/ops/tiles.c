@@ -63,36 +63,35 @@ static uint32_t vec_columns(const ts_tile *tile)
 }
 
 // Estimates how many 32-bit registers an invocation of gemm_vec needs. They hold its sums, a row
-// and a column of the tiles, and what is loaded meanwhile: the operands of the next step, or the
-// quads of the extra pair for its rows and columns (Mesa 22's compiler for Intel keeps all of them,
-// and spilled 240 where an invocation has 8 x 4 sums). Half as many again are added, for addresses
-// and what is loaded early.
+// and a column of the tiles, and the operands of the next step. Half as many again are added, for
+// addresses and what is loaded early.
 static uint32_t vec_registers(const struct ts_gemm_args *args, const ts_tile *tile)
 {
     uint32_t rows = tile->rows, columns = vec_columns(tile);
-    uint32_t quads = (uint32_t)ts_max_u64(step_quads(args, tile), rows + columns);
-    return (rows * columns + 4 * quads + rows + columns) * 3 / 2;
+    return (rows * columns + 4 * step_quads(args, tile) + rows + columns) * 3 / 2;
 }
 
 // Whether the device can run the tile. In shared memory gemm_vec holds a tile of A and a tile of B,
-// both k-major, with rows padded by 16 bytes. A tile with no more sums in an invocation than the
-// one that is chosen without measuring needs no more registers than that.
+// both k-major, with rows padded by 16 bytes, and four rows of the extra pair. The fewest sums that
+// an invocation can have, 4 x 4, are taken to fit every device.
 static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, const ts_tile *tile)
 {
-    uint32_t shared = args->k_step * (tile->m + tile->n + 8) * 4;
-    bool small = tile->rows * vec_columns(tile) <= args->rows * args->columns;
+    enum { FEWEST_SUMS = 16, EXTRA_STEP = 4 };
+    uint32_t shared = (args->k_step + EXTRA_STEP) * (tile->m + tile->n + 8) * 4;
+    bool small = tile->rows * vec_columns(tile) <= FEWEST_SUMS;
     return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes &&
            step_quads(args, tile) <= MOST_STEP_QUADS &&
            (caps->registers == 0 || small || vec_registers(args, tile) <= caps->registers);
 }
 
 // Tiles of gemm_vec: as many sums an invocation as its registers hold, by as many invocations as a
-// workgroup may have; those with the most sums come first.
-static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, ts_tile *out)
+// workgroup may have; those with the most sums come first. They are added to `count` that are
+// there.
+static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args, uint32_t count,
+                          ts_tile *out)
 {
     static const uint32_t sums[][2] = {{8, 8}, {8, 4}, {4, 4}};      // rows and columns of C
     static const uint32_t groups[][2] = {{16, 16}, {8, 16}, {8, 8}}; // invocations down and across
-    uint32_t count = 1;
     for (size_t s = 0; s < TS_COUNT(sums); s++) {
         for (size_t g = 0; g < TS_COUNT(groups); g++) {
             const ts_tile tile = {.family = TS_FAMILY_VEC,
@@ -108,6 +107,21 @@ static uint32_t vec_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *ar
     return count;
 }
 
+// Every sum more that an invocation has makes it read less of shared memory for each multiply-add.
+// But if there are only a few tiles, most of a GPU is idle.
+void ts_tile_enlarge(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+{
+    enum { ENOUGH_TILES = 64 };
+    ts_tile tiles[TS_TILES];
+    const uint32_t count = vec_tiles(caps, args, 0, tiles);
+    for (uint32_t i = 0; i < count && !ts_gpu_is_cpu(caps); i++) { // a CPU compiles it for long
+        if (ts_ceil_div(args->m, tiles[i].m) * ts_ceil_div(args->n, tiles[i].n) >= ENOUGH_TILES) {
+            ts_tile_set(&tiles[i], args);
+            return;
+        }
+    }
+}
+
 uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                             ts_tile out[TS_TILES])
 {
@@ -119,7 +133,7 @@ uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *
                        .rows = args->rows,
                        .local_size = args->local_size};
     if (!simd) {
-        return vec_tiles(caps, args, out);
+        return vec_tiles(caps, args, 1, out);
     }
     ts_tile others[TS_TILES];
     const uint32_t other_count = ts_cpu_tiles(caps, args, others);

@@ -50,6 +50,11 @@ ts_status ts_trial_check_set(const ts_trial *trial, ts_error *err);
 // the shader, that a device with `caps` would use. For gemm_cm the caller sets the shader.
 void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial);
 
+// Sets the constants of one of the kernels of attention on matrix units.
+struct ts_attention_cm_choice;
+void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim,
+                               const struct ts_attention_cm_choice *choice);
+
 // One device's part in a trial. Both sides of a trial start with the same content.
 typedef struct ts_trial_side {
     ts_gpu *gpu;

@@ -19,6 +19,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"vocab", {2, 5, 127, 129, 320, 1003, 2048, 4099}},
         {"count", {1, 2, 255, 256, 257, 1003, 4096, 70001}},
         {"heads", {1, 2, 3, 4, 4, 6, 8, 12}},
+        {"parts", {1, 2, 1, 3, 8, 1, 2, 5}},
         {"dim", {16, 20, 32, 36, 64, 80, 96, 128}},
         {"m", {1, 2, 5, 31, 33, 64, 65, 130}},
         {"n", {1, 3, 8, 31, 64, 65, 172, 257}},
@@ -29,6 +30,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"smoothed", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
@@ -37,6 +39,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"seed_low", {0, 1, 42, 43, 44, 45, 46, 0xFFFFFFFF}},
         {"seed_high", {0, 1, 0, 0, 0, 0, 0, 0xFFFFFFFF}},
         {"stream", {0, 1, 2, 3, 4, 5, 6, 7}},
+        {"rank", {1, 2, 3, 4, 5, 8, 16, 7}},
         {"drop", {0, 1, 0x1000, 0x8000, 0x1999, 0x4000, 0xF000, 0xFFFF}},
     };
     for (size_t i = 0; i < TS_COUNT(lists); i++) {
@@ -72,14 +75,7 @@ static float float_value(const char *name, uint32_t *state)
 
 uint32_t *ts_trial_field(ts_trial *trial, const char *name)
 {
-    uint32_t *push = trial->dispatch.push, *constant = trial->dispatch.pipeline.constants + 1;
-    for (const ts_kernel_field *f = ts_kernels[trial->kernel].fields; f->name != NULL; f++) {
-        uint32_t *place = f->kind == 'c' ? constant++ : push++;
-        if (ts_trial_same(f->name, name)) {
-            return place;
-        }
-    }
-    return NULL;
+    return ts_kernel_find_field(trial->kernel, &trial->dispatch, name);
 }
 
 static uint32_t needs_of(const ts_trial *trial)
@@ -151,11 +147,7 @@ static bool is_for_few_rows(const ts_trial *trial)
 // Marks a shader of gemm as left out in `caps`.
 static void leave_out(ts_gpu_caps *caps, uint32_t shader)
 {
-    uint32_t count = 0;
-    while (caps->left_out[count] != NULL) {
-        count++;
-    }
-    caps->left_out[count] = ts_kernels[TS_KERNEL_gemm].shaders[shader].name;
+    ts_gpu_caps_leave_out(caps, ts_kernels[TS_KERNEL_gemm].shaders[shader].name);
 }
 
 // Whether an activation is stored in 16 bits.
@@ -173,7 +165,7 @@ static bool has_halves(const ts_trial *trial)
 // of 8 elements.
 static void settle_activations(ts_trial *trial, uint32_t *state)
 {
-    static const char *const sizes[] = {"count", "cols", "m", "n", "k"};
+    static const char *const sizes[] = {"count", "cols", "m", "n", "k", "dim"};
     static const ts_dtype types[] = {TS_F32, TS_F16, TS_BF16};
     const ts_kernel_buffer *buffers = ts_kernels[trial->kernel].buffers;
     bool halves = ts_trial_pick(state, 2) != 0;
@@ -201,6 +193,9 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         layout = TS_NT; // few rows, and k long enough to be shared
         push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
         push[2] += 512;
+        if (ts_trial_pick(state, 2) != 0) { // gemv_simd reads such rows by spans
+            push[2] = (uint32_t)ts_align_up(push[2], 64), gap = 0;
+        }
     }
     if (trial->kernel == TS_KERNEL_gemm_packed) {
         layout %= TS_TN;
@@ -228,11 +223,46 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     (void)shader;
 }
 
+static void set_attention(ts_trial *trial, const ts_attention_choice *choice)
+{
+    *ts_trial_field(trial, "lanes") = choice->lanes;
+    *ts_trial_field(trial, "per_lane") = choice->per_lane;
+    *ts_trial_field(trial, "split") = choice->split;
+    *ts_trial_field(trial, "subgroup_size") = choice->subgroup_size;
+    *ts_trial_field(trial, "held") = choice->held;
+}
+
+// For the shaders *_tiled, draws any of the tiles that this device has shared memory for, whether they
+// suit its registers or not; a head of 64 has one.
+static void settle_tile(const ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
+{
+    enum { TILES = 6, USUAL = 64, PLENTY = 1024 };
+    uint32_t *dim = ts_trial_field(trial, "dim");
+    const uint32_t passed = ts_trial_pick(state, TILES);
+    ts_attention_choice choice = {0};
+    ts_gpu_caps roomy = *asked;
+    roomy.registers = PLENTY;
+    bool fits = ts_attention_choose_tile(&roomy, trial->kernel, *dim, passed, &choice) ||
+                ts_attention_choose_tile(&roomy, trial->kernel, *dim, 0, &choice);
+    if (!fits) {
+        *dim = USUAL;
+        fits = ts_attention_choose_tile(&roomy, trial->kernel, *dim, 0, &choice);
+    }
+    assert(fits);
+    set_attention(trial, &choice);
+}
+
 // For the shaders *_split, draws any of the ways to divide a row, not only the one that suits this
 // device's registers.
 static void settle_attention(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *dim = ts_trial_field(trial, "dim");
+    const uint32_t tiled = ts_attention_tiled(trial->kernel);
+    if (ts_attention_is_tiled(trial->kernel, trial->shader)) {
+        settle_tile(asked, trial, state);
+        return;
+    }
+    ts_gpu_caps_leave_out(asked, ts_kernels[trial->kernel].shaders[tiled].name);
     if (trial->shader == 0) {
         asked->subgroup_operations = 0;
     } else if (needs_of(trial) & TS_NEEDS_EIGHT_LANES) {
@@ -246,11 +276,33 @@ static void settle_attention(ts_gpu_caps *asked, ts_trial *trial, uint32_t *stat
         choice.lanes = invocations / choice.split;
         choice.held = ts_trial_pick(state, 2);
     }
-    *ts_trial_field(trial, "lanes") = choice.lanes;
-    *ts_trial_field(trial, "per_lane") = choice.per_lane;
-    *ts_trial_field(trial, "split") = choice.split;
-    *ts_trial_field(trial, "subgroup_size") = choice.subgroup_size;
-    *ts_trial_field(trial, "held") = choice.held;
+    set_attention(trial, &choice);
+}
+
+void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim, const ts_attention_cm_choice *c)
+{
+    const uint32_t chosen[] = {dim,      c->subgroup_size, c->local_size, c->own,      c->stream,
+                               c->bands, c->matrix_m,      c->matrix_n,   c->matrix_k, c->held};
+    memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
+}
+
+// On matrix units: a head of a size that they take.
+static void settle_attention_cm(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
+{
+    static const uint32_t sizes[] = {32, 32, 48, 64, 80, 96, 128, 64};
+    const ts_precision precision =
+        needs_of(trial) & TS_NEEDS_BF16_MATRICES ? TS_PRECISION_BF16 : TS_PRECISION_F16;
+    uint32_t *dim = ts_trial_field(trial, "dim");
+    ts_attention_cm_choice c = {0};
+    const uint32_t queries = ts_trial_pick(state, 2) << 20; // for tiles of either size
+    *dim = sizes[*dim % TS_COUNT(sizes)];
+    bool fits = ts_attention_cm_choose(caps, precision, trial->kernel, queries, *dim, &c);
+    if (!fits) {
+        *dim = 64;
+        fits = ts_attention_cm_choose(caps, precision, trial->kernel, queries, *dim, &c);
+    }
+    assert(fits);
+    ts_trial_set_attention_cm(trial, *dim, &c);
 }
 
 static bool has_weights(ts_kernel kernel)
@@ -293,7 +345,7 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     if (kernel == TS_KERNEL_embed) { // a table that is whole begins with the first row
         *ts_trial_field(trial, "first_id") *= *ts_trial_field(trial, "partial");
     }
-    if (dim != NULL && kernel == TS_KERNEL_rope && ts_trial_pick(state, 2)) {
+    if (dim != NULL && kernel == TS_KERNEL_rope && !has_halves(trial) && ts_trial_pick(state, 2)) {
         *dim = 6;
     }
     if (kernel == TS_KERNEL_gemm_packed && ts_dtype_block(trial->stored) > 1) {
@@ -302,6 +354,10 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     // Changed so that the shader under test is chosen, whatever this device would use.
     ts_gpu_caps asked = *caps;
     memset(asked.left_out, 0, sizeof asked.left_out);
+    if (ts_attention_is_cm(kernel)) {
+        settle_attention_cm(&asked, trial, state);
+        return;
+    }
     if (kernel != TS_KERNEL_gemm_cm) {
         asked.type = needs_of(trial) & TS_NEEDS_CPU ? VK_PHYSICAL_DEVICE_TYPE_CPU
                                                     : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;

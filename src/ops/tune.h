@@ -40,6 +40,9 @@ uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *
                             ts_tile out[TS_TILES]);
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                                ts_tile out[TS_TILES]);
+// Gives `args`, of gemm_vec, the tile with the most sums an invocation that leaves no part of a GPU
+// idle; if all would, it keeps what it has.
+void ts_tile_enlarge(const ts_gpu_caps *caps, struct ts_gemm_args *args);
 // Divides a tile of gemm_cm among more subgroups (rows, local_size) until an invocation has enough
 // registers for its part. Returns false and changes nothing if the device cannot run the tile.
 bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile);

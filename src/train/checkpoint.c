@@ -21,20 +21,16 @@ ts_status ts_adapter_write(ts_model *model, const char *folder, const char *summ
                            ts_file_writer write, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0}, text = {0};
+    ts_text text = {0};
     TS_TRY(ts_model_save_lora(model, &text, err));
-    TS_TRY(ts_path_join(folder, "adapter_model.safetensors", &path, err));
-    TS_TRY(write(path.bytes, text.bytes, text.len, err));
+    TS_TRY(ts_file_write_in(folder, "adapter_model.safetensors", text.bytes, text.len, write, err));
     ts_text_clear(&text);
     TS_TRY(ts_adapter_config_write(&model->lora.config, &text, err));
-    TS_TRY(ts_path_join(folder, "adapter_config.json", &path, err));
-    TS_TRY(write(path.bytes, text.bytes, text.len, err));
+    TS_TRY(ts_file_write_in(folder, "adapter_config.json", text.bytes, text.len, write, err));
     ts_text_clear(&text);
     TS_TRY(ts_adapter_card_write(&model->lora.config, summary, &text, err));
-    TS_TRY(ts_path_join(folder, "README.md", &path, err));
-    TS_TRY(write(path.bytes, text.bytes, text.len, err));
+    TS_TRY(ts_file_write_in(folder, "README.md", text.bytes, text.len, write, err));
 out:
-    ts_text_free(&path);
     ts_text_free(&text);
     return status;
 }
@@ -90,6 +86,10 @@ static size_t list_history(const ts_history *h, const int64_t *tokens, ts_tensor
     if (e->count > 0) {
         list[count++] = series("history.eval_step", TS_I64, e->step, e->count);
         list[count++] = series("history.eval_loss", TS_F64, e->loss, e->count);
+        if (e->pairs) {
+            list[count++] = series("history.eval_margin", TS_F64, e->margin, e->count);
+            list[count++] = series("history.eval_accuracy", TS_F64, e->accuracy, e->count);
+        }
     }
     return count;
 }
@@ -98,10 +98,10 @@ static size_t list_history(const ts_history *h, const int64_t *tokens, ts_tensor
 static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0}, text = {0};
+    ts_text text = {0};
     ts_lora_tensors first = {0}, second = {0};
     ts_tensor *list = NULL;
-    enum { HISTORY_TENSORS = 8 };
+    enum { HISTORY_TENSORS = 10 };
     size_t count = 0;
     int64_t tokens = (int64_t)c->history->tokens;
     TS_TRY(ts_lora_download(c->model, c->optimiser->first_moment, "exp_avg.", &first, err));
@@ -114,13 +114,12 @@ static ts_status write_optimiser(const ts_checkpoint *c, const char *folder, ts_
     count = first.count + second.count;
     count += list_history(c->history, &tokens, list + count);
     TS_TRY(ts_safetensors_serialise(list, count, &text, err));
-    TS_TRY(ts_path_join(folder, "optimizer.safetensors", &path, err));
-    TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
+    TS_TRY(ts_file_write_in(folder, "optimizer.safetensors", text.bytes, text.len,
+                            ts_file_write_plain, err));
 out:
     ts_lora_tensors_free(&first);
     ts_lora_tensors_free(&second);
     free(list);
-    ts_text_free(&path);
     ts_text_free(&text);
     return status;
 }
@@ -128,14 +127,13 @@ out:
 static ts_status write_record(const cJSON *record, const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0}, text = {0};
+    ts_text text = {0};
     char *json = cJSON_Print(record);
     TS_TRY(ts_text_format(&text, err, "%s\n", json != NULL ? json : "null"));
-    TS_TRY(ts_path_join(folder, "training.json", &path, err));
-    TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
+    TS_TRY(
+        ts_file_write_in(folder, "training.json", text.bytes, text.len, ts_file_write_plain, err));
 out:
     cJSON_free(json);
-    ts_text_free(&path);
     ts_text_free(&text);
     return status;
 }
@@ -173,7 +171,7 @@ static ts_status fill_folder(const ts_checkpoint *c, const ts_train_settings *se
                              const char *folder, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_text path = {0}, text = {0};
+    ts_text text = {0};
     double steps = 0;
     uint64_t per_epoch = 0;
     TS_TRY(ts_json_get_double(c->record, "steps", "training.json", &steps, err));
@@ -185,14 +183,12 @@ static ts_status fill_folder(const ts_checkpoint *c, const ts_train_settings *se
     TS_TRY(write_record(c->record, folder, err));
     TS_TRY(
         ts_history_write_state(c->history, settings, (uint64_t)steps, per_epoch, NULL, &text, err));
-    TS_TRY(ts_path_join(folder, "trainer_state.json", &path, err));
-    TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
+    TS_TRY(ts_file_write_in(folder, "trainer_state.json", text.bytes, text.len, ts_file_write_plain,
+                            err));
     ts_text_clear(&text);
     TS_TRY(hash_folder(folder, &text, err));
-    TS_TRY(ts_path_join(folder, HASHES, &path, err));
-    TS_TRY(ts_file_write_plain(path.bytes, text.bytes, text.len, err));
+    TS_TRY(ts_file_write_in(folder, HASHES, text.bytes, text.len, ts_file_write_plain, err));
 out:
-    ts_text_free(&path);
     ts_text_free(&text);
     return status;
 }

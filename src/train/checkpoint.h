@@ -3,6 +3,7 @@
 #ifndef TS_TRAIN_CHECKPOINT_H
 #define TS_TRAIN_CHECKPOINT_H
 
+#include "base/file.h"
 #include "data/safetensors.h"
 #include "train/history.h"
 #include "train/settings.h"
@@ -43,8 +44,6 @@ ts_status ts_checkpoint_delete_run(const char *output_dir, ts_error *err);
 
 // Writes the adapter into `folder` in the format of PEFT (weights, config, model card). `write`
 // writes each file.
-typedef ts_status (*ts_file_writer)(const char *path, const void *bytes, uint64_t len,
-                                    ts_error *err);
 ts_status ts_adapter_write(ts_model *model, const char *folder, const char *summary,
                            ts_file_writer write, ts_error *err);
 

@@ -67,13 +67,17 @@ static ts_status read_evaluations(const ts_tensors *file, uint64_t steps, ts_eva
 {
     ts_status status = TS_OK;
     const ts_tensor *step;
-    const double *loss;
+    const double *loss, *margin = NULL, *accuracy = NULL;
     uint64_t count = length_of(file, HISTORY "eval_step"), before = 0;
     if (count == 0) {
         return TS_OK;
     }
     TS_TRY(ts_tensors_expect(file, HISTORY "eval_step", 1, &count, &step, err));
     TS_TRY(read_series(file, HISTORY "eval_loss", count, -INFINITY, &loss, err));
+    if (out->pairs) {
+        TS_TRY(read_series(file, HISTORY "eval_margin", count, -INFINITY, &margin, err));
+        TS_TRY(read_series(file, HISTORY "eval_accuracy", count, 0, &accuracy, err));
+    }
     if (step->dtype != TS_I64) {
         TS_FAIL(TS_ERR_FORMAT, HISTORY "eval_step: expected I64, found %s",
                 ts_dtype_name(step->dtype));
@@ -90,6 +94,10 @@ static ts_status read_evaluations(const ts_tensors *file, uint64_t steps, ts_eva
         }
         before = at;
         TS_TRY(ts_evaluations_push(out, at, loss[i], err));
+        if (out->pairs) {
+            out->margin[out->count - 1] = margin[i];
+            out->accuracy[out->count - 1] = accuracy[i];
+        }
     }
 out:
     return status;
@@ -231,7 +239,7 @@ static ts_status read_optimiser(const ts_checkpoint *c, const char *folder, uint
     TS_TRY(ts_lora_upload(c->model, c->optimiser->second_moment, SECOND, file, &count, err));
     TS_TRY(ts_checkpoint_check_tensors(file, SECOND, true, &all, err));
     TS_TRY(expect_count("optimizer.safetensors: " SECOND, all, count, err));
-    history += length_of(file, HISTORY "eval_step") > 0 ? 2 : 0;
+    history += length_of(file, HISTORY "eval_step") == 0 ? 0 : c->history->pairs ? 4 : 2;
     history += c->history->pairs ? 2 : 0;
     TS_TRY(expect_count("optimizer.safetensors", ts_tensors_count(file), 2 * count + history, err));
     TS_TRY(ts_checkpoint_read_history(file, steps, c->history, err));

@@ -12,6 +12,13 @@ ts_status ts_evaluations_reserve(ts_evaluations *evaluations, size_t count, ts_e
     TS_TRY(ts_grow(&evaluations->step, &capacity, count, sizeof *evaluations->step, err));
     capacity = evaluations->capacity;
     TS_TRY(ts_grow(&evaluations->loss, &capacity, count, sizeof *evaluations->loss, err));
+    if (evaluations->pairs) {
+        capacity = evaluations->capacity;
+        TS_TRY(ts_grow(&evaluations->margin, &capacity, count, sizeof *evaluations->margin, err));
+        capacity = evaluations->capacity;
+        TS_TRY(
+            ts_grow(&evaluations->accuracy, &capacity, count, sizeof *evaluations->accuracy, err));
+    }
     evaluations->capacity = capacity;
 out:
     return status;
@@ -33,6 +40,8 @@ void ts_evaluations_free(ts_evaluations *evaluations)
 {
     free(evaluations->step);
     free(evaluations->loss);
+    free(evaluations->margin);
+    free(evaluations->accuracy);
     *evaluations = (ts_evaluations){0};
 }
 

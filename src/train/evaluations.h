@@ -13,12 +13,17 @@
 // Starts zeroed. The arrays have `count` entries, steps ascending.
 typedef struct ts_evaluations {
     uint64_t *step; // after which it was evaluated, counted from 1
-    double *loss;   // nats per supervised token
+    double *loss;   // nats per supervised token; of a loss over pairs the mean over the pairs
+    // Means over the pairs, where the loss is over pairs (set before the first entry): how much
+    // higher the reward of the chosen answer is, and how often it is higher.
+    bool pairs;
+    double *margin, *accuracy;
     size_t count, capacity;
 } ts_evaluations;
 
 // Makes room for `count` entries.
 ts_status ts_evaluations_reserve(ts_evaluations *evaluations, size_t count, ts_error *err);
+// margin[] and accuracy[] of the new entry are 0, and the caller sets them.
 ts_status ts_evaluations_push(ts_evaluations *evaluations, uint64_t step, double loss,
                               ts_error *err);
 void ts_evaluations_free(ts_evaluations *evaluations);

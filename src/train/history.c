@@ -105,7 +105,12 @@ static ts_status log_evaluation(ts_history *history, uint64_t steps_per_epoch, t
     cJSON *entry = cJSON_CreateObject();
     cJSON_AddNumberToObject(entry, "epoch", step / (double)steps_per_epoch);
     cJSON_AddNumberToObject(entry, "eval_loss", loss);
-    cJSON_AddNumberToObject(entry, "eval_perplexity", exp(loss));
+    if (history->pairs) { // under TRL's names
+        cJSON_AddNumberToObject(entry, "eval_rewards/accuracies", history->evaluations.accuracy[i]);
+        cJSON_AddNumberToObject(entry, "eval_rewards/margins", history->evaluations.margin[i]);
+    } else {
+        cJSON_AddNumberToObject(entry, "eval_perplexity", exp(loss));
+    }
     cJSON_AddNumberToObject(entry, "step", step);
     return append_entry(entry, &history->log, err);
 }

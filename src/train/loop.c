@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "train/monitor.h"
-#include "train/reduce.h"
 
 #include <math.h>
 
@@ -20,9 +19,10 @@ static uint64_t dropout_seed(const ts_trainer *trainer, uint64_t step, uint32_t 
 // A micro-batch that was sent to the device and whose results have not been read.
 struct sent {
     uint64_t step, ticket, tokens;
+    uint32_t micro;
     uint64_t units; // over which the whole step's loss is a mean: supervised tokens, or pairs
     double rate;
-    bool last; // of its step
+    bool last; // of its step; of several ranks none is
 };
 
 // The loop works one micro-batch ahead: while the device runs one, the host packs, uploads and
@@ -52,7 +52,9 @@ static void report(struct loop *loop)
     const ts_trainer *trainer = loop->trainer;
     const ts_history *h = &trainer->history;
     size_t last = h->count - 1;
+    const ts_evaluations *e = &h->evaluations;
     uint64_t tokens = h->tokens - loop->tokens_before;
+    double elapsed_s = ts_clock_s() - loop->started_s;
     loop->interval_loss += h->loss[last];
     loop->interval_steps++;
     const ts_train_progress progress = {
@@ -63,9 +65,12 @@ static void report(struct loop *loop)
         .loss_steps = loop->interval_steps,
         .rate = h->rate[last],
         .grad_norm = h->grad_norm[last],
-        .tokens_per_second = (double)tokens / (ts_clock_s() - loop->started_s),
+        .tokens_per_second = (double)tokens / elapsed_s,
         .margin = h->pairs ? h->margin[last] : NAN,
         .accuracy = h->pairs ? h->accuracy[last] : NAN,
+        .held_out_loss = e->count > 0 ? e->loss[e->count - 1] : NAN,
+        .seconds_left = elapsed_s * (double)(trainer->steps - h->count) /
+                        (double)(h->count - trainer->first_step),
         .device_bytes = trainer->plan.total,
         .log = ends_interval(trainer, h->count),
     };
@@ -73,6 +78,7 @@ static void report(struct loop *loop)
         loop->callbacks->progress(loop->callbacks->user, &progress);
     }
     if (progress.log) {
+        ts_logs_add_step(&loop->trainer->logs, &progress);
         loop->interval_loss = 0;
         loop->interval_steps = 0;
     }
@@ -120,6 +126,29 @@ static void push_rewards(struct loop *loop)
     loop->rewards = (ts_rewards){0};
 }
 
+static void add_result(struct loop *loop, const ts_micro_result *result)
+{
+    loop->loss += result->loss;
+    loop->trainer->history.tokens += result->tokens;
+    add_rewards(&loop->rewards, &result->rewards);
+}
+
+// Adds a step, whose micro-batches all are added and whose update is done, to the history.
+static ts_status end_sums(struct loop *loop, const struct sent *sent, ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    double grad_norm;
+    TS_TRY(check_loss(loop, sent->step + 1, err));
+    TS_TRY(ts_optimiser_read(&trainer->optimiser, sent->step + 1, &grad_norm, err));
+    TS_TRY(ts_history_push(&trainer->history, loop->loss, sent->rate, grad_norm, err));
+    push_rewards(loop);
+    loop->loss = 0;
+    report(loop);
+out:
+    return status;
+}
+
 // Waits for the oldest micro-batch and reads its loss. After the last one of a step, adds the step
 // to the history.
 static ts_status read_oldest(struct loop *loop, ts_error *err)
@@ -127,21 +156,19 @@ static ts_status read_oldest(struct loop *loop, ts_error *err)
     ts_status status = TS_OK;
     ts_trainer *trainer = loop->trainer;
     const struct sent sent = loop->sent[0];
-    double sum, grad_norm;
+    double sum;
     TS_TRY(ts_recorder_wait(trainer->pass.recorder, sent.ticket, err));
     TS_TRY(ts_pass_read_loss(&trainer->pass, &sum, err));
     loop->sent[0] = loop->sent[1];
     loop->sent_count--;
-    loop->loss += sum / (double)sent.units;
-    trainer->history.tokens += sent.tokens;
-    add_rewards(&loop->rewards, &trainer->pass.rewards);
+    const ts_micro_result result = {
+        .loss = sum / (double)sent.units, .rewards = trainer->pass.rewards, .tokens = sent.tokens};
+    if (trainer->settings.ranks != NULL) {
+        return ts_exchange_ran(&trainer->exchange, sent.micro, &result, err);
+    }
+    add_result(loop, &result);
     if (sent.last) {
-        TS_TRY(check_loss(loop, sent.step + 1, err));
-        TS_TRY(ts_optimiser_read(&trainer->optimiser, sent.step + 1, &grad_norm, err));
-        TS_TRY(ts_history_push(&trainer->history, loop->loss, sent.rate, grad_norm, err));
-        push_rewards(loop);
-        loop->loss = 0;
-        report(loop);
+        TS_TRY(end_sums(loop, &sent, err));
     }
 out:
     return status;
@@ -169,6 +196,7 @@ static ts_status record_micro(struct loop *loop, struct sent *sent, uint32_t mic
                                     (float)(1.0 / (double)sent->units),
                                     dropout_seed(trainer, sent->step, micro), err));
     sent->tokens = trainer->batch.rows;
+    sent->micro = micro;
 out:
     return status;
 }
@@ -182,25 +210,57 @@ static ts_status send(struct loop *loop, struct sent *sent, ts_error *err)
     return status;
 }
 
-// This rank's micro-batches one after the other, then the sum of all ranks' gradients, then the
-// update, which is sent together with the last micro-batch.
+// A step that several ranks make together: this rank's micro-batches, then all others' results.
+static ts_status make_together(struct loop *loop, struct sent *sent, uint32_t micro_count,
+                               ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_trainer *trainer = loop->trainer;
+    ts_exchange *exchange = &trainer->exchange;
+    uint32_t first, end;
+    TS_TRY(ts_exchange_begin(exchange, micro_count, &first, &end, err));
+    for (uint32_t micro = first; micro < end; micro++) {
+        ts_exchange_expect(exchange, micro);
+        TS_TRY(record_micro(loop, sent, micro, err));
+        ts_exchange_record(exchange, micro);
+        TS_TRY(send(loop, sent, err));
+    }
+    while (loop->sent_count > 1) {
+        TS_TRY(read_oldest(loop, err));
+    }
+    TS_TRY(ts_exchange_send_early(exchange, err));
+    TS_TRY(read_all(loop, err));
+    TS_TRY(ts_exchange_step(exchange, &trainer->settings.adamw, sent->rate, sent->step + 1,
+                            ts_stop_asked(), err));
+    for (uint32_t micro = 0; micro < micro_count; micro++) {
+        add_result(loop, &exchange->results[micro]);
+    }
+    TS_TRY(end_sums(loop, sent, err));
+out:
+    return status;
+}
+
+// The micro-batches one after the other, their gradients summed in a tree, then the update, which
+// is sent together with the last micro-batch.
 static ts_status send_step(struct loop *loop, uint64_t step, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_trainer *trainer = loop->trainer;
-    const ts_ranks ranks = trainer->batches.ranks;
     struct sent sent = {.step = step};
     uint32_t micro_count;
     ts_batches_step(&trainer->batches, step, &micro_count, &sent.units);
     const ts_learning_rate rate = ts_trainer_learning_rate(trainer);
     sent.rate = ts_learning_rate_at(&rate, step);
-    for (uint32_t micro = ranks.rank; micro < micro_count; micro += ranks.count) {
-        if (micro != ranks.rank) {
+    if (trainer->settings.ranks != NULL) {
+        return make_together(loop, &sent, micro_count, err);
+    }
+    for (uint32_t micro = 0; micro < micro_count; micro++) {
+        if (micro > 0) {
             TS_TRY(send(loop, &sent, err));
         }
         TS_TRY(record_micro(loop, &sent, micro, err));
+        ts_reduce_record(&trainer->reduce, micro + 1 == micro_count);
     }
-    TS_TRY(ts_reduce(ranks, &trainer->pass, err));
     ts_optimiser_record(&trainer->optimiser, &trainer->settings.adamw, sent.rate, step + 1);
     sent.last = true;
     TS_TRY(send(loop, &sent, err));
@@ -240,19 +300,22 @@ static bool stops_early(const ts_trainer *trainer)
                                trainer->settings.early_stopping_threshold);
 }
 
-static void report_evaluation(const struct loop *loop)
+static void report_evaluation(struct loop *loop)
 {
-    const ts_trainer *trainer = loop->trainer;
+    ts_trainer *trainer = loop->trainer;
     const ts_evaluations *e = &trainer->history.evaluations;
     size_t last = e->count - 1, best = ts_evaluations_best(e);
     const ts_train_evaluation evaluation = {
         .step = e->step[last],
         .epoch = (double)e->step[last] / (double)trainer->batches.steps_per_epoch,
         .loss = e->loss[last],
+        .margin = e->pairs ? e->margin[last] : NAN,
+        .accuracy = e->pairs ? e->accuracy[last] : NAN,
         .best_step = e->step[best],
         .best_loss = e->loss[best],
         .stops = stops_early(trainer) && e->step[last] < trainer->steps,
     };
+    ts_logs_add_evaluation(&trainer->logs, &evaluation);
     if (loop->callbacks->evaluated != NULL) {
         loop->callbacks->evaluated(loop->callbacks->user, &evaluation);
     }
@@ -266,21 +329,24 @@ static ts_status evaluate(struct loop *loop, uint64_t step, ts_error *err)
     ts_status status = TS_OK;
     ts_trainer *trainer = loop->trainer;
     ts_evaluations *e = &trainer->history.evaluations;
-    double loss;
-    bool whole;
+    ts_held_out_measured found;
     TS_TRY(read_all(loop, err));
-    TS_TRY(
-        ts_held_out_loss(&trainer->held_out, &trainer->pass, &trainer->batch, &loss, &whole, err));
-    if (!whole) {
+    TS_TRY(ts_held_out_measure(&trainer->held_out, &trainer->pass, &trainer->batch,
+                               trainer->settings.ranks, &found, err));
+    if (!found.whole) {
         return TS_OK;
     }
-    if (!isfinite(loss)) {
+    if (!isfinite(found.loss)) {
         TS_FAIL(TS_ERR_RUN,
                 "step %llu: the loss on the held-out rows is %g: the training diverged (try a "
                 "lower --lr)",
-                (unsigned long long)step, loss);
+                (unsigned long long)step, found.loss);
     }
-    TS_TRY(ts_evaluations_push(e, step, loss, err));
+    TS_TRY(ts_evaluations_push(e, step, found.loss, err));
+    if (e->pairs) {
+        e->margin[e->count - 1] = found.margin;
+        e->accuracy[e->count - 1] = found.accuracy;
+    }
     report_evaluation(loop);
     if (trainer->settings.load_best && ts_evaluations_best_step(e) == step) {
         TS_TRY(ts_trainer_save(trainer, err));
@@ -310,6 +376,14 @@ out:
     return status;
 }
 
+// Whether to stop before the next step. Several ranks stop after the same one: where one was asked
+// during a step, all of them learn it with that step.
+static bool stop_is_asked(const struct loop *loop)
+{
+    const ts_trainer *trainer = loop->trainer;
+    return trainer->settings.ranks != NULL ? trainer->exchange.stop : ts_stop_asked();
+}
+
 static ts_status train_steps(struct loop *loop, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -322,12 +396,12 @@ static ts_status train_steps(struct loop *loop, ts_error *err)
         }
     }
     while (done < trainer->steps && !stops_early(trainer)) {
-        if (done == first && ts_stop_asked()) {
+        if (done == first && stop_is_asked(loop)) {
             return stop(loop, done, err);
         }
         TS_TRY(send_step(loop, done, err));
         done++;
-        bool stopped = ts_stop_asked() && done < trainer->steps;
+        bool stopped = stop_is_asked(loop) && done < trainer->steps;
         TS_TRY(end_step(loop, done, &stopped, err));
         if (stopped) {
             return stop(loop, done, err);

@@ -95,7 +95,7 @@ static ts_status place(ts_optimiser *optimiser, uint64_t count, ts_error *err)
     ts_status status = TS_OK;
     TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, count, &optimiser->first_moment, err));
     TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, count, &optimiser->second_moment, err));
-    TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, 256, &optimiser->partial, err));
+    TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, TS_SQUARE_PIECES, &optimiser->partial, err));
     TS_TRY(ts_gpu_alloc(&optimiser->arena, TS_F32, 2, &optimiser->norm, err));
     for (size_t i = 0; i < TS_COUNT(optimiser->seen); i++) {
         TS_TRY(ts_gpu_alloc(&optimiser->host, TS_F32, 2, &optimiser->seen[i], err));
@@ -173,41 +173,75 @@ static void update(ts_optimiser *optimiser, const ts_adamw_params *params, doubl
              });
 }
 
-// A and B of a pair lie side by side in the flat arrays, so with rates of their own each needs a
-// dispatch.
+// What of a tensor lies within floats first .. first + count - 1 of the flat arrays. No bytes:
+// nothing.
+static ts_view within(const ts_lora *lora, ts_view tensor, uint64_t first, uint64_t count)
+{
+    const uint64_t size = ts_dtype_bytes(TS_F32);
+    if (tensor.bytes == 0) { // the module has no such tensor
+        return (ts_view){0};
+    }
+    const uint64_t from = (tensor.offset - lora->values.offset) / size;
+    const uint64_t begin = ts_max_u64(from, first);
+    const uint64_t end = ts_min_u64(from + tensor.bytes / size, first + count);
+    return begin < end ? ts_view_slice(lora->values, begin, end - begin) : (ts_view){0};
+}
+
+// The tensors of a pair lie side by side in the flat arrays, so with rates of their own each needs
+// a dispatch. As in PEFT's create_loraplus_optimizer, DoRA's magnitudes have B's.
 static void update_sides(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
-                         uint64_t step)
+                         uint64_t step, uint64_t first, uint64_t count)
 {
     const ts_model *model = optimiser->pass->model;
     for (size_t i = 0; i < (size_t)model->config.layers * TS_MODULE_COUNT; i++) {
         const ts_lora_pair *pair = &model->lora.pairs[i];
-        if (pair->a.bytes > 0) {
-            update(optimiser, params, rate, step, pair->a);
-            update(optimiser, params, rate * params->b_ratio, step, pair->b);
+        const struct side {
+            ts_view tensor;
+            double ratio;
+        } sides[] = {{pair->a, 1}, {pair->b, params->b_ratio}, {pair->magnitude, params->b_ratio}};
+        for (size_t side = 0; side < TS_COUNT(sides); side++) {
+            const ts_view part = within(&model->lora, sides[side].tensor, first, count);
+            if (part.bytes > 0) {
+                update(optimiser, params, rate * sides[side].ratio, step, part);
+            }
         }
     }
+}
+
+void ts_optimiser_record_squares(ts_optimiser *optimiser)
+{
+    const ts_pass *pass = optimiser->pass;
+    ts_sum_squares(pass->recorder,
+                   &(struct ts_sum_squares_args){.x = pass->gradients,
+                                                 .partial = optimiser->partial,
+                                                 .count = (uint32_t)pass->model->lora.count});
+}
+
+void ts_optimiser_record_update(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                                uint64_t step, uint64_t first, uint64_t count)
+{
+    ts_recorder *recorder = optimiser->pass->recorder;
+    ts_lora *lora = &optimiser->pass->model->lora;
+    ts_clip_factor(recorder,
+                   &(struct ts_clip_factor_args){.partial = optimiser->partial,
+                                                 .norm = optimiser->norm,
+                                                 .max_norm = (float)params->max_grad_norm});
+    if (params->b_ratio != 0 && params->b_ratio != 1) {
+        update_sides(optimiser, params, rate, step, first, count);
+    } else if (count > 0) {
+        update(optimiser, params, rate, step, ts_view_slice(lora->values, first, count));
+    }
+    lora->changed = true;
+    ts_recorder_zero(recorder, optimiser->pass->gradients);
+    ts_recorder_copy(recorder, optimiser->norm, optimiser->seen[step % 2]);
 }
 
 void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                          uint64_t step)
 {
-    ts_recorder *recorder = optimiser->pass->recorder;
-    const ts_lora *lora = &optimiser->pass->model->lora;
-    ts_view gradients = optimiser->pass->gradients;
-    ts_sum_squares(recorder, &(struct ts_sum_squares_args){.x = gradients,
-                                                           .partial = optimiser->partial,
-                                                           .count = (uint32_t)lora->count});
-    ts_clip_factor(recorder,
-                   &(struct ts_clip_factor_args){.partial = optimiser->partial,
-                                                 .norm = optimiser->norm,
-                                                 .max_norm = (float)params->max_grad_norm});
-    if (params->b_ratio == 0 || params->b_ratio == 1) {
-        update(optimiser, params, rate, step, lora->values);
-    } else {
-        update_sides(optimiser, params, rate, step);
-    }
-    ts_recorder_zero(recorder, gradients);
-    ts_recorder_copy(recorder, optimiser->norm, optimiser->seen[step % 2]);
+    ts_optimiser_record_squares(optimiser);
+    ts_optimiser_record_update(optimiser, params, rate, step, 0,
+                               optimiser->pass->model->lora.count);
 }
 
 ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad_norm,

@@ -36,16 +36,18 @@ double ts_schedule_rate(ts_schedule schedule, double peak, uint64_t step, uint64
 typedef struct ts_adamw_params {
     double beta1, beta2, eps, weight_decay;
     double max_grad_norm; // 0: no clipping
-    double b_ratio;       // the rate of the B matrices in terms of A's (LoRA+, Hayou et al. 2024,
-                          // https://arxiv.org/abs/2402.12354); 0: 1
+    double b_ratio; // the rate of the B matrices, and of DoRA's magnitudes, in terms of A's (LoRA+,
+                    // Hayou et al. 2024, https://arxiv.org/abs/2402.12354); 0: 1
 } ts_adamw_params;
+
+enum { TS_SQUARE_PIECES = 256 }; // of the gradients' sum of squares, as sum_squares divides them
 
 // AdamW's state, and what the device needs for clipping. Starts zeroed.
 typedef struct ts_optimiser {
     ts_pass *pass; // borrowed: its recorder, its model's adapter and its gradients
     ts_gpu_arena arena, host;
     ts_view first_moment, second_moment; // [count of the adapter]
-    ts_view partial;                     // [256] pieces of the gradients' sum of squares
+    ts_view partial;                     // [TS_SQUARE_PIECES] of the gradients' sum of squares
     ts_view norm;                        // [2] norm of all gradients, and the factor to clip them
     ts_view seen[2];                     // the norms of the last two steps, for the host
 } ts_optimiser;
@@ -68,6 +70,12 @@ ts_status ts_optimiser_step(ts_optimiser *optimiser, const ts_adamw_params *para
 // done, before two more steps are recorded.
 void ts_optimiser_record(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
                          uint64_t step);
+// The two parts of ts_optimiser_record, for gradients and an update that ranks share
+// (exchange.h). _squares leaves the sums of squares of the gradients in `partial`; _update goes on
+// from those, and updates only floats first .. first + count - 1 of the flat arrays.
+void ts_optimiser_record_squares(ts_optimiser *optimiser);
+void ts_optimiser_record_update(ts_optimiser *optimiser, const ts_adamw_params *params, double rate,
+                                uint64_t step, uint64_t first, uint64_t count);
 // TS_ERR_RUN if the norm is not finite.
 ts_status ts_optimiser_read(ts_optimiser *optimiser, uint64_t step, double *grad_norm,
                             ts_error *err);

@@ -6,12 +6,23 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <string.h>
+
+// Borrows it.
+static ts_text text_of(const char *text)
+{
+    return (ts_text){.bytes = (char *)(uintptr_t)text, .len = text != NULL ? strlen(text) : 0};
+}
+
 ts_adapter_config ts_trainer_adapter(const ts_train_settings *settings)
 {
     return (ts_adapter_config){.r = settings->rank,
                                .alpha = settings->alpha,
                                .dropout = settings->dropout,
+                               .rank_pattern = text_of(settings->rank_pattern),
+                               .alpha_pattern = text_of(settings->alpha_pattern),
                                .use_rslora = settings->use_rslora,
+                               .use_dora = settings->use_dora,
                                .init = settings->init_lora,
                                .targets = settings->targets};
 }
@@ -29,7 +40,7 @@ static ts_status measure(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
     const ts_train_settings *settings = &trainer->settings;
     const ts_adapter_config adapter = ts_trainer_adapter(settings);
     bool in_file = trainer->embedding_in_file;
-    uint64_t count, optimiser;
+    uint64_t count, optimiser, sums;
     TS_TRY(ts_model_plan(&trainer->config, trainer->tensors, dtype, settings->quantise,
                          trainer->limits.rows, in_file, settings->binding_limit, &adapter,
                          settings->precision, &plan->weights, &plan->adapter, err));
@@ -37,7 +48,13 @@ static ts_status measure(ts_trainer *trainer, ts_dtype dtype, ts_error *err)
                         trainer->limits, &plan->activations, &plan->largest, err));
     plan->precision = settings->precision;
     TS_TRY(ts_optimiser_plan(&trainer->config, &adapter, &optimiser, err));
-    plan->adapter += optimiser;
+    TS_TRY(
+        ts_reduce_plan(&trainer->config, &adapter, ts_batches_most(&trainer->batches), &sums, err));
+    plan->adapter += optimiser + sums;
+    if (settings->ranks != NULL) {
+        const ts_exchange_params exchange = ts_trainer_exchange_params(trainer);
+        TS_TRY(ts_exchange_plan(&trainer->config, &adapter, &exchange, &plan->exchange, err));
+    }
     plan->total = plan->weights + plan->adapter + plan->activations;
     ts_lora_measure(&trainer->config, &adapter, &count, &plan->parameters);
     plan->binds = within(plan->largest, settings->binding_limit);
@@ -98,6 +115,7 @@ static void find_limits(ts_trainer *trainer)
     *limits = ts_batches_limits(&trainer->batches, trainer->steps);
     limits->rows = (uint32_t)ts_max_u64(limits->rows, least.rows);
     limits->loss_rows = (uint32_t)ts_max_u64(limits->loss_rows, least.loss_rows);
+    limits->f32_activations = trainer->settings.f32_activations;
 }
 
 // Tries these in turn until the plan fits. First the embedding stays in its file. That costs next

@@ -33,7 +33,11 @@ static const struct known {
     {"lr_scheduler_type", SETTING, TEXT},
     {"target_modules", SETTING, LIST},
     {"use_rslora", SETTING, SWITCH},
+    {"use_dora", ADDED, SWITCH},
+    {"rank_pattern", ADDED, TEXT},
+    {"alpha_pattern", ADDED, TEXT},
     {"train_empty", FINGERPRINT, SWITCH},
+    {"group_by_length", ADDED, SWITCH},
     {"train_on", ADDED, TEXT, "assistant"},
     {"init_lora", ADDED, TEXT, "default"},
     {"rank", SETTING, NUMBER},
@@ -48,6 +52,7 @@ static const struct known {
     {"min_lr_ratio", ADDED, NUMBER},
     {"lr_cycles", ADDED, NUMBER},
     {"loraplus_ratio", ADDED, NUMBER},
+    {"neftune_alpha", ADDED, NUMBER},
     {"warmup_ratio", SETTING, NUMBER},
     {"warmup_steps", SETTING, NUMBER},
     {"adam_beta1", SETTING, NUMBER},
@@ -93,6 +98,12 @@ static const struct known *find_known(const char *key)
     return NULL;
 }
 
+bool ts_train_record_is_place(const char *key)
+{
+    const struct known *row = find_known(key);
+    return row != NULL && row->meaning == PLACE;
+}
+
 // ---- Making
 
 static ts_status hash_file(const char *path, char hash[65], ts_error *err)
@@ -135,6 +146,7 @@ static void add_numbers(cJSON *json, const ts_train_settings *s, uint64_t steps)
         {"min_lr_ratio", s->min_lr_ratio},
         {"lr_cycles", (double)s->lr_cycles},
         {"loraplus_ratio", s->adamw.b_ratio == 1 ? 0 : s->adamw.b_ratio}, // 1: no LoRA+
+        {"neftune_alpha", s->neftune_alpha},
         {"warmup_ratio", s->warmup_ratio},
         {"warmup_steps", (double)s->warmup_steps},
         {"adam_beta1", s->adamw.beta1},
@@ -153,6 +165,11 @@ static void add_numbers(cJSON *json, const ts_train_settings *s, uint64_t steps)
     for (size_t i = 0; i < TS_COUNT(numbers); i++) {
         cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
     }
+}
+
+static const char *or_none(const char *pattern)
+{
+    return pattern != NULL && *pattern != '\0' ? pattern : "none";
 }
 
 ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON **out,
@@ -177,6 +194,10 @@ ts_status ts_train_record_make(const ts_train_settings *s, uint64_t steps, cJSON
     cJSON_AddStringToObject(json, "lr_scheduler_type", ts_schedule_name(s->schedule));
     cJSON_AddItemToObject(json, "target_modules", target_list(s->targets));
     cJSON_AddBoolToObject(json, "use_rslora", s->use_rslora);
+    cJSON_AddBoolToObject(json, "use_dora", s->use_dora);
+    cJSON_AddBoolToObject(json, "group_by_length", s->group_by_length);
+    cJSON_AddStringToObject(json, "rank_pattern", or_none(s->rank_pattern));
+    cJSON_AddStringToObject(json, "alpha_pattern", or_none(s->alpha_pattern));
     cJSON_AddBoolToObject(json, "train_empty", s->train_empty);
     cJSON_AddStringToObject(json, "train_on", ts_train_on_name(s->train_on));
     cJSON_AddStringToObject(json, "init_lora", ts_lora_init_name(s->init_lora));

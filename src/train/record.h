@@ -17,6 +17,9 @@ ts_status ts_train_record_make(const ts_train_settings *settings, uint64_t steps
 ts_status ts_train_record_add_model(cJSON *record, ts_weights *model, const ts_model_config *config,
                                     const ts_dataset *dataset, ts_error *err);
 
+// Whether a key names where a file lies, which may differ from one place to another.
+bool ts_train_record_is_place(const char *key);
+
 // Checks a record that was read from a file. TS_ERR_FORMAT if it has an unknown key (written by
 // another version), lacks a required key, or has a value of the wrong kind. Messages call the file
 // `name`.

@@ -13,14 +13,23 @@ static ts_status tell_evaluations(const ts_trainer *trainer, ts_text *out, ts_er
     if (best == SIZE_MAX) {
         return TS_OK;
     }
-    return ts_text_format(
+    const uint64_t items = trainer->held_out.items;
+    ts_status status = ts_text_format(
         out, err,
-        " On %zu held-out example%s the loss was %.4f after step %llu, the "
+        " On %llu held-out %s%s the loss was %.4f after step %llu, the "
         "least of %zu measurements, and %.4f at the end. The adapter is that of "
         "step %llu.",
-        trainer->held_out.count, ts_plural(trainer->held_out.count), e->loss[best],
+        (unsigned long long)items, e->pairs ? "pair" : "example", ts_plural(items), e->loss[best],
         (unsigned long long)e->step[best], e->count, e->loss[e->count - 1],
         (unsigned long long)(trainer->settings.load_best ? e->step[best] : trainer->history.count));
+    if (status == TS_OK && e->pairs) {
+        size_t its = trainer->settings.load_best ? best : e->count - 1;
+        status = ts_text_format(out, err,
+                                " It gives the chosen answer the higher reward in %.0f %% of them, "
+                                "by %.3f in the mean.",
+                                100 * e->accuracy[its], e->margin[its]);
+    }
+    return status;
 }
 
 // The rate's schedule, and what LoRA+ makes of it.
@@ -30,6 +39,22 @@ static void describe_rate(const ts_train_settings *s, char *out, size_t size)
     if (s->adamw.b_ratio != 0 && s->adamw.b_ratio != 1) {
         snprintf(out + len, size - (size_t)len, "; LoRA+, %g times that for B", s->adamw.b_ratio);
     }
+}
+
+// What the loss and its input had besides.
+static ts_status tell_recipe(const ts_train_settings *s, ts_text *out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (s->neftune_alpha > 0) {
+        TS_TRY(ts_text_format(out, err, " Embeddings had NEFTune's noise, alpha %g.",
+                              s->neftune_alpha));
+    }
+    if (s->loss_params.label_smoothing > 0) {
+        TS_TRY(ts_text_format(out, err, " Labels were smoothed by %g.",
+                              s->loss_params.label_smoothing));
+    }
+out:
+    return status;
 }
 
 // How the adapter was trained, for its model card.
@@ -67,6 +92,7 @@ static ts_status summarise(const ts_trainer *trainer, ts_text *out, ts_error *er
                            ts_losses[s->loss].name, s->loss_params.beta,
                            s->adapter != NULL ? "the adapter as it was before" : "the base model"));
     }
+    TS_TRY(tell_recipe(s, out, err));
     TS_TRY(tell_evaluations(trainer, out, err));
     if (trainer->held_in.len > 0) {
         TS_TRY(ts_text_format(out, err,
@@ -147,7 +173,7 @@ ts_status ts_result_write(ts_trainer *trainer, double seconds, const ts_train_ca
     ts_text summary = {0};
     TS_TRY(write_state(trainer, seconds, err));
     TS_TRY(summarise(trainer, &summary, err));
-    TS_TRY(ts_adapter_write(&trainer->model, trainer->settings.output_dir, summary.bytes,
+    TS_TRY(ts_adapter_write(trainer->model, trainer->settings.output_dir, summary.bytes,
                             ts_file_write, err));
     if (callbacks->add_results != NULL) {
         TS_TRY(callbacks->add_results(callbacks->user, trainer, err));

@@ -1,6 +1,7 @@
 #include "train/settings.h"
 
 #include "base/memory.h"
+#include "data/module_pattern.h"
 
 #include <string.h>
 
@@ -35,6 +36,8 @@ static ts_status check_texts(const ts_train_settings *s, ts_error *err)
         {"data", s->data, "rename it, or give a link to it"},
         {"eval-data", s->eval_data, "rename it, or give a link to it"},
         {"output-dir", s->output_dir, "choose another"},
+        {"log-file", s->log_file, "choose another"},
+        {"logging-dir", s->logging_dir, "choose another"},
         {"adapter", s->adapter, "rename it, or give a link to it"},
         {"chat-template", s->chat_template, "write it in UTF-8"},
     };
@@ -57,6 +60,7 @@ void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps
     settings->memory_limit = caps->memory_free_bytes / 100 * 95;
     settings->binding_limit = ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes);
     settings->shared_memory = caps->unified_memory;
+    settings->f32_activations = caps->f32_activations;
 }
 
 // Flags that concern held-out rows are refused where no rows are held out.
@@ -117,25 +121,18 @@ static ts_status check_loss(const ts_train_settings *s, ts_error *err)
         return ts_error_set(err, TS_ERR_ARGUMENT, "--beta %g: expected a number above 0",
                             s->loss_params.beta);
     }
-    if (!(s->loss_params.label_smoothing >= 0 && s->loss_params.label_smoothing < 0.5) ||
-        (s->loss_params.label_smoothing > 0 && s->loss != TS_LOSS_dpo)) {
+    const double smoothing = s->loss_params.label_smoothing, most = pairs ? 0.5 : 1;
+    if (!(smoothing >= 0 && smoothing < most) || (smoothing > 0 && s->loss == TS_LOSS_ipo)) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
-                            "--label-smoothing %g: expected 0 up to, not including, 0.5, and only "
-                            "--loss dpo has it",
-                            s->loss_params.label_smoothing);
+                            "--label-smoothing %g: expected 0 up to, not including, 1 or, with "
+                            "--loss dpo, 0.5; --loss ipo has none",
+                            smoothing);
     }
     if (pairs && s->train_on != TS_TRAIN_ON_ASSISTANT) {
         return ts_error_set(err, TS_ERR_ARGUMENT,
                             "--train-on %s: --loss %s learns where the answers of a pair part, and "
                             "nothing else: leave --train-on out",
                             ts_train_on_name(s->train_on), ts_losses[s->loss].name);
-    }
-    if (pairs && (s->eval_data != NULL || s->eval_split > 0)) {
-        return ts_error_set(err, TS_ERR_ARGUMENT,
-                            "--loss %s: held-out pairs are not measured yet: leave --eval-data and "
-                            "--eval-split out; the log tells how many pairs are the right way "
-                            "round",
-                            ts_losses[s->loss].name);
     }
     return TS_OK;
 }
@@ -161,6 +158,8 @@ ts_status ts_train_settings_check(const ts_train_settings *s, ts_error *err)
         TS_FAIL(TS_ERR_ARGUMENT, "--resume-from-checkpoint goes on with what is there and "
                                  "--overwrite-output-dir deletes it: give one of them");
     }
+    TS_TRY(ts_pattern_check(s->rank_pattern, TS_PATTERN_RANK, err));
+    TS_TRY(ts_pattern_check(s->alpha_pattern, TS_PATTERN_ALPHA, err));
     TS_TRY(check_schedule(s, err));
     TS_TRY(check_loss(s, err));
     TS_TRY(check_evaluation(s, err));

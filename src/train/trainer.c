@@ -61,9 +61,13 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     ts_status status = TS_OK;
     *out = (ts_trainer){.settings = *settings};
     TS_TRY(ts_train_settings_check(settings, err));
-    TS_TRY(ts_start_settle(&out->settings, err));
+    TS_TRY(ts_start_settle(&out->settings, &out->start, err));
     TS_TRY(ts_weights_open(settings->model_folder, &out->weights, err));
     TS_TRY(ts_model_check(out->weights, &out->config, err));
+    const ts_adapter_config adapter = ts_trainer_adapter(&out->settings);
+    if (settings->adapter == NULL) {
+        TS_TRY(ts_start_check_patterns(&out->config, &adapter, err));
+    }
     TS_TRY(ts_weights_tensors(out->weights, &out->tensors, err));
     TS_TRY(ts_tokenizer_open(out->weights, &out->tokenizer, err));
     TS_TRY(ts_chat_template_open(out->weights, settings->chat_template, out->tokenizer,
@@ -80,11 +84,16 @@ ts_status ts_trainer_open(const ts_train_settings *settings, ts_trainer *out, ts
     TS_TRY(check_tokens(out, err));
     TS_TRY(ts_batches_open(&out->dataset, settings->batch_size, settings->accumulation,
                            settings->seed, &out->batches, err));
+    if (settings->group_by_length) {
+        TS_TRY(ts_batches_group_by_length(&out->batches, err));
+    }
     if (out->held_out.count > 0 && settings->eval_steps == 0) {
         out->settings.eval_steps = out->batches.steps_per_epoch;
     }
     TS_TRY(count_steps(out, err));
     TS_TRY(ts_trainer_plan(out, err));
+    TS_TRY(ts_trainer_agree_plan(out, err));
+    out->packing = ts_batches_packing(&out->batches);
     TS_TRY(
         ts_quantise_describe(&out->config, out->tensors, settings->quantise, &out->held_in, err));
     TS_TRY(ts_train_record_make(&out->settings, out->steps, &out->record, err));
@@ -106,15 +115,20 @@ out:
 
 void ts_trainer_close(ts_trainer *trainer)
 {
-    if (trainer->model.gpu != NULL) {
+    if (trainer->model != NULL) {
+        ts_exchange_close(&trainer->exchange);
         ts_optimiser_close(&trainer->optimiser);
+        ts_reduce_close(&trainer->reduce);
         ts_pass_close(&trainer->pass);
+        ts_model_remove_lora(trainer->model);
     }
-    ts_model_close(&trainer->model);
+    ts_model_close(&trainer->own);
     ts_history_free(&trainer->history);
+    ts_logs_close(&trainer->logs);
     ts_batch_free(&trainer->batch);
     free(trainer->reference);
     ts_batches_close(&trainer->batches);
+    ts_adapter_config_free(&trainer->start);
     ts_held_out_close(&trainer->held_out);
     ts_dataset_close(&trainer->dataset);
     ts_chat_template_close(trainer->template);
@@ -153,7 +167,7 @@ out:
     return status;
 }
 
-ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err)
+static ts_status prepare_output(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
@@ -164,6 +178,7 @@ ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err)
     if (trainer->output.finished) {
         return TS_OK;
     }
+    TS_TRY(ts_logs_check(s, err));
     TS_TRY(take_folder(trainer, err));
     TS_TRY(ts_output_inspect(s->output_dir, &state, err));
     if (!same_state(&before, &state)) { // by another run meanwhile, or a checkpoint was moved back
@@ -176,20 +191,26 @@ out:
     return status;
 }
 
+ts_status ts_trainer_prepare_output(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = ts_trainer_leads(trainer) ? prepare_output(trainer, err) : TS_OK;
+    return status == TS_OK ? ts_trainer_tell_output(trainer, err) : status;
+}
+
 // ---- Running
 
 enum { MANY_STEPS = 1 << 20 }; // room made in advance; the history of a longer run grows
 
 static ts_checkpoint checkpoint_of(ts_trainer *trainer)
 {
-    return (ts_checkpoint){.model = &trainer->model,
+    return (ts_checkpoint){.model = trainer->model,
                            .optimiser = &trainer->optimiser,
                            .history = &trainer->history,
                            .record = trainer->record,
                            .replaces = trainer->output.replaces};
 }
 
-ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err)
+static ts_status save(ts_trainer *trainer, ts_error *err)
 {
     const ts_checkpoint checkpoint = checkpoint_of(trainer);
     const ts_train_settings *settings = &trainer->settings;
@@ -197,10 +218,24 @@ ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err)
     ts_status status = ts_checkpoint_save(&checkpoint, settings, err);
     if (status == TS_OK) {
         trainer->output.replaces = false;
-        trainer->saved = trainer->history.count;
-        status = ts_checkpoint_prune(settings, &trainer->history.evaluations, trainer->saved, err);
+        status = ts_checkpoint_prune(settings, &trainer->history.evaluations,
+                                     trainer->history.count, err);
     }
     ts_stop_hold(false);
+    return status;
+}
+
+ts_status ts_trainer_save(ts_trainer *trainer, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (trainer->settings.ranks != NULL) {
+        TS_TRY(ts_exchange_gather_state(&trainer->exchange, trainer->history.count, err));
+    }
+    if (ts_trainer_leads(trainer)) {
+        TS_TRY(save(trainer, err));
+    }
+    trainer->saved = trainer->history.count;
+out:
     return status;
 }
 
@@ -265,14 +300,76 @@ static ts_status measure_reference(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     const bool adapter = trainer->settings.adapter != NULL;
+    ts_held_out *h = &trainer->held_out;
     if (trainer->pass.loss->pairs) {
         ts_log(TS_LOG_INFO, "asking the %s about each answer",
                adapter ? "adapter as it is" : "base, the adapter off,");
-        TS_TRY(ts_reference_measure(&trainer->dataset, &trainer->pass, adapter, &trainer->batch,
-                                    &trainer->reference, err));
+        TS_TRY(ts_reference_measure(trainer->dataset.examples, trainer->dataset.count,
+                                    &trainer->pass, adapter, &trainer->batch,
+                                    trainer->settings.ranks, &trainer->reference, err));
         trainer->batches.reference = trainer->reference;
     }
+    if (trainer->pass.loss->pairs && h->count > 0) {
+        TS_TRY(ts_reference_measure(h->rows, h->count, &trainer->pass, adapter, &trainer->batch,
+                                    trainer->settings.ranks, &h->reference, err));
+    }
 out:
+    return status;
+}
+
+uint32_t ts_trainer_longest_row(const ts_trainer *trainer)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < trainer->dataset.count; i++) {
+        longest = (uint32_t)ts_max_u64(longest, trainer->dataset.examples[i].count);
+    }
+    for (size_t i = 0; i < trainer->held_out.count; i++) {
+        longest = (uint32_t)ts_max_u64(longest, trainer->held_out.rows[i].count);
+    }
+    return longest;
+}
+
+// Trains on a model that somebody else has put on the device, if it is what the plan counts on.
+static ts_status take_base(ts_trainer *trainer, ts_error *err)
+{
+    const ts_model *base = trainer->base;
+    const uint32_t longest = ts_trainer_longest_row(trainer), positions = ts_model_positions(base);
+    if (base->precision != trainer->settings.precision) {
+        return ts_error_set(err, TS_ERR_ARGUMENT, "the base was opened in %s, not in %s",
+                            ts_precision_name(base->precision),
+                            ts_precision_name(trainer->settings.precision));
+    }
+    if (longest > positions) {
+        return ts_error_set(err, TS_ERR_ARGUMENT,
+                            "a row has %u tokens, and the base was opened for texts of %u: open it "
+                            "with more positions, or cut rows by --max-length",
+                            longest, positions);
+    }
+    if (trainer->embedding_in_file && !trainer->config.tied && !base->embedding_in_file) {
+        return ts_error_set(err, TS_ERR_MEMORY,
+                            "the run fits only while the embedding stays in its file, and the base "
+                            "was opened with it on the device");
+    }
+    trainer->model = trainer->base;
+    return TS_OK;
+}
+
+static ts_status load_base(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks *callbacks,
+                           ts_error *err)
+{
+    const ts_model_params params = {.config = &trainer->config,
+                                    .weights = trainer->weights,
+                                    .positions = trainer->limits.rows,
+                                    .quantise = trainer->settings.quantise,
+                                    .precision = trainer->settings.precision,
+                                    .embedding_in_file = trainer->embedding_in_file,
+                                    .progress = callbacks->loading,
+                                    .user = callbacks->user};
+    if (trainer->base != NULL) {
+        return take_base(trainer, err);
+    }
+    ts_status status = ts_model_open(gpu, &params, &trainer->own, err);
+    trainer->model = status == TS_OK ? &trainer->own : NULL;
     return status;
 }
 
@@ -282,29 +379,30 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     ts_status status = TS_OK;
     const ts_train_settings *s = &trainer->settings;
     ts_adapter_config adapter = ts_trainer_adapter(s);
-    const ts_model_params params = {.config = &trainer->config,
-                                    .weights = trainer->weights,
-                                    .positions = trainer->limits.rows,
-                                    .quantise = s->quantise,
-                                    .precision = s->precision,
-                                    .embedding_in_file = trainer->embedding_in_file,
-                                    .progress = callbacks->loading,
-                                    .user = callbacks->user};
     const char *base = s->base_model != NULL ? s->base_model : s->model_folder;
     adapter.base_model = (ts_text){.bytes = (char *)(uintptr_t)base, .len = strlen(base)};
     // Known only with the device. A run that continues elsewhere must keep its precision.
     cJSON_AddStringToObject(trainer->record, "precision", ts_precision_name(s->precision));
-    TS_TRY(ts_model_open(gpu, &params, &trainer->model, err));
-    TS_TRY(ts_model_add_lora(&trainer->model, &adapter, s->seed, err));
+    TS_TRY(ts_trainer_compare_records(trainer, err));
+    TS_TRY(load_base(trainer, gpu, callbacks, err));
+    TS_TRY(ts_model_add_lora(trainer->model, &adapter, s->seed, err));
     if (s->adapter != NULL) {
-        TS_TRY(ts_start_load(&trainer->model, s->adapter, err));
+        TS_TRY(ts_start_load(trainer->model, s->adapter, err));
     }
-    TS_TRY(ts_pass_open(&trainer->model, trainer->limits, &trainer->pass, err));
+    TS_TRY(ts_pass_open(trainer->model, trainer->limits, &trainer->pass, err));
     ts_recorder_profile(trainer->pass.recorder, trainer->profile);
     trainer->pass.loss = &ts_losses[s->loss];
     trainer->pass.loss_params = s->loss_params;
-    trainer->history.pairs = trainer->pass.loss->pairs;
+    trainer->pass.neftune_alpha = (float)s->neftune_alpha;
+    trainer->history.pairs = trainer->history.evaluations.pairs = trainer->pass.loss->pairs;
+    TS_TRY(
+        ts_reduce_open(&trainer->pass, ts_batches_most(&trainer->batches), &trainer->reduce, err));
     TS_TRY(ts_optimiser_open(&trainer->pass, &trainer->optimiser, err));
+    if (s->ranks != NULL) {
+        const ts_exchange_params exchange = ts_trainer_exchange_params(trainer);
+        TS_TRY(ts_exchange_open(s->ranks, &exchange, &trainer->pass, &trainer->reduce,
+                                &trainer->optimiser, &trainer->exchange, err));
+    }
     // So that no step allocates.
     TS_TRY(ts_batch_reserve(&trainer->batch, trainer->limits.rows, err));
     TS_TRY(ts_history_reserve(&trainer->history, ts_min_u64(trainer->steps, MANY_STEPS), err));
@@ -317,8 +415,18 @@ static ts_status load(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callbacks
     if (trainer->output.checkpoint.len > 0) {
         TS_TRY(resume(trainer, err));
     }
+    TS_TRY(ts_trainer_tell_state(trainer, err));
 out:
     return status;
+}
+
+static ts_status open_logs(ts_trainer *trainer, ts_error *err)
+{
+    const ts_evaluations *e = &trainer->history.evaluations;
+    const ts_logs_kept kept = {.step = trainer->first_step,
+                               .evaluated = e->count > 0 ? e->step[e->count - 1] : 0};
+    return ts_trainer_leads(trainer) ? ts_logs_open(&trainer->settings, kept, &trainer->logs, err)
+                                     : TS_OK;
 }
 
 // Makes the adapter of the best evaluation the result, where that is asked for.
@@ -333,7 +441,7 @@ static ts_status load_best(ts_trainer *trainer, ts_error *err)
     cJSON_AddNumberToObject(trainer->record, "adapter_of_step", (double)best);
     if (best < trainer->history.count) {
         TS_TRY(ts_checkpoint_path(trainer->settings.output_dir, best, &folder, err));
-        TS_TRY(ts_checkpoint_load_adapter(&trainer->model, folder.bytes, err));
+        TS_TRY(ts_checkpoint_load_adapter(trainer->model, folder.bytes, err));
     }
 out:
     ts_text_free(&folder);
@@ -347,9 +455,12 @@ ts_status ts_trainer_run(ts_trainer *trainer, ts_gpu *gpu, const ts_train_callba
     double started_s = ts_clock_s();
     TS_TRY(ts_trainer_plan_again(trainer, err));
     TS_TRY(load(trainer, gpu, callbacks, err));
+    TS_TRY(open_logs(trainer, err));
     TS_TRY(ts_trainer_loop(trainer, callbacks, err));
-    TS_TRY(load_best(trainer, err));
-    TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));
+    if (ts_trainer_leads(trainer)) {
+        TS_TRY(load_best(trainer, err));
+        TS_TRY(ts_result_write(trainer, ts_clock_s() - started_s, callbacks, err));
+    }
 out:
     return status;
 }

@@ -15,6 +15,20 @@ ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err);
 // that products and activations are in f32.
 ts_status ts_trainer_plan_again(ts_trainer *trainer, ts_error *err);
 
+// together.c: what ranks that train one model agree on. With one rank none of these does anything.
+// Makes micro-batches so small on all of them that each rank's plan fits.
+ts_status ts_trainer_agree_plan(ts_trainer *trainer, ts_error *err);
+// TS_ERR_ARGUMENT names what differs where a rank has another model, other data or settings.
+ts_status ts_trainer_compare_records(const ts_trainer *trainer, ts_error *err);
+// Tells all how rank 0 prepared the output, and what it resumed from.
+ts_status ts_trainer_tell_output(ts_trainer *trainer, ts_error *err);
+ts_status ts_trainer_tell_state(ts_trainer *trainer, ts_error *err);
+ts_exchange_params ts_trainer_exchange_params(ts_trainer *trainer);
+static inline bool ts_trainer_leads(const ts_trainer *trainer) // it alone writes
+{
+    return ts_ranks_rank(trainer->settings.ranks) == 0;
+}
+
 // loop.c: all steps from first_step on, the last checkpoint included.
 ts_status ts_trainer_loop(ts_trainer *trainer, const ts_train_callbacks *callbacks, ts_error *err);
 

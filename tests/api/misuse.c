@@ -152,3 +152,31 @@ Test(misuse, no_driver)
             "install");
     cr_assert(device == NULL && count == 0 && chosen == 0);
 }
+
+Test(misuse, sweeps_that_make_no_sense)
+{
+    const tinysft_status wrong = TINYSFT_ERR_ARGUMENT;
+    static const char *const axes[] = {"rank", NULL};
+    static const char *const values[] = {"4", "8"};
+    tinysft_sweep_run runs[] = {{.configuration = 0, .seed = 1, .folder = "/nowhere/a"},
+                                {.configuration = 1, .seed = 1, .folder = "/nowhere/b"}};
+    tinysft_sweep_params params = {
+        .axes = axes, .values = values, .axis_count = 1, .configuration_count = 2};
+    tinysft_sweep_result result;
+    REFUSED(tinysft_sweep_compare(NULL, &result, &error), wrong, "params is NULL");
+    REFUSED(tinysft_sweep_compare(&params, NULL, &error), wrong, "out is NULL");
+    REFUSED(tinysft_sweep_compare(&params, &result, &error), wrong, "no run to compare");
+    params.runs = runs;
+    params.run_count = 2;
+    REFUSED(tinysft_sweep_compare(&params, &result, &error), TINYSFT_ERR_IO, "/nowhere/a");
+    cr_assert(result.places == NULL && result.verdict == NULL);
+    runs[1].configuration = 2;
+    REFUSED(tinysft_sweep_compare(&params, &result, &error), wrong, "no such configuration");
+    runs[1] = (tinysft_sweep_run){.configuration = 1};
+    REFUSED(tinysft_sweep_compare(&params, &result, &error), wrong, "no folder");
+    runs[1].folder = "/nowhere/b";
+    params.axes = axes + 1;
+    REFUSED(tinysft_sweep_compare(&params, &result, &error), wrong, "is NULL");
+    tinysft_sweep_result_free(&result);
+    tinysft_sweep_result_free(NULL);
+}

@@ -139,7 +139,7 @@ Test(blocks, decoding_is_gguf_py_s_bit_for_bit)
             types++;
         }
     }
-    cr_expect_eq(types, 6);
+    cr_expect_eq(types, 11);
 }
 
 // Elements that are levels of their block stay what they are. Others go to the nearest level, and
@@ -182,13 +182,42 @@ Test(blocks, nf4_takes_the_nearest_level)
     }
 }
 
+// Elements of 16 bits have scales that 16 bits hold: the numbers are those that f32 scales give.
+Test(blocks, nf4_with_scales_in_16_bits_is_exact)
+{
+    enum { LONG = 8 * 64 };
+    uint8_t wide[8 * 36], narrow[8 * 34];
+    uint16_t elements[LONG];
+    double by_wide[LONG], by_narrow[LONG];
+    uint32_t state = 5;
+    for (ts_dtype from = TS_F16; from <= TS_BF16; from++) {
+        for (int i = 0; i < LONG; i++) { // blocks of 2^-21 (within f16's subnormals) to 2^14, and 0
+            const float x = i < 64 ? 0 : ldexpf(draw(&state), i / 64 * 5 - 21);
+            elements[i] = from == TS_F16 ? ts_f32_to_f16(x) : ts_f32_to_bf16(x);
+        }
+        ts_blocks_quantise(TS_NF4, from, elements, LONG, wide, wide + LONG / 2);
+        ts_blocks_quantise(TS_NF4_16, from, elements, LONG, narrow, narrow + LONG / 2);
+        cr_expect_arr_eq(wide, narrow, LONG / 2);
+        ts_blocks_decode(TS_NF4, wide, LONG, by_wide);
+        ts_blocks_decode(TS_NF4_16, narrow, LONG, by_narrow);
+        cr_expect_arr_eq(by_wide, by_narrow, sizeof by_wide);
+    }
+}
+
 Test(blocks, scales_that_are_no_numbers_are_counted)
 {
     static const struct {
         ts_dtype dtype;
-        int at, bytes;
-    } scales[] = {{TS_Q8_0, 0, 2}, {TS_NF4, 0, 4},  {TS_Q4_0, 0, 2}, {TS_Q4_K, 0, 2},
-                  {TS_Q4_K, 2, 2}, {TS_Q5_K, 0, 2}, {TS_Q5_K, 2, 2}, {TS_Q6_K, 16, 2}};
+        int at;
+        const char *bytes;
+        size_t len;
+    } scales[] = {{TS_Q8_0, 0, "\x00\x7C", 2},   {TS_NF4, 0, "\x00\x00\xC0\x7F", 4},
+                  {TS_NF4_16, 0, "\x80\x7F", 2}, {TS_NF4_16, 0, "\x00\xFC", 2},
+                  {TS_Q4_0, 0, "\x00\x7C", 2},   {TS_Q4_K, 0, "\x00\x7C", 2},
+                  {TS_Q4_K, 2, "\x00\x7C", 2},   {TS_Q5_K, 0, "\x00\x7C", 2},
+                  {TS_Q5_K, 2, "\x00\x7C", 2},   {TS_Q6_K, 16, "\x00\x7C", 2},
+                  {TS_Q4_1, 2, "\x00\x7C", 2},   {TS_Q5_0, 0, "\x00\x7C", 2},
+                  {TS_Q5_1, 2, "\x00\x7C", 2},   {TS_IQ4_NL, 0, "\x00\x7C", 2}};
     uint8_t tensor[3 * 256];
     uint32_t state = 7;
     uint64_t first;
@@ -198,8 +227,8 @@ Test(blocks, scales_that_are_no_numbers_are_counted)
         uint8_t *headers = tensor + ts_blocks_data_bytes(dtype, count);
         ts_blocks_draw(dtype, count, &state, tensor);
         cr_expect_eq(ts_blocks_count_not_finite(dtype, headers, count, &first), 0);
-        memcpy(headers + ts_blocks_header_bytes(dtype, block) + scales[i].at,
-               scales[i].bytes == 2 ? "\x00\x7C" : "\x00\x00\xC0\x7F", (size_t)scales[i].bytes);
+        memcpy(headers + ts_blocks_header_bytes(dtype, block) + scales[i].at, scales[i].bytes,
+               scales[i].len);
         cr_expect_eq(ts_blocks_count_not_finite(dtype, headers, count, &first), 1);
         cr_expect_eq(first, block);
     }

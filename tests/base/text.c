@@ -132,6 +132,28 @@ Test(error, a_message_too_long_ends_in_a_whole_character)
     }
 }
 
+Test(text, numbers_in_few_digits)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {3, "3"},
+                 {1000, "1000"},
+                 {-20, "-20"},
+                 {0.1, "0.1"},
+                 {5e-5, "5e-05"},
+                 {1e15, "1e+15"},
+                 {1.5e300, "1.5e+300"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {0.1 + 0.2, "0.30000000000000004"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[TS_NUMBER_BYTES];
+        ts_text_number(cases[i].value, text);
+        cr_expect_str_eq(text, cases[i].text);
+    }
+}
+
 Test(text, lists)
 {
     static const char *const items[] = {"a", "b", "c"};

@@ -20,14 +20,15 @@ static ts_bench_row *find_row(ts_bench_result *result, const char *name)
 Test(bench, every_kernel_has_a_shape)
 {
     ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     for (int k = 0; k < TS_KERNEL_COUNT; k++) {
         ts_dispatch dispatch = {0};
         ts_error err = {0};
         uint32_t shader;
         uint64_t elements[10] = {0}, groups[2] = {0};
         ts_status status =
-            ts_bench_shape((ts_kernel)k, ts_gpu_capabilities(gpu), &dispatch, &shader, &err);
-        if (ts_bench_is_product((ts_kernel)k)) {
+            ts_bench_shape((ts_kernel)k, caps, ts_bench_precision(caps), &dispatch, &shader, &err);
+        if (!ts_bench_is_timed((ts_kernel)k, caps, ts_bench_precision(caps))) {
             cr_expect_eq(status, TS_ERR_UNSUPPORTED);
             continue;
         }
@@ -45,13 +46,14 @@ Test(bench, every_kernel_has_a_shape)
 Test(bench, times_every_kernel_and_counts_its_work)
 {
     ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     ts_bench_result *result = calloc(1, sizeof *result);
     const ts_bench_params params = {.kernels = true, .rounds = 1, .shortest_s = 1e-4};
     MUST(ts_bench(gpu, &params, result, err));
     cr_assert(result->flops_per_second > 0 && result->bytes_per_second > 0);
     cr_assert(result->copy_bytes_per_second > 0 && result->fill_bytes_per_second > 0);
     for (int k = 0; k < TS_KERNEL_COUNT; k++) {
-        if (ts_bench_is_product((ts_kernel)k)) {
+        if (!ts_bench_is_timed((ts_kernel)k, caps, ts_bench_precision(caps))) {
             continue;
         }
         const ts_bench_row *row = find_row(result, ts_kernels[k].name);

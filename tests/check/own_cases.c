@@ -27,8 +27,9 @@ static void check_in(ts_gpu *gpu, const char *name, ts_precision precision)
 }
 
 // In every precision that the device offers. In bf16 anyhow if the case is calm: without matrix
-// units for it products are in f32, but the MLP's activations are stored in 16 bits all the same. A
-// case that doubles every difference at every step ends anywhere after that.
+// units for it products are in f32, but activations are stored in 16 bits all the same, if all
+// sizes of the case are multiples of 8. A case that doubles every difference at every step ends
+// anywhere after that.
 static void check_own(const char *name, bool calm)
 {
     ts_gpu *gpu = test_gpu_open();
@@ -60,11 +61,47 @@ Test(own_cases, tiny_long)
     check_own("tiny_long", true);
 }
 
+// Heads of 64, two on a key, in packed rows: on matrix units attention is done there too.
+Test(own_cases, tiny_wide_heads)
+{
+    check_own("tiny_wide_heads", true);
+}
+
 // Doubles every difference from step to step. So the first steps must be within a fixed tolerance,
 // and later ones only within what rounding errors can grow to.
 Test(own_cases, tiny_chaotic)
 {
     check_own("tiny_chaotic", false);
+}
+
+// DoRA and rsLoRA on all modules, with the biases of q, k and v.
+Test(own_cases, tiny_dora)
+{
+    check_own("tiny_dora", true);
+}
+
+// Label smoothing, in two micro-batches.
+Test(own_cases, tiny_smoothed)
+{
+    check_own("tiny_smoothed", true);
+}
+
+// DoRA with ranks and alphas by module, as PEFT matches them.
+Test(own_cases, tiny_patterns)
+{
+    check_own("tiny_patterns", true);
+}
+
+// Pairs of answers: two micro-batches of unequal numbers of pairs, label smoothing, an answer of one
+// token; and IPO, whose gains are means over an answer's tokens.
+Test(own_cases, tiny_dpo)
+{
+    check_own("tiny_dpo", true);
+}
+
+Test(own_cases, tiny_ipo)
+{
+    check_own("tiny_ipo", true);
 }
 
 // Their F32 weights are what blocks hold exactly, and they are held in blocks.

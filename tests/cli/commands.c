@@ -79,6 +79,12 @@ Test(commands, flags_that_make_no_sense)
     check_refusal(&result, TS_ERR_ARGUMENT, "--verbose takes no value");
     RUN(&result, "devices", "--device=");
     check_refusal(&result, TS_ERR_ARGUMENT, "--device: its value is empty");
+    RUN(&result, "devices", "--step", "1");
+    check_refusal(&result, TS_ERR_ARGUMENT, "from 2 to 65536");
+    RUN(&result, "devices", "--step", "8", "--json");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--step and --json: give one of them");
+    RUN(&result, "devices", "--step", "8", "--pipelines");
+    check_refusal(&result, TS_ERR_ARGUMENT, "--step and --pipelines: give one of them");
     RUN(&result, "devices", "0");
     check_refusal(&result, TS_ERR_ARGUMENT, "unexpected argument '0'");
     RUN(&result, "tokenize");

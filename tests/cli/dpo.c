@@ -12,10 +12,10 @@ static const char pairs[] =
     "{\"prompt\": \"Who are you?\", \"chosen\": \"A small model.\", \"rejected\": \"I am the "
     "king.\"}\n";
 
-#define TRAIN(data, out)                                                                           \
-    "train", "--model", BASE, "--data", data, "--output-dir", out, "--device", "0", "--lr",        \
-        "5e-3", "--batch-size", "2", "--loss", "dpo", "--logging-steps", "4", "--base-model-name", \
-        "base"
+#define TRAIN(data, out) TRAIN_AT("5e-3", data, out)
+#define TRAIN_AT(rate, data, out)                                                                  \
+    "train", "--model", BASE, "--data", data, "--output-dir", out, "--device", "0", "--lr", rate,  \
+        "--batch-size", "2", "--loss", "dpo", "--logging-steps", "4", "--base-model-name", "base"
 
 TestSuite(dpo, .timeout = 200);
 
@@ -64,8 +64,8 @@ Test(dpo, what_makes_no_sense_is_refused)
     } cases[] = {
         {{"--loss", "orpo"}, "expected cross_entropy, dpo or ipo", 2},
         {{"--loss", "dpo", "--beta", "0"}, "--beta 0: expected a number above 0", 2},
-        {{"--loss", "ipo", "--label-smoothing", "0.1"}, "only --loss dpo has it", 2},
-        {{"--loss", "dpo", "--eval-split", "0.5"}, "held-out pairs are not measured yet", 2},
+        {{"--loss", "ipo", "--label-smoothing", "0.1"}, "--loss ipo has none", 2},
+        {{"--loss", "dpo", "--eval-split", "0.99"}, "3 pairs of ", 2},
         {{"--loss", "cross_entropy"}, "train --loss dpo learns from pairs", 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -74,6 +74,52 @@ Test(dpo, what_makes_no_sense_is_refused)
         cr_expect_eq(result.code, cases[i].code, "%zu: %d", i, result.code);
         cr_expect_not_null(strstr(result.out, cases[i].says), "%zu: %s", i, result.out);
     }
+    test_folder_remove(folder);
+}
+
+// Held-out pairs: their loss, margin and accuracy, also in a run that was stopped, which ends in
+// the bytes of one that was not.
+Test(dpo, pairs_are_held_out)
+{
+    char folder[64], data[96], own[96], whole[96], parts[96], at[128];
+    program_result result;
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(data, sizeof data, "%s/pairs.jsonl", folder);
+    snprintf(own, sizeof own, "%s/own.jsonl", folder);
+    snprintf(whole, sizeof whole, "%s/whole", folder);
+    snprintf(parts, sizeof parts, "%s/parts", folder);
+    snprintf(at, sizeof at, "%s/checkpoint-1", whole);
+    test_write(folder, "pairs.jsonl", pairs);
+    test_write(folder, "own.jsonl", strchr(pairs, '\n') + 1); // the last two, trained on as well
+    RUN(&result, TRAIN(data, whole), "--epochs", "3", "--save-steps", "1", "--eval-split", "0.3");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "2 pairs, "), "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "1 pair held out"), "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "step 3: held-out pairs: loss 0."), "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "(margin "), "%s", result.out);
+    ts_text state = test_read(whole, "trainer_state.json");
+    cr_assert_not_null(strstr(state.bytes, "\"eval_rewards/accuracies\":"), "%s", state.bytes);
+    cr_assert_not_null(strstr(state.bytes, "\"eval_rewards/margins\":"), "%s", state.bytes);
+    cr_assert_null(strstr(state.bytes, "perplexity"), "%s", state.bytes);
+    ts_text_free(&state);
+    RUN(&result, TRAIN(data, parts), "--epochs", "3", "--save-steps", "1", "--eval-split", "0.3",
+        "--resume-from-checkpoint", at);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    static const char *const files[] = {"adapter_model.safetensors", "README.md"};
+    for (size_t i = 0; i < 2; i++) {
+        ts_text a = test_read(whole, files[i]), b = test_read(parts, files[i]);
+        cr_assert(a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0, "%s differs", files[i]);
+        ts_text_free(&a);
+        ts_text_free(&b);
+    }
+
+    // With a rate of zero the model is its reference: no margin, and the loss is log 2.
+    RUN(&result, TRAIN_AT("0", data, parts), "--max-steps", "1", "--overwrite-output-dir",
+        "--eval-data", own);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "2 of its 2 pairs are trained on too"), "%s", result.out);
+    cr_assert_not_null(strstr(result.out, "held-out pairs: loss 0.6931 (margin 0.000, right 0%)"),
+                       "%s", result.out);
     test_folder_remove(folder);
 }
 

@@ -108,6 +108,71 @@ Test(eval, before_and_after)
     test_folder_remove(p.folder);
 }
 
+static size_t times(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+// Two adapters beside the base, which is asked once. What either's training saw is marked.
+Test(eval, adapters_side_by_side)
+{
+    struct place p;
+    program_result result;
+    char other[96], rows[96];
+    place_open(&p);
+    snprintf(other, sizeof other, "%s/other", p.folder);
+    snprintf(rows, sizeof rows, "%s/pairs.jsonl", p.folder);
+    test_write(p.folder, "pairs.jsonl",
+               "{\"prompt\": \"What do cows eat?\", \"chosen\": "
+               "\"Grass.\", \"rejected\": \"Stones.\"}\n");
+    RUN(&result, "train", "--model", BASE, "--data", p.rows, "--output-dir", p.out, "--device", "0",
+        "--lr", "1e-2");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    RUN(&result, "train", "--model", BASE, "--data", rows, "--output-dir", other, "--device", "0",
+        "--lr", "1e-2", "--loss", "dpo", "--adapter", p.out);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+
+    RUN(&result, EVAL(&p), "--adapter", p.out, "--adapter", other, "--output-dir", p.folder);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_expect_eq(times(result.out, "base 2/2 answers"), 1, "%s", result.out);
+    cr_expect_eq(times(result.out, "adapter 1/2 2/2 answers"), 1, "%s", result.out);
+    cr_expect_eq(times(result.out, "adapter 2/2 2/2 answers"), 1, "%s", result.out);
+    assert_says(&result, "prompts, all of them seen in training: 2");
+    assert_holds(p.folder, "before_after.md", "| Base | out | other |");
+    assert_holds(p.folder, "eval_run.json", "/other\"");
+    assert_picture(p.folder, "evaluation_screenshot.png");
+
+    // Each answers as it does alone; the second went on with the first, and so has seen its rows.
+    ts_text both[2] = {test_read(p.folder, "finetuned_responses.txt"),
+                       test_read(p.folder, "finetuned_responses_2.txt")};
+    for (int i = 0; i < 2; i++) {
+        RUN(&result, EVAL(&p), "--adapter", i == 0 ? p.out : other);
+        cr_assert_eq(result.code, 0, "%s", result.out);
+        ts_text alone = test_read(i == 0 ? p.out : other, "finetuned_responses.txt");
+        for (const char *at = strstr(alone.bytes, "Answer:\n"); at != NULL;
+             at = strstr(at + 1, "Answer:\n")) {
+            char answer[256];
+            snprintf(answer, sizeof answer, "%.*s", (int)(strstr(at, "Verdict") - at), at);
+            cr_expect_not_null(strstr(both[i].bytes, answer), "%d: %s", i, answer);
+        }
+        ts_text_free(&alone);
+        ts_text_free(&both[i]);
+    }
+    assert_says(&result, "prompts, all of them seen in training: 2");
+
+    RUN(&result, EVAL(&p), "--adapter", p.out, "--adapter", p.folder);
+    cr_assert_eq(result.code, TS_ERR_IO, "%s", result.out);
+    RUN(&result, EVAL(&p), "--adapter", "1", "--adapter", "2", "--adapter", "3", "--adapter", "4",
+        "--adapter", "5");
+    cr_assert_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
+    assert_says(&result, "more than 4 side by side");
+    test_folder_remove(p.folder);
+}
+
 // Rows with nothing but a prompt. Making a new folder is reported, and measures that no row asks
 // for are not shown.
 Test(eval, prompts_of_one_s_own)

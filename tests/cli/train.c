@@ -100,9 +100,10 @@ static bool kill_once(const char *const *argv, const char *out, bool inside_save
 }
 
 // The loss on held-out rows is measured after each step, the best adapter kept, and the run ends
-// early.
+// early. Embeddings have noise, which is random too.
 #define EVALUATE                                                                                   \
-    "--eval-split", "0.3", "--eval-steps", "1", "--load-best-at-end", "--early-stopping", "3"
+    "--neftune-alpha", "5", "--group-by-length", "--eval-split", "0.3", "--eval-steps", "1",       \
+        "--load-best-at-end", "--early-stopping", "3"
 
 // At least 20 kills (or TINYSFT_KILLS), about half of them inside a save. Whenever a run finishes,
 // another one starts from the beginning. Each result must be that of a run that was never killed.
@@ -148,6 +149,52 @@ Test(train, killed_at_any_moment_ends_the_same, .timeout = 600)
     cr_log_info("%d kills, %d inside a save, %d ends", kills, inside, ends + 1);
     test_folder_remove(never.folder);
     test_folder_remove(killed.folder);
+}
+
+// Every step of a log, one digit each, and 'e' for a measurement.
+static void read_log(const struct run *run, char out[64])
+{
+    ts_text text = test_read(run->folder, "log.jsonl");
+    size_t len = 0;
+    for (const char *at = text.bytes; (at = strstr(at, "{\"step\": ")) != NULL && len < 62; at++) {
+        out[len++] = at[strlen("{\"step\": ")];
+        if (strncmp(strchr(strchr(at, ',') + 1, ',') + 1, " \"eval_loss\"", 12) == 0) {
+            out[len - 1] = 'e';
+        }
+    }
+    out[len] = '\0';
+    ts_text_free(&text);
+}
+
+// The files of events are read by TensorBoard's own format in tests/train/logs.c.
+Test(train, logs_have_every_step_once_when_a_run_goes_on, .timeout = 300)
+{
+    struct run run;
+    program_result result;
+    char log[96], events[96], steps[64];
+    run_open(&run);
+    snprintf(log, sizeof log, "%s/log.jsonl", run.folder);
+    snprintf(events, sizeof events, "%s/events", run.folder);
+#define LOGS                                                                                       \
+    "--log-file", log, "--logging-dir", events, "--logging-steps", "1", "--save-steps", "3",       \
+        "--eval-split", "0.3", "--eval-steps", "2"
+    RUN(&result, TRAIN(&run), LOGS);
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    cr_expect_not_null(strstr(result.out, "  held-out "), "%s", result.out);
+    read_log(&run, steps);
+    cr_expect_str_eq(steps, "12e34e5e", "%s", steps);
+    RUN(&result, TRAIN(&run), LOGS);
+    cr_expect_eq(result.code, TS_ERR_ARGUMENT, "%s", result.out);
+    char path[160];
+    snprintf(path, sizeof path, "%s/checkpoint-5", run.out);
+    test_folder_remove(path); // as if it had been killed after its step 4
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", run.out);
+    unlink(path);
+    RUN(&result, TRAIN(&run), LOGS, "--resume-from-checkpoint");
+    cr_assert_eq(result.code, 0, "%s", result.out);
+    read_log(&run, steps);
+    cr_expect_str_eq(steps, "12e34e5e", "%s", steps);
+    test_folder_remove(run.folder);
 }
 
 static void stop_by(int number, int expected_code)
@@ -266,7 +313,7 @@ Test(train, short_memory_recomputes_to_the_same_bytes, .timeout = 300)
     cr_assert_not_null(
         strstr(result.out, "gate and up are computed again in the backward pass of 2 of 4"), "%s",
         result.out);
-    cr_assert_null(strstr(result.out, "micro-batches"), "%s", result.out);
+    cr_assert_null(strstr(result.out, ": micro-batches of"), "%s", result.out);
     assert_same_results(roomy.out, short_of_memory.out);
     RUN(&result, TRAIN(&short_of_memory), "--max-memory", "1", "--overwrite-output-dir");
     cr_assert_eq(result.code, TS_ERR_MEMORY, "%d: %s", result.code, result.out);
@@ -491,8 +538,8 @@ Test(train, a_recipe_is_kept_by_what_goes_on, .timeout = 300)
     program_result result;
     char checkpoint[128];
 #define RECIPE(cycles, ratio, train_on, init)                                                      \
-    "--lr-scheduler-type", "cosine_with_restarts", "--lr-cycles", cycles, "--loraplus-ratio",      \
-        ratio, "--train-on", train_on, "--init-lora", init
+    "--use-dora", "--lr-scheduler-type", "cosine_with_restarts", "--lr-cycles", cycles,            \
+        "--loraplus-ratio", ratio, "--train-on", train_on, "--init-lora", init
     run_open(&whole);
     run_open(&resumed);
     snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint-3", whole.out);
@@ -504,6 +551,7 @@ Test(train, a_recipe_is_kept_by_what_goes_on, .timeout = 300)
     assert_same_results(whole.out, resumed.out);
     ts_text config = test_read(whole.out, "adapter_config.json");
     cr_expect_not_null(strstr(config.bytes, "\"init_lora_weights\": \"gaussian\""));
+    cr_expect_not_null(strstr(config.bytes, "\"use_dora\": true"));
     ts_text_free(&config);
     ts_text card = test_read(whole.out, "README.md");
     cr_expect_not_null(strstr(card.bytes, "LoRA+, 4 times that for B"), "%s", card.bytes);

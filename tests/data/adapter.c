@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "data/module_pattern.h"
 #include "data/safetensors.h"
 #include "data_test.h"
 #include "log_capture.h"
@@ -123,7 +124,7 @@ Test(adapter, written_configuration_has_pefts_keys)
 #define WITH(more)                                                                                 \
     "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[\"q_proj\"]," more "}"
 
-Test(adapter, refuses_by_key_what_is_not_plain_lora)
+Test(adapter, refuses_by_key_what_is_not_implemented)
 {
     static const struct {
         const char *text;
@@ -143,11 +144,23 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
         {"{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[\"lm_head\"]}",
          TS_ERR_UNSUPPORTED, "key 'target_modules': 'lm_head' is none of q_proj"},
         {WITH("\"bias\":\"all\""), TS_ERR_UNSUPPORTED, "key 'bias'"},
-        {WITH("\"use_dora\":true"), TS_ERR_UNSUPPORTED, "key 'use_dora' is true"},
+        {WITH("\"use_dora\":1"), TS_ERR_FORMAT, "key 'use_dora': expected true or false"},
+        {WITH("\"use_dora\":true"), TS_OK, ""},
+        {WITH("\"use_dora\":null"), TS_OK, ""},
         {WITH("\"modules_to_save\":[\"lm_head\"]"), TS_ERR_UNSUPPORTED,
          "key 'modules_to_save' is [\"lm_head\"]"},
-        {WITH("\"rank_pattern\":{\"q_proj\":2}"), TS_ERR_UNSUPPORTED, "key 'rank_pattern'"},
-        {WITH("\"alpha_pattern\":{\"q_proj\":2}"), TS_ERR_UNSUPPORTED, "key 'alpha_pattern'"},
+        {WITH("\"rank_pattern\":{\"q_proj|v_proj\":2}"), TS_ERR_UNSUPPORTED,
+         "key 'rank_pattern': the pattern 'q_proj|v_proj' is a regular expression"},
+        {WITH("\"alpha_pattern\":{\".*q_proj\":2}"), TS_ERR_UNSUPPORTED, "the pattern '.*q_proj'"},
+        {WITH("\"rank_pattern\":{\"\":2}"), TS_ERR_UNSUPPORTED, "the pattern ''"},
+        {WITH("\"rank_pattern\":[2]"), TS_ERR_FORMAT, "expected an object, found an array"},
+        {WITH("\"rank_pattern\":{\"q_proj\":2.5}"), TS_ERR_FORMAT,
+         "key 'rank_pattern': 'q_proj': expected a rank of 1 to 4096"},
+        {WITH("\"rank_pattern\":{\"q_proj\":0}"), TS_ERR_FORMAT, "expected a rank"},
+        {WITH("\"alpha_pattern\":{\"q_proj\":-1}"), TS_ERR_FORMAT,
+         "'q_proj': expected a number of 0 to 1e6"},
+        {WITH("\"rank_pattern\":{\"^model\\\\.layers.0.mlp.up_proj\":2},\"alpha_pattern\":null"),
+         TS_OK, ""},
         {WITH("\"layers_to_transform\":[0]"), TS_ERR_UNSUPPORTED, "key 'layers_to_transform'"},
         {WITH("\"layer_replication\":[[0,1]]"), TS_ERR_UNSUPPORTED, "key 'layer_replication'"},
         {WITH("\"fan_in_fan_out\":true"), TS_ERR_UNSUPPORTED, "key 'fan_in_fan_out'"},
@@ -190,6 +203,89 @@ Test(adapter, refuses_by_key_what_is_not_plain_lora)
     }
 }
 
+// As re.match(rf"(.*\\.)?({key})$", name) has it in Python, for keys of a fixed length.
+Test(adapter, patterns_match_as_pefts_do)
+{
+    static const struct {
+        const char *key, *module;
+        bool matches;
+    } cases[] = {
+        {"q_proj", "model.layers.0.self_attn.q_proj", true},
+        {"self_attn.q_proj", "model.layers.0.self_attn.q_proj", true},
+        {"_proj", "model.layers.0.self_attn.q_proj", false},
+        {"proj", "model.layers.0.self_attn.q_proj", false},
+        {"q_pro", "model.layers.0.self_attn.q_proj", false},
+        {"layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj", true},
+        {"layers.1.mlp.up_proj", "model.layers.11.mlp.up_proj", false},
+        {"1.mlp.up_proj", "model.layers.11.mlp.up_proj", false},
+        {"model.layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj", true},
+        {"..mlp.up_proj", "model.layers.11.mlp.up_proj", false},
+        {"..mlp.up_proj", "model.layers.1.mlp.up_proj", true},
+        {"m.p.up_proj", "model.layers.1.mlp.up_proj", true},
+        {"m\\.p.up_proj", "model.layers.1.mlp.up_proj", false},
+        {"mlp\\.up_proj", "model.layers.1.mlp.up_proj", true},
+        {"^model.layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj", true},
+        {"^layers.1.mlp.up_proj", "model.layers.1.mlp.up_proj", false},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        cr_expect_eq(ts_pattern_matches(cases[i].key, strlen(cases[i].key), cases[i].module),
+                     cases[i].matches, "%s, %s", cases[i].key, cases[i].module);
+    }
+}
+
+// The first key that matches decides, and what was read is written again.
+Test(adapter, patterns_come_back)
+{
+    ts_error err = {0};
+    ts_text text = {0}, second = {0};
+    ts_adapter_config config = {0}, again = {0};
+    cr_assert_eq(read_config(WITH("\"rank_pattern\":{\"layers.1.self_attn.q_proj\":3,"
+                                  "\"q_proj\":16},\"alpha_pattern\":{\"v_proj\":0.5}"),
+                             &config, &err),
+                 TS_OK, "%s", err.message);
+    cr_expect_str_eq(config.rank_pattern.bytes, "layers.1.self_attn.q_proj=3,q_proj=16");
+    cr_expect_eq(ts_adapter_rank(&config, "model.layers.1.self_attn.q_proj"), 3);
+    cr_expect_eq(ts_adapter_rank(&config, "model.layers.2.self_attn.q_proj"), 16);
+    cr_expect_eq(ts_adapter_rank(&config, "model.layers.2.self_attn.v_proj"), 4);
+    cr_expect_eq(ts_adapter_scale(&config, "model.layers.2.self_attn.v_proj"), 0.125);
+    cr_expect_eq(ts_adapter_scale(&config, "model.layers.2.self_attn.q_proj"), 0.5);
+    cr_assert_eq(ts_adapter_config_write(&config, &text, &err), TS_OK);
+    cr_expect_not_null(strstr(text.bytes, "\n  \"alpha_pattern\": {\n    \"v_proj\": 0.5\n  },\n"));
+    cr_assert_eq(read_config(text.bytes, &again, &err), TS_OK, "%s", err.message);
+    cr_assert_eq(ts_adapter_config_write(&again, &second, &err), TS_OK);
+    cr_expect_str_eq(text.bytes, second.bytes);
+    ts_adapter_config_free(&config);
+    ts_adapter_config_free(&again);
+    ts_text_free(&text);
+    ts_text_free(&second);
+}
+
+Test(adapter, a_flags_pattern_is_checked)
+{
+    static const struct {
+        const char *list, *words;
+    } cases[] = {
+        {"q_proj", "--rank-pattern: 'q_proj': expected a module's name, ="},
+        {"q_proj=", "'q_proj='"},
+        {"q_proj=4x", "'q_proj=4x'"},
+        {"q_proj=0", "a rank of 1 to 4096"},
+        {"q_proj=4,,v_proj=2", "a comma too many"},
+        {"q_proj=4,", "a comma too many"},
+        {"=4", "'' is no end of a module's name"},
+        {"q*=4", "'q*' is no end of a module's name"},
+    };
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        ts_error err = {0};
+        cr_expect_eq(ts_pattern_check(cases[i].list, TS_PATTERN_RANK, &err), TS_ERR_ARGUMENT, "%s",
+                     cases[i].list);
+        cr_expect_not_null(strstr(err.message, cases[i].words), "%s", err.message);
+    }
+    ts_error err = {0};
+    cr_expect_eq(ts_pattern_check("q_proj=4,layers.0.mlp.up_proj=1", TS_PATTERN_RANK, &err), TS_OK);
+    cr_expect_eq(ts_pattern_check("q_proj=0.25", TS_PATTERN_ALPHA, &err), TS_OK);
+    cr_expect_eq(ts_pattern_check(NULL, TS_PATTERN_ALPHA, &err), TS_OK);
+}
+
 // Unknown keys that are switched off: one warning names and counts them.
 Test(adapter, counts_what_it_does_not_know)
 {
@@ -219,9 +315,9 @@ Test(adapter, all_linear_as_a_word)
 Test(adapter, scale)
 {
     ts_adapter_config config = {.r = 16, .alpha = 8};
-    cr_expect_eq(ts_adapter_scale(&config), 0.5);
+    cr_expect_eq(ts_adapter_usual_scale(&config), 0.5);
     config.use_rslora = true;
-    cr_expect_eq(ts_adapter_scale(&config), 2.0);
+    cr_expect_eq(ts_adapter_usual_scale(&config), 2.0);
 }
 
 Test(adapter, modules_from_a_list)

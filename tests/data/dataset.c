@@ -242,6 +242,21 @@ Test(dataset, spelt_special_tokens_are_counted)
     ts_dataset_close(&data);
 }
 
+Test(dataset, all_turns_of_the_user_are_kept_as_its_prompt)
+{
+    static const char row[] =
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"world\"},"
+        "{\"role\":\"user\",\"content\":\"hello\"},{\"role\":\"assistant\",\"content\":\"a\"},"
+        "{\"role\":\"user\",\"content\":\"b\"},{\"role\":\"assistant\",\"content\":\"c\"}]}\n" ROW;
+    ts_dataset data = {0};
+    ts_error err = {0};
+    cr_assert_eq(open_data(row, &data, &err), TS_OK, "%s", err.message);
+    cr_expect_str_eq(data.examples[0].prompt, "hello\x1e"
+                                              "b");
+    cr_expect_str_eq(data.examples[1].prompt, "hello");
+    ts_dataset_close(&data);
+}
+
 Test(dataset, plain_texts_are_documents)
 {
     ts_dataset data = {0};

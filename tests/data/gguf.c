@@ -388,6 +388,10 @@ Test(gguf, translates_names_both_ways)
          "model.layers.3.post_attention_layernorm.weight"},
         {"gemma3", "blk.3.post_ffw_norm.weight",
          "model.layers.3.post_feedforward_layernorm.weight"},
+        {"olmo2", "blk.3.post_attention_norm.weight",
+         "model.layers.3.post_attention_layernorm.weight"},
+        {"olmo2", "blk.3.post_ffw_norm.weight", "model.layers.3.post_feedforward_layernorm.weight"},
+        {"olmo2", "blk.3.attn_q_norm.weight", "model.layers.3.self_attn.q_norm.weight"},
     };
     char out[128];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -425,7 +429,7 @@ Test(gguf, knows_what_each_architecture_does)
     cr_expect(ts_gguf_is_plus_one(gemma, "model.norm.weight"));
     cr_expect_not(ts_gguf_is_plus_one(gemma, "model.embed_tokens.weight"));
     cr_expect_not(ts_gguf_is_plus_one(llama, "model.norm.weight"));
-    cr_expect_null(ts_gguf_architecture_name(5));
+    cr_expect_null(ts_gguf_architecture_name(6));
     // Row h*64+32s+j of Hugging Face's is the file's row h*64+2j+s.
     cr_expect_eq(ts_gguf_row(64 + 32 + 5, 64), 64 + 11);
     cr_expect_eq(ts_gguf_row(5, 64), 10);

@@ -94,6 +94,34 @@ Test(hub, one_gguf_file)
     place_close(&p);
 }
 
+// The first piece of a split GGUF model stands for all of them.
+Test(hub, pieces_of_a_gguf_file)
+{
+    hub_place p;
+    place_open(&p);
+    hub_server_add(&p.server, "m-00001-of-00002.gguf", "GGUF one")->large = true;
+    hub_server_add(&p.server, "m-00002-of-00002.gguf", "GGUF two")->large = true;
+    hub_server_start(&p.server);
+    for (int round = 0; round < 2; round++) { // the second time from the cache
+        cr_assert_eq(
+            ts_hub_resolve("org/model/m-00001-of-00002.gguf", &p.params, &p.folder, &p.err), TS_OK,
+            "%s", p.err.message);
+        cr_expect_not_null(strstr(p.folder.bytes, "/m-00001-of-00002.gguf"), "%s", p.folder.bytes);
+        check_file(in_cache(&p, "snapshots/" HUB_COMMIT "/m-00002-of-00002.gguf"), "GGUF two");
+        p.params.offline = true;
+    }
+    cr_assert_eq(remove(in_cache(&p, "snapshots/" HUB_COMMIT "/m-00002-of-00002.gguf")), 0);
+    cr_expect_eq(ts_hub_resolve("org/model/m-00001-of-00002.gguf", &p.params, &p.folder, &p.err),
+                 TS_ERR_IO);
+    cr_expect_not_null(strstr(p.err.message, "lacks m-00002-of-00002.gguf"), "%s", p.err.message);
+    p.err = (ts_error){0};
+    cr_expect_eq(ts_hub_resolve("org/model/m-00002-of-00002.gguf", &p.params, &p.folder, &p.err),
+                 TS_ERR_ARGUMENT);
+    cr_expect_not_null(strstr(p.err.message, "give the first, m-00001-of-00002.gguf"), "%s",
+                       p.err.message);
+    place_close(&p);
+}
+
 Test(hub, shards)
 {
     hub_place p;

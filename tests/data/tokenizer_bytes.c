@@ -114,29 +114,40 @@ Test(tokenizer_bytes, words_of_each_splitter)
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         for (ts_splitter s = 0; s < TS_SPLIT_COUNT; s++) {
             cr_expect_str_eq(words(s, cases[i].text), cases[i].words[s], "%s: %s",
-                             ts_splitter_name(s), words(s, cases[i].text));
+                             ts_splitter_name(s, s == TS_SPLIT_LLAMA3), words(s, cases[i].text));
         }
     }
 }
 
 Test(tokenizer_bytes, splitters_have_the_names_of_gguf)
 {
+    static const struct {
+        const char *name;
+        ts_splitter splitter;
+        bool ignores;
+    } names[] = {{"llama-bpe", TS_SPLIT_LLAMA3, true},
+                 {"dbrx", TS_SPLIT_LLAMA3, false},
+                 {"qwen2", TS_SPLIT_QWEN2, false},
+                 {"smollm", TS_SPLIT_SMOLLM, false},
+                 {"gpt-2", TS_SPLIT_GPT2, false}};
     ts_splitter found;
-    for (ts_splitter s = 0; s < TS_SPLIT_COUNT; s++) {
-        cr_assert(ts_splitter_find(ts_splitter_name(s), &found));
-        cr_expect_eq(found, s);
+    bool ignores;
+    for (size_t i = 0; i < TS_COUNT(names); i++) {
+        cr_expect(ts_splitter_find(names[i].name, &found, &ignores));
+        cr_expect(found == names[i].splitter && ignores == names[i].ignores, "%s", names[i].name);
+        cr_expect_str_eq(ts_splitter_name(found, ignores), names[i].name);
     }
-    cr_expect(ts_splitter_find("llama-bpe", &found) && found == TS_SPLIT_LLAMA3);
-    cr_expect(ts_splitter_find("qwen2", &found) && found == TS_SPLIT_QWEN2);
-    cr_expect(ts_splitter_find("smollm", &found) && found == TS_SPLIT_SMOLLM);
-    cr_expect(ts_splitter_find("gpt-2", &found) && found == TS_SPLIT_GPT2);
-    cr_expect_not(ts_splitter_find("deepseek-llm", &found));
-    cr_expect_not(ts_splitter_find("", &found));
+    cr_expect(ts_splitter_find("llama-v3", &found, &ignores) && ignores);
+    cr_expect(ts_splitter_find("smaug-bpe", &found, &ignores) && !ignores);
+    cr_expect_null(ts_splitter_name(TS_SPLIT_GPT2, true));
+    cr_expect_not(ts_splitter_find("deepseek-llm", &found, &ignores));
+    cr_expect_not(ts_splitter_find("", &found, &ignores));
     ts_tokenizer t = {.prefix = TS_PREFIX_EACH, .normalizes = true};
     cr_expect_not(ts_vocabulary_be_byte_level(&t, "default"));
     cr_expect_not(t.byte_level);
     cr_expect(ts_vocabulary_be_byte_level(&t, "llama-bpe"));
     cr_expect(t.byte_level && t.ignore_merges && !t.nfc && t.prefix == TS_PREFIX_NEVER);
+    cr_expect(ts_vocabulary_be_byte_level(&t, "dbrx") && !t.ignore_merges);
     cr_expect(ts_vocabulary_be_byte_level(&t, "qwen2"));
     cr_expect(t.byte_level && !t.ignore_merges && t.nfc && t.splitter == TS_SPLIT_QWEN2);
 }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "data/tokenizer_write.h"
 #include "kinds.h"
 
 #include <criterion/criterion.h>
@@ -71,6 +72,34 @@ static void expect_golden(const ts_tokenizer *t, const char *path, size_t lines)
     ts_text_free(&text);
 }
 
+// The tokenizer once more, written and read again. `folder` holds its tokenizer_config.json.
+static ts_tokenizer *rewritten(const ts_tokenizer *t, const char *folder)
+{
+    ts_error err = {0};
+    ts_text json = {0}, config = {0};
+    char path[512];
+    char *place = make_folder();
+    cr_assert_eq(ts_tokenizer_write_json(t, &json, &err), TS_OK, "%s", err.message);
+    write_bytes(place, "tokenizer.json", json.bytes, json.len);
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
+    cr_assert_eq(ts_file_read(path, 1 << 24, &config, &err), TS_OK, "%s", err.message);
+    write_bytes(place, "tokenizer_config.json", config.bytes, config.len);
+    ts_tokenizer *again = open_tokenizer_at(place);
+    cr_expect_eq(ts_tokenizer_lead(again), ts_tokenizer_lead(t));
+    ts_text_free(&json);
+    ts_text_free(&config);
+    remove_folder(place);
+    return again;
+}
+
+static void expect_rewritten(const ts_tokenizer *t, const char *folder, const char *path,
+                             size_t lines)
+{
+    ts_tokenizer *again = rewritten(t, folder);
+    expect_golden(again, path, lines);
+    ts_tokenizer_close(again);
+}
+
 Test(tokenizer_golden, tinyllama_from_json)
 {
     ts_tokenizer *t = open_fixture_tokenizer();
@@ -79,6 +108,7 @@ Test(tokenizer_golden, tinyllama_from_json)
     cr_assert_eq(ts_tokenizer_lead(t), 1);
     cr_assert_eq(ts_tokenizer_eos(t), 2);
     expect_golden(t, SHARED_FOLDER "/golden/tokenizer.jsonl", 1500);
+    expect_rewritten(t, FIXTURE_FOLDER, SHARED_FOLDER "/golden/tokenizer.jsonl", 1500);
     ts_tokenizer_close(t);
 }
 
@@ -101,16 +131,18 @@ Test(tokenizer_golden, tinyllama_from_sentencepiece)
 // Tokenizers of released models. `lead` is the token that they put before a text; NULL: none.
 static void expect_shared(const char *name, uint32_t size, const char *lead)
 {
-    char path[512];
+    char path[512], fixture[512];
     snprintf(path, sizeof path, SHARED_FOLDER "/fixtures/%s", name);
     if (!ts_folder_exists(path)) {
         cr_skip_test("needs " SHARED_FOLDER "/fixtures");
     }
+    snprintf(fixture, sizeof fixture, "%s", path);
     ts_tokenizer *t = open_tokenizer_at(path);
     cr_expect_eq(ts_tokenizer_vocab_size(t), size, "%u", ts_tokenizer_vocab_size(t));
     cr_expect_eq(ts_tokenizer_lead(t), lead != NULL ? ts_tokenizer_find(t, lead) : TS_TOKEN_NONE);
     snprintf(path, sizeof path, SHARED_FOLDER "/golden/tokenizer_%s.jsonl", name);
     expect_golden(t, path, 700);
+    expect_rewritten(t, fixture, path, 700);
     ts_tokenizer_close(t);
 }
 
@@ -132,7 +164,7 @@ Test(tokenizer_golden, gemma3, .timeout = 60)
 Test(tokenizer_golden, small_ones_of_each_kind)
 {
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        char path[512];
+        char path[512], place[512];
         ts_tokenizer *t = open_kind(kinds[i]);
         bool leads = strcmp(kinds[i], "llama3") == 0 || strcmp(kinds[i], "gemma") == 0;
         cr_expect_neq(ts_tokenizer_bos(t), TS_TOKEN_NONE);
@@ -140,6 +172,8 @@ Test(tokenizer_golden, small_ones_of_each_kind)
                      kinds[i]);
         snprintf(path, sizeof path, KINDS_FOLDER "/%s/strings.jsonl", kinds[i]);
         expect_golden(t, path, 52);
+        snprintf(place, sizeof place, KINDS_FOLDER "/%s", kinds[i]);
+        expect_rewritten(t, place, path, 52);
         ts_tokenizer_close(t);
     }
 }
@@ -169,8 +203,9 @@ static double seconds_to_encode(const ts_tokenizer *t, const char *unit, size_t 
     return best;
 }
 
-// One line of a megabyte: four times the text may cost less than eight times as much, and all of it
-// at most `most` seconds.
+// One line of a megabyte: twice the text may cost less than three times as much, and all of it at
+// most `most` seconds. Neither text's tokens fit a cache: beside one that did, the larger text cost
+// 4 times what its length says.
 static void expect_linear(const ts_tokenizer *t, const char *kind, double most)
 {
     static const char *const units[] = {"the quick brown fox jumps over it, ",
@@ -184,9 +219,9 @@ static void expect_linear(const ts_tokenizer *t, const char *kind, double most)
                                         "e\u0301\u0327",
                                         "\u4e2d"};
     for (size_t i = 0; i < TS_COUNT(units); i++) {
-        double small = seconds_to_encode(t, units[i], 250000, 3);
-        double large = seconds_to_encode(t, units[i], 1000000, 1);
-        cr_expect_lt(large, 8 * small + 0.02, "%s: '%s': 4 times the text took %.1f times as long",
+        double small = seconds_to_encode(t, units[i], 500000, 3);
+        double large = seconds_to_encode(t, units[i], 1000000, 3);
+        cr_expect_lt(large, 3 * small + 0.02, "%s: '%s': twice the text took %.1f times as long",
                      kind, units[i], large / small);
         cr_expect_lt(large, most, "%s: '%s': %.2f s", kind, units[i], large);
     }

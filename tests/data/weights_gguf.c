@@ -1,6 +1,7 @@
 // A model as a GGUF file: the same tensors, configuration, tokenizer and templates as the folder it
 // was made of.
 #include "data/gguf_model.h"
+#include "data/tokenizer_write.h"
 #include "data/weights.h"
 
 #include "../gguf_model.h"
@@ -208,16 +209,12 @@ Test(weights_gguf, tokenizer_gives_the_same_ids)
     ts_tokenizer_close(want);
 }
 
-// Opens what `file` holds as a tokenizer and expects the ids of a golden file in ../shared/golden.
-static void expect_golden(gguf_file *file, const char *golden, size_t least)
+// Expects the ids of a golden file in ../shared/golden.
+static void expect_golden_ids(const ts_tokenizer *have, const char *golden, size_t least)
 {
     ts_error err = {0};
-    ts_text bytes = {0}, lines = {0};
-    ts_tokenizer *have = NULL;
+    ts_text lines = {0};
     char name[256];
-    gguf_finish(file, &bytes);
-    write_bytes(folder, "model.gguf", bytes.bytes, bytes.len);
-    cr_assert_eq(open_tokenizer(path, &have, &err), TS_OK, "%s", err.message);
     snprintf(name, sizeof name, SHARED_FOLDER "/golden/%s", golden);
     cr_assert_eq(ts_file_read(name, 1 << 24, &lines, &err), TS_OK, "%s", err.message);
     size_t rows = 0;
@@ -245,8 +242,35 @@ static void expect_golden(gguf_file *file, const char *golden, size_t least)
     }
     cr_expect_geq(rows, least);
     ts_text_free(&lines);
+}
+
+// Opens what `file` holds as a tokenizer, then the tokenizer.json that is made of it, and expects
+// the ids of both.
+static void expect_golden(gguf_file *file, const char *golden, size_t least)
+{
+    ts_error err = {0};
+    ts_text bytes = {0}, json = {0};
+    ts_tokenizer *have = NULL, *again = NULL;
+    char *place = make_folder();
+    gguf_finish(file, &bytes);
+    write_bytes(folder, "model.gguf", bytes.bytes, bytes.len);
+    cr_assert_eq(open_tokenizer(path, &have, &err), TS_OK, "%s", err.message);
+    expect_golden_ids(have, golden, least);
+    cr_assert_eq(ts_tokenizer_write_json(have, &json, &err), TS_OK, "%s", err.message);
+    write_bytes(place, "tokenizer.json", json.bytes, json.len);
+    ts_text_clear(&json);
+    cr_assert_eq(ts_text_format(&json, &err, "{\"eos_token\": \"%s\"}",
+                                ts_tokenizer_piece(have, ts_tokenizer_eos(have))),
+                 TS_OK);
+    write_bytes(place, "tokenizer_config.json", json.bytes, json.len);
+    cr_assert_eq(open_tokenizer(place, &again, &err), TS_OK, "%s", err.message);
+    expect_golden_ids(again, golden, least);
+    cr_expect_eq(ts_tokenizer_lead(again), ts_tokenizer_lead(have));
     ts_text_free(&bytes);
+    ts_text_free(&json);
     ts_tokenizer_close(have);
+    ts_tokenizer_close(again);
+    remove_folder(place);
 }
 
 // TinyLlama's vocabulary, by scores that follow from the order of its merges.
@@ -374,6 +398,7 @@ Test(weights_gguf, tells_what_llama_cpp_knows_of_gemma3)
     const cJSON *config = part_of(weights, TS_PART_CONFIG);
     cr_expect_str_eq(ts_json_get(config, "model_type")->valuestring, "gemma3_text");
     cr_expect_eq(number_of(config, "query_pre_attn_scalar"), 8);
+    cr_expect_str_eq(ts_json_get(config, "dtype")->valuestring, "float32");
     cr_expect_eq(number_of(config, "rope_local_base_freq"), 10000);
     cr_expect_eq(number_of(config, "num_key_value_heads"), 2);
     const cJSON *types = ts_json_get(config, "layer_types");
@@ -395,11 +420,6 @@ static void other_architecture(gguf_file *file)
 static void adapter(gguf_file *file)
 {
     gguf_string(file, "general.type", "adapter");
-    begin_llama(file);
-}
-static void part_of_many(gguf_file *file)
-{
-    gguf_u32(file, "split.count", 3);
     begin_llama(file);
 }
 static void no_heads(gguf_file *file)
@@ -448,7 +468,6 @@ Test(weights_gguf, refuses_what_a_configuration_cannot_say)
         {other_architecture, TS_ERR_UNSUPPORTED,
          "architecture 'mamba' is not implemented; these are: llama, qwen2"},
         {adapter, TS_ERR_UNSUPPORTED, "is 'adapter', expected 'model'"},
-        {part_of_many, TS_ERR_UNSUPPORTED, "one of 3 parts of a split model"},
         {no_heads, TS_ERR_FORMAT, "llama.*: key 'attention.head_count'"},
         {experts, TS_ERR_UNSUPPORTED, "llama.*: key 'expert_count' is 8: not implemented"},
         {half_rotates, TS_ERR_UNSUPPORTED, "keys have 16 elements, values 16, of which 8 rotate"},

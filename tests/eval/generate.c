@@ -2,10 +2,12 @@
 #include "eval/generate.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/decode.h"
 #include "model/pass.h"
 #include "opened.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BASE PROJECT_FOLDER "/assets/base"
@@ -71,7 +73,60 @@ static void assert_same(const ts_answers *a, const ts_answers *b)
         cr_assert_eq(one->stopped, other->stopped);
         cr_assert_float_eq(one->reference_loss, other->reference_loss, 1e-5);
         cr_assert_eq(one->reference_tokens, other->reference_tokens);
+        cr_assert_float_eq(one->first_probability, other->first_probability, 1e-5);
+        cr_assert_eq(one->first_right, other->first_right);
     }
+}
+
+// The probability of the likeliest of `count` logits, and which it is.
+static double likeliest(const float *logits, uint32_t count, uint32_t *id)
+{
+    double sum = 0;
+    *id = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        *id = logits[i] > logits[*id] ? i : *id;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sum += exp((double)logits[i] - logits[*id]);
+    }
+    return 1 / sum;
+}
+
+// Against the softmax of the logits behind each prompt. One reference begins with the likeliest
+// token, whose probability then comes with the reference's loss.
+Test(generate, the_first_tokens_probability)
+{
+    struct setup s;
+    ts_answers answers;
+    ts_decoder decoder = {0};
+    uint32_t none, id, right = 0, wrong = 0;
+    open_setup(&s);
+    answer(&s, 1, &answers);
+    const ts_decoder_limits limits = {.slots = 1,
+                                      .capacity = s.questions.longest_prompt,
+                                      .longest_prompt = s.questions.longest_prompt};
+    MUST(ts_decoder_open(&s.model, limits, &decoder, err));
+    MUST(ts_alloc(s.model.config.vocab, sizeof *decoder.logits, &decoder.logits, err));
+    float *logits = decoder.logits;
+    for (size_t i = 0; i < PROMPTS; i++) {
+        const ts_chat_tokens *reference = &s.questions.references[i];
+        size_t start = s.questions.prompts[i].count;
+        MUST(ts_decoder_prompt(&decoder, &s.questions.prompts[i], 1, &none, err));
+        double expected = likeliest(logits, s.model.config.vocab, &id);
+        cr_expect_float_eq(answers.responses[i].first_probability, expected, 1e-5,
+                           "prompt %zu: %.7f, not %.7f", i, answers.responses[i].first_probability,
+                           expected);
+        cr_assert(reference->supervised[start] && !reference->supervised[start - 1]);
+        cr_expect_eq(answers.responses[i].first_right, reference->tokens.ids[start] == id);
+        right += answers.responses[i].first_right;
+        wrong += !answers.responses[i].first_right;
+    }
+    cr_assert(right > 0 && wrong > 0, "%u right, %u wrong: one of them is not tested", right,
+              wrong);
+    ts_decoder_close(&decoder);
+    free(logits);
+    ts_answers_free(&answers);
+    close_setup(&s);
 }
 
 // One prompt at a time, as on a device whose memory is full, gives the same answers as all at once.

@@ -53,7 +53,7 @@ Test(picture, base_alone_and_without_prompts_held_out)
     sample s;
     sample_make(&s, 5);
     int both = height_of(&s.evaluation);
-    s.evaluation.tuned = NULL;
+    s.evaluation.tuned_count = 0;
     s.evaluation.seen = NULL;
     int alone = height_of(&s.evaluation);
     cr_assert_lt(alone, both); // one bar a metric instead of two
@@ -62,6 +62,27 @@ Test(picture, base_alone_and_without_prompts_held_out)
     height_of(&s.evaluation);
     s.evaluation.setting_count = 0;
     height_of(&s.evaluation);
+    sample_free(&s);
+}
+
+// Each adapter has bars of its own, and a column in every row, also with a name that is too long.
+Test(picture, several_adapters)
+{
+    sample s;
+    sample_make(&s, 6);
+    int height = height_of(&s.evaluation);
+    s.adapters[3].name = "a/very/long/path/in/which/\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9/epoch-3";
+    for (size_t adapters = 2; adapters <= TS_MOST_ADAPTERS; adapters++) {
+        s.evaluation.tuned_count = adapters;
+        int now = height_of(&s.evaluation);
+        cr_assert_gt(now, height);
+        height = now;
+    }
+    ts_text all = draw(&s.evaluation);
+    s.tuned[0].stopped = false;
+    ts_text other = draw(&s.evaluation);
+    cr_assert_not(same(&all, &other));
+    ts_text_free(&all), ts_text_free(&other);
     sample_free(&s);
 }
 

@@ -57,6 +57,19 @@ Test(prompts, read)
 #define ITEM(rest) "[{\"id\":\"a\",\"prompt\":\"p\",\"reference\":\"r\"," rest "}]"
 #define PAIR "{\"id\":\"a\",\"prompt\":\"p\",\"reference\":\"r\",\"category\":\"safe\"}"
 
+// Each text is refused with a message that has the words beside it, and names the file.
+static void expect_refused(const char *const cases[][2], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ts_prompts prompts = {0};
+        ts_error err = {0};
+        cr_assert_eq(open_text(cases[i][0], &prompts, &err), TS_ERR_FORMAT, "case %zu", i);
+        cr_expect_not_null(strstr(err.message, cases[i][1]), "case %zu: %s", i, err.message);
+        cr_expect_not_null(strstr(err.message, "eval.json"), "case %zu: %s", i, err.message);
+        cr_assert_eq(prompts.count, 0);
+    }
+}
+
 Test(prompts, errors_name_the_place)
 {
     static const char *const cases[][2] = {
@@ -100,14 +113,27 @@ Test(prompts, errors_name_the_place)
         {"{\"prompt\":\"p\"}\n{\"prompt\":\"q\",}", ":2:14: "},
         {"{\"promt\":\"p\"}\n" PAIR "\n7", ": 2 mistakes, all told above"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ts_prompts prompts = {0};
-        ts_error err = {0};
-        cr_assert_eq(open_text(cases[i][0], &prompts, &err), TS_ERR_FORMAT, "case %zu", i);
-        cr_expect_not_null(strstr(err.message, cases[i][1]), "case %zu: %s", i, err.message);
-        cr_expect_not_null(strstr(err.message, "eval.json"), "case %zu: %s", i, err.message);
-        cr_assert_eq(prompts.count, 0);
-    }
+    expect_refused(cases, TS_COUNT(cases));
+}
+
+Test(prompts, errors_of_groups_and_of_what_cannot_be_known)
+{
+    static const char *const cases[][2] = {
+        {"{\"prompt\":\"p\",\"unknwon\":true}", "did you mean 'unknown'?"},
+        {"{\"prompt\":\"p\",\"unknown\":true,\"facts\":\"f\"}", "has no facts to look for"},
+        {"{\"prompt\":\"p\",\"category\":\"multi-turn\"}", "needs an earlier turn of the user"},
+        {"{\"prompt\":\"p\",\"system\":\"s\",\"category\":\"multi-turn\"}",
+         "needs an earlier turn"},
+        {"{\"prompt\":\"p\",\"group\":7}", "'group'"},
+        {"{\"prompt\":\"p\",\"facts\":\"f\",\"group\":\"g\"}",
+         ":1: group 'g' has 1 row, 1 with facts, 0 to refuse and 0 not to refuse"},
+        {"{\"prompt\":\"p\",\"group\":\"g\"}\n{\"prompt\":\"q\",\"facts\":\"f\",\"group\":\"g\"}",
+         "group 'g' has 2 rows, 1 with facts"},
+        {"{\"prompt\":\"p\",\"refuse\":true,\"group\":\"g\"}\n"
+         "{\"prompt\":\"q\",\"refuse\":true,\"group\":\"g\"}",
+         "2 to refuse and 0 not to refuse"},
+    };
+    expect_refused(cases, TS_COUNT(cases));
 }
 
 static void read_text(const char *json, size_t count, ts_prompts *out)
@@ -177,6 +203,27 @@ Test(prompts, formats_of_training)
     ts_prompts_close(&prompts);
 }
 
+Test(prompts, groups_and_what_cannot_be_known)
+{
+    ts_prompts prompts = {0};
+    read_text("{\"prompt\":\"a\",\"facts\":\"f\",\"group\":\"g\"}\n"
+              "{\"prompt\":\"b\",\"facts\":\"f\",\"group\":\"g\"}\n"
+              "{\"prompt\":\"c\",\"category\":\"refusal\",\"group\":\"h\"}\n"
+              "{\"prompt\":\"d\",\"category\":\"safe\",\"group\":\"h\"}\n"
+              "{\"prompt\":\"e\",\"category\":\"unknown\"}\n"
+              "{\"messages\":[{\"role\":\"user\",\"content\":\"f\"},{\"role\":\"assistant\","
+              "\"content\":\"g\"},{\"role\":\"user\",\"content\":\"h\"}],"
+              "\"category\":\"multi-turn\",\"unknown\":true}\n",
+              6, &prompts);
+    const ts_prompt *p = prompts.items;
+    cr_expect_str_eq(p[1].group, "g");
+    cr_expect_str_eq(p[4].group, "");
+    cr_expect(p[4].unknown && p[4].category == TS_CATEGORY_UNKNOWN && !p[3].unknown);
+    cr_expect(p[5].unknown && p[5].category == TS_CATEGORY_TURNS && p[5].before_count == 2);
+    cr_expect_str_eq(p[5].label, "multi-turn");
+    ts_prompts_close(&prompts);
+}
+
 static char said[1024];
 
 static void keep_log(void *user, ts_log_level level, const char *message)
@@ -210,12 +257,33 @@ Test(prompts, seen_by_their_words)
     ts_prompts prompts = {.items = items, .count = 3};
     ts_example examples[] = {{.prompt = "Zoo"}, {.prompt = "what is  h2o"}, {.prompt = NULL}};
     ts_dataset dataset = {.examples = examples, .count = 3};
-    bool seen[3] = {true, true, true};
+    bool seen[3] = {false, false, true}; // the last by another file
+    cr_assert_eq(ts_prompts_mark_seen(&prompts, &dataset, seen, NULL), TS_OK);
+    cr_assert(seen[0] && !seen[1] && seen[2]);
+    dataset.count = 0;
+    seen[2] = false;
     cr_assert_eq(ts_prompts_mark_seen(&prompts, &dataset, seen, NULL), TS_OK);
     cr_assert(seen[0] && !seen[1] && !seen[2]);
-    dataset.count = 0;
+}
+
+// A follow-up is another question after another beginning.
+Test(prompts, conversations_are_seen_with_their_beginning)
+{
+    static const ts_turn tea[] = {{TS_ROLE_SYSTEM, "Be brief.", 9},
+                                  {TS_ROLE_USER, "What is tea?", 12},
+                                  {TS_ROLE_ASSISTANT, "A drink.", 8}};
+    static const ts_turn rain[] = {{TS_ROLE_USER, "What is rain?", 13}};
+    ts_prompt items[] = {{.text = "More!", .before = tea, .before_count = 3},
+                         {.text = "More!", .before = rain, .before_count = 1},
+                         {.text = "More"},
+                         {.text = "what is tea"},
+                         {.text = "Thanks", .before = tea, .before_count = 3}};
+    ts_prompts prompts = {.items = items, .count = 5};
+    ts_example examples[] = {{.prompt = "What is tea?\x1eMore.\x1eThanks"}};
+    ts_dataset dataset = {.examples = examples, .count = 1};
+    bool seen[5] = {0};
     cr_assert_eq(ts_prompts_mark_seen(&prompts, &dataset, seen, NULL), TS_OK);
-    cr_assert(!seen[0]);
+    cr_expect(seen[0] && !seen[1] && seen[2] && seen[3] && !seen[4]);
 }
 
 // The shipped prompts: each reference answer must pass the very checks it stands for.
@@ -237,5 +305,28 @@ Test(prompts, references_pass_their_own_checks)
                       prompt->id, ts_metric_label((ts_metric)m), prompt->reference);
         }
     }
+    ts_prompts_close(&prompts);
+}
+
+// A right answer in words of one's own counts.
+Test(prompts, a_right_answer_in_other_words_counts)
+{
+    static const char *const ids[] = {"fact-38", "fact-39"};
+    ts_prompts prompts = {0};
+    size_t found = 0;
+    cr_assert_eq(ts_prompts_open(PROJECT_FOLDER "/data/eval.json", &prompts, NULL), TS_OK);
+    for (size_t i = 0; i < prompts.count; i++) {
+        for (size_t k = 0; k < TS_COUNT(ids); k++) {
+            static const char answer[] = "A firefighter puts out a fire.";
+            const ts_response response = {.text = answer, .len = strlen(answer), .stopped = true};
+            ts_score score;
+            if (strcmp(prompts.items[i].id, ids[k]) == 0) {
+                cr_assert_eq(ts_score_answer(&prompts.items[i], &response, &score, NULL), TS_OK);
+                cr_expect_eq(score.marks[TS_METRIC_FACTS], TS_MARK_YES, "%s", ids[k]);
+                found++;
+            }
+        }
+    }
+    cr_expect_eq(found, TS_COUNT(ids));
     ts_prompts_close(&prompts);
 }

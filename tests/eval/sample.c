@@ -52,13 +52,18 @@ void sample_make(sample *s, size_t count)
         sample_answer(&s->tuned[i], "Paris, thank you.", 17);
         s->seen[i] = i % 7 == 6;
     }
+    static const char *const names[TS_MOST_ADAPTERS] = {"sft", "runs/<dpo>|1", "a", "b"};
+    for (size_t i = 0; i < TS_MOST_ADAPTERS; i++) {
+        s->adapters[i] = (ts_tuned){names[i], s->tuned};
+    }
     s->evaluation = (ts_evaluation){
         .title = "A title",
         .settings = settings,
         .setting_count = 3,
         .prompts = &s->prompts,
         .base = s->base,
-        .tuned = s->tuned,
+        .tuned = s->adapters,
+        .tuned_count = 1,
         .seen = s->seen,
     };
 }

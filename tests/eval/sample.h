@@ -9,6 +9,8 @@ typedef struct sample {
     ts_prompts prompts;
     ts_evaluation evaluation;
     ts_response *base, *tuned;
+    ts_tuned
+        adapters[TS_MOST_ADAPTERS]; // of which the evaluation has the first; all answer `tuned`
     bool *seen;
 } sample;
 void sample_make(sample *s, size_t count);

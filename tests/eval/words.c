@@ -59,6 +59,25 @@ Test(words, counted)
                  4);
 }
 
+static double repeated(const char *words)
+{
+    double out = -1;
+    cr_assert_eq(ts_words_repeated(words, &out, NULL), TS_OK);
+    return out;
+}
+
+Test(words, repetition)
+{
+    cr_assert_eq(repeated(" "), 0);
+    cr_assert_eq(repeated(" a a a "), 0);
+    cr_assert_eq(repeated(" a b c d e f "), 0);
+    cr_assert_float_eq(repeated(" a a a a a "), 1.0 / 2, 1e-12);
+    // abcd bcda cdab dabc abcd bcda: two of six stood before.
+    cr_assert_float_eq(repeated(" a b c d a b c d a "), 2.0 / 6, 1e-12);
+    cr_assert_float_eq(repeated(" a b c d x a b c d "), 1.0 / 6, 1e-12);
+    cr_assert_eq(repeated(" a b c d x a b c dd "), 0);
+}
+
 Test(words, hostile_texts_become_valid)
 {
     const hostile *texts;

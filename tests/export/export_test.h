@@ -23,7 +23,7 @@ typedef struct place {
 // Writes an adapter folder with random pairs on every targeted module.
 static inline void write_adapter(const place *p, const ts_adapter_config *config)
 {
-    enum { MOST = 8 * TS_MODULE_COUNT * 2 };
+    enum { MOST = 8 * TS_MODULE_COUNT * 3 };
     ts_tensor tensors[MOST];
     char keys[MOST][TS_ADAPTER_KEY_BYTES];
     uint32_t count = 0, state = 7;
@@ -33,13 +33,14 @@ static inline void write_adapter(const place *p, const ts_adapter_config *config
         const ts_module module = (ts_module)(i % TS_MODULE_COUNT);
         uint32_t rows, cols;
         ts_module_shape(&p->config, module, &rows, &cols);
-        for (const char *side = "AB"; *side != '\0' && config->targets & TS_MODULE_BIT(module);
-             side++) {
+        for (const char *side = ts_adapter_sides(config);
+             *side != '\0' && config->targets & TS_MODULE_BIT(module); side++) {
             ts_tensor *tensor = &tensors[count];
             ts_lora_key(&p->config, i / TS_MODULE_COUNT, module, *side, keys[count]);
-            *tensor = (ts_tensor){.name = keys[count++], .dtype = TS_F32, .rank = 2};
-            ts_lora_shape(config->r, *side, rows, cols, tensor->shape);
-            const uint64_t elements = tensor->shape[0] * tensor->shape[1];
+            *tensor = (ts_tensor){.name = keys[count++], .dtype = TS_F32};
+            const uint32_t r = ts_lora_rank(&p->config, config, i / TS_MODULE_COUNT, module);
+            tensor->rank = ts_lora_shape(r, *side, rows, cols, tensor->shape);
+            const uint64_t elements = ts_tensor_elements(tensor);
             float *values = calloc(elements, sizeof *values);
             for (uint64_t e = 0; e < elements; e++) {
                 values[e] = (float)(0.2 * tiny_random(&state));
@@ -112,9 +113,9 @@ static inline void place_close(place *p)
     MUST(ts_folder_remove(p->folder, err));
 }
 
-// Element [row, col] of a weight merged, in double, from the folders alone.
-static inline double merged_exactly(const place *p, const ts_weight *weight, uint64_t row,
-                                    uint64_t col)
+// Element [row, col] of w + scale B A, in double, from the folders alone.
+static inline double sum_exactly(const place *p, const ts_weight *weight, uint64_t row,
+                                 uint64_t col)
 {
     const ts_tensor *base = ts_tensors_find(p->source.tensors, weight->name);
     double value = ts_dtype_load(base->dtype, base->bytes, row * weight->cols + col);
@@ -122,7 +123,7 @@ static inline double merged_exactly(const place *p, const ts_weight *weight, uin
         return value;
     }
     char key[TS_ADAPTER_KEY_BYTES];
-    const uint32_t r = p->source.adapter.r;
+    const uint32_t r = ts_lora_rank(&p->config, &p->source.adapter, weight->layer, weight->module);
     const float *a, *b;
     ts_lora_key(&p->config, weight->layer, weight->module, 'A', key);
     a = ts_tensors_find(p->source.adapter_file, key)->bytes;
@@ -132,8 +133,26 @@ static inline double merged_exactly(const place *p, const ts_weight *weight, uin
     for (uint32_t j = 0; j < r; j++) {
         sum += (double)b[row * r + j] * a[j * weight->cols + col];
     }
-    const double alpha = p->source.adapter.alpha;
-    return value + (p->source.adapter.use_rslora ? alpha / sqrt(r) : alpha / r) * sum;
+    return value +
+           ts_lora_scale(&p->config, &p->source.adapter, weight->layer, weight->module) * sum;
+}
+
+// Element [row, col] of a weight merged: of that sum or, with DoRA, of the sum with its magnitudes.
+static inline double merged_exactly(const place *p, const ts_weight *weight, uint64_t row,
+                                    uint64_t col)
+{
+    char key[TS_ADAPTER_KEY_BYTES];
+    double squares = 0, value = sum_exactly(p, weight, row, col);
+    if (!ts_export_is_adapted(&p->source, weight) || !p->source.adapter.use_dora) {
+        return value;
+    }
+    for (uint64_t i = 0; i < weight->cols; i++) {
+        const double other = sum_exactly(p, weight, row, i);
+        squares += other * other;
+    }
+    ts_lora_key(&p->config, weight->layer, weight->module, 'M', key);
+    const float *magnitude = ts_tensors_find(p->source.adapter_file, key)->bytes;
+    return (double)magnitude[row] / sqrt(squares) * value;
 }
 
 // Half of the last bit of `value` in this type, which is the largest error of rounding to it.

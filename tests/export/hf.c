@@ -1,6 +1,7 @@
 // Merged models as folders in Hugging Face's layout.
 #include "export_test.h"
 
+#include "../gguf_model.h"
 #include "base/os.h"
 
 static const ts_adapter_config all_linear = {
@@ -49,6 +50,25 @@ Test(hf, merged_and_rounded_once)
         }
         place_close(&p);
     }
+}
+
+// PEFT's merge of DoRA: each row of the sum has its magnitude for length.
+Test(hf, merged_with_magnitudes)
+{
+    ts_adapter_config dora = all_linear;
+    const tiny_llama tiny = {.family = TS_FAMILY_QWEN2, .dtype = TS_BF16};
+    place p;
+    dora.use_dora = true;
+    dora.rank_pattern = (ts_text){.bytes = "v_proj=2,layers.1.mlp.up_proj=7", .len = 31};
+    dora.alpha_pattern = (ts_text){.bytes = "o_proj=0.5", .len = 10};
+    place_open(&p, &tiny, &dora);
+    MUST(ts_export_run(&p.source, &p.params, err));
+    check_merged(&p, p.out, TS_BF16);
+    p.params.convert = p.params.overwrite = true;
+    p.params.dtype = TS_F32;
+    MUST(ts_export_run(&p.source, &p.params, err));
+    check_merged(&p, p.out, TS_F32);
+    place_close(&p);
 }
 
 // Without an adapter every tensor keeps its bytes.
@@ -188,4 +208,57 @@ Test(hf, nothing_is_overwritten_unasked)
     cr_expect_not_null(strstr(error.message, "the folder of --model"), "%s", error.message);
     check_merged(&p, p.base, TS_F32);
     place_close(&p);
+}
+
+// A GGUF model becomes the folder that it was made of: weights, ids, template, configuration.
+Test(hf, of_a_gguf_file)
+{
+    static const char text[] = "What do cows eat? caf\xC3\xA9 \xF0\x9F\x90\x84</s>\n<|user|> 12";
+    place p, base;
+    char file[96], template[128];
+    ts_text jinja = {0};
+    ts_weights *weights = NULL;
+    ts_model_config config;
+    const ts_tensors *tensors;
+    const cJSON *json;
+    ts_tokenizer *tokenizer = NULL;
+    ts_tokens want = {0}, have = {0};
+    place_open_base(&base, NULL);
+    place_name(&p);
+    snprintf(file, sizeof file, "%s/base.gguf", p.folder);
+    gguf_model_write(PROJECT_FOLDER "/assets/base", file, 30, NULL); // BF16, as it is stored
+    place_open_source(&p, file, NULL);
+    MUST(ts_export_run(&p.source, &p.params, err));
+    MUST(ts_weights_open(p.out, &weights, err));
+    MUST(ts_model_check(weights, &config, err));
+    MUST(ts_weights_read(weights, TS_PART_CONFIG, &json, NULL, err));
+    cr_expect_str_eq(cJSON_GetStringValue(ts_json_get(json, "torch_dtype")), "bfloat16");
+    MUST(ts_weights_tensors(weights, &tensors, err));
+    for (size_t i = 0; i < ts_tensors_count(base.source.tensors); i++) {
+        const ts_tensor *from = ts_tensors_at(base.source.tensors, i);
+        const ts_tensor *to = ts_tensors_find(tensors, from->name);
+        cr_assert_not_null(to, "%s", from->name);
+        for (uint64_t e = 0; e < ts_tensor_elements(from); e++) { // GGUF's norms are F32
+            cr_assert_eq(ts_dtype_load(to->dtype, to->bytes, e),
+                         ts_dtype_load(from->dtype, from->bytes, e), "%s", from->name);
+        }
+    }
+    MUST(ts_tokenizer_open(weights, &tokenizer, err));
+    MUST(ts_tokenizer_encode(tokenizer, text, sizeof text - 1, TS_SPECIALS_AS_TOKENS, &have, err));
+    MUST(ts_tokenizer_encode(base.tokenizer, text, sizeof text - 1, TS_SPECIALS_AS_TOKENS, &want,
+                             err));
+    cr_assert_eq(have.count, want.count);
+    cr_expect_arr_eq(have.ids, want.ids, want.count * sizeof *want.ids);
+    cr_expect_eq(ts_tokenizer_lead(tokenizer), ts_tokenizer_lead(base.tokenizer));
+    cr_expect_eq(ts_tokenizer_eos(tokenizer), ts_tokenizer_eos(base.tokenizer));
+    snprintf(template, sizeof template, "%s/chat_template.jinja", p.out);
+    MUST(ts_file_read(template, 1 << 20, &jinja, err));
+    cr_expect_str_eq(jinja.bytes, ts_chat_template_text(base.chat_template));
+    ts_tokens_free(&want);
+    ts_tokens_free(&have);
+    ts_text_free(&jinja);
+    ts_tokenizer_close(tokenizer);
+    ts_weights_close(weights);
+    place_close(&p);
+    place_close(&base);
 }

@@ -1,6 +1,7 @@
 // A Vulkan layer that makes one of the driver's calls fail. With FAULT_LAYER="vkQueueSubmit 3" that
 // call fails from its third time on, in every device of the process. So faults can be tested with
-// the unchanged program.
+// the unchanged program. "vkCmdCopyBuffer 3" reports no failure: from its third time on a copy
+// arrives with one wrong word, as if the device's memory or its link were bad.
 //
 // The loader finds it by layer.json (VK_LAYER_PATH) and puts it below the program where
 // VK_INSTANCE_LAYERS names it; the interface is that of the Vulkan loader's
@@ -21,6 +22,9 @@ static PFN_vkGetDeviceProcAddr next_of_device;
 static PFN_vkQueueSubmit next_submit;
 static PFN_vkCreateComputePipelines next_build;
 static PFN_vkAllocateMemory next_allocate;
+static PFN_vkCmdCopyBuffer next_copy;
+static PFN_vkCmdFillBuffer next_fill;
+static PFN_vkCmdPipelineBarrier next_barrier;
 
 static bool strikes(const char *call)
 {
@@ -54,6 +58,21 @@ static VkResult VKAPI_CALL allocate(VkDevice device, const VkMemoryAllocateInfo 
 {
     return strikes("vkAllocateMemory") ? VK_ERROR_OUT_OF_DEVICE_MEMORY
                                        : next_allocate(device, info, allocator, out);
+}
+
+static void VKAPI_CALL copy(VkCommandBuffer commands, VkBuffer from, VkBuffer to, uint32_t count,
+                            const VkBufferCopy *regions)
+{
+    const uint32_t wrong = 0x3F123456; // 0.571, as a float
+    const VkMemoryBarrier after = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                   .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+                                   .dstAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT};
+    next_copy(commands, from, to, count, regions);
+    if (strikes("vkCmdCopyBuffer")) {
+        next_barrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1,
+                     &after, 0, NULL, 0, NULL);
+        next_fill(commands, to, regions[0].dstOffset, sizeof wrong, wrong);
+    }
 }
 
 // The loader passes each layer a chain of structures. One of them leads to the layers below.
@@ -97,6 +116,9 @@ static VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const VkDevi
         next_submit = (PFN_vkQueueSubmit)next_of_device(*out, "vkQueueSubmit");
         next_build = (PFN_vkCreateComputePipelines)next_of_device(*out, "vkCreateComputePipelines");
         next_allocate = (PFN_vkAllocateMemory)next_of_device(*out, "vkAllocateMemory");
+        next_copy = (PFN_vkCmdCopyBuffer)next_of_device(*out, "vkCmdCopyBuffer");
+        next_fill = (PFN_vkCmdFillBuffer)next_of_device(*out, "vkCmdFillBuffer");
+        next_barrier = (PFN_vkCmdPipelineBarrier)next_of_device(*out, "vkCmdPipelineBarrier");
     }
     return result;
 }
@@ -117,6 +139,7 @@ static PFN_vkVoidFunction own(const char *name)
         {"vkQueueSubmit", (PFN_vkVoidFunction)submit},
         {"vkCreateComputePipelines", (PFN_vkVoidFunction)build},
         {"vkAllocateMemory", (PFN_vkVoidFunction)allocate},
+        {"vkCmdCopyBuffer", (PFN_vkVoidFunction)copy},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (strcmp(all[i].name, name) == 0) {

@@ -59,7 +59,7 @@ static void adapter_open(struct edited *e)
     }
 }
 
-Test(adapter_files, what_is_not_plain_lora_is_called_what_it_is)
+Test(adapter_files, what_is_not_the_adapters_is_called_what_it_is)
 {
     static const struct {
         const char *name, *words;
@@ -72,7 +72,7 @@ Test(adapter_files, what_is_not_plain_lora_is_called_what_it_is)
         {"base_model.model.model.embed_tokens.lora_embedding_A", "is LoRA on the embedding"},
         {KEY("0", "mlp.up_proj", "A"), "layer or module that this adapter should not have"},
         {KEY("2", "self_attn.q_proj", "A"), "layer or module that this adapter should not have"},
-        {"something", "is no part of LoRA; of 5 tensors, 4 are plain LoRA"},
+        {"something", "is no part of LoRA; of 5 tensors, 4 are the adapter by"},
     };
     static const float two[2] = {1, 1};
     struct edited e;
@@ -87,6 +87,9 @@ Test(adapter_files, what_is_not_plain_lora_is_called_what_it_is)
     e.count = 4;
     write_adapter(&e, "4", ",\"init_lora_weights\":\"pissa\"");
     expect_refused(gpu, &e, TS_ERR_UNSUPPORTED, "key 'init_lora_weights' is \"pissa\"");
+    write_adapter(&e, "4", "");
+    write_adapter(&e, "4", ",\"use_dora\":true");
+    expect_refused(gpu, &e, TS_ERR_FORMAT, "layers.0.self_attn.q_proj.lora_magnitude_vector");
     write_adapter(&e, "4", "");
     edited_rename(&e, "adapter_model.safetensors", "adapter_model.bin");
     expect_refused(gpu, &e, TS_ERR_UNSUPPORTED, "adapter_model.bin: a pickle");

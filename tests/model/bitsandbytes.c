@@ -17,6 +17,7 @@ struct mistake {
     const char *without;   // a tensor whose name ends so is left out
     const char *config;    // in place of CLAIMS
     const char *embedding; // not NULL: the embedding is quantised too
+    bool head;             // lm_head is quantised too
     float level, scale;    // not 0: in place of the first level or scale of q_proj
     const char *code;      // what a code of 4 bits is called; NULL: "nf4"
     ts_status status;
@@ -141,20 +142,22 @@ static void write_model(char folder[32], const struct mistake *mistake, bool pla
     }
     tiny_tensor(&m.file, 0, HIDDEN, "model.norm", OUTSIDE);
     tiny_tensor(&m.file, TINY_VOCAB, HIDDEN, "lm_head", OUTSIDE);
+    if (mistake->head) {
+        quantise_last(&m, true);
+    }
     write_tensors(folder, &m.file);
     write_shape(folder, plain ? "" : mistake->config != NULL ? mistake->config : CLAIMS);
 }
 
-Test(bitsandbytes, nf4_computes_as_the_numbers_that_it_stands_for)
+static void check_numbers(const struct mistake *m)
 {
     static float wanted[FLOATS], got[FLOATS];
     const ts_quantise none = {0};
-    const struct mistake no_mistake = {0};
     ts_gpu *gpu = test_gpu_open();
     char quantised[32], plain[32];
     uint64_t narrow, wide;
-    write_model(quantised, &no_mistake, false);
-    write_model(plain, &no_mistake, true);
+    write_model(quantised, m, false);
+    write_model(plain, m, true);
     const double loss = gradients(gpu, plain, none, wanted, &wide);
     cr_expect_eq(gradients(gpu, quantised, none, got, &narrow), loss);
     cr_expect_arr_eq(got, wanted, sizeof wanted);
@@ -162,6 +165,20 @@ Test(bitsandbytes, nf4_computes_as_the_numbers_that_it_stands_for)
     MUST(ts_folder_remove(quantised, err));
     MUST(ts_folder_remove(plain, err));
     test_gpu_close(gpu);
+}
+
+Test(bitsandbytes, nf4_computes_as_the_numbers_that_it_stands_for)
+{
+    check_numbers(&(struct mistake){0});
+}
+
+Test(bitsandbytes, lm_head_may_be_quantised_too)
+{
+    check_numbers(&(struct mistake){
+        .head = true,
+        .config = ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\", "
+                  "\"load_in_4bit\": true, \"bnb_4bit_quant_type\": \"nf4\", "
+                  "\"llm_int8_skip_modules\": [\"model.layers.1\"]}"});
 }
 
 static const struct mistake mistakes[] = {

@@ -134,3 +134,28 @@ Test(files, a_plan_of_mixed_types)
     ts_tensors_close(file);
     edited_close(&e);
 }
+
+// transformers keeps what embeddings are multiplied by in the type of the model; llama.cpp, whose
+// models read as models of float32, in f32.
+Test(files, scale_of_embeddings)
+{
+    static const struct {
+        const char *more;
+        ts_dtype dtype;
+        float scale;
+    } cases[] = {{"", TS_F32, 3.46410162f},
+                 {"", TS_BF16, 3.46875f},
+                 {", \"dtype\": \"bfloat16\"", TS_BF16, 3.46875f},
+                 {", \"torch_dtype\": \"float32\"", TS_BF16, 3.46410162f},
+                 {", \"dtype\": \"float32\"", TS_F16, 3.46410162f}};
+    ts_gpu *gpu = test_gpu_open();
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        tiny_llama tiny = {.family = TS_FAMILY_GEMMA3, .dtype = cases[i].dtype};
+        ts_model model = {0};
+        snprintf(tiny.more, sizeof tiny.more, "%s", cases[i].more);
+        tiny_open(gpu, &tiny, &model);
+        cr_expect_eq(model.embedding_scale, cases[i].scale, "%s", cases[i].more);
+        test_model_close(&model);
+    }
+    ts_gpu_close(gpu);
+}

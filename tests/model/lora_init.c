@@ -1,8 +1,10 @@
 // The adapter's first values as PEFT has them: init_lora_weights True and "gaussian".
+#include "base/memory.h"
 #include "device.h"
 #include "model/model.h"
 
 #include <math.h>
+#include <string.h>
 
 static const ts_model_config shape = {.hidden = 512,
                                       .layers = 2,
@@ -40,6 +42,51 @@ static void check_pair(ts_gpu *gpu, const ts_lora_pair *pair, double deviation, 
     *first = a[0];
     free(a);
     free(b);
+}
+
+// A new DoRA changes nothing: its magnitudes are the lengths of the weights' rows, decoded where
+// they are held in blocks.
+Test(lora_init, magnitudes_are_the_rows_lengths)
+{
+    enum { ROW = 5 };
+    const ts_dtype types[] = {TS_F32, TS_BF16};
+    const ts_adapter_config adapter = {
+        .r = 2, .alpha = 4, .use_dora = true, .targets = TS_MODULES_ALL};
+    ts_gpu *gpu = test_gpu_open();
+    for (size_t t = 0; t < 2 * TS_COUNT(types); t++) {
+        ts_model_params params = {.config = &shape, .random_dtype = types[t / 2], .positions = 8};
+        ts_model model;
+        if (t % 2) {
+            MUST(ts_quantise_parse("q8_0", &params.quantise, err));
+        }
+        MUST(ts_model_open(gpu, &params, &model, err));
+        MUST(ts_model_add_lora(&model, &adapter, 42, err));
+        const ts_view weight = model.layers[1].linear[TS_MODULE_UP];
+        const ts_lora_pair *pair = ts_lora_pair_of(&model, 1, TS_MODULE_UP);
+        float lengths[64];
+        double squares = 0, *row = calloc(shape.hidden, sizeof *row);
+        uint8_t *bytes = malloc(weight.bytes);
+        MUST(ts_gpu_download(gpu, weight, bytes, weight.bytes, err));
+        MUST(ts_gpu_download(gpu, pair->magnitude, lengths, sizeof lengths, err));
+        if (ts_dtype_block(weight.dtype) > 1) {
+            double *all = calloc(64 * shape.hidden, sizeof *all);
+            ts_blocks_decode(weight.dtype, bytes, 64 * shape.hidden, all);
+            memcpy(row, all + ROW * shape.hidden, shape.hidden * sizeof *row);
+            free(all);
+        }
+        for (uint32_t i = 0; i < shape.hidden; i++) {
+            double w = ts_dtype_block(weight.dtype) > 1
+                           ? row[i]
+                           : ts_dtype_load(weight.dtype, bytes, ROW * shape.hidden + i);
+            squares += w * w;
+        }
+        cr_expect_float_eq((double)lengths[ROW] / sqrt(squares), 1, 1e-6, "%g, not %g",
+                           (double)lengths[ROW], sqrt(squares));
+        free(row);
+        free(bytes);
+        ts_model_close(&model);
+    }
+    test_gpu_close(gpu);
 }
 
 Test(lora_init, has_pefts_deviations)

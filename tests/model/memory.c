@@ -64,7 +64,8 @@ Test(memory, what_lives_together_lies_apart)
 }
 
 // The bytes that passes of TinyLlama's shape took before ts_place existed. They leave out what was
-// counted with the model then: the gradients, and 2 KiB for rounding.
+// counted with the model then: the gradients, and 2 KiB for rounding. At 2048 tokens dk and dv
+// are divided into parts (ts_attention_parts), which takes up to 8.3 MiB more.
 Test(memory, no_more_than_by_hand)
 {
     enum { QV = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V) };
@@ -77,10 +78,10 @@ Test(memory, no_more_than_by_hand)
         {{512, 511, true, 0}, QV, 0, 922748928},
         {{512, 511, true, 0}, TS_MODULES_ALL, 0, 935241728},
         {{512, 511, true, 0}, TS_MODULES_ALL, 0.1, 946776064},
-        {{2048, 2000, true, 0}, QV, 0, 3687620608},
-        {{2048, 2000, true, 10}, QV, 0, 2764873728},
+        {{2048, 2000, true, 0}, QV, 0, 3696263168},
+        {{2048, 2000, true, 10}, QV, 0, 2773516288},
         {{2048, 2000, true, 21}, TS_MODULES_ALL, 0.1, 1849335808},
-        {{2048, 100, true, 0}, QV, 0, 3687566848},
+        {{2048, 100, true, 0}, QV, 0, 3691760640},
         {{44, 20, true, 0}, QV, 0, 80969472},
         {{100, 90, true, 3}, TS_MODULE_BIT(TS_MODULE_DOWN), 0, 173158656},
         {{1024, 32, false, 0}, 0, 0, 121795584},

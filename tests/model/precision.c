@@ -113,7 +113,7 @@ Test(precision, gradients_of_any_size)
         if (f16) {
             check(gpu, TS_PRECISION_F16, scales[i], 2e-3);
         }
-        // Also without bf16 matrix units, since the MLP's activations are stored in bf16 anyway.
+        // Also without bf16 matrix units, since activations are stored in bf16 anyway.
         check(gpu, TS_PRECISION_BF16, scales[i], 2e-2);
     }
     test_gpu_close(gpu);
@@ -126,7 +126,9 @@ Test(precision, the_mirror_stores_what_the_device_does)
     ts_gpu *gpu = test_gpu_open(), *mirror = NULL;
     uint64_t count;
     MUST(ts_gpu_open_mirror(&mirror, err));
-    if (!ts_precision_offered(ts_gpu_capabilities(gpu), TS_PRECISION_BF16)) { // else products round
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    // Where bf16 is offered products round too.
+    if (!ts_precision_offered(caps, TS_PRECISION_BF16) && !caps->f32_activations) {
         float *exact = gradients(mirror, TS_PRECISION_F32, 1, &count);
         float *want = gradients(mirror, TS_PRECISION_BF16, 1, &count);
         float *have = gradients(gpu, TS_PRECISION_BF16, 1, &count);
@@ -141,42 +143,88 @@ Test(precision, the_mirror_stores_what_the_device_does)
     test_gpu_close(gpu);
 }
 
-// In bf16 gate and up of each layer take half the bytes, and the plan knows.
+// Opens a pass with `limits`. Returns the bytes that it is planned to take, and does take.
+static uint64_t planned(ts_gpu *gpu, ts_precision precision, ts_pass_limits with, ts_dtype *act,
+                        ts_dtype *gradient)
+{
+    const ts_model_params params = {
+        .config = &shape, .random_dtype = TS_BF16, .positions = TOKENS, .precision = precision};
+    ts_model model;
+    ts_pass pass;
+    uint64_t bytes, largest;
+    ts_pass_limits told = with; // a plan knows no device
+    told.f32_activations |= ts_gpu_capabilities(gpu)->f32_activations;
+    MUST(ts_model_open(gpu, &params, &model, err));
+    MUST(ts_model_add_lora(&model, &adapter, 42, err));
+    MUST(ts_pass_open(&model, with, &pass, err));
+    MUST(ts_pass_plan(&shape, TS_BF16, false, &adapter, precision, told, &bytes, &largest, err));
+    cr_expect_eq(bytes, pass.device.used_bytes + pass.host.used_bytes, "%s",
+                 ts_precision_name(precision));
+    *act = pass.layers[0].q.dtype;
+    *gradient = pass.dq.dtype;
+    cr_expect_eq(pass.norm.dtype, *act);
+    cr_expect_eq(pass.layers[0].gate.dtype, *act);
+    cr_expect_eq(pass.dnorm.dtype, *gradient);
+    cr_expect_eq(pass.x.dtype, TS_F32);
+    cr_expect_eq(pass.dx.dtype, TS_F32);
+    ts_pass_close(&pass);
+    test_model_close(&model);
+    return bytes;
+}
+
+// In 16 bits q, k, v, o, gate and up of each layer take half the bytes, and the plan knows.
 Test(precision, the_plan_counts_what_is_stored)
 {
-    const uint64_t saved = (uint64_t)shape.layers * 2 * TOKENS * shape.ffn * 2;
+    const uint64_t floats = shape.ffn * 2 + (shape.heads + shape.kv_heads) * shape.head_dim * 2,
+                   saved = shape.layers * TOKENS * floats * 2;
     ts_gpu *gpu = test_gpu_open();
-    uint64_t bytes[3] = {0}, largest;
-    for (ts_precision p = TS_PRECISION_F32; p <= TS_PRECISION_BF16; p++) {
-        const ts_model_params params = {
-            .config = &shape, .random_dtype = TS_BF16, .positions = TOKENS, .precision = p};
-        ts_model model;
-        ts_pass pass;
-        MUST(ts_model_open(gpu, &params, &model, err));
-        MUST(ts_model_add_lora(&model, &adapter, 42, err));
-        MUST(ts_pass_open(&model, limits, &pass, err));
-        MUST(ts_pass_plan(&shape, TS_BF16, false, &adapter, p, limits, &bytes[p], &largest, err));
-        cr_expect_eq(bytes[p], pass.device.used_bytes + pass.host.used_bytes, "%s",
-                     ts_precision_name(p));
-        cr_expect_eq(pass.layers[0].gate.dtype, ts_precision_activations(p));
-        ts_pass_close(&pass);
-        test_model_close(&model);
+    ts_pass_limits whole = limits;
+    ts_dtype act, gradient;
+    whole.f32_activations = true;
+    const uint64_t most = planned(gpu, TS_PRECISION_BF16, whole, &act, &gradient);
+    cr_expect(act == TS_F32 && gradient == TS_F32);
+    cr_expect_eq(planned(gpu, TS_PRECISION_F32, limits, &act, &gradient), most);
+    cr_expect(act == TS_F32 && gradient == TS_F32);
+    if (!ts_gpu_capabilities(gpu)->f32_activations) {
+        cr_expect_leq(planned(gpu, TS_PRECISION_BF16, limits, &act, &gradient) + saved, most);
+        cr_expect(act == TS_BF16 && gradient == TS_BF16);
+        cr_expect_lt(planned(gpu, TS_PRECISION_F16, limits, &act, &gradient), most);
+        cr_expect(act == TS_F16 && gradient == TS_F32, "f16 does not hold gradients of any size");
     }
-    cr_expect_eq(bytes[TS_PRECISION_F16], bytes[TS_PRECISION_F32]);
-    cr_expect_leq(bytes[TS_PRECISION_BF16] + saved, bytes[TS_PRECISION_F32]);
     test_gpu_close(gpu);
 }
 
-// In f16 each activation and each gradient is searched for its largest element once, whatever the
-// number of its products; a frozen weight in f32 when the model is opened, and never after that.
-Test(precision, the_largest_element_is_searched_once_a_tensor)
+// The mask does the same from outside.
+Test(precision, sixteen_bits_can_be_hidden)
 {
-    // Forward q, k and v have one input, o another, gate and up one, down another. Backward each
-    // of the seven has its own, but layer 0's q, k and v pass nothing on. lm_head: one each way.
-    const uint64_t once = shape.layers * (4 + 7) - 3 + 2;
     ts_gpu *gpu = test_gpu_open();
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
-    bool able = ts_precision_offered(caps, TS_PRECISION_F16) && caps->timestamp_ns > 0;
+    const char *device = getenv("TINYSFT_DEVICE");
+    ts_gpu_params params = {.device = device != NULL ? device : "0"};
+    const bool able = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
+    ts_dtype act, gradient;
+    test_gpu_close(gpu);
+    if (!able) {
+        cr_skip_test("no precision that stores them is offered");
+    }
+    MUST(ts_gpu_masks_parse("16-bit-activations", &params.masks, err));
+    MUST(ts_gpu_open(&params, &gpu, err));
+    planned(gpu, TS_PRECISION_BF16, limits, &act, &gradient);
+    cr_expect(act == TS_F32 && gradient == TS_F32);
+    test_gpu_close(gpu);
+}
+
+// In f16 what products read in f32 is searched for its largest element once, whatever their number;
+// a frozen weight in f32 when the model is opened, and never after that.
+Test(precision, the_largest_element_is_searched_once_a_tensor)
+{
+    // Forward down alone reads f32. Backward each of the seven reads its own gradient, but layer
+    // 0's q, k and v pass nothing on. lm_head: one each way.
+    const uint64_t once = shape.layers * (1 + 7) - 3 + 2;
+    ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    bool able = ts_precision_offered(caps, TS_PRECISION_F16) && caps->timestamp_ns > 0 &&
+                !caps->f32_activations;
     const ts_dtype types[] = {TS_BF16, TS_F32};
     for (size_t i = 0; i < TS_COUNT(types) && able; i++) {
         ts_profile profile = {0};

@@ -154,24 +154,26 @@ static inline void tiny_write(const char *folder, const tiny_llama *tiny)
     ts_text_free(&path);
 }
 
-// Both matrices of every pair are random. With B = 0, as training starts, the gradient of A would
-// be zero.
+// All tensors of every pair are random, DoRA's magnitudes around 1. With B = 0, as training starts,
+// the gradient of A would be zero.
 static inline void tiny_fill_adapter(ts_model *model)
 {
     float *values = calloc(model->lora.count, sizeof *values);
     uint32_t state = 77;
     for (size_t p = 0; p < (size_t)TINY_LAYERS * TS_MODULE_COUNT; p++) {
-        const ts_view sides[] = {model->lora.pairs[p].a, model->lora.pairs[p].b};
-        for (int s = 0; s < 2 && sides[s].bytes > 0; s++) {
+        const ts_lora_pair *pair = &model->lora.pairs[p];
+        const ts_view sides[] = {pair->a, pair->b, pair->magnitude};
+        for (int s = 0; s < 3 && sides[s].bytes > 0; s++) {
             uint64_t size = ts_dtype_bytes(sides[s].dtype);
             uint64_t first = (sides[s].offset - model->lora.values.offset) / size;
             for (uint64_t i = 0; i < sides[s].bytes / size; i++) {
-                values[first + i] = (float)(0.5 * tiny_random(&state));
+                values[first + i] = (float)(0.5 * tiny_random(&state) + (s == 2));
             }
         }
     }
     MUST(ts_gpu_upload(model->gpu, model->lora.values, values, model->lora.count * sizeof *values,
                        err));
+    model->lora.changed = true;
     free(values);
 }
 

@@ -214,6 +214,7 @@ static void attention_backward(struct attention_case *c)
                                                                         .heads = Q_HEADS,
                                                                         .kv_heads = KV_HEADS,
                                                                         .scale = 0.7,
+                                                                        .parts = 1,
                                                                         .dim = D});
 }
 
@@ -265,10 +266,14 @@ static void check_gate(uint32_t gelu)
     fill(c.up, COUNT);
     fill(c.w, COUNT);
     c.gate[0] = -4, c.gate[1] = 5, c.gate[2] = 0;
-    memcpy(dgate, c.gate, sizeof dgate);
-    memcpy(dup, c.up, sizeof dup);
-    ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){
-        .gate = dgate, .up = dup, .dy = c.w, .count = COUNT, .gelu = gelu});
+    memcpy(dgate, c.gate, sizeof dgate); // dgate is computed in place, dup is not
+    ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){.gate = dgate,
+                                                            .up = c.up,
+                                                            .dy = c.w,
+                                                            .dgate = dgate,
+                                                            .dup = dup,
+                                                            .count = COUNT,
+                                                            .gelu = gelu});
     check_gradient("swiglu, gate", swiglu_loss, &c, c.gate, COUNT, dgate);
     check_gradient("swiglu, up", swiglu_loss, &c, c.up, COUNT, dup);
 }
@@ -297,7 +302,7 @@ Test(gradients, geglu)
 enum { VOCAB = 11 };
 
 struct loss_case {
-    double logits[ROWS * VOCAB], weight[ROWS];
+    double logits[ROWS * VOCAB], weight[ROWS], smoothing;
     uint32_t label[ROWS];
 };
 
@@ -310,7 +315,9 @@ static double entropy(const struct loss_case *c, double *logits, uint32_t gradie
                                                         .log_probability = log_probability,
                                                         .rows = ROWS,
                                                         .vocab = VOCAB,
-                                                        .gradient = gradient});
+                                                        .gradient = gradient,
+                                                        .smoothing = c->smoothing,
+                                                        .smoothed = c->smoothing > 0});
     for (int t = 0; t < ROWS; t++) {
         loss -= c->weight[t] * log_probability[t];
     }
@@ -332,4 +339,124 @@ Test(gradients, cross_entropy)
     double with = entropy(&c, gradient, 1);
     cr_assert_eq(with, entropy_loss(&c), "asking for the gradient changes the loss");
     check_gradient("cross-entropy", entropy_loss, &c, c.logits, TS_COUNT(c.logits), gradient);
+}
+
+// PyTorch's label_smoothing: the mean of the label's loss and, with that weight, of all tokens'.
+Test(gradients, smoothed_cross_entropy)
+{
+    struct loss_case c = {.weight = {0.3, -2, 1}, .smoothing = 0.2, .label = {0, VOCAB - 1, 4}};
+    double gradient[ROWS * VOCAB], wanted = 0;
+    fill(c.logits, TS_COUNT(c.logits));
+    for (int t = 0; t < ROWS; t++) {
+        const double *logits = c.logits + t * VOCAB;
+        double total = 0, mean = 0;
+        for (int v = 0; v < VOCAB; v++) {
+            total += exp(logits[v]);
+        }
+        for (int v = 0; v < VOCAB; v++) {
+            mean += (log(total) - logits[v]) / VOCAB;
+        }
+        wanted += c.weight[t] * (0.8 * (log(total) - logits[c.label[t]]) + 0.2 * mean);
+    }
+    cr_expect_float_eq(entropy_loss(&c), wanted, 1e-13);
+    memcpy(gradient, c.logits, sizeof gradient);
+    entropy(&c, gradient, 1);
+    check_gradient("smoothed", entropy_loss, &c, c.logits, TS_COUNT(c.logits), gradient);
+}
+
+// ---- DoRA's magnitudes, of a layer whose output u they multiply; the norms are constants
+
+enum { PAIR = 2 };
+
+struct dora_case {
+    double across[PAIR * COLS], b[COLS * PAIR], squares[COLS], magnitude[COLS], factor[2 * COLS];
+    double u[ROWS * COLS], w[ROWS * COLS];
+};
+
+static double dora_loss(void *user)
+{
+    struct dora_case *c = user;
+    double y[ROWS * COLS];
+    ts_ref_dora_factor(&(struct ts_dora_factor_ref){.across = c->across,
+                                                    .b = c->b,
+                                                    .squares = c->squares,
+                                                    .magnitude = c->magnitude,
+                                                    .factor = c->factor,
+                                                    .cols = COLS,
+                                                    .rank = PAIR,
+                                                    .scale = 0.5});
+    memcpy(y, c->u, sizeof y);
+    ts_ref_scale_columns(
+        &(struct ts_scale_columns_ref){.y = y, .factor = c->factor, .rows = ROWS, .cols = COLS});
+    return dot(c->w, y, TS_COUNT(y));
+}
+
+Test(gradients, dora)
+{
+    struct dora_case c;
+    double dmagnitude[COLS] = {0}, du[ROWS * COLS];
+    fill(c.across, TS_COUNT(c.across));
+    fill(c.b, TS_COUNT(c.b));
+    fill(c.magnitude, TS_COUNT(c.magnitude));
+    fill(c.u, TS_COUNT(c.u));
+    fill(c.w, TS_COUNT(c.w));
+    for (size_t i = 0; i < COLS; i++) {
+        c.squares[i] = 4 + (double)i;
+    }
+    dora_loss(&c);
+    memcpy(du, c.u, sizeof du);
+    ts_ref_dora_backward(&(struct ts_dora_backward_ref){.dy = c.w,
+                                                        .factor = c.factor,
+                                                        .u = du,
+                                                        .dmagnitude = dmagnitude,
+                                                        .rows = ROWS,
+                                                        .cols = COLS});
+    check_gradient("dora: magnitudes", dora_loss, &c, c.magnitude, COLS, dmagnitude);
+    check_gradient("dora: u", dora_loss, &c, c.u, TS_COUNT(c.u), du);
+}
+
+// The factors are those of the rows of W + scale B A, as a sum over all its elements has them.
+Test(gradients, dora_norms)
+{
+    enum { IN = 5 };
+    double weight[COLS * IN], a[PAIR * IN], factor[2 * COLS], across[PAIR * COLS],
+        gram[PAIR * PAIR];
+    double b[COLS * PAIR], squares[COLS], magnitude[COLS];
+    fill(weight, TS_COUNT(weight));
+    fill(a, TS_COUNT(a));
+    fill(b, TS_COUNT(b));
+    fill(magnitude, TS_COUNT(magnitude));
+    ts_ref_row_squares(
+        &(struct ts_row_squares_ref){.w = weight, .sums = squares, .rows = COLS, .cols = IN});
+    for (size_t i = 0; i < PAIR; i++) {
+        for (size_t j = 0; j < PAIR; j++) {
+            gram[i * PAIR + j] = dot(a + i * IN, a + j * IN, IN);
+        }
+    }
+    for (size_t i = 0; i < PAIR; i++) { // A W^T + scale / 2 (A A^T) B^T, with a scale of 0.5
+        for (size_t c = 0; c < COLS; c++) {
+            across[i * COLS + c] = dot(a + i * IN, weight + c * IN, IN) +
+                                   0.25 * dot(gram + i * PAIR, b + c * PAIR, PAIR);
+        }
+    }
+    ts_ref_dora_factor(&(struct ts_dora_factor_ref){.across = across,
+                                                    .b = b,
+                                                    .squares = squares,
+                                                    .magnitude = magnitude,
+                                                    .factor = factor,
+                                                    .cols = COLS,
+                                                    .rank = PAIR,
+                                                    .scale = 0.5});
+    for (size_t c = 0; c < COLS; c++) {
+        double sum = 0;
+        for (size_t i = 0; i < IN; i++) {
+            double w = weight[c * IN + i];
+            for (size_t j = 0; j < PAIR; j++) {
+                w += 0.5 * b[c * PAIR + j] * a[j * IN + i];
+            }
+            sum += w * w;
+        }
+        cr_assert_float_eq(factor[c], magnitude[c] / sqrt(sum), 1e-12);
+        cr_assert_float_eq(factor[COLS + c], 1 / sqrt(sum), 1e-12);
+    }
 }

@@ -108,6 +108,8 @@ static struct counts train(ts_gpu *gpu)
 {
     char folder[] = "/tmp/tinysft-allocations-XXXXXX";
     cr_assert_not_null(mkdtemp(folder));
+    char log_file[64];
+    snprintf(log_file, sizeof log_file, "%s/log.jsonl", folder);
     ts_train_settings settings = ts_train_defaults();
     settings.model_folder = PROJECT_FOLDER "/assets/base";
     settings.data = PROJECT_FOLDER "/data/dataset.json";
@@ -117,6 +119,9 @@ static struct counts train(ts_gpu *gpu)
     settings.accumulation = 2;
     settings.eval_split = 0.05;
     settings.eval_steps = 4;
+    settings.logging_steps = 1;
+    settings.log_file = log_file;
+    settings.logging_dir = folder;
     ts_trainer trainer;
     struct counts counts = {0};
     const ts_train_callbacks callbacks = {.progress = on_progress, .user = &counts};

@@ -1,5 +1,6 @@
 // Which rows make up which step, and the learning rate of each.
 #include "train/batches.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "train/optimiser.h"
 
@@ -111,6 +112,70 @@ Test(batches, an_epoch_is_a_permutation_however_it_is_cut)
     }
 }
 
+// What transformers' get_length_grouped_indices gives for rows of i % 5 * 7 + 2 tokens, in batches
+// of so many rows.
+Test(batches, lengths_are_grouped_as_transformers_does)
+{
+    enum { MANY = 23 };
+    static const struct {
+        uint32_t batch, accumulation;
+        uint64_t seed;
+        uint32_t order[MANY];
+    } cases[] = {
+        {1, 1, 42, {14, 17, 2,  16, 6, 18, 1, 11, 0, 5,  8, 3,
+                    21, 15, 10, 19, 4, 22, 7, 20, 9, 13, 12}},
+        {2, 1, 43, {14, 17, 16, 20, 18, 7,  1, 10, 12, 11, 21, 15,
+                    13, 4,  8,  6,  19, 22, 2, 0,  9,  3,  5}},
+        {1, 7, 42, {14, 17, 2,  16, 6,  1, 0,  8,  18, 3, 11, 21,
+                    5,  15, 19, 4,  22, 7, 12, 10, 20, 9, 13}},
+    };
+    uint32_t ids[MANY][32];
+    uint8_t supervised[32] = {0, 1};
+    ts_example examples[MANY];
+    for (uint32_t i = 0; i < MANY; i++) {
+        for (uint32_t t = 0; t < 32; t++) {
+            ids[i][t] = i;
+        }
+        examples[i] = (ts_example){
+            .ids = ids[i], .supervised = supervised, .count = i % 5 * 7 + 2, .supervised_count = 1};
+    }
+    const ts_dataset dataset = {.examples = examples, .count = MANY};
+    for (size_t c = 0; c < TS_COUNT(cases); c++) {
+        ts_error err = {0};
+        ts_batches batches;
+        ts_batch packed = {0};
+        uint32_t visited = 0;
+        cr_assert_eq(ts_batches_open(&dataset, cases[c].batch, cases[c].accumulation, cases[c].seed,
+                                     &batches, &err),
+                     TS_OK);
+        cr_assert_eq(ts_batches_group_by_length(&batches, &err), TS_OK);
+        for (uint64_t step = batches.steps_per_epoch; step > 0; step--) { // in any order
+            cr_assert_eq(ts_batches_pack(&batches, step - 1, 0, &packed, &err), TS_OK);
+        }
+        for (uint64_t step = 0; step < batches.steps_per_epoch; step++) {
+            uint32_t count;
+            uint64_t units;
+            ts_batches_step(&batches, step, &count, &units);
+            for (uint32_t micro = 0; micro < count; micro++) {
+                cr_assert_eq(ts_batches_pack(&batches, step, micro, &packed, &err), TS_OK);
+                for (uint32_t row = 0; row < packed.rows; row++) {
+                    if (packed.position[row] == 0) {
+                        cr_assert_eq(packed.ids[row], cases[c].order[visited++]);
+                    }
+                }
+            }
+        }
+        const ts_packing packing = ts_batches_packing(&batches);
+        cr_expect_eq(visited, MANY);
+        cr_expect_eq(packing.micro_batches, (MANY + cases[c].batch - 1) / cases[c].batch);
+        cr_expect_eq(packing.tokens, 347);
+        cr_expect_eq(packing.least, 2);
+        cr_expect_eq(packing.most, cases[c].batch == 1 ? 30 : 53);
+        ts_batch_free(&packed);
+        ts_batches_close(&batches);
+    }
+}
+
 Test(schedule, rises_and_falls)
 {
     const double peak = 5e-5;
@@ -137,51 +202,5 @@ Test(batches, limits_of_a_billion_steps, .timeout = 10)
         cr_assert_eq(bound.rows, exact.rows, "the longest rows meet within 20,000 steps");
         cr_assert_eq(bound.loss_rows, exact.loss_rows);
         ts_batches_close(&batches);
-    }
-}
-
-// The micro-batches of all ranks, ordered by index, are those of a single rank. Every rank counts
-// the tokens of the whole step.
-Test(batches, ranks_share_a_step)
-{
-    struct data data;
-    data_open(&data);
-    ts_error err = {0};
-    enum { RANKS = 3, STEPS = 4 };
-    ts_batches one = batches_open(&data, 2, 2), ranks[RANKS];
-    const ts_pass_limits whole = ts_batches_limits(&one, STEPS);
-    uint32_t most = 0;
-    for (uint32_t r = 0; r < RANKS; r++) {
-        ranks[r] = batches_open(&data, 2, 2);
-        ranks[r].ranks = (ts_ranks){r, RANKS};
-        const ts_pass_limits own = ts_batches_limits(&ranks[r], STEPS);
-        cr_assert(own.rows <= whole.rows && own.loss_rows <= whole.loss_rows);
-        most = own.rows > most ? own.rows : most;
-    }
-    cr_assert_eq(most, whole.rows);
-    // A step has two micro-batches at most: the third rank has none.
-    cr_assert_eq(ts_batches_limits(&ranks[2], STEPS).rows, 0);
-    for (uint64_t step = 0; step < STEPS; step++) {
-        uint32_t count, own_count;
-        uint64_t supervised, own_supervised;
-        ts_batches_step(&one, step, &count, &supervised);
-        for (uint32_t r = 0; r < RANKS; r++) {
-            ts_batches_step(&ranks[r], step, &own_count, &own_supervised);
-            cr_assert_eq(own_count, count);
-            cr_assert_eq(own_supervised, supervised);
-            for (uint32_t micro = r; micro < count; micro += RANKS) {
-                ts_batch packed = {0}, want = {0};
-                cr_assert_eq(ts_batches_pack(&ranks[r], step, micro, &packed, &err), TS_OK);
-                cr_assert_eq(ts_batches_pack(&one, step, micro, &want, &err), TS_OK);
-                cr_assert_eq(packed.rows, want.rows);
-                cr_assert_arr_eq(packed.ids, want.ids, want.rows * sizeof *want.ids);
-                ts_batch_free(&packed);
-                ts_batch_free(&want);
-            }
-        }
-    }
-    ts_batches_close(&one);
-    for (uint32_t r = 0; r < RANKS; r++) {
-        ts_batches_close(&ranks[r]);
     }
 }

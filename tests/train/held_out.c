@@ -40,6 +40,45 @@ static ts_held_out split(ts_dataset *dataset, double part, uint64_t seed)
     return out;
 }
 
+// Pairs stay whole, and equal ones together; what is one of a pair's two rows is never split off.
+Test(held_out, pairs_stay_whole)
+{
+    enum { PAIRS = ROWS / 2 };
+    ts_dataset dataset = rows_of(ROWS);
+    dataset.pairs = true;
+    for (uint32_t t = 0; t < 4; t++) { // pair 3 is pair 7 again
+        for (uint32_t part = 0; part < 2; part++) {
+            tokens[6 + part][t] = tokens[14 + part][t];
+            examples[6 + part].count = examples[14 + part].count;
+            examples[6 + part].supervised_count = examples[14 + part].supervised_count;
+        }
+    }
+    size_t together = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        ts_example copy[ROWS];
+        memcpy(copy, examples, sizeof copy);
+        ts_dataset all = dataset;
+        all.examples = copy;
+        ts_held_out out = split(&all, 0.3, seed);
+        cr_assert(out.pairs && out.items >= 6 && out.items <= 7, "%d", (int)out.items);
+        cr_assert_eq(out.count + all.count, ROWS);
+        bool held[PAIRS] = {false};
+        for (size_t i = 0; i < out.count; i += 2) {
+            cr_assert_eq(out.rows[i].line % 2, 1);
+            cr_assert_eq(out.rows[i + 1].line, out.rows[i].line + 1);
+            held[out.rows[i].line / 2] = true;
+        }
+        for (size_t i = 0; i < all.count; i += 2) {
+            cr_assert_eq(all.examples[i + 1].line, all.examples[i].line + 1);
+            cr_assert_not(held[all.examples[i].line / 2]);
+        }
+        cr_assert_eq(held[3], held[7]);
+        together += held[3];
+        ts_held_out_close(&out);
+    }
+    cr_assert_gt(together, 0);
+}
+
 // Nothing is lost, both parts keep their order, and the counts are those of what is left.
 static void check_parts(const ts_dataset *training, const ts_held_out *held_out)
 {

@@ -1,7 +1,6 @@
 // How a run is made to fit the largest tensor that a device can bind: smaller micro-batches, or an
 // error that says what would help.
 #include "run_folder.h"
-#include "train/reduce.h"
 #include "train/trainer_parts.h"
 
 static ts_train_settings settings_for(const char *data, uint64_t binding_limit)
@@ -100,12 +99,4 @@ Test(plan, a_weight_too_large_to_bind_is_named)
                               "and a shader of this device reaches 0.2 MiB"),
                        "%s", error.message);
     folder_remove();
-}
-
-// One rank has nothing to sum, so nothing is done to the pass. More ranks are refused for now.
-Test(plan, gradients_of_one_rank_are_their_own_sum)
-{
-    ts_error error = {0};
-    cr_assert_eq(ts_reduce((ts_ranks){0, 1}, NULL, &error), TS_OK);
-    cr_assert_eq(ts_reduce((ts_ranks){1, 2}, NULL, &error), TS_ERR_UNSUPPORTED);
 }

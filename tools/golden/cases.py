@@ -2,13 +2,15 @@
 
 A specification's keys, as case.json has them: h hidden size, L layers, nh heads, nkv key-value heads, head_dim (absent:
 h / nh), ffn feed-forward size, V vocabulary, dt type of the weights, seed; r rank, alpha, rs rsLoRA, targets the adapted
-modules; micro the micro-batches of every step, each a list of rows [tokens, leading tokens without loss]; steps, lr,
-warmup, weight_decay, betas, eps, max_grad_norm of the training; tied embeddings, theta of the rotary embedding;
+modules; dora; rank_pattern and alpha_pattern, by module, as PEFT matches them; micro the micro-batches of every step, each a list of rows [tokens, leading tokens without loss]; steps, lr,
+warmup, weight_decay, label_smoothing, betas, eps, max_grad_norm of the training; tied embeddings, theta of the rotary embedding;
 quantize, q8_0 or nf4: linear layers (with q8_0 lm_head too) are rounded to what such blocks hold, and stored in dt,
 which must be float32; `verify` holds them in blocks; rms_norm_eps; family, transformers' name
 of its classes (absent: Llama), and config, what else its config.json says; rope_scaling; local_theta of windowed layers;
 rope_dtype float32: rotary frequencies are not rounded to dt; shard_bytes splits the weights into files of at most so
-many; rope_parameters: config.json in transformers 5's spelling.
+many; rope_parameters: config.json in transformers 5's spelling; loss, dpo or ipo, with beta and label_smoothing: a row of
+a micro-batch is then a pair, [the chosen answer's tokens, the rejected one's, leading tokens that both share and that
+bear no loss].
 """
 
 ATTENTION, FEED_FORWARD = ["q_proj", "k_proj", "v_proj", "o_proj"], ["gate_proj", "up_proj", "down_proj"]
@@ -25,8 +27,17 @@ FAMILY = dict(h=24, L=2, nh=4, nkv=2, head_dim=8, ffn=37, V=61, r=3, alpha=6, ta
 # Without padding, whose rows would see nothing through a window, so that autocast makes NaN of them.
 WINDOWED = [[[19, 3]], [[7, 2]]]
 
+# Two micro-batches of unequal numbers of pairs, answers of unequal lengths and of one token.
+PAIRS = {
+    "tiny_dpo": dict(h=24, L=2, nh=2, nkv=1, ffn=37, V=61, r=3, alpha=6, targets=ALL, seed=21, dt="bfloat16", lr=0.002,
+                     steps=5, loss="dpo", beta=0.3, label_smoothing=0.1, micro=[[[11, 7, 3], [9, 13, 5]], [[6, 5, 4]]]),
+    "tiny_ipo": dict(h=24, L=1, nh=2, nkv=2, ffn=37, V=61, r=2, alpha=4, seed=22, lr=0.002, steps=5, loss="ipo", beta=0.2,
+                     micro=[[[12, 8, 3], [5, 9, 4], [10, 10, 6]]]),
+}
+
 CASES = {
     # tests/golden
+    **PAIRS,
     "tiny_sharded": dict(h=21, nh=3, nkv=1, head_dim=12, ffn=37, V=67, r=3, targets=["k_proj", "gate_proj"], theta=500000.0,
                          rope_parameters=True, shard_bytes=12000, rms_norm_eps=1e-6,
                          micro=[[[9, 2], [1, 0], [5, 5]], [[6, 0]]], warmup=2, weight_decay=0.1, dt="float16"),
@@ -34,6 +45,9 @@ CASES = {
                       micro=[[[11, 3]], [[2, 0], [7, 6]]], lr=0.001, max_grad_norm=0.1, dt="bfloat16"),
     "tiny_long": dict(h=24, L=1, nh=2, nkv=1, head_dim=20, ffn=29, V=53, r=1, alpha=3, targets=["o_proj", "down_proj"],
                       micro=[[[131, 60], [3, 1]]], max_grad_norm=1e9),
+    # Heads that attention takes on matrix units, several on a key, in packed rows of more than a tile.
+    "tiny_wide_heads": dict(h=24, L=1, nh=2, nkv=1, head_dim=64, ffn=29, V=41, r=2, alpha=4, targets=ATTENTION, seed=23,
+                            micro=[[[21, 3], [14, 2]]], steps=2, lr=0.001, dt="bfloat16"),
     "tiny_chaotic": dict(h=24, L=1, nh=2, nkv=2, ffn=16, V=41, r=4, alpha=32, targets=ALL, tied=True, steps=16, lr=0.02,
                          seed=3, micro=[[[9, 2], [6, 0]], [[7, 3]]]),
     "tiny_q8_0": dict(h=32, L=1, nh=2, nkv=1, ffn=64, V=41, r=3, targets=ALL, quantize="q8_0", lr=0.001,
@@ -52,6 +66,11 @@ CASES = {
     "tiny_gemma3_rounded": FAMILY | dict(family="Gemma3", micro=WINDOWED, nh=2, theta=1000000.0, local_theta=10000.0,
                                          tied=True, seed=16, dt="bfloat16", rope_parameters=True, rope_dtype="bfloat16", L=1),
     "tiny_olmo2": FAMILY | dict(family="Olmo2", theta=500000.0, seed=17, dt="float16"),
+    "tiny_dora": FAMILY | dict(family="Qwen2", theta=1000000.0, seed=18, dora=True, rs=True, r=2, dt="bfloat16", lr=0.004),
+    "tiny_smoothed": FAMILY | dict(seed=20, theta=500000.0, tied=True, label_smoothing=0.1, micro=[[[19, 3]], [[7, 2]]]),
+    "tiny_patterns": FAMILY | dict(seed=19, theta=500000.0, dora=True, rs=True, alpha=4, rank_pattern={
+        "q_proj": 5, "layers.1.self_attn.v_proj": 1, "v_proj": 2, "^model.layers.0.mlp.down_proj": 7},
+        alpha_pattern={"mlp.up_proj": 12, "o_proj": 0.5}),
     # nano, gqa and all_linear with weights that blocks hold exactly
     **{f"{name}_{kind}": more | dict(quantize=kind) for kind in ("q8_0", "nf4") for name, more in {
         "nano": dict(ffn=192, micro=[[[33, 7], [20, 5]]], steps=20, lr=0.01),

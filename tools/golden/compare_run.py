@@ -7,7 +7,7 @@
 
 Nothing of ours is used but files: tokens come from Hugging Face's tokenizers, order from torch.randperm, rates from
 transformers' get_scheduler, the model from transformers, AdamW and clipping from torch. The recipe is
-RUN/training.json; dropout must be 0, --logging-steps 1. D has `text` rows in the zephyr template or
+RUN/training.json; dropout, NEFTune's noise and label smoothing must be 0, --logging-steps 1. D has `text` rows in the zephyr template or
 `prompt`/`completion` rows.
 """
 import argparse
@@ -78,10 +78,10 @@ def steps(rows, recipe):
 
 def train(model, parameters, rows, recipe):
     """Yields loss, gradient norm and rate of each step."""
-    # LoRA+ as PEFT's create_loraplus_optimizer groups them; the rates that are compared are A's.
+    # LoRA+ as PEFT's create_loraplus_optimizer groups them, DoRA's magnitudes with B; the rates that are compared are A's.
     rate, ratio = recipe["learning_rate"], recipe.get("loraplus_ratio") or 1
-    groups = [dict(params=[p for name, p in parameters.items() if f"lora_{side}" in name], lr=lr)
-              for side, lr in (("A", rate), ("B", rate * ratio))]
+    groups = [dict(params=[p for name, p in parameters.items() if ("lora_A" in name) == is_a], lr=lr)
+              for is_a, lr in ((True, rate), (False, rate * ratio))]
     optimiser = torch.optim.AdamW(groups, lr=rate, betas=(recipe["adam_beta1"], recipe["adam_beta2"]),
                                   eps=recipe["adam_epsilon"], weight_decay=recipe["weight_decay"])
     schedule, further = recipe["lr_scheduler_type"], {}
@@ -106,6 +106,12 @@ def train(model, parameters, rows, recipe):
         yield loss, norm, rate
 
 
+def pattern(recipe, key, kind):
+    """PEFT's dictionary of what training.json has as "q_proj=16,v_proj=4"."""
+    entries = recipe.get(key, "none")
+    return {} if entries == "none" else {name: kind(value) for name, value in (e.split("=") for e in entries.split(","))}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start", type=pathlib.Path)
@@ -116,7 +122,9 @@ def main():
     recipe = json.loads((args.run / "training.json").read_text())
     assert recipe["lora_dropout"] == 0
     model = LlamaForCausalLM.from_pretrained(recipe["model"], dtype=torch.float32, attn_implementation="eager").double()
-    spec = dict(r=recipe["rank"], alpha=recipe["lora_alpha"], rs=recipe["use_rslora"], targets=recipe["target_modules"])
+    spec = dict(r=recipe["rank"], alpha=recipe["lora_alpha"], rs=recipe["use_rslora"], targets=recipe["target_modules"],
+                dora=recipe.get("use_dora", False), rank_pattern=pattern(recipe, "rank_pattern", int),
+                alpha_pattern=pattern(recipe, "alpha_pattern", float))
     start = load_file(args.start / "adapter_model.safetensors")
     parameters = add_lora(model, spec, start, torch.float64)
     tokenizer = Tokenizer.from_file(recipe["model"] + "/tokenizer.json")

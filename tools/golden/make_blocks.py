@@ -4,7 +4,7 @@
     make_blocks.py OUT [--blocks N] [--seed S]
 
 OUT/TYPE.bin is N blocks as a GGUF file has them (NF4, which GGUF has not: f32 absmax, then 32 bytes
-as bitsandbytes has them), then their values as f32. The first eight are chosen: all zero, all bits
+as bitsandbytes has them; NF4_16: absmax in 16 bits), then their values as f32. The first eight are chosen: all zero, all bits
 set, one-sided, scales as large and as small as f16 has them, negative scales, a scale of minus zero;
 the others are random. tests/golden/blocks was made with the defaults. test_base reads another folder
 of them where TINYSFT_BLOCKS names it:
@@ -28,6 +28,10 @@ TYPES = {
     "Q4_K": (144, [0, 2]),
     "Q5_K": (176, [0, 2]),
     "Q6_K": (210, [208]),
+    "Q4_1": (20, [0, 2]),
+    "Q5_0": (22, [0]),
+    "Q5_1": (24, [0, 2]),
+    "IQ4_NL": (18, [0]),
 }
 
 NF4_LEVELS = np.array(
@@ -70,16 +74,29 @@ def make_gguf(rng, name, count):
     return blocks, values
 
 
-def make_nf4(rng, count):
+def make_16_bit_scales(rng, count):
+    """bf16, or with the upper bit set f16: their bits and what they are."""
+    bits = rng.integers(0, 0x7F80, count, dtype=np.uint16)
+    bits = np.where(rng.integers(0, 2, count) == 1, bits % 0x7C00 | 0x8000, bits).astype(np.uint16)
+    bits[:8] = 0, 0x8000, 0x3F80, 0xBC00, 0x7F7F, 0xFBFF, 0x0080, 0x8001
+    as_bf16 = (bits.astype(np.uint32) << 16).view(np.float32)
+    as_f16 = (bits & 0x7FFF).view(np.float16).astype(np.float32)
+    return bits, np.where(bits & 0x8000, as_f16, as_bf16)
+
+
+def make_nf4(rng, count, bits):
     """The format's description, in numpy."""
     data = rng.integers(0, 256, (count, 32), dtype=np.uint8)
-    absmax = np.exp(rng.uniform(-30, 30, count)).astype(np.float32)
-    data[0], absmax[0] = 0x77, 0
-    data[1], data[2] = 0xFF, 0x00
-    absmax[3], absmax[4] = np.finfo(np.float32).max, np.float32(2.0**-100)
+    stored = absmax = np.exp(rng.uniform(-30, 30, count)).astype(np.float32)
+    if bits == 16:
+        stored, absmax = make_16_bit_scales(rng, count)
+    else:
+        data[0], absmax[0] = 0x77, 0
+        data[1], data[2] = 0xFF, 0x00
+        absmax[3], absmax[4] = np.finfo(np.float32).max, np.float32(2.0**-100)
     codes = np.stack([data >> 4, data & 15], axis=-1).reshape(count, 64)  # even element above
     values = NF4_LEVELS[codes] * absmax[:, None]
-    return np.concatenate([absmax.astype("<f4").view(np.uint8).reshape(count, 4), data], 1), values
+    return np.concatenate([stored.view(np.uint8).reshape(count, bits // 8), data], 1), values
 
 
 def main():
@@ -92,9 +109,10 @@ def main():
         parser.error(f"--blocks: at least {len(CHOSEN)}")
     rng = np.random.default_rng(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    for name in [*TYPES, "NF4"]:
-        blocks, values = make_nf4(rng, args.blocks) if name == "NF4" else make_gguf(
-            rng, name, args.blocks)
+    made = {name: make_gguf(rng, name, args.blocks) for name in TYPES}
+    made["NF4"] = make_nf4(rng, args.blocks, 32)
+    made["NF4_16"] = make_nf4(rng, args.blocks, 16)
+    for name, (blocks, values) in made.items():
         assert np.isfinite(values).all()
         (args.out / f"{name}.bin").write_bytes(
             np.ascontiguousarray(blocks).tobytes() + values.astype("<f4").tobytes())

@@ -6,7 +6,7 @@
     make_cases.py compare CASE ...          recompute existing cases from their own files; print how far they are off
 
 `tinysft-vk verify FOLDER/NAME` then holds a device against a case. Needs torch, transformers 5 and safetensors, not PEFT:
-the LoRA below is PEFT's (y = base(x) + scale * B(A(x)), scale alpha / r, or alpha / sqrt r for rsLoRA), 20 lines long.
+the LoRA below is PEFT's (y = base(x) + scale * B(A(x)), scale alpha / r, or alpha / sqrt r for rsLoRA; DoRA), 30 lines long.
 
 What a case holds
     model/                  the model in Hugging Face's layout, stored in `dt`
@@ -16,7 +16,9 @@ What a case holds
                             logits, of the worst tensor's gradients, and of each step's loss
     golden.safetensors      micro{i}.input_ids, .labels [B, T] and .lengths [B] (I32), .logits [B, T, V] (F32) of the initial
                             adapter; grad.KEY (F32), the gradient of the first step's loss by each adapter tensor;
-                            losses, grad_norms (before clipping), lrs [steps] (F64)
+                            losses, grad_norms (before clipping), lrs [steps] (F64). Of a case over pairs micro{i} has B
+                            chosen rows, then their B rejected ones, and in place of logits .ref_logps and .logps [2B]
+                            (F64), sums over an answer's supervised tokens with the adapter off and on
 
 What float64 means here
     The model is loaded in `dt`, moved to `dt` as a whole (which rounds the rotary frequencies to it too, unless
@@ -29,6 +31,7 @@ import argparse
 import json
 import math
 import pathlib
+import re
 
 import torch
 import torch.nn.functional as F
@@ -48,15 +51,29 @@ DECIMALS_FROM_GOLDEN = ("losses", "grad_norms")
 # The LoRA, as PEFT computes and names it
 
 class LoraLinear(torch.nn.Module):
-    """y [.., out] = base(x) + scale * B(A(x)), with A [r, in] and B [out, r]."""
+    """y [.., out] = base(x) + scale * B(A(x)), with A [r, in] and B [out, r].
 
-    def __init__(self, base, a, b, scale):
+    With `magnitude` [out] it is DoRA: what W and the pair give, without the bias, times magnitude / norm of W + scale B A's
+    rows. The norm is detached.
+    """
+
+    def __init__(self, base, a, b, scale, magnitude=None):
         super().__init__()
         self.base, self.scale = base, scale
         self.a, self.b = torch.nn.Parameter(a), torch.nn.Parameter(b)
+        self.magnitude = magnitude if magnitude is None else torch.nn.Parameter(magnitude)
+        self.off = False  # then it is the base alone
 
     def forward(self, x):
-        return self.base(x) + F.linear(F.linear(x, self.a), self.b) * self.scale
+        if self.off:
+            return self.base(x)
+        update = F.linear(F.linear(x, self.a), self.b) * self.scale
+        if self.magnitude is None:
+            return self.base(x) + update
+        weight, bias = self.base.weight, self.base.bias
+        norm = (weight + self.scale * self.b @ self.a).norm(dim=1).detach()
+        y = self.magnitude / norm * (F.linear(x, weight) + update)
+        return y if bias is None else y + bias
 
 
 def target_modules(model, targets):
@@ -69,18 +86,38 @@ def lora_keys(path):
     return [f"{PREFIX}{path}.lora_{side}.weight" for side in "AB"]
 
 
+def magnitude_key(path):
+    """The name of DoRA's magnitudes there."""
+    return f"{PREFIX}{path}.lora_magnitude_vector"
+
+
+def by_pattern(patterns, path, usual):
+    """The value of the first pattern that names the module at `path`, as PEFT matches rank_pattern and alpha_pattern."""
+    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", path)), usual)
+
+
+def rank_of(spec, path):
+    return by_pattern(spec.get("rank_pattern", {}), path, spec["r"])
+
+
+def scale_of(spec, path):
+    r = rank_of(spec, path)
+    return by_pattern(spec.get("alpha_pattern", {}), path, spec["alpha"]) / (math.sqrt(r) if spec["rs"] else r)
+
+
 def add_lora(model, spec, adapter, dtype):
     """Freezes `model` and puts `adapter` (name -> tensor) into it. Returns the trained parameters by name."""
     model.requires_grad_(False)
-    scale = spec["alpha"] / (math.sqrt(spec["r"]) if spec["rs"] else spec["r"])
     parameters = {}
     for path in target_modules(model, spec["targets"]):
         parent, _, leaf = path.rpartition(".")
-        a, b = lora_keys(path)
+        (a, b), m = lora_keys(path), magnitude_key(path)
         start_a, start_b = (adapter[key].to(dtype, copy=True) for key in (a, b))
-        lora = LoraLinear(model.get_submodule(path), start_a, start_b, scale)
+        start_m = adapter[m].to(dtype, copy=True) if spec.get("dora") else None
+        lora = LoraLinear(model.get_submodule(path), start_a, start_b, scale_of(spec, path), start_m)
         setattr(model.get_submodule(parent), leaf, lora)
         parameters |= {a: lora.a, b: lora.b}
+        parameters |= {m: lora.magnitude} if spec.get("dora") else {}
     assert set(parameters) == set(adapter), "the adapter's names are not those of its targets"
     return parameters
 
@@ -88,13 +125,13 @@ def add_lora(model, spec, adapter, dtype):
 def adapter_config(spec):
     """PEFT's adapter_config.json: the fields every version since 0.17 knows."""
     return dict(
-        alpha_pattern={}, auto_mapping=None, base_model_name_or_path="", bias="none", corda_config=None, eva_config=None,
+        alpha_pattern=spec.get("alpha_pattern", {}), auto_mapping=None, base_model_name_or_path="", bias="none", corda_config=None, eva_config=None,
         exclude_modules=None, fan_in_fan_out=False, inference_mode=True, init_lora_weights=True, layer_replication=None,
         layers_pattern=None, layers_to_transform=None, loftq_config={}, lora_alpha=spec["alpha"], lora_bias=False,
         lora_dropout=0.0, megatron_config=None, megatron_core="megatron.core", modules_to_save=None, peft_type="LORA",
-        qalora_group_size=16, r=spec["r"], rank_pattern={}, revision=None, target_modules=sorted(spec["targets"]),
-        target_parameters=None, task_type="CAUSAL_LM", trainable_token_indices=None, use_dora=False, use_qalora=False,
-        use_rslora=spec["rs"])
+        qalora_group_size=16, r=spec["r"], rank_pattern=spec.get("rank_pattern", {}), revision=None, target_modules=sorted(spec["targets"]),
+        target_parameters=None, task_type="CAUSAL_LM", trainable_token_indices=None,
+        use_dora=spec.get("dora", False), use_qalora=False, use_rslora=spec["rs"])
 
 
 def save_adapter(folder, spec, tensors):
@@ -169,27 +206,52 @@ def draw_model(spec):
 
 
 def draw_adapter(model, spec):
-    """A ~ N(0, 1 / in), B ~ N(0, 0.01): unlike a fresh LoRA, B is not zero, so that every gradient tells something."""
+    """A ~ N(0, 1 / in), B ~ N(0, 0.01): unlike a fresh LoRA, B is not zero, so that every gradient tells something.
+
+    DoRA's magnitudes are around the lengths of W's rows.
+    """
     adapter = {}
     for path in target_modules(model, spec["targets"]):
         linear = model.get_submodule(path)
         a, b = lora_keys(path)
-        adapter[a] = torch.randn(spec["r"], linear.in_features) / math.sqrt(linear.in_features)
-        adapter[b] = 0.1 * torch.randn(linear.out_features, spec["r"])
+        r = rank_of(spec, path)
+        adapter[a] = torch.randn(r, linear.in_features) / math.sqrt(linear.in_features)
+        adapter[b] = 0.1 * torch.randn(linear.out_features, r)
+        if spec.get("dora"):
+            lengths = linear.weight.detach().float().norm(dim=1)
+            adapter[magnitude_key(path)] = lengths * (1 + 0.2 * torch.randn(lengths.shape))
     return adapter
+
+
+def pad_rows(spec, i, rows):
+    """Micro-batch i with random tokens: rows of [tokens, leading tokens without loss]."""
+    lengths = torch.tensor([tokens for tokens, _ in rows], dtype=torch.int32)
+    ids = torch.full((len(rows), int(lengths.max())), PAD, dtype=torch.int32)
+    labels = torch.full_like(ids, -100)
+    for b, (tokens, leading) in enumerate(rows):
+        ids[b, :tokens] = torch.randint(FIRST_TOKEN, spec["V"], (tokens,), dtype=torch.int32)
+        labels[b, leading:tokens] = ids[b, leading:tokens]
+    return {f"micro{i}.input_ids": ids, f"micro{i}.labels": labels, f"micro{i}.lengths": lengths}
+
+
+def draw_pairs(spec):
+    """The same of pairs: the B chosen rows, then the B rejected ones, which begin with the same leading tokens."""
+    batches = {}
+    for i, pairs in enumerate(spec["micro"]):
+        rows = [(chosen, leading) for chosen, _, leading in pairs] + [(rejected, leading) for _, rejected, leading in pairs]
+        batches |= pad_rows(spec, i, rows)
+        for b, (_, _, leading) in enumerate(pairs):
+            batches[f"micro{i}.input_ids"][len(pairs) + b, :leading] = batches[f"micro{i}.input_ids"][b, :leading]
+    return batches
 
 
 def draw_batches(spec):
     """The micro-batches as golden.safetensors has them: right-padded ids and labels [B, T], lengths [B], all I32."""
+    if "loss" in spec:
+        return draw_pairs(spec)
     batches = {}
     for i, rows in enumerate(spec["micro"]):
-        lengths = torch.tensor([tokens for tokens, _ in rows], dtype=torch.int32)
-        ids = torch.full((len(rows), int(lengths.max())), PAD, dtype=torch.int32)
-        labels = torch.full_like(ids, -100)
-        for b, (tokens, leading) in enumerate(rows):
-            ids[b, :tokens] = torch.randint(FIRST_TOKEN, spec["V"], (tokens,), dtype=torch.int32)
-            labels[b, leading:tokens] = ids[b, leading:tokens]
-        batches |= {f"micro{i}.input_ids": ids, f"micro{i}.labels": labels, f"micro{i}.lengths": lengths}
+        batches |= pad_rows(spec, i, rows)
     return batches
 
 
@@ -248,6 +310,8 @@ class Reference:
         self.autocast = getattr(torch, precision) if precision in ("float16", "bfloat16") else None
         self.model = open_reference(folder / "model", spec, precision)
         self.parameters = add_lora(self.model, spec, adapter, next(self.model.parameters()).dtype)
+        self.layers = [layer for layer in self.model.modules() if isinstance(layer, LoraLinear)]
+        self.reference = [self.reference_logps(i) for i in range(len(spec["micro"]))] if "loss" in spec else []
         self.supervised = sum(int((self.labels(i)[:, 1:] != -100).sum()) for i in range(len(spec["micro"])))
 
     def labels(self, i):
@@ -261,13 +325,46 @@ class Reference:
             logits = self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
         return logits if self.autocast is None else logits.float()
 
+    def supervised_logps(self, i):
+        """Of each row of micro-batch i the sum of its supervised tokens' log-probabilities, and their number."""
+        labels = self.labels(i)[:, 1:]
+        logps = self.logits(i)[:, :-1].log_softmax(-1).gather(-1, labels.clamp_min(0)[..., None])[..., 0]
+        return (logps * (labels != -100)).sum(-1), (labels != -100).sum(-1)
+
+    def reference_logps(self, i):
+        """The same sums with the adapter off."""
+        with torch.no_grad():
+            for layer in self.layers:
+                layer.off = True
+            sums, _ = self.supervised_logps(i)
+            for layer in self.layers:
+                layer.off = False
+        return sums
+
+    def pair_losses(self, i):
+        """The loss of each pair of micro-batch i: DPO (Rafailov et al. 2023) or IPO (Azar et al. 2023, as TRL has it)."""
+        sums, counts = self.supervised_logps(i)
+        gain = sums - self.reference[i]
+        beta, smoothing = self.spec["beta"], self.spec.get("label_smoothing", 0.0)
+        if self.spec["loss"] == "ipo":
+            chosen, rejected = (gain / counts).chunk(2)
+            return (chosen - rejected - 1 / (2 * beta)) ** 2
+        chosen, rejected = gain.chunk(2)
+        z = beta * (chosen - rejected)
+        return -(1 - smoothing) * F.logsigmoid(z) - smoothing * F.logsigmoid(-z)
+
     def accumulate(self):
         """Adds the gradients of a step's loss (sum over supervised tokens / their number). Returns the loss."""
         loss = 0.0
         for i in range(len(self.spec["micro"])):
+            if "loss" in self.spec:
+                part = self.pair_losses(i).sum() / sum(len(pairs) for pairs in self.spec["micro"])
+                part.backward()
+                loss += part.item()
+                continue
             logits = self.logits(i)
             part = F.cross_entropy(logits[:, :-1].flatten(0, 1), self.labels(i)[:, 1:].flatten(), ignore_index=-100,
-                                   reduction="sum") / self.supervised
+                                   reduction="sum", label_smoothing=self.spec.get("label_smoothing", 0.0)) / self.supervised
             part.backward()
             loss += part.item()
         return loss
@@ -291,7 +388,12 @@ class Reference:
         """All of golden.safetensors but the batches, and the adapter after training, unrounded."""
         golden = {}
         with torch.no_grad():
-            golden |= {f"micro{i}.logits": self.logits(i) for i in range(len(self.spec["micro"]))}
+            for i in range(len(self.spec["micro"])):
+                if "loss" in self.spec:
+                    golden |= {f"micro{i}.ref_logps": self.reference[i].double(),
+                               f"micro{i}.logps": self.supervised_logps(i)[0].double()}
+                else:
+                    golden[f"micro{i}.logits"] = self.logits(i)
         self.accumulate()
         golden |= {f"grad.{name}": p.grad.clone() for name, p in self.parameters.items()}
         golden |= self.train()
@@ -346,15 +448,30 @@ def relative(have, want):
     return ((have.double() - want.double()).norm() / want.double().norm().clamp_min(1e-300)).item()
 
 
+def errors_of_training(golden, stored):
+    return {
+        # PEFT's own parameter of DoRA's magnitudes has .weight at its end, which saved adapters lack.
+        "gradients": max(relative(golden[k.replace("vector.weight", "vector")], v)
+                         for k, v in stored.items() if k.startswith("grad.")),
+        "losses": (golden["losses"] / stored["losses"] - 1).abs().tolist(),
+    }
+
+
 def errors_of(golden, stored, spec):
-    """Relative errors of `golden` against a case's `stored` results: logits, the worst gradient, each step's loss [steps]."""
+    """Relative errors of `golden` against a case's `stored` results: logits, the worst gradient, each step's loss [steps].
+
+    Of pairs the log-probabilities of their answers stand for the logits.
+    """
+    if "loss" in spec:
+        names = [f"micro{i}.{kind}" for i in range(len(spec["micro"])) for kind in ("ref_logps", "logps")]
+        first = relative(torch.cat([golden[name] for name in names]), torch.cat([stored[name] for name in names]))
+        return {"logits": first, **errors_of_training(golden, stored)}
     real = {i: torch.arange(stored[f"micro{i}.labels"].shape[1])[None] < stored[f"micro{i}.lengths"][:, None]
             for i in range(len(spec["micro"]))}
     return {
         "logits": relative(torch.cat([golden[f"micro{i}.logits"][real[i]] for i in real]),
                            torch.cat([stored[f"micro{i}.logits"][real[i]] for i in real])),
-        "gradients": max(relative(golden[k], v) for k, v in stored.items() if k.startswith("grad.")),
-        "losses": (golden["losses"] / stored["losses"] - 1).abs().tolist(),
+        **errors_of_training(golden, stored),
     }
 
 

@@ -128,4 +128,5 @@ def main():
                 file.write(json.dumps({"text": text, "ids": ids, "decoded": decoded}) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -83,28 +83,95 @@ void ts_ref_attention_backward_q(const struct ts_attention_backward_q_ref *a)
     }
 }
 
-void ts_ref_attention_backward_kv(const struct ts_attention_backward_kv_ref *a)
+// dk and dv of key row s and key head kv_head, from the queries with numbers from .. behind - 1.
+static void backward_of_key(const struct ts_attention_backward_kv_ref *a, size_t s, size_t kv_head,
+                            size_t from, size_t behind, double *dk, double *dv)
 {
-    size_t group = a->heads / a->kv_heads, dim = a->dim;
-    for (size_t s = 0; s < a->rows; s++) {
-        for (size_t kv_head = 0; kv_head < a->kv_heads; kv_head++) {
-            size_t j = s * a->kv_heads + kv_head;
-            double *dk = a->dk + j * dim, *dv = a->dv + j * dim;
-            for (size_t d = 0; d < dim; d++) {
-                dk[d] = dv[d] = 0;
-            }
-            for (size_t t = s; t < a->end[s]; t++) {
-                for (size_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-                    size_t i = t * a->heads + head;
-                    const double *q = a->q + i * dim, *dout = a->dout + i * dim;
-                    double p = exp(a->scale * dot(q, a->k + j * dim, dim) - a->lse[i]);
-                    double dp = dot(dout, a->v + j * dim, dim);
-                    for (size_t d = 0; d < dim; d++) {
-                        dv[d] += p * dout[d];
-                        dk[d] += a->scale * p * (dp - a->delta[i]) * q[d];
-                    }
-                }
-            }
+    const size_t group = a->heads / a->kv_heads, dim = a->dim, j = s * a->kv_heads + kv_head;
+    for (size_t d = 0; d < dim; d++) {
+        dk[d] = dv[d] = 0;
+    }
+    for (size_t number = from; number < behind; number++) {
+        const size_t i = number / group * a->heads + kv_head * group + number % group;
+        const double *q = a->q + i * dim, *dout = a->dout + i * dim;
+        if (number / group < s || number / group >= a->end[s]) {
+            continue;
+        }
+        const double p = exp(a->scale * dot(q, a->k + j * dim, dim) - a->lse[i]);
+        const double dp = dot(dout, a->v + j * dim, dim);
+        for (size_t d = 0; d < dim; d++) {
+            dv[d] += p * dout[d];
+            dk[d] += a->scale * p * (dp - a->delta[i]) * q[d];
         }
     }
+}
+
+void ts_ref_attention_backward_kv(const struct ts_attention_backward_kv_ref *a)
+{
+    const size_t count = (size_t)a->rows * (a->heads / a->kv_heads),
+                 keys = (size_t)a->rows * a->kv_heads;
+    for (size_t part = 0; part < a->parts; part++) {
+        const size_t from = count / a->parts * part,
+                     behind = part + 1 < a->parts ? count / a->parts * (part + 1) : count;
+        for (size_t key = 0; key < keys; key++) {
+            const size_t at = (part * keys + key) * a->dim;
+            backward_of_key(a, key / a->kv_heads, key % a->kv_heads, from, behind, a->dk + at,
+                            a->dv + at);
+        }
+    }
+}
+
+// The mirrors of the shaders on matrix units do not round their operands.
+void ts_ref_attention_cm(const struct ts_attention_cm_ref *a)
+{
+    ts_ref_attention(&(struct ts_attention_ref){.q = a->q,
+                                                .k = a->k,
+                                                .v = a->v,
+                                                .first = a->first,
+                                                .last = a->last,
+                                                .o = a->o,
+                                                .lse = a->lse,
+                                                .rows = a->rows,
+                                                .kv_rows = a->kv_rows,
+                                                .heads = a->heads,
+                                                .kv_heads = a->kv_heads,
+                                                .scale = a->scale,
+                                                .dim = a->dim});
+}
+
+void ts_ref_attention_backward_q_cm(const struct ts_attention_backward_q_cm_ref *a)
+{
+    ts_ref_attention_backward_q(&(struct ts_attention_backward_q_ref){.q = a->q,
+                                                                      .k = a->k,
+                                                                      .v = a->v,
+                                                                      .dout = a->dout,
+                                                                      .lse = a->lse,
+                                                                      .o = a->o,
+                                                                      .first = a->first,
+                                                                      .dq = a->dq,
+                                                                      .delta = a->delta,
+                                                                      .rows = a->rows,
+                                                                      .heads = a->heads,
+                                                                      .kv_heads = a->kv_heads,
+                                                                      .scale = a->scale,
+                                                                      .dim = a->dim});
+}
+
+void ts_ref_attention_backward_kv_cm(const struct ts_attention_backward_kv_cm_ref *a)
+{
+    ts_ref_attention_backward_kv(&(struct ts_attention_backward_kv_ref){.q = a->q,
+                                                                        .k = a->k,
+                                                                        .v = a->v,
+                                                                        .dout = a->dout,
+                                                                        .lse = a->lse,
+                                                                        .delta = a->delta,
+                                                                        .end = a->end,
+                                                                        .dk = a->dk,
+                                                                        .dv = a->dv,
+                                                                        .rows = a->rows,
+                                                                        .heads = a->heads,
+                                                                        .kv_heads = a->kv_heads,
+                                                                        .scale = a->scale,
+                                                                        .parts = a->parts,
+                                                                        .dim = a->dim});
 }

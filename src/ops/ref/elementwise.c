@@ -17,6 +17,20 @@ void ts_ref_embed(const struct ts_embed_ref *a)
     }
 }
 
+void ts_ref_neftune(const struct ts_neftune_ref *a)
+{
+    const uint32_t key[2] = {a->seed_low, a->seed_high};
+    for (uint32_t t = 0; t < a->rows; t++) {
+        double most = a->alpha / sqrt((double)(a->end[t] - a->first[t]) * a->cols);
+        for (uint32_t c = 0; c < a->cols; c++) {
+            uint32_t words[4];
+            ts_philox((uint32_t[4]){c / 4, t, a->stream, 0}, key, words);
+            double noise = (words[c % 4] >> 8) * 0x1p-23 - 1;
+            a->y[(size_t)t * a->cols + c] += most * noise;
+        }
+    }
+}
+
 void ts_ref_rmsnorm(const struct ts_rmsnorm_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
@@ -117,8 +131,9 @@ void ts_ref_swiglu_backward(const struct ts_swiglu_backward_ref *a)
 {
     for (size_t i = 0; i < a->count; i++) {
         double g = a->gate[i], u = a->up[i], s = sigmoid(slant(g, a->gelu));
-        a->gate[i] = a->dy[i] * u * s * (1 + g * (1 - s) * steepness(g, a->gelu));
-        a->up[i] = a->dy[i] * g * s;
+        const double dy = a->dy[i];
+        a->dgate[i] = dy * u * s * (1 + g * (1 - s) * steepness(g, a->gelu));
+        a->dup[i] = dy * g * s;
     }
 }
 
@@ -166,6 +181,16 @@ void ts_ref_dropout(const struct ts_dropout_ref *a)
             uint32_t half = i % 8 < 4 ? words[i % 4] & 0xFFFF : words[i % 4] >> 16;
             double kept = half >= a->drop ? a->x[i] * a->scale : 0;
             a->y[i] = (a->accumulate ? a->y[i] : 0) + kept;
+        }
+    }
+}
+
+void ts_ref_sum_parts(const struct ts_sum_parts_ref *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        a->y[i] = 0;
+        for (size_t part = 0; part < a->parts; part++) {
+            a->y[i] += a->x[part * a->count + i];
         }
     }
 }

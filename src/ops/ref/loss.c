@@ -7,17 +7,21 @@
 void ts_ref_cross_entropy(const struct ts_cross_entropy_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
-        double *logits = a->logits + t * a->vocab, largest = -INFINITY, total = 0;
+        double *logits = a->logits + t * a->vocab, largest = -INFINITY, total = 0, sum = 0;
+        const double smoothing = a->smoothed ? a->smoothing : 0;
         for (size_t c = 0; c < a->vocab; c++) {
             largest = fmax(largest, logits[c]);
         }
         for (size_t c = 0; c < a->vocab; c++) {
             total += exp(logits[c] - largest);
+            sum += logits[c];
         }
-        a->log_probability[t] = logits[a->label[t]] - (largest + log(total));
+        a->log_probability[t] = (1 - smoothing) * logits[a->label[t]] + smoothing * sum / a->vocab -
+                                (largest + log(total));
         for (size_t c = 0; c < a->vocab && a->gradient; c++) {
             double p = exp(logits[c] - largest) / total;
-            logits[c] = a->weight[t] * (p - (c == a->label[t]));
+            double wanted = (1 - smoothing) * (c == a->label[t]) + smoothing / a->vocab;
+            logits[c] = a->weight[t] * (p - wanted);
         }
     }
 }

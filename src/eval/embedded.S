@@ -1,4 +1,5 @@
-// The bytes of two font files; cmake/font.cmake says which. src/eval/font.c reads them.
+// The bytes of files that the program carries: two fonts (cmake/font.cmake says which, font.c reads
+// them) and the page that review_page.c fills in.
 #if defined(__APPLE__)
 #define SYMBOL(name) _##name
     .section __TEXT,__const
@@ -14,6 +15,8 @@
     .globl SYMBOL(ts_font_regular_end)
     .globl SYMBOL(ts_font_bold)
     .globl SYMBOL(ts_font_bold_end)
+    .globl SYMBOL(ts_review_page)
+    .globl SYMBOL(ts_review_page_end)
 
     .balign 16
 SYMBOL(ts_font_regular):
@@ -25,6 +28,11 @@ SYMBOL(ts_font_regular_end):
 SYMBOL(ts_font_bold):
     .incbin TS_FONT_BOLD
 SYMBOL(ts_font_bold_end):
+    .byte 0
+
+SYMBOL(ts_review_page):
+    .incbin TS_REVIEW_PAGE
+SYMBOL(ts_review_page_end):
     .byte 0
 
 #if defined(__ELF__)

@@ -1,0 +1,184 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "attention_cm.glsl"
+// delta and dq of attention_backward_q.comp on matrix units. The own tile is of queries and their
+// gradients, numbered as in attention.comp. It walks along tiles of keys and values:
+//     p = exp(scale q.k - lse);  dq += scale p (dout.v - delta) k
+// In f16 dout is multiplied by a power of two (scale_of), and so are the gradients of scores: these by
+// that of the first tile until a tile has so much larger values that they might become infinite; then
+// the sums are multiplied too.
+// One source, two shaders: attention_backward_q_cm_f16, and _bf16 with OPERANDS_BF16 defined.
+
+ACT_READ(0, q)                                                 // [rows, heads, dim]
+ACT_READ(1, k)                                                 // [rows, kv_heads, dim]
+ACT_READ(2, v)                                                 // [rows, kv_heads, dim]
+ACT_READ(3, dout)                                              // [rows, heads, dim]
+layout(binding = 4) readonly buffer Lse { float lse[]; };      // [rows, heads]
+ACT_READ(5, o)                                                 // [rows, heads, dim]
+layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
+ACT_WRITE(7, dq)                                               // [rows, heads, dim]
+layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
+layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
+const bool LOADED_EXACT = IS_EXACT(q) && IS_EXACT(k) && IS_EXACT(v) && IS_EXACT(dout);
+
+const uint KEYS_AT = HELD != 0 ? 0 : 2 * OWN_TILE; // queries are at 0, dout behind them
+const uint VALUES_AT = KEYS_AT + STREAM_ROWS;
+const uint COLUMNS_AT = VALUES_AT + STREAM_ROWS; // of the keys
+const uint SCORES_AT = COLUMNS_AT + STREAM_COLUMNS;
+const uint LOOP = SCORES_AT + SCORES_TILE;
+shared uvec4 arena[ROOM(LOOP, 2 * OWN_TILE)];
+shared float lses[OWN], deltas[OWN]; // of rows, as the loop needs them
+// Bits of the largest element of a tile's values, by turns, of the own dout's largest element and row
+// (the sum of its sizes), and of the largest delta (five: see ROOM).
+shared uint largest[8];
+shared uint from, to, all_from, all_to; // keys that some row sees, and that all see
+
+void main()
+{
+    const uint kv_head = workgroup_index() % kv_heads;
+    const uint count = rows * GROUP, tiles = (count + OWN - 1) / OWN;
+    const uint tile = workgroup_index() / kv_heads;
+    if (tile >= tiles)
+        return; // the whole workgroup leaves together
+    // The last rows see the most keys, so they go first.
+    const uint begin = (tiles - 1 - tile) * OWN;
+    const uint self = gl_LocalInvocationIndex;
+    const uint my_index = min(begin + MY_ROW, count - 1), my_row = my_index / GROUP;
+    const uint my_place = my_row * heads + kv_head * GROUP + my_index % GROUP;
+    const uint my_first = first[my_row];
+    if (self == 0) {
+        from = all_from = my_first;
+        to = all_to = my_row;
+        largest[0] = largest[1] = largest[2] = largest[3] = largest[4] = 0;
+    }
+    barrier();
+    ATOMIC_MIN(from, my_first);
+    ATOMIC_MAX(all_from, my_first);
+    ATOMIC_MAX(to, my_row);
+    ATOMIC_MIN(all_to, my_row);
+    // Each lane's part of its row of dout: its largest element, their sizes, and its product with o.
+    uint top = 0;
+    vec4 products = vec4(0.0), sizes = vec4(0.0);
+    for (uint d = 4 * MY_PART; d < DIM; d += 4 * LPR) {
+        const vec4 quad = dout_quad(my_place * DIM + d);
+        top = max(top, largest_bits(quad));
+        products += quad * o_quad(my_place * DIM + d);
+        sizes += abs(quad);
+    }
+    const float my_delta = row_sum(sum_of(products)), my_size = row_sum(sum_of(sizes));
+    ATOMIC_MAX(largest[2], top);
+#ifndef OPERANDS_BF16
+    ATOMIC_MAX(largest[3], floatBitsToUint(my_size));
+    ATOMIC_MAX(largest[4], floatBitsToUint(abs(my_delta)));
+#endif
+    barrier();
+    const float found = scale_of(largest[2]), factor = found == 0.0 ? 1.0 : found;
+    const float row_size = factor * uintBitsToFloat(largest[3]);
+    const float largest_delta = factor * uintBitsToFloat(largest[4]);
+    if (MY_PART == 0) {
+        lses[MY_ROW] = lse[my_place] * LOG2E;
+        deltas[MY_ROW] = my_delta * factor;
+        if (begin + MY_ROW < count)
+            delta[my_place] = my_delta;
+    }
+    for (uint item = self; item < OWN * DIM / 8; item += INVOCATIONS) {
+        const uint index = min(begin + item / (DIM / 8), count - 1);
+        const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
+        const uint at = place * DIM + item % (DIM / 8) * 8;
+        const uint to_row = item / (DIM / 8) * ROW + item % (DIM / 8);
+        arena[to_row] = round8(q_quad(at), q_quad(at + 4));
+        arena[OWN_TILE + to_row] = round8(factor * dout_quad(at), factor * dout_quad(at + 4));
+    }
+    barrier();
+    MATRIX_A queries[DOWN * DIM_STEPS], grads[DOWN * DIM_STEPS];
+    if (HELD != 0) {
+        HOLD_ROWS(queries, 0)
+        HOLD_ROWS(grads, OWN_TILE)
+    }
+    MATRIX_SUM sums[DOWN * SUMS];
+    CLEAR(sums, DOWN * SUMS)
+    const float bits = scale * LOG2E; // of exp's argument that a score of 1 is worth
+    const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
+
+    float slope_scale = slope_scale_of(0.0, 0.0); // all so far is zero
+    uint turn = 0;
+    for (uint key0 = start; key0 <= end; key0 += STREAM) {
+        barrier(); // nobody reads the tiles any more
+        top = 0;
+        for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
+            const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
+            const uint a = (min(key0 + 2 * pair, rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
+            const uint b = (min(key0 + 2 * pair + 1, rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
+            vec4 a_low = v_quad(a), a_high = v_quad(a + 4);
+            vec4 b_low = v_quad(b), b_high = v_quad(b + 4);
+            PUT_ROWS(VALUES_AT, pair, octet, a_low, a_high, b_low, b_high)
+            top = max(top, max(max(largest_bits(a_low), largest_bits(a_high)),
+                               max(largest_bits(b_low), largest_bits(b_high))));
+            a_low = k_quad(a), a_high = k_quad(a + 4);
+            b_low = k_quad(b), b_high = k_quad(b + 4);
+            PUT_ROWS(KEYS_AT, pair, octet, a_low, a_high, b_low, b_high)
+            PUT_COLUMNS(COLUMNS_AT, pair, octet, a_low, a_high, b_low, b_high)
+        }
+#ifndef OPERANDS_BF16
+        ATOMIC_MAX(largest[turn], top);
+#endif
+        barrier(); // the tiles are whole
+        const float before = slope_scale;
+        slope_scale = slope_scale_of(row_size * uintBitsToFloat(largest[turn]) + largest_delta, before);
+        if (slope_scale != before && before != 0.0) { // rare
+            [[unroll]] for (uint i = 0; i < DOWN * SUMS; i++)
+                sums[i] = sums[i] * (slope_scale / before);
+        }
+        turn ^= 1;
+        if (self == 0)
+            largest[turn] = 0;
+
+        [[unroll]] for (uint j0 = 0; j0 < SCORES; j0 += AT_ONCE) {
+            MATRIX_SUM scores[DOWN * AT_ONCE], slopes[DOWN * AT_ONCE];
+            CLEAR(scores, DOWN * AT_ONCE)
+            CLEAR(slopes, DOWN * AT_ONCE)
+            MULTIPLY_ROWS(scores, j0, queries, 0, KEYS_AT)
+            MULTIPLY_ROWS(slopes, j0, grads, OWN_TILE, VALUES_AT)
+            [[unroll]] for (uint i = 0; i < DOWN; i++) {
+                MATRIX_SUM row_lses, row_deltas;
+                LOAD_ROWS_ALIKE(row_lses, lses, FIRST_ROW + i * MATRIX_M);
+                LOAD_ROWS_ALIKE(row_deltas, deltas, FIRST_ROW + i * MATRIX_M);
+                [[unroll]] for (uint j = i * AT_ONCE; j < (i + 1) * AT_ONCE; j++)
+                    [[unroll]] for (uint e = 0; e < row_lses.length(); e++)
+                        scores[j][e] = exp2(fma(scores[j][e], bits, -row_lses[e])) *
+                                       (slopes[j][e] - row_deltas[e]);
+            }
+            STORE_SCORES(scores, j0, SCORES_AT)
+        }
+        barrier();
+
+        const uint mine = SCORES_AT + MY_ROW * SCORE;
+        vec4 part[MINE / 4];
+        if (key0 < inner_start || key0 + STREAM - 1 > inner_end) {
+            [[dont_unroll]] for (uint i = 0; i < MINE; i++) // few tiles come here
+                if (key0 + MY_PART * MINE - my_first + i > my_row - my_first) // or before the first
+                    arena[mine + MY_PART * MINE / 4 + i / 4][i % 4] = 0;
+        }
+        [[unroll]] for (uint i = 0; i < MINE / 4; i++)
+            part[i] = uintBitsToFloat(arena[mine + MY_PART * MINE / 4 + i]);
+        subgroupBarrier(); // the row's other lanes have read what is written now
+        [[unroll]] for (uint i = 0; i < MINE / 8; i++)
+            arena[mine + MY_PART * MINE / 8 + i] = round8(within(slope_scale * part[2 * i]),
+                                                          within(slope_scale * part[2 * i + 1]));
+        barrier();
+        MULTIPLY_COLUMNS(sums, SCORES_AT, COLUMNS_AT)
+    }
+
+    barrier();
+    STORE_SUMS(sums)
+    barrier();
+    for (uint item = self; item < OWN * DIM / 4; item += INVOCATIONS) {
+        const uint row = item / (DIM / 4), quad = item % (DIM / 4), index = begin + row;
+        if (index < count) {
+            const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
+            dq_store(true, place * DIM + 4 * quad, 4,
+                     inverse(factor) * inverse(slope_scale) * scale *
+                         uintBitsToFloat(arena[row * RESULT + quad]));
+        }
+    }
+}

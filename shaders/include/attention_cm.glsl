@@ -1,0 +1,307 @@
+// What the attention shaders on matrix units share (cooperative matrices): operands rounded to 16
+// bits, sums in f32.
+//
+// A workgroup has a tile of OWN rows and walks along tiles of STREAM rows. Of both it makes scores,
+// OWN x STREAM, and with these it sums into OWN x DIM:
+//
+//                       STREAM                     DIM
+//                     +---------+              +---------+
+//                DIM  |  rows   |      STREAM  | columns |
+//          DIM        +---------+              +---------+
+//       +---------+   +----+----+   16 bits    +----+----+
+//       | rows of |   |scor|    |              |sums|    |   subgroups, BANDS of them down and the
+//  OWN  | the own |   +----+----+  ----------> +----+----+   rest across, share both out alike
+//       |  tile   |   |    |    |              |    |    |
+//       +---------+   +----+----+              +----+----+
+//
+// Which element of a matrix an invocation holds is not known. So scores go through shared memory in
+// f32: there LPR lanes take a row, do what needs its place, and leave it in 16 bits. A matrix is read
+// fastest where its elements lie together along the products' sum, so the tile of a stream is staged
+// by rows for the scores, and by columns for the sums. Rows of shared memory are an odd number of
+// octets long, for the banks.
+//
+// With HELD the own tile's matrices stay in registers, and its shared memory is used again.
+// Every subgroup must be full and of SUBGROUP_SIZE; OWN a multiple of BANDS * MATRIX_M, STREAM and DIM
+// of COLUMNS * MATRIX_N and of MATRIX_K; LPR a power of two, MINE and DIM multiples of 8.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#ifdef OPERANDS_BF16
+#extension GL_EXT_bfloat16 : require
+#define OPERAND bfloat16_t
+#else
+#define OPERAND float16_t
+#endif
+
+layout(local_size_x_id = 3) in;
+layout(constant_id = 1) const uint DIM = 64;
+layout(constant_id = 2) const uint SUBGROUP_SIZE = 32;
+layout(constant_id = 4) const uint OWN = 64;
+layout(constant_id = 5) const uint STREAM = 32;
+layout(constant_id = 6) const uint BANDS = 4;
+layout(constant_id = 7) const uint MATRIX_M = 16;
+layout(constant_id = 8) const uint MATRIX_N = 16;
+layout(constant_id = 9) const uint MATRIX_K = 16;
+layout(constant_id = 10) const uint HELD = 1;
+layout(constant_id = 11) const uint GROUP = 1; // heads that share a key head
+#include "grid.glsl"
+#include "act.glsl"
+
+const uint INVOCATIONS = gl_WorkGroupSize.x;
+const uint COLUMNS = INVOCATIONS / SUBGROUP_SIZE / BANDS;
+const uint PART_M = OWN / BANDS; // rows of a subgroup
+const uint DOWN = PART_M / MATRIX_M;
+const uint SCORES_N = STREAM / COLUMNS; // a subgroup's columns of the scores
+const uint SCORES = SCORES_N / MATRIX_N;
+// How many of these are computed at a time: one where the own tile's matrices are in registers.
+const uint AT_ONCE = HELD != 0 ? 1 : SCORES;
+const uint SUMS_N = DIM / COLUMNS; // and of the sums
+const uint SUMS = SUMS_N / MATRIX_N;
+const uint DIM_STEPS = DIM / MATRIX_K;
+const uint STREAM_STEPS = STREAM / MATRIX_K;
+const uint LPR = INVOCATIONS / OWN;
+const uint MINE = STREAM / LPR; // a lane's scores of its row
+
+// Shared memory, in octets of 16-bit elements or quads of f32: 16 bytes.
+const uint ROW = DIM / 8 + 1;           // from one row to the next of a tile by rows
+const uint COLUMN = STREAM / 8 + 1;     // of a tile by columns
+const uint SCORE = STREAM / 4 + 1;      // of the scores
+const uint RESULT = DIM / 4 + 1;        // of the sums on their way out
+const uint OWN_TILE = OWN * ROW;        // what a tile takes
+const uint STREAM_ROWS = STREAM * ROW;
+const uint STREAM_COLUMNS = DIM * COLUMN;
+const uint SCORES_TILE = OWN * SCORE;
+const uint RESULT_TILE = OWN * RESULT;
+// The size of `arena`. Compilers may lay it behind other variables, and promise it no alignment: what
+// else is shared must be whole octets, or each octet of it is loaded in two pieces (RADV does).
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define ROOM(loop, own) LARGER(loop, LARGER(own, RESULT_TILE))
+
+#define MATRIX_A coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA>
+#define MATRIX_B coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB>
+#define MATRIX_SUM coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
+#define BY_ROW gl_CooperativeMatrixLayoutRowMajor
+#define BY_COLUMN gl_CooperativeMatrixLayoutColumnMajor
+
+// On variables that are shared.
+#define ATOMIC_MAX(at, x)                                                                          \
+    atomicMax(at, x, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
+#define ATOMIC_MIN(at, x)                                                                          \
+    atomicMin(at, x, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
+
+const float LOG2E = 1.44269504;
+
+// An invocation's place by that in its subgroup: Vulkan does not promise that neighbours of the local
+// index share one. The row of the scores that it has a part of, and which.
+#define PLACE (gl_SubgroupID * SUBGROUP_SIZE + gl_SubgroupInvocationID)
+#define MY_ROW (PLACE / LPR)
+#define MY_PART (PLACE % LPR)
+#define FIRST_ROW (gl_SubgroupID / COLUMNS * PART_M) // of this subgroup's part of scores and sums
+#define FIRST_SCORE (gl_SubgroupID % COLUMNS * SCORES_N)
+#define FIRST_SUM (gl_SubgroupID % COLUMNS * SUMS_N)
+
+#ifdef OPERANDS_BF16
+uint round2(vec2 x)
+{
+    return act_round_bf16(x.x) >> 16 | act_round_bf16(x.y) & 0xffff0000u;
+}
+#else
+uint round2(vec2 x)
+{
+    return packFloat2x16(f16vec2(x));
+}
+#endif
+
+uvec4 round8(vec4 low, vec4 high)
+{
+    return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
+}
+
+// The same of numbers that were loaded: there is nothing to round where they are stored as operands
+// are. A shader's LOADED_EXACT says so, of all that it loads: made of IS_EXACT of its buffers.
+#ifdef OPERANDS_BF16
+#define IS_EXACT(name) (name##_type == WEIGHT_BF16)
+#else
+#define IS_EXACT(name) false // rounding is one instruction
+#endif
+
+uint pack2(bool exact, vec2 x)
+{
+    const uvec2 bits = floatBitsToUint(x);
+    return exact ? bits.x >> 16 | bits.y & 0xffff0000u : round2(x);
+}
+
+uvec4 pack8(bool exact, vec4 low, vec4 high)
+{
+    return uvec4(pack2(exact, low.xy), pack2(exact, low.zw), pack2(exact, high.xy),
+                 pack2(exact, high.zw));
+}
+
+float sum_of(vec4 x)
+{
+    return x.x + x.y + x.z + x.w;
+}
+
+float largest_of(vec4 x)
+{
+    return max(max(x.x, x.y), max(x.z, x.w));
+}
+
+// Over the lanes of a row, the same for each.
+float row_sum(float x)
+{
+    [[unroll]] for (uint distance = 1; distance < 32; distance *= 2)
+        if (distance < LPR)
+            x += subgroupShuffleXor(x, distance);
+    return x;
+}
+
+float row_largest(float x)
+{
+    [[unroll]] for (uint distance = 1; distance < 32; distance *= 2)
+        if (distance < LPR)
+            x = max(x, subgroupShuffleXor(x, distance));
+    return x;
+}
+
+// f16 knows next to nothing below 6e-8 and nothing beyond 65504, while a gradient may be of any size.
+// So what becomes an operand is multiplied by a power of two: dout by the one that takes the largest
+// element of a tile to 2^4 .. 2^5. The gradients of scores, p (dout.v - delta), are then as large as v,
+// and have a second one: that takes what they cannot exceed, as p is at most 1, to 2^10 .. 2^11
+// (slope_scale_of), and is kept until tiles come that may exceed 2^15. 0: all is zero. bf16 has the
+// range of f32.
+float power_to(uint top, uint bits)
+{
+    const uint exponent = bits >> 23;
+    if (bits == 0 || exponent == 255)
+        return bits == 0 ? 0.0 : 1.0;
+    return uintBitsToFloat(clamp(254 + int(top) - int(exponent), 1, 253) << 23);
+}
+
+float scale_of(uint bits)
+{
+#ifdef OPERANDS_BF16
+    return 1.0;
+#else
+    return power_to(4, bits);
+#endif
+}
+
+// `bound`: what no gradient exceeds, once multiplied by dout's scale. `now` is the scale so far.
+float slope_scale_of(float bound, float now)
+{
+#ifdef OPERANDS_BF16
+    return 1.0;
+#else
+    return now == 0.0 || now * bound > 32768.0 ? power_to(10, floatBitsToUint(bound)) : now;
+#endif
+}
+
+// What the gradients of scores are held to, lest one become infinite where p was found above 1.
+vec4 within(vec4 x)
+{
+#ifdef OPERANDS_BF16
+    return x;
+#else
+    return clamp(x, -65504.0, 65504.0);
+#endif
+}
+
+// The inverse of a power of two between 2^-126 and 2^126; of 0, by which nothing was multiplied, 1.
+float inverse(float power)
+{
+    return power == 0.0 ? 1.0 : uintBitsToFloat((254u << 23) - floatBitsToUint(power));
+}
+
+uint largest_bits(vec4 x)
+{
+    return floatBitsToUint(largest_of(abs(x)));
+}
+
+// A subgroup's scores += the own tile's rows times those at `rows` of a stream, AT_ONCE columns of
+// matrices from the j0-th on. `held` is the array of the own tile's matrices, `own` where it lies in
+// shared memory.
+#define MULTIPLY_ROWS(scores, j0, held, own, rows)                                                 \
+    [[unroll]] for (uint k = 0; k < DIM_STEPS; k++) {                                              \
+        MATRIX_A x[DOWN];                                                                          \
+        [[unroll]] for (uint i = 0; i < DOWN; i++) {                                               \
+            if (HELD != 0)                                                                         \
+                x[i] = held[i * DIM_STEPS + k];                                                    \
+            else                                                                                   \
+                coopMatLoad(x[i], arena,                                                           \
+                            (own) + (FIRST_ROW + i * MATRIX_M) * ROW + k * MATRIX_K / 8, ROW,      \
+                            BY_ROW);                                                               \
+        }                                                                                          \
+        [[unroll]] for (uint j = 0; j < AT_ONCE; j++) {                                            \
+            MATRIX_B y;                                                                            \
+            coopMatLoad(y, arena,                                                                  \
+                        (rows) + (FIRST_SCORE + ((j0) + j) * MATRIX_N) * ROW + k * MATRIX_K / 8,   \
+                        ROW, BY_COLUMN);                                                           \
+            [[unroll]] for (uint i = 0; i < DOWN; i++)                                             \
+                scores[i * AT_ONCE + j] = coopMatMulAdd(x[i], y, scores[i * AT_ONCE + j]);         \
+        }                                                                                          \
+    }
+
+// A subgroup's sums += scores in 16 bits times the columns at `columns` of a stream.
+#define MULTIPLY_COLUMNS(sums, scores, columns)                                                    \
+    [[unroll]] for (uint k = 0; k < STREAM_STEPS; k++) {                                           \
+        MATRIX_A x[DOWN];                                                                          \
+        [[unroll]] for (uint i = 0; i < DOWN; i++)                                                 \
+            coopMatLoad(x[i], arena,                                                               \
+                        (scores) + (FIRST_ROW + i * MATRIX_M) * SCORE + k * MATRIX_K / 8, SCORE,   \
+                        BY_ROW);                                                                   \
+        [[unroll]] for (uint j = 0; j < SUMS; j++) {                                               \
+            MATRIX_B y;                                                                            \
+            coopMatLoad(y, arena,                                                                  \
+                        (columns) + (FIRST_SUM + j * MATRIX_N) * COLUMN + k * MATRIX_K / 8, COLUMN, \
+                        BY_COLUMN);                                                                \
+            [[unroll]] for (uint i = 0; i < DOWN; i++)                                             \
+                sums[i * SUMS + j] = coopMatMulAdd(x[i], y, sums[i * SUMS + j]);                   \
+        }                                                                                          \
+    }
+
+#define HOLD_ROWS(held, own)                                                                       \
+    [[unroll]] for (uint i = 0; i < DOWN; i++)                                                     \
+        [[unroll]] for (uint k = 0; k < DIM_STEPS; k++)                                            \
+            coopMatLoad(held[i * DIM_STEPS + k], arena,                                            \
+                        (own) + (FIRST_ROW + i * MATRIX_M) * ROW + k * MATRIX_K / 8, ROW, BY_ROW);
+
+#define CLEAR(matrices, count)                                                                     \
+    [[unroll]] for (uint i = 0; i < (count); i++)                                                  \
+        matrices[i] = MATRIX_SUM(0.0);
+
+// AT_ONCE columns of a subgroup's scores to the tile of scores at `at`.
+#define STORE_SCORES(scores, j0, at)                                                               \
+    [[unroll]] for (uint i = 0; i < DOWN; i++)                                                     \
+        [[unroll]] for (uint j = 0; j < AT_ONCE; j++)                                              \
+            coopMatStore(scores[i * AT_ONCE + j], arena,                                           \
+                         (at) + (FIRST_ROW + i * MATRIX_M) * SCORE +                               \
+                             (FIRST_SCORE + ((j0) + j) * MATRIX_N) / 4,                            \
+                         SCORE, BY_ROW);
+
+// A subgroup's sums to the begin of shared memory.
+#define STORE_SUMS(sums)                                                                           \
+    [[unroll]] for (uint i = 0; i < DOWN; i++)                                                     \
+        [[unroll]] for (uint j = 0; j < SUMS; j++)                                                 \
+            coopMatStore(sums[i * SUMS + j], arena,                                                \
+                         (FIRST_ROW + i * MATRIX_M) * RESULT + (FIRST_SUM + j * MATRIX_N) / 4,     \
+                         RESULT, BY_ROW);
+
+// A matrix whose rows, or columns, are all alike: their values lie in the array `values`.
+#define LOAD_ROWS_ALIKE(matrix, values, at) coopMatLoad(matrix, values, at, 0, BY_COLUMN)
+#define LOAD_COLUMNS_ALIKE(matrix, values, at) coopMatLoad(matrix, values, at, 0, BY_ROW)
+
+// A pair of a stream's neighbouring rows, of each eight elements, into the tile by rows or by columns.
+#define PUT_ROWS(at, pair, octet, a_low, a_high, b_low, b_high)                                    \
+    arena[(at) + 2 * (pair) * ROW + (octet)] = pack8(LOADED_EXACT, a_low, a_high);                 \
+    arena[(at) + (2 * (pair) + 1) * ROW + (octet)] = pack8(LOADED_EXACT, b_low, b_high);
+#define PUT_COLUMNS(at, pair, octet, a_low, a_high, b_low, b_high)                                 \
+    [[unroll]] for (uint d = 0; d < 4; d++) {                                                      \
+        arena[(at) + (8 * (octet) + d) * COLUMN + (pair) / 4][(pair) % 4] =                        \
+            pack2(LOADED_EXACT, vec2(a_low[d], b_low[d]));                                         \
+        arena[(at) + (8 * (octet) + 4 + d) * COLUMN + (pair) / 4][(pair) % 4] =                    \
+            pack2(LOADED_EXACT, vec2(a_high[d], b_high[d]));                                       \
+    }

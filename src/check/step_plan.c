@@ -1,0 +1,232 @@
+#include "check/step_plan.h"
+
+#include "base/memory.h"
+#include "model/decode.h"
+#include "ops/attention.h"
+#include "train/optimiser.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// ---- How often a dispatch's inner loop runs
+
+// A scalar or a constant of a dispatch, by its name in kernels.def; 0 if the kernel has none.
+static uint32_t field(const ts_dispatch *dispatch, ts_kernel kernel, const char *name)
+{
+    ts_dispatch *readable = (ts_dispatch *)(uintptr_t)dispatch;
+    const uint32_t *place = ts_kernel_find_field(kernel, readable, name);
+    return place != NULL ? *place : 0;
+}
+
+static void count(ts_step_part *part, uint64_t workgroups, uint64_t loops)
+{
+    part->loops += workgroups * loops;
+    part->longest = ts_max_u64(part->longest, loops);
+}
+
+// Rows that a workgroup of attention takes at each step of its walk.
+static uint64_t stream_of(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    if (ts_attention_has_tile(kernel) &&
+        strcmp(dispatch->pipeline.name,
+               ts_kernels[kernel].shaders[ts_attention_tiled(kernel)].name) == 0) {
+        return 4 * field(dispatch, kernel, "split");
+    }
+    return ts_max_u64(1, field(dispatch, kernel, "stream"));
+}
+
+// Of a causal sequence that is the whole batch: a workgroup takes neighbouring rows of queries and
+// walks along the keys, one by one or by tiles of a stream, up to its last row's.
+static void count_queries(ts_step_part *part, const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    const uint64_t kv_heads = field(dispatch, kernel, "kv_heads"),
+                   rows = field(dispatch, kernel, "rows"),
+                   group = field(dispatch, kernel, "heads") / kv_heads,
+                   lanes = (uint64_t)field(dispatch, kernel, "lanes") *
+                           field(dispatch, kernel, "per_lane"),
+                   tile = lanes > 0 ? lanes : field(dispatch, kernel, "own"),
+                   stream = stream_of(dispatch, kernel);
+    for (uint64_t begin = 0; begin < rows * group; begin += tile) {
+        const uint64_t last = (ts_min_u64(begin + tile, rows * group) - 1) / group;
+        count(part, kv_heads, ts_ceil_div(last + 1, stream));
+    }
+}
+
+// A workgroup takes neighbouring keys and walks along the queries of its part from its first key's
+// on, one by one or by tiles of a stream.
+static void count_keys(ts_step_part *part, const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    const uint64_t kv_heads = field(dispatch, kernel, "kv_heads"),
+                   rows = field(dispatch, kernel, "rows"),
+                   group = field(dispatch, kernel, "heads") / kv_heads,
+                   lanes = (uint64_t)field(dispatch, kernel, "lanes") *
+                           field(dispatch, kernel, "per_lane"),
+                   tile = lanes > 0 ? lanes : field(dispatch, kernel, "own"),
+                   stream = stream_of(dispatch, kernel);
+    const uint64_t parts = field(dispatch, kernel, "parts");
+    for (uint64_t i = 0; i < parts * ts_ceil_div(rows, tile); i++) {
+        const uint64_t from =
+                           ts_max_u64(i / parts * tile * group, rows * group / parts * (i % parts)),
+                       behind = i % parts + 1 < parts ? rows * group / parts * (i % parts + 1)
+                                                      : rows * group;
+        count(part, kv_heads, from < behind ? ts_ceil_div(behind - from, stream) : 0);
+    }
+}
+
+static uint32_t invocations_of(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    static const char *const names[] = {"local_size", "threads", "row_threads"};
+    for (size_t i = 0; i < TS_COUNT(names); i++) {
+        const uint32_t size = field(dispatch, kernel, names[i]);
+        if (size > 0) {
+            return size;
+        }
+    }
+    // The others name their size in the shader.
+    return kernel == TS_KERNEL_attention_decode ? 64 : 128;
+}
+
+// How far a workgroup of a product gets along k in a step. Only gemv has no such constant: its
+// invocations take eight elements each.
+static uint32_t step_of(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    enum { OCTET = 8 };
+    const uint32_t step = field(dispatch, kernel, "k_step");
+    return step > 0 ? step : OCTET * field(dispatch, kernel, "local_size");
+}
+
+static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kernel kernel,
+                        uint64_t workgroups)
+{
+    enum { QUAD = 4, OCTET = 8 };
+    const uint64_t threads = field(dispatch, kernel, "threads");
+    switch (kernel) {
+    case TS_KERNEL_gemm:
+    case TS_KERNEL_gemm_cm:
+        count(part, workgroups,
+              ts_ceil_div(field(dispatch, kernel, "k"), step_of(dispatch, kernel)));
+        break;
+    case TS_KERNEL_attention:
+    case TS_KERNEL_attention_cm:
+    case TS_KERNEL_attention_backward_q:
+    case TS_KERNEL_attention_backward_q_cm:
+        count_queries(part, dispatch, kernel);
+        break;
+    case TS_KERNEL_attention_backward_kv:
+    case TS_KERNEL_attention_backward_kv_cm:
+        count_keys(part, dispatch, kernel);
+        break;
+    case TS_KERNEL_cross_entropy:
+        count(part, workgroups, ts_ceil_div(field(dispatch, kernel, "vocab"), threads * OCTET));
+        break;
+    case TS_KERNEL_absmax:
+    case TS_KERNEL_sum_squares:
+        count(part, workgroups,
+              ts_ceil_div(field(dispatch, kernel, "count"), TS_SQUARE_PIECES * threads * QUAD));
+        break;
+    default:
+        count(part, workgroups, 1);
+    }
+}
+
+// ---- The step
+
+struct planner {
+    ts_step_plan *plan;
+    ts_error failure; // the first
+};
+
+static void see(void *context, size_t pipeline, const ts_dispatch *dispatch)
+{
+    struct planner *planner = context;
+    ts_step_plan *plan = planner->plan;
+    const ts_kernel kernel = ts_kernel_of(dispatch->pipeline.name);
+    if (planner->failure.code != TS_OK ||
+        ts_grow(&plan->parts, &plan->capacity, pipeline + 1, sizeof *plan->parts,
+                &planner->failure) != TS_OK) {
+        return;
+    }
+    while (plan->count <= pipeline) {
+        plan->parts[plan->count++] = (ts_step_part){0};
+    }
+    ts_step_part *part = &plan->parts[pipeline];
+    const uint64_t workgroups =
+        (uint64_t)dispatch->groups[0] * dispatch->groups[1] * dispatch->groups[2];
+    part->dispatches++;
+    part->workgroups += workgroups;
+    part->invocations = invocations_of(dispatch, kernel);
+    count_loops(part, dispatch, kernel, workgroups);
+    for (uint32_t i = 0; i < dispatch->view_count; i++) {
+        const int ways = dispatch->access[i] == TS_READ_WRITE ? 2 : 1;
+        part->bytes += ways * dispatch->views[i].bytes;
+    }
+}
+
+static ts_status step(ts_model *model, ts_batch *batch, uint32_t tokens, ts_error *err)
+{
+    static const ts_adamw_params adamw = {0.9, 0.999, 1e-8, 0, 1};
+    ts_status status = TS_OK;
+    ts_pass pass = {0};
+    ts_optimiser optimiser = {0};
+    double sum, norm;
+    const ts_pass_limits limits = {.rows = tokens, .loss_rows = tokens, .training = true};
+    TS_TRY(ts_pass_open(model, limits, &pass, err));
+    TS_TRY(ts_optimiser_open(&pass, &optimiser, err));
+    TS_TRY(ts_pass_gradients(&pass, batch, 1, 0, &sum, err));
+    TS_TRY(ts_optimiser_step(&optimiser, &adamw, 1e-5, 1, &norm, err));
+out:
+    ts_optimiser_close(&optimiser);
+    ts_pass_close(&pass);
+    return status;
+}
+
+static ts_status add_row(ts_batch *batch, uint32_t tokens, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint32_t *ids = NULL;
+    uint8_t *supervised = NULL;
+    TS_TRY(ts_alloc(tokens, sizeof *ids, &ids, err));
+    TS_TRY(ts_alloc(tokens, sizeof *supervised, &supervised, err));
+    memset(supervised, 1, tokens);
+    TS_TRY(ts_batch_add(batch, ids, tokens, supervised, err));
+out:
+    free(ids);
+    free(supervised);
+    return status;
+}
+
+ts_status ts_step_plan_make(ts_gpu *gpu, ts_precision precision, uint32_t tokens, ts_step_plan *out,
+                            ts_error *err)
+{
+    ts_status status = TS_OK;
+    ts_model model = {0};
+    ts_batch batch = {0};
+    struct planner planner = {.plan = out};
+    const ts_adapter_config adapter = {
+        .r = 8, .alpha = 16, .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_V)};
+    const ts_model_params params = {.config = &ts_model_config_tinyllama,
+                                    .random_dtype = TS_BF16,
+                                    .positions = tokens,
+                                    .precision = precision};
+    *out = (ts_step_plan){0};
+    TS_TRY(ts_model_open(gpu, &params, &model, err));
+    TS_TRY(ts_model_add_lora(&model, &adapter, 42, err));
+    TS_TRY(add_row(&batch, tokens, err));
+    ts_gpu_watch(gpu, see, &planner);
+    TS_TRY(step(&model, &batch, tokens, err));
+    if (planner.failure.code != TS_OK) {
+        *err = planner.failure;
+        status = err->code;
+    }
+out:
+    ts_gpu_watch(gpu, NULL, NULL);
+    ts_batch_free(&batch);
+    ts_model_close(&model);
+    return status;
+}
+
+void ts_step_plan_free(ts_step_plan *plan)
+{
+    free(plan->parts);
+    *plan = (ts_step_plan){0};
+}

@@ -108,11 +108,11 @@ static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
                             8 * ts_max_u64(own, rows) + 16;
     const uint64_t registers = 4 * c->per_lane * (sums * quads + scores) + OTHERS;
     const uint64_t has = caps->registers > 0 ? caps->registers : REGISTERS;
-    // Intel's compiler keeps a thousand registers in memory for more sums than a quad a row, and
-    // makes more than 64 KB of code for Meteor Lake of what is left out here.
-    const bool intel = has <= REGISTERS;
+    // With so few registers, Intel's compiler keeps a thousand of them in memory for more sums than
+    // a quad a row, and makes more than 64 KB of code for Meteor Lake of what is left out here.
+    const bool has_few = has <= REGISTERS;
     const bool of_queries = kernel == TS_KERNEL_attention_backward_q;
-    if (intel && (of_keys || quads > 1 || (of_queries && c->per_lane > 2))) {
+    if (has_few && (of_keys || quads > 1 || (of_queries && c->per_lane > 2))) {
         return false;
     }
     if (c->per_lane * quads > MOST_QUADS) { // 32 are more than 64 KB of AMD's code

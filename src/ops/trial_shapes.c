@@ -232,24 +232,24 @@ static void set_attention(ts_trial *trial, const ts_attention_choice *choice)
     *ts_trial_field(trial, "held") = choice->held;
 }
 
-// For the shaders *_tiled, draws any of the tiles that this device has shared memory for, whether they
-// suit its registers or not; a head of 64 has one.
+// For the shaders *_tiled, draws any of the tiles that this device has shared memory for, whether
+// they suit its registers or not; a head of 64 often has one, a head of 32 always, in 16 KiB too.
+// If none fits after all, the fields stay unset, and ts_trial_check_set names them.
 static void settle_tile(const ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
-    enum { TILES = 6, USUAL = 64, PLENTY = 1024 };
+    enum { TILES = 6, PLENTY = 1024 };
     uint32_t *dim = ts_trial_field(trial, "dim");
-    const uint32_t passed = ts_trial_pick(state, TILES);
-    ts_attention_choice choice = {0};
+    const uint32_t tries[][2] = {{*dim, ts_trial_pick(state, TILES)}, {*dim, 0}, {64, 0}, {32, 0}};
     ts_gpu_caps roomy = *asked;
     roomy.registers = PLENTY;
-    bool fits = ts_attention_choose_tile(&roomy, trial->kernel, *dim, passed, &choice) ||
-                ts_attention_choose_tile(&roomy, trial->kernel, *dim, 0, &choice);
-    if (!fits) {
-        *dim = USUAL;
-        fits = ts_attention_choose_tile(&roomy, trial->kernel, *dim, 0, &choice);
+    for (size_t i = 0; i < TS_COUNT(tries); i++) {
+        ts_attention_choice choice;
+        if (ts_attention_choose_tile(&roomy, trial->kernel, tries[i][0], tries[i][1], &choice)) {
+            *dim = tries[i][0];
+            set_attention(trial, &choice);
+            return;
+        }
     }
-    assert(fits);
-    set_attention(trial, &choice);
 }
 
 // For the shaders *_split, draws any of the ways to divide a row, not only the one that suits this
@@ -301,8 +301,9 @@ static void settle_attention_cm(const ts_gpu_caps *caps, ts_trial *trial, uint32
         *dim = 64;
         fits = ts_attention_cm_choose(caps, precision, trial->kernel, queries, *dim, &c);
     }
-    assert(fits);
-    ts_trial_set_attention_cm(trial, *dim, &c);
+    if (fits) { // else the fields stay unset, and ts_trial_check_set names them
+        ts_trial_set_attention_cm(trial, *dim, &c);
+    }
 }
 
 static bool has_weights(ts_kernel kernel)

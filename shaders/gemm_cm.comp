@@ -32,10 +32,13 @@
 //       |      |      |  2   |   3   |
 //       +------+      +------+-------+ TILE_M
 //
-// Staging moves eight consecutive elements of a row at a time, whatever the layout: a tile lies in
-// shared memory as it lies in its buffer, and only the layout with which a matrix is loaded from
-// there differs. Rows are padded by 16 bytes, so that the rows of a matrix fall into different
-// banks. The next step's loads are issued before this step's arithmetic and wait in registers.
+// In shared memory a tile lies as lines along k, one for each row of tile_a and each column of tile_b,
+// whatever the layout: so what an invocation holds of a matrix are neighbours there, and compilers load
+// words of them, not element by element. Staging moves eight consecutive elements of a buffer at a time,
+// an octet. Where k runs across these (A[k, m], B[k, n]: "turned"), an invocation takes the octets of two
+// neighbouring k and writes pairs of them into eight lines. Lines are padded by 16 bytes, so that those
+// of a matrix fall into different banks. The next step's loads are issued before this step's arithmetic
+// and wait in registers.
 //
 // f16 knows nothing beyond 65504 and next to nothing below 6e-8, while a gradient may be of any
 // size. So an operand in f32 whose bit in SCALED is set (1: A, 2: B) is multiplied by the power of
@@ -49,7 +52,8 @@
 // matrix, and the matrix is added to the sums by way of shared memory.
 //
 // ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
-// row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n].
+// row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
+// besides m, n and k are multiples of TILE_M, TILE_N and K_STEP: then no place is held against an edge.
 // Every subgroup must be full and of SUBGROUP_SIZE. TILE_M is a multiple of 8 and of ROWS *
 // MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K, at least 24 with EXTRA.
 // The sum over k runs in one fixed order: the same input gives the same bits.
@@ -67,6 +71,7 @@ layout(constant_id = 10) const uint MATRIX_K = 16;
 layout(constant_id = 11) const uint SUBGROUP_SIZE = 32;
 layout(constant_id = 12) const uint SCALED = 0;
 layout(constant_id = 13) const uint EXTRA = 0;
+layout(constant_id = 14) const uint WHOLE = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -86,17 +91,19 @@ const uint PART_N = TILE_N / COLUMNS;
 const uint DOWN = PART_M / MATRIX_M;
 const uint ACROSS = PART_N / MATRIX_N;
 
-// Tiles in octets, eight 16-bit elements each: how long a row is, how far apart rows lie.
-const uint A_ROW8 = (LAYOUT == TN ? TILE_M : K_STEP) / 8;
-const uint B_ROW8 = (LAYOUT == NT ? K_STEP : TILE_N) / 8;
-const uint A_STRIDE8 = A_ROW8 + 1;
-const uint B_STRIDE8 = B_ROW8 + 1;
-const uint A_ROWS = LAYOUT == TN ? K_STEP : TILE_M;
-const uint B_ROWS = LAYOUT == NT ? TILE_N : K_STEP;
-const uint A_OCTETS = TILE_M * K_STEP / 8;
-const uint B_OCTETS = TILE_N * K_STEP / 8;
-const uint A_FETCHES = (A_OCTETS + INVOCATIONS - 1) / INVOCATIONS;
-const uint B_FETCHES = (B_OCTETS + INVOCATIONS - 1) / INVOCATIONS;
+// Lines of a tile in octets, eight 16-bit elements each: how long they are, how far apart they lie.
+const uint LINE8 = K_STEP / 8;
+const uint STRIDE8 = LINE8 + 1;
+
+// How many octets an invocation takes of a tile in a step; of a turned tile two at a time.
+const bool A_TURNED = LAYOUT == TN;
+const bool B_TURNED = LAYOUT != NT;
+const uint A_EACH = A_TURNED ? 2 : 1;
+const uint B_EACH = B_TURNED ? 2 : 1;
+const uint A_ITEMS = TILE_M * LINE8 / A_EACH;
+const uint B_ITEMS = TILE_N * LINE8 / B_EACH;
+const uint A_FETCHES = (A_ITEMS + INVOCATIONS - 1) / INVOCATIONS * A_EACH;
+const uint B_FETCHES = (B_ITEMS + INVOCATIONS - 1) / INVOCATIONS * B_EACH;
 
 layout(push_constant) uniform Push {
     uint m, n, k;
@@ -123,63 +130,78 @@ const uint ROUNDED = WEIGHT_F16;
 
 ACT_READ(0, a)
 ACT_UPDATE(4, c)
+const bool B_KEPT = STORED == ROUNDED; // words are taken as they are
+const bool A_KEPT = (a_type ^ ROUNDED | SCALED & 1) == 0; // (glslang would branch to make an &&)
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
 layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
 
-shared uvec4 tile_a[A_ROWS * A_STRIDE8];
-shared uvec4 tile_b[B_ROWS * B_STRIDE8];
+shared uvec4 tile_a[TILE_M * STRIDE8];
+shared uvec4 tile_b[TILE_N * STRIDE8];
 shared float edge[SUBGROUPS * MATRIX_M * MATRIX_N];
 shared uint largest[2];
 
-// Eight elements of A on their way: two quads of f32 or, in `low`, two in 16 bits.
-Octet fetch_a(uint octet, uint row0, uint k0)
+// Where an octet of a tile belongs: to eight k from `k` on of one line, or, turned, to one k of eight lines
+// from `line` on.
+struct Place {
+    uint line, k;
+};
+
+// Of an invocation's fetch number `fetch`. Neighbours take neighbouring k, which a turned tile's stores
+// need: eight lines are a multiple of all banks.
+Place place_of(uint fetch, uint each)
 {
-    const uint line = octet / A_ROW8, at = octet % A_ROW8 * 8;
-    const uint row = (LAYOUT == TN ? k0 : row0) + line;
-    const uint column = (LAYOUT == TN ? row0 : k0) + at;
-    const uint rows = LAYOUT == TN ? push.k : push.m, columns = LAYOUT == TN ? push.m : push.k;
+    const uint item = fetch / each * INVOCATIONS + gl_LocalInvocationIndex;
+    if (each == 2)
+        return Place(item / (K_STEP / 2) * 8, item % (K_STEP / 2) * 2 + fetch % 2);
+    return Place(item / LINE8, item % LINE8 * 8);
+}
+
+// Eight elements of A on their way: two quads of f32 or, in `low`, two in 16 bits.
+Octet fetch_a(uint fetch, uint row0, uint k0)
+{
+    const Place place = place_of(fetch, A_EACH);
+    const uint row = A_TURNED ? k0 + place.k : row0 + place.line; // of the buffer
+    const uint column = A_TURNED ? row0 + place.line : k0 + place.k;
+    const uint rows = A_TURNED ? push.k : push.m, columns = A_TURNED ? push.m : push.k;
+    const uint start = row * push.lda + column;
     Octet result = NO_OCTET;
-    if (row < rows) {
-        const uint start = row * push.lda + column;
-        if (a_type != WEIGHT_F32) { // rows are whole octets
-            if (column < columns)
+    if (ALIGNED != 0 || a_type != WEIGHT_F32) { // rows are whole octets
+        if (WHOLE != 0 || (row < rows && column < columns)) {
+            if (a_type != WEIGHT_F32) {
                 result.low = uvec4(a2[start / 4], a2[start / 4 + 1]);
-        } else if (ALIGNED != 0) {
-            if (column < columns) {
+            } else {
                 result.low = floatBitsToUint(a4[start / 4]);
                 result.high = floatBitsToUint(a4[start / 4 + 1]);
             }
-        } else {
-            [[unroll]] for (uint i = 0; i < 4; i++) {
-                if (column + i < columns)
-                    result.low[i] = floatBitsToUint(a1[start + i]);
-                if (column + i + 4 < columns)
-                    result.high[i] = floatBitsToUint(a1[start + i + 4]);
-            }
+        }
+    } else if (row < rows) {
+        [[unroll]] for (uint i = 0; i < 4; i++) {
+            if (column + i < columns)
+                result.low[i] = floatBitsToUint(a1[start + i]);
+            if (column + i + 4 < columns)
+                result.high[i] = floatBitsToUint(a1[start + i + 4]);
         }
     }
     return result;
 }
 
-Octet fetch_b(uint octet, uint column0, uint k0)
+Octet fetch_b(uint fetch, uint column0, uint k0)
 {
-    const uint line = octet / B_ROW8, at = octet % B_ROW8 * 8;
-    const uint row = (LAYOUT == NT ? column0 : k0) + line;
-    const uint column = (LAYOUT == NT ? k0 : column0) + at;
-    const uint rows = LAYOUT == NT ? push.n : push.k, columns = LAYOUT == NT ? push.k : push.n;
+    const Place place = place_of(fetch, B_EACH);
+    const uint row = B_TURNED ? k0 + place.k : column0 + place.line; // of the buffer
+    const uint column = B_TURNED ? column0 + place.line : k0 + place.k;
+    const uint rows = B_TURNED ? push.k : push.n, columns = B_TURNED ? push.n : push.k;
+    const uint start = row * push.ldb + column;
     Octet result = NO_OCTET;
-    if (row < rows) {
-        const uint start = row * push.ldb + column;
-        if (B_ALIGNED) {
-            if (column < columns)
-                result = weight_fetch(start, start + 4);
-        } else {
-            [[unroll]] for (uint i = 0; i < 8; i++)
-                if (column + i < columns)
-                    weight_put(result, i, start + i);
-        }
+    if (B_ALIGNED) {
+        if (WHOLE != 0 || (row < rows && column < columns))
+            result = weight_fetch(start, start + 4);
+    } else if (row < rows) {
+        [[unroll]] for (uint i = 0; i < 8; i++)
+            if (column + i < columns)
+                weight_put(result, i, start + i);
     }
     return result;
 }
@@ -203,31 +225,50 @@ uvec4 round8(vec4 low, vec4 high)
     return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
 }
 
-void stage_a(uint octet, Octet value, float scale)
+// The numbers of an octet of A.
+void decode_a(Octet value, out vec4 low, out vec4 high)
 {
-    const uint at = octet / A_ROW8 * A_STRIDE8 + octet % A_ROW8;
-    vec4 low = uintBitsToFloat(value.low), high = uintBitsToFloat(value.high);
+    low = uintBitsToFloat(value.low), high = uintBitsToFloat(value.high);
     if (a_type != WEIGHT_F32) {
         low = act_decode(a_type, value.low.xy);
         high = act_decode(a_type, value.low.zw);
     }
-    if (a_type == ROUNDED && (SCALED & 1) == 0)
-        tile_a[at] = value.low;
-    else
-        tile_a[at] = round8(low * scale, high * scale);
 }
 
-void stage_b(uint octet, Octet value, float scale)
+// Element e of two octets x and y as one word. `kept`: they are stored as the operands' type, and not
+// touched; else the numbers are rounded.
+uint pair_of(uint e, bool kept, Octet x, Octet y, vec4 x_quad, vec4 y_quad)
 {
-    const uint at = octet / B_ROW8 * B_STRIDE8 + octet % B_ROW8;
-    if (STORED == ROUNDED) {
-        tile_b[at] = value.low;
-    } else {
-        vec4 low, high;
-        weight_decode(value, low, high);
-        tile_b[at] = round8(low * scale, high * scale);
-    }
+    const uint left = x.low[e / 2], right = y.low[e / 2];
+    if (!kept)
+        return round2(vec2(x_quad[e % 4], y_quad[e % 4]));
+    if (e % 2 == 0)
+        return left & 0xffffu | right << 16;
+    return left >> 16 | right & 0xffff0000u;
 }
+
+// Takes what was fetched as number `fetch` (of a turned tile two octets, of neighbouring k) to its lines.
+#define STAGE(tile, decode, fetched, fetch, each, items, kept, scale)                               \
+    if (items % INVOCATIONS == 0 ||                                                                \
+        fetch / each * INVOCATIONS + gl_LocalInvocationIndex < items) {                            \
+        const Place to = place_of(fetch, each);                                                    \
+        const uint at = to.line * STRIDE8 + to.k / 8, word = to.k / 2 % 4;                         \
+        const Octet x = fetched[fetch], y = fetched[fetch + each - 1];                             \
+        vec4 x_low, x_high, y_low, y_high;                                                         \
+        decode(x, x_low, x_high);                                                                  \
+        decode(y, y_low, y_high);                                                                  \
+        x_low *= scale, x_high *= scale, y_low *= scale, y_high *= scale;                          \
+        if (each == 2) {                                                                           \
+            [[unroll]] for (uint e = 0; e < 4; e++) {                                              \
+                tile[at + e * STRIDE8][word] = pair_of(e, kept, x, y, x_low, y_low);               \
+                tile[at + (e + 4) * STRIDE8][word] = pair_of(e + 4, kept, x, y, x_high, y_high);   \
+            }                                                                                      \
+        } else if (kept) {                                                                         \
+            tile[at] = x.low;                                                                      \
+        } else {                                                                                   \
+            tile[at] = round8(x_low, x_high);                                                      \
+        }                                                                                          \
+    }
 
 // The power of two that takes `bits`, of an f32, to 2^14 .. 2^15: 2^(14 - exponent), kept where it
 // and its inverse are ordinary numbers. Nothing is changed where all is zero, or something is
@@ -296,7 +337,6 @@ void stage_extra_b(uint line, uint column, uint k0)
 void multiply_extra(uint row, uint column)
 {
     const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
-    // Not unrolled: it stands in the program once for each of a subgroup's matrices.
     [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
         const uint left = (row + e / MATRIX_N) * EXTRA_STRIDE;
         const uint right = (column + e % MATRIX_N) * EXTRA_STRIDE;
@@ -345,47 +385,34 @@ void main()
     Octet next_a[A_FETCHES];
     Octet next_b[B_FETCHES];
     [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-        next_a[i] = fetch_a(i * INVOCATIONS + self, row0, 0);
+        next_a[i] = fetch_a(i, row0, 0);
     [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-        next_b[i] = fetch_b(i * INVOCATIONS + self, column0, 0);
+        next_b[i] = fetch_b(i, column0, 0);
 
     for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
         barrier(); // nobody reads the tiles any more
-        [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-            if (A_OCTETS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_OCTETS)
-                stage_a(i * INVOCATIONS + self, next_a[i], scale_a);
-        [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-            if (B_OCTETS % INVOCATIONS == 0 || i * INVOCATIONS + self < B_OCTETS)
-                stage_b(i * INVOCATIONS + self, next_b[i], scale_b);
+        [[unroll]] for (uint i = 0; i < A_FETCHES; i += A_EACH)
+            STAGE(tile_a, decode_a, next_a, i, A_EACH, A_ITEMS, A_KEPT, scale_a)
+        [[unroll]] for (uint i = 0; i < B_FETCHES; i += B_EACH)
+            STAGE(tile_b, weight_decode, next_b, i, B_EACH, B_ITEMS, B_KEPT, scale_b)
         barrier(); // the tiles are whole
 
         if (k0 + K_STEP < push.k) {
             [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-                next_a[i] = fetch_a(i * INVOCATIONS + self, row0, k0 + K_STEP);
+                next_a[i] = fetch_a(i, row0, k0 + K_STEP);
             [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-                next_b[i] = fetch_b(i * INVOCATIONS + self, column0, k0 + K_STEP);
+                next_b[i] = fetch_b(i, column0, k0 + K_STEP);
         }
 
         [[unroll]] for (uint k = 0; k < K_STEP; k += MATRIX_K) {
             coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA> x[DOWN];
-            [[unroll]] for (uint i = 0; i < DOWN; i++) {
-                const uint row = part_row + i * MATRIX_M;
-                if (LAYOUT == TN)
-                    coopMatLoad(x[i], tile_a, k * A_STRIDE8 + row / 8, A_STRIDE8,
-                                gl_CooperativeMatrixLayoutColumnMajor);
-                else
-                    coopMatLoad(x[i], tile_a, row * A_STRIDE8 + k / 8, A_STRIDE8,
-                                gl_CooperativeMatrixLayoutRowMajor);
-            }
+            [[unroll]] for (uint i = 0; i < DOWN; i++)
+                coopMatLoad(x[i], tile_a, (part_row + i * MATRIX_M) * STRIDE8 + k / 8, STRIDE8,
+                            gl_CooperativeMatrixLayoutRowMajor);
             [[unroll]] for (uint j = 0; j < ACROSS; j++) {
-                const uint column = part_column + j * MATRIX_N;
                 coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> y;
-                if (LAYOUT == NT)
-                    coopMatLoad(y, tile_b, column * B_STRIDE8 + k / 8, B_STRIDE8,
-                                gl_CooperativeMatrixLayoutColumnMajor);
-                else
-                    coopMatLoad(y, tile_b, k * B_STRIDE8 + column / 8, B_STRIDE8,
-                                gl_CooperativeMatrixLayoutRowMajor);
+                coopMatLoad(y, tile_b, (part_column + j * MATRIX_N) * STRIDE8 + k / 8, STRIDE8,
+                            gl_CooperativeMatrixLayoutColumnMajor);
                 [[unroll]] for (uint i = 0; i < DOWN; i++)
                     sums[i * ACROSS + j] = coopMatMulAdd(x[i], y, sums[i * ACROSS + j]);
             }
@@ -397,6 +424,9 @@ void main()
     [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
         sums[i] = sums[i] * back_a * back_b;
 
+    // A loop over a subgroup's matrices that has a loop within is not unrolled: each matrix is picked by
+    // comparing, for compilers keep an array with a computed index in memory.
+    const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
     if (EXTRA != 0)
         for (uint k0 = 0; k0 < push.extra_k; k0 += EXTRA_STEP) {
             barrier(); // nobody reads the tiles any more
@@ -405,48 +435,51 @@ void main()
             for (uint line = self; line < TILE_N; line += INVOCATIONS)
                 stage_extra_b(line, column0 + line, k0);
             barrier(); // the lines are whole
-            [[unroll]] for (uint i = 0; i < DOWN; i++)
-                [[unroll]] for (uint j = 0; j < ACROSS; j++) {
-                    multiply_extra(part_row + i * MATRIX_M, part_column + j * MATRIX_N);
-                    barrier();
-                    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> e;
-                    coopMatLoad(e, edge, gl_SubgroupID * MATRIX_M * MATRIX_N, MATRIX_N,
-                                gl_CooperativeMatrixLayoutRowMajor);
-                    sums[i * ACROSS + j] += e;
-                    barrier();
-                }
-        }
-
-    const bool whole = row0 + TILE_M <= push.m && column0 + TILE_N <= push.n && push.ldc % 4 == 0;
-    [[unroll]] for (uint i = 0; i < DOWN; i++)
-        [[unroll]] for (uint j = 0; j < ACROSS; j++) {
-            const uint row = row0 + part_row + i * MATRIX_M;
-            const uint column = column0 + part_column + j * MATRIX_N;
-            coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sum =
-                sums[i * ACROSS + j] * push.alpha;
-            if (whole && c_type == WEIGHT_F32) {
-                if (push.accumulate != 0) {
-                    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;
-                    coopMatLoad(c, c1, row * push.ldc + column, push.ldc,
-                                gl_CooperativeMatrixLayoutRowMajor);
-                    sum += c;
-                }
-                coopMatStore(sum, c1, row * push.ldc + column, push.ldc,
-                             gl_CooperativeMatrixLayoutRowMajor);
-            } else {
-                // The tile reaches over C's edge, or C is stored in 16 bits: by way of shared memory,
-                // element by element, or quad by quad.
-                const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
-                coopMatStore(sum, edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+            [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
+                multiply_extra(part_row + at / ACROSS * MATRIX_M, part_column + at % ACROSS * MATRIX_N);
                 barrier();
-                const uint each = c_type == WEIGHT_F32 ? 1 : 4;
-                [[dont_unroll]] for (uint e = each * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
-                     e += each * SUBGROUP_SIZE) {
-                    const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
-                    if (r < push.m && c < push.n)
-                        store(r * push.ldc + c, mine + e);
-                }
+                coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> e;
+                coopMatLoad(e, edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+                [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
+                    if (i == at)
+                        sums[i] += e;
                 barrier();
             }
         }
+
+    [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
+        sums[i] = sums[i] * push.alpha;
+    const bool whole =
+        WHOLE != 0 || (row0 + TILE_M <= push.m && column0 + TILE_N <= push.n);
+    if (c_type == WEIGHT_F32 && whole && push.ldc % 4 == 0) {
+        [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
+            const uint at = (row0 + part_row + i / ACROSS * MATRIX_M) * push.ldc + column0 +
+                            part_column + i % ACROSS * MATRIX_N;
+            if (push.accumulate != 0) {
+                coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;
+                coopMatLoad(c, c1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);
+                sums[i] += c;
+            }
+            coopMatStore(sums[i], c1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);
+        }
+        return;
+    }
+    // The tile reaches over C's edge, or C is stored in 16 bits: matrix by matrix by way of shared memory,
+    // from there element by element, or quad by quad.
+    const uint each = c_type == WEIGHT_F32 ? 1 : 4;
+    [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
+        [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
+            if (i == at)
+                coopMatStore(sums[i], edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+        barrier();
+        const uint row = row0 + part_row + at / ACROSS * MATRIX_M;
+        const uint column = column0 + part_column + at % ACROSS * MATRIX_N;
+        [[dont_unroll]] for (uint e = each * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
+             e += each * SUBGROUP_SIZE) {
+            const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
+            if (whole || (r < push.m && c < push.n))
+                store(r * push.ldc + c, mine + e);
+        }
+        barrier();
+    }
 }

@@ -12,11 +12,14 @@
 // others sent meanwhile has yet to come in. GRACE: for a caller to tell of a failure itself.
 static const double BEAT_S = 1, ROUND_S = 0.05, STALL_S = 2, GRACE_S = 1, UNWIND_S = 10;
 static const double LEAST_PAUSE_S = 5e-5, MOST_PAUSE_S = 5e-4, ABORT_S = 5;
+// For the launcher to pass on what was said last: MPICH's ends with an abort, read or not.
+static const double SAID_S = 0.3;
 
 // With the lock held.
 static _Noreturn void abort_all(ts_ranks *ranks, int code)
 {
     ts_os_end_after(ABORT_S); // a network that is cut may keep MPI from ending
+    ts_os_sleep(SAID_S);
     ranks->mpi->abort(code);
     exit(code);
 }

@@ -71,8 +71,7 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
 static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
     enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
-    static const uint32_t shapes[][3] = {
-        {128, 8, 4}, {64, 4, 2}, {32, 1, 1}}; // side, subgroups, rows of subgroups
+    static const uint32_t shapes[][2] = {{128, 256}, {64, 128}, {32, 1}}; // side, invocations
     bool many = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128) >= ENOUGH_TILES;
     ts_tile tile;
     // A CPU driver takes long to compile a large tile's unrolled loop, so it gets the smallest.
@@ -80,8 +79,7 @@ static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
         tile = (ts_tile){.family = TS_FAMILY_CM,
                          .m = shapes[i][0],
                          .n = shapes[i][0],
-                         .rows = shapes[i][2],
-                         .local_size = shapes[i][1] * caps->full_subgroup};
+                         .local_size = shapes[i][1]};
         if (ts_tile_share_cm(caps, args, &tile)) {
             break;
         }
@@ -100,7 +98,7 @@ void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     args->aligned = args->lda % 8 == 0 && args->ldb % 8 == 0 && a_row % 8 == 0 && b_row % 8 == 0;
     args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
     args->subgroup_size = caps->full_subgroup;
-    args->k_step = 32;
+    args->k_step = caps->registers > 0 && caps->registers <= 128 ? 16 : 32;
     choose_tile(caps, args);
     if (precision == TS_PRECISION_F16) {
         args->scaled = (args->a.dtype == TS_F16 ? 0 : 1) | (args->b.dtype == TS_F32 ? 2 : 0);

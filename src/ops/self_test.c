@@ -151,9 +151,9 @@ static void set(ts_trial *trial, const char *name, uint32_t value)
     }
 }
 
-// One of the kernels of attention on matrix units, at a shape with tiles that are whole and tiles over
-// the last row or the end of a sequence. *right: it is as near to its mirror as its row
-// in kernels.def promises.
+// One of the kernels of attention on matrix units, at a shape with tiles that are whole and tiles
+// over the last row or the end of a sequence. *right: it is as near to its mirror as its row in
+// kernels.def promises.
 static ts_status try_attention(ts_gpu *gpu, ts_gpu *mirror_gpu, ts_trial *trial, bool *right,
                                ts_error *err)
 {
@@ -173,7 +173,8 @@ out:
     return status;
 }
 
-// Tries one kernel with one tile, on more rows than the tile has. *right is left as it is if all is well.
+// Tries one kernel with one tile, on more rows than the tile has. *right is left as it is if all is
+// well.
 static ts_status try_tile(ts_gpu *gpu, ts_gpu *mirror, ts_kernel kernel, uint32_t dim,
                           const ts_attention_cm_choice *tile, bool *right, ts_error *err)
 {
@@ -183,10 +184,8 @@ static ts_status try_tile(ts_gpu *gpu, ts_gpu *mirror, ts_kernel kernel, uint32_
     const char *shader = ts_kernels[kernel].shaders[tile->shader].name;
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     // A large tile would have no whole one beneath it among short sequences.
-    ts_trial trial = {.kernel = kernel,
-                      .shader = tile->shader,
-                      .one_sequence = tile->own >= LARGE,
-                      .random = 1};
+    ts_trial trial = {
+        .kernel = kernel, .shader = tile->shader, .one_sequence = tile->own >= LARGE, .random = 1};
     bool fine = false;
     ts_status status = TS_OK;
     set(&trial, "rows", rows);
@@ -200,10 +199,11 @@ static ts_status try_tile(ts_gpu *gpu, ts_gpu *mirror, ts_kernel kernel, uint32_
     if (!fine) {
         *right = false;
         ts_gpu_leave_out(gpu, shader);
-        ts_log(TS_LOG_WARN,
-               "%s is left out: heads of %u in tiles of %u come out wrong on %s: its driver (%s) has "
-               "a bug",
-               shader, dim, tile->own, caps->name, caps->driver);
+        ts_log(
+            TS_LOG_WARN,
+            "%s is left out: heads of %u in tiles of %u come out wrong on %s: its driver (%s) has "
+            "a bug",
+            shader, dim, tile->own, caps->name, caps->driver);
     }
 out:
     return status;

@@ -159,54 +159,66 @@ void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
     }
 }
 
-// Whether the device can run the tile. In shared memory gemm_cm holds two operands of 16 bits with
-// rows padded by 8 elements, one matrix of sums for each subgroup (for the edges of c), and the two
-// operands' largest elements.
+// Whether the device can run the tile. In shared memory gemm_cm holds two operands of 16 bits in
+// lines along k padded by 8 elements, one matrix of sums for each subgroup (for the edges of c),
+// and the two operands' largest elements.
 static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                     const ts_tile *tile)
 {
-    uint32_t step = args->k_step, subgroups = tile->local_size / args->subgroup_size;
-    uint64_t a = ts_max_u64(tile->m * (step + 8), step * (tile->m + 8));
-    uint64_t b = ts_max_u64(tile->n * (step + 8), step * (tile->n + 8));
-    uint64_t shared = 2 * (a + b) + 4 * subgroups * args->matrix_m * args->matrix_n + 8;
+    uint32_t subgroups = tile->local_size / args->subgroup_size;
+    uint64_t shared = 2 * (tile->m + tile->n) * (args->k_step + 8) +
+                      4 * subgroups * args->matrix_m * args->matrix_n + 8;
     return tile->local_size <= caps->max_invocations && subgroups <= caps->max_subgroups &&
            shared <= caps->shared_bytes;
 }
 
 // Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
-// operands of the next step while they are loaded, and the matrices that it multiplies. Where these
-// are 40 to 120, Intel's compiler used 93 to 218. So half as many again and 40 more are added,
-// mostly for addresses.
+// operands of the next step while they are loaded (what is stored in 16 bits or fewer takes half as
+// many), the matrices that it multiplies, and addresses.
 static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
 {
-    enum { OCTET = 8 };
-    uint32_t columns = tile->local_size / args->subgroup_size / tile->rows;
-    uint32_t part_m = tile->m / tile->rows, part_n = tile->n / columns;
-    uint64_t fetches = ts_ceil_div((uint64_t)tile->m * args->k_step / OCTET, tile->local_size) +
-                       ts_ceil_div((uint64_t)tile->n * args->k_step / OCTET, tile->local_size);
-    uint32_t sums = part_m * part_n / args->subgroup_size;
-    uint32_t matrices = (part_m + args->matrix_n) * args->matrix_k / 2 / args->subgroup_size;
-    return (sums + OCTET * (uint32_t)fetches + matrices) * 3 / 2 + 40;
+    enum { OCTET = 8, OTHERS = 24, OF_EXTRA = 16 };
+    const uint32_t columns = tile->local_size / args->subgroup_size / tile->rows;
+    const uint32_t each_a = args->layout == TS_TN ? 2 : 1, each_b = args->layout == TS_NT ? 1 : 2;
+    const uint32_t octets = args->k_step / OCTET;
+    const uint64_t a = each_a * ts_ceil_div(tile->m * octets, each_a * tile->local_size);
+    const uint64_t b = each_b * ts_ceil_div(tile->n * octets, each_b * tile->local_size);
+    const uint64_t next = a * (args->a.dtype == TS_F32 ? OCTET : OCTET / 2) +
+                          b * (args->b.dtype == TS_F32 ? OCTET : OCTET / 2);
+    const uint32_t part_m = tile->m / tile->rows, part_n = tile->n / columns;
+    const uint32_t sums = part_m * part_n / args->subgroup_size;
+    const uint32_t matrices = (part_m + args->matrix_n) * args->matrix_k / 2 / args->subgroup_size;
+    return sums + (uint32_t)next + matrices + OTHERS + (args->extra ? OF_EXTRA : 0);
+}
+
+// Divides a tile's subgroups into rows and columns so that a step loads the fewest matrices; of two
+// ways that load as many, so that a subgroup keeps fewer of A. Returns false if there are more
+// subgroups than matrices of sums.
+static bool divide_cm(const struct ts_gemm_cm_args *args, ts_tile *tile)
+{
+    const uint32_t subgroups = tile->local_size / args->subgroup_size;
+    uint32_t fewest = UINT32_MAX;
+    for (uint32_t rows = 1; rows <= subgroups; rows *= 2) {
+        const uint32_t down = tile->m / rows / args->matrix_m;
+        const uint32_t across = tile->n * rows / subgroups / args->matrix_n;
+        if (down > 0 && across > 0 && down + across <= fewest) {
+            fewest = down + across;
+            tile->rows = rows;
+        }
+    }
+    return fewest < UINT32_MAX;
 }
 
 bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile)
 {
     ts_tile shared = *tile;
-    while (cm_fits(caps, args, &shared)) {
+    shared.local_size = (uint32_t)ts_max_u64(shared.local_size, args->subgroup_size);
+    while (divide_cm(args, &shared) && cm_fits(caps, args, &shared)) {
         if (caps->registers == 0 || cm_registers(args, &shared) <= caps->registers) {
             *tile = shared;
             return true;
         }
-        uint32_t part_m = shared.m / shared.rows;
-        uint32_t part_n = shared.n * shared.rows * args->subgroup_size / shared.local_size;
-        if (part_n >= part_m && part_n % (2 * args->matrix_n) == 0) {
-            shared.local_size *= 2;
-        } else if (part_m % (2 * args->matrix_m) == 0) {
-            shared.local_size *= 2;
-            shared.rows *= 2;
-        } else {
-            return false;
-        }
+        shared.local_size *= 2;
     }
     return false;
 }
@@ -214,10 +226,10 @@ bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *arg
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                                ts_tile out[TS_TILES])
 {
-    // {rows and columns of the tile, subgroups, rows of subgroups}. A CPU driver takes long to
-    // compile the unrolled loop of a large tile, so none of these is for it.
-    static const uint32_t shapes[][4] = {
-        {128, 128, 8, 4}, {64, 128, 8, 2}, {128, 64, 8, 4}, {64, 64, 4, 2}, {32, 64, 2, 1}};
+    // {rows and columns of the tile, invocations}. A CPU driver takes long to compile the unrolled
+    // loop of a large tile, so none of these is for it.
+    static const uint32_t shapes[][3] = {
+        {128, 128, 256}, {64, 128, 256}, {128, 64, 256}, {64, 64, 128}, {32, 64, 64}};
     uint32_t count = 1;
     out[0] = (ts_tile){.family = TS_FAMILY_CM,
                        .m = args->tile_m,
@@ -228,8 +240,7 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
         ts_tile tile = {.family = TS_FAMILY_CM,
                         .m = shapes[i][0],
                         .n = shapes[i][1],
-                        .rows = shapes[i][3],
-                        .local_size = shapes[i][2] * caps->full_subgroup};
+                        .local_size = shapes[i][2]};
         if (tile.m <= ts_align_up(args->m, 64) && ts_tile_share_cm(caps, args, &tile)) {
             count = add(out, count, tile);
         }
@@ -243,4 +254,6 @@ void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args)
     args->tile_m = tile->m;
     args->tile_n = tile->n;
     args->rows = tile->rows;
+    args->whole = args->aligned && args->m % tile->m == 0 && args->n % tile->n == 0 &&
+                  args->k % args->k_step == 0;
 }

@@ -107,7 +107,7 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
     const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
                                args.tile_n,   args.k_step,   args.rows,          args.matrix_m,
                                args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled,
-                               args.extra};
+                               args.extra,    args.whole};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
 }
 
@@ -196,6 +196,11 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         if (ts_trial_pick(state, 2) != 0) { // gemv_simd reads such rows by spans
             push[2] = (uint32_t)ts_align_up(push[2], 64), gap = 0;
         }
+    }
+    if (trial->kernel == TS_KERNEL_gemm_cm && ts_trial_pick(state, 3) == 0) { // whole tiles
+        push[0] = (uint32_t)ts_align_up(push[0], 64);
+        push[1] = (uint32_t)ts_align_up(push[1], 64);
+        push[2] = (uint32_t)ts_align_up(push[2], 64), gap = 0;
     }
     if (trial->kernel == TS_KERNEL_gemm_packed) {
         layout %= TS_TN;

@@ -99,6 +99,7 @@ const float LOG2E = 1.44269504;
 #define PLACE (gl_SubgroupID * SUBGROUP_SIZE + gl_SubgroupInvocationID)
 #define MY_ROW (PLACE / LPR)
 #define MY_PART (PLACE % LPR)
+#include "row_lanes.glsl"
 #define FIRST_ROW (gl_SubgroupID / COLUMNS * PART_M) // of this subgroup's part of scores and sums
 #define FIRST_SCORE (gl_SubgroupID % COLUMNS * SCORES_N)
 #define FIRST_SUM (gl_SubgroupID % COLUMNS * SUMS_N)
@@ -148,23 +149,6 @@ float sum_of(vec4 x)
 float largest_of(vec4 x)
 {
     return max(max(x.x, x.y), max(x.z, x.w));
-}
-
-// Over the lanes of a row, the same for each.
-float row_sum(float x)
-{
-    [[unroll]] for (uint distance = 1; distance < 32; distance *= 2)
-        if (distance < LPR)
-            x += subgroupShuffleXor(x, distance);
-    return x;
-}
-
-float row_largest(float x)
-{
-    [[unroll]] for (uint distance = 1; distance < 32; distance *= 2)
-        if (distance < LPR)
-            x = max(x, subgroupShuffleXor(x, distance));
-    return x;
 }
 
 // f16 knows next to nothing below 6e-8 and nothing beyond 65504, while a gradient may be of any size.

@@ -40,6 +40,7 @@ const float LOG2E = 1.44269504;
 #define ACROSS (PLACE % SPLIT_LANES)
 #define MY_ROW (PLACE / LPR)
 #define MY_PART (PLACE % LPR)
+#include "row_lanes.glsl"
 
 // A lane's r-th row of the own tile, and its n-th quad of a row of the sums: beyond the last it is the
 // last, and not stored.
@@ -55,23 +56,6 @@ const float LOG2E = 1.44269504;
     atomicMax(at, x, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
 #define ATOMIC_MIN(at, x)                                                                          \
     atomicMin(at, x, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
-
-// Over the lanes of a row, the same for each.
-float row_sum(float x)
-{
-    [[unroll]] for (uint distance = 1; distance < 32; distance *= 2)
-        if (distance < LPR)
-            x += subgroupShuffleXor(x, distance);
-    return x;
-}
-
-float row_largest(float x)
-{
-    [[unroll]] for (uint distance = 1; distance < 32; distance *= 2)
-        if (distance < LPR)
-            x = max(x, subgroupShuffleXor(x, distance));
-    return x;
-}
 
 // A stream's tile into shared memory at `at`. READ(row, quad) reads the stream.
 #define STAGE(at, READ)                                                                            \

@@ -23,6 +23,13 @@ static void clear(void)
 
 TestSuite(launcher, .init = clear);
 
+static void begin_step_of_slurm(const char *rank, const char *tasks)
+{
+    setenv("SLURM_PROCID", rank, 1);
+    setenv("SLURM_STEP_NUM_TASKS", tasks, 1);
+    setenv("SLURM_STEP_ID", "0", 1);
+}
+
 Test(launcher, none)
 {
     cr_expect_eq(ts_launcher_read().count, 1);
@@ -52,9 +59,7 @@ Test(launcher, open_mpi_and_mpich)
 
 Test(launcher, slurm)
 {
-    setenv("SLURM_PROCID", "3", 1);
-    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
-    setenv("SLURM_STEP_ID", "0", 1);
+    begin_step_of_slurm("3", "4");
     ts_launcher l = ts_launcher_read();
     cr_expect(l.rank == 3 && l.count == 4);
     cr_expect_null(l.mpi, "srun alone brings none");
@@ -71,9 +76,7 @@ Test(launcher, slurm)
 // MPICH's mpiexec reaches the nodes of a job by srun, one task on each, which may be of PMIx.
 Test(launcher, mpiexec_in_a_job_of_slurm)
 {
-    setenv("SLURM_PROCID", "1", 1);
-    setenv("SLURM_STEP_NUM_TASKS", "2", 1);
-    setenv("SLURM_STEP_ID", "0", 1);
+    begin_step_of_slurm("1", "2");
     setenv("PMIX_RANK", "1", 1);
     setenv("PMI_RANK", "5", 1);
     setenv("PMI_SIZE", "8", 1);
@@ -85,9 +88,7 @@ Test(launcher, mpiexec_in_a_job_of_slurm)
 // srun --pty bash, with whatever MPI: ranks are what is started within.
 Test(launcher, a_shell_of_slurm)
 {
-    setenv("SLURM_PROCID", "0", 1);
-    setenv("SLURM_STEP_NUM_TASKS", "1", 1);
-    setenv("SLURM_STEP_ID", "0", 1);
+    begin_step_of_slurm("0", "1");
     setenv("PMIX_RANK", "0", 1);
     cr_expect_null(ts_launcher_read().name);
     setenv("PMI_RANK", "0", 1);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Ranks on hosts of their own: network namespaces with a pair of virtual cables, connected by TCP alone,
-# by Debian's Open MPI and MPICH, those of them that are there. They must leave the bytes of one rank; and,
-# by Open MPI, where a host is cut off in the middle of a step, the run must end within a minute and say
-# why; of MPICH this is not tested. Needs root and iproute2.
+# Ranks on hosts of their own: network namespaces with a pair of virtual cables between them,
+# by Debian's Open MPI and MPICH, those of them that are there. They must leave the bytes of one rank; and
+# where a host is cut off in the middle of a step, the run must end within a minute and say why. Needs root
+# and iproute2.
 #
 #   tests/ranks/network.sh PROGRAM
 #
@@ -40,12 +40,12 @@ for host in "${hosts[@]}"; do
     # launcher waits for its own daemon there that long. But not before the ranks do, after 10.
     ip netns exec "$host" sysctl -qw net.ipv4.tcp_retries2=6
 done
-ip link add "ts${$}a" netns "${hosts[0]}" type veth peer name "ts${$}b" netns "${hosts[1]}" ||
+ip link add tsv netns "${hosts[0]}" type veth peer name tsv netns "${hosts[1]}" ||
     skip "no virtual cables here"
-ip -n "${hosts[0]}" address add 10.213.0.1/24 dev "ts${$}a"
-ip -n "${hosts[1]}" address add 10.213.0.2/24 dev "ts${$}b"
-ip -n "${hosts[0]}" link set "ts${$}a" up
-ip -n "${hosts[1]}" link set "ts${$}b" up
+ip -n "${hosts[0]}" address add 10.213.0.1/24 dev tsv
+ip -n "${hosts[1]}" address add 10.213.0.2/24 dev tsv
+ip -n "${hosts[0]}" link set tsv up
+ip -n "${hosts[1]}" link set tsv up
 
 # In place of ssh: the launcher's command, on the host of that address.
 cat >"$work/remote" <<END
@@ -62,7 +62,7 @@ openmpi=(mpirun.openmpi --hostfile "$work/hosts" -n 2 --map-by node --bind-to no
     --mca pml ob1 --mca btl_tcp_if_include 10.213.0.0/24 --mca oob_tcp_if_include 10.213.0.0/24
     --mca oob_tcp_keepalive_time 12 --mca oob_tcp_keepalive_intvl 4 --mca oob_tcp_keepalive_probes 2
     --mca plm_rsh_agent "$work/remote" -x MESA_SHADER_CACHE_DIR -x TINYSFT_RANK_TIMEOUT)
-mpich=(mpiexec.mpich -f "$work/hosts" -n 2 -ppn 1 -localhost 10.213.0.1 -iface "ts${$}a"
+mpich=(mpiexec.mpich -f "$work/hosts" -n 2 -ppn 1 -localhost 10.213.0.1 -iface tsv
     -disable-hostname-propagation -launcher ssh -launcher-exec "$work/remote")
 settings=(train --model assets/base --data data/dataset.json --lr 5e-3 --batch-size 2 --grad-accum 3
     --device 0 --no-tune)
@@ -80,14 +80,16 @@ for mpi in "${mpis[@]}"; do
         fail "two ranks by $mpi fail"
     grep -q "rank 1 on ${hosts[1]}" "$work/log" || fail "rank 1 is not on the other host"
     cmp "$work/alone/adapter_model.safetensors" "$work/$mpi/adapter_model.safetensors"
-    echo "two hosts, by TCP and $mpi: the bytes of one rank"
-    [[ $mpi == openmpi ]] || continue
+    echo "two hosts, by $mpi: the bytes of one rank"
 
-    on_two_hosts "$mpi" "${settings[@]}" --epochs 40 --save-steps 1 --save-total-limit 2 \
-        --output-dir "$work/cut-$mpi" >"$work/log" 2>&1 &
+    # Both hosts are one machine, and without these variables MPICH's UCX finds the memory that they share,
+    # which no cut of a cable reaches. (With them Debian 12's MPICH waits in MPI_Finalize, so they are not
+    # for runs that end well.)
+    UCX_TLS=tcp,self UCX_NET_DEVICES=tsv on_two_hosts "$mpi" "${settings[@]}" --epochs 40 \
+        --save-steps 1 --save-total-limit 2 --output-dir "$work/cut-$mpi" >"$work/log" 2>&1 &
     run=$!
     until [[ -d $work/cut-$mpi/checkpoint-2 ]] || ! kill -0 $run 2>/dev/null; do sleep 0.05; done
-    ip -n "${hosts[1]}" link set "ts${$}b" down
+    ip -n "${hosts[1]}" link set tsv down
     started=$SECONDS code=0
     wait $run || code=$?
     echo "cut off: ended $((SECONDS - started)) s later with exit code $code:"
@@ -97,5 +99,5 @@ for mpi in "${mpis[@]}"; do
     (cd "$last" && sha256sum --quiet --check SHA256SUMS)
     echo "the last checkpoint, $(basename "$last"), is whole"
     ip netns pids "${hosts[1]}" | xargs -r kill -KILL 2>/dev/null || true # whom nobody can reach
-    ip -n "${hosts[1]}" link set "ts${$}b" up
+    ip -n "${hosts[1]}" link set tsv up
 done

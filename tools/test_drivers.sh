@@ -13,9 +13,9 @@
 # The tests run under a current validation layer of Khronos, whatever the Debian: it comes with the
 # package of Chromium, as does its loader. Each driver has two runs: one validates every call and
 # hazard, one has GPU-assisted checks of what shaders access. If the package cannot be downloaded,
-# there is one run without it. With --quick there is one run, with each kernel in a third of its
-# shapes and without `bench`, which only times what others test. SwiftShader then has only few
-# tests, because its compiler is slow.
+# there is one run without it. With --quick there is one run, which validates kernels but not whole
+# passes, with each kernel in a third of its shapes and without `bench`, which only times what others
+# test. SwiftShader then has only few tests, because its compiler is slow.
 #
 # A card fails if a pipeline cannot be built, or if a shader has become worse than in
 # tests/README.md (tools/pipeline_table.sh): it spills and did not before, or a figure grew by more
@@ -166,9 +166,12 @@ run_driver() {
             "${all_tests[@]}"
     elif ((quick)) && [[ $kind == swiftshader ]]; then # its compiler takes minutes for the whole suite
         run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${few_tests[@]}"
+    elif ((quick)); then # whole passes are validated on Debian's own llvmpipe (test.sh validation)
+        run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]:0:2}"
+        run_tests "$driver" "$root" "$icd" 0 "${all_tests[@]:2}"
     else
         run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]}"
-        ((quick)) || run_assisted "$driver" "$root" "$icd"
+        run_assisted "$driver" "$root" "$icd"
     fi
 }
 

@@ -228,9 +228,8 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
 {
     // {rows and columns of the tile, invocations}. A CPU driver takes long to compile the unrolled
     // loop of a large tile, so none of these is for it.
-    static const uint32_t shapes[][3] = {
-        {128, 128, 256}, {128, 128, 512}, {64, 128, 256},
-        {128, 64, 256},  {64, 64, 128},   {32, 64, 64}};
+    static const uint32_t shapes[][3] = {{128, 128, 256}, {128, 128, 512}, {64, 128, 256},
+                                         {128, 64, 256},  {64, 64, 128},   {32, 64, 64}};
     uint32_t count = 1;
     out[0] = (ts_tile){.family = TS_FAMILY_CM,
                        .m = args->tile_m,

@@ -264,14 +264,14 @@ static uint32_t most_rank(const ts_pass *pass)
     return most;
 }
 
-// As many rows of logits as fit into the memory that holds an MLP's values at other times. It is a
-// multiple of 64, so that a chunk's slice of any view starts aligned.
+// As many rows of logits as fit into the memory that holds an MLP's values in f32 at other times. In
+// 16 bits there is room for as many: then much else is smaller, and each chunk reads the whole
+// lm_head twice. It is a multiple of 64, so that a chunk's slice of any view starts aligned.
 static uint32_t choose_logit_rows(const ts_pass *pass)
 {
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
-    uint64_t mlp = ts_dtype_size(gradient_dtype(pass), n * c->ffn) / sizeof(float);
-    uint64_t place = mlp - ts_min_u64(mlp, m * c->hidden);
+    uint64_t mlp = n * c->ffn, place = mlp - ts_min_u64(mlp, m * c->hidden);
     return (uint32_t)ts_min_u64(m, ts_max_u64(64, place / c->vocab / 64 * 64));
 }
 

@@ -27,6 +27,9 @@ static void begin(void)
                "{\"prompt\": \"What is two and two?\", \"completion\": \"Four.\"}\n");
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+    // Else all launchers of this user share a folder, which each removes when it leaves it empty,
+    // while another is making its own in it.
+    setenv("OMPI_MCA_orte_tmpdir_base", folder, 1);
 }
 
 static void end(void)
@@ -380,19 +383,23 @@ static void wait_for(const char *name)
     for (int i = 0; i < 6000 && access(path, F_OK) != 0; i++) {
         nanosleep(&(struct timespec){0, 50000000}, NULL);
     }
-    cr_assert_eq(access(path, F_OK), 0, "%s does not appear", path);
+    ts_text said = test_read(folder, "said");
+    cr_assert_eq(access(path, F_OK), 0, "%s does not appear: %s", path, said.bytes);
+    ts_text_free(&said);
 }
 
 static void wait_until_said(const char *words)
 {
+    ts_text said = {0};
     bool is_said = false;
     for (int i = 0; i < 6000 && !is_said; i++) {
         nanosleep(&(struct timespec){0, 50000000}, NULL);
-        ts_text said = test_read(folder, "said");
-        is_said = said.bytes != NULL && strstr(said.bytes, words) != NULL;
         ts_text_free(&said);
+        said = test_read(folder, "said");
+        is_said = said.bytes != NULL && strstr(said.bytes, words) != NULL;
     }
-    cr_assert(is_said, "'%s' is not said", words);
+    cr_assert(is_said, "'%s' is not said: %s", words, said.bytes);
+    ts_text_free(&said);
 }
 
 static void wait_for_end(pid_t process)

@@ -16,7 +16,7 @@ command -v mpirun.openmpi >/dev/null || skip "there is no mpirun.openmpi"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_orte_tmpdir_base=$work
 settings=(train --model assets/base --data data/dataset.json --lr 5e-3 --batch-size 2 --grad-accum 3
     --device 0 --no-tune --max-steps $((15 * times)) --save-steps 1 --save-total-limit 2)
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }

@@ -57,7 +57,7 @@ END
 chmod +x "$work/remote"
 printf '10.213.0.1\n10.213.0.2\n' >"$work/hosts"
 
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 TINYSFT_RANK_TIMEOUT=10
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_orte_tmpdir_base=$work TINYSFT_RANK_TIMEOUT=10
 openmpi=(mpirun.openmpi --hostfile "$work/hosts" -n 2 --map-by node --bind-to none --mca btl tcp,self
     --mca pml ob1 --mca btl_tcp_if_include 10.213.0.0/24 --mca oob_tcp_if_include 10.213.0.0/24
     --mca oob_tcp_keepalive_time 12 --mca oob_tcp_keepalive_intvl 4 --mca oob_tcp_keepalive_probes 2

@@ -55,7 +55,7 @@
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
 // besides m, n and k are multiples of TILE_M, TILE_N and K_STEP: then no place is held against an edge.
 // Every subgroup must be full and of SUBGROUP_SIZE. TILE_M is a multiple of 8 and of ROWS *
-// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K, at least 24 with EXTRA.
+// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K, at least 16 with EXTRA.
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;

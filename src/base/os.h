@@ -153,6 +153,8 @@ typedef enum ts_os_stop {
 // A closed terminal is still ignored where it was ignored before (nohup).
 void ts_os_watch_stops(void (*came)(ts_os_stop stop, int number));
 void ts_os_end_after(double seconds); // ends the program then, whatever it does
+// Ends it now with this code, without what exit() runs. What was printed is written.
+_Noreturn void ts_os_exit_now(int code);
 void ts_os_end_by(int number);        // ends the program by this signal, as if it were not watched
 void ts_os_say(const char *text);     // to standard error; `came` may call it
 

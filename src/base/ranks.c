@@ -423,7 +423,41 @@ out:
     return status;
 }
 
-void ts_ranks_close(ts_ranks *ranks)
+// A thread that ends the program if MPI_Finalize does not return: MPICH 4.0 waits there for ever by
+// UCX and TCP where one rank has closed its connections while another still needs its answer.
+static void *leave_in_time(void *user)
+{
+    enum { LEAVE_S = 5 };
+    ts_ranks *ranks = user;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LEAVE_S;
+    pthread_mutex_lock(&ranks->lock);
+    while (!ranks->left && pthread_cond_timedwait(&ranks->done, &ranks->lock, &until) == 0) {
+    }
+    if (!ranks->left) {
+        ts_os_exit_now(ranks->exit_code);
+    }
+    pthread_mutex_unlock(&ranks->lock);
+    return NULL;
+}
+
+static void leave(ts_ranks *ranks, int code)
+{
+    pthread_t timer;
+    ranks->exit_code = code;
+    const bool timed = pthread_create(&timer, NULL, leave_in_time, ranks) == 0;
+    ranks->mpi->end();
+    if (timed) {
+        pthread_mutex_lock(&ranks->lock);
+        ranks->left = true;
+        pthread_cond_broadcast(&ranks->done);
+        pthread_mutex_unlock(&ranks->lock);
+        pthread_join(timer, NULL);
+    }
+}
+
+void ts_ranks_close(ts_ranks *ranks, int code)
 {
     ts_error error = {0}, *err = &error;
     int request = TS_NO_REQUEST;
@@ -445,6 +479,6 @@ void ts_ranks_close(ts_ranks *ranks)
         deliver_notes(ranks);
     }
     ts_ranks_watch_end(ranks);
-    ranks->mpi->end();
+    leave(ranks, code);
     free_ranks(ranks);
 }

@@ -26,8 +26,9 @@ typedef void (*ts_ranks_listener)(void *user, uint32_t rank, const char *host, c
 // several but there is no shim that fits it. `listen` gets the messages of other ranks; on rank 0
 // within calls of functions below, and, if the run ends, at any moment and in another thread.
 ts_status ts_ranks_open(ts_ranks_listener listen, void *user, ts_ranks **out, ts_error *err);
-// All ranks leave together: it waits for them.
-void ts_ranks_close(ts_ranks *ranks);
+// All ranks leave together: it waits for them. Should MPI not let go within some seconds, the
+// program ends here, with this exit code: all is done.
+void ts_ranks_close(ts_ranks *ranks, int code);
 
 // Whether there is a shim for that MPI ("openmpi", "mpich").
 bool ts_ranks_can_use(const char *mpi);

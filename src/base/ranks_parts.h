@@ -34,6 +34,8 @@ struct ts_ranks {
     pthread_cond_t done, wake; // for the caller, for the watcher
     pthread_t watcher;
     bool watching, ending;
+    bool left; // MPI has let go
+    int exit_code;
     int *pending; // requests of the exchange
     size_t pending_count, pending_capacity;
     int error; // of MPI, in one of them; 0: none

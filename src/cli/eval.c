@@ -388,7 +388,7 @@ static int run(int argc, char **argv)
 out:
     close_session(&session);
     if (status == TS_OK) {
-        ts_cli_leave_ranks();
+        ts_cli_leave_ranks(0);
         return 0;
     }
     int code = quiet ? (int)status : ts_cli_fail(&ts_command_eval, err);

@@ -22,9 +22,9 @@
 bool ts_cli_verbose;
 
 const ts_command *const ts_commands[] = {
-    &ts_command_train,   &ts_command_eval,   &ts_command_chat,       &ts_command_export,
-    &ts_command_sweep,   &ts_command_compare, &ts_command_verify, &ts_command_tokenize,   &ts_command_devices,
-    &ts_command_doctor,  &ts_command_bench,  &ts_command_completion,
+    &ts_command_train,   &ts_command_eval,    &ts_command_chat,   &ts_command_export,
+    &ts_command_sweep,   &ts_command_compare, &ts_command_verify, &ts_command_tokenize,
+    &ts_command_devices, &ts_command_doctor,  &ts_command_bench,  &ts_command_completion,
 };
 const size_t ts_command_count = TS_COUNT(ts_commands);
 

@@ -90,9 +90,9 @@ ts_status ts_cli_join_ranks(bool *quiet, ts_error *err)
     return TS_OK;
 }
 
-void ts_cli_leave_ranks(void)
+void ts_cli_leave_ranks(int code)
 {
-    ts_ranks_close(ts_cli_ranks);
+    ts_ranks_close(ts_cli_ranks, code);
     ts_cli_ranks = NULL;
 }
 

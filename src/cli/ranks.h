@@ -14,7 +14,7 @@ extern ts_ranks *ts_cli_ranks; // NULL: this process is alone
 // the others go to it, and it prints those that it has not given itself. Where joining fails and
 // all ranks fail alike, *quiet is set on all but rank 0.
 ts_status ts_cli_join_ranks(bool *quiet, ts_error *err);
-void ts_cli_leave_ranks(void); // waits for the others
+void ts_cli_leave_ranks(int code); // waits for the others; the program is about to end with this
 // Ends the run for all ranks, if there are any others, with this error.
 void ts_cli_fail_ranks(const ts_error *err);
 

@@ -330,8 +330,11 @@ static int end(const session *s, ts_status status, bool quiet, const ts_error *e
     if (status != TS_OK && status != TS_ERR_STOPPED) {
         ts_cli_fail_ranks(err);
     }
-    ts_cli_leave_ranks();
-    return status == TS_ERR_STOPPED ? 128 + (signal > 0 ? signal : REQUEST) : code;
+    if (status == TS_ERR_STOPPED) {
+        code = 128 + (signal > 0 ? signal : REQUEST);
+    }
+    ts_cli_leave_ranks(code);
+    return code;
 }
 
 static int run(int argc, char **argv)

@@ -519,10 +519,13 @@ static int end(const ts_train_options *options, ts_status status, bool quiet, co
         }
         ts_cli_fail_ranks(err);
     }
-    ts_cli_leave_ranks();
     enum { REQUEST = 15 }; // SIGTERM: what another rank was stopped by
     const int signal = ts_signals_pending();
-    return status == TS_ERR_STOPPED ? 128 + (signal > 0 ? signal : REQUEST) : code;
+    if (status == TS_ERR_STOPPED) {
+        code = 128 + (signal > 0 ? signal : REQUEST);
+    }
+    ts_cli_leave_ranks(code);
+    return code;
 }
 
 static int run(int argc, char **argv)

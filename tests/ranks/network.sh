@@ -83,8 +83,7 @@ for mpi in "${mpis[@]}"; do
     echo "two hosts, by $mpi: the bytes of one rank"
 
     # Both hosts are one machine, and without these variables MPICH's UCX finds the memory that they share,
-    # which no cut of a cable reaches. (With them Debian 12's MPICH waits in MPI_Finalize, so they are not
-    # for runs that end well.)
+    # which no cut of a cable reaches.
     UCX_TLS=tcp,self UCX_NET_DEVICES=tsv on_two_hosts "$mpi" "${settings[@]}" --epochs 40 \
         --save-steps 1 --save-total-limit 2 --output-dir "$work/cut-$mpi" >"$work/log" 2>&1 &
     run=$!

@@ -177,7 +177,7 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
 // many), the matrices that it multiplies, and addresses.
 static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
 {
-    enum { OCTET = 8, OTHERS = 24, OF_EXTRA = 24 };
+    enum { OCTET = 8, OTHERS = 32, OF_EXTRA = 24 };
     const uint32_t columns = tile->local_size / args->subgroup_size / tile->rows;
     const uint32_t each_a = args->layout == TS_TN ? 2 : 1, each_b = args->layout == TS_NT ? 1 : 2;
     const uint32_t octets = args->k_step / OCTET;

@@ -97,7 +97,7 @@ void main()
     const float bits = scale * LOG2E; // of exp's argument that a score of 1 is worth
     float factor = 0.0, slope_scale = 0.0; // 0: all so far is zero
 
-    uint turn = 0, i0 = max(first_key * GROUP, lower);
+    uint i0 = max(first_key * GROUP, lower);
     float value_change = 1.0, key_change = 1.0; // still to be made good in the sums
     while (i0 < behind) { // once more each time that a factor changes, which is rare
         if (value_change != 1.0 || key_change != 1.0) {
@@ -108,8 +108,9 @@ void main()
             value_change = key_change = 1.0;
             barrier(); // all have left the loop, and `largest` is cleared
         }
-        for (; i0 < behind; i0 += STREAM) {
-            const bool is_edge = i0 < inner_from || i0 + STREAM > inner_behind;
+        // The end is looked for behind the loads: at the loop's head, compilers would make a copy of it and
+        // keep more in registers (Intel's 149, not 122).
+        for (;; i0 += STREAM) {
             // dout waits in registers until its largest element is known, a pair of rows an item.
             vec4 grads[4 * FETCHES];
             uint places[2 * FETCHES], top = 0;
@@ -129,18 +130,22 @@ void main()
 #ifdef OPERANDS_BF16
             factor = slope_scale = 1.0;
             barrier(); // nobody reads the tiles any more
+            if (i0 >= behind)
+                break;
 #else
+            const uint turn = i0 / STREAM % 2; // a tile that is read once more finds the same
             float steep = 0.0;
             for (uint row = self; row < STREAM; row += INVOCATIONS)
                 steep = max(steep, abs(delta[place_of(i0 + row, count, kv_head)]));
             ATOMIC_MAX(steepest[turn], floatBitsToUint(steep));
             ATOMIC_MAX(largest[turn], top);
             barrier(); // nobody reads the tiles any more
+            if (i0 >= behind)
+                break;
             const float found = uintBitsToFloat(largest[turn]);
             steep = uintBitsToFloat(steepest[turn]);
-            turn ^= 1;
             if (self == 0)
-                largest[turn] = steepest[turn] = 0;
+                largest[turn ^ 1] = steepest[turn ^ 1] = 0;
             const float factor_before = factor, slope_before = slope_scale;
             const bool grew = found != 0.0 && (factor == 0.0 || factor * found > 8192.0);
             if (grew)
@@ -201,7 +206,7 @@ void main()
             barrier();
             const uint mine = MY_ROW * SCORE + MY_PART * MINE / 4;
             vec4 p[MINE / 4], ds[MINE / 4];
-            if (is_edge) {
+            if (i0 < inner_from || i0 + STREAM > inner_behind) {
                 [[dont_unroll]] for (uint i = 0; i < MINE; i++) // few tiles come here
                     if (i0 + MY_PART * MINE - my_first + i >= my_behind - my_first) // or before the first
                         arena[WEIGHTS_AT + mine + i / 4][i % 4] =

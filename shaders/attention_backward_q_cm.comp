@@ -101,8 +101,8 @@ void main()
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
     float slope_scale = slope_scale_of(0.0, 0.0); // all so far is zero
-    uint turn = 0;
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
+        const uint turn = key0 / STREAM % 2;
         barrier(); // nobody reads the tiles any more
         top = 0;
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
@@ -129,9 +129,8 @@ void main()
             [[unroll]] for (uint i = 0; i < DOWN * SUMS; i++)
                 sums[i] = sums[i] * (slope_scale / before);
         }
-        turn ^= 1;
         if (self == 0)
-            largest[turn] = 0;
+            largest[turn ^ 1] = 0;
 
         [[unroll]] for (uint j0 = 0; j0 < SCORES; j0 += AT_ONCE) {
             MATRIX_SUM scores[DOWN * AT_ONCE], slopes[DOWN * AT_ONCE];

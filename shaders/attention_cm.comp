@@ -70,8 +70,8 @@ void main()
     float reference = -1e20, total = 0.0; // of this lane's row, and of its part of the row
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
-    uint turn = 0;
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
+        const uint turn = key0 / STREAM % 2;
         barrier(); // nobody reads the tiles any more
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
             const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
@@ -95,16 +95,18 @@ void main()
         }
         barrier();
 
-        const uint mine = SCORES_AT + MY_ROW * SCORE;
+        const uint mine = SCORES_AT + MY_ROW * SCORE + MY_PART * MINE / 4;
         vec4 weights[MINE / 4];
         vec4 largest = vec4(-1e30);
-        if (key0 < inner_start || key0 + STREAM - 1 > inner_end) {
-            [[dont_unroll]] for (uint i = 0; i < MINE; i++) // few tiles come here
-                if (key0 + MY_PART * MINE - my_first + i > my_last - my_first) // or before the first
-                    arena[mine + MY_PART * MINE / 4 + i / 4][i % 4] = floatBitsToUint(-1e30);
+        if (key0 < inner_start || key0 + STREAM - 1 > inner_end) { // few tiles: loaded here, not kept
+            const uint row = min(begin + MY_ROW, count - 1) / GROUP, row_first = first[row];
+            const uint seen = last[row] - row_first;
+            [[dont_unroll]] for (uint i = 0; i < MINE; i++)
+                if (key0 + MY_PART * MINE - row_first + i > seen) // or before the first
+                    arena[mine + i / 4][i % 4] = floatBitsToUint(-1e30);
         }
         [[unroll]] for (uint i = 0; i < MINE / 4; i++)
-            weights[i] = uintBitsToFloat(arena[mine + MY_PART * MINE / 4 + i]);
+            weights[i] = uintBitsToFloat(arena[mine + i]);
         [[unroll]] for (uint i = 0; i < MINE / 4; i++)
             largest = max(largest, weights[i]);
         const float raised = bits * row_largest(largest_of(largest));
@@ -119,7 +121,7 @@ void main()
         total = total * factor + sum_of(sum);
         subgroupBarrier(); // the row's other lanes have read what is written now
         [[unroll]] for (uint i = 0; i < MINE / 8; i++)
-            arena[mine + MY_PART * MINE / 8 + i] = round8(weights[2 * i], weights[2 * i + 1]);
+            arena[mine - MY_PART * MINE / 8 + i] = round8(weights[2 * i], weights[2 * i + 1]);
         if (MY_PART == 0)
             factors[MY_ROW] = factor;
         if (factor != 1.0)
@@ -135,7 +137,6 @@ void main()
             }
         }
         MULTIPLY_COLUMNS(sums, SCORES_AT, VALUES_AT)
-        turn ^= 1;
     }
 
     barrier();

@@ -229,22 +229,25 @@ uint largest_bits(vec4 x)
         }                                                                                          \
     }
 
-// A subgroup's sums += scores in 16 bits times the columns at `columns` of a stream.
+// A subgroup's sums += scores in 16 bits times the columns at `columns` of a stream. One matrix of sums
+// after the other: compilers then need fewer registers than with all of them a step at a time.
 #define MULTIPLY_COLUMNS(sums, scores, columns)                                                    \
-    [[unroll]] for (uint k = 0; k < STREAM_STEPS; k++) {                                           \
-        MATRIX_A x[DOWN];                                                                          \
-        [[unroll]] for (uint i = 0; i < DOWN; i++)                                                 \
-            coopMatLoad(x[i], arena,                                                               \
-                        (scores) + (FIRST_ROW + i * MATRIX_M) * SCORE + k * MATRIX_K / 8, SCORE,   \
-                        BY_ROW);                                                                   \
-        [[unroll]] for (uint j = 0; j < SUMS; j++) {                                               \
-            MATRIX_B y;                                                                            \
-            coopMatLoad(y, arena,                                                                  \
-                        (columns) + (FIRST_SUM + j * MATRIX_N) * COLUMN + k * MATRIX_K / 8, COLUMN, \
-                        BY_COLUMN);                                                                \
+    {                                                                                              \
+        MATRIX_A x[STREAM_STEPS * DOWN];                                                           \
+        [[unroll]] for (uint k = 0; k < STREAM_STEPS; k++)                                         \
             [[unroll]] for (uint i = 0; i < DOWN; i++)                                             \
-                sums[i * SUMS + j] = coopMatMulAdd(x[i], y, sums[i * SUMS + j]);                   \
-        }                                                                                          \
+                coopMatLoad(x[k * DOWN + i], arena,                                                \
+                            (scores) + (FIRST_ROW + i * MATRIX_M) * SCORE + k * MATRIX_K / 8,      \
+                            SCORE, BY_ROW);                                                        \
+        [[unroll]] for (uint j = 0; j < SUMS; j++)                                                 \
+            [[unroll]] for (uint k = 0; k < STREAM_STEPS; k++) {                                   \
+                MATRIX_B y;                                                                        \
+                coopMatLoad(y, arena,                                                              \
+                            (columns) + (FIRST_SUM + j * MATRIX_N) * COLUMN + k * MATRIX_K / 8,    \
+                            COLUMN, BY_COLUMN);                                                    \
+                [[unroll]] for (uint i = 0; i < DOWN; i++)                                         \
+                    sums[i * SUMS + j] = coopMatMulAdd(x[k * DOWN + i], y, sums[i * SUMS + j]);    \
+            }                                                                                      \
     }
 
 #define HOLD_ROWS(held, own)                                                                       \

@@ -174,7 +174,7 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
 
 // Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
 // operands of the next step while they are loaded (what is stored in 16 bits or fewer takes half as
-// many), the matrices that it multiplies, and addresses.
+// many), the matrices that it multiplies, and addresses (in subgroups of 16, Intel's, a few more).
 static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
 {
     enum { OCTET = 8, OTHERS = 32, OF_EXTRA = 24 };
@@ -188,7 +188,8 @@ static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *
     const uint32_t part_m = tile->m / tile->rows, part_n = tile->n / columns;
     const uint32_t sums = part_m * part_n / args->subgroup_size;
     const uint32_t matrices = (part_m + args->matrix_n) * args->matrix_k / 2 / args->subgroup_size;
-    return sums + (uint32_t)next + matrices + OTHERS + (args->extra ? OF_EXTRA : 0);
+    const uint32_t others = OTHERS + (args->subgroup_size == 16 ? 2 : 0);
+    return sums + (uint32_t)next + matrices + others + (args->extra ? OF_EXTRA : 0);
 }
 
 // Divides a tile's subgroups into rows and columns so that a step loads the fewest matrices; of two

@@ -51,6 +51,11 @@
 // column of C a line, as quads along k; each invocation multiplies lines for its elements of a
 // matrix, and the matrix is added to the sums by way of shared memory.
 //
+// With GATING, n and ldc are multiples of 4, and nothing is accumulated. 1: C is the half `up` of a gated MLP,
+// and gated = act(gate) C, of C as it is stored, so that `swiglu` finds the same. 2: the sums are the
+// gradient of that, and C and `gated` become those of gate and up. They may lie where gate and up do:
+// whoever writes a quad has read it before.
+//
 // ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
 // besides m, n and k are multiples of TILE_M, TILE_N and K_STEP: then no place is held against an edge.
@@ -72,6 +77,8 @@ layout(constant_id = 11) const uint SUBGROUP_SIZE = 32;
 layout(constant_id = 12) const uint SCALED = 0;
 layout(constant_id = 13) const uint EXTRA = 0;
 layout(constant_id = 14) const uint WHOLE = 0;
+layout(constant_id = 15) const uint GATING = 0;
+layout(constant_id = 16) const uint GELU = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -118,6 +125,7 @@ layout(push_constant) uniform Push {
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
 #include "act.glsl"
+#include "gate.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
@@ -130,6 +138,9 @@ const uint ROUNDED = WEIGHT_F16;
 
 ACT_READ(0, a)
 ACT_UPDATE(4, c)
+ACT_READ(7, gate)   // these three with GATING
+ACT_READ(8, up)     // GATING == 2
+ACT_WRITE(9, gated)
 const bool B_KEPT = STORED == ROUNDED; // words are taken as they are
 const bool A_KEPT = (a_type ^ ROUNDED | SCALED & 1) == 0; // (glslang would branch to make an &&)
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
@@ -347,17 +358,39 @@ void multiply_extra(uint row, uint column)
     }
 }
 
-// Takes an element of `edge`, or four if C is stored in 16 bits, to C's element `at`.
+// Elements that are stored at a time: one, or four if C is stored in 16 bits or halves of an MLP meet.
+const uint EACH = c_type == WEIGHT_F32 && GATING == 0 ? 1 : 4;
+
+void store_gated(uint at, vec4 sum)
+{
+    const vec4 g = gate_quad(at);
+    if (GATING == 1) {
+        c_store(true, at, 4, sum);
+        if (c_type != WEIGHT_F32)
+            sum = act_decode(c_type, act_encode(c_type, sum));
+        gated_store(true, at, 4, g / (1.0 + exp(-slant(g))) * sum);
+        return;
+    }
+    const vec4 u = up_quad(at), sigmoid = 1.0 / (1.0 + exp(-slant(g)));
+    c_store(true, at, 4, sum * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g)));
+    gated_store(true, at, 4, sum * g * sigmoid);
+}
+
+// Takes EACH elements of `edge` to C's elements from `at` on.
 void store(uint at, uint from)
 {
-    if (c_type == WEIGHT_F32) {
+    if (EACH == 1) {
         c1[at] = edge[from] + (push.accumulate != 0 ? c1[at] : 0.0);
-    } else {
-        vec4 quad = vec4(edge[from], edge[from + 1], edge[from + 2], edge[from + 3]);
-        if (push.accumulate != 0)
-            quad += c_quad(at);
-        c_store(true, at, 4, quad);
+        return;
     }
+    vec4 quad = vec4(edge[from], edge[from + 1], edge[from + 2], edge[from + 3]);
+    if (GATING != 0) {
+        store_gated(at, quad);
+        return;
+    }
+    if (push.accumulate != 0)
+        quad += c_quad(at);
+    c_store(true, at, 4, quad);
 }
 
 // The inverse of a power of two between 2^-126 and 2^126.
@@ -451,7 +484,7 @@ void main()
         sums[i] = sums[i] * push.alpha;
     const bool whole =
         WHOLE != 0 || (row0 + TILE_M <= push.m && column0 + TILE_N <= push.n);
-    if (c_type == WEIGHT_F32 && whole && push.ldc % 4 == 0) {
+    if (EACH == 1 && whole && push.ldc % 4 == 0) {
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
             const uint at = (row0 + part_row + i / ACROSS * MATRIX_M) * push.ldc + column0 +
                             part_column + i % ACROSS * MATRIX_N;
@@ -464,9 +497,8 @@ void main()
         }
         return;
     }
-    // The tile reaches over C's edge, or C is stored in 16 bits: matrix by matrix by way of shared memory,
-    // from there element by element, or quad by quad.
-    const uint each = c_type == WEIGHT_F32 ? 1 : 4;
+    // The tile reaches over C's edge, or EACH is 4: matrix by matrix by way of shared memory, from there
+    // element by element, or quad by quad.
     [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
             if (i == at)
@@ -474,8 +506,8 @@ void main()
         barrier();
         const uint row = row0 + part_row + at / ACROSS * MATRIX_M;
         const uint column = column0 + part_column + at % ACROSS * MATRIX_N;
-        [[dont_unroll]] for (uint e = each * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
-             e += each * SUBGROUP_SIZE) {
+        [[dont_unroll]] for (uint e = EACH * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
+             e += EACH * SUBGROUP_SIZE) {
             const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
             if (whole || (r < push.m && c < push.n))
                 store(r * push.ldc + c, mine + e);

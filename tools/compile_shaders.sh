@@ -22,7 +22,7 @@ hash_of() { # SHADER
     ! grep -q attention_cm.glsl "${sources[0]}" ||
         sources+=(shaders/include/{attention_cm,row_lanes,act,stored,grid}.glsl src/base/weights.def)
     ! grep -q weight.glsl "${sources[0]}" ||
-        sources+=(shaders/include/{weight,act,stored}.glsl src/base/weights.def)
+        sources+=(shaders/include/{weight,act,stored,gate}.glsl src/base/weights.def)
     cat "${sources[@]}" | sha256sum | cut -d' ' -f1
 }
 

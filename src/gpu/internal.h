@@ -9,7 +9,7 @@
 #include "gpu/pipeline.h"
 
 enum {
-    TS_MAX_BINDINGS = 9, // of one shader
+    TS_MAX_BINDINGS = 10, // of one shader
     // Views start at multiples of this even where a device needs less. So a memory plan made
     // without a device holds for every device, and 16-byte loads are aligned. Vulkan lets no device
     // need more.

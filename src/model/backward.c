@@ -123,14 +123,16 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
                                                      .count = count,
                                                      .gelu = ts_pass_gelu(pass)});
     }
-    linear_backward(pass, layer, TS_MODULE_DOWN, rows, pass->swiglu, dout, pass->dswiglu, false);
-    ts_swiglu_backward(recorder, &(struct ts_swiglu_backward_args){.gate = state->gate,
-                                                                   .up = state->up,
-                                                                   .dy = pass->dswiglu,
-                                                                   .dgate = dgate,
-                                                                   .dup = dup,
-                                                                   .count = count,
-                                                                   .gelu = ts_pass_gelu(pass)});
+    const struct ts_swiglu_backward_args gating = {.gate = state->gate,
+                                                   .up = state->up,
+                                                   .dy = pass->dswiglu,
+                                                   .dgate = dgate,
+                                                   .dup = dup,
+                                                   .count = count,
+                                                   .gelu = ts_pass_gelu(pass)};
+    ts_linear_backward(
+        &(ts_linear){pass, layer, TS_MODULE_DOWN, rows, true, .swiglu_backward = &gating},
+        pass->swiglu, dout, pass->dswiglu, false);
     linear_backward(pass, layer, TS_MODULE_GATE, rows, x, dgate, in.view, in.direct);
     linear_backward(pass, layer, TS_MODULE_UP, rows, x, dup, in.view, true);
     if (onward && !in.direct) {

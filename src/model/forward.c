@@ -176,12 +176,13 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
     ts_layer_state *state = &pass->layers[layer];
     const ts_view x = enter(pass, layer, TS_NORM_MLP, rows, state->mid, &state->x);
     linear(pass, layer, TS_MODULE_GATE, rows, training, x, state->gate);
-    linear(pass, layer, TS_MODULE_UP, rows, training, x, state->up);
-    ts_swiglu(pass->recorder, &(struct ts_swiglu_args){.gate = state->gate,
-                                                       .up = state->up,
-                                                       .y = pass->swiglu,
-                                                       .count = rows * model->config.ffn,
-                                                       .gelu = ts_pass_gelu(pass)});
+    const struct ts_swiglu_args swiglu = {.gate = state->gate,
+                                          .up = state->up,
+                                          .y = pass->swiglu,
+                                          .count = rows * model->config.ffn,
+                                          .gelu = ts_pass_gelu(pass)};
+    ts_linear_forward(&(ts_linear){pass, layer, TS_MODULE_UP, rows, training, .swiglu = &swiglu}, x,
+                      state->up);
     leave(pass, layer, TS_MODULE_DOWN, TS_NORM_MLP_OUT, rows, training, pass->swiglu,
           state->mlp_out, next);
 }

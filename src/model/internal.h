@@ -23,6 +23,9 @@ typedef struct ts_linear {
     ts_module module;
     uint32_t rows;
     bool training; // apply the adapter's dropout
+    // What follows from the layer's result, or NULL (ops/gemm.h): from y forward, from dx backward.
+    const struct ts_swiglu_args *swiglu;
+    const struct ts_swiglu_backward_args *swiglu_backward;
 } ts_linear;
 // y[rows, out] = x[rows, in] W^T + bias, where there is one. In an adapted module scale t B^T is
 // added to it, where t[rows, R] = dropout(x) A^T.

@@ -132,15 +132,20 @@ void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
                                                 .alpha = 1});
         whole.extra = pair_extra(&layer);
     }
+    const bool is_all = !is_dora(&layer) && layer.bias.bytes == 0; // the product is y
     if (is_dora(&layer)) {
         dora_forward(linear, &layer, x, y);
     } else {
+        whole.swiglu = is_all ? linear->swiglu : NULL;
         ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
     if (layer.bias.bytes > 0) {
         ts_add_bias(pass->recorder,
                     &(struct ts_add_bias_args){
                         .y = y, .bias = layer.bias, .rows = linear->rows, .cols = layer.out});
+    }
+    if (linear->swiglu != NULL && !is_all) {
+        ts_swiglu(pass->recorder, linear->swiglu);
     }
 }
 
@@ -258,15 +263,20 @@ void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view 
             whole.extra = (ts_product_extra){pass->dt, layer.pair->a, layer.pair->r, 1};
         }
     }
+    const bool is_all = layer.pair == NULL || !masked; // the product is dx
     if (onward) {
+        whole.swiglu_backward = is_all ? linear->swiglu_backward : NULL;
         ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
-    if (onward && layer.pair != NULL && masked) {
+    if (onward && !is_all) {
         ts_view du = {0};
         if (is_dora(&layer)) { // the base's part of y is that of x, whose gradient dx has
             du = pass->unscaled;
             drop_times(linear, 0, -1, dy, du, layer.out, true);
         }
         masked_backward(linear, &layer, du, dx);
+        if (linear->swiglu_backward != NULL) {
+            ts_swiglu_backward(pass->recorder, linear->swiglu_backward);
+        }
     }
 }

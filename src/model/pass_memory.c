@@ -17,8 +17,8 @@ enum { ACTIVATION_BLOCK_BYTES = 64 << 20 };
 enum phase {
     QKV,          // the first norm; queries, keys and values
     ATTEND,       // rope, attention, o_proj
-    GATE_UP,      // the second norm; gate and up
-    DOWN,         // swiglu, down_proj
+    GATE_UP,      // the second norm; gate, up and swiglu
+    DOWN,         // down_proj
     GATHER,       // the rows that bear loss, and the final norm of them
     LOGITS,       // chunk by chunk: logits, losses, their gradient
     LOSS_BACK,    // the final norm backward, and the gradients put back to their rows
@@ -311,7 +311,8 @@ static void add_shared(struct table *table)
          act},
         {&pass->normed_q, normed * ts_config_q_size(c), normed_in, act},
         {&pass->normed_k, normed * ts_config_kv_size(c), normed_in, act},
-        {&pass->swiglu, n * c->ffn, BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0), gradient_dtype(pass)},
+        {&pass->swiglu, n * c->ffn, BIT(GATE_UP) | BIT(DOWN) | (again ? BIT(BACK_DOWN) : 0),
+         gradient_dtype(pass)},
         {&pass->gathered, m * h, gathered},
         {&pass->gathered_rstd, m, gathered},
         {&pass->gathered_norm, m * h, gathered | BIT(LOGITS)},

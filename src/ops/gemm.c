@@ -85,7 +85,7 @@ static bool multiply_packed(ts_recorder *recorder, const struct ts_gemm_args *ar
            !ts_recorder_leaves_out(recorder, "gemm_packed");
 }
 
-void ts_matmul(ts_recorder *recorder, const ts_product *p)
+static void multiply(ts_recorder *recorder, const ts_product *p)
 {
     assert(p->extra.k == 0 || p->layout != TS_TN);
     struct ts_gemm_args args = {
@@ -105,5 +105,16 @@ void ts_matmul(ts_recorder *recorder, const ts_product *p)
            ts_recorder_leaves_out(recorder, shaders[args.shader].name)) {
         ts_gemm_choose(caps, p->layout, &args);
         ts_gemm(recorder, &args);
+    }
+}
+
+void ts_matmul(ts_recorder *recorder, const ts_product *p)
+{
+    multiply(recorder, p);
+    if (p->swiglu != NULL) {
+        ts_swiglu(recorder, p->swiglu);
+    }
+    if (p->swiglu_backward != NULL) {
+        ts_swiglu_backward(recorder, p->swiglu_backward);
     }
 }

@@ -31,9 +31,14 @@ typedef struct ts_product {
     bool accumulate;
     ts_product_extra extra;
     ts_view largest_b; // [TS_LARGEST_COUNT] F32 of b, as `absmax` finds them; no buffer: not known
+    // What follows from c, or NULL: `swiglu` with c as up, or `swiglu_backward` with c as dy. Where
+    // the product's kernel can do it too, it is the same dispatch, and that dy is nowhere stored.
+    // Views have c's rows, densely packed; nothing is accumulated.
+    const struct ts_swiglu_args *swiglu;
+    const struct ts_swiglu_backward_args *swiglu_backward;
 } ts_product;
 
-// Records the product, computed in f32. TN takes no extra pair.
+// Records the product, computed in f32, and what follows. TN takes no extra pair.
 void ts_matmul(ts_recorder *recorder, const ts_product *product);
 
 // The arguments of the kernels gemm and gemm_cm that follow from the product alone. A view must be

@@ -122,10 +122,32 @@ static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_vi
     }
 }
 
+// Lets the product's kernel do what follows from c, where rows of c are whole quads. Returns false
+// if it remains to be done.
+static bool join_gating(const ts_product *p, struct ts_gemm_cm_args *args)
+{
+    const struct ts_swiglu_args *forward = p->swiglu;
+    const struct ts_swiglu_backward_args *backward = p->swiglu_backward;
+    if (p->n % 4 != 0) {
+        return forward == NULL && backward == NULL;
+    }
+    if (forward != NULL) {
+        args->gating = 1, args->gelu = forward->gelu;
+        args->gate = forward->gate;
+        args->gated = forward->y;
+    } else if (backward != NULL) {
+        args->gating = 2, args->gelu = backward->gelu;
+        args->gate = backward->gate, args->up = backward->up;
+        args->c = backward->dgate, args->gated = backward->dup;
+    }
+    return true;
+}
+
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     assert(p->extra.k == 0 || p->layout != TS_TN);
+    assert(!p->accumulate || (p->swiglu == NULL && p->swiglu_backward == NULL));
     if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(p->m, p->n, p->k)) {
         ts_matmul(recorder, p);
         return;
@@ -134,7 +156,14 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         TS_PRODUCT_ARGS(p),
         .largest_a = rounding->largest_a,
         .largest_b = rounding->largest_b,
+        .gate = p->a,
+        .up = p->a,
+        .gated = p->c,
     };
+    if (!join_gating(p, &args)) {
+        ts_matmul(recorder, p);
+        return;
+    }
     ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args);
     if (!ts_tune_gemm_cm(recorder, &args)) {
         ts_matmul(recorder, p);

@@ -77,7 +77,7 @@ typedef struct ts_kernel_shader {
 typedef struct ts_kernel_info {
     const char *name;
     ts_kernel_shader shaders[6];  // ends with a NULL name
-    ts_kernel_buffer buffers[10]; // in the order of the bindings; ends with a NULL name
+    ts_kernel_buffer buffers[11]; // in the order of the bindings; ends with a NULL name
     ts_kernel_field fields[28];   // ends with a NULL name
     double tolerance;             // relative, in f32
 } ts_kernel_info;

@@ -29,6 +29,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"positions", {1, 2, 3, 7, 64, 65, 200, 300}},
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"gating", {0, 1, 2, 0, 1, 2, 0, 0}},
         {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"smoothed", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
@@ -187,7 +188,9 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
     uint32_t gap = ts_trial_pick(state, 3) * 2, shader = trial->shader;
-    gap *= has_halves(trial) ? 4 : 1;
+    const uint32_t *gating = ts_trial_field(trial, "gating");
+    bool gated = gating != NULL && *gating != 0;
+    gap *= has_halves(trial) || gated ? 4 : 1;
     bool few = is_for_few_rows(trial);
     if (few) {
         layout = TS_NT; // few rows, and k long enough to be shared
@@ -201,6 +204,9 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         push[0] = (uint32_t)ts_align_up(push[0], 64);
         push[1] = (uint32_t)ts_align_up(push[1], 64);
         push[2] = (uint32_t)ts_align_up(push[2], 64), gap = 0;
+    }
+    if (gated) { // whole quads, and nothing is accumulated
+        push[1] = (uint32_t)ts_align_up(push[1], 4), push[7] = 0;
     }
     if (trial->kernel == TS_KERNEL_gemm_packed) {
         layout %= TS_TN;

@@ -156,7 +156,7 @@ static void record(struct trial *t, const ts_tile *tile)
         ts_gemm(t->recorder, &gemm);
         return;
     }
-    cm.a = cm.extra_a = cm.extra_b = t->a, cm.c = t->c;
+    cm.a = cm.extra_a = cm.extra_b = cm.gate = cm.up = t->a, cm.c = cm.gated = t->c;
     cm.largest_a = cm.largest_b = t->largest;
     ts_tile_set_cm(tile, &cm);
     if (cm.scaled & 1) {
@@ -448,6 +448,7 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.cm = *args;
         subject.cm.m = subject.product.rows;
         subject.cm.extra = subject.cm.extra_k = 0; // 1 % of the work; the tiles are the same
+        subject.cm.gating = 0;                     // as little
         ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm);
         known = settle(gpu, settled, &subject);
     }

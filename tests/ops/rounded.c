@@ -198,6 +198,143 @@ Test(rounded, right_at_any_size)
     }
 }
 
+// c = a b^T as `up` or as `dy`, what follows from it, and for comparison the product alone and the
+// kernel that follows from it. Here [M, N] are views of p->arena's.
+struct gating {
+    ts_view gate, up, dy, y, dgate, dup;
+};
+
+static void open_gating(struct product *p, ts_dtype type, struct gating *g)
+{
+    float *values = calloc(M * N, sizeof *values);
+    uint32_t state = 3;
+    fill(values, M * N, 0x1p-5f, &state);
+    ts_view *const views[] = {&g->gate, &g->up, &g->dy, &g->y, &g->dgate, &g->dup};
+    for (size_t i = 0; i < TS_COUNT(views); i++) {
+        MUST(ts_gpu_alloc(&p->arena, type, M * N, views[i], err));
+        uint8_t *stored = calloc(M * N, sizeof(float));
+        for (size_t e = 0; e < M * N; e++) {
+            ts_dtype_store(type, stored, e, values[e]);
+        }
+        MUST(ts_gpu_upload(p->gpu, *views[i], stored, ts_dtype_size(type, M * N), err));
+        free(stored);
+    }
+    free(values);
+}
+
+// Records the product and, `joined` or as a kernel of its own, what follows.
+static void gate_forward(struct product *p, const struct gating *g, bool joined)
+{
+    const struct ts_swiglu_args swiglu = {
+        .gate = g->gate, .up = g->up, .y = g->y, .count = M * N, .gelu = true};
+    ts_matmul_rounded(p->recorder, &p->rounding,
+                      &(ts_product){.m = M,
+                                    .n = N,
+                                    .k = K,
+                                    .a = p->a,
+                                    .b = p->b,
+                                    .c = g->up,
+                                    .alpha = 0x1p-14f,
+                                    .swiglu = joined ? &swiglu : NULL});
+    if (!joined) {
+        ts_swiglu(p->recorder, &swiglu);
+    }
+    MUST(ts_recorder_run(p->recorder, err));
+}
+
+static void gate_backward(struct product *p, const struct gating *g, bool joined)
+{
+    const struct ts_swiglu_backward_args back = {.gate = g->gate,
+                                                 .up = g->up,
+                                                 .dy = g->dy,
+                                                 .dgate = joined ? g->gate : g->dgate,
+                                                 .dup = joined ? g->up : g->dup,
+                                                 .count = M * N};
+    ts_matmul_rounded(p->recorder, &p->rounding,
+                      &(ts_product){.layout = TS_NN,
+                                    .m = M,
+                                    .n = N,
+                                    .k = K,
+                                    .a = p->a,
+                                    .b = p->b,
+                                    .c = g->dy,
+                                    .alpha = 0x1p-14f,
+                                    .swiglu_backward = joined ? &back : NULL});
+    if (!joined) {
+        ts_swiglu_backward(p->recorder, &back);
+    }
+    MUST(ts_recorder_run(p->recorder, err));
+}
+
+static void download(struct product *p, ts_view view, double *out)
+{
+    uint8_t *stored = calloc(M * N, sizeof(float));
+    MUST(ts_gpu_download(p->gpu, view, stored, ts_dtype_size(view.dtype, M * N), err));
+    for (size_t e = 0; e < M * N; e++) {
+        out[e] = ts_dtype_load(view.dtype, stored, e);
+    }
+    free(stored);
+}
+
+static void expect_near(struct product *p, ts_view have, ts_view want, double tolerance,
+                        const char *what)
+{
+    double *values = calloc(2 * M * N, sizeof *values), difference = 0, norm = 0;
+    download(p, have, values);
+    download(p, want, values + M * N);
+    for (size_t e = 0; e < M * N; e++) {
+        difference += pow(values[e] - values[M * N + e], 2);
+        norm += pow(values[M * N + e], 2);
+    }
+    cr_expect_gt(norm, 0);
+    cr_expect_leq(sqrt(difference / norm), tolerance, "%s, %s: off by %.2e",
+                  ts_dtype_name(have.dtype), what, sqrt(difference / norm));
+    free(values);
+}
+
+static void check_gating(ts_gpu *gpu, ts_precision precision, ts_dtype type)
+{
+    struct product p;
+    struct gating joined, apart;
+    uint32_t state = 7;
+    open_product(&p, gpu, precision);
+    open_gating(&p, type, &joined);
+    open_gating(&p, type, &apart);
+    fill(p.a_values, M * K, 1, &state);
+    fill(p.b_values, N * K, 1, &state);
+    MUST(ts_gpu_upload(gpu, p.a, p.a_values, M * K * sizeof(float), err));
+    MUST(ts_gpu_upload(gpu, p.b, p.b_values, N * K * sizeof(float), err));
+    gate_forward(&p, &joined, true);
+    gate_forward(&p, &apart, false);
+    expect_near(&p, joined.up, apart.up, 0, "up");
+    expect_near(&p, joined.y, apart.y, 0, "y");
+    gate_backward(&p, &joined, true); // in place
+    gate_backward(&p, &apart, false); // its dy is stored, and so rounded
+    const double tolerance = type == TS_F32 ? 1e-6 : type == TS_F16 ? 1e-3 : 8e-3;
+    expect_near(&p, joined.gate, apart.dgate, tolerance, "dgate");
+    expect_near(&p, joined.up, apart.dup, tolerance, "dup");
+    close_product(&p);
+}
+
+Test(rounded, what_follows_a_product_is_the_same_in_its_kernel)
+{
+    ts_gpu *gpu = test_gpu_open();
+    const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
+    bool any = false;
+    for (ts_precision p = TS_PRECISION_F16; p <= TS_PRECISION_BF16; p++) {
+        if (ts_precision_offered(caps, p)) {
+            any = true;
+            check_gating(gpu, p, TS_F32);
+            check_gating(gpu, p, p == TS_PRECISION_F16 ? TS_F16 : TS_BF16);
+        }
+    }
+    check_gating(gpu, TS_PRECISION_F32, TS_F32); // two kernels in any case
+    test_gpu_close(gpu);
+    if (!any) {
+        cr_skip_test("no matrix units");
+    }
+}
+
 Test(rounded, precision_by_name)
 {
     const ts_matrix_shape shape = {16, 16, 16};

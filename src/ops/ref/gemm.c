@@ -94,4 +94,22 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                       .extra_scale = a->extra_scale,
                                       .layout = a->layout,
                                       .extra = a->extra});
+    for (size_t i = 0; i < a->m && a->gating; i++) {
+        const size_t row = i * a->ldc;
+        if (a->gating == 1) {
+            ts_ref_swiglu(&(struct ts_swiglu_ref){.gate = a->gate + row,
+                                                  .up = a->c + row,
+                                                  .y = a->gated + row,
+                                                  .count = a->n,
+                                                  .gelu = a->gelu});
+        } else {
+            ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){.gate = a->gate + row,
+                                                                    .up = a->up + row,
+                                                                    .dy = a->c + row,
+                                                                    .dgate = a->c + row,
+                                                                    .dup = a->gated + row,
+                                                                    .count = a->n,
+                                                                    .gelu = a->gelu});
+        }
+    }
 }

@@ -102,7 +102,7 @@ void main()
 
     float slope_scale = slope_scale_of(0.0, 0.0); // all so far is zero
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
-        const uint turn = key0 / STREAM % 2;
+        const uint turn = key0 / STREAM % 2; // 0 and 1 from one tile to the next
         barrier(); // nobody reads the tiles any more
         top = 0;
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {

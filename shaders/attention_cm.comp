@@ -71,7 +71,7 @@ void main()
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
-        const uint turn = key0 / STREAM % 2;
+        const uint turn = key0 / STREAM % 2; // 0 and 1 from one tile to the next
         barrier(); // nobody reads the tiles any more
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
             const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
@@ -95,6 +95,7 @@ void main()
         }
         barrier();
 
+        // This lane's scores, in f32; rounded they take half the room, from the row's begin on.
         const uint mine = SCORES_AT + MY_ROW * SCORE + MY_PART * MINE / 4;
         vec4 weights[MINE / 4];
         vec4 largest = vec4(-1e30);

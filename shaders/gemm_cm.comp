@@ -358,9 +358,10 @@ void multiply_extra(uint row, uint column)
     }
 }
 
-// Elements that are stored at a time: one, or four if C is stored in 16 bits or halves of an MLP meet.
+// Elements that are stored at a time: one, or four if C is stored in 16 bits, and with GATING.
 const uint EACH = c_type == WEIGHT_F32 && GATING == 0 ? 1 : 4;
 
+// With GATING: four sums to C and `gated`, from `at` on.
 void store_gated(uint at, vec4 sum)
 {
     const vec4 g = gate_quad(at);

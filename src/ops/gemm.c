@@ -108,13 +108,18 @@ static void multiply(ts_recorder *recorder, const ts_product *p)
     }
 }
 
-void ts_matmul(ts_recorder *recorder, const ts_product *p)
+void ts_product_follow(ts_recorder *recorder, const ts_product *p)
 {
-    multiply(recorder, p);
     if (p->swiglu != NULL) {
         ts_swiglu(recorder, p->swiglu);
     }
     if (p->swiglu_backward != NULL) {
         ts_swiglu_backward(recorder, p->swiglu_backward);
     }
+}
+
+void ts_matmul(ts_recorder *recorder, const ts_product *p)
+{
+    multiply(recorder, p);
+    ts_product_follow(recorder, p);
 }

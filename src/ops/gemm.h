@@ -53,6 +53,9 @@ void ts_matmul(ts_recorder *recorder, const ts_product *product);
     .alpha = (p)->alpha, .accumulate = (p)->accumulate, .extra_k = (p)->extra.k,                   \
     .extra_scale = (p)->extra.scale, .extra = (p)->extra.k > 0
 
+// Records only what follows from a product's c, where its kernel has not done it.
+void ts_product_follow(ts_recorder *recorder, const ts_product *product);
+
 // What the operands of a product are rounded to. The sums are always f32.
 typedef enum ts_precision { TS_PRECISION_F32, TS_PRECISION_F16, TS_PRECISION_BF16 } ts_precision;
 const char *ts_precision_name(ts_precision precision);

@@ -122,8 +122,8 @@ static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_vi
     }
 }
 
-// Lets the product's kernel do what follows from c, where rows of c are whole quads. Returns false
-// if it remains to be done.
+// Lets gemm_cm do what follows from c too, which needs rows of whole quads. false: with others,
+// it remains to be done.
 static bool join_gating(const ts_product *p, struct ts_gemm_cm_args *args)
 {
     const struct ts_swiglu_args *forward = p->swiglu;
@@ -160,10 +160,7 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         .up = p->a,
         .gated = p->c,
     };
-    if (!join_gating(p, &args)) {
-        ts_matmul(recorder, p);
-        return;
-    }
+    const bool joined = join_gating(p, &args);
     ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args);
     if (!ts_tune_gemm_cm(recorder, &args)) {
         ts_matmul(recorder, p);
@@ -183,5 +180,7 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
         ts_matmul(recorder, p);
+    } else if (!joined) {
+        ts_product_follow(recorder, p);
     }
 }

@@ -198,8 +198,7 @@ Test(rounded, right_at_any_size)
     }
 }
 
-// c = a b^T as `up` or as `dy`, what follows from it, and for comparison the product alone and the
-// kernel that follows from it. Here [M, N] are views of p->arena's.
+// The halves of a gated MLP and their gradients, [M, N] each.
 struct gating {
     ts_view gate, up, dy, y, dgate, dup;
 };
@@ -222,7 +221,7 @@ static void open_gating(struct product *p, ts_dtype type, struct gating *g)
     free(values);
 }
 
-// Records the product and, `joined` or as a kernel of its own, what follows.
+// up = a b^T, and y from it: `joined` to the product or by a kernel of its own.
 static void gate_forward(struct product *p, const struct gating *g, bool joined)
 {
     const struct ts_swiglu_args swiglu = {
@@ -242,6 +241,7 @@ static void gate_forward(struct product *p, const struct gating *g, bool joined)
     MUST(ts_recorder_run(p->recorder, err));
 }
 
+// dy = a b, and dgate and dup from it. Joined, these are written over gate and up.
 static void gate_backward(struct product *p, const struct gating *g, bool joined)
 {
     const struct ts_swiglu_backward_args back = {.gate = g->gate,

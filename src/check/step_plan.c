@@ -119,6 +119,9 @@ static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kern
     case TS_KERNEL_cross_entropy:
         count(part, workgroups, ts_ceil_div(field(dispatch, kernel, "vocab"), threads * OCTET));
         break;
+    case TS_KERNEL_lora_gradients: // 16 lines of four rows each
+        count(part, workgroups, ts_ceil_div(field(dispatch, kernel, "rows"), 64));
+        break;
     case TS_KERNEL_absmax:
     case TS_KERNEL_sum_squares:
         count(part, workgroups,
@@ -130,6 +133,23 @@ static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kern
 }
 
 // ---- The step
+
+// Bytes that a dispatch reads and writes, each element once. A result that is not added to what was
+// there is not read, and a buffer of one element is only there because its binding needs one.
+static uint64_t bytes_of(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    const uint32_t *adds =
+        ts_kernel_find_field(kernel, (ts_dispatch *)(uintptr_t)dispatch, "accumulate");
+    const bool reads_result = adds == NULL || *adds != 0;
+    ts_dispatch copy = *dispatch;
+    uint64_t elements[10] = {0}, groups[2], bytes = 0;
+    ts_kernel_sizes(kernel, &copy, elements, groups);
+    for (uint32_t i = 0; i < dispatch->view_count; i++) {
+        const uint64_t once = ts_dtype_size(dispatch->views[i].dtype, elements[i]);
+        bytes += dispatch->access[i] == TS_READ_WRITE && reads_result ? 2 * once : once;
+    }
+    return bytes;
+}
 
 struct planner {
     ts_step_plan *plan;
@@ -156,10 +176,7 @@ static void see(void *context, size_t pipeline, const ts_dispatch *dispatch)
     part->workgroups += workgroups;
     part->invocations = invocations_of(dispatch, kernel);
     count_loops(part, dispatch, kernel, workgroups);
-    for (uint32_t i = 0; i < dispatch->view_count; i++) {
-        const int ways = dispatch->access[i] == TS_READ_WRITE ? 2 : 1;
-        part->bytes += ways * dispatch->views[i].bytes;
-    }
+    part->bytes += bytes_of(dispatch, kernel);
 }
 
 static ts_status step(ts_model *model, ts_batch *batch, uint32_t tokens, ts_error *err)

@@ -155,6 +155,8 @@ static void pair_backward(const ts_linear *linear, const struct layer *layer, ts
     const ts_pass *pass = linear->pass;
     const ts_lora *lora = &pass->model->lora;
     const ts_lora_pair *pair = layer->pair;
+    const ts_view da = ts_lora_part(lora, pass->gradients, pair->a);
+    const ts_view db = ts_lora_part(lora, pass->gradients, pair->b);
     ts_product product = {.layout = TS_NN,
                           .m = linear->rows,
                           .n = pair->r,
@@ -164,13 +166,28 @@ static void pair_backward(const ts_linear *linear, const struct layer *layer, ts
                           .c = pass->dt,
                           .alpha = pair->scale};
     ts_matmul(pass->recorder, &product);
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(pass->recorder));
+    if (ts_gemm_is_thin(caps, pair->r)) {
+        ts_lora_gradients(pass->recorder, &(struct ts_lora_gradients_args){.dy = dy,
+                                                                           .t = layer->t,
+                                                                           .db = db,
+                                                                           .x = x,
+                                                                           .dt = pass->dt,
+                                                                           .da = da,
+                                                                           .rows = linear->rows,
+                                                                           .out_size = layer->out,
+                                                                           .in_size = layer->in,
+                                                                           .rank = pair->r,
+                                                                           .scale = pair->scale});
+        return;
+    }
     product = (ts_product){.layout = TS_TN,
                            .m = layer->out,
                            .n = pair->r,
                            .k = linear->rows,
                            .a = dy,
                            .b = layer->t,
-                           .c = ts_lora_part(lora, pass->gradients, pair->b),
+                           .c = db,
                            .alpha = pair->scale,
                            .accumulate = true};
     ts_matmul(pass->recorder, &product);
@@ -180,7 +197,7 @@ static void pair_backward(const ts_linear *linear, const struct layer *layer, ts
                            .k = linear->rows,
                            .a = pass->dt,
                            .b = x,
-                           .c = ts_lora_part(lora, pass->gradients, pair->a),
+                           .c = da,
                            .alpha = 1,
                            .accumulate = true};
     ts_matmul(pass->recorder, &product);

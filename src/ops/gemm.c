@@ -47,13 +47,36 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     return true;
 }
 
+bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side)
+{
+    enum { FEW = 16 }; // the wide operand is read once for 4 or 8 of them
+    return side <= FEW && !ts_gpu_is_simd(caps);
+}
+
+// For few columns, such as those of a LoRA pair's first product, gemv divides k among invocations
+// too: tiles of 32 or 64 would be almost empty, and too few to occupy a GPU.
+static bool choose_thin(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+{
+    enum { LEAST_K = 128, ROWS = 8, COLUMNS = 4 };
+    if (args->layout == TS_TN || args->k < LEAST_K || !ts_gemm_is_thin(caps, args->n) ||
+        !ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemv)) {
+        return false;
+    }
+    args->shader = TS_SHADER_gemv;
+    args->local_size = 64;
+    args->tile_m = (uint32_t)ts_min_u64(args->m, ROWS);
+    args->tile_n = args->part_n = COLUMNS;
+    args->k_step = 0;
+    return true;
+}
+
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
     args->layout = layout;
     // A load of B takes eight elements, or four if 16 bytes hold no more (WEIGHT_STEP in
     // weight.glsl).
     args->aligned = is_aligned(args, args->b.dtype == TS_F32 ? 4 : 8);
-    if (choose_gemv(caps, args)) {
+    if (choose_gemv(caps, args) || choose_thin(caps, args)) {
         return;
     }
     if (!ts_cpu_choose_gemm(caps, args)) {

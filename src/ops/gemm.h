@@ -41,6 +41,10 @@ typedef struct ts_product {
 // Records the product, computed in f32, and what follows. TN takes no extra pair.
 void ts_matmul(ts_recorder *recorder, const ts_product *product);
 
+// Whether the device has shaders for products with a side as short as a LoRA pair's rank: gemv, and
+// `lora_gradients` where k is the number of rows. On CPU drivers tiles do as well.
+bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side);
+
 // The arguments of the kernels gemm and gemm_cm that follow from the product alone. A view must be
 // given for the extra pair even if there is none; it is then a.
 #define TS_PRODUCT_ARGS(p)                                                                         \

@@ -32,6 +32,8 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"gating", {0, 1, 2, 0, 1, 2, 0, 0}},
         {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"smoothed", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"in_size", {1, 3, 8, 31, 64, 65, 172, 257}},
+        {"out_size", {1, 3, 8, 31, 64, 65, 172, 257}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
@@ -139,7 +141,7 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
     trial->shader = args.shader;
 }
 
-static bool is_for_few_rows(const ts_trial *trial)
+static bool is_for_few(const ts_trial *trial)
 {
     return trial->kernel == TS_KERNEL_gemm &&
            (trial->shader == TS_SHADER_gemv || trial->shader == TS_SHADER_gemv_simd);
@@ -166,7 +168,8 @@ static bool has_halves(const ts_trial *trial)
 // of 8 elements.
 static void settle_activations(ts_trial *trial, uint32_t *state)
 {
-    static const char *const sizes[] = {"count", "cols", "m", "n", "k", "dim"};
+    static const char *const sizes[] = {"count", "cols", "m",       "n",
+                                        "k",     "dim",  "in_size", "out_size"};
     static const ts_dtype types[] = {TS_F32, TS_F16, TS_BF16};
     const ts_kernel_buffer *buffers = ts_kernels[trial->kernel].buffers;
     bool halves = ts_trial_pick(state, 2) != 0;
@@ -183,6 +186,26 @@ static void settle_activations(ts_trial *trial, uint32_t *state)
     }
 }
 
+// Makes a product one of few rows or few columns whose k is long enough to be shared, so that the
+// shader under test is chosen for it. Returns its layout. A row of blocks is not shortened.
+static uint32_t settle_few(const ts_gpu_caps *asked, ts_trial *trial, uint32_t layout,
+                           uint32_t *gap, uint32_t *state)
+{
+    enum { FEW = 16 };
+    uint32_t *push = trial->dispatch.push;
+    if (trial->shader == TS_SHADER_gemv && ts_trial_pick(state, 2) != 0) {
+        push[1] = (uint32_t)ts_align_up(1 + push[1] % FEW, has_halves(trial) ? 8 : 1);
+        push[2] += 128;
+        return ts_dtype_block(trial->stored) > 1 ? TS_NT : layout % TS_TN;
+    }
+    push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
+    push[2] += 512;
+    if (ts_trial_pick(state, 2) != 0) { // gemv_simd reads such rows by spans
+        push[2] = (uint32_t)ts_align_up(push[2], 64), *gap = 0;
+    }
+    return TS_NT;
+}
+
 // Sets strides and layout of a product so that the shader under test is chosen for it.
 static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
@@ -191,14 +214,9 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     const uint32_t *gating = ts_trial_field(trial, "gating");
     bool gated = gating != NULL && *gating != 0;
     gap *= has_halves(trial) || gated ? 4 : 1;
-    bool few = is_for_few_rows(trial);
+    bool few = is_for_few(trial);
     if (few) {
-        layout = TS_NT; // few rows, and k long enough to be shared
-        push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
-        push[2] += 512;
-        if (ts_trial_pick(state, 2) != 0) { // gemv_simd reads such rows by spans
-            push[2] = (uint32_t)ts_align_up(push[2], 64), gap = 0;
-        }
+        layout = settle_few(asked, trial, layout, &gap, state);
     }
     if (trial->kernel == TS_KERNEL_gemm_cm && ts_trial_pick(state, 3) == 0) { // whole tiles
         push[0] = (uint32_t)ts_align_up(push[0], 64);

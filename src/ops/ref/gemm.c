@@ -31,6 +31,26 @@ void ts_ref_gemm(const struct ts_gemm_ref *a)
     }
 }
 
+void ts_ref_lora_gradients(const struct ts_lora_gradients_ref *a)
+{
+    for (size_t r = 0; r < a->rank; r++) {
+        for (size_t i = 0; i < a->out_size; i++) {
+            double sum = 0;
+            for (size_t l = 0; l < a->rows; l++) {
+                sum += a->dy[l * a->out_size + i] * a->t[l * a->rank + r];
+            }
+            a->db[i * a->rank + r] += a->scale * sum;
+        }
+        for (size_t i = 0; i < a->in_size; i++) {
+            double sum = 0;
+            for (size_t l = 0; l < a->rows; l++) {
+                sum += a->dt[l * a->rank + r] * a->x[l * a->in_size + i];
+            }
+            a->da[r * a->in_size + i] += sum;
+        }
+    }
+}
+
 void ts_ref_pack_rows(const struct ts_pack_rows_ref *a)
 {
     for (size_t tile = 0; tile < ((size_t)a->rows + 15) / 16; tile++) {

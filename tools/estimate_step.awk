@@ -28,6 +28,7 @@ FILENAME ~ /cards\.txt$/ {
 }
 kernel != "" { line[++count] = $0 }
 /tokens$/ { title = $0 }
+/^[0-9]+ barriers$/ { barriers = $1 }
 
 function add(at, class, cycles) {
     number[at, class]++
@@ -231,8 +232,8 @@ function finish(    i, c, main, class, subgroups, times, sum, cycles, chain, ms,
     if (cycles_of["shared"] > cycles) { cycles = cycles_of["shared"]; port = "shared" }
     if (cycles_of["load"] > cycles) { cycles = cycles_of["load"]; port = "load" }
     ms = cycles / (units * ghz * 1e6)
-    if (value["longest"] > 1 && chain * value["longest"] * value["dispatches"] / (ghz * 1e6) > ms) {
-        ms = chain * value["longest"] * value["dispatches"] / (ghz * 1e6); port = "longest"
+    if (value["longest"] > 1 && chain * value["serial"] / (ghz * 1e6) > ms) {
+        ms = chain * value["serial"] / (ghz * 1e6); port = "longest"
     }
     if (value["bytes"] / (memory * 1e6) > ms) { ms = value["bytes"] / (memory * 1e6); port = "memory" }
     keep(ms, port)
@@ -278,6 +279,6 @@ END {
         else if (k ~ /^gem/) products += total[k]
         many += dispatches[k]
     }
-    printf "%s: %.0f ms a step in %d dispatches: products %.0f, attention %.1f, the rest %.0f\n", card, all, many,
-        products, attention, all - attention - products
+    printf "%s: %.0f ms a step in %d dispatches with %d barriers: products %.0f, attention %.1f, the rest %.0f\n",
+        card, all, many, barriers, products, attention, all - attention - products
 }

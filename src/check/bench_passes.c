@@ -124,10 +124,12 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
     if (rows[1]->left_out) {
         return TS_OK;
     }
+    const ts_pass_limits limits = {.rows = all,
+                                   .loss_rows = all,
+                                   .training = true,
+                                   .many_logits = !ts_gpu_capabilities(run->gpu)->unified_memory};
     TS_TRY(fill_batch(p, sequences, tokens, err));
-    TS_TRY(ts_pass_open(&p->model,
-                        (ts_pass_limits){.rows = all, .loss_rows = all, .training = true}, &p->pass,
-                        err));
+    TS_TRY(ts_pass_open(&p->model, limits, &p->pass, err));
     TS_TRY(ts_optimiser_open(&p->pass, &p->optimiser, err));
     ts_recorder_profile(p->pass.recorder, params->profile);
     // The first round builds pipelines and is slower. Its time counts only if it is the only round.

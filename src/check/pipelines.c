@@ -29,8 +29,11 @@ static ts_status step(struct pipeline_builder *r, uint32_t tokens, bool recomput
     ts_pass pass = {0};
     ts_optimiser optimiser = {0};
     double sum, norm;
-    const ts_pass_limits limits = {
-        .rows = tokens, .loss_rows = tokens, .training = true, .recompute = recompute};
+    const ts_pass_limits limits = {.rows = tokens,
+                                   .loss_rows = tokens,
+                                   .training = true,
+                                   .recompute = recompute,
+                                   .many_logits = !recompute};
     ts_batch_clear(&r->batch);
     TS_TRY(ts_batch_add(&r->batch, r->ids, tokens, r->supervised, err));
     TS_TRY(ts_pass_open(&r->model, limits, &pass, err));
@@ -209,12 +212,9 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_tile tiles[TS_TILES];
-    struct ts_gemm_cm_args args = {OPERANDS(o),
-                                   .largest_a = o->largest,
-                                   .largest_b = o->largest,
-                                   .gate = o->a,
-                                   .up = o->a,
-                                   .gated = o->a};
+    struct ts_gemm_cm_args args = {
+        OPERANDS(o),  .largest_a = o->largest, .largest_b = o->largest, .gate = o->a, .up = o->a,
+        .gated = o->a};
     ts_gemm_cm_choose(caps, precision, o->layout, &args);
     const uint32_t count = ts_tile_candidates_cm(caps, &args, tiles);
     for (uint32_t i = 0; i < count; i++) {

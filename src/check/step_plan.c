@@ -175,22 +175,31 @@ static void see(void *context, size_t pipeline, const ts_dispatch *dispatch)
     part->dispatches++;
     part->workgroups += workgroups;
     part->invocations = invocations_of(dispatch, kernel);
-    count_loops(part, dispatch, kernel, workgroups);
+    ts_step_part one = {0};
+    count_loops(&one, dispatch, kernel, workgroups);
+    part->loops += one.loops;
+    part->serial += one.longest;
+    part->longest = ts_max_u64(part->longest, one.longest);
     part->bytes += bytes_of(dispatch, kernel);
 }
 
-static ts_status step(ts_model *model, ts_batch *batch, uint32_t tokens, ts_error *err)
+static ts_status step(ts_model *model, ts_batch *batch, uint32_t tokens, uint64_t *barriers,
+                      ts_error *err)
 {
     static const ts_adamw_params adamw = {0.9, 0.999, 1e-8, 0, 1};
     ts_status status = TS_OK;
     ts_pass pass = {0};
     ts_optimiser optimiser = {0};
     double sum, norm;
-    const ts_pass_limits limits = {.rows = tokens, .loss_rows = tokens, .training = true};
+    const ts_pass_limits limits = {.rows = tokens,
+                                   .loss_rows = tokens,
+                                   .training = true,
+                                   .many_logits = !ts_gpu_capabilities(model->gpu)->unified_memory};
     TS_TRY(ts_pass_open(model, limits, &pass, err));
     TS_TRY(ts_optimiser_open(&pass, &optimiser, err));
     TS_TRY(ts_pass_gradients(&pass, batch, 1, 0, &sum, err));
     TS_TRY(ts_optimiser_step(&optimiser, &adamw, 1e-5, 1, &norm, err));
+    *barriers = ts_recorder_statistics(pass.recorder).barriers;
 out:
     ts_optimiser_close(&optimiser);
     ts_pass_close(&pass);
@@ -230,7 +239,7 @@ ts_status ts_step_plan_make(ts_gpu *gpu, ts_precision precision, uint32_t tokens
     TS_TRY(ts_model_add_lora(&model, &adapter, 42, err));
     TS_TRY(add_row(&batch, tokens, err));
     ts_gpu_watch(gpu, see, &planner);
-    TS_TRY(step(&model, &batch, tokens, err));
+    TS_TRY(step(&model, &batch, tokens, &out->barriers, err));
     if (planner.failure.code != TS_OK) {
         *err = planner.failure;
         status = err->code;

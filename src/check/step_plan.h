@@ -15,12 +15,14 @@ typedef struct ts_step_part {
     uint64_t loops;   // steps of the inner loop, all workgroups together. Kernels without a loop
                       // that takes most of their time count one for each workgroup
     uint64_t longest; // of these the most that one workgroup takes, one after the other
+    uint64_t serial;  // the longest of each dispatch, added up
     uint64_t bytes;   // of all tensors that it reads and writes, each once a dispatch
 } ts_step_part;
 
 typedef struct ts_step_plan {
     ts_step_part *parts; // in the order of ts_gpu_pipeline_key
     size_t count, capacity;
+    uint64_t barriers; // at each of them the device waits until all it was given is done
 } ts_step_plan;
 
 // Plans a step of one sequence of `tokens` tokens, all of which bear loss, in bf16 weights, with an

@@ -123,8 +123,8 @@ static ts_status print_json(ts_gpu *gpu, ts_error *err)
     return ts_cli_print_json(json, err);
 }
 
-// A line that begins with "==" for each pipeline of a step, its figures and its label; then its
-// compiler's listing. tools/estimate_step.awk reads it.
+// How many barriers a step has, then a line that begins with "==" for each pipeline of a step, its
+// figures and its label; then its compiler's listing. tools/estimate_step.awk reads it.
 static ts_status print_step(ts_gpu *gpu, ts_precision precision, uint32_t tokens, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -132,6 +132,7 @@ static ts_status print_step(ts_gpu *gpu, ts_precision precision, uint32_t tokens
     ts_step_plan plan = {0};
     ts_text label = {0}, listing = {0};
     TS_TRY(ts_step_plan_make(gpu, precision, tokens, &plan, err));
+    printf("%" PRIu64 " barriers\n", plan.barriers);
     for (size_t i = 0; i < plan.count; i++) {
         const ts_step_part *part = &plan.parts[i];
         if (part->dispatches == 0) {
@@ -143,9 +144,9 @@ static ts_status print_step(ts_gpu *gpu, ts_precision precision, uint32_t tokens
         TS_TRY(ts_gpu_pipeline_listing(gpu, i, &listing, err));
         TS_TRY(ts_gpu_pipeline_subgroup(gpu, i, &subgroup, err));
         printf("== dispatches %u subgroup %u invocations %u workgroups %" PRIu64 " loops %" PRIu64
-               " longest %" PRIu64 " bytes %" PRIu64 " pipeline %s\n",
+               " longest %" PRIu64 " serial %" PRIu64 " bytes %" PRIu64 " pipeline %s\n",
                part->dispatches, subgroup, part->invocations, part->workgroups, part->loops,
-               part->longest, part->bytes, label.bytes);
+               part->longest, part->serial, part->bytes, label.bytes);
         printf("%s\n", listing.bytes != NULL ? listing.bytes : "");
     }
 out:

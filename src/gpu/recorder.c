@@ -183,7 +183,7 @@ static ts_status remember(ts_recorder *recorder, const ts_view *view, ts_access 
 }
 
 // Records a barrier where access to these views must wait for what was recorded before, and
-// remembers the views as touched.
+// remembers the views as touched. Without commands (compile_only) barriers are only counted.
 static ts_status order(ts_recorder *recorder, VkCommandBuffer commands, const ts_view *views,
                        const ts_access *access, uint32_t count, ts_error *err)
 {
@@ -200,8 +200,10 @@ static ts_status order(ts_recorder *recorder, VkCommandBuffer commands, const ts
                              VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
         const VkPipelineStageFlags stages =
             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-        recorder->gpu->vk.vkCmdPipelineBarrier(commands, stages, stages, 0, 1, &barrier, 0, NULL, 0,
-                                               NULL);
+        if (commands != NULL) {
+            recorder->gpu->vk.vkCmdPipelineBarrier(commands, stages, stages, 0, 1, &barrier, 0,
+                                                   NULL, 0, NULL);
+        }
         recorder->touched_count = 0;
         recorder->stats.barriers++;
     }
@@ -325,10 +327,7 @@ static ts_status dispatch_now(ts_recorder *recorder, const ts_dispatch *dispatch
     recorder->failed_shader = dispatch->pipeline.name;
     TS_TRY(ts_gpu_pipeline(gpu, &dispatch->pipeline, &job.pipeline, err));
     if (gpu->compile_only) {
-        // What was derived from a tensor must be derived anew after it is written, as on a device.
-        for (uint32_t i = 0; i < dispatch->view_count; i++) {
-            forget_written(recorder, &dispatch->views[i], dispatch->access[i]);
-        }
+        TS_TRY(order(recorder, NULL, dispatch->views, dispatch->access, dispatch->view_count, err));
         if (gpu->seen != NULL) {
             gpu->seen(gpu->watcher, (size_t)(job.pipeline - gpu->pipelines), dispatch);
         }
@@ -391,13 +390,18 @@ void ts_recorder_zero(ts_recorder *recorder, ts_view view)
         memset(ts_view_host(view), 0, view.bytes);
         return;
     }
-    ts_submit *submit;
-    if (failed(recorder) || recorder->gpu->compile_only) {
+    ts_submit *submit = NULL;
+    const bool sends = !recorder->gpu->compile_only;
+    if (failed(recorder)) {
         return;
     }
-    if (ts_submits_current(&recorder->submits, &submit, &err) != TS_OK ||
-        order(recorder, submit->commands, &view, (ts_access[]){TS_WRITE}, 1, &err) != TS_OK) {
+    if ((sends && ts_submits_current(&recorder->submits, &submit, &err) != TS_OK) ||
+        order(recorder, sends ? submit->commands : NULL, &view, (ts_access[]){TS_WRITE}, 1, &err) !=
+            TS_OK) {
         ts_recorder_fail(recorder, &err);
+        return;
+    }
+    if (!sends) {
         return;
     }
     recorder->gpu->vk.vkCmdFillBuffer(submit->commands, view.buffer->handle, view.offset,

@@ -266,12 +266,17 @@ static uint32_t most_rank(const ts_pass *pass)
 
 // As many rows of logits as fit into the memory that holds an MLP's values in f32 at other times. In
 // 16 bits there is room for as many: then much else is smaller, and each chunk reads the whole
-// lm_head twice. It is a multiple of 64, so that a chunk's slice of any view starts aligned.
+// lm_head twice. With many_logits as many as it takes to make that no longer matter, in at most
+// 256 MiB. It is a multiple of 64, so that a chunk's slice of any view starts aligned.
 static uint32_t choose_logit_rows(const ts_pass *pass)
 {
+    enum { ENOUGH_ROWS = 1024, MOST_LOGITS = (256 << 20) / sizeof(float) };
     const ts_model_config *c = &pass->model->config;
     uint64_t n = pass->limits.rows, m = pass->limits.loss_rows;
     uint64_t mlp = n * c->ffn, place = mlp - ts_min_u64(mlp, m * c->hidden);
+    if (pass->limits.many_logits) {
+        place = ts_max_u64(place, ts_min_u64(MOST_LOGITS, ENOUGH_ROWS * (uint64_t)c->vocab));
+    }
     return (uint32_t)ts_min_u64(m, ts_max_u64(64, place / c->vocab / 64 * 64));
 }
 

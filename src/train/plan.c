@@ -115,23 +115,29 @@ static void find_limits(ts_trainer *trainer)
     *limits = ts_batches_limits(&trainer->batches, trainer->steps);
     limits->rows = (uint32_t)ts_max_u64(limits->rows, least.rows);
     limits->loss_rows = (uint32_t)ts_max_u64(limits->loss_rows, least.loss_rows);
+    limits->many_logits = !trainer->few_logits;
     limits->f32_activations = trainer->settings.f32_activations;
 }
 
 // Tries these in turn until the plan fits. First the embedding stays in its file. That costs next
 // to nothing; where device and host share memory it costs nothing, so there it always stays. Then
-// layers recompute, which costs time. Then micro-batches become smaller, which costs more.
+// logits are made of fewer rows at a time, which costs little, and where memory is shared, and so
+// no card with many units is at work, next to nothing. Then layers recompute, which costs time. Then
+// micro-batches become smaller, which costs more.
 ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_model_config *config = &trainer->config;
     ts_dtype dtype = ts_embedding_dtype(config, trainer->tensors);
     uint64_t embedding = ts_dtype_size(dtype, (uint64_t)config->vocab * config->hidden);
+    trainer->few_logits = trainer->settings.shared_memory;
     find_limits(trainer);
     trainer->embedding_in_file =
         trainer->settings.shared_memory || !within(embedding, trainer->settings.binding_limit);
     TS_TRY(measure(trainer, dtype, err));
     trainer->embedding_in_file |= !trainer->plan.fits;
+    TS_TRY(measure(trainer, dtype, err));
+    trainer->few_logits |= !trainer->plan.fits;
     for (;;) {
         find_limits(trainer);
         TS_TRY(plan_recomputation(trainer, dtype, err));

@@ -36,6 +36,7 @@ typedef struct ts_trainer {
     uint64_t steps, warmup, first_step; // first_step: where a resumed run continues
     ts_pass_limits limits;
     bool embedding_in_file; // see ts_model_params
+    bool few_logits;        // see ts_pass_limits
     ts_train_plan plan;
     ts_text held_in; // the base's linear layers: ts_quantise_describe
     cJSON *record;

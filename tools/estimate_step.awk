@@ -275,7 +275,7 @@ END {
             shown_of[k, 1], shown_of[k, 2], shown_of[k, 3], shown_of[k, 4], shown_of[k, 5], shown_of[k, 6],
             loop_total[k], longest[k], total[k], ports[k]
         all += total[k]
-        if (k ~ /^(attention|sum_parts)/) attention += total[k]
+        if (k ~ /^attention/) attention += total[k]
         else if (k ~ /^gem/) products += total[k]
         many += dispatches[k]
     }

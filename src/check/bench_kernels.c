@@ -8,11 +8,19 @@
 
 // Operations for each element of the kernel's first buffer. An exponential or a root counts as one;
 // a kernel that is not listed counts one. Attention is counted separately.
-static const double operations[TS_KERNEL_COUNT] = {
-    [TS_KERNEL_rmsnorm] = 4,    [TS_KERNEL_rmsnorm_backward] = 8, [TS_KERNEL_rope] = 3,
-    [TS_KERNEL_swiglu] = 4,     [TS_KERNEL_swiglu_backward] = 9,  [TS_KERNEL_cross_entropy] = 6,
-    [TS_KERNEL_dropout] = 14,   [TS_KERNEL_adamw] = 14,           [TS_KERNEL_add_rmsnorm] = 5,
-    [TS_KERNEL_sum_squares] = 2};
+static const double operations[TS_KERNEL_COUNT] = {[TS_KERNEL_rmsnorm] = 4,
+                                                   [TS_KERNEL_rmsnorm_backward] = 8,
+                                                   [TS_KERNEL_rope] = 3,
+                                                   [TS_KERNEL_swiglu] = 4,
+                                                   [TS_KERNEL_swiglu_backward] = 9,
+                                                   [TS_KERNEL_cross_entropy] = 6,
+                                                   [TS_KERNEL_dropout] = 14,
+                                                   [TS_KERNEL_adamw] = 14,
+                                                   [TS_KERNEL_add_rmsnorm] = 5,
+                                                   [TS_KERNEL_sum_squares] = 2,
+                                                   [TS_KERNEL_rope_backward] = 3,
+                                                   [TS_KERNEL_lora_gradients] =
+                                                       32}; // at rank 8, in and out alike
 
 // How many products of [rows, dim] and [keys, dim] attention makes, each over its causal half.
 static double attention_products(ts_kernel kernel)

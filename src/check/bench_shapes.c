@@ -31,6 +31,7 @@ static const struct {
     {"gelu", 0},
     {"smoothed", 0},
     {"partial", 0},
+    {"rotated", 1},
     {"first_id", 0},
     {"seed_low", 42},
     {"seed_high", 0},
@@ -59,7 +60,6 @@ static const struct {
     {TS_KERNEL_swiglu_backward, "count", TOKENS *FFN},
     {TS_KERNEL_sum_squares, "count", ADAPTER},
     {TS_KERNEL_adamw, "count", ADAPTER},
-    {TS_KERNEL_sum_parts, "count", TOKENS *KV},
     // sequences that each have 512 tokens in the cache
     {TS_KERNEL_attention_decode, "rows", SEQUENCES},
     {TS_KERNEL_attention_decode, "kv_rows", SEQUENCES *TOKENS},
@@ -69,9 +69,9 @@ static const struct {
     const char *name;
     float value;
 } factors[] = {
-    {"eps", 1e-5f},    {"scale", 0.125f},      {"sign", 1},      {"alpha", 1},    {"max_norm", 1},
-    {"step", 5e-5f},   {"decay", 0},           {"beta1", 0.9f},  {"rest1", 0.1f}, {"beta2", 0.999f},
-    {"rest2", 0.001f}, {"root_correction", 1}, {"smoothing", 0},
+    {"eps", 1e-5f},    {"scale", 0.125f}, {"alpha", 1},           {"max_norm", 1},
+    {"step", 5e-5f},   {"decay", 0},      {"beta1", 0.9f},        {"rest1", 0.1f},
+    {"beta2", 0.999f}, {"rest2", 0.001f}, {"root_correction", 1}, {"smoothing", 0},
 };
 
 bool ts_bench_is_product(ts_kernel kernel)
@@ -162,10 +162,9 @@ static size_t choose_attention(ts_kernel kernel, const ts_gpu_caps *caps, ts_pre
 static uint32_t parts_of(ts_kernel kernel, const ts_gpu_caps *caps)
 {
     const uint32_t parts = ts_attention_parts(TOKENS, HEADS, KV_HEADS, DIM, UINT64_MAX);
-    return kernel == TS_KERNEL_sum_parts ? parts
-           : ts_gpu_is_cpu(caps)         ? 1
-           : ts_attention_is_cm(kernel)  ? (uint32_t)ts_ceil_div(parts, 2)
-                                         : parts;
+    return ts_gpu_is_cpu(caps)          ? 1
+           : ts_attention_is_cm(kernel) ? (uint32_t)ts_ceil_div(parts, 2)
+                                        : parts;
 }
 
 ts_precision ts_bench_precision(const ts_gpu_caps *caps)

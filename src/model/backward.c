@@ -164,8 +164,9 @@ static void queries_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
     ts_attend_backward_q_rounded(pass->recorder, pass->rounding.precision, &args);
 }
 
-// pass->dk and dv from pass->dout and pass->delta
-static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
+// dk and dv, or parts of them, from pass->dout and pass->delta. Returns which.
+static struct ts_attention_backward_kv_args keys_backward(ts_pass *pass, uint32_t layer,
+                                                          uint32_t rows)
 {
     const ts_model_config *config = &pass->model->config;
     ts_layer_state *state = &pass->layers[layer];
@@ -186,17 +187,39 @@ static void keys_backward(ts_pass *pass, uint32_t layer, uint32_t rows)
         .dim = config->head_dim,
     };
     ts_attend_backward_kv_rounded(pass->recorder, pass->rounding.precision, &args, pass->parts);
+    return args;
 }
 
-// Sets *dq and *dk to the gradients of q_proj's and k_proj's outputs, from pass->dq and pass->dk,
+// Sets *dq and *dk to the gradients of q_proj's and k_proj's outputs, from pass->dq and `keys`,
 // those of the queries and keys that attention read: the backward pass of ts_pass_norm_rope.
-static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows, ts_view *dq,
+// pass->dv is put together from its parts.
+static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows,
+                               const struct ts_attention_backward_kv_args *keys, ts_view *dq,
                                ts_view *dk)
 {
     ts_layer_state *state = &pass->layers[layer];
+    const ts_model_config *config = &pass->model->config;
+    const ts_rotation rotation = ts_pass_rotation(pass, layer);
     *dq = pass->dq;
     *dk = pass->dk;
-    ts_pass_rope(pass, layer, rows, -1, *dq, *dk);
+    if (rotation.rotated || keys->parts > 1) {
+        ts_rope_backward(pass->recorder, &(struct ts_rope_backward_args){
+                                             .dq = *dq,
+                                             .dk_parts = keys->dk,
+                                             .dv_parts = keys->dv,
+                                             .dk = *dk,
+                                             .dv = pass->dv,
+                                             .position = pass->io.position,
+                                             .table = rotation.table,
+                                             .rows = rows,
+                                             .heads = config->heads,
+                                             .kv_heads = config->kv_heads,
+                                             .dim = config->head_dim,
+                                             .positions = rotation.positions,
+                                             .parts = keys->parts,
+                                             .rotated = rotation.rotated,
+                                         });
+    }
     if (ts_pass_has(pass, TS_NORM_Q)) {
         norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->dnormed_q);
         norm_backward_afresh(pass, layer, TS_NORM_K, rows, state->k, *dk, pass->dnormed_k);
@@ -218,8 +241,8 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
         ts_pass_norm_rope(pass, layer, rows);
     }
     queries_backward(pass, layer, rows);
-    keys_backward(pass, layer, rows);
-    norm_rope_backward(pass, layer, rows, &dq, &dk);
+    const struct ts_attention_backward_kv_args keys = keys_backward(pass, layer, rows);
+    norm_rope_backward(pass, layer, rows, &keys, &dq, &dk);
     if (ts_pass_adapts(pass, QKV)) {
         x = enter_again(pass, layer, TS_NORM_ATTENTION, rows, state->x);
     }

@@ -14,29 +14,15 @@ static void linear(ts_pass *pass, uint32_t layer, ts_module module, uint32_t row
     ts_linear_forward(&(ts_linear){pass, layer, module, rows, training}, x, y);
 }
 
-void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign, ts_view q,
-                  ts_view k)
+ts_rotation ts_pass_rotation(const ts_pass *pass, uint32_t layer)
 {
     const ts_model *model = pass->model;
     const ts_view table =
         ts_config_is_local(&model->config, layer) ? model->local_rope : model->rope;
-    uint32_t dim = model->config.head_dim;
-    if (ts_layer_in(&model->config.unrotated, layer)) {
-        return;
-    }
-    ts_rope(pass->recorder,
-            &(struct ts_rope_args){
-                .q = q,
-                .k = k,
-                .position = pass->io.position,
-                .table = table,
-                .rows = rows,
-                .heads = model->config.heads,
-                .kv_heads = model->config.kv_heads,
-                .dim = dim,
-                .positions = (uint32_t)(table.bytes / ts_dtype_bytes(table.dtype) / dim),
-                .sign = sign,
-            });
+    return (ts_rotation){.rotated = !ts_layer_in(&model->config.unrotated, layer),
+                         .table = table,
+                         .positions = (uint32_t)(table.bytes / ts_dtype_bytes(table.dtype) /
+                                                 model->config.head_dim)};
 }
 
 // y = norm(x), [rows, parts * cols]: each part of a row is normalised like a row of its own
@@ -59,11 +45,23 @@ static void norm(const ts_pass *pass, uint32_t layer, ts_norm which, uint32_t ro
 void ts_pass_norm_rope(const ts_pass *pass, uint32_t layer, uint32_t rows)
 {
     const ts_layer_state *state = &pass->layers[layer];
+    const ts_model_config *config = &pass->model->config;
+    const ts_rotation rotation = ts_pass_rotation(pass, layer);
     if (ts_pass_has(pass, TS_NORM_Q)) {
         norm(pass, layer, TS_NORM_Q, rows, state->q, pass->normed_q);
         norm(pass, layer, TS_NORM_K, rows, state->k, pass->normed_k);
     }
-    ts_pass_rope(pass, layer, rows, 1, ts_pass_q(pass, layer), ts_pass_k(pass, layer));
+    if (rotation.rotated) {
+        ts_rope(pass->recorder, &(struct ts_rope_args){.q = ts_pass_q(pass, layer),
+                                                       .k = ts_pass_k(pass, layer),
+                                                       .position = pass->io.position,
+                                                       .table = rotation.table,
+                                                       .rows = rows,
+                                                       .heads = config->heads,
+                                                       .kv_heads = config->kv_heads,
+                                                       .dim = config->head_dim,
+                                                       .positions = rotation.positions});
+    }
 }
 
 static void scatter(ts_pass *pass, uint32_t rows, ts_view x, ts_view cache)

@@ -79,10 +79,14 @@ static inline ts_view ts_pass_k(const ts_pass *pass, uint32_t layer)
 // Computes these from the layer's q and k: normalises them where the family has such norms, then
 // rotates them.
 void ts_pass_norm_rope(const ts_pass *pass, uint32_t layer, uint32_t rows);
-// Rotates the heads of q [rows, heads, head_dim] and k [rows, kv_heads, head_dim] by their rows'
-// positions, in a layer that rotates. sign is 1, or -1 for the inverse rotation.
-void ts_pass_rope(const ts_pass *pass, uint32_t layer, uint32_t rows, float sign, ts_view q,
-                  ts_view k);
+// How a layer rotates queries and keys: by rows of `table` [positions, head_dim / 2, 2], unless it
+// does not.
+typedef struct ts_rotation {
+    bool rotated;
+    ts_view table;
+    uint32_t positions;
+} ts_rotation;
+ts_rotation ts_pass_rotation(const ts_pass *pass, uint32_t layer);
 // Whether the gate's activation is GELU.
 static inline bool ts_pass_gelu(const ts_pass *pass)
 {

@@ -24,8 +24,8 @@ enum phase {
     LOSS_BACK,    // the final norm backward, and the gradients put back to their rows
     BACK_DOWN,    // backward from here on: down_proj, swiglu; what was not kept is computed again
     BACK_GATE_UP, // gate and up; the second norm
-    BACK_ATTEND,  // o_proj, attention
-    BACK_QKV,     // rope; queries, keys and values; the first norm
+    BACK_ATTEND,  // o_proj, attention, rope
+    BACK_QKV,     // queries, keys and values; the first norm
 };
 #define BIT(phase) (1u << (phase))
 #define LOSS (BIT(GATHER) | BIT(LOGITS) | BIT(LOSS_BACK))
@@ -264,8 +264,8 @@ static uint32_t most_rank(const ts_pass *pass)
     return most;
 }
 
-// As many rows of logits as fit into the memory that holds an MLP's values in f32 at other times. In
-// 16 bits there is room for as many: then much else is smaller, and each chunk reads the whole
+// As many rows of logits as fit into the memory that holds an MLP's values in f32 at other times.
+// In 16 bits there is room for as many: then much else is smaller, and each chunk reads the whole
 // lm_head twice. With many_logits as many as it takes to make that no longer matter, in at most
 // 256 MiB. It is a multiple of 64, so that a chunk's slice of any view starts aligned.
 static uint32_t choose_logit_rows(const ts_pass *pass)

@@ -283,25 +283,11 @@ void ts_attention_divide(struct ts_attention_backward_kv_args *args, ts_view scr
     }
 }
 
-void ts_attention_sum_parts(ts_recorder *recorder, const struct ts_attention_backward_kv_args *args,
-                            ts_view dk, ts_view dv)
-{
-    struct ts_sum_parts_args sum = {
-        .x = args->dk, .y = dk, .count = (uint32_t)gradient_count(args), .parts = args->parts};
-    if (args->parts > 1) {
-        ts_sum_parts(recorder, &sum);
-        sum.x = args->dv, sum.y = dv;
-        ts_sum_parts(recorder, &sum);
-    }
-}
-
 void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args,
                            ts_view scratch)
 {
-    const ts_view dk = args->dk, dv = args->dv;
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     // A CPU driver has few threads, and enough workgroups for them.
     ts_attention_divide(args, ts_gpu_is_cpu(caps) ? (ts_view){0} : scratch, 1);
     RECORD(attention_backward_kv, recorder, args);
-    ts_attention_sum_parts(recorder, args, dk, dv);
 }

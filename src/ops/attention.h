@@ -37,7 +37,8 @@ void ts_attend(ts_recorder *recorder, struct ts_attention_args *args);
 void ts_attend_cached(ts_recorder *recorder, struct ts_attention_args *args);
 void ts_attend_backward_q(ts_recorder *recorder, struct ts_attention_backward_q_args *args);
 // `scratch`: F32, room for parts of dk and dv, which are as many as fit there (ts_attention_parts).
-// A view without a buffer, or one that holds no two parts: dk and dv are computed at once.
+// Where these are two or more, args->dk and dv become the parts', which `rope_backward` adds up. A
+// view without a buffer, or one that holds no two parts: dk and dv are computed at once, one part.
 void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_kv_args *args,
                            ts_view scratch);
 
@@ -87,12 +88,10 @@ void ts_attend_backward_q_rounded(ts_recorder *recorder, ts_precision precision,
 void ts_attend_backward_kv_rounded(ts_recorder *recorder, ts_precision precision,
                                    struct ts_attention_backward_kv_args *args, ts_view scratch);
 
-// For the functions of dk and dv: turns `args` to parts of them in `scratch` and sets args->parts,
-// if these are two or more: the `steps`-th part of ts_attention_parts, for shaders that take so
-// many queries a step. ts_attention_sum_parts then adds them up.
+// For the functions of dk and dv: sets args->parts and, if these are two or more, turns `args` to
+// parts of them in `scratch`: the `steps`-th part of ts_attention_parts, for shaders that take so
+// many queries a step.
 void ts_attention_divide(struct ts_attention_backward_kv_args *args, ts_view scratch,
                          uint64_t steps);
-void ts_attention_sum_parts(ts_recorder *recorder, const struct ts_attention_backward_kv_args *args,
-                            ts_view dk, ts_view dv);
 
 #endif

@@ -253,7 +253,7 @@ void ts_attend_backward_kv_rounded(ts_recorder *recorder, ts_precision precision
                                                                  .dim = args->dim,
                                                                  TILE(choice)});
         if (done(recorder, kernel, &choice)) {
-            ts_attention_sum_parts(recorder, &divided, args->dk, args->dv);
+            *args = divided;
             return;
         }
     }

@@ -34,6 +34,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"smoothed", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"in_size", {1, 3, 8, 31, 64, 65, 172, 257}},
         {"out_size", {1, 3, 8, 31, 64, 65, 172, 257}},
+        {"rotated", {1, 0, 1, 1, 1, 0, 1, 1}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
@@ -55,9 +56,6 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
 
 static float float_value(const char *name, uint32_t *state)
 {
-    if (ts_trial_same(name, "sign")) {
-        return ts_trial_pick(state, 2) ? 1 : -1;
-    }
     if (ts_trial_same(name, "eps")) {
         return 1e-5f;
     }
@@ -375,7 +373,8 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     if (kernel == TS_KERNEL_embed) { // a table that is whole begins with the first row
         *ts_trial_field(trial, "first_id") *= *ts_trial_field(trial, "partial");
     }
-    if (dim != NULL && kernel == TS_KERNEL_rope && !has_halves(trial) && ts_trial_pick(state, 2)) {
+    if ((kernel == TS_KERNEL_rope || kernel == TS_KERNEL_rope_backward) && !has_halves(trial) &&
+        ts_trial_pick(state, 2)) {
         *dim = 6;
     }
     if (kernel == TS_KERNEL_gemm_packed && ts_dtype_block(trial->stored) > 1) {

@@ -105,7 +105,7 @@ Test(gradients, rmsnorm)
     check_gradient("rmsnorm", norm_loss, &c, c.x, TS_COUNT(c.x), dx);
 }
 
-// ---- Rotation: its own backward with the sign turned
+// ---- Rotation
 
 enum { HEADS = 2, DIM = 6, POSITIONS = 5 };
 
@@ -115,33 +115,27 @@ struct rope_case {
     uint32_t position[ROWS];
 };
 
-static void rotate(const struct rope_case *c, double *x, double sign)
+static double rope_loss(void *user)
 {
-    ts_ref_rope(&(struct ts_rope_ref){.q = x,
-                                      .k = x + ROWS * HEADS * DIM,
+    struct rope_case *c = user;
+    double y[ROWS * (HEADS + 1) * DIM];
+    memcpy(y, c->x, sizeof y);
+    ts_ref_rope(&(struct ts_rope_ref){.q = y,
+                                      .k = y + ROWS * HEADS * DIM,
                                       .position = c->position,
                                       .table = c->table,
                                       .rows = ROWS,
                                       .heads = HEADS,
                                       .kv_heads = 1,
                                       .dim = DIM,
-                                      .positions = POSITIONS,
-                                      .sign = sign});
-}
-
-static double rope_loss(void *user)
-{
-    struct rope_case *c = user;
-    double y[ROWS * (HEADS + 1) * DIM];
-    memcpy(y, c->x, sizeof y);
-    rotate(c, y, 1);
+                                      .positions = POSITIONS});
     return dot(c->w, y, TS_COUNT(y));
 }
 
 Test(gradients, rope)
 {
     struct rope_case c = {.position = {0, 4, 2}};
-    double dx[ROWS * (HEADS + 1) * DIM];
+    double dx[ROWS * (HEADS + 1) * DIM], parts[2][ROWS * DIM], dv[ROWS * DIM];
     fill(c.x, TS_COUNT(c.x));
     fill(c.w, TS_COUNT(c.w));
     for (int p = 0; p < POSITIONS; p++) {
@@ -151,7 +145,27 @@ Test(gradients, rope)
         }
     }
     memcpy(dx, c.w, sizeof dx);
-    rotate(&c, dx, -1);
+    for (int i = 0; i < ROWS * DIM; i++) {
+        parts[0][i] = 3 * c.w[ROWS * HEADS * DIM + i];
+        parts[1][i] = -2 * c.w[ROWS * HEADS * DIM + i];
+    }
+    ts_ref_rope_backward(&(struct ts_rope_backward_ref){.dq = dx,
+                                                        .dk_parts = parts[0],
+                                                        .dv_parts = parts[0],
+                                                        .dk = dx + ROWS * HEADS * DIM,
+                                                        .dv = dv,
+                                                        .position = c.position,
+                                                        .table = c.table,
+                                                        .rows = ROWS,
+                                                        .heads = HEADS,
+                                                        .kv_heads = 1,
+                                                        .dim = DIM,
+                                                        .positions = POSITIONS,
+                                                        .parts = 2,
+                                                        .rotated = 1});
+    for (int i = 0; i < ROWS * DIM; i++) { // values are added up, and not rotated
+        cr_assert_float_eq(dv[i], parts[0][i] + parts[1][i], 1e-12);
+    }
     check_gradient("rope", rope_loss, &c, c.x, TS_COUNT(c.x), dx);
 }
 

@@ -81,26 +81,56 @@ void ts_ref_rmsnorm_backward(const struct ts_rmsnorm_backward_ref *a)
     }
 }
 
-static void turn_heads(const struct ts_rope_ref *a, double *heads, size_t count)
+// Rotates a head's pairs by the angles [dim / 2, 2] of its row; sign -1 rotates back.
+static void turn_head(double *x, const double *angles, size_t dim, double sign)
 {
-    size_t pairs = a->dim / 2;
-    for (size_t t = 0; t < a->rows; t++) {
-        for (size_t head = 0; head < count; head++) {
-            double *x = heads + (t * count + head) * a->dim;
-            for (size_t i = 0; i < pairs; i++) {
-                const double *angle = a->table + (a->position[t] * pairs + i) * 2;
-                double c = angle[0], s = a->sign * angle[1], low = x[i], high = x[i + pairs];
-                x[i] = low * c - high * s;
-                x[i + pairs] = high * c + low * s;
-            }
-        }
+    const size_t pairs = dim / 2;
+    for (size_t i = 0; i < pairs; i++) {
+        const double c = angles[2 * i], s = sign * angles[2 * i + 1];
+        const double low = x[i], high = x[i + pairs];
+        x[i] = low * c - high * s;
+        x[i + pairs] = high * c + low * s;
     }
 }
 
 void ts_ref_rope(const struct ts_rope_ref *a)
 {
-    turn_heads(a, a->q, a->heads);
-    turn_heads(a, a->k, a->kv_heads);
+    for (size_t t = 0; t < a->rows; t++) {
+        const double *angles = a->table + (size_t)a->position[t] * a->dim;
+        for (size_t head = 0; head < a->heads; head++) {
+            turn_head(a->q + (t * a->heads + head) * a->dim, angles, a->dim, 1);
+        }
+        for (size_t head = 0; head < a->kv_heads; head++) {
+            turn_head(a->k + (t * a->kv_heads + head) * a->dim, angles, a->dim, 1);
+        }
+    }
+}
+
+static double sum_of_parts(const double *x, size_t parts, size_t count, size_t i)
+{
+    double sum = 0;
+    for (size_t part = 0; part < parts; part++) {
+        sum += x[part * count + i];
+    }
+    return sum;
+}
+
+void ts_ref_rope_backward(const struct ts_rope_backward_ref *a)
+{
+    const size_t count = (size_t)a->rows * a->kv_heads * a->dim;
+    for (size_t i = 0; i < count; i++) {
+        a->dk[i] = sum_of_parts(a->dk_parts, a->parts, count, i);
+        a->dv[i] = a->parts > 1 ? sum_of_parts(a->dv_parts, a->parts, count, i) : a->dv[i];
+    }
+    for (size_t t = 0; t < a->rows && a->rotated; t++) {
+        const double *angles = a->table + (size_t)a->position[t] * a->dim;
+        for (size_t head = 0; head < a->heads; head++) {
+            turn_head(a->dq + (t * a->heads + head) * a->dim, angles, a->dim, -1);
+        }
+        for (size_t head = 0; head < a->kv_heads; head++) {
+            turn_head(a->dk + (t * a->kv_heads + head) * a->dim, angles, a->dim, -1);
+        }
+    }
 }
 
 static double sigmoid(double x)
@@ -181,16 +211,6 @@ void ts_ref_dropout(const struct ts_dropout_ref *a)
             uint32_t half = i % 8 < 4 ? words[i % 4] & 0xFFFF : words[i % 4] >> 16;
             double kept = half >= a->drop ? a->x[i] * a->scale : 0;
             a->y[i] = (a->accumulate ? a->y[i] : 0) + kept;
-        }
-    }
-}
-
-void ts_ref_sum_parts(const struct ts_sum_parts_ref *a)
-{
-    for (size_t i = 0; i < a->count; i++) {
-        a->y[i] = 0;
-        for (size_t part = 0; part < a->parts; part++) {
-            a->y[i] += a->x[part * a->count + i];
         }
     }
 }

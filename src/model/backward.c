@@ -3,6 +3,7 @@
 // took them as input needs them for its gradient.
 #include "model/internal.h"
 
+#include "base/memory.h"
 #include "ops/attention.h"
 
 #include <math.h>
@@ -16,13 +17,6 @@ static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uin
                             ts_view x, ts_view dy, ts_view dx, bool accumulate)
 {
     ts_linear_backward(&(ts_linear){pass, layer, module, rows, true}, x, dy, dx, accumulate);
-}
-
-// Computes a layer's output of the forward pass again, to the same bits.
-static void linear_again(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows, ts_view x,
-                         ts_view y)
-{
-    ts_linear_forward(&(ts_linear){pass, layer, module, rows, true}, x, y);
 }
 
 // Computes again, from the residual stream x, the input of the block whose norm is `which`. Returns
@@ -112,9 +106,10 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     if (recompute || ts_pass_adapts(pass, GATE_UP)) {
         x = enter_again(pass, layer, TS_NORM_MLP, rows, state->mid);
     }
-    if (recompute) {
-        linear_again(pass, layer, TS_MODULE_GATE, rows, x, state->gate);
-        linear_again(pass, layer, TS_MODULE_UP, rows, x, state->up);
+    if (recompute) { // to the same bits
+        const ts_linear linears[] = {{pass, layer, TS_MODULE_GATE, rows, true},
+                                     {pass, layer, TS_MODULE_UP, rows, true}};
+        ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->gate, state->up});
     }
     if (ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN))) {
         ts_swiglu(recorder, &(struct ts_swiglu_args){.gate = state->gate,

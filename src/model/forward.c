@@ -8,12 +8,6 @@
 
 #include <math.h>
 
-static void linear(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows, bool training,
-                   ts_view x, ts_view y)
-{
-    ts_linear_forward(&(ts_linear){pass, layer, module, rows, training}, x, y);
-}
-
 ts_rotation ts_pass_rotation(const ts_pass *pass, uint32_t layer)
 {
     const ts_model *model = pass->model;
@@ -145,7 +139,8 @@ static void leave(ts_pass *pass, uint32_t layer, ts_module module, ts_norm which
                   bool training, ts_view x, ts_view apart, ts_view y)
 {
     bool has_norm = ts_pass_has(pass, which);
-    linear(pass, layer, module, rows, training, x, has_norm ? apart : y);
+    const ts_linear linear = {pass, layer, module, rows, training};
+    ts_linear_forward(&linear, 1, x, has_norm ? &apart : &y);
     if (has_norm) {
         norm(pass, layer, which, rows, apart, y);
     }
@@ -158,9 +153,10 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
 {
     ts_layer_state *state = &pass->layers[layer];
     const ts_view x = enter(pass, layer, TS_NORM_ATTENTION, rows, state->x, below);
-    linear(pass, layer, TS_MODULE_Q, rows, training, x, state->q);
-    linear(pass, layer, TS_MODULE_K, rows, training, x, state->k);
-    linear(pass, layer, TS_MODULE_V, rows, training, x, state->v);
+    const ts_linear linears[] = {{pass, layer, TS_MODULE_Q, rows, training},
+                                 {pass, layer, TS_MODULE_K, rows, training},
+                                 {pass, layer, TS_MODULE_V, rows, training}};
+    ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->q, state->k, state->v});
     ts_pass_norm_rope(pass, layer, rows);
     attend(pass, layer, rows);
     leave(pass, layer, TS_MODULE_O, TS_NORM_ATTENTION_OUT, rows, training, state->o,
@@ -173,14 +169,14 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
     ts_model *model = pass->model;
     ts_layer_state *state = &pass->layers[layer];
     const ts_view x = enter(pass, layer, TS_NORM_MLP, rows, state->mid, &state->x);
-    linear(pass, layer, TS_MODULE_GATE, rows, training, x, state->gate);
     const struct ts_swiglu_args swiglu = {.gate = state->gate,
                                           .up = state->up,
                                           .y = pass->swiglu,
                                           .count = rows * model->config.ffn,
                                           .gelu = ts_pass_gelu(pass)};
-    ts_linear_forward(&(ts_linear){pass, layer, TS_MODULE_UP, rows, training, .swiglu = &swiglu}, x,
-                      state->up);
+    const ts_linear linears[] = {{pass, layer, TS_MODULE_GATE, rows, training},
+                                 {pass, layer, TS_MODULE_UP, rows, training, .swiglu = &swiglu}};
+    ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->gate, state->up});
     leave(pass, layer, TS_MODULE_DOWN, TS_NORM_MLP_OUT, rows, training, pass->swiglu,
           state->mlp_out, next);
 }

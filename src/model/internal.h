@@ -28,8 +28,10 @@ typedef struct ts_linear {
     const struct ts_swiglu_backward_args *swiglu_backward;
 } ts_linear;
 // y[rows, out] = x[rows, in] W^T + bias, where there is one. In an adapted module scale t B^T is
-// added to it, where t[rows, R] = dropout(x) A^T.
-void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y);
+// added to it, where t[rows, R] = dropout(x) A^T. `count` layers read x; the pairs' first products
+// come before the others, so that a device may work on all of them, and then on all the layers, at
+// the same time.
+void ts_linear_forward(const ts_linear *linears, uint32_t count, ts_view x, const ts_view *y);
 // Adds to the gradients of the LoRA pair, from x and dy[rows, out]. If `dx` is set (its buffer is
 // not NULL), also computes the gradient of x; with `accumulate` it is added to dx.
 void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx,

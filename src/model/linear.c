@@ -112,24 +112,37 @@ static void dora_forward(const ts_linear *linear, const struct layer *layer, ts_
     }
 }
 
-void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
+// t = dropout(x) A^T. Leaves dropout(x) in pass->dropped.
+static void pair_forward(const ts_linear *linear, const struct layer *layer, ts_view x)
+{
+    ts_pass *pass = linear->pass;
+    const bool masked = layer->dropout > 0;
+    if (masked) {
+        drop(linear, layer->dropout, x, pass->dropped, layer->in, false);
+    }
+    ts_matmul(pass->recorder, &(ts_product){.layout = TS_NT,
+                                            .m = linear->rows,
+                                            .n = layer->pair->r,
+                                            .k = layer->in,
+                                            .a = masked ? pass->dropped : x,
+                                            .b = layer->pair->a,
+                                            .c = layer->t,
+                                            .alpha = 1});
+}
+
+// Whether dora_forward reads the pass->dropped that pair_forward has left.
+static bool reads_dropped(const struct layer *layer)
+{
+    return is_dora(layer) && layer->dropout > 0;
+}
+
+// What ts_linear_forward does, but for the pair's first product.
+static void forward(const ts_linear *linear, ts_view x, ts_view y)
 {
     ts_pass *pass = linear->pass;
     const struct layer layer = look_up(linear);
     ts_product whole = forward_product(linear, &layer, x, y);
     if (layer.pair != NULL) {
-        const bool masked = layer.dropout > 0;
-        if (masked) {
-            drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
-        }
-        ts_matmul(pass->recorder, &(ts_product){.layout = TS_NT,
-                                                .m = linear->rows,
-                                                .n = layer.pair->r,
-                                                .k = layer.in,
-                                                .a = masked ? pass->dropped : x,
-                                                .b = layer.pair->a,
-                                                .c = layer.t,
-                                                .alpha = 1});
         whole.extra = pair_extra(&layer);
     }
     const bool is_all = !is_dora(&layer) && layer.bias.bytes == 0; // the product is y
@@ -146,6 +159,23 @@ void ts_linear_forward(const ts_linear *linear, ts_view x, ts_view y)
     }
     if (linear->swiglu != NULL && !is_all) {
         ts_swiglu(pass->recorder, linear->swiglu);
+    }
+}
+
+void ts_linear_forward(const ts_linear *linears, uint32_t count, ts_view x, const ts_view *y)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct layer layer = look_up(&linears[i]);
+        if (layer.pair != NULL && !reads_dropped(&layer)) {
+            pair_forward(&linears[i], &layer, x);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct layer layer = look_up(&linears[i]);
+        if (reads_dropped(&layer)) {
+            pair_forward(&linears[i], &layer, x);
+        }
+        forward(&linears[i], x, y[i]);
     }
 }
 

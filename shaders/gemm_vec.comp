@@ -1,6 +1,10 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
+#ifdef ASKING
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
 
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0) in f32, for any GPU.
 //
@@ -29,6 +33,12 @@
 // vector load if ALIGNED, four guarded ones if not. Elements outside of A and B read as zero, but if
 // ALIGNED a row or a column beyond C is the last one again: what it gives is not stored.
 //
+// With ASKING defined, the lanes of a subgroup, which have the same ROWS, load tile_a's rows once among
+// them and ask each other: where a lane's register may be any instruction's operand for all lanes, as
+// on Intel's GPUs, that costs nothing, and shared memory is read half as often. Every subgroup must be
+// full and of SUBGROUP_SIZE, which divides TILE_N / COLUMNS, K_STEP a multiple of 8. The sums have the
+// same bits.
+//
 // With EXTRA (NT and NN), E = extra_scale * extra_a extra_b, with extra_k in place of k: dense,
 // f32, laid out as A and B are. E is a LoRA pair's contribution, whose k is a hundredth of the
 // layer's. Its steps, of EXTRA_STEP, follow those of k, in f32.
@@ -49,6 +59,7 @@ layout(constant_id = 7) const uint ROWS = 4;
 layout(constant_id = 8) const uint COLUMNS = 4;
 layout(constant_id = 10) const uint EXTRA = 0;
 layout(constant_id = 11) const uint QUADS = 0;
+layout(constant_id = 12) const uint SUBGROUP_SIZE = 8; // with ASKING
 
 const uint NT = 0;
 const uint NN = 1;
@@ -226,20 +237,59 @@ void stage_b(uvec2 place, vec4 value)
 vec4 acc[ROWS * COLUMNS4];
 uint my_row4, my_column4;
 
+// The place in the workgroup.
+#ifdef ASKING // Vulkan does not promise that neighbours of the local index share a subgroup
+#define SELF (gl_SubgroupID * SUBGROUP_SIZE + gl_SubgroupInvocationID)
+#else
+#define SELF gl_LocalInvocationIndex
+#endif
+
+// acc += x y^T, with x of row k of tile_a.
+void multiply_row(uint k, vec4 x[ROWS4])
+{
+    vec4 y[COLUMNS4];
+    [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+        y[j] = tile_b[k * B_STRIDE4 + my_column4 + j];
+    [[unroll]] for (uint i = 0; i < ROWS; i++)
+        [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
+            acc[i * COLUMNS4 + j] = fma(vec4(x[i / 4][i % 4]), y[j], acc[i * COLUMNS4 + j]);
+}
+
+#ifdef ASKING
+// For eight neighbouring k each lane loads some of the ASKED quads that a subgroup needs of tile_a.
+const uint ASKED = 8 * ROWS4;
+const uint OWN = (ASKED + SUBGROUP_SIZE - 1) / SUBGROUP_SIZE;
+
+void multiply()
+{
+    [[unroll]] for (uint k0 = 0; k0 < K_STEP; k0 += 8) {
+        vec4 own[OWN];
+        [[unroll]] for (uint i = 0; i < OWN; i++) {
+            const uint quad = i * SUBGROUP_SIZE + gl_SubgroupInvocationID;
+            if (ASKED % SUBGROUP_SIZE == 0 || quad < ASKED)
+                own[i] = tile_a[(k0 + quad / ROWS4) * A_STRIDE4 + my_row4 + quad % ROWS4];
+        }
+        [[unroll]] for (uint k = 0; k < 8; k++) {
+            vec4 x[ROWS4];
+            [[unroll]] for (uint i = 0; i < ROWS4; i++) {
+                const uint quad = k * ROWS4 + i; // known when loops are unrolled
+                x[i] = subgroupBroadcast(own[quad / SUBGROUP_SIZE], quad % SUBGROUP_SIZE);
+            }
+            multiply_row(k0 + k, x);
+        }
+    }
+}
+#else
 void multiply()
 {
     [[unroll]] for (uint k = 0; k < K_STEP; k++) {
         vec4 x[ROWS4];
-        vec4 y[COLUMNS4];
         [[unroll]] for (uint i = 0; i < ROWS4; i++)
             x[i] = tile_a[k * A_STRIDE4 + my_row4 + i];
-        [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
-            y[j] = tile_b[k * B_STRIDE4 + my_column4 + j];
-        [[unroll]] for (uint i = 0; i < ROWS; i++)
-            [[unroll]] for (uint j = 0; j < COLUMNS4; j++)
-                acc[i * COLUMNS4 + j] = fma(vec4(x[i / 4][i % 4]), y[j], acc[i * COLUMNS4 + j]);
+        multiply_row(k, x);
     }
 }
+#endif
 
 // EXTRA_STEP columns of extra_a and rows of extra_b, from k0 on, to shared memory.
 void stage_extra(uint row0, uint column0, uint k0)
@@ -305,7 +355,7 @@ void store_sums(uint row0, uint column0)
 
 void main()
 {
-    const uint self = gl_LocalInvocationIndex;
+    const uint self = SELF;
     const uint row0 = gl_WorkGroupID.y * TILE_M;
     const uint column0 = gl_WorkGroupID.x * TILE_N;
     my_row4 = self / ACROSS * ROWS4;

@@ -142,6 +142,7 @@ static void read_subgroups(VkPhysicalDevice physical, ts_gpu_caps *caps)
     caps->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
     if (caps->has_full_subgroups) {
         caps->full_subgroup = ts_gpu_choose_subgroup(&sizes, vendor, caps->subgroup_size);
+        caps->free_broadcasts = vendor == INTEL && caps->full_subgroup != 0;
         caps->fixed_subgroup = !(sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
     } else if (!ts_gpu_has_extension(physical, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
         caps->full_subgroup = caps->subgroup_size; // then it is the only size, says Vulkan 1.1

@@ -51,6 +51,7 @@ static void hide_subgroup_size_control(ts_gpu_caps *caps)
 {
     hide_matrices(caps); // their shaders must know how many invocations hold a matrix together
     caps->full_subgroup = 0;
+    caps->free_broadcasts = false;
     caps->has_full_subgroups = false;
 }
 

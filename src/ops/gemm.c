@@ -70,6 +70,25 @@ static bool choose_thin(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     return true;
 }
 
+// A tile of gemm_vec. If the device cannot run 256 invocations, 128 take a tile half as wide, so
+// that each keeps as many sums.
+static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+{
+    args->shader = TS_SHADER_gemm_vec;
+    args->local_size = caps->max_invocations >= 256 ? 256 : 128;
+    args->tile_m = 64;
+    args->tile_n = args->part_n = args->local_size / 4;
+    args->k_step = 16;
+    args->rows = args->columns = 4;
+    const uint32_t across = args->tile_n / args->columns;
+    if (caps->free_broadcasts && across % caps->full_subgroup == 0 &&
+        ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemm_vec_asking)) {
+        args->shader = TS_SHADER_gemm_vec_asking;
+        args->subgroup_size = caps->full_subgroup;
+    }
+    ts_tile_enlarge(caps, args);
+}
+
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
     args->layout = layout;
@@ -81,15 +100,7 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     }
     if (!ts_cpu_choose_gemm(caps, args)) {
         args->aligned = is_aligned(args, 4);
-        args->shader = TS_SHADER_gemm_vec;
-        // If the device cannot run 256 invocations, 128 take a tile half as wide, so that each
-        // keeps as many sums.
-        args->local_size = caps->max_invocations >= 256 ? 256 : 128;
-        args->tile_m = 64;
-        args->tile_n = args->part_n = args->local_size / 4;
-        args->k_step = 16;
-        args->rows = args->columns = 4;
-        ts_tile_enlarge(caps, args);
+        choose_vec(caps, args);
     }
 }
 

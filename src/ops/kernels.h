@@ -23,6 +23,7 @@ typedef enum ts_needs {
     TS_NEEDS_ADDRESSES = 16,    // buffers read by address
     TS_NEEDS_F16_MATRICES = 32, // matrix units with f16 operands
     TS_NEEDS_BF16_MATRICES = 64,
+    TS_NEEDS_BROADCASTS = 128, // a lane's value for all, in full subgroups of one size
 } ts_needs;
 
 // TS_SHADER_name: a shader's place in its row, from 0.
@@ -76,7 +77,7 @@ typedef struct ts_kernel_shader {
 
 typedef struct ts_kernel_info {
     const char *name;
-    ts_kernel_shader shaders[6];  // ends with a NULL name
+    ts_kernel_shader shaders[7];  // ends with a NULL name
     ts_kernel_buffer buffers[11]; // in the order of the bindings; ends with a NULL name
     ts_kernel_field fields[28];   // ends with a NULL name
     double tolerance;             // relative, in f32

@@ -10,6 +10,9 @@ static uint32_t offered_by(const ts_gpu_caps *caps)
     offered |= ts_gpu_is_cpu(caps) ? TS_NEEDS_CPU : 0;
     offered |= (operations & both) == both ? TS_NEEDS_SUBGROUPS : 0;
     offered |= (operations & shuffle) && caps->full_subgroup >= 8 ? TS_NEEDS_EIGHT_LANES : 0;
+    offered |= (operations & VK_SUBGROUP_FEATURE_BALLOT_BIT) && caps->full_subgroup >= 8
+                   ? TS_NEEDS_BROADCASTS
+                   : 0;
     offered |= caps->has_int64 ? TS_NEEDS_INT64 : 0;
     offered |= caps->has_addresses ? TS_NEEDS_ADDRESSES : 0;
     offered |= caps->matrix_f16.m != 0 ? TS_NEEDS_F16_MATRICES : 0;

@@ -71,16 +71,19 @@ static uint32_t vec_registers(const struct ts_gemm_args *args, const ts_tile *ti
     return (rows * columns + 4 * step_quads(args, tile) + rows + columns) * 3 / 2;
 }
 
-// Whether the device can run the tile. In shared memory gemm_vec holds a tile of A and a tile of B,
-// both k-major, with rows padded by 16 bytes, and four rows of the extra pair. The fewest sums that
-// an invocation can have, 4 x 4, are taken to fit every device.
+// Whether the device can run the tile, and the lanes of a subgroup have the same rows where they
+// ask each other for them (args->subgroup_size). In shared memory gemm_vec holds a tile of A and a
+// tile of B, both k-major, with rows padded by 16 bytes, and four rows of the extra pair. The
+// fewest sums that an invocation can have, 4 x 4, are taken to fit every device.
 static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, const ts_tile *tile)
 {
     enum { FEWEST_SUMS = 16, EXTRA_STEP = 4 };
     uint32_t shared = (args->k_step + EXTRA_STEP) * (tile->m + tile->n + 8) * 4;
     bool small = tile->rows * vec_columns(tile) <= FEWEST_SUMS;
+    const uint32_t across = tile->n / vec_columns(tile);
     return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes &&
            step_quads(args, tile) <= MOST_STEP_QUADS &&
+           (args->subgroup_size == 0 || across % args->subgroup_size == 0) &&
            (caps->registers == 0 || small || vec_registers(args, tile) <= caps->registers);
 }
 
@@ -125,7 +128,7 @@ void ts_tile_enlarge(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                             ts_tile out[TS_TILES])
 {
-    bool simd = args->shader != TS_SHADER_gemm_vec;
+    bool simd = args->shader != TS_SHADER_gemm_vec && args->shader != TS_SHADER_gemm_vec_asking;
     out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
                        .m = args->tile_m,
                        .n = args->tile_n,

@@ -136,6 +136,7 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
     const uint32_t chosen[] = {args.layout, args.aligned, args.local_size, args.tile_m, args.part_n,
                                args.k_step, args.rows,    args.columns,    args.tile_n, args.extra};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
+    *ts_trial_field(trial, "subgroup_size") = args.subgroup_size;
     trial->shader = args.shader;
 }
 
@@ -242,6 +243,7 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         leave_out(asked, TS_SHADER_gemv);
         leave_out(asked, TS_SHADER_gemv_simd);
     }
+    asked->free_broadcasts = shader == TS_SHADER_gemm_vec_asking;
     if (shader == TS_SHADER_gemm_simd) {
         leave_out(asked, TS_SHADER_gemm_simd_wide);
     }

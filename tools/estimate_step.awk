@@ -185,8 +185,8 @@ function add_natural_loop(header, latch,    stack, depth, member, b, i, n, words
 }
 
 # The loop that a kernel spends its time in: of those with at least half of the matrix operations (or, without
-# any, of the multiply-adds) that a loop has, the smallest.
-function main_loop(    l, i, work, most, best) {
+# any, of the multiply-adds) that a loop has, the smallest, or, where loops lie within it, the largest.
+function main_loop(    l, i, most, best) {
     most = 0
     for (l = 1; l <= loops; l++) {
         work[l] = 0
@@ -197,14 +197,23 @@ function main_loop(    l, i, work, most, best) {
     }
     best = 0
     for (l = 1; l <= loops; l++) {
-        if (work[l] * 2 >= most && (best == 0 || size[l] < size[best])) best = l
+        if (work[l] * 2 >= most && (best == 0 || (value["inner"] > 1 ? size[l] > size[best] : size[l] < size[best])))
+            best = l
     }
     return best
 }
 
+# Whether line i lies in a smaller loop, with multiply-adds, within this one.
+function is_nested(main, i,    l) {
+    for (l = 1; l <= loops; l++) {
+        if (size[l] < size[main] && ((l, i) in inside) && work[l] > 0) return 1
+    }
+    return 0
+}
+
 # ---- A pipeline's cost
 
-function finish(    i, c, main, class, subgroups, times, sum, cycles, chain, ms, port, waves) {
+function finish(    i, c, each, main, class, subgroups, times, sum, cycles, chain, ms, port, waves) {
     if (kernel == "" || count == 0) return
     vendor = title ~ /NVK/ ? "nvidia" : title ~ /Intel/ ? "intel" : "amd"
     if (vendor == "intel" && value["subgroup"] == 0) value["subgroup"] = 8
@@ -216,14 +225,15 @@ function finish(    i, c, main, class, subgroups, times, sum, cycles, chain, ms,
     chain = 0
     for (i = 1; i <= count; i++) {
         times = value["workgroups"]
-        if (main > 0 && ((main, i) in inside)) times = value["loops"]
+        each = main > 0 && value["inner"] > 1 && is_nested(main, i) ? value["inner"] : 1
+        if (main > 0 && ((main, i) in inside)) times = value["loops"] * each
         for (c = 1; c <= classes; c++) {
             class = name[c]
             if (!((i, class) in cost)) continue
             cycles_of[class] += cost[i, class] * times * subgroups
             if (main == 0 || ((main, i) in inside)) {
-                inner[class] += number[i, class]
-                chain += cost[i, class]
+                inner[class] += number[i, class] * each
+                chain += cost[i, class] * each
             }
         }
     }

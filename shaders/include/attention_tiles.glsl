@@ -6,6 +6,9 @@
 // LANES-th, of both scores and sums: of the scores four neighbours, of the sums every SPLIT_LANES-th
 // quad. So for 16 multiply-adds it loads two quads, of the own tile by way of the cache, of the stream
 // from shared memory. Between the two products scores lie in shared memory.
+//
+// With HELD the loops of both products are unrolled. Compilers then load much of it early and hold it in
+// registers; where these are few, Intel's kept a thousand of them in memory.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -16,6 +19,7 @@ layout(constant_id = 1) const uint DIM = 64;
 layout(constant_id = 3) const uint PER_LANE = 4;
 layout(constant_id = 4) const uint SPLIT_LANES = 16;
 layout(constant_id = 5) const uint SUBGROUP_SIZE = 32; // all subgroups are full and have this size
+layout(constant_id = 7) const uint HELD = 1;
 #include "grid.glsl"
 #include "act.glsl"
 
@@ -65,8 +69,8 @@ const float LOG2E = 1.44269504;
     }
 
 // scores[PER_LANE] += the own rows times those of a stream at `at`. READ(r, quad) reads the own ones.
-#define MULTIPLY_ROWS(scores, at, READ)                                                            \
-    [[unroll]] for (uint d = 0; d < DIM / 4; d++) {                                                \
+#define MULTIPLY_QUAD(scores, at, READ, d)                                                         \
+    {                                                                                              \
         const vec4 a = arena[(at) + ACROSS * ROW + d];                                             \
         const vec4 b = arena[(at) + (SPLIT_LANES + ACROSS) * ROW + d];                             \
         const vec4 c = arena[(at) + (2 * SPLIT_LANES + ACROSS) * ROW + d];                         \
@@ -80,9 +84,9 @@ const float LOG2E = 1.44269504;
         }                                                                                          \
     }
 
-// sums[PER_LANE * QUADS] += the scores at `scores` times a stream's rows at `at`.
-#define MULTIPLY_SCORES(sums, scores, at)                                                          \
-    [[unroll]] for (uint s = 0; s < SPLIT_LANES; s++) {                                            \
+// sums[PER_LANE * QUADS] += a quad of the scores at `scores` times a stream's rows at `at`.
+#define MULTIPLY_SCORE(sums, scores, at, s)                                                        \
+    {                                                                                              \
         [[unroll]] for (uint n = 0; n < QUADS; n++) {                                              \
             const vec4 a = arena[(at) + s * ROW + PART(n)];                                        \
             const vec4 b = arena[(at) + (SPLIT_LANES + s) * ROW + PART(n)];                        \
@@ -97,3 +101,17 @@ const float LOG2E = 1.44269504;
             }                                                                                      \
         }                                                                                          \
     }
+
+// A loop over a tile, its step being `step`: unrolled, unless registers are few.
+#define OVER_TILE(count, body)                                                                     \
+    if (HELD != 0) {                                                                               \
+        [[unroll]] for (uint step = 0; step < (count); step++)                                     \
+            body                                                                                   \
+    } else {                                                                                       \
+        [[dont_unroll]] for (uint step = 0; step < (count); step++)                                \
+            body                                                                                   \
+    }
+#define MULTIPLY_ROWS(scores, at, READ)                                                            \
+    OVER_TILE(DIM / 4, MULTIPLY_QUAD(scores, at, READ, step))
+#define MULTIPLY_SCORES(sums, scores, at)                                                          \
+    OVER_TILE(SPLIT_LANES, MULTIPLY_SCORE(sums, scores, at, step))

@@ -24,15 +24,27 @@ static void count(ts_step_part *part, uint64_t workgroups, uint64_t loops)
     part->longest = ts_max_u64(part->longest, loops);
 }
 
+// Whether it is attention by tiles without matrix units.
+static bool is_tiled(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    return ts_attention_has_tile(kernel) &&
+           strcmp(dispatch->pipeline.name,
+                  ts_kernels[kernel].shaders[ts_attention_tiled(kernel)].name) == 0;
+}
+
 // Rows that a workgroup of attention takes at each step of its walk.
 static uint64_t stream_of(const ts_dispatch *dispatch, ts_kernel kernel)
 {
-    if (ts_attention_has_tile(kernel) &&
-        strcmp(dispatch->pipeline.name,
-               ts_kernels[kernel].shaders[ts_attention_tiled(kernel)].name) == 0) {
-        return 4 * field(dispatch, kernel, "split");
-    }
-    return ts_max_u64(1, field(dispatch, kernel, "stream"));
+    return is_tiled(dispatch, kernel) ? 4 * (uint64_t)field(dispatch, kernel, "split")
+                                      : ts_max_u64(1, field(dispatch, kernel, "stream"));
+}
+
+// At each step attention by tiles walks along a head's quads and along quads of scores, of which
+// TinyLlama's head of 64 has as many, unless these loops are unrolled.
+static uint64_t inner_of(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    const bool loops = is_tiled(dispatch, kernel) && field(dispatch, kernel, "held") == 0;
+    return loops ? field(dispatch, kernel, "dim") / 4 : 1;
 }
 
 // Of a causal sequence that is the whole batch: a workgroup takes neighbouring rows of queries and
@@ -179,6 +191,7 @@ static void see(void *context, size_t pipeline, const ts_dispatch *dispatch)
     count_loops(&one, dispatch, kernel, workgroups);
     part->loops += one.loops;
     part->serial += one.longest;
+    part->inner = inner_of(dispatch, kernel);
     part->longest = ts_max_u64(part->longest, one.longest);
     part->bytes += bytes_of(dispatch, kernel);
 }

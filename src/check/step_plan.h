@@ -16,6 +16,7 @@ typedef struct ts_step_part {
                       // that takes most of their time count one for each workgroup
     uint64_t longest; // of these the most that one workgroup takes, one after the other
     uint64_t serial;  // the longest of each dispatch, added up
+    uint64_t inner;   // how often loops within that loop run each time, where it has some
     uint64_t bytes;   // of all tensors that it reads and writes, each once a dispatch
 } ts_step_part;
 

@@ -144,9 +144,10 @@ static ts_status print_step(ts_gpu *gpu, ts_precision precision, uint32_t tokens
         TS_TRY(ts_gpu_pipeline_listing(gpu, i, &listing, err));
         TS_TRY(ts_gpu_pipeline_subgroup(gpu, i, &subgroup, err));
         printf("== dispatches %u subgroup %u invocations %u workgroups %" PRIu64 " loops %" PRIu64
-               " longest %" PRIu64 " serial %" PRIu64 " bytes %" PRIu64 " pipeline %s\n",
+               " longest %" PRIu64 " serial %" PRIu64 " inner %" PRIu64 " bytes %" PRIu64
+               " pipeline %s\n",
                part->dispatches, subgroup, part->invocations, part->workgroups, part->loops,
-               part->longest, part->serial, part->bytes, label.bytes);
+               part->longest, part->serial, part->inner, part->bytes, label.bytes);
         printf("%s\n", listing.bytes != NULL ? listing.bytes : "");
     }
 out:

@@ -92,13 +92,15 @@ bool ts_attention_is_tiled(ts_kernel kernel, uint32_t shader)
     return shader == ts_attention_tiled(kernel);
 }
 
+enum { USUAL_REGISTERS = 128 };
+
 // Whether the device has room for a tile (include/attention_tiles.glsl): of shared memory for the
 // stream's tiles and the scores, of registers for a lane's sums and scores, what it multiplies, and
 // addresses.
 static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
                       const ts_attention_choice *c)
 {
-    enum { REGISTERS = 128, OTHERS = 44, MOST_QUADS = 24 };
+    enum { OTHERS = 44, MOST_QUADS = 24 };
     const bool of_keys = kernel == TS_KERNEL_attention_backward_kv;
     const uint64_t streams = of_keys ? 2 : 1, sums = of_keys ? 2 : 1,
                    scores = kernel == TS_KERNEL_attention ? 1 : 2;
@@ -107,19 +109,12 @@ static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
     const uint64_t shared = 16 * (streams * rows * (dim / 4 | 1) + own * (c->split | 1)) +
                             8 * ts_max_u64(own, rows) + 16;
     const uint64_t registers = 4 * c->per_lane * (sums * quads + scores) + OTHERS;
-    const uint64_t has = caps->registers > 0 ? caps->registers : REGISTERS;
-    // With so few registers, Intel's compiler keeps a thousand of them in memory for more sums than
-    // a quad a row, and makes more than 64 KB of code for Meteor Lake of what is left out here.
-    const bool has_few = has <= REGISTERS;
-    const bool of_queries = kernel == TS_KERNEL_attention_backward_q;
-    if (has_few && (of_keys || quads > 1 || (of_queries && c->per_lane > 2))) {
-        return false;
-    }
+    const uint64_t has = caps->registers > 0 ? caps->registers : USUAL_REGISTERS;
     if (c->per_lane * quads > MOST_QUADS) { // 32 are more than 64 KB of AMD's code
         return false;
     }
     return invocations <= caps->max_invocations && invocations % caps->full_subgroup == 0 &&
-           shared <= caps->shared_bytes && registers <= has * 3 / 4;
+           shared <= caps->shared_bytes && registers <= (c->held ? has * 3 / 4 : has * 7 / 8);
 }
 
 bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
@@ -138,7 +133,7 @@ bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_
                                             .per_lane = tiles[i][1],
                                             .split = tiles[i][2],
                                             .subgroup_size = caps->full_subgroup,
-                                            .held = 1};
+                                            .held = caps->registers > USUAL_REGISTERS};
         if (tile_fits(caps, kernel, dim, &choice) && passed-- == 0) {
             *out = choice;
             return true;

@@ -274,6 +274,7 @@ static void settle_tile(const ts_gpu_caps *asked, ts_trial *trial, uint32_t *sta
     for (size_t i = 0; i < TS_COUNT(tries); i++) {
         ts_attention_choice choice;
         if (ts_attention_choose_tile(&roomy, trial->kernel, tries[i][0], tries[i][1], &choice)) {
+            choice.held = ts_trial_pick(state, 2);
             *dim = tries[i][0];
             set_attention(trial, &choice);
             return;

@@ -47,41 +47,45 @@ static uint64_t inner_of(const ts_dispatch *dispatch, ts_kernel kernel)
     return loops ? field(dispatch, kernel, "dim") / 4 : 1;
 }
 
-// Of a causal sequence that is the whole batch: a workgroup takes neighbouring rows of queries and
-// walks along the keys, one by one or by tiles of a stream, up to its last row's.
+// How the workgroups of attention walk: each takes `tile` neighbouring rows of its own and walks
+// along the others, one by one or by tiles of `stream`.
+struct walk {
+    uint64_t kv_heads, rows, group, tile, stream;
+};
+
+static struct walk walk_of(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    const uint64_t lanes =
+        (uint64_t)field(dispatch, kernel, "lanes") * field(dispatch, kernel, "per_lane");
+    const uint32_t kv_heads = field(dispatch, kernel, "kv_heads");
+    return (struct walk){.kv_heads = kv_heads,
+                         .rows = field(dispatch, kernel, "rows"),
+                         .group = field(dispatch, kernel, "heads") / kv_heads,
+                         .tile = lanes > 0 ? lanes : field(dispatch, kernel, "own"),
+                         .stream = stream_of(dispatch, kernel)};
+}
+
+// Of a causal sequence that is the whole batch: queries walk along the keys up to their last row's.
 static void count_queries(ts_step_part *part, const ts_dispatch *dispatch, ts_kernel kernel)
 {
-    const uint64_t kv_heads = field(dispatch, kernel, "kv_heads"),
-                   rows = field(dispatch, kernel, "rows"),
-                   group = field(dispatch, kernel, "heads") / kv_heads,
-                   lanes = (uint64_t)field(dispatch, kernel, "lanes") *
-                           field(dispatch, kernel, "per_lane"),
-                   tile = lanes > 0 ? lanes : field(dispatch, kernel, "own"),
-                   stream = stream_of(dispatch, kernel);
-    for (uint64_t begin = 0; begin < rows * group; begin += tile) {
-        const uint64_t last = (ts_min_u64(begin + tile, rows * group) - 1) / group;
-        count(part, kv_heads, ts_ceil_div(last + 1, stream));
+    const struct walk w = walk_of(dispatch, kernel);
+    const uint64_t queries = w.rows * w.group;
+    for (uint64_t begin = 0; begin < queries; begin += w.tile) {
+        const uint64_t last = (ts_min_u64(begin + w.tile, queries) - 1) / w.group;
+        count(part, w.kv_heads, ts_ceil_div(last + 1, w.stream));
     }
 }
 
-// A workgroup takes neighbouring keys and walks along the queries of its part from its first key's
-// on, one by one or by tiles of a stream.
+// Keys walk along the queries of a part, from their first row's on.
 static void count_keys(ts_step_part *part, const ts_dispatch *dispatch, ts_kernel kernel)
 {
-    const uint64_t kv_heads = field(dispatch, kernel, "kv_heads"),
-                   rows = field(dispatch, kernel, "rows"),
-                   group = field(dispatch, kernel, "heads") / kv_heads,
-                   lanes = (uint64_t)field(dispatch, kernel, "lanes") *
-                           field(dispatch, kernel, "per_lane"),
-                   tile = lanes > 0 ? lanes : field(dispatch, kernel, "own"),
-                   stream = stream_of(dispatch, kernel);
-    const uint64_t parts = field(dispatch, kernel, "parts");
-    for (uint64_t i = 0; i < parts * ts_ceil_div(rows, tile); i++) {
-        const uint64_t from =
-                           ts_max_u64(i / parts * tile * group, rows * group / parts * (i % parts)),
-                       behind = i % parts + 1 < parts ? rows * group / parts * (i % parts + 1)
-                                                      : rows * group;
-        count(part, kv_heads, from < behind ? ts_ceil_div(behind - from, stream) : 0);
+    const struct walk w = walk_of(dispatch, kernel);
+    const uint64_t parts = field(dispatch, kernel, "parts"), queries = w.rows * w.group;
+    for (uint64_t i = 0; i < parts * ts_ceil_div(w.rows, w.tile); i++) {
+        const uint64_t part_from = queries / parts * (i % parts);
+        const uint64_t from = ts_max_u64(i / parts * w.tile * w.group, part_from);
+        const uint64_t behind = i % parts + 1 < parts ? part_from + queries / parts : queries;
+        count(part, w.kv_heads, from < behind ? ts_ceil_div(behind - from, w.stream) : 0);
     }
 }
 

@@ -290,6 +290,90 @@ Test(passes, recomputing_changes_no_bit)
     close_places(places);
 }
 
+// Loss and gradients of a model whose logits are made of many rows at a time, or of few.
+struct logits_case {
+    uint32_t rows; // at a time
+    double loss;
+    float gradients[4096];
+};
+
+static void make_logits(ts_gpu *gpu, bool many, struct logits_case *out)
+{
+    enum { TOKENS = 150 };
+    static const ts_model_config shape = {.hidden = 64,
+                                          .layers = 1,
+                                          .heads = 4,
+                                          .kv_heads = 2,
+                                          .head_dim = 16,
+                                          .query_scalar = 16,
+                                          .ffn = 64,
+                                          .vocab = 1000,
+                                          .max_positions = TOKENS,
+                                          .rms_eps = 1e-5f,
+                                          .rope = {.theta = 10000}};
+    const ts_adapter_config adapter = {
+        .r = 4, .alpha = 8, .targets = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_DOWN)};
+    const ts_model_params params = {.config = &shape, .random_dtype = TS_BF16, .positions = TOKENS};
+    const ts_pass_limits limits = {
+        .rows = TOKENS, .loss_rows = TOKENS, .training = true, .many_logits = many};
+    ts_model model;
+    ts_pass pass;
+    ts_batch batch = {0};
+    uint32_t ids[TOKENS];
+    uint8_t supervised[TOKENS];
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        ids[t] = t * 31 % shape.vocab;
+        supervised[t] = t > 3;
+    }
+    MUST(ts_model_open(gpu, &params, &model, err));
+    MUST(ts_model_add_lora(&model, &adapter, 42, err));
+    cr_assert_leq(model.lora.count, TS_COUNT(out->gradients));
+    MUST(ts_pass_open(&model, limits, &pass, err));
+    MUST(ts_batch_add(&batch, ids, TOKENS, supervised, err));
+    MUST(ts_pass_gradients(&pass, &batch, 1, 0, &out->loss, err));
+    MUST(ts_gpu_download(gpu, pass.gradients, out->gradients,
+                         model.lora.count * sizeof *out->gradients, err));
+    out->rows = pass.logit_rows;
+    ts_batch_free(&batch);
+    ts_pass_close(&pass);
+    test_model_close(&model);
+}
+
+Test(passes, logits_of_more_rows_change_no_bit)
+{
+    static struct logits_case few, many;
+    ts_gpu *gpu = test_gpu_open();
+    make_logits(gpu, false, &few);
+    make_logits(gpu, true, &many);
+    cr_assert_eq(few.rows, 64, "three times");
+    cr_assert_eq(many.rows, 150, "all at once");
+    cr_assert_eq(many.loss, few.loss);
+    cr_assert_arr_eq(many.gradients, few.gradients, sizeof few.gradients);
+    test_gpu_close(gpu);
+}
+
+// At most 1,024 rows, in at most 256 MiB.
+Test(passes, memory_for_more_logits_is_bounded)
+{
+    static const struct {
+        uint32_t vocab, rows;
+    } cases[] = {{32000, 1024}, {262144, 256}, {2000000, 64}};
+    for (size_t i = 0; i < TS_COUNT(cases); i++) {
+        uint64_t bytes[2], largest[2];
+        ts_model_config shape = ts_model_config_tinyllama;
+        shape.layers = 1, shape.ffn = 64, shape.vocab = cases[i].vocab;
+        for (int many = 0; many < 2; many++) {
+            const ts_pass_limits limits = {
+                .rows = 2048, .loss_rows = 2048, .training = true, .many_logits = many == 1};
+            MUST(ts_pass_plan(&shape, TS_BF16, true, &plain.adapter, TS_PRECISION_F32, limits,
+                              &bytes[many], &largest[many], err));
+        }
+        const uint64_t row = cases[i].vocab * sizeof(float);
+        cr_expect_eq(largest[1], cases[i].rows * row, "%u", cases[i].vocab);
+        cr_expect_leq(bytes[1], bytes[0] + (cases[i].rows - 64) * row);
+    }
+}
+
 static void losses_of(ts_gpu *gpu, const tiny_llama *tiny, double out[TINY_ROWS])
 {
     ts_model model;

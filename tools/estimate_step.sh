@@ -45,7 +45,7 @@ for one in "${wanted[@]}"; do
     kind=${driver##*/}
     if [[ $driver == */* ]]; then
         root=${roots[${driver%%/*}]:-}
-        if [[ ! -d $root/usr ]]; then
+        if [[ -z $root || ! -d $root/usr ]]; then
             echo "$one: skipped, there is no root ${driver%%/*} (--root ${driver%%/*}=FOLDER)"
             continue
         fi

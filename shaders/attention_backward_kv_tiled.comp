@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#define PRODUCTS 4
 #include "attention_tiles.glsl"
 // dk and dv of attention_backward_kv.comp by tiles, for devices without matrix units. The own tile is of
 // keys and values. It walks along the queries that see them, of all heads that share the key head,
@@ -59,8 +60,8 @@ void main()
 #define PLACE_OF(row) (INDEX_OF(row) / group * heads + kv_head * group + INDEX_OF(row) % group)
 #define READ_QUERY(row, quad) q_nth(PLACE_OF(row) * (DIM / 4) + (quad))
 #define READ_GRAD(row, quad) dout_nth(PLACE_OF(row) * (DIM / 4) + (quad))
-#define READ_KEY(r, quad) k_nth(places[r] * (DIM / 4) + (quad))
-#define READ_VALUE(r, quad) v_nth(places[r] * (DIM / 4) + (quad))
+#define READ_KEY(r, quad) k_nth(places[r] * (DIM / 4) + quad)
+#define READ_VALUE(r, quad) v_nth(places[r] * (DIM / 4) + quad)
         vec4 scores[PER_LANE], slopes[PER_LANE];
         [[unroll]] for (uint r = 0; r < PER_LANE; r++)
             scores[r] = slopes[r] = vec4(0.0);

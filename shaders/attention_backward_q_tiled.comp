@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#define PRODUCTS 3
 #include "attention_tiles.glsl"
 // delta and dq of attention_backward_q.comp by tiles, for devices without matrix units. The own tile is
 // of queries and their gradients, numbered as in attention.comp. It walks along tiles of keys and
@@ -70,7 +71,7 @@ void main()
 #define READ_KEY(row, quad) k_nth(QUAD_OF(row, quad))
 #define READ_VALUE(row, quad) v_nth(QUAD_OF(row, quad))
 #define READ_QUERY(r, quad) q_nth(places[r] * (DIM / 4) + (quad) + again)
-#define READ_GRAD(r, quad) dout_nth(places[r] * (DIM / 4) + (quad))
+#define READ_GRAD(r, quad) dout_nth(places[r] * (DIM / 4) + quad)
         vec4 scores[PER_LANE];
         [[unroll]] for (uint r = 0; r < PER_LANE; r++)
             scores[r] = vec4(0.0);

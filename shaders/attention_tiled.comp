@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#define PRODUCTS 2
 #include "attention_tiles.glsl"
 // attention.comp by tiles, for devices without matrix units. The own tile is of queries, numbered as
 // there: row * group + head within the group of heads that share a key. It walks along tiles of keys
@@ -56,7 +57,7 @@ void main()
 #define QUAD_OF(row, quad) ((min(key0 + (row), kv_rows - 1) * kv_heads + kv_head) * (DIM / 4) + (quad))
 #define READ_KEY(row, quad) k_nth(QUAD_OF(row, quad))
 #define READ_VALUE(row, quad) v_nth(QUAD_OF(row, quad))
-#define READ_QUERY(r, quad) q_nth(places[r] * (DIM / 4) + (quad))
+#define READ_QUERY(r, quad) q_nth(places[r] * (DIM / 4) + quad)
         barrier(); // nobody reads the values any more
         STAGE(0, READ_KEY)
         barrier();

@@ -7,8 +7,10 @@
 // quad. So for 16 multiply-adds it loads two quads, of the own tile by way of the cache, of the stream
 // from shared memory. Between the two products scores lie in shared memory.
 //
-// With HELD the loops of both products are unrolled. Compilers then load much of it early and hold it in
-// registers; where these are few, Intel's kept a thousand of them in memory.
+// The loops of the products, of which the includer has PRODUCTS, are unrolled: whole if that is no more code
+// than AMD's instruction caches hold (32 KB), else by eight steps. Compilers then load much of it early and hold
+// it in registers. Where these are few, Intel's kept a thousand of them in memory, so without HELD no
+// loop is unrolled.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -29,6 +31,9 @@ const uint OWN = LANES * PER_LANE;
 const uint STREAM = 4 * SPLIT_LANES;
 const uint QUADS = (DIM / 4 + SPLIT_LANES - 1) / SPLIT_LANES; // a lane's of a row of the sums
 const uint LPR = INVOCATIONS / OWN; // lanes that take a row of the scores, PER_LANE quads each
+
+const bool WHOLE = HELD != 0 && PRODUCTS * PER_LANE * 4 * DIM <= 2048; // multiply-adds
+#define TOGETHER(count) (HELD == 0 ? 1 : (count) % 8 == 0 ? 8 : (count) % 4 == 0 ? 4 : 1)
 
 // Shared memory, in quads. Rows are an odd number of quads long, for the banks.
 const uint ROW = DIM / 4 | 1;
@@ -68,15 +73,16 @@ const float LOG2E = 1.44269504;
         arena[(at) + SLOT(stage_row) * ROW + stage_quad] = READ(stage_row, stage_quad);            \
     }
 
-// scores[PER_LANE] += the own rows times those of a stream at `at`. READ(r, quad) reads the own ones.
-#define MULTIPLY_QUAD(scores, at, READ, d)                                                         \
+// scores[PER_LANE] += the own rows times those of a stream at `at`, in one quad of a head. READ(r, quad)
+// reads the own ones.
+#define MULTIPLY_QUAD(scores, at, READ)                                                            \
     {                                                                                              \
-        const vec4 a = arena[(at) + ACROSS * ROW + d];                                             \
-        const vec4 b = arena[(at) + (SPLIT_LANES + ACROSS) * ROW + d];                             \
-        const vec4 c = arena[(at) + (2 * SPLIT_LANES + ACROSS) * ROW + d];                         \
-        const vec4 e = arena[(at) + (3 * SPLIT_LANES + ACROSS) * ROW + d];                         \
+        const vec4 a = arena[(at) + ACROSS * ROW + from + by];                                     \
+        const vec4 b = arena[(at) + (SPLIT_LANES + ACROSS) * ROW + from + by];                     \
+        const vec4 c = arena[(at) + (2 * SPLIT_LANES + ACROSS) * ROW + from + by];                 \
+        const vec4 e = arena[(at) + (3 * SPLIT_LANES + ACROSS) * ROW + from + by];                 \
         [[unroll]] for (uint r = 0; r < PER_LANE; r++) {                                           \
-            const vec4 own = READ(r, d);                                                           \
+            const vec4 own = READ(r, from + by);                                                   \
             scores[r] += own.x * vec4(a.x, b.x, c.x, e.x);                                         \
             scores[r] += own.y * vec4(a.y, b.y, c.y, e.y);                                         \
             scores[r] += own.z * vec4(a.z, b.z, c.z, e.z);                                         \
@@ -85,15 +91,15 @@ const float LOG2E = 1.44269504;
     }
 
 // sums[PER_LANE * QUADS] += a quad of the scores at `scores` times a stream's rows at `at`.
-#define MULTIPLY_SCORE(sums, scores, at, s)                                                        \
+#define MULTIPLY_SCORE(sums, scores, at)                                                           \
     {                                                                                              \
         [[unroll]] for (uint n = 0; n < QUADS; n++) {                                              \
-            const vec4 a = arena[(at) + s * ROW + PART(n)];                                        \
-            const vec4 b = arena[(at) + (SPLIT_LANES + s) * ROW + PART(n)];                        \
-            const vec4 c = arena[(at) + (2 * SPLIT_LANES + s) * ROW + PART(n)];                    \
-            const vec4 e = arena[(at) + (3 * SPLIT_LANES + s) * ROW + PART(n)];                    \
+            const vec4 a = arena[(at) + from * ROW + PART(n) + by * ROW];                          \
+            const vec4 b = arena[(at) + from * ROW + PART(n) + (SPLIT_LANES + by) * ROW];          \
+            const vec4 c = arena[(at) + from * ROW + PART(n) + (2 * SPLIT_LANES + by) * ROW];      \
+            const vec4 e = arena[(at) + from * ROW + PART(n) + (3 * SPLIT_LANES + by) * ROW];      \
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {                                       \
-                const vec4 weight = arena[(scores) + OWN_ROW(r) * SCORE + s];                      \
+                const vec4 weight = arena[(scores) + OWN_ROW(r) * SCORE + from + by];              \
                 sums[r * QUADS + n] += weight.x * a;                                               \
                 sums[r * QUADS + n] += weight.y * b;                                               \
                 sums[r * QUADS + n] += weight.z * c;                                               \
@@ -102,16 +108,20 @@ const float LOG2E = 1.44269504;
         }                                                                                          \
     }
 
-// A loop over a tile, its step being `step`: unrolled, unless registers are few.
+// A loop over a tile, whose step is from + by: added to an address one after the other, so that `by`, which
+// is known, becomes a part of the instruction.
 #define OVER_TILE(count, body)                                                                     \
-    if (HELD != 0) {                                                                               \
-        [[unroll]] for (uint step = 0; step < (count); step++)                                     \
+    if (WHOLE) {                                                                                   \
+        const uint from = 0;                                                                       \
+        [[unroll]] for (uint by = 0; by < (count); by++)                                           \
             body                                                                                   \
     } else {                                                                                       \
-        [[dont_unroll]] for (uint step = 0; step < (count); step++)                                \
-            body                                                                                   \
+        [[dont_unroll]] for (uint from = 0; from < (count); from += TOGETHER(count)) {             \
+            [[unroll]] for (uint by = 0; by < TOGETHER(count); by++)                               \
+                body                                                                               \
+        }                                                                                          \
     }
 #define MULTIPLY_ROWS(scores, at, READ)                                                            \
-    OVER_TILE(DIM / 4, MULTIPLY_QUAD(scores, at, READ, step))
+    OVER_TILE(DIM / 4, MULTIPLY_QUAD(scores, at, READ))
 #define MULTIPLY_SCORES(sums, scores, at)                                                          \
-    OVER_TILE(SPLIT_LANES, MULTIPLY_SCORE(sums, scores, at, step))
+    OVER_TILE(SPLIT_LANES, MULTIPLY_SCORE(sums, scores, at))

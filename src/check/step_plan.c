@@ -40,11 +40,24 @@ static uint64_t stream_of(const ts_dispatch *dispatch, ts_kernel kernel)
 }
 
 // At each step attention by tiles walks along a head's quads and along quads of scores, of which
-// TinyLlama's head of 64 has as many, unless these loops are unrolled.
+// TinyLlama's head of 64 has as many. How far these loops are unrolled:
+// include/attention_tiles.glsl.
 static uint64_t inner_of(const ts_dispatch *dispatch, ts_kernel kernel)
 {
-    const bool loops = is_tiled(dispatch, kernel) && field(dispatch, kernel, "held") == 0;
-    return loops ? field(dispatch, kernel, "dim") / 4 : 1;
+    enum { MOST_UNROLLED = 2048, TOGETHER = 8 };
+    const uint64_t products = kernel == TS_KERNEL_attention              ? 2
+                              : kernel == TS_KERNEL_attention_backward_q ? 3
+                                                                         : 4;
+    const uint64_t dim = field(dispatch, kernel, "dim");
+    if (!is_tiled(dispatch, kernel)) {
+        return 1;
+    }
+    if (field(dispatch, kernel, "held") == 0) {
+        return dim / 4;
+    }
+    return products * field(dispatch, kernel, "per_lane") * 4 * dim <= MOST_UNROLLED
+               ? 1
+               : dim / 4 / TOGETHER;
 }
 
 // How the workgroups of attention walk: each takes `tile` neighbouring rows of its own and walks

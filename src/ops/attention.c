@@ -100,7 +100,7 @@ enum { USUAL_REGISTERS = 128 };
 static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
                       const ts_attention_choice *c)
 {
-    enum { OTHERS = 44, MOST_QUADS = 24 };
+    enum { OTHERS = 44, MOST_QUADS = 24, FEW_QUADS = 8 };
     const bool of_keys = kernel == TS_KERNEL_attention_backward_kv;
     const uint64_t streams = of_keys ? 2 : 1, sums = of_keys ? 2 : 1,
                    scores = kernel == TS_KERNEL_attention ? 1 : 2;
@@ -111,6 +111,10 @@ static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
     const uint64_t registers = 4 * c->per_lane * (sums * quads + scores) + OTHERS;
     const uint64_t has = caps->registers > 0 ? caps->registers : USUAL_REGISTERS;
     if (c->per_lane * quads > MOST_QUADS) { // 32 are more than 64 KB of AMD's code
+        return false;
+    }
+    // More than this, and Qualcomm's compiler kept registers in memory.
+    if (!c->held && c->per_lane * quads * scores > FEW_QUADS) {
         return false;
     }
     return invocations <= caps->max_invocations && invocations % caps->full_subgroup == 0 &&
@@ -142,13 +146,11 @@ bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_
     return false;
 }
 
-// Loops over a tile are unrolled. For cards with matrix units, which seldom need tiles, that was up
-// to 103 KB of code on Arc and 168 KB by Mesa on NVIDIA's; and Qualcomm's compiler, with subgroups
-// of 128, kept registers in memory.
+// Cards with matrix units seldom need tiles without: for them it was up to 103 KB of code on Arc
+// and 168 KB by Mesa on NVIDIA's, while loops were unrolled whole.
 static bool is_for_tiles(const ts_gpu_caps *caps)
 {
-    enum { WIDEST = 64 };
-    return caps->full_subgroup <= WIDEST && !caps->has_matrix_attention;
+    return !caps->has_matrix_attention;
 }
 
 ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim)

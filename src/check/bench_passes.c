@@ -127,7 +127,7 @@ static ts_status time_step(ts_bench_run *run, struct passes *p, uint32_t tokens,
     const ts_pass_limits limits = {.rows = all,
                                    .loss_rows = all,
                                    .training = true,
-                                   .many_logits = !ts_gpu_capabilities(run->gpu)->unified_memory};
+                                   .many_logits = !ts_gpu_is_cpu(ts_gpu_capabilities(run->gpu))};
     TS_TRY(fill_batch(p, sequences, tokens, err));
     TS_TRY(ts_pass_open(&p->model, limits, &p->pass, err));
     TS_TRY(ts_optimiser_open(&p->pass, &p->optimiser, err));

@@ -224,7 +224,7 @@ static ts_status step(ts_model *model, ts_batch *batch, uint32_t tokens, uint64_
     const ts_pass_limits limits = {.rows = tokens,
                                    .loss_rows = tokens,
                                    .training = true,
-                                   .many_logits = !ts_gpu_capabilities(model->gpu)->unified_memory};
+                                   .many_logits = !ts_gpu_is_cpu(ts_gpu_capabilities(model->gpu))};
     TS_TRY(ts_pass_open(model, limits, &pass, err));
     TS_TRY(ts_optimiser_open(&pass, &optimiser, err));
     TS_TRY(ts_pass_gradients(&pass, batch, 1, 0, &sum, err));

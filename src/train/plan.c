@@ -121,16 +121,15 @@ static void find_limits(ts_trainer *trainer)
 
 // Tries these in turn until the plan fits. First the embedding stays in its file. That costs next
 // to nothing; where device and host share memory it costs nothing, so there it always stays. Then
-// logits are made of fewer rows at a time, which costs little, and where memory is shared, and so
-// no card with many units is at work, next to nothing. Then layers recompute, which costs time. Then
-// micro-batches become smaller, which costs more.
+// logits are made of fewer rows at a time, which costs little, on a CPU driver nothing. Then layers
+// recompute, which costs time. Then micro-batches become smaller, which costs more.
 ts_status ts_trainer_plan(ts_trainer *trainer, ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_model_config *config = &trainer->config;
     ts_dtype dtype = ts_embedding_dtype(config, trainer->tensors);
     uint64_t embedding = ts_dtype_size(dtype, (uint64_t)config->vocab * config->hidden);
-    trainer->few_logits = trainer->settings.shared_memory;
+    trainer->few_logits = trainer->settings.few_logits;
     find_limits(trainer);
     trainer->embedding_in_file =
         trainer->settings.shared_memory || !within(embedding, trainer->settings.binding_limit);

@@ -60,6 +60,7 @@ void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps
     settings->memory_limit = caps->memory_free_bytes / 100 * 95;
     settings->binding_limit = ts_min_u64(caps->max_binding_bytes, caps->max_allocation_bytes);
     settings->shared_memory = caps->unified_memory;
+    settings->few_logits = ts_gpu_is_cpu(caps);
     settings->f32_activations = caps->f32_activations;
 }
 

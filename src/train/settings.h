@@ -55,6 +55,7 @@ typedef struct ts_train_settings {
                              // stay below; 0: no limit
     uint64_t
         binding_limit;  // bytes of the largest tensor that a shader of the device reaches; 0: any
+    bool few_logits;    // a CPU driver, which gains nothing from many rows of logits at a time
     bool shared_memory; // the device uses the host's memory, where the model's file is mapped
                         // already
     // Activations are not to be stored in 16 bits.

@@ -35,8 +35,8 @@ Test(plan, no_tensor_is_larger_than_a_device_binds)
     folder_remove();
 }
 
-// Where memory is short, or shared with the host, logits are made of fewer rows at a time before
-// anything is computed again.
+// Where memory is short, logits are made of fewer rows at a time before anything is computed again.
+// A CPU driver has them so from the start.
 Test(plan, fewer_logits_come_before_recomputation)
 {
     ts_trainer trainer;
@@ -47,11 +47,11 @@ Test(plan, fewer_logits_come_before_recomputation)
     const uint64_t many = trainer.plan.total;
     cr_assert(trainer.limits.many_logits);
     ts_trainer_close(&trainer);
-    settings.shared_memory = true;
+    settings.few_logits = true;
     MUST(ts_trainer_open(&settings, &trainer, err));
     cr_assert_not(trainer.limits.many_logits);
     ts_trainer_close(&trainer);
-    settings.shared_memory = false;
+    settings.few_logits = false;
     settings.memory_limit = many - 1;
     MUST(ts_trainer_open(&settings, &trainer, err));
     cr_assert(trainer.plan.fits);
@@ -72,7 +72,7 @@ Test(plan, is_made_again_in_f32_without_matrix_units)
     ts_error error = {0};
     folder_make();
     ts_train_settings settings = settings_for(PROJECT_FOLDER "/data/dataset.json", 0);
-    settings.shared_memory = true; // else logits are the largest tensor in both
+    settings.few_logits = true; // else logits are the largest tensor in both
     MUST(ts_trainer_open(&settings, &trainer, err));
     const uint64_t in_f32 = trainer.plan.total;
     ts_trainer_close(&trainer);

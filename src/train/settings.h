@@ -74,7 +74,7 @@ typedef struct ts_train_settings {
 ts_train_settings ts_train_defaults(void);
 
 // Sets what follows from a device: memory_limit to nearly all of its free memory, binding_limit to
-// what it can bind, shared_memory and f32_activations.
+// what it can bind, few_logits, shared_memory and f32_activations.
 void ts_train_settings_suit(ts_train_settings *settings, const ts_gpu_caps *caps);
 
 // Checks what involves several flags: ranges and contradictions. TS_ERR_ARGUMENT names the flag.

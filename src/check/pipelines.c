@@ -215,8 +215,9 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
     struct ts_gemm_cm_args args = {
         OPERANDS(o),  .largest_a = o->largest, .largest_b = o->largest, .gate = o->a, .up = o->a,
         .gated = o->a};
-    ts_gemm_cm_choose(caps, precision, o->layout, &args);
-    const uint32_t count = ts_tile_candidates_cm(caps, &args, tiles);
+    const uint32_t count = ts_gemm_cm_choose(caps, precision, o->layout, &args)
+                               ? ts_tile_candidates_cm(caps, &args, tiles)
+                               : 0;
     for (uint32_t i = 0; i < count; i++) {
         ts_tile_set_cm(&tiles[i], &args);
         ts_gemm_cm(recorder, &args);

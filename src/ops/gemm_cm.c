@@ -68,26 +68,27 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
 }
 
 // Large tiles read their operands least often. But if there are only a few, most of a GPU is idle.
-static void choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
+// false: the device cannot run the smallest.
+static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
     enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
     static const uint32_t shapes[][2] = {{128, 256}, {64, 128}, {32, 1}}; // side, invocations
     bool many = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128) >= ENOUGH_TILES;
-    ts_tile tile;
     // A CPU driver takes long to compile a large tile's unrolled loop, so it gets the smallest.
     for (int i = ts_gpu_is_cpu(caps) ? SMALL : many ? LARGE : LARGE + 1; i <= SMALL; i++) {
-        tile = (ts_tile){.family = TS_FAMILY_CM,
-                         .m = shapes[i][0],
-                         .n = shapes[i][0],
-                         .local_size = shapes[i][1]};
+        ts_tile tile = {.family = TS_FAMILY_CM,
+                        .m = shapes[i][0],
+                        .n = shapes[i][0],
+                        .local_size = shapes[i][1]};
         if (ts_tile_share_cm(caps, args, &tile)) {
-            break;
+            ts_tile_set_cm(&tile, args);
+            return true;
         }
     }
-    ts_tile_set_cm(&tile, args);
+    return false;
 }
 
-void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
+bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
                        struct ts_gemm_cm_args *args)
 {
     uint32_t a_row = layout == TS_TN ? args->m : args->k;
@@ -99,10 +100,10 @@ void ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
     args->subgroup_size = caps->full_subgroup;
     args->k_step = caps->registers > 0 && caps->registers <= 128 ? 16 : 32;
-    choose_tile(caps, args);
     if (precision == TS_PRECISION_F16) {
         args->scaled = (args->a.dtype == TS_F16 ? 0 : 1) | (args->b.dtype == TS_F32 ? 2 : 0);
     }
+    return choose_tile(caps, args);
 }
 
 // A product with fewer rows or columns than this leaves most of a tile empty.
@@ -161,8 +162,8 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         .gated = p->c,
     };
     const bool joined = join_gating(p, &args);
-    ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args);
-    if (!ts_tune_gemm_cm(recorder, &args)) {
+    if (!ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args) ||
+        !ts_tune_gemm_cm(recorder, &args)) {
         ts_matmul(recorder, p);
         return;
     }

@@ -215,16 +215,19 @@ static bool divide_cm(const struct ts_gemm_cm_args *args, ts_tile *tile)
 
 bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile)
 {
+    enum { SMALLEST = 32 }; // rows and columns
+    const bool smallest = tile->m <= SMALLEST && tile->n <= SMALLEST;
     ts_tile shared = *tile;
+    bool found = false;
     shared.local_size = (uint32_t)ts_max_u64(shared.local_size, args->subgroup_size);
-    while (divide_cm(args, &shared) && cm_fits(caps, args, &shared)) {
-        if (caps->registers == 0 || cm_registers(args, &shared) <= caps->registers) {
+    while (!found && divide_cm(args, &shared) && cm_fits(caps, args, &shared)) {
+        found = caps->registers == 0 || cm_registers(args, &shared) <= caps->registers;
+        if (found || smallest) {
             *tile = shared;
-            return true;
         }
         shared.local_size *= 2;
     }
-    return false;
+    return found || (smallest && tile->rows > 0);
 }
 
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,

@@ -104,7 +104,9 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                    .ldb = push[4],
                                    .ldc = push[5],
                                    .extra = push[8] > 0};
-    ts_gemm_cm_choose(caps, ts_precision_of(trial->shader), layout, &args);
+    if (!ts_gemm_cm_choose(caps, ts_precision_of(trial->shader), layout, &args)) {
+        return; // the fields stay unset, and ts_trial_check_set names them
+    }
     const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
                                args.tile_n,   args.k_step,   args.rows,          args.matrix_m,
                                args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled,

@@ -449,7 +449,9 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.cm.m = subject.product.rows;
         subject.cm.extra = subject.cm.extra_k = 0; // 1 % of the work; the tiles are the same
         subject.cm.gating = 0; // nor does it matter to the choice what follows
-        ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm);
+        if (!ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm)) {
+            return true; // that of `args` stays
+        }
         known = settle(gpu, settled, &subject);
     }
     const ts_tile *tile = known != NULL ? &known->tiles[choose(known, args->m)] : NULL;

@@ -389,8 +389,8 @@ Test(rounded, tiles_fit_the_device)
     static const ts_matrix_shape shapes[] = {{16, 8, 8}, {16, 16, 16}, {8, 8, 8}, {16, 16, 8}};
     static const uint32_t shared[] = {16 << 10, 48 << 10, 64 << 10}, subgroups[] = {8, 32, 64};
     static const uint32_t invocations[] = {128, 256, 1024}, sizes[] = {16, 70, 512, 5632};
-    static const uint32_t registers[] = {0, 128, 255};
-    for (uint32_t i = 0; i < 4 * 3 * 3 * 3 * 4 * 3 * 3; i++) {
+    static const uint32_t registers[] = {0, 16, 64, 128, 255};
+    for (uint32_t i = 0; i < 4 * 3 * 3 * 3 * 4 * 3 * 5; i++) {
         const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
                                   .matrix_f16 = shapes[i % 4],
                                   .shared_bytes = shared[i / 4 % 3],
@@ -401,8 +401,11 @@ Test(rounded, tiles_fit_the_device)
         ts_layout layout = (ts_layout)(i / 432 % 3);
         uint32_t m = sizes[i / 108 % 4];
         struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
-        ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args);
-        check_tile(&caps, &args);
+        for (args.extra = 0; args.extra < 2;
+             args.extra++) { // with it, 64 registers are never enough
+            cr_assert(ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args));
+            check_tile(&caps, &args);
+        }
     }
 }
 
@@ -446,6 +449,19 @@ Test(rounded, tiles_leave_sums_in_registers)
         cr_assert_eq(args.tile_m, m > 128 ? 128 : 64);
         cr_assert_eq(args.local_size, m > 128 ? 256 : 128);
     }
+}
+
+// A device whose shared memory holds no tile multiplies without matrix units.
+Test(rounded, no_tile_fits_where_shared_memory_is_too_small)
+{
+    const ts_gpu_caps caps = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                              .matrix_f16 = {16, 16, 16},
+                              .shared_bytes = 4 << 10,
+                              .full_subgroup = 32,
+                              .max_invocations = 256,
+                              .max_subgroups = 8};
+    struct ts_gemm_cm_args args = {.m = 64, .n = 64, .k = 64, .lda = 64, .ldb = 64};
+    cr_assert_not(ts_gemm_cm_choose(&caps, TS_PRECISION_F16, TS_NT, &args));
 }
 
 // An invocation of gemm_vec has up to 8 x 8 sums where it has 255 registers, 8 x 4 where it has 128

@@ -41,6 +41,22 @@ tally() {
     fi
 }
 
+# as_t4 COMMAND...: verifies golden cases in f16 with the features of a Tesla T4 and, on a CPU driver,
+# the shaders and tiles of a GPU; COMMAND is a prefix. Adds to the caller's variables good and bad, and
+# prints what failed.
+as_t4() {
+    local golden output
+    for golden in tests/golden/*/golden.safetensors; do
+        if output=$("$@" "$folder/tinysft-vk" verify "${golden%/*}" --precision f16 \
+            --mask-capability t4,cpu-driver --device 0 2>&1) && grep -q 'products.* in f16' <<<"$output"; then
+            good=$((good + 1))
+        else
+            bad=$((bad + 1))
+            echo "$output"
+        fi
+    done
+}
+
 declare -A libraries=([llvmpipe]=lvp [radv]=radeon [anv]=intel [nvk]=nouveau [turnip]=freedreno)
 
 # pretend KIND CARD: the environment, a line a variable, in which that driver finds that card. RADV

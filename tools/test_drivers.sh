@@ -130,6 +130,16 @@ run_compiler() {
     done
 }
 
+# run_as_t4 NAME ROOT ICD: golden cases as a card with matrix units runs them.
+run_as_t4() {
+    local name=$1 root=$2 icd=$3 good=0 bad=0 started=$SECONDS
+    local environment=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd")
+    if inside "$root" env "${environment[@]}" "$folder/tinysft-vk" devices | grep -q ' has .*f16-matrices'; then
+        as_t4 inside "$root" env "${environment[@]}"
+        count "$name as a T4, in f16, $((SECONDS - started)) s" "$good" "$bad" 'golden cases'
+    fi
+}
+
 run_driver() {
     local driver=${1%%:*} root='' icd kind wanted
     kind=${driver##*/}
@@ -172,6 +182,9 @@ run_driver() {
     else
         run_tests "$driver, calls and hazards validated" "$root" "$icd" 1 "${all_tests[@]}"
         run_assisted "$driver" "$root" "$icd"
+    fi
+    if [[ $kind == llvmpipe && -n $icd ]]; then
+        run_as_t4 "$driver" "$root" "$icd"
     fi
 }
 

@@ -55,6 +55,15 @@ static void hide_subgroup_size_control(ts_gpu_caps *caps)
     caps->has_full_subgroups = false;
 }
 
+// Lets a CPU driver run what GPUs run, in tiles for as many registers as many of them have.
+static void hide_cpu_driver(ts_gpu_caps *caps)
+{
+    if (ts_gpu_is_cpu(caps)) {
+        caps->type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+        caps->registers = 128;
+    }
+}
+
 static void hide_int64(ts_gpu_caps *caps)
 {
     caps->has_int64 = false;
@@ -131,6 +140,8 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"subgroup-size-control",
      "subgroups of a size asked for, and so cooperative matrices and shared rows",
      hide_subgroup_size_control},
+    {"cpu-driver", "a driver that runs shaders on the CPU; it gets the shaders and tiles of a GPU",
+     hide_cpu_driver},
     {"int64", "64-bit integers, by which CPU drivers load faster", hide_int64},
     {"addresses", "addresses of buffers, by which CPU drivers load fastest", hide_addresses},
     {"timestamps", "times on the device; the host's clock or none instead", hide_timestamps},

@@ -62,17 +62,6 @@ static void place_open(struct place *p)
     ts_tensors_close(file);
 }
 
-static void wait_for(const char *folder, const char *name)
-{
-    char path[256];
-    const struct timespec pause = {.tv_nsec = 10000000};
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    for (int i = 0; i < 6000 && !ts_file_exists(path); i++) {
-        nanosleep(&pause, NULL);
-    }
-    cr_assert(ts_file_exists(path), "%s has not come", path);
-}
-
 // Trains until the first checkpoint exists, then does `harm` to the weights' file. The run must end
 // with a message that names the file.
 static void train_and_harm(void (*harm)(const char *weights), const char *word)
@@ -87,7 +76,7 @@ static void train_and_harm(void (*harm)(const char *weights), const char *word)
                               "--output-dir", p.out, "--device", "0", "--max-steps", "100000",
                               "--save-steps", "1", "--save-total-limit", "1", NULL},
         output);
-    wait_for(p.out, "checkpoint-1");
+    program_wait_until_saved(p.out, 1);
     harm(p.weights);
     cr_expect_eq(program_wait(pid), TS_ERR_IO);
     ts_text said = test_read(p.folder, "log");

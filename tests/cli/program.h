@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct program_result {
@@ -51,6 +53,32 @@ static inline int program_wait(pid_t pid)
     int state = 0;
     cr_assert_eq(waitpid(pid, &state, 0), pid);
     return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+}
+
+// Whether a run in `folder` has saved the checkpoint of a step, or of a later one: a run that keeps
+// few may have removed it between two looks.
+static inline bool program_has_saved(const char *folder, unsigned step)
+{
+    DIR *open = opendir(folder);
+    bool found = false;
+    for (struct dirent *entry; open != NULL && !found && (entry = readdir(open)) != NULL;) {
+        unsigned saved;
+        char end;
+        found = sscanf(entry->d_name, "checkpoint-%u%c", &saved, &end) == 1 && saved >= step;
+    }
+    if (open != NULL) {
+        closedir(open);
+    }
+    return found;
+}
+
+static inline void program_wait_until_saved(const char *folder, unsigned step)
+{
+    for (int i = 0; i < 30000 && !program_has_saved(folder, step); i++) {
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    cr_assert(program_has_saved(folder, step), "%s: no checkpoint of step %u or later", folder,
+              step);
 }
 
 static inline void program_run_file(const char *program, const char *const *argv,

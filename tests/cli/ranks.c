@@ -376,16 +376,11 @@ static pid_t process_of(int rank)
     return pid;
 }
 
-static void wait_for(const char *name)
+static void wait_until_saved(const char *run, unsigned step)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    for (int i = 0; i < 6000 && access(path, F_OK) != 0; i++) {
-        nanosleep(&(struct timespec){0, 50000000}, NULL);
-    }
-    ts_text said = test_read(folder, "said");
-    cr_assert_eq(access(path, F_OK), 0, "%s does not appear: %s", path, said.bytes);
-    ts_text_free(&said);
+    snprintf(path, sizeof path, "%s/%s", folder, run);
+    program_wait_until_saved(path, step);
 }
 
 static void wait_until_said(const char *words)
@@ -424,7 +419,7 @@ Test(ranks, a_rank_that_hangs_or_dies_ends_the_run)
     need(OPEN_MPI);
     setenv("TINYSFT_RANK_TIMEOUT", "4", 1);
     pid_t mpirun = start(MANY);
-    wait_for("out/checkpoint-1");
+    wait_until_saved("out", 1);
     double began = now_s();
     kill(process_of(1), SIGSTOP);
     cr_expect_eq(program_wait(mpirun), TS_ERR_RUN);
@@ -436,7 +431,7 @@ Test(ranks, a_rank_that_hangs_or_dies_ends_the_run)
 
     setenv("TINYSFT_RANK_TIMEOUT", "60", 1); // on a busy machine none may seem to hang
     mpirun = start(MANY " --resume-from-checkpoint");
-    wait_for("out/checkpoint-20");
+    wait_until_saved("out", 20);
     began = now_s();
     kill(process_of(1), SIGKILL);
     cr_expect_neq(program_wait(mpirun), 0);
@@ -499,7 +494,7 @@ Test(ranks, stop_together_and_save_once)
 {
     need(OPEN_MPI);
     const pid_t mpirun = start("--max-steps 4000 --save-steps 1 --save-total-limit 1");
-    wait_for("out/checkpoint-1");
+    wait_until_saved("out", 1);
     kill(process_of(1), SIGTERM);
     cr_expect_eq(program_wait(mpirun), 128 + SIGTERM);
     ts_text said = test_read(folder, "said");
@@ -519,7 +514,7 @@ Test(ranks, stop_an_evaluation_without_a_report)
              "--output-dir %s --device 0 --no-tune --max-new-tokens 400",
              folder, TINYSFT_PROGRAM, BASE, PROJECT_FOLDER "/data/eval.json", out);
     const pid_t mpirun = start_script(script);
-    wait_until_said("base 0/189 answers");
+    wait_until_said("/189 answers"); // how many it has at the first look depends on the machine
     kill(process_of(1), SIGTERM);
     cr_expect_eq(program_wait(mpirun), 128 + SIGTERM);
     ts_text said = test_read(folder, "said");
@@ -530,7 +525,7 @@ Test(ranks, stop_an_evaluation_without_a_report)
 }
 
 #define SLOW_SWEEP                                                                                 \
-    "sweep --model %s --data %s --device 0 --no-tune --grid rank=1,2 lr=1e-3,2e-3 --max-steps 20 " \
+    "sweep --model %s --data %s --device 0 --no-tune --grid rank=1,2 lr=1e-3,2e-3 --max-steps 60 " \
     "--save-steps 1 --save-total-limit 1 --eval-data %s --output-dir %s"
 
 // A rank of a sweep is killed in the middle of its run: the same command goes on, here by one rank,
@@ -545,7 +540,7 @@ Test(ranks, a_sweep_whose_rank_was_killed_goes_on)
     snprintf(script, sizeof script, "echo $$ >%s/pid.$OMPI_COMM_WORLD_RANK; exec %s " SLOW_SWEEP,
              folder, TINYSFT_PROGRAM, BASE, data, data, out);
     const pid_t mpirun = start_script(script);
-    wait_for("out/rank-1_lr-0.002/seed-42/checkpoint-3");
+    wait_until_saved("out/rank-1_lr-0.002/seed-42", 3);
     kill(process_of(1), SIGKILL);
     cr_expect_neq(program_wait(mpirun), 0);
     wait_for_end(process_of(0));

@@ -28,7 +28,7 @@ last_step() { { find "$1" -maxdepth 1 -name 'checkpoint-*' 2>/dev/null || true; 
 started=$(now_ms)
 "$program" "${settings[@]}" --output-dir "$work/alone" >"$work/log" 2>&1 &
 run=$!
-until [[ -d $work/alone/checkpoint-1 ]] || ! kill -0 $run 2>/dev/null; do sleep 0.02; done
+until compgen -G "$work/alone/checkpoint-*" >/dev/null || ! kill -0 $run 2>/dev/null; do sleep 0.02; done
 begun=$(now_ms)
 wait $run || fail "the run of one rank fails"
 start_ms=$((begun - started)) step_ms=$((($(now_ms) - begun) / (15 * times)))

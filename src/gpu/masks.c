@@ -125,6 +125,9 @@ static void hide_what_t4_lacks(ts_gpu_caps *caps)
     hide_unified_memory(caps);
     caps->shared_bytes = (uint32_t)ts_min_u64(caps->shared_bytes, 64 << 10);
     caps->max_invocations = (uint32_t)ts_min_u64(caps->max_invocations, 1024);
+    if (!ts_gpu_is_cpu(caps)) { // as with the mask cpu-driver
+        caps->registers = 255;
+    }
 }
 
 const ts_gpu_mask ts_gpu_masks[] = {

@@ -5,7 +5,7 @@
 // walks along the queries that see them, of all heads that share the key head, numbered as in
 // attention.comp: scores are those of attention_backward_q_cm.comp with rows and columns exchanged.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
-// With parts > 1 it walks along its part of all queries, and sum_parts adds the parts up.
+// With parts > 1 it walks along its part of all queries, and rope_backward adds the parts up.
 // In f16 dout is multiplied by a power of two (scale_of), and so are the sums. It is that of the first
 // tile that is not zero until a tile has elements 8 bits larger; then the sums are multiplied too. The
 // gradients of scores have a second one (slope_scale_of), which the sums of dk bear as well.

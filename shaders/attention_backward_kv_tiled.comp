@@ -7,7 +7,7 @@
 // numbered as in attention.comp: scores are those of attention_backward_q_tiled.comp with rows and
 // columns exchanged.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
-// With parts > 1 it walks along its part of all queries, and sum_parts adds the parts up.
+// With parts > 1 it walks along its part of all queries, and rope_backward adds the parts up.
 
 ACT_READ(0, q)                                                // [rows, heads, dim]
 ACT_READ(1, k)                                                // [rows, kv_heads, dim]

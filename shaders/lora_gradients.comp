@@ -21,16 +21,16 @@
 layout(local_size_x = 128) in;
 #include "act.glsl"
 
-layout(constant_id = 1) const uint QUADS = 0;      // 1: out_size and in_size are multiples of 4
-layout(constant_id = 2) const uint RANK_QUADS = 0; // 1: rank is
-ACT_READ(0, dy)                                      // [rows, out_size]
-layout(binding = 1) readonly buffer T1 { float t1[]; }; // [rows, rank]
+layout(constant_id = 1) const uint QUADS = 0;             // 1: out_size and in_size are multiples of 4
+layout(constant_id = 2) const uint RANK_QUADS = 0;        // 1: rank is
+ACT_READ(0, dy)                                           // [rows, out_size]
+layout(binding = 1) readonly buffer T1 { float t1[]; };   // [rows, rank]
 layout(binding = 1) readonly buffer T4 { vec4 t4[]; };
-layout(binding = 2) buffer Db { float db[]; }; // [out_size, rank]
-ACT_READ(3, x)                                 // [rows, in_size]
+layout(binding = 2) buffer Db { float db[]; };            // [out_size, rank]
+ACT_READ(3, x)                                            // [rows, in_size]
 layout(binding = 4) readonly buffer Dt1 { float dt1[]; }; // [rows, rank]
 layout(binding = 4) readonly buffer Dt4 { vec4 dt4[]; };
-layout(binding = 5) buffer Da { float da[]; }; // [rank, in_size]
+layout(binding = 5) buffer Da { float da[]; };            // [rank, in_size]
 layout(push_constant) uniform Scalars { uint rows, out_size, in_size, rank; float scale; };
 
 const uint THREADS = 128;

@@ -45,7 +45,7 @@ typedef struct ts_gpu_caps {
     uint32_t full_subgroup;
     bool has_full_subgroups; // pipelines may require them (VK_EXT_subgroup_size_control)
     bool fixed_subgroup;     // it is the device's only size, and cannot be requested
-    bool free_broadcasts;      // a known lane's register is any instruction's operand for all lanes
+    bool free_broadcasts;    // a known lane's register is any instruction's operand for all lanes
     uint32_t registers;      // of 32 bits that an invocation of such a subgroup has; 0: not limited
     bool has_matrix_attention; // attention may use those matrices
     bool f32_activations;      // none are to be stored in 16 bits; only a mask says so

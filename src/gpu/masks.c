@@ -55,12 +55,12 @@ static void hide_subgroup_size_control(ts_gpu_caps *caps)
     caps->has_full_subgroups = false;
 }
 
-// Lets a CPU driver run what GPUs run, in tiles for as many registers as many of them have.
+// Lets a CPU driver run what GPUs run, in tiles for the registers of AMD's and NVIDIA's.
 static void hide_cpu_driver(ts_gpu_caps *caps)
 {
     if (ts_gpu_is_cpu(caps)) {
         caps->type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-        caps->registers = 128;
+        caps->registers = 255;
     }
 }
 
@@ -125,9 +125,6 @@ static void hide_what_t4_lacks(ts_gpu_caps *caps)
     hide_unified_memory(caps);
     caps->shared_bytes = (uint32_t)ts_min_u64(caps->shared_bytes, 64 << 10);
     caps->max_invocations = (uint32_t)ts_min_u64(caps->max_invocations, 1024);
-    if (!ts_gpu_is_cpu(caps)) { // as with the mask cpu-driver
-        caps->registers = 255;
-    }
 }
 
 const ts_gpu_mask ts_gpu_masks[] = {

@@ -14,8 +14,8 @@ typedef struct ts_pass_limits {
     bool training;
     uint32_t recompute; // the first so many layers, never the last one, compute gate and up again
                         // in the backward pass instead of keeping them
-    // Logits of more rows at a time than fit into the memory of an MLP's values: lm_head is read less
-    // often, and its products have tiles enough for a GPU. Not where memory is short.
+    // Logits of more rows at a time than fit into the memory of an MLP's values: lm_head is read
+    // less often, and its products have tiles enough for a GPU. Not where memory is short.
     bool many_logits;
     // Nothing is stored in 16 bits, whatever the precision.
     bool f32_activations;

@@ -92,6 +92,7 @@ bool ts_attention_is_tiled(ts_kernel kernel, uint32_t shader)
     return shader == ts_attention_tiled(kernel);
 }
 
+// Of an invocation, where the device does not say; with no more than these, loops are not unrolled.
 enum { USUAL_REGISTERS = 128 };
 
 // Whether the device has room for a tile (include/attention_tiles.glsl): of shared memory for the
@@ -146,8 +147,9 @@ bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_
     return false;
 }
 
-// Cards with matrix units seldom need tiles without: for them it was up to 103 KB of code on Arc
-// and 168 KB by Mesa on NVIDIA's, while loops were unrolled whole.
+// Cards with matrix units have attention_cm, and need the general shaders only for what that does
+// not take. Tiles for them, with loops unrolled whole, were up to 103 KB of code on Arc, and 168 KB
+// by Mesa on NVIDIA's.
 static bool is_for_tiles(const ts_gpu_caps *caps)
 {
     return !caps->has_matrix_attention;

@@ -7,13 +7,14 @@
 // Values for the fields of the same names in the arguments of attention, attention_backward_q and
 // attention_backward_kv.
 typedef struct ts_attention_choice {
-    uint32_t shader;        // its place in the kernel's row
-    uint32_t lanes;         // invocations of a workgroup, or groups of `split` invocations; of a
-                            // shader *_tiled: invocations one below the other
-    uint32_t per_lane;      // rows that each of them takes
-    uint32_t split;         // invocations that share a row; they take 4 rows each of a stream's tile
+    uint32_t shader;   // its place in the kernel's row
+    uint32_t lanes;    // invocations of a workgroup, or groups of `split` invocations; of a
+                       // shader *_tiled: invocations one below the other
+    uint32_t per_lane; // rows that each of them takes
+    uint32_t split;    // invocations that share a row; they take 4 rows each of a stream's tile
     uint32_t subgroup_size; // that the shader relies on; 0: none
-    uint32_t held;          // whether a row's inputs stay in registers
+    uint32_t held; // whether a row's inputs stay in registers; of a shader *_tiled: whether
+                   // its loops are unrolled, for which compilers hold much in registers
 } ts_attention_choice;
 
 // Whether `kernel` is one of those three.
@@ -24,8 +25,8 @@ ts_attention_choice ts_attention_choose(const ts_gpu_caps *caps, ts_kernel kerne
 // The row's shader by tiles, and whether `shader` is it.
 uint32_t ts_attention_tiled(ts_kernel kernel);
 bool ts_attention_is_tiled(ts_kernel kernel, uint32_t shader);
-// Chooses that shader's best tile after `passed` better ones. Returns false if there is none that the
-// device has room for.
+// Chooses that shader's best tile after `passed` better ones. Returns false if there is none that
+// the device has room for.
 bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
                               uint32_t passed, ts_attention_choice *out);
 
@@ -72,9 +73,9 @@ enum { TS_ATTENTION_TILES = 2 };
 uint32_t ts_attention_cm_tiles(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
                                uint32_t dim, ts_attention_cm_choice out[TS_ATTENTION_TILES]);
 
-// Runs these kernels on numbers whose results the mirror knows, with every tile that heads of this size
-// may be given, and leaves out those that are wrong, with a warning. *right: there are all three, and
-// all are right. Errors as of ts_precision_test.
+// Runs these kernels on numbers whose results the mirror knows, with every tile that heads of this
+// size may be given, and leaves out those that are wrong, with a warning. *right: there are all
+// three, and all are right. Errors as of ts_precision_test.
 ts_status ts_attention_test(ts_gpu *gpu, ts_precision precision, uint32_t dim, bool *right,
                             ts_error *err);
 

@@ -102,8 +102,8 @@ typedef struct ts_rounding {
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding,
                        const ts_product *product);
 
-// Choose without measuring: set the shader and constants of `args`, whose scalars and b are set. The
-// second returns false if none of gemm_cm's tiles fits the device.
+// Choose without measuring: set the shader and constants of `args`, whose scalars and b are set.
+// The second returns false if none of gemm_cm's tiles fits the device.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
 bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
                        struct ts_gemm_cm_args *args);

@@ -44,8 +44,8 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
 // idle; if all would, it keeps what it has.
 void ts_tile_enlarge(const ts_gpu_caps *caps, struct ts_gemm_args *args);
 // Divides a tile of gemm_cm among more subgroups (rows, local_size) until an invocation has enough
-// registers for its part; the smallest tile, of 32 rows and columns, among as many as can be if there
-// are never enough. Returns false and changes nothing if the device cannot run the tile.
+// registers for its part; the smallest tile, of 32 rows and columns, among as many as can be if
+// there are never enough. Returns false and changes nothing if the device cannot run the tile.
 bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile);
 // Sets the constants of `args` for `tile`, one of the candidates. A gemm_packed tile is run by
 // ts_gemm_packed_run instead.

@@ -76,7 +76,7 @@ static void train_and_harm(void (*harm)(const char *weights), const char *word)
                               "--output-dir", p.out, "--device", "0", "--max-steps", "100000",
                               "--save-steps", "1", "--save-total-limit", "1", NULL},
         output);
-    program_wait_until_saved(p.out, 1);
+    program_wait_until_saved(p.out, 1, 60, log);
     harm(p.weights);
     cr_expect_eq(program_wait(pid), TS_ERR_IO);
     ts_text said = test_read(p.folder, "log");

@@ -72,13 +72,18 @@ static inline bool program_has_saved(const char *folder, unsigned step)
     return found;
 }
 
-static inline void program_wait_until_saved(const char *folder, unsigned step)
+// Waits for it, at most so many seconds. `said` is where the run's output goes.
+static inline void program_wait_until_saved(const char *folder, unsigned step, int seconds,
+                                            const char *said)
 {
-    for (int i = 0; i < 30000 && !program_has_saved(folder, step); i++) {
+    for (int i = 0; i < 100 * seconds && !program_has_saved(folder, step); i++) {
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     }
-    cr_assert(program_has_saved(folder, step), "%s: no checkpoint of step %u or later", folder,
-              step);
+    if (!program_has_saved(folder, step)) {
+        ts_text text = {0};
+        ts_file_read(said, SIZE_MAX, &text, NULL);
+        cr_assert_fail("%s: no checkpoint of step %u or later: %s", folder, step, text.bytes);
+    }
 }
 
 static inline void program_run_file(const char *program, const char *const *argv,

@@ -378,9 +378,10 @@ static pid_t process_of(int rank)
 
 static void wait_until_saved(const char *run, unsigned step)
 {
-    char path[256];
+    char path[256], said[128];
     snprintf(path, sizeof path, "%s/%s", folder, run);
-    program_wait_until_saved(path, step);
+    snprintf(said, sizeof said, "%s/said", folder);
+    program_wait_until_saved(path, step, 300, said);
 }
 
 static void wait_until_said(const char *words)

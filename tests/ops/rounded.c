@@ -401,8 +401,7 @@ Test(rounded, tiles_fit_the_device)
         ts_layout layout = (ts_layout)(i / 432 % 3);
         uint32_t m = sizes[i / 108 % 4];
         struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
-        for (args.extra = 0; args.extra < 2;
-             args.extra++) { // with it, 64 registers are never enough
+        for (args.extra = 0; args.extra < 2; args.extra++) { // with it 64 registers are too few
             cr_assert(ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args));
             check_tile(&caps, &args);
         }

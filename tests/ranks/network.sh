@@ -87,7 +87,9 @@ for mpi in "${mpis[@]}"; do
     UCX_TLS=tcp,self UCX_NET_DEVICES=tsv on_two_hosts "$mpi" "${settings[@]}" --epochs 40 \
         --save-steps 1 --save-total-limit 2 --output-dir "$work/cut-$mpi" >"$work/log" 2>&1 &
     run=$!
-    until compgen -G "$work/cut-$mpi/checkpoint-[2-9]*" >/dev/null || ! kill -0 $run 2>/dev/null; do sleep 0.05; done
+    until compgen -G "$work/cut-$mpi/checkpoint-*" | grep -qv 'checkpoint-1$' || ! kill -0 $run 2>/dev/null; do
+        sleep 0.05
+    done
     ip -n "${hosts[1]}" link set tsv down
     started=$SECONDS code=0
     wait $run || code=$?

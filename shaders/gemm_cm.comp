@@ -54,7 +54,11 @@
 // With GATING, n and ldc are multiples of 4, and nothing is accumulated. 1: C is the half `up` of a gated MLP,
 // and gated = act(gate) C, of C as it is stored, so that `swiglu` finds the same. 2: the sums are the
 // gradient of that, and C and `gated` become those of gate and up. They may lie where gate and up do:
-// whoever writes a quad has read it before.
+// whoever writes a quad has read it before. With FINDS_LARGEST besides, the largest of what becomes an
+// operand of the next product (1: `gated`; 2: C and `gated`) is kept in 256 words that were zero, as
+// `absmax` would find it.
+//
+// With ADDED (NN), so many products are added to the first (terms.glsl).
 //
 // ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
@@ -79,6 +83,8 @@ layout(constant_id = 13) const uint EXTRA = 0;
 layout(constant_id = 14) const uint WHOLE = 0;
 layout(constant_id = 15) const uint GATING = 0;
 layout(constant_id = 16) const uint GELU = 0;
+layout(constant_id = 17) const uint ADDED = 0;
+layout(constant_id = 18) const uint FINDS_LARGEST = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -112,6 +118,8 @@ const uint B_ITEMS = TILE_N * LINE8 / B_EACH;
 const uint A_FETCHES = (A_ITEMS + INVOCATIONS - 1) / INVOCATIONS * A_EACH;
 const uint B_FETCHES = (B_ITEMS + INVOCATIONS - 1) / INVOCATIONS * B_EACH;
 
+#include "terms.glsl"
+
 layout(push_constant) uniform Push {
     uint m, n, k;
     uint lda, ldb, ldc; // elements from one row to the next
@@ -119,6 +127,7 @@ layout(push_constant) uniform Push {
     uint accumulate;
     uint extra_k;
     float extra_scale;
+    TERMS_SCALARS
 } push;
 
 #define WEIGHT_BINDING 1
@@ -126,6 +135,11 @@ layout(push_constant) uniform Push {
 #include "weight.glsl"
 #include "act.glsl"
 #include "gate.glsl"
+
+const uint THREADS = INVOCATIONS;
+#define SLOTS 1 // the largest of a workgroup is found in `largest` instead
+#define LARGEST_BINDING 10
+#include "largest.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
 
@@ -173,10 +187,11 @@ Place place_of(uint fetch, uint each)
 Octet fetch_a(uint fetch, uint row0, uint k0)
 {
     const Place place = place_of(fetch, A_EACH);
+    const Term term = TERM_AT(k0);
     const uint row = A_TURNED ? k0 + place.k : row0 + place.line; // of the buffer
     const uint column = A_TURNED ? row0 + place.line : k0 + place.k;
     const uint rows = A_TURNED ? push.k : push.m, columns = A_TURNED ? push.m : push.k;
-    const uint start = row * push.lda + column;
+    const uint start = term.a + row * term.lda + column;
     Octet result = NO_OCTET;
     if (ALIGNED != 0 || a_type != WEIGHT_F32) { // rows are whole octets
         if (WHOLE != 0 || (row < rows && column < columns)) {
@@ -201,10 +216,11 @@ Octet fetch_a(uint fetch, uint row0, uint k0)
 Octet fetch_b(uint fetch, uint column0, uint k0)
 {
     const Place place = place_of(fetch, B_EACH);
+    const Term term = TERM_AT(k0);
     const uint row = B_TURNED ? k0 + place.k : column0 + place.line; // of the buffer
     const uint column = B_TURNED ? column0 + place.line : k0 + place.k;
     const uint rows = B_TURNED ? push.k : push.n, columns = B_TURNED ? push.n : push.k;
-    const uint start = row * push.ldb + column;
+    const uint start = term.b + row * push.ldb + column;
     Octet result = NO_OCTET;
     if (B_ALIGNED) {
         if (WHOLE != 0 || (row < rows && column < columns))
@@ -318,27 +334,27 @@ void find_scales(out float scale_a, out float scale_b)
 const uint EXTRA_STEP = 8;
 const uint EXTRA_STRIDE = EXTRA_STEP / 4 + 1; // quads from one line to the next: odd, for the banks
 
-// EXTRA_STEP elements of a row of extra_a, from k0 on; zero beyond it.
-void stage_extra_a(uint line, uint row, uint k0)
+// EXTRA_STEP elements of a row of a pair's extra_a, from k0 on; zero beyond it.
+void stage_extra_a(ExtraPair pair, uint line, uint row, uint k0)
 {
     [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++) {
         vec4 quad = vec4(0.0);
         [[unroll]] for (uint i = 0; i < 4; i++)
-            if (row < push.m && k0 + 4 * q + i < push.extra_k)
-                quad[i] = push.extra_scale * extra_a[row * push.extra_k + k0 + 4 * q + i];
+            if (row < push.m && k0 + 4 * q + i < pair.k)
+                quad[i] = push.extra_scale * extra_a[pair.a + row * pair.k + k0 + 4 * q + i];
         tile_a[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
     }
 }
 
 // Of what a column of C meets in extra_b.
-void stage_extra_b(uint line, uint column, uint k0)
+void stage_extra_b(ExtraPair pair, uint line, uint column, uint k0)
 {
     [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++) {
         vec4 quad = vec4(0.0);
         [[unroll]] for (uint i = 0; i < 4; i++) {
             const uint k = k0 + 4 * q + i;
-            if (column < push.n && k < push.extra_k)
-                quad[i] = extra_b[LAYOUT == NT ? column * push.extra_k + k : k * push.n + column];
+            if (column < push.n && k < pair.k)
+                quad[i] = extra_b[pair.b + (LAYOUT == NT ? column * pair.k + k : k * push.n + column)];
         }
         tile_b[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
     }
@@ -361,6 +377,9 @@ void multiply_extra(uint row, uint column)
 // Elements that are stored at a time: one, or four if C is stored in 16 bits, and with GATING.
 const uint EACH = c_type == WEIGHT_F32 && GATING == 0 ? 1 : 4;
 
+// The bits of the largest number that this invocation has met, with FINDS_LARGEST.
+uint peak = 0;
+
 // With GATING: four sums to C and `gated`, from `at` on.
 void store_gated(uint at, vec4 sum)
 {
@@ -369,12 +388,17 @@ void store_gated(uint at, vec4 sum)
         c_store(true, at, 4, sum);
         if (c_type != WEIGHT_F32)
             sum = act_decode(c_type, act_encode(c_type, sum));
-        gated_store(true, at, 4, g / (1.0 + exp(-slant(g))) * sum);
+        const vec4 y = g / (1.0 + exp(-slant(g))) * sum;
+        gated_store(true, at, 4, y);
+        peak = larger_bits(peak, y);
         return;
     }
     const vec4 u = up_quad(at), sigmoid = 1.0 / (1.0 + exp(-slant(g)));
-    c_store(true, at, 4, sum * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g)));
-    gated_store(true, at, 4, sum * g * sigmoid);
+    const vec4 dgate = sum * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g));
+    const vec4 dup = sum * g * sigmoid;
+    c_store(true, at, 4, dgate);
+    gated_store(true, at, 4, dup);
+    peak = larger_bits(larger_bits(peak, dgate), dup);
 }
 
 // Takes EACH elements of `edge` to C's elements from `at` on.
@@ -461,13 +485,14 @@ void main()
     // A loop over a subgroup's matrices that has a loop within is not unrolled: each matrix is picked by
     // comparing, for compilers keep an array with a computed index in memory.
     const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
-    if (EXTRA != 0)
-        for (uint k0 = 0; k0 < push.extra_k; k0 += EXTRA_STEP) {
+    for (uint term = 0; term < (EXTRA != 0 ? 1 + ADDED : 0); term++) {
+        const ExtraPair pair = EXTRA_PAIR_OF(term);
+        for (uint k0 = 0; k0 < pair.k; k0 += EXTRA_STEP) {
             barrier(); // nobody reads the tiles any more
             for (uint line = self; line < TILE_M; line += INVOCATIONS)
-                stage_extra_a(line, row0 + line, k0);
+                stage_extra_a(pair, line, row0 + line, k0);
             for (uint line = self; line < TILE_N; line += INVOCATIONS)
-                stage_extra_b(line, column0 + line, k0);
+                stage_extra_b(pair, line, column0 + line, k0);
             barrier(); // the lines are whole
             [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
                 multiply_extra(part_row + at / ACROSS * MATRIX_M, part_column + at % ACROSS * MATRIX_N);
@@ -480,6 +505,7 @@ void main()
                 barrier();
             }
         }
+    }
 
     [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
         sums[i] = sums[i] * push.alpha;
@@ -514,5 +540,15 @@ void main()
                 store(r * push.ldc + c, mine + e);
         }
         barrier();
+    }
+    if (FINDS_LARGEST != 0) {
+        if (self == 0)
+            largest[0] = 0;
+        barrier();
+        atomicMax(largest[0], peak);
+        barrier();
+        const uint across = (push.n + TILE_N - 1) / TILE_N;
+        if (self == 0)
+            atomicMax(largest_bits[(gl_WorkGroupID.y * across + gl_WorkGroupID.x) % 256], largest[0]);
     }
 }

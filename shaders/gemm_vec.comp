@@ -43,6 +43,8 @@
 // f32, laid out as A and B are. E is a LoRA pair's contribution, whose k is a hundredth of the
 // layer's. Its steps, of EXTRA_STEP, follow those of k, in f32.
 //
+// With ADDED (NN, ALIGNED), so many products are added to the first (terms.glsl).
+//
 // ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. QUADS promises
 // that ldc and n are multiples of 4.
@@ -60,6 +62,7 @@ layout(constant_id = 8) const uint COLUMNS = 4;
 layout(constant_id = 10) const uint EXTRA = 0;
 layout(constant_id = 11) const uint QUADS = 0;
 layout(constant_id = 12) const uint SUBGROUP_SIZE = 8; // with ASKING
+layout(constant_id = 13) const uint ADDED = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -76,6 +79,8 @@ const uint B_QUADS = TILE_N * K_STEP / 4;
 const uint A_FETCHES = (A_QUADS + INVOCATIONS - 1) / INVOCATIONS;
 const uint B_FETCHES = (B_QUADS + INVOCATIONS - 1) / INVOCATIONS;
 
+#include "terms.glsl"
+
 layout(push_constant) uniform Push {
     uint m, n, k;
     uint lda, ldb, ldc; // elements from one row to the next
@@ -83,6 +88,7 @@ layout(push_constant) uniform Push {
     uint accumulate;
     uint extra_k;
     float extra_scale;
+    TERMS_SCALARS
 } push;
 
 #define WEIGHT_BINDING 1
@@ -134,22 +140,22 @@ vec4 b_quad(uint row, uint column, uint rows, uint columns)
     return quad;
 }
 
-// The same of the extra pair.
-vec4 extra_a_quad(uint row, uint k)
+// The same of an extra pair.
+vec4 extra_a_quad(ExtraPair pair, uint row, uint k)
 {
     vec4 quad = vec4(0.0);
     [[unroll]] for (uint i = 0; i < 4; i++)
-        if (row < push.m && k + i < push.extra_k)
-            quad[i] = push.extra_scale * extra_a[row * push.extra_k + k + i];
+        if (row < push.m && k + i < pair.k)
+            quad[i] = push.extra_scale * extra_a[pair.a + row * pair.k + k + i];
     return quad;
 }
 
-vec4 extra_b_quad(uint row, uint column, uint rows, uint columns)
+vec4 extra_b_quad(ExtraPair pair, uint row, uint column, uint rows, uint columns)
 {
     vec4 quad = vec4(0.0);
     [[unroll]] for (uint i = 0; i < 4; i++)
         if (row < rows && column + i < columns)
-            quad[i] = extra_b[row * columns + column + i];
+            quad[i] = extra_b[pair.b + row * columns + column + i];
     return quad;
 }
 
@@ -197,6 +203,10 @@ vec4 fetch_a(uvec2 place, uint start, uint row0, uint k0)
     if (ALIGNED == 0)
         return LAYOUT == TN ? a_quad(k, row0 + place.x, push.k, push.m)
                             : a_quad(row0 + place.x, k, push.m, push.k);
+    if (ADDED > 0) { // NN
+        const Term term = TERM_AT(k0);
+        start = term.a + min(row0 + place.x, push.m - 1) * term.lda + place.y;
+    }
     vec4 quad = vec4(0.0);
     if (k < push.k)
         quad = a_quad(start + k0 * (LAYOUT == TN ? push.lda : 1));
@@ -209,6 +219,8 @@ vec4 fetch_b(uvec2 place, uint start, uint column0, uint k0)
     if (!B_ALIGNED)
         return LAYOUT == NT ? b_quad(column0 + place.x, k, push.n, push.k)
                             : b_quad(k, column0 + place.x, push.k, push.n);
+    if (ADDED > 0)
+        start += TERM_AT(k0).b;
     vec4 quad = vec4(0.0);
     if (k < push.k)
         quad = weight_quad(start + k0 * (LAYOUT == NT ? 1 : push.ldb));
@@ -292,11 +304,11 @@ void multiply()
 #endif
 
 // EXTRA_STEP columns of extra_a and rows of extra_b, from k0 on, to shared memory.
-void stage_extra(uint row0, uint column0, uint k0)
+void stage_extra(ExtraPair pair, uint row0, uint column0, uint k0)
 {
     const uint self = gl_LocalInvocationIndex;
     for (uint row = self; row < TILE_M; row += INVOCATIONS) {
-        const vec4 quad = extra_a_quad(row0 + row, k0);
+        const vec4 quad = extra_a_quad(pair, row0 + row, k0);
         [[unroll]] for (uint i = 0; i < EXTRA_STEP; i++)
             extra_tile_a[i * A_STRIDE4 + row / 4][row % 4] = quad[i];
     }
@@ -304,22 +316,20 @@ void stage_extra(uint row0, uint column0, uint k0)
         const uint i = q / (TILE_N / 4), column = q % (TILE_N / 4) * 4;
         if (LAYOUT == NN) {
             extra_tile_b[i * B_STRIDE4 + column / 4] =
-                extra_b_quad(k0 + i, column0 + column, push.extra_k, push.n);
+                extra_b_quad(pair, k0 + i, column0 + column, pair.k, push.n);
         } else {
-            const vec4 quad = extra_b_quad(column0 + q, k0, push.n, push.extra_k);
+            const vec4 quad = extra_b_quad(pair, column0 + q, k0, push.n, pair.k);
             [[unroll]] for (uint e = 0; e < EXTRA_STEP; e++)
                 extra_tile_b[e * B_STRIDE4 + q / 4][q % 4] = quad[e];
         }
     }
 }
 
-void add_extra(uint row0, uint column0)
+void add_extra_pair(ExtraPair pair, uint row0, uint column0)
 {
-    if (EXTRA == 0)
-        return;
-    [[dont_unroll]] for (uint k0 = 0; k0 < push.extra_k; k0 += EXTRA_STEP) {
+    [[dont_unroll]] for (uint k0 = 0; k0 < pair.k; k0 += EXTRA_STEP) {
         barrier(); // all invocations have read the tiles
-        stage_extra(row0, column0, k0);
+        stage_extra(pair, row0, column0, k0);
         barrier(); // the tiles are complete
         [[unroll]] for (uint k = 0; k < EXTRA_STEP; k++)
             [[unroll]] for (uint i = 0; i < ROWS; i++) {
@@ -330,6 +340,12 @@ void add_extra(uint row0, uint column0)
                                                 acc[i * COLUMNS4 + j]);
             }
     }
+}
+
+void add_extra(uint row0, uint column0)
+{
+    for (uint term = 0; term < (EXTRA != 0 ? 1 + ADDED : 0); term++)
+        add_extra_pair(EXTRA_PAIR_OF(term), row0, column0);
 }
 
 void store(uint row, uint column, vec4 sum)

@@ -2,14 +2,11 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-// C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0), on any GPU, where C has few rows, such as
-// the single row of a token, or few columns: the first product of a LoRA pair. A tile would be almost
-// empty. Its time is the time that reading the larger operand takes.
-//
-//   NT: A[m, k] B[n, k]      NN: A[m, k] B[k, n]
+// C[m, n] = alpha * (A[m, k] B[n, k]^T + E) + (accumulate ? C : 0), NT, on any GPU, where C has few rows, such
+// as the single row of a token. A tile would be almost empty. Its time is the time that reading B takes.
 //
 // A workgroup computes TILE_M rows and COLUMNS columns of C. Its invocations take turns along k,
-// eight elements each, so that neighbours read neighbouring 16 bytes of 16-bit weights (NT):
+// eight elements each, so that neighbours read neighbouring 16 bytes of 16-bit weights:
 //
 //     k        invocation 0   invocation 1   ...   invocation 0   ...
 //            +--------------+--------------+-----+--------------+---
@@ -19,8 +16,6 @@
 // parts of its sum in shared memory, in the order of the invocations: the same input gives the same
 // bits.
 //
-// In NN an invocation reads the four columns of eight rows of B. There COLUMNS is 4.
-//
 // With EXTRA, E = extra_scale * extra_a extra_b, laid out as A and B are. extra_k is small, so one
 // invocation sums over all of it for each element of C.
 //
@@ -28,17 +23,16 @@
 // TILE_M * COLUMNS is at most the local size.
 
 layout(local_size_x_id = 3) in;
-layout(constant_id = 1) const uint LAYOUT = 0;
 layout(constant_id = 2) const uint ALIGNED = 0;
 layout(constant_id = 4) const uint TILE_M = 1;
 layout(constant_id = 5) const uint COLUMNS = 4;
 layout(constant_id = 10) const uint EXTRA = 0;
 
-const uint NT = 0;
-
 const uint INVOCATIONS = gl_WorkGroupSize.x;
 const uint SUMS = TILE_M * COLUMNS;
 const uint STRIDE = INVOCATIONS + 1; // of the sums in shared memory, each in a bank of its own
+
+#include "terms.glsl"
 
 layout(push_constant) uniform Push {
     uint m, n, k;
@@ -47,10 +41,11 @@ layout(push_constant) uniform Push {
     uint accumulate;
     uint extra_k;
     float extra_scale;
+    TERMS_SCALARS // there is one term
 } push;
 
 #define WEIGHT_BINDING 1
-#define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
+#define WEIGHT_COUNT (push.n * push.ldb)
 #include "weight.glsl"
 #include "act.glsl"
 
@@ -82,21 +77,6 @@ void load_b(uint row, uint k, out vec4 low, out vec4 high)
     weight_decode(octet, low, high);
 }
 
-// In NN, eight elements of COLUMNS columns of B from (k, column0) on. Beyond its rows and columns
-// they are any numbers.
-void load_b_turned(uint column0, uint k, out vec4 low[COLUMNS], out vec4 high[COLUMNS])
-{
-    [[unroll]] for (uint e = 0; e < 8; e++) {
-        const uint start = min(k + e, push.k - 1) * push.ldb + column0;
-        const vec4 quad = weight_row_quad(B_ALIGNED, start, push.n - column0);
-        [[unroll]] for (uint j = 0; j < COLUMNS; j++)
-            if (e < 4)
-                low[j][e] = quad[j];
-            else
-                high[j][e - 4] = quad[j];
-    }
-}
-
 // The extra pair's contribution to an element of C.
 float extra(uint row, uint column)
 {
@@ -104,7 +84,7 @@ float extra(uint row, uint column)
     if (EXTRA != 0)
         for (uint k = 0; k < push.extra_k; k++)
             sum += extra_a[row * push.extra_k + k] *
-                   extra_b[LAYOUT == NT ? column * push.extra_k + k : k * push.n + column];
+                   extra_b[column * push.extra_k + k];
     return push.extra_scale * sum;
 }
 
@@ -119,11 +99,8 @@ void main()
 
     for (uint k = 8 * me; k < push.k; k += 8 * INVOCATIONS) {
         vec4 low[COLUMNS], high[COLUMNS];
-        if (LAYOUT == NT)
-            [[unroll]] for (uint j = 0; j < COLUMNS; j++)
-                load_b(min(column0 + j, push.n - 1), k, low[j], high[j]);
-        else
-            load_b_turned(column0, k, low, high);
+        [[unroll]] for (uint j = 0; j < COLUMNS; j++)
+            load_b(min(column0 + j, push.n - 1), k, low[j], high[j]);
         [[unroll]] for (uint i = 0; i < TILE_M; i++) {
             const uint at = min(row0 + i, push.m - 1) * push.lda + k;
             const vec4 x = load_a(at, push.k - k);

@@ -1,12 +1,16 @@
 // dx += rstd * (g - xhat mean(g xhat)), g = weight dy, xhat = x rstd: one workgroup for each row.
-// dx holds the gradient of the residual stream, to which that of the norm's branch is added.
+// dx holds the gradient of the residual stream, to which that of the norm's branch is added. With
+// FINDS_LARGEST it also finds the largest element of the new dx.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "row.glsl"
 #include "reduce.glsl"
 #include "act.glsl"
+#define LARGEST_BINDING 5
+#include "largest.glsl"
 
+layout(constant_id = 4) const uint FINDS_LARGEST = 0;
 ACT_READ(0, x) // [rows, cols]
 layout(binding = 2) readonly buffer Rstd { float rstd[]; }; // [rows]
 ACT_READ(3, dy)   // [rows, cols]
@@ -34,9 +38,16 @@ void main()
         products += dot(held_g[j], value);
     }
     const float mean = workgroup_sum(products) * r / float(COLS);
+    uint most = 0;
     FOR_QUADS(j, c) {
-        const vec4 sum = dx_load(QUADS != 0, begin + c, COLS - c);
-        dx_store(QUADS != 0, begin + c, COLS - c,
-                 sum + r * (held_g[j] - held_x[j] * (r * mean)));
+        const vec4 before = dx_load(QUADS != 0, begin + c, COLS - c);
+        const vec4 sum = before + r * (held_g[j] - held_x[j] * (r * mean));
+        dx_store(QUADS != 0, begin + c, COLS - c, sum);
+        if (FINDS_LARGEST != 0) {
+            most = larger_bits(most, sum);
+        }
+    }
+    if (FINDS_LARGEST != 0) {
+        keep_largest(row, most);
     }
 }

@@ -17,12 +17,20 @@
         cr_assert_eq(must_status, TS_OK, "%s: %s", #call, must_err.message);                       \
     } while (0)
 
-static inline ts_gpu *test_gpu_open(void)
+// With `masks`, names of capabilities to hide (gpu.h); "": none.
+static inline ts_gpu *test_gpu_open_masked(const char *masks)
 {
     ts_gpu *gpu = NULL;
     const char *device = getenv("TINYSFT_DEVICE");
-    MUST(ts_gpu_open(&(ts_gpu_params){.device = device != NULL ? device : "0"}, &gpu, err));
+    ts_gpu_params params = {.device = device != NULL ? device : "0"};
+    MUST(masks[0] != 0 ? ts_gpu_masks_parse(masks, &params.masks, err) : TS_OK);
+    MUST(ts_gpu_open(&params, &gpu, err));
     return gpu;
+}
+
+static inline ts_gpu *test_gpu_open(void)
+{
+    return test_gpu_open_masked("");
 }
 
 static inline void test_gpu_close(ts_gpu *gpu)

@@ -2,6 +2,7 @@
 #include "check/bench_parts.h"
 
 #include "base/memory.h"
+#include "ops/lora.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,9 @@ static const double operations[TS_KERNEL_COUNT] = {[TS_KERNEL_rmsnorm] = 4,
                                                    [TS_KERNEL_add_rmsnorm] = 5,
                                                    [TS_KERNEL_sum_squares] = 2,
                                                    [TS_KERNEL_rope_backward] = 3,
-                                                   [TS_KERNEL_lora_gradients] =
-                                                       32}; // at rank 8, in and out alike
+                                                   // q, k and v at rank 8
+                                                   [TS_KERNEL_lora_gradients] = 54,
+                                                   [TS_KERNEL_lora_products] = 48};
 
 // How many products of [rows, dim] and [keys, dim] attention makes, each over its causal half.
 static double attention_products(ts_kernel kernel)
@@ -165,7 +167,7 @@ static ts_status time_kernel(ts_bench_run *run, ts_kernel kernel, ts_error *err)
     struct timed timed = {.kernel = kernel};
     const ts_gpu_caps *caps = ts_gpu_capabilities(run->gpu);
     ts_gpu_arena arena = {.gpu = run->gpu, .block_bytes = 1 << 20};
-    uint64_t elements[10] = {0}, groups[2];
+    uint64_t elements[TS_MAX_VIEWS] = {0}, groups[2];
     TS_TRY(ts_bench_shape(kernel, caps, ts_bench_precision(caps), &timed.dispatch, &timed.shader,
                           err));
     ts_kernel_sizes(kernel, &timed.dispatch, elements, groups);
@@ -238,7 +240,9 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
         {{TS_TN, 2048, 8, 512, .alpha = 1, .accumulate = true}, "dB += dy^T t"},
         {{TS_TN, 8, 2048, 512, .alpha = 1, .accumulate = true}, "dA += dt^T x"},
     };
-    for (size_t i = 0; i < TS_COUNT(thin) && is_listed(list, "gemm"); i++) {
+    // Where they have kernels of their own, gemm does not compute them.
+    const bool by_gemm = is_listed(list, "gemm") && !ts_gemm_is_thin(caps, thin[0].product.n);
+    for (size_t i = 0; i < TS_COUNT(thin) && by_gemm; i++) {
         ts_bench_report_progress(run, "gemm, %s", thin[i].name);
         TS_TRY(time_thin(run, &thin[i], err));
     }

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "ops/attention.h"
+#include "ops/trial.h"
 
 #include <string.h>
 
@@ -32,6 +33,7 @@ static const struct {
     {"smoothed", 0},
     {"partial", 0},
     {"rotated", 1},
+    {"finds_largest", 0},
     {"first_id", 0},
     {"seed_low", 42},
     {"seed_high", 0},
@@ -39,8 +41,10 @@ static const struct {
     {"drop", 0x1999},
     {"rank", 8},
     {"in_size", HIDDEN},
-    {"out_size", HIDDEN},
+    {"normed", 1},
+    {"layout", TS_NT},
     {"rank_quads", 0},
+    {"b_quads", 0},
     {"quads", 0},
     {"width", 0},
     {"octets", 0},
@@ -72,6 +76,7 @@ static const struct {
     {"eps", 1e-5f},    {"scale", 0.125f}, {"alpha", 1},           {"max_norm", 1},
     {"step", 5e-5f},   {"decay", 0},      {"beta1", 0.9f},        {"rest1", 0.1f},
     {"beta2", 0.999f}, {"rest2", 0.001f}, {"root_correction", 1}, {"smoothing", 0},
+    {"scale_0", 2},    {"scale_1", 2},    {"scale_2", 2},
 };
 
 bool ts_bench_is_product(ts_kernel kernel)
@@ -95,6 +100,26 @@ static bool find_whole(ts_kernel kernel, const char *name, uint32_t *out)
         }
     }
     return false;
+}
+
+// The numbers of a group of LoRA pairs: of q, k and v.
+static bool find_pair(const char *name, uint32_t *out)
+{
+    static const struct {
+        const char *name; // a digit follows
+        uint32_t values[3];
+    } pairs[] = {
+        {"rank_", {8, 8, 8}}, {"k_", {HIDDEN, HIDDEN, HIDDEN}}, {"out_size_", {HIDDEN, KV, KV}}};
+    for (size_t i = 0; i < TS_COUNT(pairs); i++) {
+        const size_t length = strlen(pairs[i].name);
+        if (strncmp(pairs[i].name, name, length) == 0 && name[length] >= '0' &&
+            name[length] <= '2') {
+            *out = pairs[i].values[name[length] - '0'];
+            return true;
+        }
+    }
+    *out = 0; // ts_trial_place_pairs sets it
+    return strstr(name, "_at_") != NULL;
 }
 
 static bool find_factor(const char *name, uint32_t *out)
@@ -207,13 +232,17 @@ ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision
             found = true;
         }
         if (!found) {
-            found =
-                f->kind == 'f' ? find_factor(f->name, place) : find_whole(kernel, f->name, place);
+            found = f->kind == 'f'
+                        ? find_factor(f->name, place)
+                        : find_whole(kernel, f->name, place) || find_pair(f->name, place);
         }
         if (!found) {
             return ts_error_set(err, TS_ERR_ARGUMENT, "%s: no shape for '%s' to time it at",
                                 info->name, f->name);
         }
+    }
+    if (kernel == TS_KERNEL_lora_products || kernel == TS_KERNEL_lora_gradients) {
+        ts_trial_place_pairs(kernel, out, 64, 0);
     }
     return TS_OK;
 }

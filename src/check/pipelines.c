@@ -213,8 +213,8 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_tile tiles[TS_TILES];
     struct ts_gemm_cm_args args = {
-        OPERANDS(o),  .largest_a = o->largest, .largest_b = o->largest, .gate = o->a, .up = o->a,
-        .gated = o->a};
+        OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest, .gate = o->a,
+        .up = o->a,  .gated = o->a,           .largest = o->a};
     const uint32_t count = ts_gemm_cm_choose(caps, precision, o->layout, &args)
                                ? ts_tile_candidates_cm(caps, &args, tiles)
                                : 0;

@@ -3,8 +3,11 @@
 #include "base/memory.h"
 #include "model/decode.h"
 #include "ops/attention.h"
+#include "ops/gemm.h"
+#include "ops/lora.h"
 #include "train/optimiser.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,7 +115,7 @@ static uint32_t invocations_of(const ts_dispatch *dispatch, ts_kernel kernel)
         }
     }
     // The others name their size in the shader.
-    return kernel == TS_KERNEL_attention_decode ? 64 : 128;
+    return kernel == TS_KERNEL_attention_decode || kernel == TS_KERNEL_lora_products ? 64 : 128;
 }
 
 // How far a workgroup of a product gets along k in a step. Only gemv has no such constant: its
@@ -122,6 +125,27 @@ static uint32_t step_of(const ts_dispatch *dispatch, ts_kernel kernel)
     enum { OCTET = 8 };
     const uint32_t step = field(dispatch, kernel, "k_step");
     return step > 0 ? step : OCTET * field(dispatch, kernel, "local_size");
+}
+
+// A number of pair p of a group of LoRA pairs.
+static uint64_t of_pair(const ts_dispatch *dispatch, ts_kernel kernel, const char *name, int p)
+{
+    char full[16];
+    snprintf(full, sizeof full, "%s_%d", name, p);
+    return field(dispatch, kernel, full);
+}
+
+// Each workgroup of `lora_products` has four columns and eight rows of one pair's product, and gets
+// 256 elements along its k in a step.
+static void count_thin(ts_step_part *part, const ts_dispatch *dispatch)
+{
+    enum { COLUMNS = 4, ROWS = 8, STEP = 256 };
+    const ts_kernel kernel = TS_KERNEL_lora_products;
+    const uint64_t tall = ts_ceil_div(field(dispatch, kernel, "rows"), ROWS);
+    for (int p = 0; p < TS_LORA_GROUP_MOST; p++) {
+        count(part, tall * ts_ceil_div(of_pair(dispatch, kernel, "rank", p), COLUMNS),
+              ts_ceil_div(of_pair(dispatch, kernel, "k", p), STEP));
+    }
 }
 
 static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kernel kernel,
@@ -148,6 +172,9 @@ static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kern
     case TS_KERNEL_cross_entropy:
         count(part, workgroups, ts_ceil_div(field(dispatch, kernel, "vocab"), threads * OCTET));
         break;
+    case TS_KERNEL_lora_products:
+        count_thin(part, dispatch);
+        break;
     case TS_KERNEL_lora_gradients: // 16 lines of four rows each
         count(part, workgroups, ts_ceil_div(field(dispatch, kernel, "rows"), 64));
         break;
@@ -163,6 +190,24 @@ static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kern
 
 // ---- The step
 
+// Of a group of LoRA pairs, whose views hold what lies between its matrices, too.
+static uint64_t bytes_of_pairs(const ts_dispatch *dispatch, ts_kernel kernel)
+{
+    const bool gradients = kernel == TS_KERNEL_lora_gradients;
+    const uint64_t act = ts_dtype_bytes(dispatch->views[0].dtype), real = sizeof(float);
+    const uint64_t rows = field(dispatch, kernel, "rows"), in = field(dispatch, kernel, "in_size");
+    const bool one_a = !gradients && field(dispatch, kernel, "layout") == TS_NT;
+    uint64_t bytes = gradients ? rows * in * ts_dtype_bytes(dispatch->views[2].dtype) : 0;
+    for (int p = 0; p < TS_LORA_GROUP_MOST; p++) {
+        const uint64_t rank = of_pair(dispatch, kernel, "rank", p);
+        const uint64_t wide = of_pair(dispatch, kernel, gradients ? "out_size" : "k", p);
+        bytes += one_a && p > 0 ? 0 : rows * wide * act; // a, or dy
+        bytes += gradients ? 2 * rows * rank * real + 2 * rank * (in + wide) * real
+                           : (wide + rows) * rank * real;
+    }
+    return bytes;
+}
+
 // Bytes that a dispatch reads and writes, each element once. A result that is not added to what was
 // there is not read, and a buffer of one element is only there because its binding needs one.
 static uint64_t bytes_of(const ts_dispatch *dispatch, ts_kernel kernel)
@@ -171,7 +216,10 @@ static uint64_t bytes_of(const ts_dispatch *dispatch, ts_kernel kernel)
         ts_kernel_find_field(kernel, (ts_dispatch *)(uintptr_t)dispatch, "accumulate");
     const bool reads_result = adds == NULL || *adds != 0;
     ts_dispatch copy = *dispatch;
-    uint64_t elements[10] = {0}, groups[2], bytes = 0;
+    uint64_t elements[TS_MAX_VIEWS] = {0}, groups[2], bytes = 0;
+    if (kernel == TS_KERNEL_lora_products || kernel == TS_KERNEL_lora_gradients) {
+        return bytes_of_pairs(dispatch, kernel);
+    }
     ts_kernel_sizes(kernel, &copy, elements, groups);
     for (uint32_t i = 0; i < dispatch->view_count; i++) {
         const uint64_t once = ts_dtype_size(dispatch->views[i].dtype, elements[i]);

@@ -55,8 +55,8 @@ const char *ts_gpu_check_limits(const VkPhysicalDeviceLimits *limits)
     uint32_t buffers = (uint32_t)ts_min_u64(
         limits->maxPerStageDescriptorStorageBuffers,
         ts_min_u64(limits->maxDescriptorSetStorageBuffers, limits->maxPerStageResources));
-    if (buffers < TS_MAX_BINDINGS) {
-        return "a shader of its reads and writes fewer than the 10 buffers that training needs";
+    if (buffers < TS_MAX_VIEWS) {
+        return "a shader of its reads and writes fewer than the 11 buffers that training needs";
     }
     if (limits->minStorageBufferOffsetAlignment > TS_VIEW_ALIGNMENT) {
         return "its tensors would have to start at larger steps than 256 bytes";

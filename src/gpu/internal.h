@@ -9,7 +9,6 @@
 #include "gpu/pipeline.h"
 
 enum {
-    TS_MAX_BINDINGS = 10, // of one shader
     // Views start at multiples of this even where a device needs less. So a memory plan made
     // without a device holds for every device, and 16-byte loads are aligned. Vulkan lets no device
     // need more.
@@ -29,8 +28,8 @@ struct ts_gpu {
     VkPhysicalDeviceMemoryProperties memory;
 
     // By number of storage buffers: one layout of a set that holds them at bindings 0, 1, ...
-    VkDescriptorSetLayout set_layouts[TS_MAX_BINDINGS + 1];
-    VkPipelineLayout pipeline_layouts[TS_MAX_BINDINGS + 1];
+    VkDescriptorSetLayout set_layouts[TS_MAX_VIEWS + 1];
+    VkPipelineLayout pipeline_layouts[TS_MAX_VIEWS + 1];
     VkPipelineCache pipeline_cache;
     size_t cache_len_at_open; // in bytes, as the driver told when it had read the file; 0: no file
     ts_text cache_folder;     // on disk (cache.h); empty: none

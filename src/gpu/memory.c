@@ -20,6 +20,36 @@ ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count)
                      .dtype = view.dtype};
 }
 
+bool ts_view_join(ts_view *whole, ts_view view)
+{
+    if (whole->buffer == NULL) {
+        *whole = view;
+        return true;
+    }
+    if (whole->buffer != view.buffer || whole->dtype != view.dtype) {
+        return false;
+    }
+    const uint64_t begin = ts_min_u64(whole->offset, view.offset);
+    const uint64_t end = ts_max_u64(whole->offset + whole->bytes, view.offset + view.bytes);
+    whole->offset = begin;
+    whole->bytes = end - begin;
+    return true;
+}
+
+bool ts_view_span(const ts_view *views, uint32_t count, ts_view *span, uint32_t *first)
+{
+    const uint64_t size = ts_dtype_bytes(views[0].dtype);
+    *span = (ts_view){0};
+    for (uint32_t i = 0; i < count; i++) {
+        if ((i > 0 && views[i].offset < span->offset + span->bytes) ||
+            !ts_view_join(span, views[i]) || span->bytes / size > UINT32_MAX) {
+            return false;
+        }
+        first[i] = (uint32_t)((views[i].offset - span->offset) / size);
+    }
+    return ts_dtype_block(views[0].dtype) == 1;
+}
+
 ts_view ts_view_bytes(ts_view view, uint64_t first, uint64_t count)
 {
     assert(first + count <= view.bytes);
@@ -240,6 +270,32 @@ static ts_status open_block(ts_gpu_arena *arena, uint64_t bytes, ts_gpu_buffer *
     return status;
 }
 
+// A block with so many bytes left, opened if there is none.
+static ts_status find_block(ts_gpu_arena *arena, uint64_t bytes, ts_gpu_buffer **out, ts_error *err)
+{
+    ts_status status = TS_OK;
+    *out = block_with(arena, bytes);
+    if (*out == NULL) {
+        TS_TRY(ts_grow(&arena->blocks, &arena->block_capacity, arena->block_count + 1,
+                       sizeof *arena->blocks, err));
+        TS_TRY(open_block(arena, bytes, out, err));
+        arena->blocks[arena->block_count++] = *out;
+    }
+out:
+    return status;
+}
+
+ts_status ts_gpu_arena_gather(ts_gpu_arena *arena, uint64_t bytes, ts_error *err)
+{
+    ts_status status = TS_OK;
+    if (arena->gpu != NULL) {
+        TS_TRY(find_block(arena, bytes, &arena->gathering, err));
+        arena->gathering_bytes = bytes;
+    }
+out:
+    return status;
+}
+
 ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
                        ts_error *err)
 {
@@ -255,12 +311,12 @@ ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_v
     *out = (ts_view){.bytes = ts_dtype_size(dtype, count), .dtype = dtype};
     uint64_t bytes = ts_align_up(out->bytes, TS_VIEW_ALIGNMENT);
     if (arena->gpu != NULL) {
-        ts_gpu_buffer *block = block_with(arena, bytes);
-        if (block == NULL) {
-            TS_TRY(ts_grow(&arena->blocks, &arena->block_capacity, arena->block_count + 1,
-                           sizeof *arena->blocks, err));
-            TS_TRY(open_block(arena, bytes, &block, err));
-            arena->blocks[arena->block_count++] = block;
+        ts_gpu_buffer *block = arena->gathering;
+        if (arena->gathering_bytes >= bytes) {
+            arena->gathering_bytes -= bytes;
+        } else {
+            arena->gathering_bytes = 0;
+            TS_TRY(find_block(arena, bytes, &block, err));
         }
         out->buffer = block;
         out->offset = block->used;

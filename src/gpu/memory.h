@@ -28,6 +28,13 @@ uint64_t ts_view_address(ts_view view);
 // multiple of the device's view_alignment. Not for types with blocks: their headers come after all
 // of the data.
 ts_view ts_view_slice(ts_view view, uint64_t first, uint64_t count);
+// Extends *whole to the smallest view that holds `view` too. *whole begins without a buffer. false,
+// and nothing is done: they lie in different buffers or are stored differently.
+bool ts_view_join(ts_view *whole, ts_view view);
+// One view over several that lie in this order in one buffer, whatever else lies between them:
+// first[i] is where the i-th begins, in elements. false: they do not lie so, differ in type, or are
+// stored in blocks.
+bool ts_view_span(const ts_view *views, uint32_t count, ts_view *span, uint32_t *first);
 // Bytes of a view, to upload or download a part of it.
 ts_view ts_view_bytes(ts_view view, uint64_t first, uint64_t count);
 
@@ -44,13 +51,18 @@ typedef struct ts_gpu_arena {
     uint64_t block_bytes; // size of new buffers; larger tensors get a buffer of their own
     ts_gpu_buffer **blocks;
     size_t block_count, block_capacity;
-    uint64_t used_bytes; // sum over all views, aligned
+    uint64_t used_bytes;      // sum over all views, aligned
+    ts_gpu_buffer *gathering; // ts_gpu_arena_gather: the block, until so many bytes of it are taken
+    uint64_t gathering_bytes;
 } ts_gpu_arena;
 
 // A view of `count` elements (a multiple of the block's), valid until the arena is closed. Its
 // content is undefined until written.
 ts_status ts_gpu_alloc(ts_gpu_arena *arena, ts_dtype dtype, uint64_t count, ts_view *out,
                        ts_error *err);
+// Sees to it that the tensors allocated next, `bytes` in all (each rounded up to 256), lie in one
+// buffer, one behind the other.
+ts_status ts_gpu_arena_gather(ts_gpu_arena *arena, uint64_t bytes, ts_error *err);
 void ts_gpu_arena_close(ts_gpu_arena *arena);
 
 // Copies `len` bytes from host to device and back, complete on return. No work that uses the view

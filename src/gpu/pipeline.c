@@ -12,8 +12,8 @@ enum { MANY_PIPELINES = 128 }; // more than a run uses, so that no step has to g
 ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
 {
     ts_status status = TS_OK;
-    VkDescriptorSetLayoutBinding bindings[TS_MAX_BINDINGS] = {0};
-    for (uint32_t i = 0; i < TS_MAX_BINDINGS; i++) {
+    VkDescriptorSetLayoutBinding bindings[TS_MAX_VIEWS] = {0};
+    for (uint32_t i = 0; i < TS_MAX_VIEWS; i++) {
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
             .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
@@ -23,7 +23,7 @@ ts_status ts_gpu_pipelines_open(ts_gpu *gpu, ts_error *err)
     }
     const VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
                                       .size = PUSH_BYTES};
-    for (uint32_t n = 0; n <= TS_MAX_BINDINGS; n++) {
+    for (uint32_t n = 0; n <= TS_MAX_VIEWS; n++) {
         const VkDescriptorSetLayoutCreateInfo set = {
             .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
             .bindingCount = n,
@@ -57,7 +57,7 @@ void ts_gpu_pipelines_close(ts_gpu *gpu)
     free(gpu->pipelines);
     ts_pace_free(&gpu->pace);
     ts_gpu_cache_close(gpu);
-    for (uint32_t n = 0; n <= TS_MAX_BINDINGS; n++) {
+    for (uint32_t n = 0; n <= TS_MAX_VIEWS; n++) {
         gpu->vk.vkDestroyPipelineLayout(gpu->device, gpu->pipeline_layouts[n], NULL);
         gpu->vk.vkDestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[n], NULL);
     }

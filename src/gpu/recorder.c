@@ -13,9 +13,15 @@ enum { MANY_TOUCHED = 256 }; // more than a model's pass touches between two bar
 
 // A range of a buffer that something since the last barrier reads or writes.
 struct touched {
-    VkBuffer buffer;
+    const ts_gpu_buffer *buffer;
     uint64_t begin, end;
     bool written;
+};
+
+// A pair of ts_recorder_derived; buffers are NULL if there is none.
+enum { MOST_DERIVED = 8 };
+struct derived {
+    ts_view source, derived;
 };
 
 struct ts_recorder {
@@ -25,7 +31,8 @@ struct ts_recorder {
     ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
-    ts_view source, derived;   // ts_recorder_derived; buffers are NULL if nothing is known
+    struct derived known[MOST_DERIVED]; // ts_recorder_derived; the newest is known[newest]
+    uint32_t newest;
     ts_error failure;          // the first since the last send; code TS_OK: none
     const char *failed_shader; // of that failure, where it is a shader's
     ts_recorder_stats stats;
@@ -127,7 +134,7 @@ static bool conflicts(const ts_recorder *recorder, const ts_view *view, ts_acces
     uint64_t begin = view->offset, end = view->offset + view->bytes;
     for (size_t i = 0; i < recorder->touched_count; i++) {
         const struct touched *t = &recorder->touched[i];
-        if (t->buffer == view->buffer->handle && begin < t->end && t->begin < end &&
+        if (t->buffer == view->buffer && begin < t->end && t->begin < end &&
             (t->written || (access & TS_WRITE))) {
             return true;
         }
@@ -142,14 +149,18 @@ static bool same(const ts_view *a, const ts_view *b)
 
 void ts_recorder_derived(ts_recorder *recorder, ts_view source, ts_view derived)
 {
-    recorder->source = source;
-    recorder->derived = derived;
+    recorder->newest = (recorder->newest + 1) % MOST_DERIVED;
+    recorder->known[recorder->newest] = (struct derived){source, derived};
 }
 
 bool ts_recorder_still_derived(const ts_recorder *recorder, ts_view source, ts_view derived)
 {
-    return source.buffer != NULL && !failed(recorder) && same(&source, &recorder->source) &&
-           same(&derived, &recorder->derived);
+    bool found = false;
+    for (uint32_t i = 0; i < MOST_DERIVED; i++) {
+        found |= same(&source, &recorder->known[i].source) &&
+                 same(&derived, &recorder->known[i].derived);
+    }
+    return found && source.buffer != NULL && !failed(recorder);
 }
 
 static bool overlap(const ts_view *a, const ts_view *b)
@@ -158,12 +169,14 @@ static bool overlap(const ts_view *a, const ts_view *b)
            b->offset < a->offset + a->bytes;
 }
 
-// Forgets the pair of ts_recorder_derived if `view` overlaps one of the two and is written now.
+// Forgets each pair of ts_recorder_derived of which `view`, if it is written now, overlaps one.
 static void forget_written(ts_recorder *recorder, const ts_view *view, ts_access access)
 {
-    if ((access & TS_WRITE) &&
-        (overlap(view, &recorder->source) || overlap(view, &recorder->derived))) {
-        ts_recorder_derived(recorder, (ts_view){0}, (ts_view){0});
+    for (uint32_t i = 0; i < MOST_DERIVED && (access & TS_WRITE); i++) {
+        struct derived *known = &recorder->known[i];
+        if (overlap(view, &known->source) || overlap(view, &known->derived)) {
+            *known = (struct derived){0};
+        }
     }
 }
 
@@ -174,7 +187,7 @@ static ts_status remember(ts_recorder *recorder, const ts_view *view, ts_access 
                                recorder->touched_count + 1, sizeof *recorder->touched, err);
     if (status == TS_OK) {
         recorder->touched[recorder->touched_count++] =
-            (struct touched){.buffer = view->buffer->handle,
+            (struct touched){.buffer = view->buffer,
                              .begin = view->offset,
                              .end = view->offset + view->bytes,
                              .written = (access & TS_WRITE) != 0};
@@ -220,8 +233,8 @@ static ts_status bind_views(ts_gpu *gpu, ts_submit *submit, const ts_dispatch *d
 {
     ts_status status = TS_OK;
     VkDescriptorSet set;
-    VkDescriptorBufferInfo buffers[TS_MAX_BINDINGS];
-    VkWriteDescriptorSet writes[TS_MAX_BINDINGS];
+    VkDescriptorBufferInfo buffers[TS_MAX_VIEWS];
+    VkWriteDescriptorSet writes[TS_MAX_VIEWS];
     const VkDescriptorSetAllocateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
         .descriptorPool = submit->sets,
@@ -411,7 +424,7 @@ void ts_recorder_zero(ts_recorder *recorder, ts_view view)
 ts_status ts_recorder_send(ts_recorder *recorder, uint64_t *ticket, ts_error *err)
 {
     ts_status status = TS_OK;
-    ts_recorder_derived(recorder, (ts_view){0}, (ts_view){0});
+    memset(recorder->known, 0, sizeof recorder->known);
     if (failed(recorder)) {
         *err = recorder->failure;
         status = err->code;

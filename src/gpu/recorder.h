@@ -15,8 +15,8 @@ typedef enum ts_access { TS_READ = 1, TS_WRITE = 2, TS_READ_WRITE = 3 } ts_acces
 typedef struct ts_dispatch ts_dispatch;
 struct ts_dispatch {
     ts_pipeline_key pipeline;
-    ts_view views[10];
-    ts_access access[10];
+    ts_view views[TS_MAX_VIEWS];
+    ts_access access[TS_MAX_VIEWS];
     uint32_t view_count;
     uint32_t push[32]; // push constants, 4 bytes each
     uint32_t push_count;
@@ -50,8 +50,8 @@ bool ts_recorder_leaves_out(ts_recorder *recorder, const char *shader);
 
 // Remembers that what was recorded last computes `derived` from what `source` holds, so that it
 // need not be recorded again. This stays true until something is recorded that writes one of the
-// two, or until the work is sent, because the host may write afterwards. Only the last pair is
-// remembered; a zeroed source forgets it.
+// two, or until the work is sent, because the host may write afterwards. The last few pairs are
+// remembered.
 void ts_recorder_derived(ts_recorder *recorder, ts_view source, ts_view derived);
 bool ts_recorder_still_derived(const ts_recorder *recorder, ts_view source, ts_view derived);
 

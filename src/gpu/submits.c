@@ -11,7 +11,7 @@ static ts_status open_pools(ts_gpu *gpu, ts_submit *submit, ts_error *err)
     const VkCommandPoolCreateInfo commands = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                               .queueFamilyIndex = gpu->queue_family};
     const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                       .descriptorCount = TS_SUBMIT_DISPATCHES * TS_MAX_BINDINGS};
+                                       .descriptorCount = TS_SUBMIT_DISPATCHES * TS_MAX_VIEWS};
     const VkDescriptorPoolCreateInfo sets = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                              .maxSets = TS_SUBMIT_DISPATCHES,
                                              .poolSizeCount = 1,

@@ -10,46 +10,44 @@
 
 enum {
     QKV = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) | TS_MODULE_BIT(TS_MODULE_V),
-    GATE_UP = TS_MODULE_BIT(TS_MODULE_GATE) | TS_MODULE_BIT(TS_MODULE_UP),
 };
 
-static void linear_backward(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows,
-                            ts_view x, ts_view dy, ts_view dx, bool accumulate)
-{
-    ts_linear_backward(&(ts_linear){pass, layer, module, rows, true}, x, dy, dx, accumulate);
-}
-
-// Computes again, from the residual stream x, the input of the block whose norm is `which`. Returns
-// pass->norm, or x itself where the family has no such norm.
-static ts_view enter_again(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x)
+// What the block whose norm is `which` reads: that norm of the residual stream x, which was not
+// kept, or x itself where the family has no such norm.
+static ts_linear_input input_of(const ts_pass *pass, uint32_t layer, ts_norm which, ts_view x)
 {
     if (!ts_pass_has(pass, which)) {
-        return x;
+        return (ts_linear_input){.x = x};
     }
-    ts_rmsnorm_again(pass->recorder, &(struct ts_rmsnorm_again_args){
-                                         .x = x,
-                                         .weight = pass->model->layers[layer].norms[which],
-                                         .rstd = pass->layers[layer].rstd[which],
-                                         .y = pass->norm,
-                                         .rows = rows,
-                                         .cols = pass->model->config.hidden});
-    return pass->norm;
+    return (ts_linear_input){.x = pass->norm,
+                             .stream = x,
+                             .weight = pass->model->layers[layer].norms[which],
+                             .rstd = pass->layers[layer].rstd[which]};
 }
 
-// dx += the gradient of the norm's input x, from dy, that of its output
+// dx += the gradient of the norm's input x, from dy, that of its output. `largest`, if it is a
+// view: where the largest of the new dx is kept.
 static void norm_backward(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
-                          ts_view dy, ts_view dx)
+                          ts_view dy, ts_view dx, ts_view largest)
 {
     uint32_t parts, cols;
     ts_config_norm_shape(&pass->model->config, which, &parts, &cols);
+    const ts_view rstd = pass->layers[layer].rstd[which];
+    const bool finds = largest.buffer != NULL;
     ts_rmsnorm_backward(pass->recorder, &(struct ts_rmsnorm_backward_args){
                                             .x = x,
                                             .weight = pass->model->layers[layer].norms[which],
-                                            .rstd = pass->layers[layer].rstd[which],
+                                            .rstd = rstd,
                                             .dy = dy,
                                             .dx = dx,
+                                            .largest = finds ? largest : rstd,
                                             .rows = rows * parts,
-                                            .cols = cols});
+                                            .cols = cols,
+                                            .finds_largest = finds});
+    if (finds) {
+        const ts_view found = ts_view_slice(dx, 0, (uint64_t)rows * parts * cols);
+        ts_recorder_derived(pass->recorder, found, largest);
+    }
 }
 
 // The same, but dx = that gradient, whatever dx held.
@@ -59,7 +57,7 @@ static void norm_backward_afresh(ts_pass *pass, uint32_t layer, ts_norm which, u
     uint32_t parts, cols;
     ts_config_norm_shape(&pass->model->config, which, &parts, &cols);
     ts_recorder_zero(pass->recorder, ts_view_slice(dx, 0, (uint64_t)rows * parts * cols));
-    norm_backward(pass, layer, which, rows, x, dy, dx);
+    norm_backward(pass, layer, which, rows, x, dy, dx, (ts_view){0});
 }
 
 // Returns the gradient of the output of a block's last linear layer. It is pass->dx, unless the
@@ -100,16 +98,18 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     const ts_view dout = leave_backward(pass, layer, TS_NORM_MLP_OUT, rows, state->mlp_out);
     const bool apart = pass->dgate.buffer != NULL;
     const ts_view dgate = apart ? pass->dgate : state->gate, dup = apart ? pass->dup : state->up;
-    ts_view x = pass->norm;
+    ts_linear_input x = input_of(pass, layer, TS_NORM_MLP, state->mid);
+    const ts_linear linears[] = {{.pass = pass,
+                                  .layer = layer,
+                                  .module = TS_MODULE_GATE,
+                                  .rows = rows,
+                                  .training = true,
+                                  .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DGATE_UP)},
+                                 {pass, layer, TS_MODULE_UP, rows, true}};
 
-    bool recompute = layer < pass->limits.recompute;
-    if (recompute || ts_pass_adapts(pass, GATE_UP)) {
-        x = enter_again(pass, layer, TS_NORM_MLP, rows, state->mid);
-    }
-    if (recompute) { // to the same bits
-        const ts_linear linears[] = {{pass, layer, TS_MODULE_GATE, rows, true},
-                                     {pass, layer, TS_MODULE_UP, rows, true}};
-        ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->gate, state->up});
+    if (layer < pass->limits.recompute) { // to the same bits
+        ts_linear_compute(&linears[0], &x);
+        ts_linear_forward(linears, TS_COUNT(linears), x.x, (ts_view[]){state->gate, state->up});
     }
     if (ts_pass_adapts(pass, TS_MODULE_BIT(TS_MODULE_DOWN))) {
         ts_swiglu(recorder, &(struct ts_swiglu_args){.gate = state->gate,
@@ -125,13 +125,20 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
                                                    .dup = dup,
                                                    .count = count,
                                                    .gelu = ts_pass_gelu(pass)};
-    ts_linear_backward(
-        &(ts_linear){pass, layer, TS_MODULE_DOWN, rows, true, .swiglu_backward = &gating},
-        pass->swiglu, dout, pass->dswiglu, false);
-    linear_backward(pass, layer, TS_MODULE_GATE, rows, x, dgate, in.view, in.direct);
-    linear_backward(pass, layer, TS_MODULE_UP, rows, x, dup, in.view, true);
+    const ts_linear down = {.pass = pass,
+                            .layer = layer,
+                            .module = TS_MODULE_DOWN,
+                            .rows = rows,
+                            .training = true,
+                            .swiglu_backward = &gating,
+                            .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DX_MLP),
+                            .largest_result = ts_pass_largest(pass, layer, TS_LARGEST_DGATE_UP)};
+    const ts_linear_input swiglu = {.x = pass->swiglu};
+    ts_linear_backward(&down, 1, &swiglu, &dout, pass->dswiglu, false);
+    ts_linear_backward(linears, TS_COUNT(linears), &x, (ts_view[]){dgate, dup}, in.view, in.direct);
     if (onward && !in.direct) {
-        norm_backward(pass, layer, TS_NORM_MLP, rows, state->mid, pass->dnorm, pass->dx);
+        norm_backward(pass, layer, TS_NORM_MLP, rows, state->mid, pass->dnorm, pass->dx,
+                      ts_pass_largest(pass, layer, TS_LARGEST_DX_ATTENTION));
     }
 }
 
@@ -185,6 +192,21 @@ static struct ts_attention_backward_kv_args keys_backward(ts_pass *pass, uint32_
     return args;
 }
 
+// That `largest` holds the largest elements of pass->dq, dk and dv, as one product reads them.
+static void remember_largest(ts_pass *pass, uint32_t rows, ts_view largest)
+{
+    const ts_model_config *config = &pass->model->config;
+    const uint64_t q = (uint64_t)rows * ts_config_q_size(config);
+    const uint64_t kv = (uint64_t)rows * ts_config_kv_size(config);
+    const ts_view views[] = {ts_view_slice(pass->dq, 0, q), ts_view_slice(pass->dk, 0, kv),
+                             ts_view_slice(pass->dv, 0, kv)};
+    uint32_t first[TS_COUNT(views)];
+    ts_view span;
+    if (ts_view_span(views, TS_COUNT(views), &span, first)) {
+        ts_recorder_derived(pass->recorder, span, largest);
+    }
+}
+
 // Sets *dq and *dk to the gradients of q_proj's and k_proj's outputs, from pass->dq and `keys`,
 // those of the queries and keys that attention read: the backward pass of ts_pass_norm_rope.
 // pass->dv is put together from its parts.
@@ -197,7 +219,11 @@ static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows,
     const ts_rotation rotation = ts_pass_rotation(pass, layer);
     *dq = pass->dq;
     *dk = pass->dk;
-    if (rotation.rotated || keys->parts > 1) {
+    // Norms' gradients, not these, are the next products' operands where queries have norms.
+    const ts_view largest =
+        ts_pass_has(pass, TS_NORM_Q) ? (ts_view){0} : ts_pass_largest(pass, layer, TS_LARGEST_DQKV);
+    const bool finds = largest.buffer != NULL;
+    if (rotation.rotated || keys->parts > 1 || finds) {
         ts_rope_backward(pass->recorder, &(struct ts_rope_backward_args){
                                              .dq = *dq,
                                              .dk_parts = keys->dk,
@@ -206,6 +232,7 @@ static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows,
                                              .dv = pass->dv,
                                              .position = pass->io.position,
                                              .table = rotation.table,
+                                             .largest = finds ? largest : keys->delta,
                                              .rows = rows,
                                              .heads = config->heads,
                                              .kv_heads = config->kv_heads,
@@ -213,7 +240,11 @@ static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows,
                                              .positions = rotation.positions,
                                              .parts = keys->parts,
                                              .rotated = rotation.rotated,
+                                             .finds_largest = finds,
                                          });
+    }
+    if (finds) {
+        remember_largest(pass, rows, largest);
     }
     if (ts_pass_has(pass, TS_NORM_Q)) {
         norm_backward_afresh(pass, layer, TS_NORM_Q, rows, state->q, *dq, pass->dnormed_q);
@@ -229,23 +260,38 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
     const struct input_gradient in = input_gradient(pass, TS_NORM_ATTENTION, onward);
     const ts_view dout =
         leave_backward(pass, layer, TS_NORM_ATTENTION_OUT, rows, state->attention_out);
-    ts_view dq, dk, x = pass->norm;
+    const ts_linear_input o = {.x = state->o};
+    const ts_linear_input x = input_of(pass, layer, TS_NORM_ATTENTION, state->x);
+    const ts_linear out = {.pass = pass,
+                           .layer = layer,
+                           .module = TS_MODULE_O,
+                           .rows = rows,
+                           .training = true,
+                           .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DX_ATTENTION)};
+    const ts_linear linears[] = {{.pass = pass,
+                                  .layer = layer,
+                                  .module = TS_MODULE_Q,
+                                  .rows = rows,
+                                  .training = true,
+                                  .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DQKV)},
+                                 {pass, layer, TS_MODULE_K, rows, true},
+                                 {pass, layer, TS_MODULE_V, rows, true}};
+    ts_view dq, dk;
 
-    linear_backward(pass, layer, TS_MODULE_O, rows, state->o, dout, pass->dout, false);
+    ts_linear_backward(&out, 1, &o, &dout, pass->dout, false);
     if (ts_pass_has(pass, TS_NORM_Q)) { // else the layer's own q and k are what attention reads
         ts_pass_norm_rope(pass, layer, rows);
     }
     queries_backward(pass, layer, rows);
     const struct ts_attention_backward_kv_args keys = keys_backward(pass, layer, rows);
     norm_rope_backward(pass, layer, rows, &keys, &dq, &dk);
-    if (ts_pass_adapts(pass, QKV)) {
-        x = enter_again(pass, layer, TS_NORM_ATTENTION, rows, state->x);
-    }
-    linear_backward(pass, layer, TS_MODULE_Q, rows, x, dq, in.view, in.direct);
-    linear_backward(pass, layer, TS_MODULE_K, rows, x, dk, in.view, true);
-    linear_backward(pass, layer, TS_MODULE_V, rows, x, pass->dv, in.view, true);
+    ts_linear_backward(linears, TS_COUNT(linears), &x, (ts_view[]){dq, dk, pass->dv}, in.view,
+                       in.direct);
     if (onward && !in.direct) {
-        norm_backward(pass, layer, TS_NORM_ATTENTION, rows, state->x, pass->dnorm, pass->dx);
+        const ts_view largest =
+            layer > 0 ? ts_pass_largest(pass, layer - 1, TS_LARGEST_DX_MLP) : (ts_view){0};
+        norm_backward(pass, layer, TS_NORM_ATTENTION, rows, state->x, pass->dnorm, pass->dx,
+                      largest);
     }
 }
 

@@ -135,14 +135,12 @@ static ts_view enter(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows
 
 // Computes a block's last linear layer into y. Where the family normalises that output, the layer
 // writes to `apart`, and y = norm(apart).
-static void leave(ts_pass *pass, uint32_t layer, ts_module module, ts_norm which, uint32_t rows,
-                  bool training, ts_view x, ts_view apart, ts_view y)
+static void leave(const ts_linear *linear, ts_norm which, ts_view x, ts_view apart, ts_view y)
 {
-    bool has_norm = ts_pass_has(pass, which);
-    const ts_linear linear = {pass, layer, module, rows, training};
-    ts_linear_forward(&linear, 1, x, has_norm ? &apart : &y);
+    bool has_norm = ts_pass_has(linear->pass, which);
+    ts_linear_forward(linear, 1, x, has_norm ? &apart : &y);
     if (has_norm) {
-        norm(pass, layer, which, rows, apart, y);
+        norm(linear->pass, linear->layer, which, linear->rows, apart, y);
     }
 }
 
@@ -159,7 +157,7 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
     ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->q, state->k, state->v});
     ts_pass_norm_rope(pass, layer, rows);
     attend(pass, layer, rows);
-    leave(pass, layer, TS_MODULE_O, TS_NORM_ATTENTION_OUT, rows, training, state->o,
+    leave(&(ts_linear){pass, layer, TS_MODULE_O, rows, training}, TS_NORM_ATTENTION_OUT, state->o,
           state->attention_out, state->mid);
 }
 
@@ -174,11 +172,23 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
                                           .y = pass->swiglu,
                                           .count = rows * model->config.ffn,
                                           .gelu = ts_pass_gelu(pass)};
+    const ts_view largest = ts_pass_largest(pass, layer, TS_LARGEST_SWIGLU);
     const ts_linear linears[] = {{pass, layer, TS_MODULE_GATE, rows, training},
-                                 {pass, layer, TS_MODULE_UP, rows, training, .swiglu = &swiglu}};
+                                 {.pass = pass,
+                                  .layer = layer,
+                                  .module = TS_MODULE_UP,
+                                  .rows = rows,
+                                  .training = training,
+                                  .swiglu = &swiglu,
+                                  .largest_result = largest}};
+    const ts_linear down = {.pass = pass,
+                            .layer = layer,
+                            .module = TS_MODULE_DOWN,
+                            .rows = rows,
+                            .training = training,
+                            .largest_a = largest};
     ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->gate, state->up});
-    leave(pass, layer, TS_MODULE_DOWN, TS_NORM_MLP_OUT, rows, training, pass->swiglu,
-          state->mlp_out, next);
+    leave(&down, TS_NORM_MLP_OUT, pass->swiglu, state->mlp_out, next);
 }
 
 // The first layer's x = the embeddings of the batch's tokens: from the table that the host filled,
@@ -229,6 +239,9 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
 {
     ts_model *model = pass->model;
     const ts_model_config *config = &model->config;
+    if (pass->largest.buffer != NULL) {
+        ts_recorder_zero(pass->recorder, pass->largest);
+    }
     if (model->lora_enabled) {
         ts_dora_refresh(model, pass->recorder);
     }

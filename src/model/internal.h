@@ -26,16 +26,31 @@ typedef struct ts_linear {
     // What follows from the layer's result, or NULL (ops/gemm.h): from y forward, from dx backward.
     const struct ts_swiglu_args *swiglu;
     const struct ts_swiglu_backward_args *swiglu_backward;
+    // ts_product's, forward of x and backward of dy: of all dy, in the first of several layers
+    ts_view largest_a, largest_result;
 } ts_linear;
+
+// What linear layers read: x[rows, in] or, where it has not been computed, what makes it.
+typedef struct ts_linear_input {
+    ts_view x;
+    ts_view stream, weight, rstd; // x is to be stream * rstd * weight (`rmsnorm_again`); no buffer:
+                                  // x is there
+} ts_linear_input;
+// Computes x into its view if that has not been done.
+void ts_linear_compute(const ts_linear *linear, ts_linear_input *input);
 // y[rows, out] = x[rows, in] W^T + bias, where there is one. In an adapted module scale t B^T is
 // added to it, where t[rows, R] = dropout(x) A^T. `count` layers read x; the pairs' first products
 // come before the others, so that a device may work on all of them, and then on all the layers, at
 // the same time.
 void ts_linear_forward(const ts_linear *linears, uint32_t count, ts_view x, const ts_view *y);
-// Adds to the gradients of the LoRA pair, from x and dy[rows, out]. If `dx` is set (its buffer is
-// not NULL), also computes the gradient of x; with `accumulate` it is added to dx.
-void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
-                        bool accumulate);
+// Adds to the gradients of the LoRA pairs of up to three layers that read x, from x and each one's
+// dy[rows, out]. If `dx` is set (its buffer is not NULL), also computes the gradient of x; with
+// `accumulate` it is added to dx.
+void ts_linear_backward(const ts_linear *linears, uint32_t count, const ts_linear_input *x,
+                        const ts_view *dy, ts_view dx, bool accumulate);
+
+// As many layers as read one input: q_proj, k_proj and v_proj.
+enum { TS_MOST_TOGETHER = 3 };
 
 // Whether any of `modules` (TS_MODULE_BITs) has a LoRA pair.
 static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
@@ -54,6 +69,15 @@ static inline const ts_reach *ts_pass_reach(const ts_pass *pass, uint32_t layer)
 {
     bool has_window = ts_config_window(&pass->model->config, layer) > 0;
     return has_window ? &pass->io.window : &pass->io.whole;
+}
+
+// A slot of pass->largest; no view where nothing is scaled.
+static inline ts_view ts_pass_largest(const ts_pass *pass, uint32_t layer, ts_largest_slot slot)
+{
+    const uint64_t first = (uint64_t)layer * TS_LARGEST_SLOTS + slot;
+    return pass->largest.buffer != NULL
+               ? ts_view_slice(pass->largest, first * TS_LARGEST_COUNT, TS_LARGEST_COUNT)
+               : (ts_view){0};
 }
 
 // Record the halves of a pass. The batch must have been uploaded.

@@ -6,6 +6,9 @@
 
 #include "base/memory.h"
 #include "ops/gemm.h"
+#include "ops/lora.h"
+
+#include <assert.h>
 
 // What both directions need to know about a layer.
 struct layer {
@@ -78,9 +81,11 @@ static ts_product forward_product(const ts_linear *linear, const struct layer *l
                         .k = layer->in,
                         .a = x,
                         .b = layer->weight,
+                        .largest_a = linear->largest_a,
                         .largest_b = layer->largest,
                         .c = y,
-                        .alpha = 1};
+                        .alpha = 1,
+                        .largest_result = linear->largest_result};
 }
 
 // What the pair adds to it: scale t B^T.
@@ -112,6 +117,40 @@ static void dora_forward(const ts_linear *linear, const struct layer *layer, ts_
     }
 }
 
+// Whether dora_forward reads the pass->dropped that pair_forward has left.
+static bool reads_dropped(const struct layer *layer)
+{
+    return is_dora(layer) && layer->dropout > 0;
+}
+
+// Whether the pair has kernels of its own (ops/lora.h).
+static bool is_thin(const ts_linear *linear, const struct layer *layer)
+{
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(linear->pass->recorder));
+    return ts_gemm_is_thin(caps, layer->pair->r);
+}
+
+// The layer's pair as number `i` of a group. Without dy, for the forward pass.
+static ts_lora_group_pair group_pair(const ts_linear *linear, const struct layer *layer, ts_view dy,
+                                     uint32_t i)
+{
+    const ts_pass *pass = linear->pass;
+    const ts_lora_pair *pair = layer->pair;
+    ts_lora_group_pair one = {.a = pair->a,
+                              .b = pair->b,
+                              .t = ts_view_slice(layer->t, 0, (uint64_t)linear->rows * pair->r),
+                              .rank = pair->r,
+                              .out_size = layer->out,
+                              .scale = pair->scale};
+    if (dy.buffer != NULL) {
+        one.dy = dy;
+        one.dt = ts_view_slice(pass->dt[i], 0, (uint64_t)linear->rows * pair->r);
+        one.da = ts_lora_part(&pass->model->lora, pass->gradients, pair->a);
+        one.db = ts_lora_part(&pass->model->lora, pass->gradients, pair->b);
+    }
+    return one;
+}
+
 // t = dropout(x) A^T. Leaves dropout(x) in pass->dropped.
 static void pair_forward(const ts_linear *linear, const struct layer *layer, ts_view x)
 {
@@ -120,20 +159,42 @@ static void pair_forward(const ts_linear *linear, const struct layer *layer, ts_
     if (masked) {
         drop(linear, layer->dropout, x, pass->dropped, layer->in, false);
     }
+    x = masked ? pass->dropped : x;
+    if (is_thin(linear, layer)) {
+        const ts_lora_group_pair one = group_pair(linear, layer, (ts_view){0}, 0);
+        ts_lora_forward_group(pass->recorder, x, linear->rows, layer->in, &one, 1);
+        return;
+    }
     ts_matmul(pass->recorder, &(ts_product){.layout = TS_NT,
                                             .m = linear->rows,
                                             .n = layer->pair->r,
                                             .k = layer->in,
-                                            .a = masked ? pass->dropped : x,
+                                            .a = x,
                                             .b = layer->pair->a,
                                             .c = layer->t,
                                             .alpha = 1});
 }
 
-// Whether dora_forward reads the pass->dropped that pair_forward has left.
-static bool reads_dropped(const struct layer *layer)
+// The same of all pairs that read x, but of those for whom pass->dropped must still be there later.
+static void pairs_forward(const ts_linear *linears, uint32_t count, ts_view x)
 {
-    return is_dora(layer) && layer->dropout > 0;
+    ts_lora_group_pair group[TS_MOST_TOGETHER];
+    uint32_t grouped = 0, in = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct layer layer = look_up(&linears[i]);
+        if (layer.pair == NULL || reads_dropped(&layer)) {
+            continue;
+        }
+        if (layer.dropout > 0 || !is_thin(&linears[i], &layer)) {
+            pair_forward(&linears[i], &layer, x);
+        } else {
+            group[grouped++] = group_pair(&linears[i], &layer, (ts_view){0}, 0);
+            in = layer.in;
+        }
+    }
+    if (grouped > 0) {
+        ts_lora_forward_group(linears->pass->recorder, x, linears->rows, in, group, grouped);
+    }
 }
 
 // What ts_linear_forward does, but for the pair's first product.
@@ -164,12 +225,8 @@ static void forward(const ts_linear *linear, ts_view x, ts_view y)
 
 void ts_linear_forward(const ts_linear *linears, uint32_t count, ts_view x, const ts_view *y)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const struct layer layer = look_up(&linears[i]);
-        if (layer.pair != NULL && !reads_dropped(&layer)) {
-            pair_forward(&linears[i], &layer, x);
-        }
-    }
+    assert(count <= TS_MOST_TOGETHER);
+    pairs_forward(linears, count, x);
     for (uint32_t i = 0; i < count; i++) {
         const struct layer layer = look_up(&linears[i]);
         if (reads_dropped(&layer)) {
@@ -179,45 +236,36 @@ void ts_linear_forward(const ts_linear *linears, uint32_t count, ts_view x, cons
     }
 }
 
-// Adds to the pair's gradients from dropout(x), t and dy, and leaves dt[rows, R] = scale dy B.
-static void pair_backward(const ts_linear *linear, const struct layer *layer, ts_view x, ts_view dy)
+// Adds to the pair's gradients from dropout(x), t and dy, and leaves dt[rows, R] = scale dy B, of
+// number `i` of a group.
+static void pair_backward(const ts_linear *linear, const struct layer *layer, ts_view x, ts_view dy,
+                          uint32_t i)
 {
     const ts_pass *pass = linear->pass;
-    const ts_lora *lora = &pass->model->lora;
     const ts_lora_pair *pair = layer->pair;
-    const ts_view da = ts_lora_part(lora, pass->gradients, pair->a);
-    const ts_view db = ts_lora_part(lora, pass->gradients, pair->b);
+    const ts_lora_group_pair one = group_pair(linear, layer, dy, i);
+    if (is_thin(linear, layer)) {
+        const ts_lora_input input = {.x = x};
+        ts_lora_backward_group(pass->recorder, linear->rows, &one, 1);
+        ts_lora_gradients_group(pass->recorder, &input, linear->rows, layer->in, &one, 1);
+        return;
+    }
     ts_product product = {.layout = TS_NN,
                           .m = linear->rows,
                           .n = pair->r,
                           .k = layer->out,
                           .a = dy,
                           .b = pair->b,
-                          .c = pass->dt,
+                          .c = one.dt,
                           .alpha = pair->scale};
     ts_matmul(pass->recorder, &product);
-    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(pass->recorder));
-    if (ts_gemm_is_thin(caps, pair->r)) {
-        ts_lora_gradients(pass->recorder, &(struct ts_lora_gradients_args){.dy = dy,
-                                                                           .t = layer->t,
-                                                                           .db = db,
-                                                                           .x = x,
-                                                                           .dt = pass->dt,
-                                                                           .da = da,
-                                                                           .rows = linear->rows,
-                                                                           .out_size = layer->out,
-                                                                           .in_size = layer->in,
-                                                                           .rank = pair->r,
-                                                                           .scale = pair->scale});
-        return;
-    }
     product = (ts_product){.layout = TS_TN,
                            .m = layer->out,
                            .n = pair->r,
                            .k = linear->rows,
                            .a = dy,
                            .b = layer->t,
-                           .c = db,
+                           .c = one.db,
                            .alpha = pair->scale,
                            .accumulate = true};
     ts_matmul(pass->recorder, &product);
@@ -225,9 +273,9 @@ static void pair_backward(const ts_linear *linear, const struct layer *layer, ts
                            .m = pair->r,
                            .n = layer->in,
                            .k = linear->rows,
-                           .a = pass->dt,
+                           .a = one.dt,
                            .b = x,
-                           .c = da,
+                           .c = one.da,
                            .alpha = 1,
                            .accumulate = true};
     ts_matmul(pass->recorder, &product);
@@ -264,7 +312,7 @@ static void masked_backward(const ts_linear *linear, const struct layer *layer, 
                           .m = linear->rows,
                           .n = layer->in,
                           .k = layer->pair->r,
-                          .a = pass->dt,
+                          .a = pass->dt[0],
                           .b = layer->pair->a,
                           .c = pass->dropped,
                           .alpha = 1};
@@ -280,43 +328,64 @@ static void masked_backward(const ts_linear *linear, const struct layer *layer, 
     drop(linear, layer->dropout, pass->dropped, dx, layer->in, true);
 }
 
-void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx, bool accumulate)
+// What is computed for dx at once: dy W + dt A, and what follows from it.
+static ts_product backward_product(const ts_linear *linear, const struct layer *layer, ts_view dy,
+                                   ts_view dx)
+{
+    return (ts_product){.layout = TS_NN,
+                        .m = linear->rows,
+                        .n = layer->in,
+                        .k = layer->out,
+                        .a = dy,
+                        .b = layer->weight,
+                        .largest_a = linear->largest_a,
+                        .largest_b = layer->largest,
+                        .c = dx,
+                        .alpha = 1,
+                        .largest_result = linear->largest_result};
+}
+
+static ts_product_extra backward_extra(const ts_linear *linear, const struct layer *layer,
+                                       uint32_t i)
+{
+    const ts_lora_pair *pair = layer->pair;
+    if (pair == NULL) {
+        return (ts_product_extra){0};
+    }
+    const ts_view dt = ts_view_slice(linear->pass->dt[i], 0, (uint64_t)linear->rows * pair->r);
+    return (ts_product_extra){dt, pair->a, pair->r, 1};
+}
+
+// A layer whose pair has dropout or magnitudes, by itself.
+static void backward_alone(const ts_linear *linear, ts_view x, ts_view dy, ts_view dx,
+                           bool accumulate)
 {
     ts_pass *pass = linear->pass;
     const struct layer layer = look_up(linear);
-    bool onward = dx.buffer != NULL, masked = layer.dropout > 0;
-    ts_product whole = {.layout = TS_NN,
-                        .m = linear->rows,
-                        .n = layer.in,
-                        .k = layer.out,
-                        .a = dy,
-                        .b = layer.weight,
-                        .largest_b = layer.largest,
-                        .c = dx,
-                        .alpha = 1,
-                        .accumulate = accumulate};
-    if (layer.pair != NULL) {
-        if (masked) {
-            drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
-            x = pass->dropped;
-        }
-        ts_view du = dy;
-        if (is_dora(&layer)) {
-            du = dora_backward(linear, &layer, x, dy);
-        }
-        pair_backward(linear, &layer, x, du);
-        if (!masked) {
-            whole.a = du;
-            whole.extra = (ts_product_extra){pass->dt, layer.pair->a, layer.pair->r, 1};
-        }
+    const bool onward = dx.buffer != NULL, masked = layer.dropout > 0;
+    ts_product whole = backward_product(linear, &layer, dy, dx);
+    ts_view du = dy;
+    whole.accumulate = accumulate;
+    if (masked) {
+        drop(linear, layer.dropout, x, pass->dropped, layer.in, false);
+        x = pass->dropped;
     }
-    const bool is_all = layer.pair == NULL || !masked; // the product is dx
+    if (is_dora(&layer)) {
+        du = dora_backward(linear, &layer, x, dy);
+    }
+    if (layer.pair != NULL) {
+        pair_backward(linear, &layer, x, du, 0);
+    }
+    if (!masked) { // the product is dx
+        whole.a = du;
+        whole.extra = backward_extra(linear, &layer, 0);
+        whole.swiglu_backward = linear->swiglu_backward;
+    }
     if (onward) {
-        whole.swiglu_backward = is_all ? linear->swiglu_backward : NULL;
         ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
-    if (onward && !is_all) {
-        ts_view du = {0};
+    if (onward && masked) {
+        du = (ts_view){0};
         if (is_dora(&layer)) { // the base's part of y is that of x, whose gradient dx has
             du = pass->unscaled;
             drop_times(linear, 0, -1, dy, du, layer.out, true);
@@ -325,5 +394,79 @@ void ts_linear_backward(const ts_linear *linear, ts_view x, ts_view dy, ts_view 
         if (linear->swiglu_backward != NULL) {
             ts_swiglu_backward(pass->recorder, linear->swiglu_backward);
         }
+    }
+}
+
+void ts_linear_compute(const ts_linear *linear, ts_linear_input *input)
+{
+    if (input->stream.buffer != NULL) {
+        ts_rmsnorm_again(linear->pass->recorder,
+                         &(struct ts_rmsnorm_again_args){.x = input->stream,
+                                                         .weight = input->weight,
+                                                         .rstd = input->rstd,
+                                                         .y = input->x,
+                                                         .rows = linear->rows,
+                                                         .cols = look_up(linear).in});
+        input->stream = (ts_view){0};
+    }
+}
+
+// The gradients of the pairs of several layers, in as few dispatches as there can be. x is computed
+// only for pairs that cannot do so on the way.
+static void pairs_backward(const ts_linear *linears, uint32_t count, const ts_linear_input *input,
+                           const ts_view *dy)
+{
+    ts_lora_group_pair group[TS_MOST_TOGETHER];
+    uint32_t grouped = 0;
+    ts_linear_input made = *input;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct layer layer = look_up(&linears[i]);
+        if (layer.pair == NULL) {
+            continue;
+        }
+        if (is_thin(&linears[i], &layer)) {
+            group[grouped++] = group_pair(&linears[i], &layer, dy[i], i);
+            continue;
+        }
+        ts_linear_compute(&linears[i], &made);
+        pair_backward(&linears[i], &layer, made.x, dy[i], i);
+    }
+    if (grouped > 0) {
+        const bool there = made.stream.buffer == NULL;
+        const ts_lora_input read = there ? (ts_lora_input){.x = made.x}
+                                         : (ts_lora_input){made.stream, made.rstd, made.weight};
+        ts_recorder *recorder = linears->pass->recorder;
+        const uint32_t in = look_up(linears).in;
+        ts_lora_backward_group(recorder, linears->rows, group, grouped);
+        ts_lora_gradients_group(recorder, &read, linears->rows, in, group, grouped);
+    }
+}
+
+void ts_linear_backward(const ts_linear *linears, uint32_t count, const ts_linear_input *input,
+                        const ts_view *dy, ts_view dx, bool accumulate)
+{
+    ts_pass *pass = linears->pass;
+    ts_product products[TS_MOST_TOGETHER];
+    bool alone = false;
+    assert(count <= TS_MOST_TOGETHER);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct layer layer = look_up(&linears[i]);
+        alone |= is_dora(&layer) || layer.dropout > 0;
+        products[i] = backward_product(&linears[i], &layer, dy[i], dx);
+        products[i].swiglu_backward = linears[i].swiglu_backward;
+        products[i].extra = backward_extra(&linears[i], &layer, i);
+    }
+    if (alone) {
+        ts_linear_input made = *input;
+        ts_linear_compute(linears, &made);
+        for (uint32_t i = 0; i < count; i++) {
+            backward_alone(&linears[i], made.x, dy[i], dx, accumulate || i > 0);
+        }
+        return;
+    }
+    pairs_backward(linears, count, input, dy);
+    products[0].accumulate = accumulate;
+    if (dx.buffer != NULL) {
+        ts_matmul_sum(pass->recorder, &pass->rounding, products, count);
     }
 }

@@ -130,6 +130,7 @@ void ts_pass_record_loss_backward(ts_pass *pass, uint32_t rows, uint32_t loss_ro
                                                            .rstd = pass->gathered_rstd,
                                                            .dy = pass->gathered_norm,
                                                            .dx = dgathered,
+                                                           .largest = pass->gathered_rstd,
                                                            .rows = loss_rows,
                                                            .cols = hidden});
     ts_recorder_zero(pass->recorder, ts_view_slice(pass->dx, 0, (uint64_t)rows * hidden));

@@ -229,6 +229,37 @@ out:
     return status;
 }
 
+// What a weight takes in memory.
+static uint64_t bytes_of(const struct loader *loader, const ts_weight *weight)
+{
+    const ts_tensor *tensor =
+        loader->file != NULL ? ts_tensors_find(loader->file, weight->name) : NULL;
+    const uint64_t count = (uint64_t)(weight->rows > 0 ? weight->rows : 1) * weight->cols;
+    const ts_dtype stored = tensor != NULL ? tensor->dtype : loader->dtype;
+    return ts_dtype_size(ts_weight_held_as(weight, stored, loader->quantise), count);
+}
+
+// Before the first of linear layers that read the same input: lets them lie in one buffer, so that
+// their products can be one (ts_matmul_sum).
+static ts_status gather(const struct loader *loader, uint32_t first, ts_error *err)
+{
+    enum { ALIGNMENT = 256 };
+    ts_weight weight;
+    uint64_t bytes = 0;
+    ts_weight_describe(&loader->model->config, first, &weight);
+    const bool is_first = weight.part == TS_WEIGHT_LINEAR &&
+                          (weight.module == TS_MODULE_Q || weight.module == TS_MODULE_GATE);
+    const ts_module last = weight.module == TS_MODULE_Q ? TS_MODULE_V : TS_MODULE_UP;
+    if (!is_first) {
+        return TS_OK;
+    }
+    for (uint32_t i = first; weight.part != TS_WEIGHT_LINEAR || weight.module <= last; i++) {
+        bytes += ts_align_up(bytes_of(loader, &weight), ALIGNMENT);
+        ts_weight_describe(&loader->model->config, i + 1, &weight);
+    }
+    return ts_gpu_arena_gather(&loader->model->weights, bytes, err);
+}
+
 static ts_status load_weights(struct loader *loader, ts_error *err)
 {
     ts_status status = TS_OK;
@@ -237,6 +268,7 @@ static ts_status load_weights(struct loader *loader, ts_error *err)
     for (uint32_t i = 0; i < ts_weight_count(&model->config); i++) {
         ts_weight weight;
         ts_weight_describe(&model->config, i, &weight);
+        TS_TRY(gather(loader, i, err));
         TS_TRY(weight.part == TS_WEIGHT_EMBEDDING && in_file ? keep_in_file(loader, &weight, err)
                                                              : load_weight(loader, &weight, err));
     }

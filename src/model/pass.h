@@ -58,6 +58,16 @@ typedef struct ts_pass_io {
     ts_loss_sequences sequences; // of it, on the host
 } ts_pass_io;
 
+// Operands of products whose largest elements the kernels that write them find.
+typedef enum ts_largest_slot {
+    TS_LARGEST_SWIGLU,
+    TS_LARGEST_DX_MLP,       // the residual stream's gradient as the MLP's backward pass takes it
+    TS_LARGEST_DX_ATTENTION, // as attention's does
+    TS_LARGEST_DGATE_UP,     // dgate and dup together
+    TS_LARGEST_DQKV,         // dq, dk and dv together
+    TS_LARGEST_SLOTS
+} ts_largest_slot;
+
 typedef struct ts_pass {
     ts_model *model;
     ts_recorder *recorder; // the pass, and the optimiser after it, record into it
@@ -84,7 +94,8 @@ typedef struct ts_pass {
     ts_view dq, dk, dv, dout;   // [N, Q], [N, KV], [N, KV], [N, Q]
     ts_view delta;              // [N, heads]
     ts_view parts;              // of dk and dv, one after the other (ts_attention_parts)
-    ts_view dt;                 // [N, R]
+    ts_view dt[3];              // [N, R] of up to three modules with one input
+    ts_view largest;            // [layers, TS_LARGEST_SLOTS, 256] where gradients are scaled (f16)
     ts_view unscaled;  // [N, max(F, Q, H)] with DoRA: what magnitudes multiply; its gradient
     ts_view gradients; // training: a flat array laid out as the adapter's values are
     ts_view gathered, dgathered; // [M, H] rows of x that bear loss

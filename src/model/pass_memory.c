@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { ACTIVATION_BLOCK_BYTES = 64 << 20 };
+enum { ACTIVATION_BLOCK_BYTES = 96 << 20 };
 
 // The phases of a pass: four for every layer forward, three for the loss, and four for every layer
 // backward.
@@ -59,8 +59,25 @@ static uint64_t *add(struct table *table, ts_view *view, uint64_t count, ts_dtyp
         return table->phases;
     }
     uint64_t *phases = table->phases + table->count * table->words;
-    table->tensors[table->count++] = (ts_placement){view, count, phases, dtype};
+    table->tensors[table->count++] =
+        (ts_placement){.views = {view}, .counts = {count}, .phases = phases, .dtype = dtype};
     return phases;
+}
+
+// Lays a tensor of the same type and lifetime behind those added last, so that a kernel can take
+// them as one (ts_view_span).
+static void add_beside(struct table *table, ts_view *view, uint64_t count)
+{
+    ts_placement *last = table->tensors != NULL ? &table->tensors[table->count - 1] : NULL;
+    uint32_t i = 0;
+    while (last != NULL && last->views[i] != NULL) {
+        i++;
+    }
+    if (last != NULL) {
+        assert(i < TS_SIDE_BY_SIDE);
+        last->views[i] = view;
+        last->counts[i] = count;
+    }
 }
 
 // ---- What belongs to one layer
@@ -113,10 +130,13 @@ static ts_dtype gradient_dtype(const ts_pass *pass)
 }
 
 // gate and up: kept for the backward pass, or computed again in it.
-static void add_gate_up(struct table *table, uint32_t layer, ts_view *view, uint64_t count)
+static void add_gate_up(struct table *table, uint32_t layer)
 {
     const ts_pass *pass = table->pass;
-    uint64_t *phases = add(table, view, count, act_dtype(pass));
+    ts_layer_state *state = &pass->layers[layer];
+    const uint64_t count = (uint64_t)pass->limits.rows * pass->model->config.ffn;
+    uint64_t *phases = add(table, &state->gate, count, act_dtype(pass));
+    add_beside(table, &state->up, count);
     uint32_t first = when(pass, layer, GATE_UP), down = when(pass, layer, DOWN);
     if (!pass->limits.training) {
         ts_phases_add(phases, first, down);
@@ -146,14 +166,21 @@ static void add_lora_inputs(struct table *table, uint32_t layer)
         [TS_MODULE_DOWN] = DOWN,
     };
     ts_pass *pass = table->pass;
+    const enum phase none = BACK_QKV;
+    enum phase before = none; // of the module before, those of whose input lie side by side
     for (ts_module module = 0; module < TS_MODULE_COUNT; module++) {
-        if (ts_pass_adapts(pass, TS_MODULE_BIT(module))) {
-            const enum phase first = there[module];
-            const uint64_t count = (uint64_t)pass->limits.rows * rank_of(pass, layer, module);
-            add_kept(table, layer,
-                     &(struct kept){&pass->layers[layer].t[module], count, first,
-                                    last_read(pass, first)});
+        ts_view *t = &pass->layers[layer].t[module];
+        const enum phase first = there[module];
+        if (!ts_pass_adapts(pass, TS_MODULE_BIT(module))) {
+            continue;
         }
+        const uint64_t count = (uint64_t)pass->limits.rows * rank_of(pass, layer, module);
+        if (first == before) {
+            add_beside(table, t, count);
+        } else {
+            add_kept(table, layer, &(struct kept){t, count, first, last_read(pass, first)});
+        }
+        before = first;
     }
 }
 
@@ -213,8 +240,7 @@ static void add_layer(struct table *table, uint32_t layer)
                   back      ? when(pass, layer, BACK_GATE_UP)
                   : highest ? when(pass, layer, GATHER)
                             : when(pass, layer + 1, QKV));
-    add_gate_up(table, layer, &state->gate, n * c->ffn);
-    add_gate_up(table, layer, &state->up, n * c->ffn);
+    add_gate_up(table, layer);
     add_lora_inputs(table, layer);
 }
 
@@ -227,6 +253,7 @@ struct scratch {
     uint64_t count;  // elements; 0: there is none
     uint32_t phases; // BITs
     ts_dtype dtype;  // F32 unless set
+    bool beside;     // the row before, whose phases and type are the same
 };
 
 static void add_scratch(struct table *table, const struct scratch *scratch)
@@ -246,7 +273,9 @@ static void add_scratch(struct table *table, const struct scratch *scratch)
 static void add_scratches(struct table *table, const struct scratch *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].count > 0) {
+        if (rows[i].count > 0 && rows[i].beside) {
+            add_beside(table, rows[i].view, rows[i].count);
+        } else if (rows[i].count > 0) {
             add_scratch(table, &rows[i]);
         }
     }
@@ -342,24 +371,26 @@ static void add_shared_backward(struct table *table)
     uint64_t longest = ts_max_u64(c->ffn, ts_max_u64(q, h));
     const uint32_t mlp_back = BIT(BACK_DOWN) | BIT(BACK_GATE_UP);
     const uint32_t heads_back = BIT(BACK_ATTEND) | BIT(BACK_QKV);
-    const uint64_t apart = act_dtype(pass) != gradient ? n * c->ffn : 0;
+    const uint64_t apart = act_dtype(pass) != gradient ? n * c->ffn : 0, rank = most_rank(pass);
     const struct scratch backward[] = {
         {&pass->dgathered, m * h, BIT(LOSS_BACK)},
         {&pass->dx, n * h, BIT(LOSS_BACK) | BACK},
         {&pass->dswiglu, n * c->ffn, BIT(BACK_DOWN), gradient},
         {&pass->dgate, apart, mlp_back, gradient},
-        {&pass->dup, apart, mlp_back, gradient},
+        {&pass->dup, apart, mlp_back, gradient, .beside = true},
         {&pass->dout_block, has_out ? n * h : 0, BIT(BACK_DOWN) | BIT(BACK_ATTEND)},
         {&pass->dnorm, n * h, BIT(BACK_GATE_UP) | BIT(BACK_QKV), gradient},
         {&pass->dout, n * q, BIT(BACK_ATTEND), gradient},
         {&pass->delta, n * c->heads, BIT(BACK_ATTEND)},
-        {&pass->dq, n * q, heads_back, gradient},
-        {&pass->dk, n * kv, heads_back, gradient},
-        {&pass->dv, n * kv, heads_back, gradient},
         {&pass->dnormed_q, normed * q, heads_back, gradient},
-        {&pass->dnormed_k, normed * kv, heads_back, gradient},
+        {&pass->dnormed_k, normed * kv, heads_back, gradient, .beside = true},
+        {&pass->dq, n * q, heads_back, gradient, .beside = normed > 0},
+        {&pass->dk, n * kv, heads_back, gradient, .beside = true},
+        {&pass->dv, n * kv, heads_back, gradient, .beside = true},
         {&pass->parts, parts_count(pass), BIT(BACK_ATTEND)},
-        {&pass->dt, n * most_rank(pass), BACK},
+        {&pass->dt[0], n * rank, BACK},
+        {&pass->dt[1], n * rank, BACK, .beside = true},
+        {&pass->dt[2], n * rank, BACK, .beside = true},
         {&pass->dropped, adapter->dropout > 0 ? n * longest : 0, BLOCKS},
         {&pass->unscaled, adapter->use_dora ? n * longest : 0, BACK},
     };
@@ -374,6 +405,10 @@ static void add_lasting(struct table *table)
     uint64_t floats = lora->count, parameters;
     add_scratch(table, &(struct scratch){&pass->rounding.largest_a, 256, ALWAYS});
     add_scratch(table, &(struct scratch){&pass->rounding.largest_b, 256, ALWAYS});
+    if (pass->limits.training && act_dtype(pass) == TS_F16) {
+        const uint64_t slots = (uint64_t)TS_LARGEST_SLOTS * pass->model->config.layers;
+        add_scratch(table, &(struct scratch){&pass->largest, slots * TS_LARGEST_COUNT, ALWAYS});
+    }
     if (pass->limits.training) {
         if (lora->pairs == NULL) { // it is only planned
             ts_lora_measure(&pass->model->config, &lora->config, &floats, &parameters);
@@ -425,8 +460,8 @@ static ts_status place_device(ts_pass *pass, ts_error *err)
     pass->logit_rows = choose_logit_rows(pass);
     TS_TRY(fill_table(&table, err));
     for (size_t i = 0; i < table.count; i++) {
-        pass->largest_bytes = ts_max_u64(
-            pass->largest_bytes, ts_dtype_size(table.tensors[i].dtype, table.tensors[i].count));
+        pass->largest_bytes =
+            ts_max_u64(pass->largest_bytes, ts_placement_bytes(&table.tensors[i]));
     }
     TS_TRY(ts_place(table.tensors, table.count, table.early, table.words, ACTIVATION_BLOCK_BYTES,
                     &pass->device, err));

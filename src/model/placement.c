@@ -33,11 +33,26 @@ struct placing {
     size_t block_count;
 };
 
-// The floats that a tensor takes.
-static uint64_t size_of(const ts_placement *tensor)
+// The floats that one of a placement's tensors takes.
+static uint64_t size_of_one(const ts_placement *placement, uint32_t i)
 {
-    return ts_align_up(ts_ceil_div(ts_dtype_size(tensor->dtype, tensor->count), sizeof(float)),
-                       ALIGNMENT);
+    const uint64_t bytes = ts_dtype_size(placement->dtype, placement->counts[i]);
+    return ts_align_up(ts_ceil_div(bytes, sizeof(float)), ALIGNMENT);
+}
+
+// The floats that all of them take.
+static uint64_t size_of(const ts_placement *placement)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < TS_SIDE_BY_SIDE; i++) {
+        size += size_of_one(placement, i);
+    }
+    return size;
+}
+
+uint64_t ts_placement_bytes(const ts_placement *placement)
+{
+    return size_of(placement) * sizeof(float);
 }
 
 static bool live_together(const struct placing *p, size_t a, size_t b)
@@ -158,6 +173,22 @@ static int larger_first(const void *a, const void *b)
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
+// Sets the views of a placement that begins at float `begin` of a block.
+static void slice(const ts_placement *placement, ts_view block, uint64_t begin)
+{
+    const bool floats = placement->dtype == TS_F32; // or the mirror's doubles
+    for (uint32_t i = 0; i < TS_SIDE_BY_SIDE && placement->views[i] != NULL; i++) {
+        const uint64_t count = placement->counts[i], size = size_of_one(placement, i);
+        ts_view *view = placement->views[i];
+        *view = ts_view_slice(block, begin, floats ? count : size);
+        if (!floats) {
+            view->dtype = placement->dtype;
+            view->bytes = ts_dtype_size(placement->dtype, count);
+        }
+        begin += size;
+    }
+}
+
 static ts_status take_memory(const struct placing *p, size_t count, ts_gpu_arena *arena,
                              ts_error *err)
 {
@@ -168,15 +199,7 @@ static ts_status take_memory(const struct placing *p, size_t count, ts_gpu_arena
         TS_TRY(ts_gpu_alloc(arena, TS_F32, p->blocks[i].end, &views[i], err));
     }
     for (size_t i = 0; i < count; i++) {
-        const struct place *place = &p->places[i];
-        const ts_placement *tensor = &p->tensors[i];
-        bool floats = tensor->dtype == TS_F32; // or the mirror's doubles
-        *tensor->view = ts_view_slice(views[place->block], place->begin,
-                                      floats ? tensor->count : size_of(tensor));
-        if (!floats) {
-            tensor->view->dtype = tensor->dtype;
-            tensor->view->bytes = ts_dtype_size(tensor->dtype, tensor->count);
-        }
+        slice(&p->tensors[i], views[p->places[i].block], p->places[i].begin);
     }
 out:
     free(views);

@@ -6,12 +6,17 @@
 
 #include "gpu/memory.h"
 
+// A tensor, or several of one type and lifetime that lie side by side.
+enum { TS_SIDE_BY_SIDE = 5 };
 typedef struct ts_placement {
-    ts_view *view;    // set by ts_place
-    uint64_t count;   // elements
-    uint64_t *phases; // [words] a bit a phase
-    ts_dtype dtype;   // F32 unless set: F16 or BF16
+    ts_view *views[TS_SIDE_BY_SIDE];  // set by ts_place; then NULL
+    uint64_t counts[TS_SIDE_BY_SIDE]; // elements
+    uint64_t *phases;                 // [words] a bit a phase
+    ts_dtype dtype;                   // F32 unless set: F16 or BF16
 } ts_placement;
+
+// The bytes that it takes.
+uint64_t ts_placement_bytes(const ts_placement *placement);
 
 // Takes memory from `arena` and sets every view. The arena may be one that only counts. Blocks have
 // at most `block_bytes`, unless a single tensor is larger. The first `early` tensors, those that

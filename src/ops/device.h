@@ -17,9 +17,9 @@ ts_status ts_device_open_listed(ts_gpu_list *list, const ts_gpu_params *params, 
 ts_status ts_device_choose_precision(ts_gpu *gpu, const char *name, ts_precision *out,
                                      ts_error *err);
 
-// Called before a model with heads of size `dim` is used. When the precision was chosen, attention on
-// matrix units was tried with heads of TS_TESTED_DIM; here it is tried with other ones' tiles. What is
-// wrong is left out, with a warning.
+// Called before a model with heads of size `dim` is used. When the precision was chosen, attention
+// on matrix units was tried with heads of TS_TESTED_DIM; here it is tried with other ones' tiles.
+// What is wrong is left out, with a warning.
 enum { TS_TESTED_DIM = 64 };
 void ts_device_test_attention(ts_gpu *gpu, ts_precision precision, uint32_t dim);
 

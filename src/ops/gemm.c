@@ -47,29 +47,6 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     return true;
 }
 
-bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side)
-{
-    enum { FEW = 16 }; // the wide operand is read once for 4 or 8 of them
-    return side <= FEW && !ts_gpu_is_simd(caps);
-}
-
-// For few columns, such as those of a LoRA pair's first product, gemv divides k among invocations
-// too: tiles of 32 or 64 would be almost empty, and too few to occupy a GPU.
-static bool choose_thin(const ts_gpu_caps *caps, struct ts_gemm_args *args)
-{
-    enum { LEAST_K = 128, ROWS = 8, COLUMNS = 4 };
-    if (args->layout == TS_TN || args->k < LEAST_K || !ts_gemm_is_thin(caps, args->n) ||
-        !ts_kernel_suits(caps, TS_KERNEL_gemm, TS_SHADER_gemv)) {
-        return false;
-    }
-    args->shader = TS_SHADER_gemv;
-    args->local_size = 64;
-    args->tile_m = (uint32_t)ts_min_u64(args->m, ROWS);
-    args->tile_n = args->part_n = COLUMNS;
-    args->k_step = 0;
-    return true;
-}
-
 // A tile of gemm_vec. If the device cannot run 256 invocations, 128 take a tile half as wide, so
 // that each keeps as many sums.
 static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
@@ -95,7 +72,7 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
     // A load of B takes eight elements, or four if 16 bytes hold no more (WEIGHT_STEP in
     // weight.glsl).
     args->aligned = is_aligned(args, args->b.dtype == TS_F32 ? 4 : 8);
-    if (choose_gemv(caps, args) || choose_thin(caps, args)) {
+    if (choose_gemv(caps, args)) {
         return;
     }
     if (!ts_cpu_choose_gemm(caps, args)) {
@@ -119,7 +96,15 @@ static bool multiply_packed(ts_recorder *recorder, const struct ts_gemm_args *ar
            !ts_recorder_leaves_out(recorder, "gemm_packed");
 }
 
-static void multiply(ts_recorder *recorder, const ts_product *p)
+// Whether the shader chosen takes the product's terms: gemm_vec, if each has whole steps of k.
+static bool takes_terms(const struct ts_gemm_args *args)
+{
+    return args->added == 0 ||
+           (args->aligned && ts_gemm_is_vec(args->shader) && args->term_1 % args->k_step == 0 &&
+            (args->added < 2 || args->term_2 % args->k_step == 0));
+}
+
+static bool multiply(ts_recorder *recorder, const ts_product *p)
 {
     assert(p->extra.k == 0 || p->layout != TS_TN);
     struct ts_gemm_args args = {
@@ -128,11 +113,14 @@ static void multiply(ts_recorder *recorder, const ts_product *p)
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     const ts_kernel_shader *shaders = ts_kernels[TS_KERNEL_gemm].shaders;
     ts_gemm_choose(caps, p->layout, &args);
+    if (!takes_terms(&args)) {
+        return false;
+    }
     if (!ts_gpu_leaves_out(
             caps, shaders[TS_SHADER_gemm_simd].name) && // measuring ignores what is left out
         !ts_tune_gemm(recorder, &args) &&
         multiply_packed(recorder, &args)) {
-        return;
+        return true;
     }
     ts_gemm(recorder, &args);
     while (args.shader != TS_SHADER_gemm_vec &&
@@ -140,6 +128,16 @@ static void multiply(ts_recorder *recorder, const ts_product *p)
         ts_gemm_choose(caps, p->layout, &args);
         ts_gemm(recorder, &args);
     }
+    return true;
+}
+
+bool ts_multiply(ts_recorder *recorder, const ts_product *p)
+{
+    const bool done = multiply(recorder, p);
+    if (done) {
+        ts_product_follow(recorder, p);
+    }
+    return done;
 }
 
 void ts_product_follow(ts_recorder *recorder, const ts_product *p)
@@ -154,6 +152,5 @@ void ts_product_follow(ts_recorder *recorder, const ts_product *p)
 
 void ts_matmul(ts_recorder *recorder, const ts_product *p)
 {
-    multiply(recorder, p);
-    ts_product_follow(recorder, p);
+    ts_multiply(recorder, p);
 }

@@ -18,6 +18,16 @@ typedef struct ts_product_extra {
     float scale;
 } ts_product_extra;
 
+// Where the terms of a sum of products lie in the views of its a, b and extra pairs
+// (shaders/include/terms.glsl): the place in k, and the first elements. Of [0] only its extra's k
+// counts.
+enum { TS_MOST_TERMS = 3 };
+typedef struct ts_product_terms {
+    uint32_t count;
+    uint32_t begin[TS_MOST_TERMS], a[TS_MOST_TERMS], b[TS_MOST_TERMS];
+    uint32_t extra_k[TS_MOST_TERMS], extra_a[TS_MOST_TERMS], extra_b[TS_MOST_TERMS];
+} ts_product_terms;
+
 // c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0). Rows are densely
 // packed, but those of a and c may lie further apart: lda and ldc elements, 0 meaning dense. b may
 // be stored as any type of base/weights.def whose blocks divide its rows (k long in NT, n long in
@@ -31,19 +41,22 @@ typedef struct ts_product {
     bool accumulate;
     ts_product_extra extra;
     ts_view largest_b; // [TS_LARGEST_COUNT] F32 of b, as `absmax` finds them; no buffer: not known
+    // Where those of a are, unless a has changed since (ts_recorder_derived), or shall be; no
+    // buffer: in the rounding's own.
+    ts_view largest_a;
     // What follows from c, or NULL: `swiglu` with c as up, or `swiglu_backward` with c as dy. Where
     // the product's kernel can do it too, it is the same dispatch, and that dy is nowhere stored.
     // Views have c's rows, densely packed; nothing is accumulated.
     const struct ts_swiglu_args *swiglu;
     const struct ts_swiglu_backward_args *swiglu_backward;
+    // Where the largest elements of what follows may be put on the way if they are F32: of swiglu's
+    // y, or of dgate and dup together. Zero before. No buffer: nowhere.
+    ts_view largest_result;
+    const ts_product_terms *terms; // set by ts_matmul_sum alone
 } ts_product;
 
 // Records the product, computed in f32, and what follows. TN takes no extra pair.
 void ts_matmul(ts_recorder *recorder, const ts_product *product);
-
-// Whether the device has shaders for products with a side as short as a LoRA pair's rank: gemv, and
-// `lora_gradients` where k is the number of rows. On CPU drivers tiles do as well.
-bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side);
 
 // The arguments of the kernels gemm and gemm_cm that follow from the product alone. A view must be
 // given for the extra pair even if there is none; it is then a.
@@ -55,7 +68,18 @@ bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side);
                                   : (p)->k,                                                        \
     .ldb = (p)->layout == TS_NT ? (p)->k : (p)->n, .ldc = (p)->ldc > 0 ? (p)->ldc : (p)->n,        \
     .alpha = (p)->alpha, .accumulate = (p)->accumulate, .extra_k = (p)->extra.k,                   \
-    .extra_scale = (p)->extra.scale, .extra = (p)->extra.k > 0
+    .extra_scale = (p)->extra.scale, .extra = (p)->extra.k > 0,                                    \
+    TS_TERMS_ARGS(ts_product_terms_of(p))
+#define TS_TERMS_ARGS(t)                                                                           \
+    .added = (t)->count - 1, .term_1 = (t)->begin[1], .term_2 = (t)->begin[2], .a_1 = (t)->a[1],   \
+    .a_2 = (t)->a[2], .b_1 = (t)->b[1], .b_2 = (t)->b[2], .extra_k_1 = (t)->extra_k[1],            \
+    .extra_k_2 = (t)->extra_k[2], .extra_a_1 = (t)->extra_a[1], .extra_a_2 = (t)->extra_a[2],      \
+    .extra_b_1 = (t)->extra_b[1], .extra_b_2 = (t)->extra_b[2]
+static inline const ts_product_terms *ts_product_terms_of(const ts_product *p)
+{
+    static const ts_product_terms one = {.count = 1};
+    return p->terms != NULL ? p->terms : &one;
+}
 
 // Records only what follows from a product's c, where its kernel has not done it.
 void ts_product_follow(ts_recorder *recorder, const ts_product *product);
@@ -101,6 +125,25 @@ typedef struct ts_rounding {
 // accuracy, because each f32 operand is scaled by its largest element.
 void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding,
                        const ts_product *product);
+
+// Records the sum of up to three such products (NN, with the same m, n, c and alpha, nothing that
+// follows; only the first one's `accumulate` counts). Where their a, their b and their extra pairs
+// lie each in one buffer, in this order, a GPU does it in one dispatch that writes c once; else it
+// is one product after the other. In f16, a in F32 must have its largest elements in the first
+// one's largest_a, which then are those of the ts_view_span of all a.
+void ts_matmul_sum(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *products,
+                   uint32_t count);
+
+// The same as ts_matmul and ts_matmul_rounded, but false, with nothing recorded, where the device's
+// shader does not take the product's terms.
+bool ts_multiply(ts_recorder *recorder, const ts_product *product);
+bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding,
+                         const ts_product *product);
+
+static inline bool ts_gemm_is_vec(uint32_t shader)
+{
+    return shader == TS_SHADER_gemm_vec || shader == TS_SHADER_gemm_vec_asking;
+}
 
 // Choose without measuring: set the shader and constants of `args`, whose scalars and b are set.
 // The second returns false if none of gemm_cm's tiles fits the device.

@@ -112,6 +112,18 @@ static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
     return m >= 16 && n >= 16 && k >= 16;
 }
 
+// Whether each term of the product has whole steps of k, and if it is scaled, the largest element
+// of all is known: there may be anything between the terms in memory, so that it cannot be
+// searched.
+static bool takes_terms(const ts_recorder *recorder, const ts_product *p,
+                        const struct ts_gemm_cm_args *args)
+{
+    return args->added == 0 ||
+           (args->aligned && args->term_1 % args->k_step == 0 &&
+            (args->added < 2 || args->term_2 % args->k_step == 0) && !(args->scaled & 2) &&
+            (!(args->scaled & 1) || ts_recorder_still_derived(recorder, p->a, p->largest_a)));
+}
+
 // Finds the largest of the first `count` elements of x. Does nothing if the same elements were the
 // last to be searched and are unchanged. So successive products of one tensor search it once.
 static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_view largest)
@@ -144,14 +156,62 @@ static bool join_gating(const ts_product *p, struct ts_gemm_cm_args *args)
     return true;
 }
 
-void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
+// Lets gemm_cm find the largest elements of what follows from c too, if they are wanted and in F32.
+static void join_largest(const ts_product *p, struct ts_gemm_cm_args *args)
+{
+    if (p->largest_result.buffer != NULL && args->gating != 0 && args->gated.dtype == TS_F32) {
+        args->finds_largest = 1;
+        args->largest = p->largest_result;
+    }
+}
+
+// That it has found them, of one tensor or of two that the next product reads as one.
+static void remember_largest(ts_recorder *recorder, const struct ts_gemm_cm_args *args)
+{
+    const uint64_t count = (uint64_t)args->m * args->n;
+    ts_view views[2], span;
+    uint32_t found = 0, first[2];
+    if (!args->finds_largest) {
+        return;
+    }
+    if (args->gating == 2) {
+        views[found++] = ts_view_slice(args->c, 0, count);
+    }
+    views[found++] = ts_view_slice(args->gated, 0, count);
+    if (ts_view_span(views, found, &span, first)) {
+        ts_recorder_derived(recorder, span, args->largest);
+    }
+}
+
+// Sees to the largest elements of operands that are scaled.
+static void find_operands(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p,
+                          struct ts_gemm_cm_args *args)
+{
+    if ((args->scaled & 2) && p->largest_b.buffer != NULL) {
+        args->largest_b = p->largest_b;
+    } else if (args->scaled & 2) {
+        ts_absmax(recorder, &(struct ts_absmax_args){
+                                .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
+    }
+    if (args->scaled & 1) {
+        if (p->largest_a.buffer != NULL) {
+            args->largest_a = p->largest_a;
+        }
+        if (args->added == 0) { // the gaps between rows too: they hold values of a similar size
+            uint32_t rows = p->layout == TS_TN ? p->k : p->m;
+            uint32_t cols = p->layout == TS_TN ? p->m : p->k;
+            find_largest(recorder, p->a, (rows - 1) * args->lda + cols, args->largest_a);
+        }
+    }
+}
+
+bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     assert(p->extra.k == 0 || p->layout != TS_TN);
     assert(!p->accumulate || (p->swiglu == NULL && p->swiglu_backward == NULL));
     if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(p->m, p->n, p->k)) {
-        ts_matmul(recorder, p);
-        return;
+        return ts_multiply(recorder, p);
     }
     struct ts_gemm_cm_args args = {
         TS_PRODUCT_ARGS(p),
@@ -160,28 +220,30 @@ void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const
         .gate = p->a,
         .up = p->a,
         .gated = p->c,
+        .largest = p->c,
     };
     const bool joined = join_gating(p, &args);
     if (!ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args) ||
         !ts_tune_gemm_cm(recorder, &args)) {
-        ts_matmul(recorder, p);
-        return;
+        return ts_multiply(recorder, p);
     }
-    if ((args.scaled & 2) && p->largest_b.buffer != NULL) {
-        args.largest_b = p->largest_b;
-    } else if (args.scaled & 2) {
-        ts_absmax(recorder, &(struct ts_absmax_args){
-                                .x = p->b, .largest = rounding->largest_b, .count = p->n * p->k});
+    if (!takes_terms(recorder, p, &args)) {
+        return false;
     }
-    if (args.scaled & 1) { // the gaps between rows too: they hold values of a similar size
-        uint32_t rows = p->layout == TS_TN ? p->k : p->m;
-        uint32_t cols = p->layout == TS_TN ? p->m : p->k;
-        find_largest(recorder, p->a, (rows - 1) * args.lda + cols, rounding->largest_a);
-    }
+    find_operands(recorder, rounding, p, &args);
+    join_largest(p, &args);
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
-        ts_matmul(recorder, p);
-    } else if (!joined) {
+        return ts_multiply(recorder, p);
+    }
+    remember_largest(recorder, &args);
+    if (!joined) {
         ts_product_follow(recorder, p);
     }
+    return true;
+}
+
+void ts_matmul_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
+{
+    ts_multiply_rounded(recorder, rounding, p);
 }

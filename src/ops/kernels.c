@@ -77,6 +77,7 @@ uint32_t *ts_kernel_find_field(ts_kernel kernel, ts_dispatch *dispatch, const ch
     (void)name;
 #define FOLLOWS(name, value) *constant++ = (value);
 #define CEIL_DIV(a, b) ts_ceil_div((a), (b))
+#define MAX(a, b) ts_max_u64((a), (b))
 #define GROUPS(x, y)                                                                               \
     groups[0] = (x);                                                                               \
     groups[1] = (y);
@@ -109,7 +110,7 @@ static double *widened(const ts_view *view, double **copy)
 
 // Rounds what a mirror wrote into copies of activations to the types that they are stored as. Only
 // activations are written in other types than double. Frees the copies.
-static void narrow(const ts_dispatch *dispatch, double *copies[10])
+static void narrow(const ts_dispatch *dispatch, double *copies[TS_MAX_VIEWS])
 {
     for (uint32_t i = 0; i < dispatch->view_count; i++) {
         const ts_view *view = &dispatch->views[i];
@@ -147,7 +148,7 @@ static double float_of(uint32_t bits)
 #define KERNEL(kernel, FILES, VIEWS, SCALARS, CONSTANTS, GRID, TOLERANCE)                          \
     static void mirror_##kernel(const ts_dispatch *dispatch)                                       \
     {                                                                                              \
-        double *copies[10] = {0}, **copy = copies;                                                 \
+        double *copies[TS_MAX_VIEWS] = {0}, **copy = copies;                                       \
         const ts_view *view = dispatch->views;                                                     \
         const uint32_t *push = dispatch->push, *constant = dispatch->pipeline.constants + 1;       \
         struct ts_##kernel##_ref ref;                                                              \
@@ -165,7 +166,7 @@ static const struct {
 #include "ops/kernels.def"
 };
 
-void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[10],
+void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[TS_MAX_VIEWS],
                      uint64_t groups[2])
 {
     functions[kernel].sizes(dispatch->push, dispatch->pipeline.constants + 1, elements, groups);
@@ -198,10 +199,11 @@ static void fold(const ts_gpu *gpu, const uint64_t groups[2], uint32_t out[3])
 
 // The work that a dispatch's time depends on: multiply-adds of the kernels that multiply, otherwise
 // elements read and written.
-static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint64_t elements[10])
+static double work_of(ts_kernel kernel, const ts_dispatch *dispatch,
+                      const uint64_t elements[TS_MAX_VIEWS])
 {
     const uint32_t *push = dispatch->push;
-    double moved = 0;
+    double moved = 0, multiplied = 0;
     switch (kernel) {
     case TS_KERNEL_gemm:
     case TS_KERNEL_gemm_cm:
@@ -214,6 +216,16 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch, const uint6
     case TS_KERNEL_attention_backward_kv:
     case TS_KERNEL_attention_backward_kv_cm: // each row of q with at most as many rows of k
         return (double)elements[0] * push[0];
+    case TS_KERNEL_lora_products: // rows rank k, of each pair
+        for (uint32_t p = 0; p < 3; p++) {
+            multiplied += (double)push[0] * push[1 + p] * push[4 + p];
+        }
+        return multiplied;
+    case TS_KERNEL_lora_gradients: // rows rank (out_size + in_size)
+        for (uint32_t p = 0; p < 3; p++) {
+            multiplied += (double)push[0] * push[5 + p] * ((double)push[2 + p] + push[1]);
+        }
+        return multiplied;
     default:
         for (uint32_t i = 0; i < dispatch->view_count; i++) {
             moved += (double)elements[i];
@@ -274,7 +286,7 @@ static ts_status check_type(const ts_kernel_info *info, uint32_t i, ts_dtype dty
 // A dispatch that reads or writes outside its tensors is a bug in this program. A device need not
 // report it, so every build checks for it here.
 static ts_status check_views(const ts_kernel_info *info, const ts_dispatch *dispatch,
-                             const uint64_t elements[10], ts_error *err)
+                             const uint64_t elements[TS_MAX_VIEWS], ts_error *err)
 {
     ts_status status = TS_OK;
     const ts_view *weight = NULL;
@@ -337,7 +349,7 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
     ts_error err = {0};
     const ts_kernel_info *info = &ts_kernels[kernel];
     const struct ts_shader *code = find_shader(info->shaders[shader].name);
-    uint64_t elements[10], groups[2];
+    uint64_t elements[TS_MAX_VIEWS], groups[2];
     uint32_t count = 0, constants = 1;
     for (; info->buffers[count].name != NULL; count++) {
         dispatch->access[count] = info->buffers[count].access;

@@ -77,10 +77,11 @@ typedef struct ts_kernel_shader {
 
 typedef struct ts_kernel_info {
     const char *name;
-    ts_kernel_shader shaders[7];  // ends with a NULL name
-    ts_kernel_buffer buffers[11]; // in the order of the bindings; ends with a NULL name
-    ts_kernel_field fields[28];   // ends with a NULL name
-    double tolerance;             // relative, in f32
+    ts_kernel_shader shaders[7]; // ends with a NULL name
+    ts_kernel_buffer
+        buffers[TS_MAX_VIEWS + 1]; // in the order of the bindings; ends with a NULL name
+    ts_kernel_field fields[44];    // ends with a NULL name
+    double tolerance;              // relative, in f32
 } ts_kernel_info;
 
 extern const ts_kernel_info ts_kernels[TS_KERNEL_COUNT];
@@ -108,7 +109,7 @@ ts_dtype ts_kernel_stored(ts_buffer_type type, uint32_t i, uint32_t constant);
 
 // Evaluates the row of `kernel` with the scalars and constants set in `dispatch`: how many elements
 // each buffer must hold, and how many workgroups run. Sets the constants that follow (FOLLOWS).
-void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[10],
+void ts_kernel_sizes(ts_kernel kernel, ts_dispatch *dispatch, uint64_t elements[TS_MAX_VIEWS],
                      uint64_t groups[2]);
 
 // Records `kernel` from an untyped dispatch (views, push constants and constants[1..] set). The

@@ -128,7 +128,7 @@ void ts_tile_enlarge(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                             ts_tile out[TS_TILES])
 {
-    bool simd = args->shader != TS_SHADER_gemm_vec && args->shader != TS_SHADER_gemm_vec_asking;
+    bool simd = !ts_gemm_is_vec(args->shader);
     out[0] = (ts_tile){.family = simd ? TS_FAMILY_SIMD : TS_FAMILY_VEC,
                        .m = args->tile_m,
                        .n = args->tile_n,

@@ -10,12 +10,12 @@
 
 typedef struct ts_trial {
     ts_kernel kernel;
-    uint32_t shader;      // its place in the row
-    ts_dtype stored;      // the type of its WEIGHT buffers
-    ts_dtype act[10];     // the types of its ACT buffers, by their bindings
-    ts_dispatch dispatch; // scalars and constants
-    bool one_sequence;    // attention's rows are one long sequence; false: many short ones
-    uint32_t random;      // state of the random numbers for shapes and contents
+    uint32_t shader;            // its place in the row
+    ts_dtype stored;            // the type of its WEIGHT buffers
+    ts_dtype act[TS_MAX_VIEWS]; // the types of its ACT buffers, by their bindings
+    ts_dispatch dispatch;       // scalars and constants
+    bool one_sequence;          // attention's rows are one long sequence; false: many short ones
+    uint32_t random;            // state of the random numbers for shapes and contents
 } ts_trial;
 
 // The row's tolerance, widened if the shader rounds to bf16.
@@ -55,12 +55,19 @@ struct ts_attention_cm_choice;
 void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim,
                                const struct ts_attention_cm_choice *choice);
 
+// For the kernels whose rows have PAIRS: places the pairs' matrices one behind the other, each at a
+// multiple of `step` and the first ones at `first`, from ranks and sizes that are set. In NT, as in
+// a model's forward pass, all begin with one a.
+void ts_trial_place_pairs(ts_kernel kernel, ts_dispatch *dispatch, uint32_t step, uint32_t first);
+// Draws such a group; `halves`: some activation has 16 bits.
+void ts_trial_settle_pairs(ts_trial *trial, bool halves, uint32_t *state);
+
 // One device's part in a trial. Both sides of a trial start with the same content.
 typedef struct ts_trial_side {
     ts_gpu *gpu;
     ts_gpu_arena arena;
     ts_recorder *recorder;
-    ts_view views[10];
+    ts_view views[TS_MAX_VIEWS];
 } ts_trial_side;
 
 // Close `side` even after an error.

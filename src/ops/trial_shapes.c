@@ -30,11 +30,14 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"gating", {0, 1, 2, 0, 1, 2, 0, 0}},
+        {"finds_largest", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"added", {0, 0, 0, 0, 0, 1, 2, 2}},
         {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"smoothed", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"in_size", {1, 3, 8, 31, 64, 65, 172, 257}},
-        {"out_size", {1, 3, 8, 31, 64, 65, 172, 257}},
+        {"normed", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"rotated", {1, 0, 1, 1, 1, 0, 1, 1}},
+        {"finds_largest", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
@@ -169,8 +172,7 @@ static bool has_halves(const ts_trial *trial)
 // of 8 elements.
 static void settle_activations(ts_trial *trial, uint32_t *state)
 {
-    static const char *const sizes[] = {"count", "cols", "m",       "n",
-                                        "k",     "dim",  "in_size", "out_size"};
+    static const char *const sizes[] = {"count", "cols", "m", "n", "k", "dim", "in_size"};
     static const ts_dtype types[] = {TS_F32, TS_F16, TS_BF16};
     const ts_kernel_buffer *buffers = ts_kernels[trial->kernel].buffers;
     bool halves = ts_trial_pick(state, 2) != 0;
@@ -187,24 +189,52 @@ static void settle_activations(ts_trial *trial, uint32_t *state)
     }
 }
 
-// Makes a product one of few rows or few columns whose k is long enough to be shared, so that the
-// shader under test is chosen for it. Returns its layout. A row of blocks is not shortened.
-static uint32_t settle_few(const ts_gpu_caps *asked, ts_trial *trial, uint32_t layout,
-                           uint32_t *gap, uint32_t *state)
+// Makes a product one of few rows whose k is long enough to be shared, so that the shader under
+// test is chosen for it.
+static void settle_few(const ts_gpu_caps *asked, ts_trial *trial, uint32_t *gap, uint32_t *state)
 {
-    enum { FEW = 16 };
     uint32_t *push = trial->dispatch.push;
-    if (trial->shader == TS_SHADER_gemv && ts_trial_pick(state, 2) != 0) {
-        push[1] = (uint32_t)ts_align_up(1 + push[1] % FEW, has_halves(trial) ? 8 : 1);
-        push[2] += 128;
-        return ts_dtype_block(trial->stored) > 1 ? TS_NT : layout % TS_TN;
-    }
     push[0] = 1 + push[0] % (ts_gpu_is_simd(asked) ? 2 : 8);
     push[2] += 512;
     if (ts_trial_pick(state, 2) != 0) { // gemv_simd reads such rows by spans
         push[2] = (uint32_t)ts_align_up(push[2], 64), *gap = 0;
     }
-    return TS_NT;
+}
+
+// Makes some products in NN a sum of two or three, with steps between what lies in memory of each;
+// the others have one term.
+static void settle_terms(ts_trial *trial, ts_layout layout, uint32_t *state)
+{
+    enum { STEP = 32, GAP = 64 };
+    uint32_t *push = trial->dispatch.push, *added = ts_trial_field(trial, "added");
+    static const char *const names[] = {"term_1",    "term_2",    "a_1",       "a_2",
+                                        "b_1",       "b_2",       "extra_k_1", "extra_k_2",
+                                        "extra_a_1", "extra_a_2", "extra_b_1", "extra_b_2"};
+    if (added == NULL) {
+        return;
+    }
+    const bool able = trial->kernel == TS_KERNEL_gemm_cm || ts_gemm_is_vec(trial->shader);
+    if (!able || layout != TS_NN || ts_dtype_block(trial->stored) > 1) {
+        *added = 0;
+    }
+    const uint32_t first = STEP * (1 + ts_trial_pick(state, 3)), last = STEP;
+    const uint32_t second = *added > 1 ? STEP * (1 + ts_trial_pick(state, 2)) : last;
+    const uint32_t m = push[0], n = (uint32_t)ts_align_up(push[1], 8), pair = push[8];
+    const uint32_t pair_1 = pair > 0 ? 1 + ts_trial_pick(state, 9) : 0;
+    const uint32_t values[] = {first,           first + second,
+                               m * first + GAP, m * (first + second) + 2 * GAP,
+                               n * first + GAP, n * (first + second) + 2 * GAP,
+                               pair_1,          pair,
+                               m * pair + 3,    m * (pair + pair_1) + 5,
+                               n * pair + 3,    n * (pair + pair_1) + 5};
+    for (size_t i = 0; i < TS_COUNT(names); i++) {
+        *ts_trial_field(trial, names[i]) = *added > 0 ? values[i] : 0;
+    }
+    if (*added > 0) {
+        push[2] = *added > 1 ? first + second + last : first + second;
+        push[1] = n; // rows whole
+        push[3] = first, push[4] = n, push[5] = n;
+    }
 }
 
 // Sets strides and layout of a product so that the shader under test is chosen for it.
@@ -217,7 +247,8 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     gap *= has_halves(trial) || gated ? 4 : 1;
     bool few = is_for_few(trial);
     if (few) {
-        layout = settle_few(asked, trial, layout, &gap, state);
+        settle_few(asked, trial, &gap, state);
+        layout = TS_NT;
     }
     if (trial->kernel == TS_KERNEL_gemm_cm && ts_trial_pick(state, 3) == 0) { // whole tiles
         push[0] = (uint32_t)ts_align_up(push[0], 64);
@@ -241,7 +272,8 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     push[4] = (layout == TS_NT ? push[2] : push[1]) + gap;
     push[5] = push[1] + gap;
     push[8] *= layout != TS_TN; // TN takes no extra pair
-    if (!few) {                 // the other shaders must take one row too
+    settle_terms(trial, (ts_layout)layout, state);
+    if (!few) { // the other shaders must take one row too
         leave_out(asked, TS_SHADER_gemv);
         leave_out(asked, TS_SHADER_gemv_simd);
     }
@@ -347,6 +379,20 @@ static bool has_weights(ts_kernel kernel)
     return buffer->name != NULL;
 }
 
+// The input of a group of LoRA pairs: a norm's weights are stored as any type, and what stands for
+// them without a norm has one element. A group's products are NT or NN.
+static void settle_input(ts_trial *trial)
+{
+    const uint32_t *normed = ts_trial_field(trial, "normed");
+    uint32_t *in_size = ts_trial_field(trial, "in_size"), *layout = ts_trial_field(trial, "layout");
+    if (layout != NULL) {
+        *layout %= TS_TN;
+        return;
+    }
+    trial->stored = *normed ? trial->stored : TS_F32;
+    *in_size = (uint32_t)ts_align_up(*in_size, ts_dtype_block(trial->stored));
+}
+
 // Sets the scalars that depend on others: how heads divide, strides, tiles.
 static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
 {
@@ -374,6 +420,10 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     }
     if (cols != NULL && has_weights(kernel)) {
         *cols = (uint32_t)ts_align_up(*cols, ts_dtype_block(trial->stored));
+    }
+    if (kernel == TS_KERNEL_lora_products || kernel == TS_KERNEL_lora_gradients) {
+        settle_input(trial);
+        ts_trial_settle_pairs(trial, has_halves(trial), state);
     }
     if (kernel == TS_KERNEL_embed) { // a table that is whole begins with the first row
         *ts_trial_field(trial, "first_id") *= *ts_trial_field(trial, "partial");
@@ -409,7 +459,7 @@ ts_status ts_trial_check_set(const ts_trial *trial, ts_error *err)
 {
     ts_trial copy = *trial;
     const ts_kernel_info *info = &ts_kernels[trial->kernel];
-    uint64_t elements[10], groups[2];
+    uint64_t elements[TS_MAX_VIEWS], groups[2];
     ts_kernel_sizes(trial->kernel, &copy.dispatch, elements, groups); // sets what follows
     for (const ts_kernel_field *f = info->fields; f->name != NULL; f++) {
         if ((f->kind == 'u' || f->kind == 'c') &&

@@ -156,7 +156,7 @@ static void record(struct trial *t, const ts_tile *tile)
         ts_gemm(t->recorder, &gemm);
         return;
     }
-    cm.a = cm.extra_a = cm.extra_b = cm.gate = cm.up = t->a, cm.c = cm.gated = t->c;
+    cm.a = cm.extra_a = cm.extra_b = cm.gate = cm.up = t->a, cm.c = cm.gated = cm.largest = t->c;
     cm.largest_a = cm.largest_b = t->largest;
     ts_tile_set_cm(tile, &cm);
     if (cm.scaled & 1) {
@@ -448,7 +448,9 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.cm = *args;
         subject.cm.m = subject.product.rows;
         subject.cm.extra = subject.cm.extra_k = 0; // 1 % of the work; the tiles are the same
-        subject.cm.gating = 0; // nor does it matter to the choice what follows
+        subject.cm.gating = subject.cm.finds_largest = 0; // nor does it matter what follows
+        subject.cm.added = 0;
+        subject.cm.lda = subject.cm.k;
         if (!ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm)) {
             return true; // that of `args` stays
         }

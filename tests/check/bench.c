@@ -25,7 +25,7 @@ Test(bench, every_kernel_has_a_shape)
         ts_dispatch dispatch = {0};
         ts_error err = {0};
         uint32_t shader;
-        uint64_t elements[10] = {0}, groups[2] = {0};
+        uint64_t elements[TS_MAX_VIEWS] = {0}, groups[2] = {0};
         ts_status status =
             ts_bench_shape((ts_kernel)k, caps, ts_bench_precision(caps), &dispatch, &shader, &err);
         if (!ts_bench_is_timed((ts_kernel)k, caps, ts_bench_precision(caps))) {

@@ -89,6 +89,83 @@ Test(adjoints, gemm_accumulates_and_keeps_strides)
     cr_assert_arr_eq(c, expected, sizeof c);
 }
 
+// Two LoRA pairs on one input: y = s t B^T with t = x A^T, s = 0.5 and 3. One element lies between
+// their t's and dt's.
+enum { R0 = 2, R1 = 3, OUT1 = 2, T1 = M * R0 + 1, B1 = OUT * R0, A1 = R0 * IN };
+
+static void group_products(const double *x, const double *a, const double *b, const double *dy,
+                           double *t, double *dt)
+{
+    struct ts_lora_products_ref product = {.a = x,
+                                           .b = a,
+                                           .c = t,
+                                           .rows = M,
+                                           .rank_0 = R0,
+                                           .rank_1 = R1,
+                                           .k_0 = IN,
+                                           .k_1 = IN,
+                                           .b_at_1 = A1,
+                                           .c_at_1 = T1,
+                                           .scale_0 = 1,
+                                           .scale_1 = 1};
+    ts_ref_lora_products(&product);
+    product.a = dy, product.b = b, product.c = dt, product.layout = 1;
+    product.k_0 = OUT, product.k_1 = OUT1, product.a_at_1 = M * OUT, product.b_at_1 = B1;
+    product.scale_0 = 0.5, product.scale_1 = 3;
+    ts_ref_lora_products(&product);
+}
+
+// y is linear in A and in B, so that <dA, A> = <dB, B> = <y, dy> = <t, dt>. The same where x is
+// what a norm makes of it.
+Test(adjoints, lora_group)
+{
+    double x[M * IN], a[A1 + R1 * IN], b[B1 + OUT1 * R1], dy[M * (OUT + OUT1)];
+    double t[T1 + M * R1], dt[T1 + M * R1], gradients[(R0 + R1) * IN + B1 + OUT1 * R1];
+    double rstd[M], weight[IN], norm[M * IN];
+    fill(x, TS_COUNT(x)), fill(a, TS_COUNT(a)), fill(b, TS_COUNT(b)), fill(dy, TS_COUNT(dy));
+    fill(t, TS_COUNT(t)), fill(dt, TS_COUNT(dt));
+    fill(rstd, TS_COUNT(rstd)), fill(weight, TS_COUNT(weight));
+    const double between[] = {t[T1 - 1], dt[T1 - 1]};
+    ts_ref_rmsnorm_again(&(struct ts_rmsnorm_again_ref){
+        .x = x, .weight = weight, .rstd = rstd, .y = norm, .rows = M, .cols = IN});
+    for (uint32_t normed = 0; normed < 2; normed++) {
+        group_products(normed ? norm : x, a, b, dy, t, dt);
+        memset(gradients, 0, sizeof gradients);
+        const struct ts_lora_gradients_ref args = {.dy = dy,
+                                                   .t = t,
+                                                   .x = x,
+                                                   .weight = weight,
+                                                   .rstd = rstd,
+                                                   .dt = dt,
+                                                   .gradients = gradients,
+                                                   .rows = M,
+                                                   .in_size = IN,
+                                                   .out_size_0 = OUT,
+                                                   .out_size_1 = OUT1,
+                                                   .rank_0 = R0,
+                                                   .rank_1 = R1,
+                                                   .dy_at_1 = M * OUT,
+                                                   .t_at_1 = T1,
+                                                   .dt_at_1 = T1,
+                                                   .da_at_1 = A1,
+                                                   .db_at_0 = A1 + R1 * IN,
+                                                   .db_at_1 = A1 + R1 * IN + B1,
+                                                   .scale_0 = 0.5,
+                                                   .scale_1 = 3,
+                                                   .normed = normed};
+        ts_ref_lora_gradients(&args);
+        const double *db = gradients + A1 + R1 * IN;
+        const double paired[] = {dot(t, dt, M * R0), dot(t + T1, dt + T1, M * R1)}; // <t, dt>
+        check_equal("<dA, A>", dot(gradients, a, A1), paired[0]);
+        check_equal("<dB, B>", dot(db, b, B1), paired[0]);
+        check_equal("<dA, A> of pair 1", dot(gradients + A1, a + A1, R1 * IN), paired[1]);
+        check_equal("<dB, B> of pair 1", dot(db + B1, b + B1, OUT1 * R1), paired[1]);
+        check_equal("an element by hand", dt[T1 + R1 + 2],
+                    3 * (dy[M * OUT + 2] * b[B1 + 2] + dy[M * OUT + 3] * b[B1 + R1 + 2]));
+        cr_assert(t[T1 - 1] == between[0] && dt[T1 - 1] == between[1]);
+    }
+}
+
 // With a pair beside the weight: y = x W^T + s t B^T forward is NT, dx = dy W + s dt A is NN.
 Test(adjoints, gemm_with_an_extra_pair)
 {

@@ -7,6 +7,8 @@
 
 #include "base/memory.h"
 #include <criterion/parameterized.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SHAPES = 24 };
@@ -15,7 +17,7 @@ enum { SHAPES = 24 };
 static void assert_fits(ts_trial *trial, const ts_gpu_caps *caps)
 {
     const char *const names[] = {"local_size", "lanes"};
-    uint64_t elements[10], groups[2];
+    uint64_t elements[TS_MAX_VIEWS], groups[2];
     ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups); // sets what follows
     for (size_t i = 0; i < TS_COUNT(names); i++) {
         const uint32_t *invocations = ts_trial_field(trial, names[i]);
@@ -137,6 +139,7 @@ Test(kernels, rows_beyond_a_grid)
         set_field(&trial, "heads", 1);
         set_field(&trial, "kv_heads", 1);
         set_field(&trial, "dim", 6);
+        set_field(&trial, "finds_largest", 1); // of 256 or 257 rows a word
         test_shape(&trial, ROWS, gpu, mirror);
         tested++;
     }
@@ -167,5 +170,102 @@ Test(kernels, tensors_that_are_too_small_are_refused)
     MUST(ts_recorder_run(recorder, err));
     ts_recorder_close(recorder);
     ts_gpu_arena_close(&arena);
+    test_gpu_close(gpu);
+}
+
+// ---- Kernels that find the largest element of what they write (shaders/include/largest.glsl)
+
+// In some shapes several rows share a word.
+Test(kernels, largest_of_many_rows)
+{
+    const uint32_t rows[] = {255, 256, 257, 300, 515};
+    ts_gpu *gpu = test_gpu_open(), *mirror = NULL;
+    uint32_t tested = 0, random = 7;
+    MUST(ts_gpu_open_mirror(&mirror, err));
+    for (int k = 0; k < TS_KERNEL_COUNT; k++) {
+        for (int shape = 0; shape < 2 * (int)TS_COUNT(rows); shape++) {
+            ts_trial trial = {.kernel = (ts_kernel)k, .random = random};
+            if (ts_trial_field(&trial, "finds_largest") == NULL ||
+                ts_trial_field(&trial, "row_threads") == NULL) {
+                continue;
+            }
+            MUST(ts_trial_draw(ts_gpu_capabilities(gpu), &trial, err));
+            set_field(&trial, "rows", rows[(size_t)shape % TS_COUNT(rows)]);
+            set_field(&trial, "finds_largest", 1);
+            test_shape(&trial, shape, gpu, mirror);
+            random = trial.random;
+            tested++;
+        }
+    }
+    cr_assert_gt(tested, 0);
+    ts_gpu_close(mirror);
+    test_gpu_close(gpu);
+}
+
+static uint32_t find_buffer(ts_kernel kernel, const char *name)
+{
+    uint32_t b = 0;
+    while (strcmp(ts_kernels[kernel].buffers[b].name, name) != 0) {
+        b++;
+    }
+    return b;
+}
+
+// Runs `trial` with `buffer` zero but for an infinity in row 7 and a NaN in the last row, which
+// shares its word with finite numbers of row 43.
+static void test_not_finite(ts_gpu *gpu, ts_trial *trial, const char *buffer)
+{
+    enum { ROWS = 300 };
+    const uint32_t b = find_buffer(trial->kernel, buffer);
+    uint64_t elements[TS_MAX_VIEWS], groups[2];
+    float largest[256];
+    ts_trial_side side;
+    set_field(trial, "rows", ROWS);
+    set_field(trial, "finds_largest", 1);
+    ts_kernel_sizes(trial->kernel, &trial->dispatch, elements, groups);
+    MUST(ts_trial_open(trial, gpu, &side, err));
+    const uint64_t cols = elements[b] / ROWS;
+    float *values = calloc(elements[b], sizeof *values);
+    cr_assert_not_null(values);
+    values[7 * cols + cols - 1] = -INFINITY;
+    values[(ROWS - 1) * cols] = -NAN;
+    MUST(ts_gpu_upload(gpu, side.views[b], values, elements[b] * sizeof *values, err));
+    free(values);
+    MUST(ts_trial_run(trial, &side, 1, err));
+    MUST(ts_gpu_download(gpu, side.views[find_buffer(trial->kernel, "largest")], largest,
+                         sizeof largest, err));
+    for (uint32_t i = 0; i < TS_COUNT(largest); i++) {
+        const bool right = i == 7                  ? isinf(largest[i]) && largest[i] > 0
+                           : i == (ROWS - 1) % 256 ? isnan(largest[i])
+                                                   : isfinite(largest[i]) && largest[i] > 0;
+        cr_expect(right, "%s, %s: word %u is %g", ts_kernels[trial->kernel].name, buffer, i,
+                  (double)largest[i]);
+    }
+    ts_trial_close(&side);
+}
+
+// A gradient that overflowed must not be taken for one that did not.
+Test(kernels, what_is_not_finite_is_the_largest)
+{
+    static const struct {
+        ts_kernel kernel;
+        const char *buffer;
+    } cases[] = {{TS_KERNEL_rmsnorm_backward, "dx"},
+                 {TS_KERNEL_rope_backward, "dq"},
+                 {TS_KERNEL_rope_backward, "dk_parts"},
+                 {TS_KERNEL_rope_backward, "dv_parts"}};
+    ts_gpu *gpu = test_gpu_open();
+    for (size_t i = 0; i < 2 * TS_COUNT(cases); i++) {
+        ts_trial trial = {.kernel = cases[i / 2].kernel, .random = 7};
+        MUST(ts_trial_draw(ts_gpu_capabilities(gpu), &trial, err));
+        memset(trial.act, 0, sizeof trial.act);
+        set_field(&trial, "cols", 12 + i % 2);
+        set_field(&trial, "heads", 4);
+        set_field(&trial, "kv_heads", 2);
+        set_field(&trial, "dim", i % 2 ? 6 : 64);
+        set_field(&trial, "parts", 1);
+        set_field(&trial, "rotated", i % 2);
+        test_not_finite(gpu, &trial, cases[i / 2].buffer);
+    }
     test_gpu_close(gpu);
 }

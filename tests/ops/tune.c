@@ -174,6 +174,7 @@ static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision
                                    .gate = p->a,
                                    .up = p->a,
                                    .gated = p->c,
+                                   .largest = p->c,
                                    .m = same.m,
                                    .n = same.n,
                                    .k = same.k,

@@ -67,6 +67,15 @@ void ts_ref_rmsnorm_again(const struct ts_rmsnorm_again_ref *a)
     }
 }
 
+// The largest |x| of a row, or *largest if that is larger. NaN remains, where fmax would drop it.
+static void keep_largest(double *largest, const double *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double size = fabs(x[i]);
+        *largest = size > *largest || isnan(size) ? size : *largest;
+    }
+}
+
 void ts_ref_rmsnorm_backward(const struct ts_rmsnorm_backward_ref *a)
 {
     for (size_t t = 0; t < a->rows; t++) {
@@ -77,6 +86,9 @@ void ts_ref_rmsnorm_backward(const struct ts_rmsnorm_backward_ref *a)
         }
         for (size_t c = 0; c < a->cols; c++) {
             dx[c] += r * (a->weight[c] * dy[c] - x[c] * r * mean);
+        }
+        if (a->finds_largest) {
+            keep_largest(&a->largest[t % 256], dx, a->cols);
         }
     }
 }
@@ -130,6 +142,13 @@ void ts_ref_rope_backward(const struct ts_rope_backward_ref *a)
         for (size_t head = 0; head < a->kv_heads; head++) {
             turn_head(a->dk + (t * a->kv_heads + head) * a->dim, angles, a->dim, -1);
         }
+    }
+    const size_t q_row = (size_t)a->heads * a->dim, k_row = (size_t)a->kv_heads * a->dim;
+    for (size_t t = 0; t < a->rows && a->finds_largest; t++) {
+        double *largest = &a->largest[t % 256];
+        keep_largest(largest, a->dq + t * q_row, q_row);
+        keep_largest(largest, a->dk + t * k_row, k_row);
+        keep_largest(largest, (a->parts > 1 ? a->dv : a->dv_parts) + t * k_row, k_row);
     }
 }
 

@@ -6,47 +6,55 @@
 
 static double extra_of(const struct ts_gemm_ref *a, size_t i, size_t j)
 {
+    const size_t columns[] = {a->extra_k, a->extra_k_1, a->extra_k_2};
+    const size_t from_a[] = {0, a->extra_a_1, a->extra_a_2};
+    const size_t from_b[] = {0, a->extra_b_1, a->extra_b_2};
     double sum = 0;
-    for (size_t l = 0; l < a->extra_k; l++) {
-        size_t right = a->layout == 0 ? j * a->extra_k + l : l * a->n + j;
-        sum += a->extra_a[i * a->extra_k + l] * a->extra_b[right];
+    for (size_t term = 0; term <= a->added; term++) {
+        const double *left = a->extra_a + from_a[term], *right = a->extra_b + from_b[term];
+        const size_t k = columns[term];
+        for (size_t l = 0; l < k; l++) {
+            sum += left[i * k + l] * right[a->layout == 0 ? j * k + l : l * a->n + j];
+        }
     }
     return a->extra_scale * sum;
+}
+
+// Element (i, j) of a b.
+static double product_of(const struct ts_gemm_ref *a, size_t i, size_t j)
+{
+    double sum = 0;
+    for (size_t l = 0; l < a->k; l++) {
+        double left = a->layout == 2 ? a->a[l * a->lda + i] : a->a[i * a->lda + l];
+        sum += left * (a->layout == 0 ? a->b[j * a->ldb + l] : a->b[l * a->ldb + j]);
+    }
+    return sum;
+}
+
+// The same of a sum of `terms` products, NN, whose a are dense.
+static double sum_of(const struct ts_gemm_ref *a, size_t i, size_t j)
+{
+    const size_t begin[] = {0, a->term_1, a->added < 2 ? a->k : a->term_2, a->k};
+    const size_t from_a[] = {0, a->a_1, a->a_2}, from_b[] = {0, a->b_1, a->b_2};
+    double sum = 0;
+    for (size_t term = 0; term <= a->added; term++) {
+        struct ts_gemm_ref one = *a;
+        one.a += from_a[term];
+        one.b += from_b[term];
+        one.k = one.lda = (uint32_t)(begin[term + 1] - begin[term]);
+        sum += product_of(&one, i, j);
+    }
+    return sum;
 }
 
 void ts_ref_gemm(const struct ts_gemm_ref *a)
 {
     for (size_t i = 0; i < a->m; i++) {
         for (size_t j = 0; j < a->n; j++) {
-            double sum = 0;
-            for (size_t l = 0; l < a->k; l++) {
-                double left = a->layout == 2 ? a->a[l * a->lda + i] : a->a[i * a->lda + l];
-                double right = a->layout == 0 ? a->b[j * a->ldb + l] : a->b[l * a->ldb + j];
-                sum += left * right;
-            }
             double *c = &a->c[i * a->ldc + j];
+            double sum = a->added > 0 ? sum_of(a, i, j) : product_of(a, i, j);
             sum += a->extra ? extra_of(a, i, j) : 0;
             *c = a->alpha * sum + (a->accumulate ? *c : 0);
-        }
-    }
-}
-
-void ts_ref_lora_gradients(const struct ts_lora_gradients_ref *a)
-{
-    for (size_t r = 0; r < a->rank; r++) {
-        for (size_t i = 0; i < a->out_size; i++) {
-            double sum = 0;
-            for (size_t l = 0; l < a->rows; l++) {
-                sum += a->dy[l * a->out_size + i] * a->t[l * a->rank + r];
-            }
-            a->db[i * a->rank + r] += a->scale * sum;
-        }
-        for (size_t i = 0; i < a->in_size; i++) {
-            double sum = 0;
-            for (size_t l = 0; l < a->rows; l++) {
-                sum += a->dt[l * a->rank + r] * a->x[l * a->in_size + i];
-            }
-            a->da[r * a->in_size + i] += sum;
         }
     }
 }
@@ -95,6 +103,18 @@ void ts_ref_absmax(const struct ts_absmax_ref *a)
     }
 }
 
+// Each workgroup adds the largest |x| of its tile to one of the 256 words.
+static void keep_largest(const struct ts_gemm_cm_ref *a, const double *x)
+{
+    const size_t across = ((size_t)a->n + a->tile_n - 1) / a->tile_n;
+    for (size_t i = 0; i < a->m && a->finds_largest; i++) {
+        for (size_t j = 0; j < a->n; j++) {
+            const size_t group = i / a->tile_m * across + j / a->tile_n;
+            a->largest[group % 256] = fmax(a->largest[group % 256], fabs(x[i * a->ldc + j]));
+        }
+    }
+}
+
 void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
 {
     ts_ref_gemm(&(struct ts_gemm_ref){.a = a->a,
@@ -113,7 +133,20 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                       .extra_k = a->extra_k,
                                       .extra_scale = a->extra_scale,
                                       .layout = a->layout,
-                                      .extra = a->extra});
+                                      .extra = a->extra,
+                                      .added = a->added,
+                                      .term_1 = a->term_1,
+                                      .term_2 = a->term_2,
+                                      .a_1 = a->a_1,
+                                      .a_2 = a->a_2,
+                                      .b_1 = a->b_1,
+                                      .b_2 = a->b_2,
+                                      .extra_k_1 = a->extra_k_1,
+                                      .extra_k_2 = a->extra_k_2,
+                                      .extra_a_1 = a->extra_a_1,
+                                      .extra_a_2 = a->extra_a_2,
+                                      .extra_b_1 = a->extra_b_1,
+                                      .extra_b_2 = a->extra_b_2});
     for (size_t i = 0; i < a->m && a->gating; i++) {
         const size_t row = i * a->ldc;
         if (a->gating == 1) {
@@ -131,5 +164,11 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                                                     .count = a->n,
                                                                     .gelu = a->gelu});
         }
+    }
+    if (a->gating == 2) {
+        keep_largest(a, a->c);
+    }
+    if (a->gating != 0) {
+        keep_largest(a, a->gated);
     }
 }

@@ -182,19 +182,20 @@ uvec2 place_b(uint i)
     return place_of(LAYOUT == NT, (LAYOUT == NT ? K_STEP : TILE_N) / 4, i);
 }
 
-// Where in the buffer a quad lies in the first step, if rows are whole quads.
-uint start_a(uvec2 place, uint row0)
+// Where in the buffer a quad lies in the first step of all, if rows are whole quads; of a later term,
+// where it would lie if that had begun with the first step.
+uint start_a(Term term, uvec2 place, uint row0)
 {
     if (LAYOUT == TN)
         return place.y * push.lda + min(row0 + place.x, push.m - 4);
-    return min(row0 + place.x, push.m - 1) * push.lda + place.y;
+    return term.a + min(row0 + place.x, push.m - 1) * term.lda + place.y;
 }
 
-uint start_b(uvec2 place, uint column0)
+uint start_b(Term term, uvec2 place, uint column0)
 {
     if (LAYOUT == NT)
         return min(column0 + place.x, push.n - 1) * push.ldb + place.y;
-    return place.y * push.ldb + min(column0 + place.x, push.n - 4);
+    return term.b + place.y * push.ldb + min(column0 + place.x, push.n - 4);
 }
 
 vec4 fetch_a(uvec2 place, uint start, uint row0, uint k0)
@@ -203,10 +204,6 @@ vec4 fetch_a(uvec2 place, uint start, uint row0, uint k0)
     if (ALIGNED == 0)
         return LAYOUT == TN ? a_quad(k, row0 + place.x, push.k, push.m)
                             : a_quad(row0 + place.x, k, push.m, push.k);
-    if (ADDED > 0) { // NN
-        const Term term = TERM_AT(k0);
-        start = term.a + min(row0 + place.x, push.m - 1) * term.lda + place.y;
-    }
     vec4 quad = vec4(0.0);
     if (k < push.k)
         quad = a_quad(start + k0 * (LAYOUT == TN ? push.lda : 1));
@@ -219,8 +216,6 @@ vec4 fetch_b(uvec2 place, uint start, uint column0, uint k0)
     if (!B_ALIGNED)
         return LAYOUT == NT ? b_quad(column0 + place.x, k, push.n, push.k)
                             : b_quad(k, column0 + place.x, push.k, push.n);
-    if (ADDED > 0)
-        start += TERM_AT(k0).b;
     vec4 quad = vec4(0.0);
     if (k < push.k)
         quad = weight_quad(start + k0 * (LAYOUT == NT ? 1 : push.ldb));
@@ -384,12 +379,12 @@ void main()
     vec4 next_a[A_FETCHES], next_b[B_FETCHES];
     [[unroll]] for (uint i = 0; i < A_FETCHES; i++) {
         to_a[i] = place_a(i);
-        from_a[i] = start_a(to_a[i], row0);
+        from_a[i] = start_a(TERM_AT(0), to_a[i], row0);
         next_a[i] = fetch_a(to_a[i], from_a[i], row0, 0);
     }
     [[unroll]] for (uint i = 0; i < B_FETCHES; i++) {
         to_b[i] = place_b(i);
-        from_b[i] = start_b(to_b[i], column0);
+        from_b[i] = start_b(TERM_AT(0), to_b[i], column0);
         next_b[i] = fetch_b(to_b[i], from_b[i], column0, 0);
     }
 
@@ -403,6 +398,13 @@ void main()
                 stage_b(to_b[i], next_b[i]);
         barrier(); // the tiles are complete
 
+        if (BEGINS_TERM(k0 + K_STEP)) {
+            const Term term = TERM_AT(k0 + K_STEP);
+            [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+                from_a[i] = start_a(term, to_a[i], row0);
+            [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
+                from_b[i] = start_b(term, to_b[i], column0);
+        }
         [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
             next_a[i] = fetch_a(to_a[i], from_a[i], row0, k0 + K_STEP);
         [[unroll]] for (uint i = 0; i < B_FETCHES; i++)

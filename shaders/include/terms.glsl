@@ -31,6 +31,10 @@ struct Term {
          : Term(push.a_2 - push.term_2, push.b_2 - push.term_2 * push.ldb,                         \
                 push.k - push.term_2))
 
+// Whether a second or third term begins with that step.
+#define BEGINS_TERM(at)                                                                            \
+    (ADDED > 0 && ((at) == push.term_1 || (ADDED > 1 && (at) == push.term_2)))
+
 // A term's extra pair: where its operands begin, and how many columns it has.
 struct ExtraPair {
     uint a, b, k;

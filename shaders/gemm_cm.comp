@@ -51,12 +51,12 @@
 // column of C a line, as quads along k; each invocation multiplies lines for its elements of a
 // matrix, and the matrix is added to the sums by way of shared memory.
 //
-// With GATING, n and ldc are multiples of 4, and nothing is accumulated. 1: C is the half `up` of a gated MLP,
-// and gated = act(gate) C, of C as it is stored, so that `swiglu` finds the same. 2: the sums are the
+// With EPILOGUE, n and ldc are multiples of 4, and nothing is accumulated. 1: C is the half `up` of a gated
+// MLP, and gated = act(gate) C, of C as it is stored, so that `swiglu` finds the same. 2: the sums are the
 // gradient of that, and C and `gated` become those of gate and up. They may lie where gate and up do:
 // whoever writes a quad has read it before. With FINDS_LARGEST besides, the largest of what becomes an
 // operand of the next product (1: `gated`; 2: C and `gated`) is kept in 256 words that were zero, as
-// `absmax` would find it.
+// `absmax` would find it. 3: `gate`, in f32 as C is, is added: the residual stream that bypassed a block.
 //
 // With ADDED (NN), so many products are added to the first (terms.glsl).
 //
@@ -81,7 +81,7 @@ layout(constant_id = 11) const uint SUBGROUP_SIZE = 32;
 layout(constant_id = 12) const uint SCALED = 0;
 layout(constant_id = 13) const uint EXTRA = 0;
 layout(constant_id = 14) const uint WHOLE = 0;
-layout(constant_id = 15) const uint GATING = 0;
+layout(constant_id = 15) const uint EPILOGUE = 0;
 layout(constant_id = 16) const uint GELU = 0;
 layout(constant_id = 17) const uint ADDED = 0;
 layout(constant_id = 18) const uint FINDS_LARGEST = 0;
@@ -152,9 +152,9 @@ const uint ROUNDED = WEIGHT_F16;
 
 ACT_READ(0, a)
 ACT_UPDATE(4, c)
-ACT_READ(7, gate)   // these three with GATING
-ACT_READ(8, up)     // GATING == 2
-ACT_WRITE(9, gated)
+ACT_READ(7, gate)   // with EPILOGUE
+ACT_READ(8, up)     // EPILOGUE == 2
+ACT_WRITE(9, gated) // EPILOGUE 1 and 2
 const bool B_KEPT = STORED == ROUNDED; // words are taken as they are
 const bool A_KEPT = (a_type ^ ROUNDED | SCALED & 1) == 0; // (glslang would branch to make an &&)
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
@@ -374,17 +374,17 @@ void multiply_extra(uint row, uint column)
     }
 }
 
-// Elements that are stored at a time: one, or four if C is stored in 16 bits, and with GATING.
-const uint EACH = c_type == WEIGHT_F32 && GATING == 0 ? 1 : 4;
+// Elements that are stored at a time: one, or four if C is stored in 16 bits, and with EPILOGUE.
+const uint EACH = (c_type ^ WEIGHT_F32 | EPILOGUE % 3) == 0 ? 1 : 4; // (as for A_KEPT)
 
 // The bits of the largest number that this invocation has met, with FINDS_LARGEST.
 uint peak = 0;
 
-// With GATING: four sums to C and `gated`, from `at` on.
+// With EPILOGUE: four sums to C and `gated`, from `at` on.
 void store_gated(uint at, vec4 sum)
 {
     const vec4 g = gate_quad(at);
-    if (GATING == 1) {
+    if (EPILOGUE == 1) {
         c_store(true, at, 4, sum);
         if (c_type != WEIGHT_F32)
             sum = act_decode(c_type, act_encode(c_type, sum));
@@ -405,11 +405,11 @@ void store_gated(uint at, vec4 sum)
 void store(uint at, uint from)
 {
     if (EACH == 1) {
-        c1[at] = edge[from] + (push.accumulate != 0 ? c1[at] : 0.0);
+        c1[at] = edge[from] + (EPILOGUE == 3 ? gate1[at] : push.accumulate != 0 ? c1[at] : 0.0);
         return;
     }
     vec4 quad = vec4(edge[from], edge[from + 1], edge[from + 2], edge[from + 3]);
-    if (GATING != 0) {
+    if (EPILOGUE != 0) {
         store_gated(at, quad);
         return;
     }
@@ -515,9 +515,12 @@ void main()
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
             const uint at = (row0 + part_row + i / ACROSS * MATRIX_M) * push.ldc + column0 +
                             part_column + i % ACROSS * MATRIX_N;
-            if (push.accumulate != 0) {
+            if (EPILOGUE == 3 || push.accumulate != 0) {
                 coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;
-                coopMatLoad(c, c1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);
+                if (EPILOGUE == 3)
+                    coopMatLoad(c, gate1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);
+                else
+                    coopMatLoad(c, c1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);
                 sums[i] += c;
             }
             coopMatStore(sums[i], c1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);

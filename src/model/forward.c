@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "ops/attention.h"
+#include "ops/gemm.h"
 
 #include <math.h>
 
@@ -104,7 +105,7 @@ static void attend(ts_pass *pass, uint32_t layer, uint32_t rows)
 }
 
 // Begins the block whose norm is `which`. x holds the output of the block below. *bypass, the
-// residual stream that bypassed that block, is added to it; the first block has none below (NULL).
+// residual stream that bypassed that block, is added to it, unless that has been done (NULL).
 // Returns the block's input: pass->norm = norm(x), or x itself where the family has no such norm.
 static ts_view enter(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows, ts_view x,
                      const ts_view *bypass)
@@ -134,20 +135,31 @@ static ts_view enter(ts_pass *pass, uint32_t layer, ts_norm which, uint32_t rows
 }
 
 // Computes a block's last linear layer into y. Where the family normalises that output, the layer
-// writes to `apart`, and y = norm(apart).
-static void leave(const ts_linear *linear, ts_norm which, ts_view x, ts_view apart, ts_view y)
+// writes to `apart`, and y = norm(apart). Returns what is still to be added to y: `bypass`, the
+// residual stream that bypassed the block, or NULL where the layer's product has added it.
+static const ts_view *leave(const ts_linear *linear, ts_norm which, ts_view x, ts_view apart,
+                            ts_view y, const ts_view *bypass)
 {
-    bool has_norm = ts_pass_has(linear->pass, which);
-    ts_linear_forward(linear, 1, x, has_norm ? &apart : &y);
-    if (has_norm) {
-        norm(linear->pass, linear->layer, which, linear->rows, apart, y);
+    ts_pass *pass = linear->pass;
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(pass->recorder));
+    if (ts_pass_has(pass, which)) {
+        ts_linear_forward(linear, 1, x, &apart);
+        norm(pass, linear->layer, which, linear->rows, apart, y);
+    } else if (ts_precision_adds(caps, pass->rounding.precision, linear->rows)) {
+        ts_linear adding = *linear;
+        adding.addend = *bypass;
+        ts_linear_forward(&adding, 1, x, &y);
+        return NULL;
+    } else {
+        ts_linear_forward(linear, 1, x, &y);
     }
+    return bypass;
 }
 
-// mid = o_proj(attention(norm(x))); mlp_block then adds x to it. x itself is at first only the
-// output of the block below. `below`, the residual stream that bypassed that block, is added here.
-static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training,
-                            const ts_view *below)
+// mid = x + o_proj(attention(norm(x))). Of x and of mid, at first, *below and the view returned may
+// be lacking, the residual stream that bypassed the block (enter, leave).
+static const ts_view *attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training,
+                                      const ts_view *below)
 {
     ts_layer_state *state = &pass->layers[layer];
     const ts_view x = enter(pass, layer, TS_NORM_ATTENTION, rows, state->x, below);
@@ -157,16 +169,17 @@ static void attention_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool t
     ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->q, state->k, state->v});
     ts_pass_norm_rope(pass, layer, rows);
     attend(pass, layer, rows);
-    leave(&(ts_linear){pass, layer, TS_MODULE_O, rows, training}, TS_NORM_ATTENTION_OUT, state->o,
-          state->attention_out, state->mid);
+    return leave(&(ts_linear){pass, layer, TS_MODULE_O, rows, training}, TS_NORM_ATTENTION_OUT,
+                 state->o, state->attention_out, state->mid, &state->x);
 }
 
-// next = down_proj(swiglu(norm(mid))); the next block then adds mid to it.
-static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training, ts_view next)
+// next = mid + down_proj(swiglu(norm(mid))), and the same of mid and next.
+static const ts_view *mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool training,
+                                const ts_view *below, ts_view next)
 {
     ts_model *model = pass->model;
     ts_layer_state *state = &pass->layers[layer];
-    const ts_view x = enter(pass, layer, TS_NORM_MLP, rows, state->mid, &state->x);
+    const ts_view x = enter(pass, layer, TS_NORM_MLP, rows, state->mid, below);
     const struct ts_swiglu_args swiglu = {.gate = state->gate,
                                           .up = state->up,
                                           .y = pass->swiglu,
@@ -188,7 +201,7 @@ static void mlp_block(ts_pass *pass, uint32_t layer, uint32_t rows, bool trainin
                             .training = training,
                             .largest_a = largest};
     ts_linear_forward(linears, TS_COUNT(linears), x, (ts_view[]){state->gate, state->up});
-    leave(&down, TS_NORM_MLP_OUT, pass->swiglu, state->mlp_out, next);
+    return leave(&down, TS_NORM_MLP_OUT, pass->swiglu, state->mlp_out, next, &state->mid);
 }
 
 // The first layer's x = the embeddings of the batch's tokens: from the table that the host filled,
@@ -249,13 +262,15 @@ void ts_pass_record_forward(ts_pass *pass, uint32_t rows, bool training)
     if (training && pass->neftune_alpha > 0) {
         add_noise(pass, rows);
     }
+    const ts_view *lacking = NULL;
     for (uint32_t layer = 0; layer < config->layers; layer++) {
         bool is_last = layer + 1 == config->layers;
-        attention_block(pass, layer, rows, training,
-                        layer > 0 ? &pass->layers[layer - 1].mid : NULL);
-        mlp_block(pass, layer, rows, training, is_last ? pass->x : pass->layers[layer + 1].x);
+        lacking = attention_block(pass, layer, rows, training, lacking);
+        lacking = mlp_block(pass, layer, rows, training, lacking,
+                            is_last ? pass->x : pass->layers[layer + 1].x);
     }
-    ts_add(pass->recorder, &(struct ts_add_args){.y = pass->x,
-                                                 .x = pass->layers[config->layers - 1].mid,
-                                                 .count = rows * config->hidden});
+    if (lacking != NULL) {
+        ts_add(pass->recorder,
+               &(struct ts_add_args){.y = pass->x, .x = *lacking, .count = rows * config->hidden});
+    }
 }

@@ -26,6 +26,7 @@ typedef struct ts_linear {
     // What follows from the layer's result, or NULL (ops/gemm.h): from y forward, from dx backward.
     const struct ts_swiglu_args *swiglu;
     const struct ts_swiglu_backward_args *swiglu_backward;
+    ts_view addend; // [rows, out] F32, added to y as the product is made; no buffer: nothing is
     // ts_product's, forward of x and backward of dy: of all dy, in the first of several layers
     ts_view largest_a, largest_result;
 } ts_linear;

@@ -211,6 +211,7 @@ static void forward(const ts_linear *linear, ts_view x, ts_view y)
         dora_forward(linear, &layer, x, y);
     } else {
         whole.swiglu = is_all ? linear->swiglu : NULL;
+        whole.addend = is_all ? linear->addend : (ts_view){0};
         ts_matmul_rounded(pass->recorder, &pass->rounding, &whole);
     }
     if (layer.bias.bytes > 0) {
@@ -220,6 +221,10 @@ static void forward(const ts_linear *linear, ts_view x, ts_view y)
     }
     if (linear->swiglu != NULL && !is_all) {
         ts_swiglu(pass->recorder, linear->swiglu);
+    }
+    if (linear->addend.buffer != NULL && !is_all) {
+        const uint32_t count = linear->rows * layer.out;
+        ts_add(pass->recorder, &(struct ts_add_args){.y = y, .x = linear->addend, .count = count});
     }
 }
 

@@ -142,6 +142,9 @@ bool ts_multiply(ts_recorder *recorder, const ts_product *p)
 
 void ts_product_follow(ts_recorder *recorder, const ts_product *p)
 {
+    if (p->addend.buffer != NULL) {
+        ts_add(recorder, &(struct ts_add_args){.y = p->c, .x = p->addend, .count = p->m * p->n});
+    }
     if (p->swiglu != NULL) {
         ts_swiglu(recorder, p->swiglu);
     }

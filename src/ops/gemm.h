@@ -49,6 +49,7 @@ typedef struct ts_product {
     // Views have c's rows, densely packed; nothing is accumulated.
     const struct ts_swiglu_args *swiglu;
     const struct ts_swiglu_backward_args *swiglu_backward;
+    ts_view addend; // [m, n] F32 as c is, which it is added to; no buffer: nothing is
     // Where the largest elements of what follows may be put on the way if they are F32: of swiglu's
     // y, or of dgate and dup together. Zero before. No buffer: nowhere.
     ts_view largest_result;
@@ -106,6 +107,9 @@ bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision);
 // is more exact; the caller should report that.
 ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
                               ts_error *err);
+
+// Whether products of so many rows in that precision add their `addend` on the way.
+bool ts_precision_adds(const ts_gpu_caps *caps, ts_precision precision, uint32_t rows);
 
 // Multiplies numbers that `precision` holds exactly, with the tiles that a model would use, and
 // compares the results with the CPU mirror. *error is the largest relative error; correct matrix

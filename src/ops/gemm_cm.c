@@ -137,29 +137,39 @@ static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_vi
 
 // Lets gemm_cm do what follows from c too, which needs rows of whole quads. false: with others,
 // it remains to be done.
-static bool join_gating(const ts_product *p, struct ts_gemm_cm_args *args)
+static bool join_epilogue(const ts_product *p, struct ts_gemm_cm_args *args)
 {
+    enum { SWIGLU = 1, SWIGLU_BACKWARD = 2, ADD = 3 };
     const struct ts_swiglu_args *forward = p->swiglu;
     const struct ts_swiglu_backward_args *backward = p->swiglu_backward;
     if (p->n % 4 != 0) {
-        return forward == NULL && backward == NULL;
+        return forward == NULL && backward == NULL && p->addend.buffer == NULL;
     }
     if (forward != NULL) {
-        args->gating = 1, args->gelu = forward->gelu;
+        args->epilogue = SWIGLU, args->gelu = forward->gelu;
         args->gate = forward->gate;
         args->gated = forward->y;
     } else if (backward != NULL) {
-        args->gating = 2, args->gelu = backward->gelu;
+        args->epilogue = SWIGLU_BACKWARD, args->gelu = backward->gelu;
         args->gate = backward->gate, args->up = backward->up;
         args->c = backward->dgate, args->gated = backward->dup;
+    } else if (p->addend.buffer != NULL) {
+        args->epilogue = ADD;
+        args->gate = p->addend;
     }
     return true;
+}
+
+bool ts_precision_adds(const ts_gpu_caps *caps, ts_precision precision, uint32_t rows)
+{
+    return shape_of(caps, precision).m != 0 && is_worth_it(rows, UINT32_MAX, UINT32_MAX);
 }
 
 // Lets gemm_cm find the largest elements of what follows from c too, if they are wanted and in F32.
 static void join_largest(const ts_product *p, struct ts_gemm_cm_args *args)
 {
-    if (p->largest_result.buffer != NULL && args->gating != 0 && args->gated.dtype == TS_F32) {
+    if (p->largest_result.buffer != NULL && (p->swiglu != NULL || p->swiglu_backward != NULL) &&
+        args->epilogue != 0 && args->gated.dtype == TS_F32) {
         args->finds_largest = 1;
         args->largest = p->largest_result;
     }
@@ -174,7 +184,7 @@ static void remember_largest(ts_recorder *recorder, const struct ts_gemm_cm_args
     if (!args->finds_largest) {
         return;
     }
-    if (args->gating == 2) {
+    if (args->epilogue == 2) {
         views[found++] = ts_view_slice(args->c, 0, count);
     }
     views[found++] = ts_view_slice(args->gated, 0, count);
@@ -209,7 +219,8 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     assert(p->extra.k == 0 || p->layout != TS_TN);
-    assert(!p->accumulate || (p->swiglu == NULL && p->swiglu_backward == NULL));
+    assert(!p->accumulate ||
+           (p->swiglu == NULL && p->swiglu_backward == NULL && p->addend.buffer == NULL));
     if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(p->m, p->n, p->k)) {
         return ts_multiply(recorder, p);
     }
@@ -222,7 +233,7 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         .gated = p->c,
         .largest = p->c,
     };
-    const bool joined = join_gating(p, &args);
+    const bool joined = join_epilogue(p, &args);
     if (!ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args) ||
         !ts_tune_gemm_cm(recorder, &args)) {
         return ts_multiply(recorder, p);

@@ -195,10 +195,10 @@ static double half_step(ts_dtype type, double value)
 static ts_dtype rounded_factor(const ts_trial *trial, const char *buffer)
 {
     ts_trial copy = *trial;
-    const uint32_t *gating = ts_trial_field(&copy, "gating");
+    const uint32_t *epilogue = ts_trial_field(&copy, "epilogue");
     enum { C = 4 };
-    return gating != NULL && *gating == 1 && ts_trial_same(buffer, "gated") ? trial->act[C]
-                                                                            : TS_F32;
+    return epilogue != NULL && *epilogue == 1 && ts_trial_same(buffer, "gated") ? trial->act[C]
+                                                                                : TS_F32;
 }
 
 // The device's values are of `type`, the mirror's double; in an INDEX buffer both are uint32_t. A

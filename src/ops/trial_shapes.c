@@ -29,7 +29,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"positions", {1, 2, 3, 7, 64, 65, 200, 300}},
         {"gradient", {0, 1, 1, 1, 1, 1, 1, 1}},
         {"accumulate", {0, 1, 0, 1, 0, 1, 0, 1}},
-        {"gating", {0, 1, 2, 0, 1, 2, 0, 0}},
+        {"epilogue", {0, 1, 2, 3, 1, 2, 0, 3}},
         {"finds_largest", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"added", {0, 0, 0, 0, 0, 1, 2, 2}},
         {"gelu", {0, 1, 0, 1, 0, 1, 0, 1}},
@@ -242,8 +242,16 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
     uint32_t gap = ts_trial_pick(state, 3) * 2, shader = trial->shader;
-    const uint32_t *gating = ts_trial_field(trial, "gating");
-    bool gated = gating != NULL && *gating != 0;
+    enum {
+        C = 4,
+        GATE = 7,
+        ADDS = 3
+    }; // buffers of gemm_cm; the epilogue that adds one to the other
+    uint32_t *epilogue = ts_trial_field(trial, "epilogue");
+    if (epilogue != NULL && *epilogue == ADDS) {
+        trial->act[C] = trial->act[GATE] = TS_F32;
+    }
+    bool gated = epilogue != NULL && *epilogue != 0;
     gap *= has_halves(trial) || gated ? 4 : 1;
     bool few = is_for_few(trial);
     if (few) {

@@ -448,7 +448,7 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.cm = *args;
         subject.cm.m = subject.product.rows;
         subject.cm.extra = subject.cm.extra_k = 0; // 1 % of the work; the tiles are the same
-        subject.cm.gating = subject.cm.finds_largest = 0; // nor does it matter what follows
+        subject.cm.epilogue = subject.cm.finds_largest = 0; // nor does it matter what follows
         subject.cm.added = 0;
         subject.cm.lda = subject.cm.k;
         if (!ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm)) {

@@ -147,15 +147,18 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                       .extra_a_2 = a->extra_a_2,
                                       .extra_b_1 = a->extra_b_1,
                                       .extra_b_2 = a->extra_b_2});
-    for (size_t i = 0; i < a->m && a->gating; i++) {
+    for (size_t i = 0; i < a->m && a->epilogue; i++) {
         const size_t row = i * a->ldc;
-        if (a->gating == 1) {
+        for (size_t j = 0; j < a->n && a->epilogue == 3; j++) {
+            a->c[row + j] += a->gate[row + j];
+        }
+        if (a->epilogue == 1) {
             ts_ref_swiglu(&(struct ts_swiglu_ref){.gate = a->gate + row,
                                                   .up = a->c + row,
                                                   .y = a->gated + row,
                                                   .count = a->n,
                                                   .gelu = a->gelu});
-        } else {
+        } else if (a->epilogue == 2) {
             ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){.gate = a->gate + row,
                                                                     .up = a->up + row,
                                                                     .dy = a->c + row,
@@ -165,10 +168,10 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                                                     .gelu = a->gelu});
         }
     }
-    if (a->gating == 2) {
+    if (a->epilogue == 2) {
         keep_largest(a, a->c);
     }
-    if (a->gating != 0) {
+    if (a->epilogue == 1 || a->epilogue == 2) {
         keep_largest(a, a->gated);
     }
 }

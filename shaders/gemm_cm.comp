@@ -134,7 +134,6 @@ layout(push_constant) uniform Push {
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
 #include "act.glsl"
-#include "gate.glsl"
 
 const uint THREADS = INVOCATIONS;
 #define SLOTS 1 // the largest of a workgroup is found in `largest` instead
@@ -155,6 +154,12 @@ ACT_UPDATE(4, c)
 ACT_READ(7, gate)   // with EPILOGUE
 ACT_READ(8, up)     // EPILOGUE == 2
 ACT_WRITE(9, gated) // EPILOGUE 1 and 2
+
+// The bits of the largest number that this invocation has met, with FINDS_LARGEST.
+uint peak = 0;
+#define FOUND(quad) peak = larger_bits(peak, quad)
+#include "epilogue.glsl"
+
 const bool B_KEPT = STORED == ROUNDED; // words are taken as they are
 const bool A_KEPT = (a_type ^ ROUNDED | SCALED & 1) == 0; // (glslang would branch to make an &&)
 layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; // [256] if scaled
@@ -376,30 +381,6 @@ void multiply_extra(uint row, uint column)
 
 // Elements that are stored at a time: one, or four if C is stored in 16 bits, and with EPILOGUE.
 const uint EACH = (c_type ^ WEIGHT_F32 | EPILOGUE % 3) == 0 ? 1 : 4; // (as for A_KEPT)
-
-// The bits of the largest number that this invocation has met, with FINDS_LARGEST.
-uint peak = 0;
-
-// With EPILOGUE: four sums to C and `gated`, from `at` on.
-void store_gated(uint at, vec4 sum)
-{
-    const vec4 g = gate_quad(at);
-    if (EPILOGUE == 1) {
-        c_store(true, at, 4, sum);
-        if (c_type != WEIGHT_F32)
-            sum = act_decode(c_type, act_encode(c_type, sum));
-        const vec4 y = g / (1.0 + exp(-slant(g))) * sum;
-        gated_store(true, at, 4, y);
-        peak = larger_bits(peak, y);
-        return;
-    }
-    const vec4 u = up_quad(at), sigmoid = 1.0 / (1.0 + exp(-slant(g)));
-    const vec4 dgate = sum * u * sigmoid * (1.0 + g * (1.0 - sigmoid) * steepness(g));
-    const vec4 dup = sum * g * sigmoid;
-    c_store(true, at, 4, dgate);
-    gated_store(true, at, 4, dup);
-    peak = larger_bits(larger_bits(peak, dgate), dup);
-}
 
 // Takes EACH elements of `edge` to C's elements from `at` on.
 void store(uint at, uint from)

@@ -43,6 +43,10 @@
 // f32, laid out as A and B are. E is a LoRA pair's contribution, whose k is a hundredth of the
 // layer's. Its steps, of EXTRA_STEP, follow those of k, in f32.
 //
+// With EPILOGUE, n and ldc are multiples of 4, and nothing is accumulated. 1: C is the half `up` of a gated
+// MLP, and gated = act(gate) C. 2: the sums are the gradient of that, and C and `gated` become those of gate
+// and up, where they may lie. 3: `gate` is added to C. (The same as in gemm_cm.)
+//
 // With ADDED (NN, ALIGNED), so many products are added to the first (terms.glsl).
 //
 // ALIGNED promises that lda and the rows of A, ldb and the rows of B are multiples of 4 elements. A
@@ -63,6 +67,8 @@ layout(constant_id = 10) const uint EXTRA = 0;
 layout(constant_id = 11) const uint QUADS = 0;
 layout(constant_id = 12) const uint SUBGROUP_SIZE = 8; // with ASKING
 layout(constant_id = 13) const uint ADDED = 0;
+layout(constant_id = 14) const uint EPILOGUE = 0;
+layout(constant_id = 15) const uint GELU = 0;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -102,6 +108,10 @@ ACT_READ(0, a)
 ACT_UPDATE(2, c)
 layout(std430, set = 0, binding = 3) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 4) readonly buffer ExtraB { float extra_b[]; };
+ACT_READ(5, gate)   // with EPILOGUE
+ACT_READ(6, up)     // EPILOGUE == 2
+ACT_WRITE(7, gated) // EPILOGUE 1 and 2
+#include "epilogue.glsl"
 
 const uint EXTRA_STEP = 4;
 shared vec4 tile_a[K_STEP * A_STRIDE4];
@@ -347,7 +357,13 @@ void store(uint row, uint column, vec4 sum)
 {
     const uint at = row * push.ldc + column;
     sum *= push.alpha;
-    if (push.accumulate != 0)
+    if (EPILOGUE == 1 || EPILOGUE == 2) {
+        store_gated(at, sum);
+        return;
+    }
+    if (EPILOGUE == 3)
+        sum += gate_quad(at);
+    else if (push.accumulate != 0)
         sum += c_load(QUADS != 0, at, push.n - column);
     c_store(QUADS != 0, at, push.n - column, sum);
 }

@@ -32,8 +32,6 @@ const uint INVOCATIONS = gl_WorkGroupSize.x;
 const uint SUMS = TILE_M * COLUMNS;
 const uint STRIDE = INVOCATIONS + 1; // of the sums in shared memory, each in a bank of its own
 
-#include "terms.glsl"
-
 layout(push_constant) uniform Push {
     uint m, n, k;
     uint lda, ldb, ldc; // elements from one row to the next
@@ -41,7 +39,6 @@ layout(push_constant) uniform Push {
     uint accumulate;
     uint extra_k;
     float extra_scale;
-    TERMS_SCALARS // there is one term
 } push;
 
 #define WEIGHT_BINDING 1

@@ -83,8 +83,6 @@ const uint TILE_N = LANES * COLUMNS;
 const uint LEAVING = TILE_M % 4 == 0 ? 4 : 1; // rows that are stored at once
 const uint A_QUADS = LAYOUT == TN ? K_STEP * M_SPANS : M_BLOCKS * K_QUADS;
 
-#include "terms.glsl"
-
 layout(push_constant) uniform Push {
     uint m, n, k;
     uint lda, ldb, ldc; // elements from one row to the next
@@ -92,7 +90,6 @@ layout(push_constant) uniform Push {
     uint accumulate;
     uint extra_k;
     float extra_scale;
-    TERMS_SCALARS // there is one term
 } push;
 
 #define WEIGHT_BINDING 1

@@ -42,8 +42,6 @@ layout(constant_id = 10) const uint EXTRA = 0;
 const uint LANES = gl_WorkGroupSize.x;
 const uint SHARE = (K_STEP + LANES - 1) / LANES; // of A's elements, a lane's
 
-#include "terms.glsl"
-
 layout(push_constant) uniform Push
 {
     uint m, n, k;
@@ -52,7 +50,6 @@ layout(push_constant) uniform Push
     uint accumulate;
     uint extra_k;
     float extra_scale;
-    TERMS_SCALARS // there is one term
 }
 push;
 

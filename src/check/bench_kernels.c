@@ -172,7 +172,7 @@ static ts_status time_kernel(ts_bench_run *run, ts_kernel kernel, ts_error *err)
                           err));
     ts_kernel_sizes(kernel, &timed.dispatch, elements, groups);
     for (uint32_t b = 0; ts_kernels[kernel].buffers[b].name != NULL; b++) {
-        TS_TRY(fill_buffer(run, &arena, &timed, b, elements[b], err));
+        TS_TRY(fill_buffer(run, &arena, &timed, b, ts_max_u64(elements[b], 1), err));
     }
     ts_bench_row *row = ts_bench_add_row(run, TS_BENCH_KERNEL, "%s", ts_kernels[kernel].name);
     count_work(&timed, elements, row);

@@ -104,7 +104,44 @@ static bool takes_terms(const struct ts_gemm_args *args)
             (args->added < 2 || args->term_2 % args->k_step == 0));
 }
 
-static bool multiply(ts_recorder *recorder, const ts_product *p)
+ts_epilogue ts_product_epilogue(const ts_product *p)
+{
+    const struct ts_swiglu_args *forward = p->swiglu;
+    const struct ts_swiglu_backward_args *backward = p->swiglu_backward;
+    ts_epilogue e = {.c = p->c, .gate = p->a, .up = p->a, .gated = p->c};
+    if (p->n % 4 != 0) {
+        return e;
+    }
+    if (forward != NULL) {
+        e.kind = TS_EPILOGUE_SWIGLU;
+        e.gelu = forward->gelu;
+        e.gate = forward->gate;
+        e.gated = forward->y;
+    } else if (backward != NULL) {
+        e.kind = TS_EPILOGUE_SWIGLU_BACKWARD;
+        e.gelu = backward->gelu;
+        e.gate = backward->gate;
+        e.up = backward->up;
+        e.c = backward->dgate;
+        e.gated = backward->dup;
+    } else if (p->addend.buffer != NULL) {
+        e.kind = TS_EPILOGUE_ADD;
+        e.gate = p->addend;
+    }
+    return e;
+}
+
+// The mirror computes in double, and would make swiglu's output of a c that was not rounded to 16
+// bits.
+static bool would_not_round(const ts_recorder *recorder, const ts_epilogue *epilogue)
+{
+    return ts_gpu_is_mirror(ts_recorder_gpu(recorder)) && epilogue->kind == TS_EPILOGUE_SWIGLU &&
+           epilogue->c.dtype != TS_F64;
+}
+
+// Records the product, with `epilogue` if its shader can do that; else it becomes NONE. false: the
+// shader does not take the product's terms.
+static bool multiply(ts_recorder *recorder, const ts_product *p, ts_epilogue *epilogue)
 {
     assert(p->extra.k == 0 || p->layout != TS_TN);
     struct ts_gemm_args args = {
@@ -116,6 +153,10 @@ static bool multiply(ts_recorder *recorder, const ts_product *p)
     if (!takes_terms(&args)) {
         return false;
     }
+    if (!ts_gemm_is_vec(args.shader) || would_not_round(recorder, epilogue)) {
+        *epilogue = (ts_epilogue){.c = p->c, .gate = p->a, .up = p->a, .gated = p->c};
+    }
+    TS_SET_EPILOGUE(&args, epilogue);
     if (!ts_gpu_leaves_out(
             caps, shaders[TS_SHADER_gemm_simd].name) && // measuring ignores what is left out
         !ts_tune_gemm(recorder, &args) &&
@@ -133,8 +174,9 @@ static bool multiply(ts_recorder *recorder, const ts_product *p)
 
 bool ts_multiply(ts_recorder *recorder, const ts_product *p)
 {
-    const bool done = multiply(recorder, p);
-    if (done) {
+    ts_epilogue epilogue = ts_product_epilogue(p);
+    const bool done = multiply(recorder, p, &epilogue);
+    if (done && epilogue.kind == TS_EPILOGUE_NONE) {
         ts_product_follow(recorder, p);
     }
     return done;

@@ -82,6 +82,26 @@ static inline const ts_product_terms *ts_product_terms_of(const ts_product *p)
     return p->terms != NULL ? p->terms : &one;
 }
 
+// What a product's kernel does with its sums on the way (the constant `epilogue` of gemm and
+// gemm_cm).
+typedef enum ts_epilogue_kind {
+    TS_EPILOGUE_NONE,
+    TS_EPILOGUE_SWIGLU,
+    TS_EPILOGUE_SWIGLU_BACKWARD,
+    TS_EPILOGUE_ADD,
+} ts_epilogue_kind;
+typedef struct ts_epilogue {
+    ts_epilogue_kind kind;
+    bool gelu;
+    ts_view c, gate, up, gated; // any view where it has none
+} ts_epilogue;
+
+// That of a product: NONE if nothing follows from c, or if its rows are not whole quads.
+ts_epilogue ts_product_epilogue(const ts_product *product);
+#define TS_SET_EPILOGUE(args, e)                                                                   \
+    ((args)->epilogue = (e)->kind, (args)->gelu = (e)->gelu, (args)->c = (e)->c,                   \
+     (args)->gate = (e)->gate, (args)->up = (e)->up, (args)->gated = (e)->gated)
+
 // Records only what follows from a product's c, where its kernel has not done it.
 void ts_product_follow(ts_recorder *recorder, const ts_product *product);
 

@@ -135,34 +135,10 @@ static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_vi
     }
 }
 
-// Lets gemm_cm do what follows from c too, which needs rows of whole quads. false: with others,
-// it remains to be done.
-static bool join_epilogue(const ts_product *p, struct ts_gemm_cm_args *args)
-{
-    enum { SWIGLU = 1, SWIGLU_BACKWARD = 2, ADD = 3 };
-    const struct ts_swiglu_args *forward = p->swiglu;
-    const struct ts_swiglu_backward_args *backward = p->swiglu_backward;
-    if (p->n % 4 != 0) {
-        return forward == NULL && backward == NULL && p->addend.buffer == NULL;
-    }
-    if (forward != NULL) {
-        args->epilogue = SWIGLU, args->gelu = forward->gelu;
-        args->gate = forward->gate;
-        args->gated = forward->y;
-    } else if (backward != NULL) {
-        args->epilogue = SWIGLU_BACKWARD, args->gelu = backward->gelu;
-        args->gate = backward->gate, args->up = backward->up;
-        args->c = backward->dgate, args->gated = backward->dup;
-    } else if (p->addend.buffer != NULL) {
-        args->epilogue = ADD;
-        args->gate = p->addend;
-    }
-    return true;
-}
-
 bool ts_precision_adds(const ts_gpu_caps *caps, ts_precision precision, uint32_t rows)
 {
-    return shape_of(caps, precision).m != 0 && is_worth_it(rows, UINT32_MAX, UINT32_MAX);
+    const bool units = shape_of(caps, precision).m != 0;
+    return is_worth_it(rows, UINT32_MAX, UINT32_MAX) && (units || !ts_gpu_is_simd(caps));
 }
 
 // Lets gemm_cm find the largest elements of what follows from c too, if they are wanted and in F32.
@@ -184,7 +160,7 @@ static void remember_largest(ts_recorder *recorder, const struct ts_gemm_cm_args
     if (!args->finds_largest) {
         return;
     }
-    if (args->epilogue == 2) {
+    if (args->epilogue == TS_EPILOGUE_SWIGLU_BACKWARD) {
         views[found++] = ts_view_slice(args->c, 0, count);
     }
     views[found++] = ts_view_slice(args->gated, 0, count);
@@ -228,12 +204,11 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         TS_PRODUCT_ARGS(p),
         .largest_a = rounding->largest_a,
         .largest_b = rounding->largest_b,
-        .gate = p->a,
-        .up = p->a,
-        .gated = p->c,
         .largest = p->c,
     };
-    const bool joined = join_epilogue(p, &args);
+    const ts_epilogue epilogue = ts_product_epilogue(p);
+    TS_SET_EPILOGUE(&args, &epilogue);
+    join_largest(p, &args);
     if (!ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args) ||
         !ts_tune_gemm_cm(recorder, &args)) {
         return ts_multiply(recorder, p);
@@ -242,13 +217,12 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         return false;
     }
     find_operands(recorder, rounding, p, &args);
-    join_largest(p, &args);
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
         return ts_multiply(recorder, p);
     }
     remember_largest(recorder, &args);
-    if (!joined) {
+    if (epilogue.kind == TS_EPILOGUE_NONE) {
         ts_product_follow(recorder, p);
     }
     return true;

@@ -108,13 +108,26 @@ static double *widened(const ts_view *view, double **copy)
     return *copy = values;
 }
 
+// Whether view i is one before it again: given for a buffer that this dispatch has no use for.
+static bool stands_in(const ts_dispatch *dispatch, uint32_t i)
+{
+    const ts_view *view = &dispatch->views[i];
+    bool found = false;
+    for (uint32_t j = 0; j < i; j++) {
+        const ts_view *other = &dispatch->views[j];
+        found |= (dispatch->access[j] & TS_WRITE) && other->buffer == view->buffer &&
+                 other->offset == view->offset && other->bytes == view->bytes;
+    }
+    return found;
+}
+
 // Rounds what a mirror wrote into copies of activations to the types that they are stored as. Only
 // activations are written in other types than double. Frees the copies.
 static void narrow(const ts_dispatch *dispatch, double *copies[TS_MAX_VIEWS])
 {
     for (uint32_t i = 0; i < dispatch->view_count; i++) {
         const ts_view *view = &dispatch->views[i];
-        if (copies[i] != NULL && (dispatch->access[i] & TS_WRITE)) {
+        if (copies[i] != NULL && (dispatch->access[i] & TS_WRITE) && !stands_in(dispatch, i)) {
             uint64_t count = ts_dtype_count(view->dtype, view->bytes);
             for (uint64_t e = 0; e < count; e++) {
                 ts_dtype_store(view->dtype, ts_view_host(*view), e, copies[i][e]);

@@ -192,7 +192,8 @@ static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *
     const uint32_t sums = part_m * part_n / args->subgroup_size;
     const uint32_t matrices = (part_m + args->matrix_n) * args->matrix_k / 2 / args->subgroup_size;
     const uint32_t others = OTHERS + (args->subgroup_size == 16 ? 2 : 0);
-    return sums + (uint32_t)next + matrices + others + (args->extra ? OF_EXTRA : 0);
+    return sums + (uint32_t)next + matrices + others + (args->extra ? OF_EXTRA : 0) +
+           args->finds_largest;
 }
 
 // Divides a tile's subgroups into rows and columns so that a step loads the fewest matrices; of two

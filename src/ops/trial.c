@@ -2,6 +2,7 @@
 
 #include "base/blocks.h"
 #include "base/memory.h"
+#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -146,6 +147,7 @@ ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side,
 {
     ts_status status = TS_OK;
     const ts_kernel_buffer *buffers = ts_kernels[trial->kernel].buffers;
+    enum { UNUSED = 8 }; // elements of a buffer that this trial has no use for
     ts_trial drawing = *trial;
     uint64_t elements[TS_MAX_VIEWS] = {0}, groups[2];
     *side = (ts_trial_side){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = 1 << 20}};
@@ -154,9 +156,10 @@ ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side,
     for (uint32_t b = 0; buffers[b].name != NULL; b++) {
         // The mirror keeps activations as doubles, so that it shows how the device rounded them.
         bool doubles = buffers[b].type == TS_BUFFER_ACT && ts_gpu_is_mirror(gpu);
-        TS_TRY(ts_gpu_alloc(&side->arena, doubles ? TS_F32 : type_of(trial, b), elements[b],
+        const uint64_t count = ts_max_u64(elements[b], UNUSED);
+        TS_TRY(ts_gpu_alloc(&side->arena, doubles ? TS_F32 : type_of(trial, b), count,
                             &side->views[b], err));
-        TS_TRY(fill_buffer(&drawing, b, elements[b], gpu, side->views[b], err));
+        TS_TRY(fill_buffer(&drawing, b, count, gpu, side->views[b], err));
     }
 out:
     return status;
@@ -196,9 +199,9 @@ static ts_dtype rounded_factor(const ts_trial *trial, const char *buffer)
 {
     ts_trial copy = *trial;
     const uint32_t *epilogue = ts_trial_field(&copy, "epilogue");
-    enum { C = 4 };
-    return epilogue != NULL && *epilogue == 1 && ts_trial_same(buffer, "gated") ? trial->act[C]
-                                                                                : TS_F32;
+    return epilogue != NULL && *epilogue == TS_EPILOGUE_SWIGLU && ts_trial_same(buffer, "gated")
+               ? trial->act[ts_trial_buffer(trial, "c")]
+               : TS_F32;
 }
 
 // The device's values are of `type`, the mirror's double; in an INDEX buffer both are uint32_t. A
@@ -233,7 +236,7 @@ ts_status ts_trial_compare(const ts_trial *trial, const ts_trial_side *device,
     ts_dispatch shape = trial->dispatch;
     ts_kernel_sizes(trial->kernel, &shape, elements, groups);
     for (uint32_t b = 0; info->buffers[b].name != NULL; b++) {
-        if (!(info->buffers[b].access & TS_WRITE)) {
+        if (!(info->buffers[b].access & TS_WRITE) || elements[b] == 0) {
             continue;
         }
         TS_TRY(ts_alloc(elements[b], sizeof *got, &got, err));

@@ -33,6 +33,8 @@ static inline bool ts_trial_same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
+// The place of a row's buffer of that name, which it must have.
+uint32_t ts_trial_buffer(const ts_trial *trial, const char *name);
 // The place of the scalar or constant called `name` in the dispatch; NULL: the row has none.
 uint32_t *ts_trial_field(ts_trial *trial, const char *name);
 

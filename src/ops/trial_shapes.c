@@ -82,6 +82,15 @@ uint32_t *ts_trial_field(ts_trial *trial, const char *name)
     return ts_kernel_find_field(trial->kernel, &trial->dispatch, name);
 }
 
+uint32_t ts_trial_buffer(const ts_trial *trial, const char *name)
+{
+    uint32_t b = 0;
+    while (!ts_trial_same(ts_kernels[trial->kernel].buffers[b].name, name)) {
+        b++;
+    }
+    return b;
+}
+
 static uint32_t needs_of(const ts_trial *trial)
 {
     return ts_kernels[trial->kernel].shaders[trial->shader].needs;
@@ -242,14 +251,13 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     uint32_t *push = trial->dispatch.push, layout = *ts_trial_field(trial, "layout");
     uint32_t gap = ts_trial_pick(state, 3) * 2, shader = trial->shader;
-    enum {
-        C = 4,
-        GATE = 7,
-        ADDS = 3
-    }; // buffers of gemm_cm; the epilogue that adds one to the other
     uint32_t *epilogue = ts_trial_field(trial, "epilogue");
-    if (epilogue != NULL && *epilogue == ADDS) {
-        trial->act[C] = trial->act[GATE] = TS_F32;
+    if (epilogue != NULL && trial->kernel == TS_KERNEL_gemm && !ts_gemm_is_vec(trial->shader)) {
+        *epilogue = TS_EPILOGUE_NONE;
+    }
+    if (epilogue != NULL && *epilogue == TS_EPILOGUE_ADD) {
+        trial->act[ts_trial_buffer(trial, "c")] = TS_F32;
+        trial->act[ts_trial_buffer(trial, "gate")] = TS_F32;
     }
     bool gated = epilogue != NULL && *epilogue != 0;
     gap *= has_halves(trial) || gated ? 4 : 1;

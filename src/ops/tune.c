@@ -146,12 +146,14 @@ static void record(struct trial *t, const ts_tile *tile)
     struct ts_gemm_args gemm = t->subject->gemm;
     struct ts_gemm_cm_args cm = t->subject->cm;
     if (tile->family == TS_FAMILY_PACKED) {
-        gemm.a = gemm.extra_a = gemm.extra_b = t->a, gemm.c = t->c;
+        gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
+        gemm.c = gemm.gated = t->c;
         ts_gemm_packed_run(t->recorder, &gemm, ts_recorder_scratch(t->recorder));
         return;
     }
     if (tile->family != TS_FAMILY_CM) {
-        gemm.a = gemm.extra_a = gemm.extra_b = t->a, gemm.c = t->c;
+        gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
+        gemm.c = gemm.gated = t->c;
         ts_tile_set(tile, &gemm);
         ts_gemm(t->recorder, &gemm);
         return;

@@ -202,21 +202,12 @@ Test(kernels, largest_of_many_rows)
     test_gpu_close(gpu);
 }
 
-static uint32_t find_buffer(ts_kernel kernel, const char *name)
-{
-    uint32_t b = 0;
-    while (strcmp(ts_kernels[kernel].buffers[b].name, name) != 0) {
-        b++;
-    }
-    return b;
-}
-
 // Runs `trial` with `buffer` zero but for an infinity in row 7 and a NaN in the last row, which
 // shares its word with finite numbers of row 43.
 static void test_not_finite(ts_gpu *gpu, ts_trial *trial, const char *buffer)
 {
     enum { ROWS = 300 };
-    const uint32_t b = find_buffer(trial->kernel, buffer);
+    const uint32_t b = ts_trial_buffer(trial, buffer);
     uint64_t elements[TS_MAX_VIEWS], groups[2];
     float largest[256];
     ts_trial_side side;
@@ -232,7 +223,7 @@ static void test_not_finite(ts_gpu *gpu, ts_trial *trial, const char *buffer)
     MUST(ts_gpu_upload(gpu, side.views[b], values, elements[b] * sizeof *values, err));
     free(values);
     MUST(ts_trial_run(trial, &side, 1, err));
-    MUST(ts_gpu_download(gpu, side.views[find_buffer(trial->kernel, "largest")], largest,
+    MUST(ts_gpu_download(gpu, side.views[ts_trial_buffer(trial, "largest")], largest,
                          sizeof largest, err));
     for (uint32_t i = 0; i < TS_COUNT(largest); i++) {
         const bool right = i == 7                  ? isinf(largest[i]) && largest[i] > 0

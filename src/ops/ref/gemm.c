@@ -47,14 +47,36 @@ static double sum_of(const struct ts_gemm_ref *a, size_t i, size_t j)
     return sum;
 }
 
+// Stores an element of c and does what follows from it (epilogue). c and gated may lie where gate
+// and up do, whose element is read before.
+static void store(const struct ts_gemm_ref *a, size_t at, double value)
+{
+    const double gate = a->epilogue != 0 ? a->gate[at] : 0;
+    const double up = a->epilogue == 2 ? a->up[at] : 0;
+    if (a->epilogue == 1) {
+        ts_ref_swiglu(&(struct ts_swiglu_ref){
+            .gate = &gate, .up = &value, .y = &a->gated[at], .count = 1, .gelu = a->gelu});
+    } else if (a->epilogue == 2) {
+        ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){.gate = &gate,
+                                                                .up = &up,
+                                                                .dy = &value,
+                                                                .dgate = &a->c[at],
+                                                                .dup = &a->gated[at],
+                                                                .count = 1,
+                                                                .gelu = a->gelu});
+        return;
+    }
+    a->c[at] = value + (a->epilogue == 3 ? gate : 0);
+}
+
 void ts_ref_gemm(const struct ts_gemm_ref *a)
 {
     for (size_t i = 0; i < a->m; i++) {
         for (size_t j = 0; j < a->n; j++) {
-            double *c = &a->c[i * a->ldc + j];
+            const size_t at = i * a->ldc + j;
             double sum = a->added > 0 ? sum_of(a, i, j) : product_of(a, i, j);
             sum += a->extra ? extra_of(a, i, j) : 0;
-            *c = a->alpha * sum + (a->accumulate ? *c : 0);
+            store(a, at, a->alpha * sum + (a->accumulate ? a->c[at] : 0));
         }
     }
 }
@@ -146,28 +168,12 @@ void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
                                       .extra_a_1 = a->extra_a_1,
                                       .extra_a_2 = a->extra_a_2,
                                       .extra_b_1 = a->extra_b_1,
-                                      .extra_b_2 = a->extra_b_2});
-    for (size_t i = 0; i < a->m && a->epilogue; i++) {
-        const size_t row = i * a->ldc;
-        for (size_t j = 0; j < a->n && a->epilogue == 3; j++) {
-            a->c[row + j] += a->gate[row + j];
-        }
-        if (a->epilogue == 1) {
-            ts_ref_swiglu(&(struct ts_swiglu_ref){.gate = a->gate + row,
-                                                  .up = a->c + row,
-                                                  .y = a->gated + row,
-                                                  .count = a->n,
-                                                  .gelu = a->gelu});
-        } else if (a->epilogue == 2) {
-            ts_ref_swiglu_backward(&(struct ts_swiglu_backward_ref){.gate = a->gate + row,
-                                                                    .up = a->up + row,
-                                                                    .dy = a->c + row,
-                                                                    .dgate = a->c + row,
-                                                                    .dup = a->gated + row,
-                                                                    .count = a->n,
-                                                                    .gelu = a->gelu});
-        }
-    }
+                                      .extra_b_2 = a->extra_b_2,
+                                      .gate = a->gate,
+                                      .up = a->up,
+                                      .gated = a->gated,
+                                      .epilogue = a->epilogue,
+                                      .gelu = a->gelu});
     if (a->epilogue == 2) {
         keep_largest(a, a->c);
     }

@@ -21,7 +21,10 @@ layout(binding = 6) readonly buffer End { uint end[]; };      // [rows], one pas
 ACT_WRITE(7, dk)                                              // [parts, rows, kv_heads, dim]
 ACT_WRITE(8, dv)                                              // [parts, rows, kv_heads, dim]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; uint parts; };
-const bool LOADED_EXACT = IS_EXACT(q) && IS_EXACT(k) && IS_EXACT(v) && IS_EXACT(dout);
+OPERANDS_OF(q)
+OPERANDS_OF(k)
+OPERANDS_OF(v)
+OPERANDS_OF(dout)
 
 const uint QUERIES_AT = HELD != 0 ? 0 : 2 * OWN_TILE; // keys are at 0, values behind them
 const uint GRADS_AT = QUERIES_AT + STREAM_ROWS;
@@ -48,6 +51,22 @@ uint place_of(uint number, uint count, uint kv_head)
     return index / GROUP * heads + kv_head * GROUP + index % GROUP;
 }
 
+// Eight neighbours of dout on their way: as operands in bf16, which needs no factor, and as numbers in f16.
+#ifdef OPERANDS_BF16
+#define GRAD uvec4
+#define grad_at(at) dout_operands(at)
+#define largest_grad_bits(grad) 0
+#define times(factor, grad) grad
+#else
+struct Grad {
+    vec4 low, high;
+};
+#define GRAD Grad
+#define grad_at(at) Grad(dout_quad(at), dout_quad(at + 4))
+#define largest_grad_bits(grad) max(largest_bits(grad.low), largest_bits(grad.high))
+#define times(factor, grad) round8(factor * grad.low, factor * grad.high)
+#endif
+
 void main()
 {
     const uint kv_head = workgroup_index() % kv_heads;
@@ -73,8 +92,8 @@ void main()
         const uint row = min(first_key + item / (DIM / 8), rows - 1);
         const uint at = (row * kv_heads + kv_head) * DIM + item % (DIM / 8) * 8;
         const uint to_row = item / (DIM / 8) * ROW + item % (DIM / 8);
-        arena[to_row] = round8(k_quad(at), k_quad(at + 4));
-        arena[OWN_TILE + to_row] = round8(v_quad(at), v_quad(at + 4));
+        arena[to_row] = k_operands(at);
+        arena[OWN_TILE + to_row] = v_operands(at);
     }
 #ifndef OPERANDS_BF16
     vec4 sizes = vec4(0.0);
@@ -112,7 +131,7 @@ void main()
         // to the loop's end, and in bf16 Arc's would keep 149 registers instead of 121.
         for (;; i0 += STREAM) {
             // dout waits in registers until its largest element is known, a pair of rows an item.
-            vec4 grads[4 * FETCHES];
+            GRAD grads[2 * FETCHES];
             uint places[2 * FETCHES], top = 0;
             [[unroll]] for (uint f = 0; f < FETCHES; f++) {
                 const uint item = min(f * INVOCATIONS + self, PAIRS - 1);
@@ -121,10 +140,8 @@ void main()
                     const uint at =
                         place_of(index, count, kv_head) * DIM + item / (STREAM / 2) * 8;
                     places[2 * f + i] = at;
-                    grads[4 * f + 2 * i] = dout_quad(at);
-                    grads[4 * f + 2 * i + 1] = dout_quad(at + 4);
-                    top = max(top, max(largest_bits(grads[4 * f + 2 * i]),
-                                       largest_bits(grads[4 * f + 2 * i + 1])));
+                    grads[2 * f + i] = grad_at(at);
+                    top = max(top, largest_grad_bits(grads[2 * f + i]));
                 }
             }
 #ifdef OPERANDS_BF16
@@ -166,14 +183,13 @@ void main()
                 if (PAIRS % INVOCATIONS == 0 || item < PAIRS) {
                     const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
                     const uint a = places[2 * f], b = places[2 * f + 1];
-                    vec4 a_low = factor * grads[4 * f], a_high = factor * grads[4 * f + 1];
-                    vec4 b_low = factor * grads[4 * f + 2], b_high = factor * grads[4 * f + 3];
-                    PUT_ROWS(GRADS_AT, pair, octet, a_low, a_high, b_low, b_high)
-                    PUT_COLUMNS(GRAD_COLUMNS_AT, pair, octet, a_low, a_high, b_low, b_high)
-                    a_low = q_quad(a), a_high = q_quad(a + 4);
-                    b_low = q_quad(b), b_high = q_quad(b + 4);
-                    PUT_ROWS(QUERIES_AT, pair, octet, a_low, a_high, b_low, b_high)
-                    PUT_COLUMNS(QUERY_COLUMNS_AT, pair, octet, a_low, a_high, b_low, b_high)
+                    const uvec4 grad_a = times(factor, grads[2 * f]);
+                    const uvec4 grad_b = times(factor, grads[2 * f + 1]);
+                    PUT_ROWS(GRADS_AT, pair, octet, grad_a, grad_b)
+                    PUT_COLUMNS(GRAD_COLUMNS_AT, pair, octet, grad_a, grad_b)
+                    const uvec4 query_a = q_operands(a), query_b = q_operands(b);
+                    PUT_ROWS(QUERIES_AT, pair, octet, query_a, query_b)
+                    PUT_COLUMNS(QUERY_COLUMNS_AT, pair, octet, query_a, query_b)
                 }
             }
             for (uint row = self; row < STREAM; row += INVOCATIONS) {

@@ -19,7 +19,9 @@ layout(binding = 6) readonly buffer First { uint first[]; };   // [rows]
 ACT_WRITE(7, dq)                                               // [rows, heads, dim]
 layout(binding = 8) writeonly buffer Delta { float delta[]; }; // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, heads, kv_heads; float scale; };
-const bool LOADED_EXACT = IS_EXACT(q) && IS_EXACT(k) && IS_EXACT(v) && IS_EXACT(dout);
+OPERANDS_OF(q)
+OPERANDS_OF(k)
+OPERANDS_OF(v)
 
 const uint KEYS_AT = HELD != 0 ? 0 : 2 * OWN_TILE; // queries are at 0, dout behind them
 const uint VALUES_AT = KEYS_AT + STREAM_ROWS;
@@ -86,7 +88,7 @@ void main()
         const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
         const uint at = place * DIM + item % (DIM / 8) * 8;
         const uint to_row = item / (DIM / 8) * ROW + item % (DIM / 8);
-        arena[to_row] = round8(q_quad(at), q_quad(at + 4));
+        arena[to_row] = q_operands(at);
         arena[OWN_TILE + to_row] = round8(factor * dout_quad(at), factor * dout_quad(at + 4));
     }
     barrier();
@@ -109,15 +111,12 @@ void main()
             const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
             const uint a = (min(key0 + 2 * pair, rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
             const uint b = (min(key0 + 2 * pair + 1, rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
-            vec4 a_low = v_quad(a), a_high = v_quad(a + 4);
-            vec4 b_low = v_quad(b), b_high = v_quad(b + 4);
-            PUT_ROWS(VALUES_AT, pair, octet, a_low, a_high, b_low, b_high)
-            top = max(top, max(max(largest_bits(a_low), largest_bits(a_high)),
-                               max(largest_bits(b_low), largest_bits(b_high))));
-            a_low = k_quad(a), a_high = k_quad(a + 4);
-            b_low = k_quad(b), b_high = k_quad(b + 4);
-            PUT_ROWS(KEYS_AT, pair, octet, a_low, a_high, b_low, b_high)
-            PUT_COLUMNS(COLUMNS_AT, pair, octet, a_low, a_high, b_low, b_high)
+            const uvec4 value_a = v_operands(a), value_b = v_operands(b);
+            PUT_ROWS(VALUES_AT, pair, octet, value_a, value_b)
+            top = max(top, max(largest_operand_bits(value_a), largest_operand_bits(value_b)));
+            const uvec4 key_a = k_operands(a), key_b = k_operands(b);
+            PUT_ROWS(KEYS_AT, pair, octet, key_a, key_b)
+            PUT_COLUMNS(COLUMNS_AT, pair, octet, key_a, key_b)
         }
 #ifndef OPERANDS_BF16
         ATOMIC_MAX(largest[turn], top);

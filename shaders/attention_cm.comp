@@ -18,7 +18,9 @@ layout(binding = 4) readonly buffer Last { uint last[]; };   // [rows]
 ACT_WRITE(5, o)                                              // [rows, heads, dim]
 layout(binding = 6) writeonly buffer Lse { float lse[]; };   // [rows, heads]
 layout(push_constant) uniform Scalars { uint rows, kv_rows, heads, kv_heads; float scale; };
-const bool LOADED_EXACT = IS_EXACT(q) && IS_EXACT(k) && IS_EXACT(v);
+OPERANDS_OF(q)
+OPERANDS_OF(k)
+OPERANDS_OF(v)
 
 const uint KEYS_AT = HELD != 0 ? 0 : OWN_TILE;
 const uint VALUES_AT = KEYS_AT + STREAM_ROWS;
@@ -56,8 +58,7 @@ void main()
         const uint index = min(begin + item / (DIM / 8), count - 1);
         const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
         const uint at = place * DIM + item % (DIM / 8) * 8;
-        arena[item / (DIM / 8) * ROW + item % (DIM / 8)] =
-            round8(q_quad(at), q_quad(at + 4));
+        arena[item / (DIM / 8) * ROW + item % (DIM / 8)] = q_operands(at);
     }
     barrier();
     MATRIX_A queries[DOWN * DIM_STEPS];
@@ -78,10 +79,9 @@ void main()
             const uint a = (min(key0 + 2 * pair, kv_rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
             const uint b =
                 (min(key0 + 2 * pair + 1, kv_rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
-            PUT_ROWS(KEYS_AT, pair, octet, k_quad(a), k_quad(a + 4), k_quad(b), k_quad(b + 4))
-            const vec4 a_low = v_quad(a), a_high = v_quad(a + 4);
-            const vec4 b_low = v_quad(b), b_high = v_quad(b + 4);
-            PUT_COLUMNS(VALUES_AT, pair, octet, a_low, a_high, b_low, b_high)
+            PUT_ROWS(KEYS_AT, pair, octet, k_operands(a), k_operands(b))
+            const uvec4 value_a = v_operands(a), value_b = v_operands(b);
+            PUT_COLUMNS(VALUES_AT, pair, octet, value_a, value_b)
         }
         if (self == 0)
             moved[turn ^ 1] = 0;

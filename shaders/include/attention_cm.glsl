@@ -121,25 +121,19 @@ uvec4 round8(vec4 low, vec4 high)
     return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
 }
 
-// The same of numbers that were loaded: there is nothing to round where they are stored as operands
-// are. A shader's LOADED_EXACT says so, of all that it loads: made of IS_EXACT of its buffers.
+// Eight neighbours of a buffer as operands; where they are stored so, they are neither decoded nor rounded.
 #ifdef OPERANDS_BF16
-#define IS_EXACT(name) (name##_type == WEIGHT_BF16)
+const uint ROUNDED = WEIGHT_BF16;
 #else
-#define IS_EXACT(name) false // rounding is one instruction
+const uint ROUNDED = WEIGHT_F16;
 #endif
-
-uint pack2(bool exact, vec2 x)
-{
-    const uvec2 bits = floatBitsToUint(x);
-    return exact ? bits.x >> 16 | bits.y & 0xffff0000u : round2(x);
-}
-
-uvec4 pack8(bool exact, vec4 low, vec4 high)
-{
-    return uvec4(pack2(exact, low.xy), pack2(exact, low.zw), pack2(exact, high.xy),
-                 pack2(exact, high.zw));
-}
+#define OPERANDS_OF(name)                                                                          \
+    uvec4 name##_operands(uint at)                                                                 \
+    {                                                                                              \
+        if (name##_type == ROUNDED)                                                                \
+            return uvec4(name##2[at / 4], name##2[at / 4 + 1]);                                    \
+        return round8(name##_quad(at), name##_quad(at + 4));                                       \
+    }
 
 float sum_of(vec4 x)
 {
@@ -203,6 +197,18 @@ float inverse(float power)
 uint largest_bits(vec4 x)
 {
     return floatBitsToUint(largest_of(abs(x)));
+}
+
+// The same of eight operands.
+uint largest_operand_bits(uvec4 x)
+{
+#ifdef OPERANDS_BF16
+    return 0; // nobody asks
+#else
+    const f16vec2 y = max(max(abs(unpackFloat2x16(x[0])), abs(unpackFloat2x16(x[1]))),
+                          max(abs(unpackFloat2x16(x[2])), abs(unpackFloat2x16(x[3]))));
+    return floatBitsToUint(float(max(y.x, y.y)));
+#endif
 }
 
 // A subgroup's scores += the own tile's rows times those at `rows` of a stream, AT_ONCE columns of
@@ -281,14 +287,13 @@ uint largest_bits(vec4 x)
 #define LOAD_ROWS_ALIKE(matrix, values, at) coopMatLoad(matrix, values, at, 0, BY_COLUMN)
 #define LOAD_COLUMNS_ALIKE(matrix, values, at) coopMatLoad(matrix, values, at, 0, BY_ROW)
 
-// A pair of a stream's neighbouring rows, of each eight elements, into the tile by rows or by columns.
-#define PUT_ROWS(at, pair, octet, a_low, a_high, b_low, b_high)                                    \
-    arena[(at) + 2 * (pair) * ROW + (octet)] = pack8(LOADED_EXACT, a_low, a_high);                 \
-    arena[(at) + (2 * (pair) + 1) * ROW + (octet)] = pack8(LOADED_EXACT, b_low, b_high);
-#define PUT_COLUMNS(at, pair, octet, a_low, a_high, b_low, b_high)                                 \
-    [[unroll]] for (uint d = 0; d < 4; d++) {                                                      \
+// A pair of a stream's neighbouring rows, a and b, of each eight operands, into the tile by rows or by
+// columns.
+#define PUT_ROWS(at, pair, octet, a, b)                                                            \
+    arena[(at) + 2 * (pair) * ROW + (octet)] = a;                                                  \
+    arena[(at) + (2 * (pair) + 1) * ROW + (octet)] = b;
+#define PUT_COLUMNS(at, pair, octet, a, b)                                                         \
+    [[unroll]] for (uint d = 0; d < 8; d++)                                                        \
         arena[(at) + (8 * (octet) + d) * COLUMN + (pair) / 4][(pair) % 4] =                        \
-            pack2(LOADED_EXACT, vec2(a_low[d], b_low[d]));                                         \
-        arena[(at) + (8 * (octet) + 4 + d) * COLUMN + (pair) / 4][(pair) % 4] =                    \
-            pack2(LOADED_EXACT, vec2(a_high[d], b_high[d]));                                       \
-    }
+            d % 2 == 0 ? a[d / 2] & 0xffffu | b[d / 2] << 16                                       \
+                       : a[d / 2] >> 16 | b[d / 2] & 0xffff0000u;

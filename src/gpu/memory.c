@@ -38,8 +38,11 @@ bool ts_view_join(ts_view *whole, ts_view view)
 
 bool ts_view_span(const ts_view *views, uint32_t count, ts_view *span, uint32_t *first)
 {
-    const uint64_t size = ts_dtype_bytes(views[0].dtype);
     *span = (ts_view){0};
+    if (ts_dtype_block(views[0].dtype) > 1) {
+        return false;
+    }
+    const uint64_t size = ts_dtype_bytes(views[0].dtype);
     for (uint32_t i = 0; i < count; i++) {
         if ((i > 0 && views[i].offset < span->offset + span->bytes) ||
             !ts_view_join(span, views[i]) || span->bytes / size > UINT32_MAX) {
@@ -47,7 +50,7 @@ bool ts_view_span(const ts_view *views, uint32_t count, ts_view *span, uint32_t 
         }
         first[i] = (uint32_t)((views[i].offset - span->offset) / size);
     }
-    return ts_dtype_block(views[0].dtype) == 1;
+    return true;
 }
 
 ts_view ts_view_bytes(ts_view view, uint64_t first, uint64_t count)

@@ -185,7 +185,8 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
         matrix.pNext = &bfloat16;
     }
     vkGetPhysicalDeviceFeatures2(physical, &features);
-    if (!matrix.cooperativeMatrix || !core.shaderFloat16 || !core.vulkanMemoryModel) {
+    if (!matrix.cooperativeMatrix || !core.shaderFloat16 || !core.vulkanMemoryModel ||
+        !core.vulkanMemoryModelDeviceScope) { // the last for atomics on buffers
         return;
     }
     caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
@@ -222,6 +223,7 @@ void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out
     out->control.pNext = &out->matrix;
     out->core.shaderFloat16 = true;
     out->core.vulkanMemoryModel = true;
+    out->core.vulkanMemoryModelDeviceScope = true;
     out->extensions[out->extension_count++] = TS_VK_COOPERATIVE_MATRIX;
     if (caps->has_bfloat16) {
         out->extensions[out->extension_count++] = TS_VK_BFLOAT16;

@@ -156,7 +156,7 @@ ts_status ts_trial_open(const ts_trial *trial, ts_gpu *gpu, ts_trial_side *side,
     for (uint32_t b = 0; buffers[b].name != NULL; b++) {
         // The mirror keeps activations as doubles, so that it shows how the device rounded them.
         bool doubles = buffers[b].type == TS_BUFFER_ACT && ts_gpu_is_mirror(gpu);
-        const uint64_t count = ts_max_u64(elements[b], UNUSED);
+        const uint64_t count = elements[b] > 0 ? elements[b] : UNUSED;
         TS_TRY(ts_gpu_alloc(&side->arena, doubles ? TS_F32 : type_of(trial, b), count,
                             &side->views[b], err));
         TS_TRY(fill_buffer(&drawing, b, count, gpu, side->views[b], err));

@@ -216,14 +216,15 @@ Test(precision, sixteen_bits_can_be_hidden)
     test_gpu_close(gpu);
 }
 
-// In f16 what products read in f32 is searched for its largest element once, whatever their number, and
-// not at all where the kernel that wrote it has found that; a frozen weight in f32 when the model is
-// opened, and never after that.
+// In f16 what products read in f32 is searched for its largest element once, whatever their number,
+// and not at all where the kernel that wrote it has found that; a frozen weight in f32 when the
+// model is opened, and never after that.
 Test(precision, the_largest_element_is_searched_once_a_tensor)
 {
-    // With dropout gate and up, and q, k and v, give their input its gradient one by one, and layer 0's
-    // q, k and v pass nothing on. lm_head: one each way. The last layer's down reads what scatter_rows
-    // wrote. What other products read, a product or a norm's gradient has searched as it was written.
+    // With dropout gate and up, and q, k and v, give their input its gradient one by one, and layer
+    // 0's q, k and v pass nothing on. lm_head: one each way. The last layer's down reads what
+    // scatter_rows wrote. What other products read, a product or a norm's gradient has searched as
+    // it was written.
     const uint64_t once = shape.layers * (2 + 3) - 3 + 2 + 1;
     ts_gpu *gpu = test_gpu_open();
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);

@@ -349,10 +349,7 @@ void add_extra_pair(ExtraPair pair, uint row0, uint column0)
 
 void add_extra(uint row0, uint column0)
 {
-    if (EXTRA == 0)
-        return;
-    add_extra_pair(EXTRA_PAIR_OF(0), row0, column0);
-    [[dont_unroll]] for (uint term = 1; term <= ADDED; term++)
+    for (uint term = 0; term < (EXTRA != 0 ? 1 + ADDED : 0); term++)
         add_extra_pair(EXTRA_PAIR_OF(term), row0, column0);
 }
 

@@ -1,8 +1,8 @@
 // dk and dv: one invocation computes those of one key row and key head. It walks along the query
 // rows that see the key, for every head that shares it; with parts > 1, along those in its part of
-// the batch's rows and heads, so that none walks far alone, and rope_backward adds the parts up. With SPLIT, several invocations of a
-// subgroup do so together (include/split.glsl). A workgroup takes LANES neighbouring keys, so all
-// of its invocations read the same query at the same time.
+// the batch's rows and heads, so that none walks far alone, and rope_backward adds the parts up. With
+// SPLIT, several invocations of a subgroup do so together (include/split.glsl). A workgroup takes LANES
+// neighbouring keys, so all of its invocations read the same query at the same time.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -241,7 +241,7 @@ ts_status ts_bench_kernels(ts_bench_run *run, ts_error *err)
         {{TS_TN, 8, 2048, 512, .alpha = 1, .accumulate = true}, "dA += dt^T x"},
     };
     // Where they have kernels of their own, gemm does not compute them.
-    const bool by_gemm = is_listed(list, "gemm") && !ts_gemm_is_thin(caps, thin[0].product.n);
+    const bool by_gemm = is_listed(list, "gemm") && !ts_lora_is_thin(caps, thin[0].product.n);
     for (size_t i = 0; i < TS_COUNT(thin) && by_gemm; i++) {
         ts_bench_report_progress(run, "gemm, %s", thin[i].name);
         TS_TRY(time_thin(run, &thin[i], err));

@@ -142,7 +142,7 @@ static void count_thin(ts_step_part *part, const ts_dispatch *dispatch)
     enum { COLUMNS = 4, ROWS = 8, STEP = 256 };
     const ts_kernel kernel = TS_KERNEL_lora_products;
     const uint64_t tall = ts_ceil_div(field(dispatch, kernel, "rows"), ROWS);
-    for (int p = 0; p < TS_LORA_GROUP_MOST; p++) {
+    for (int p = 0; p < TS_MOST_TOGETHER; p++) {
         count(part, tall * ts_ceil_div(of_pair(dispatch, kernel, "rank", p), COLUMNS),
               ts_ceil_div(of_pair(dispatch, kernel, "k", p), STEP));
     }
@@ -198,7 +198,7 @@ static uint64_t bytes_of_pairs(const ts_dispatch *dispatch, ts_kernel kernel)
     const uint64_t rows = field(dispatch, kernel, "rows"), in = field(dispatch, kernel, "in_size");
     const bool one_a = !gradients && field(dispatch, kernel, "layout") == TS_NT;
     uint64_t bytes = gradients ? rows * in * ts_dtype_bytes(dispatch->views[2].dtype) : 0;
-    for (int p = 0; p < TS_LORA_GROUP_MOST; p++) {
+    for (int p = 0; p < TS_MOST_TOGETHER; p++) {
         const uint64_t rank = of_pair(dispatch, kernel, "rank", p);
         const uint64_t wide = of_pair(dispatch, kernel, gradients ? "out_size" : "k", p);
         bytes += one_a && p > 0 ? 0 : rows * wide * act; // a, or dy

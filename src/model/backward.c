@@ -12,6 +12,16 @@ enum {
     QKV = TS_MODULE_BIT(TS_MODULE_Q) | TS_MODULE_BIT(TS_MODULE_K) | TS_MODULE_BIT(TS_MODULE_V),
 };
 
+static const ts_view NOWHERE;
+
+// A linear layer in training. `largest`: where the largest elements of the gradients of its output
+// are found, and of those of the layers behind it in a list.
+static ts_linear linear_of(ts_pass *pass, uint32_t layer, ts_module module, uint32_t rows,
+                           ts_view largest)
+{
+    return (ts_linear){pass, layer, module, rows, true, .largest_a = largest};
+}
+
 // What the block whose norm is `which` reads: that norm of the residual stream x, which was not
 // kept, or x itself where the family has no such norm.
 static ts_linear_input input_of(const ts_pass *pass, uint32_t layer, ts_norm which, ts_view x)
@@ -57,7 +67,7 @@ static void norm_backward_afresh(ts_pass *pass, uint32_t layer, ts_norm which, u
     uint32_t parts, cols;
     ts_config_norm_shape(&pass->model->config, which, &parts, &cols);
     ts_recorder_zero(pass->recorder, ts_view_slice(dx, 0, (uint64_t)rows * parts * cols));
-    norm_backward(pass, layer, which, rows, x, dy, dx, (ts_view){0});
+    norm_backward(pass, layer, which, rows, x, dy, dx, NOWHERE);
 }
 
 // Returns the gradient of the output of a block's last linear layer. It is pass->dx, unless the
@@ -83,8 +93,8 @@ struct input_gradient {
 static struct input_gradient input_gradient(const ts_pass *pass, ts_norm which, bool onward)
 {
     const bool direct = !ts_pass_has(pass, which);
-    const ts_view nowhere = {0}, there = direct ? pass->dx : pass->dnorm;
-    return (struct input_gradient){onward ? there : nowhere, direct};
+    const ts_view there = direct ? pass->dx : pass->dnorm;
+    return (struct input_gradient){onward ? there : NOWHERE, direct};
 }
 
 // From dx, the gradient of the block's output, to dx of its input. With `onward` false only the
@@ -99,13 +109,9 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
     const bool apart = pass->dgate.buffer != NULL;
     const ts_view dgate = apart ? pass->dgate : state->gate, dup = apart ? pass->dup : state->up;
     ts_linear_input x = input_of(pass, layer, TS_NORM_MLP, state->mid);
-    const ts_linear linears[] = {{.pass = pass,
-                                  .layer = layer,
-                                  .module = TS_MODULE_GATE,
-                                  .rows = rows,
-                                  .training = true,
-                                  .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DGATE_UP)},
-                                 {pass, layer, TS_MODULE_UP, rows, true}};
+    const ts_linear linears[] = {linear_of(pass, layer, TS_MODULE_GATE, rows,
+                                           ts_pass_largest(pass, layer, TS_LARGEST_DGATE_UP)),
+                                 linear_of(pass, layer, TS_MODULE_UP, rows, NOWHERE)};
 
     if (layer < pass->limits.recompute) { // to the same bits
         ts_linear_compute(&linears[0], &x);
@@ -125,14 +131,10 @@ static void mlp_backward(ts_pass *pass, uint32_t layer, uint32_t rows, bool onwa
                                                    .dup = dup,
                                                    .count = count,
                                                    .gelu = ts_pass_gelu(pass)};
-    const ts_linear down = {.pass = pass,
-                            .layer = layer,
-                            .module = TS_MODULE_DOWN,
-                            .rows = rows,
-                            .training = true,
-                            .swiglu_backward = &gating,
-                            .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DX_MLP),
-                            .largest_result = ts_pass_largest(pass, layer, TS_LARGEST_DGATE_UP)};
+    ts_linear down = linear_of(pass, layer, TS_MODULE_DOWN, rows,
+                               ts_pass_largest(pass, layer, TS_LARGEST_DX_MLP));
+    down.swiglu_backward = &gating;
+    down.largest_result = ts_pass_largest(pass, layer, TS_LARGEST_DGATE_UP);
     const ts_linear_input swiglu = {.x = pass->swiglu};
     ts_linear_backward(&down, 1, &swiglu, &dout, pass->dswiglu, false);
     ts_linear_backward(linears, TS_COUNT(linears), &x, (ts_view[]){dgate, dup}, in.view, in.direct);
@@ -221,7 +223,7 @@ static void norm_rope_backward(ts_pass *pass, uint32_t layer, uint32_t rows,
     *dk = pass->dk;
     // Norms' gradients, not these, are the next products' operands where queries have norms.
     const ts_view largest =
-        ts_pass_has(pass, TS_NORM_Q) ? (ts_view){0} : ts_pass_largest(pass, layer, TS_LARGEST_DQKV);
+        ts_pass_has(pass, TS_NORM_Q) ? NOWHERE : ts_pass_largest(pass, layer, TS_LARGEST_DQKV);
     const bool finds = largest.buffer != NULL;
     if (rotation.rotated || keys->parts > 1 || finds) {
         ts_rope_backward(pass->recorder, &(struct ts_rope_backward_args){
@@ -262,20 +264,12 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
         leave_backward(pass, layer, TS_NORM_ATTENTION_OUT, rows, state->attention_out);
     const ts_linear_input o = {.x = state->o};
     const ts_linear_input x = input_of(pass, layer, TS_NORM_ATTENTION, state->x);
-    const ts_linear out = {.pass = pass,
-                           .layer = layer,
-                           .module = TS_MODULE_O,
-                           .rows = rows,
-                           .training = true,
-                           .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DX_ATTENTION)};
-    const ts_linear linears[] = {{.pass = pass,
-                                  .layer = layer,
-                                  .module = TS_MODULE_Q,
-                                  .rows = rows,
-                                  .training = true,
-                                  .largest_a = ts_pass_largest(pass, layer, TS_LARGEST_DQKV)},
-                                 {pass, layer, TS_MODULE_K, rows, true},
-                                 {pass, layer, TS_MODULE_V, rows, true}};
+    const ts_linear out = linear_of(pass, layer, TS_MODULE_O, rows,
+                                    ts_pass_largest(pass, layer, TS_LARGEST_DX_ATTENTION));
+    const ts_linear linears[] = {
+        linear_of(pass, layer, TS_MODULE_Q, rows, ts_pass_largest(pass, layer, TS_LARGEST_DQKV)),
+        linear_of(pass, layer, TS_MODULE_K, rows, NOWHERE),
+        linear_of(pass, layer, TS_MODULE_V, rows, NOWHERE)};
     ts_view dq, dk;
 
     ts_linear_backward(&out, 1, &o, &dout, pass->dout, false);
@@ -289,7 +283,7 @@ static void attention_backward(ts_pass *pass, uint32_t layer, uint32_t rows, boo
                        in.direct);
     if (onward && !in.direct) {
         const ts_view largest =
-            layer > 0 ? ts_pass_largest(pass, layer - 1, TS_LARGEST_DX_MLP) : (ts_view){0};
+            layer > 0 ? ts_pass_largest(pass, layer - 1, TS_LARGEST_DX_MLP) : NOWHERE;
         norm_backward(pass, layer, TS_NORM_ATTENTION, rows, state->x, pass->dnorm, pass->dx,
                       largest);
     }

@@ -50,9 +50,6 @@ void ts_linear_forward(const ts_linear *linears, uint32_t count, ts_view x, cons
 void ts_linear_backward(const ts_linear *linears, uint32_t count, const ts_linear_input *x,
                         const ts_view *dy, ts_view dx, bool accumulate);
 
-// As many layers as read one input: q_proj, k_proj and v_proj.
-enum { TS_MOST_TOGETHER = 3 };
-
 // Whether any of `modules` (TS_MODULE_BITs) has a LoRA pair.
 static inline bool ts_pass_adapts(const ts_pass *pass, uint32_t modules)
 {

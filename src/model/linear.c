@@ -127,7 +127,7 @@ static bool reads_dropped(const struct layer *layer)
 static bool is_thin(const ts_linear *linear, const struct layer *layer)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(linear->pass->recorder));
-    return ts_gemm_is_thin(caps, layer->pair->r);
+    return ts_lora_is_thin(caps, layer->pair->r);
 }
 
 // The layer's pair as number `i` of a group. Without dy, for the forward pass.

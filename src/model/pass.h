@@ -84,18 +84,18 @@ typedef struct ts_pass {
     uint32_t unread;        // batches recorded whose losses have not been read
     ts_layer_state *layers; // [layers]
     // pass_memory.c says when each of these is needed. At other times other tensors use its memory.
-    ts_view x, dx;              // [N, H] the residual stream out of the last layer
-    ts_view norm, dnorm;        // [N, H] the output of a norm in front of a block
-    ts_view normed_q, normed_k; // [N, Q], [N, KV] queries and keys as attention reads them, where
-                                // they have norms
-    ts_view dout_block;         // [N, H] the gradient of attention_out or mlp_out
-    ts_view swiglu, dswiglu;    // [N, F] swiglu's output
-    ts_view dropped;            // [N, max(F, Q, H)] a LoRA input after dropout
-    ts_view dq, dk, dv, dout;   // [N, Q], [N, KV], [N, KV], [N, Q]
-    ts_view delta;              // [N, heads]
-    ts_view parts;              // of dk and dv, one after the other (ts_attention_parts)
-    ts_view dt[3];              // [N, R] of up to three modules with one input
-    ts_view largest;            // [layers, TS_LARGEST_SLOTS, 256] where gradients are scaled (f16)
+    ts_view x, dx;                // [N, H] the residual stream out of the last layer
+    ts_view norm, dnorm;          // [N, H] the output of a norm in front of a block
+    ts_view normed_q, normed_k;   // [N, Q], [N, KV] queries and keys as attention reads them, where
+                                  // they have norms
+    ts_view dout_block;           // [N, H] the gradient of attention_out or mlp_out
+    ts_view swiglu, dswiglu;      // [N, F] swiglu's output
+    ts_view dropped;              // [N, max(F, Q, H)] a LoRA input after dropout
+    ts_view dq, dk, dv, dout;     // [N, Q], [N, KV], [N, KV], [N, Q]
+    ts_view delta;                // [N, heads]
+    ts_view parts;                // of dk and dv, one after the other (ts_attention_parts)
+    ts_view dt[TS_MOST_TOGETHER]; // [N, R] of up to three modules with one input
+    ts_view largest;   // [layers, TS_LARGEST_SLOTS, 256] where gradients are scaled (f16)
     ts_view unscaled;  // [N, max(F, Q, H)] with DoRA: what magnitudes multiply; its gradient
     ts_view gradients; // training: a flat array laid out as the adapter's values are
     ts_view gathered, dgathered; // [M, H] rows of x that bear loss

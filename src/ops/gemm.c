@@ -104,11 +104,16 @@ static bool takes_terms(const struct ts_gemm_args *args)
             (args->added < 2 || args->term_2 % args->k_step == 0));
 }
 
+static ts_epilogue no_epilogue(const ts_product *p)
+{
+    return (ts_epilogue){.c = p->c, .gate = p->a, .up = p->a, .gated = p->c};
+}
+
 ts_epilogue ts_product_epilogue(const ts_product *p)
 {
     const struct ts_swiglu_args *forward = p->swiglu;
     const struct ts_swiglu_backward_args *backward = p->swiglu_backward;
-    ts_epilogue e = {.c = p->c, .gate = p->a, .up = p->a, .gated = p->c};
+    ts_epilogue e = no_epilogue(p);
     if (p->n % 4 != 0) {
         return e;
     }
@@ -154,7 +159,7 @@ static bool multiply(ts_recorder *recorder, const ts_product *p, ts_epilogue *ep
         return false;
     }
     if (!ts_gemm_is_vec(args.shader) || would_not_round(recorder, epilogue)) {
-        *epilogue = (ts_epilogue){.c = p->c, .gate = p->a, .up = p->a, .gated = p->c};
+        *epilogue = no_epilogue(p);
     }
     TS_SET_EPILOGUE(&args, epilogue);
     if (!ts_gpu_leaves_out(

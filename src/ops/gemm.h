@@ -21,11 +21,10 @@ typedef struct ts_product_extra {
 // Where the terms of a sum of products lie in the views of its a, b and extra pairs
 // (shaders/include/terms.glsl): the place in k, and the first elements. Of [0] only its extra's k
 // counts.
-enum { TS_MOST_TERMS = 3 };
 typedef struct ts_product_terms {
     uint32_t count;
-    uint32_t begin[TS_MOST_TERMS], a[TS_MOST_TERMS], b[TS_MOST_TERMS];
-    uint32_t extra_k[TS_MOST_TERMS], extra_a[TS_MOST_TERMS], extra_b[TS_MOST_TERMS];
+    uint32_t begin[TS_MOST_TOGETHER], a[TS_MOST_TOGETHER], b[TS_MOST_TOGETHER];
+    uint32_t extra_k[TS_MOST_TOGETHER], extra_a[TS_MOST_TOGETHER], extra_b[TS_MOST_TOGETHER];
 } ts_product_terms;
 
 // c = alpha * (a b + extra.scale * extra.a extra.b) + (accumulate ? c : 0). Rows are densely

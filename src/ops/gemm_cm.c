@@ -124,8 +124,8 @@ static bool takes_terms(const ts_recorder *recorder, const ts_product *p,
             (!(args->scaled & 1) || ts_recorder_still_derived(recorder, p->a, p->largest_a)));
 }
 
-// Finds the largest of the first `count` elements of x. Does nothing if the same elements were the
-// last to be searched and are unchanged. So successive products of one tensor search it once.
+// Finds the largest of the first `count` elements of x. Does nothing if it is known already, from
+// an earlier product of the same tensor or from the kernel that wrote it.
 static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_view largest)
 {
     x = ts_view_slice(x, 0, count);
@@ -141,7 +141,8 @@ bool ts_precision_adds(const ts_gpu_caps *caps, ts_precision precision, uint32_t
     return is_worth_it(rows, UINT32_MAX, UINT32_MAX) && (units || !ts_gpu_is_simd(caps));
 }
 
-// Lets gemm_cm find the largest elements of what follows from c too, if they are wanted and in F32.
+// Lets gemm_cm find the largest elements of what follows from c too, if these are wanted and in
+// F32, and are found by gemm_cm (no epilogue: by another kernel).
 static void join_largest(const ts_product *p, struct ts_gemm_cm_args *args)
 {
     if (p->largest_result.buffer != NULL && (p->swiglu != NULL || p->swiglu_backward != NULL) &&

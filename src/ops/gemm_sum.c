@@ -16,7 +16,7 @@ static bool fits(const ts_gpu_caps *caps, const ts_product *sum)
 static bool join_extras(const ts_product *products, uint32_t count, ts_product_terms *terms,
                         ts_product_extra *out)
 {
-    ts_view a[TS_MOST_TERMS], b[TS_MOST_TERMS];
+    ts_view a[TS_MOST_TOGETHER], b[TS_MOST_TOGETHER];
     uint32_t found = 0;
     *out = (ts_product_extra){0};
     for (uint32_t i = 0; i < count; i++) {
@@ -51,7 +51,7 @@ static bool join_extras(const ts_product *products, uint32_t count, ts_product_t
 static bool join(const ts_product *products, uint32_t count, ts_product_terms *terms,
                  ts_product *sum)
 {
-    ts_view a[TS_MOST_TERMS], b[TS_MOST_TERMS];
+    ts_view a[TS_MOST_TOGETHER], b[TS_MOST_TOGETHER];
     uint32_t k = 0;
     *terms = (ts_product_terms){.count = count};
     *sum = products[0];
@@ -63,7 +63,7 @@ static bool join(const ts_product *products, uint32_t count, ts_product_terms *t
         terms->begin[i] = k;
         k += products[i].k;
     }
-    for (uint32_t i = count; i < TS_MOST_TERMS; i++) { // no term: it begins behind all
+    for (uint32_t i = count; i < TS_MOST_TOGETHER; i++) { // no term: it begins behind all
         terms->begin[i] = k;
     }
     sum->k = k;
@@ -79,7 +79,7 @@ void ts_matmul_sum(ts_recorder *recorder, const ts_rounding *rounding, const ts_
 {
     ts_product_terms terms;
     ts_product sum;
-    assert(count <= TS_MOST_TERMS);
+    assert(count <= TS_MOST_TOGETHER);
     if (count > 1 && join(products, count, &terms, &sum) &&
         fits(ts_gpu_capabilities(ts_recorder_gpu(recorder)), &sum) &&
         ts_multiply_rounded(recorder, rounding, &sum)) {

@@ -32,6 +32,9 @@ typedef enum ts_needs {
 #define KERNEL(name, shaders, ...) enum { shaders TS_SHADERS_OF_##name };
 #include "ops/kernels.def"
 
+// As many linear layers as read one input, q_proj, k_proj and v_proj: what a kernel takes at once.
+enum { TS_MOST_TOGETHER = 3 };
+
 // struct ts_NAME_args: views of the buffers, the scalars, the specialisation constants, and
 // which of the row's shaders (0, the first, unless set).
 #define READ(type, name, elements) ts_view name;

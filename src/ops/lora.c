@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side)
+bool ts_lora_is_thin(const ts_gpu_caps *caps, uint32_t side)
 {
     enum { FEW = 16 }; // the wide operand is read once for 4 or 8 of them
     return side <= FEW && !ts_gpu_is_simd(caps);
@@ -93,8 +93,8 @@ static void multiply(ts_recorder *recorder, ts_layout layout, uint32_t rows,
 void ts_lora_forward_group(ts_recorder *recorder, ts_view x, uint32_t rows, uint32_t in_size,
                            const ts_lora_group_pair *pairs, uint32_t count)
 {
-    struct product products[TS_LORA_GROUP_MOST];
-    assert(count <= TS_LORA_GROUP_MOST);
+    struct product products[TS_MOST_TOGETHER];
+    assert(count <= TS_MOST_TOGETHER);
     for (uint32_t p = 0; p < count; p++) {
         const ts_lora_group_pair *pair = &pairs[p];
         products[p] = (struct product){x, pair->a, pair->t, pair->rank, in_size, 1};
@@ -105,8 +105,8 @@ void ts_lora_forward_group(ts_recorder *recorder, ts_view x, uint32_t rows, uint
 void ts_lora_backward_group(ts_recorder *recorder, uint32_t rows, const ts_lora_group_pair *pairs,
                             uint32_t count)
 {
-    struct product products[TS_LORA_GROUP_MOST];
-    assert(count <= TS_LORA_GROUP_MOST);
+    struct product products[TS_MOST_TOGETHER];
+    assert(count <= TS_MOST_TOGETHER);
     for (uint32_t p = 0; p < count; p++) {
         const ts_lora_group_pair *pair = &pairs[p];
         products[p] =
@@ -159,7 +159,7 @@ void ts_lora_gradients_group(ts_recorder *recorder, const ts_lora_input *input, 
                                                 .rows = rows,
                                                 .in_size = in_size,
                                                 .normed = normed};
-    assert(count <= TS_LORA_GROUP_MOST);
+    assert(count <= TS_MOST_TOGETHER);
     if (count > 1 && add_together(recorder, args, pairs, count)) {
         return;
     }

@@ -9,9 +9,7 @@
 
 // Whether the device should compute products with so short a side by the functions below. On CPU
 // drivers ts_matmul's tiles do as well.
-bool ts_gemm_is_thin(const ts_gpu_caps *caps, uint32_t side);
-
-enum { TS_LORA_GROUP_MOST = 3 };
+bool ts_lora_is_thin(const ts_gpu_caps *caps, uint32_t side);
 
 // One pair of a group and what its layer, y = x W^T + scale t B^T, computes. All are dense; each
 // function says which views it uses.
@@ -32,7 +30,7 @@ typedef struct ts_lora_input {
     ts_view rstd, weight; // [rows], [in]
 } ts_lora_input;
 
-// t = x A^T of each pair. Here and below count is TS_LORA_GROUP_MOST or less.
+// t = x A^T of each pair. Here and below count is TS_MOST_TOGETHER or less.
 void ts_lora_forward_group(ts_recorder *recorder, ts_view x, uint32_t rows, uint32_t in_size,
                            const ts_lora_group_pair *pairs, uint32_t count);
 // dt = scale dy B of each pair.

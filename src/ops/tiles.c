@@ -181,7 +181,8 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
 
 // Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
 // operands of the next step while they are loaded (what is stored in 16 bits or fewer takes half as
-// many), the matrices that it multiplies, and addresses (in subgroups of 16, Intel's, a few more).
+// many), the matrices that it multiplies, addresses (in subgroups of 16, Intel's, a few more), and
+// the largest element that it has met, if that is wanted.
 static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
 {
     enum { OCTET = 8, OTHERS = 32, OF_EXTRA = 24 };

@@ -54,6 +54,30 @@ Test(step_plan, counts_what_a_step_dispatches)
     test_gpu_close(gpu);
 }
 
+// On a GPU layers that read one input share dispatches, and what follows from a product is not one
+// of its own: 10 a layer forward and 11 backward, of f32. Layer 0 gives its input no gradient.
+Test(step_plan, a_gpu_shares_dispatches)
+{
+    ts_gpu *gpu = NULL;
+    ts_step_plan plan;
+    ts_gpu_params params = {.device = "0", .compile_only = true};
+    MUST(ts_gpu_masks_parse("cpu-driver", &params.masks, err));
+    MUST(ts_gpu_open(&params, &gpu, err));
+    MUST(ts_step_plan_make(gpu, TS_PRECISION_F32, TOKENS, &plan, err));
+    cr_expect_eq(sum_of(gpu, &plan, "lora_products").dispatches, 2 * LAYERS, "t, and dt");
+    cr_expect_eq(sum_of(gpu, &plan, "lora_gradients").dispatches, LAYERS);
+    cr_expect_eq(sum_of(gpu, &plan, "add_rmsnorm").dispatches, 0,
+                 "products add the residual stream");
+    cr_expect_eq(sum_of(gpu, &plan, "rmsnorm_again").dispatches, 0);
+    cr_expect_eq(sum_of(gpu, &plan, "swiglu").dispatches, 0);
+    // Seven forward; down's, gate and up's, o's, and q, k and v's backward; lm_head's, once each
+    // way.
+    cr_expect_eq(sum_of(gpu, &plan, "gemm").dispatches, 11 * LAYERS - 1 + 2);
+    cr_expect_leq(sum_of(gpu, &plan, "").dispatches, 540);
+    ts_step_plan_free(&plan);
+    test_gpu_close(gpu);
+}
+
 // Products of few rows are gemv's, which has no k_step: 64 invocations take eight elements each.
 Test(step_plan, few_tokens_have_a_step_too)
 {

@@ -3,7 +3,7 @@
 #include "ops/lora.h"
 
 #include "base/memory.h"
-#include "device.h"
+#include "filled.h"
 
 #include <string.h>
 
@@ -21,40 +21,26 @@ struct group {
     float results[PAIRS][4][MOST]; // t, dt, da, db
 };
 
-// A tensor of numbers that depend on `seed` alone.
-static ts_view filled(struct group *g, uint64_t count, uint32_t seed)
-{
-    float values[MOST];
-    ts_view view;
-    for (uint64_t i = 0; i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        values[i] = (float)(seed >> 8) * 0x1p-23f - 1;
-    }
-    MUST(ts_gpu_alloc(&g->arena, TS_F32, count, &view, err));
-    MUST(ts_gpu_upload(g->gpu, view, values, count * sizeof *values, err));
-    return view;
-}
-
 // Small blocks put every tensor into a buffer of its own. The pairs do not lie in their order.
 static void open_group(struct group *g, ts_gpu *gpu, uint64_t block_bytes, bool normed)
 {
     static const uint32_t order[PAIRS] = {2, 0, 1};
     *g = (struct group){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = block_bytes}};
     MUST(ts_recorder_open(gpu, &g->recorder, err));
-    g->input.x = filled(g, ROWS * IN, 100);
+    g->input.x = test_filled(&g->arena, ROWS * IN, 100);
     if (normed) {
-        g->input.rstd = filled(g, ROWS, 101);
-        g->input.weight = filled(g, IN, 102);
+        g->input.rstd = test_filled(&g->arena, ROWS, 101);
+        g->input.weight = test_filled(&g->arena, IN, 102);
     }
     for (uint32_t i = 0; i < PAIRS; i++) {
         const uint32_t p = order[i], rank = ranks[p], out = outs[p];
-        g->pairs[p] = (ts_lora_group_pair){.a = filled(g, rank * IN, 7 * p),
-                                           .b = filled(g, out * rank, 7 * p + 1),
-                                           .t = filled(g, ROWS * rank, 7 * p + 2),
-                                           .dy = filled(g, ROWS * out, 7 * p + 3),
-                                           .dt = filled(g, ROWS * rank, 7 * p + 4),
-                                           .da = filled(g, rank * IN, 7 * p + 5),
-                                           .db = filled(g, out * rank, 7 * p + 6),
+        g->pairs[p] = (ts_lora_group_pair){.a = test_filled(&g->arena, rank * IN, 7 * p),
+                                           .b = test_filled(&g->arena, out * rank, 7 * p + 1),
+                                           .t = test_filled(&g->arena, ROWS * rank, 7 * p + 2),
+                                           .dy = test_filled(&g->arena, ROWS * out, 7 * p + 3),
+                                           .dt = test_filled(&g->arena, ROWS * rank, 7 * p + 4),
+                                           .da = test_filled(&g->arena, rank * IN, 7 * p + 5),
+                                           .db = test_filled(&g->arena, out * rank, 7 * p + 6),
                                            .rank = rank,
                                            .out_size = out,
                                            .scale = 0.5f + (float)p};
@@ -98,7 +84,7 @@ static void compare(bool normed)
     // A pair's da and db are bound as one, so that they have a buffer for both.
     for (uint32_t p = 0; p < PAIRS; p++) {
         const uint64_t da = ts_align_up(ranks[p] * IN, 64), db = outs[p] * ranks[p];
-        const ts_view both = filled(&apart, da + db, 0);
+        const ts_view both = test_filled(&apart.arena, da + db, 0);
         const ts_view parts[] = {ts_view_slice(both, 0, ranks[p] * IN),
                                  ts_view_slice(both, da, db)};
         ts_recorder_copy(apart.recorder, apart.pairs[p].da, parts[0]);

@@ -2,7 +2,7 @@
 // they do not or where a term has no whole steps of k, and the same numbers. What follows from a
 // product, too, with its sums or behind it.
 #include "base/memory.h"
-#include "device.h"
+#include "filled.h"
 #include "ops/gemm.h"
 
 #include <math.h>
@@ -18,20 +18,6 @@ struct sum {
     float result[M * N];
 };
 
-static ts_view filled(struct sum *s, uint64_t count, uint32_t seed)
-{
-    static float values[MOST_K * N];
-    ts_view view;
-    cr_assert_leq(count, TS_COUNT(values));
-    for (uint64_t i = 0; i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        values[i] = (float)(seed >> 8) * 0x1p-23f - 1;
-    }
-    MUST(ts_gpu_alloc(&s->arena, TS_F32, count, &view, err));
-    MUST(ts_gpu_upload(s->gpu, view, values, count * sizeof *values, err));
-    return view;
-}
-
 // Three products with k of 64, `middle` and 32; the second has no extra pair. Small blocks put
 // every tensor into a buffer of its own.
 static void open_sum(struct sum *s, ts_gpu *gpu, uint64_t block_bytes, uint32_t middle)
@@ -40,21 +26,21 @@ static void open_sum(struct sum *s, ts_gpu *gpu, uint64_t block_bytes, uint32_t 
     ts_product *p = s->products;
     *s = (struct sum){.gpu = gpu, .arena = {.gpu = gpu, .block_bytes = block_bytes}};
     MUST(ts_recorder_open(gpu, &s->recorder, err));
-    s->c = filled(s, M * N, 1);
+    s->c = test_filled(&s->arena, M * N, 1);
     for (uint32_t i = 0; i < TERMS; i++) { // kind by kind, so that each lies in the terms' order
         p[i] = (ts_product){
             .layout = TS_NN, .m = M, .n = N, .k = k[i], .c = s->c, .alpha = 1, .accumulate = true};
-        p[i].a = filled(s, (uint64_t)M * k[i], 10 + i);
+        p[i].a = test_filled(&s->arena, (uint64_t)M * k[i], 10 + i);
     }
     for (uint32_t i = 0; i < TERMS; i++) {
-        p[i].b = filled(s, (uint64_t)k[i] * N, 20 + i);
+        p[i].b = test_filled(&s->arena, (uint64_t)k[i] * N, 20 + i);
     }
     for (uint32_t i = 0; i < TERMS; i += 2) {
         p[i].extra = (ts_product_extra){.k = RANK + i, .scale = 0.5f};
-        p[i].extra.a = filled(s, (uint64_t)M * p[i].extra.k, 30 + i);
+        p[i].extra.a = test_filled(&s->arena, (uint64_t)M * p[i].extra.k, 30 + i);
     }
     for (uint32_t i = 0; i < TERMS; i += 2) {
-        p[i].extra.b = filled(s, (uint64_t)N * p[i].extra.k, 40 + i);
+        p[i].extra.b = test_filled(&s->arena, (uint64_t)N * p[i].extra.k, 40 + i);
     }
 }
 
@@ -110,7 +96,7 @@ Test(sums, an_addend_is_added_either_way)
         open_sum(sums[i], gpu, 1 << 20, 32);
         ts_product product = sums[i]->products[0];
         product.accumulate = false;
-        product.addend = filled(sums[i], M * N, 50);
+        product.addend = test_filled(&sums[i]->arena, M * N, 50);
         ts_matmul(sums[i]->recorder, &product);
         cr_expect_eq(run_sum(sums[i]), simd ? 2 : 1, "%s", masks[i]);
         test_gpu_close(gpu);

@@ -35,10 +35,10 @@ const uint SLOPES_AT = WEIGHTS_AT + SCORES_TILE;
 const uint LOOP = SLOPES_AT + SCORES_TILE;
 shared uvec4 arena[ROOM(LOOP, 2 * OWN_TILE)];
 shared float lses[STREAM], deltas[STREAM]; // of queries, as the loop needs them
-shared uint largest[2];                    // bits of a tile of dout's largest element, by turns
+shared uint largest[4];                    // [0], [1]: bits of a tile of dout's largest element, by turns
 shared uint steepest[4];                   // bits of a tile's largest delta, and of the own values'
                                            // largest row (the sum of its sizes; three: see ROOM)
-shared uint to, all_to;                    // one past the last query that sees some key, and all
+shared uint to[4], all_to[4];              // [0]: one past the last query that sees some key, and all
 
 const uint PAIRS = STREAM / 2 * (DIM / 8);
 const uint FETCHES = (PAIRS + INVOCATIONS - 1) / INVOCATIONS;
@@ -81,13 +81,13 @@ void main()
     // Queries that see my key, as far as they are in this part.
     const uint my_first = my_key * GROUP, my_behind = max(my_first, min(my_end * GROUP, upper));
     if (self == 0) {
-        to = all_to = my_end;
+        to[0] = all_to[0] = my_end;
         largest[0] = largest[1] = 0;
         steepest[0] = steepest[1] = steepest[2] = 0;
     }
     barrier();
-    ATOMIC_MAX(to, my_end);
-    ATOMIC_MIN(all_to, my_end);
+    ATOMIC_MAX(to[0], my_end);
+    ATOMIC_MIN(all_to[0], my_end);
     for (uint item = self; item < OWN * DIM / 8; item += INVOCATIONS) {
         const uint row = min(first_key + item / (DIM / 8), rows - 1);
         const uint at = (row * kv_heads + kv_head) * DIM + item % (DIM / 8) * 8;
@@ -111,7 +111,7 @@ void main()
     MATRIX_SUM key_sums[DOWN * SUMS], value_sums[DOWN * SUMS];
     CLEAR(key_sums, DOWN * SUMS)
     CLEAR(value_sums, DOWN * SUMS)
-    const uint behind = min(to * GROUP, upper), inner_behind = min(all_to * GROUP, upper);
+    const uint behind = min(to[0] * GROUP, upper), inner_behind = min(all_to[0] * GROUP, upper);
     const uint inner_from = min(first_key + OWN - 1, rows - 1) * GROUP;
     const float bits = scale * LOG2E; // of exp's argument that a score of 1 is worth
     float factor = 0.0, slope_scale = 0.0; // 0: all so far is zero

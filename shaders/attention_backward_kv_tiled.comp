@@ -24,7 +24,7 @@ const uint GRADS_AT = STREAM_TILE; // queries are at 0
 const uint SCORES_AT = 2 * STREAM_TILE;
 shared vec4 arena[SCORES_AT + SCORES_TILE];
 shared float lses[STREAM], deltas[STREAM]; // of queries, as the loop needs them
-shared uint to, all_to;                    // one past the last query that sees some key, and all
+shared uint to[4], all_to[4];              // [0]: one past the last query that sees some key, and all
 
 void main()
 {
@@ -37,10 +37,10 @@ void main()
         return; // the whole workgroup leaves together
     const uint my_end = end[min(first_key + MY_ROW, rows - 1)];
     if (PLACE == 0)
-        to = all_to = my_end;
+        to[0] = all_to[0] = my_end;
     barrier();
-    ATOMIC_MAX(to, my_end);
-    ATOMIC_MIN(all_to, my_end);
+    ATOMIC_MAX(to[0], my_end);
+    ATOMIC_MIN(all_to[0], my_end);
     barrier();
 
     uint places[PER_LANE]; // of the lane's rows: row * kv_heads + kv_head
@@ -51,7 +51,7 @@ void main()
             key_sums[r * QUADS + n] = value_sums[r * QUADS + n] = vec4(0.0);
     }
     const float bits = scale * LOG2E; // of exp's argument that a score of 1 is worth
-    const uint behind = min(to * group, upper), inner_behind = min(all_to * group, upper);
+    const uint behind = min(to[0] * group, upper), inner_behind = min(all_to[0] * group, upper);
     const uint inner_from = min(first_key + OWN - 1, rows - 1) * group;
 
     for (uint i0 = max(first_key * group, lower); i0 < behind; i0 += STREAM) {

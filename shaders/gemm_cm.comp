@@ -167,10 +167,12 @@ layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
 
+// Each takes whole quads, so that wherever a driver lays the tiles, their quads begin at multiples of 16
+// bytes: RADV loaded halves of them, with a move for each word, while `largest` had two elements.
 shared uvec4 tile_a[TILE_M * STRIDE8];
 shared uvec4 tile_b[TILE_N * STRIDE8];
 shared float edge[SUBGROUPS * MATRIX_M * MATRIX_N];
-shared uint largest[2];
+shared uint largest[4]; // [0]: A's and, at the end, C's; [1]: B's
 
 // Where an octet of a tile belongs: to eight k from `k` on of one line, or, turned, to one k of eight lines
 // from `line` on.

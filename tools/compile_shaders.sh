@@ -15,15 +15,21 @@ version=$("$glslc" --version | sed -n 1p)
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-# The hash of a shader and, if it includes them, of what attention's share and of what says how buffers
-# are stored.
+# A source and what it includes, directly or not, in the order of first mention.
+sources_of() { # FILE
+    local file=$1 name
+    [[ " ${seen:-} " != *" $file "* ]] || return 0
+    seen+=" $file"
+    for name in $(sed -n 's/^#include "\(.*\)"/\1/p' "$file"); do
+        sources_of "$([[ -e shaders/include/$name ]] && echo "shaders/include/$name" || echo "src/$name")"
+    done
+}
+
 hash_of() { # SHADER
-    local sources=("shaders/$1.comp")
-    ! grep -q attention_cm.glsl "${sources[0]}" ||
-        sources+=(shaders/include/{attention_cm,row_lanes,act,stored,grid}.glsl src/base/weights.def)
-    ! grep -q weight.glsl "${sources[0]}" ||
-        sources+=(shaders/include/{weight,act,stored,gate}.glsl src/base/weights.def)
-    cat "${sources[@]}" | sha256sum | cut -d' ' -f1
+    local seen=''
+    sources_of "shaders/$1.comp"
+    # shellcheck disable=SC2086 # a list
+    cat $seen | sha256sum | cut -d' ' -f1
 }
 
 compile() { # NAME SHADER FLAGS...

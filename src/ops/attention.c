@@ -108,7 +108,7 @@ static bool tile_fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
     const uint64_t own = (uint64_t)c->lanes * c->per_lane, invocations = c->lanes * c->split,
                    rows = 4 * (uint64_t)c->split, quads = ts_ceil_div(dim, rows);
     const uint64_t shared = 16 * (streams * rows * (dim / 4 | 1) + own * (c->split | 1)) +
-                            8 * ts_max_u64(own, rows) + 16;
+                            8 * ts_max_u64(own, rows) + 32;
     const uint64_t registers = 4 * c->per_lane * (sums * quads + scores) + OTHERS;
     const uint64_t has = caps->registers > 0 ? caps->registers : USUAL_REGISTERS;
     if (c->per_lane * quads > MOST_QUADS) { // 32 are more than 64 KB of AMD's code

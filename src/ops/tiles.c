@@ -174,7 +174,7 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
 {
     uint32_t subgroups = tile->local_size / args->subgroup_size;
     uint64_t shared = 2 * (tile->m + tile->n) * (args->k_step + 8) +
-                      4 * subgroups * args->matrix_m * args->matrix_n + 8;
+                      4 * subgroups * args->matrix_m * args->matrix_n + 16;
     return tile->local_size <= caps->max_invocations && subgroups <= caps->max_subgroups &&
            shared <= caps->shared_bytes;
 }

@@ -7,6 +7,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #ifdef OPERANDS_BF16
 #extension GL_EXT_bfloat16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
 #endif
 
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0) on matrix units (cooperative
@@ -38,7 +39,7 @@
 // an octet. Where k runs across these (A[k, m], B[k, n]: "turned"), an invocation takes the octets of two
 // neighbouring k and writes pairs of them into eight lines. Lines are padded by 16 bytes, so that those
 // of a matrix fall into different banks. The next step's loads are issued before this step's arithmetic
-// and wait in registers.
+// and wait in registers. With two BUFFERS the steps take turns, and meet at one barrier instead of two.
 //
 // f16 knows nothing beyond 65504 and next to nothing below 6e-8, while a gradient may be of any
 // size. So an operand in f32 whose bit in SCALED is set (1: A, 2: B) is multiplied by the power of
@@ -64,7 +65,7 @@
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
 // besides m, n and k are multiples of TILE_M, TILE_N and K_STEP: then no place is held against an edge.
 // Every subgroup must be full and of SUBGROUP_SIZE. TILE_M is a multiple of 8 and of ROWS *
-// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K, at least 16 with EXTRA.
+// MATRIX_M, and so on; K_STEP of 8 and of MATRIX_K.
 // The sum over k runs in one fixed order: the same input gives the same bits.
 
 layout(local_size_x_id = 3) in;
@@ -85,6 +86,7 @@ layout(constant_id = 15) const uint EPILOGUE = 0;
 layout(constant_id = 16) const uint GELU = 0;
 layout(constant_id = 17) const uint ADDED = 0;
 layout(constant_id = 18) const uint FINDS_LARGEST = 0;
+layout(constant_id = 19) const uint BUFFERS = 1;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -167,12 +169,20 @@ layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
 
-// Each takes whole quads, so that wherever a driver lays the tiles, their quads begin at multiples of 16
-// bytes: RADV loaded halves of them, with a move for each word, while `largest` had two elements.
-shared uvec4 tile_a[TILE_M * STRIDE8];
-shared uvec4 tile_b[TILE_N * STRIDE8];
-shared float edge[SUBGROUPS * MATRIX_M * MATRIX_N];
-shared uint largest[4]; // [0]: A's and, at the end, C's; [1]: B's
+// Shared memory, in 16 bytes: the two tiles, BUFFERS times; when they have served, the lines of the extra
+// pair, and behind these a matrix of sums for each subgroup, `edge`.
+const uint EXTRA_STEP = 8;
+const uint EXTRA_STRIDE = EXTRA_STEP / 4 + 1; // quads from one line to the next: odd, for the banks
+const uint TILE_B_AT = TILE_M * STRIDE8;
+const uint TILES = (TILE_M + TILE_N) * STRIDE8;
+const uint EXTRA_B_AT = TILE_M * EXTRA_STRIDE;
+const uint EDGE_AT = EXTRA != 0 ? (TILE_M + TILE_N) * EXTRA_STRIDE : 0;
+const uint EDGE = MATRIX_M * MATRIX_N / 4; // of a subgroup
+const uint AFTERWARDS = EDGE_AT + SUBGROUPS * EDGE;
+shared uvec4 arena[BUFFERS * TILES > AFTERWARDS ? BUFFERS * TILES : AFTERWARDS];
+// [0]: A's and, at the end, C's; [1]: B's. Of four, so that wherever a driver lays `arena`, its quads begin
+// at multiples of 16 bytes: RADV loaded halves of them, with a move for each word, while it had two.
+shared uint largest[4];
 
 // Where an octet of a tile belongs: to eight k from `k` on of one line, or, turned, to one k of eight lines
 // from `line` on.
@@ -190,26 +200,45 @@ Place place_of(uint fetch, uint each)
     return Place(item / LINE8, item % LINE8 * 8);
 }
 
+// Where a fetch's octet begins at k = 0, in octets of the buffer; used where rows are whole octets.
+uint origin_of(uint fetch, uint each, bool turned, uint line0, uint row_length)
+{
+    const Place place = place_of(fetch, each);
+    return turned ? place.k * (row_length / 8) + (line0 + place.line) / 8
+                  : (line0 + place.line) * (row_length / 8) + place.k / 8;
+}
+
+// How far it moves on where k has come to `k0`, in octets.
+uint moved(uint k0, bool turned, uint row_length)
+{
+    return turned ? k0 * (row_length / 8) : k0 / 8;
+}
+
 // Eight elements of A on their way: two quads of f32 or, in `low`, two in 16 bits.
-Octet fetch_a(uint fetch, uint row0, uint k0)
+Octet fetch_a(uint fetch, uint origin, uint row0, uint k0)
 {
     const Place place = place_of(fetch, A_EACH);
     const Term term = TERM_AT(k0);
     const uint row = A_TURNED ? k0 + place.k : row0 + place.line; // of the buffer
     const uint column = A_TURNED ? row0 + place.line : k0 + place.k;
     const uint rows = A_TURNED ? push.k : push.m, columns = A_TURNED ? push.m : push.k;
-    const uint start = term.a + row * term.lda + column;
     Octet result = NO_OCTET;
     if (ALIGNED != 0 || a_type != WEIGHT_F32) { // rows are whole octets
+        if (ADDED > 0) // rows of another length from term to term
+            origin = origin_of(fetch, A_EACH, A_TURNED, row0, term.lda);
+        uint octet = origin + moved(k0, A_TURNED, term.lda);
+        if (ADDED > 0)
+            octet = (term.a + 8 * octet) / 8; // below zero, term.a has no eighth part
         if (WHOLE != 0 || (row < rows && column < columns)) {
             if (a_type != WEIGHT_F32) {
-                result.low = uvec4(a2[start / 4], a2[start / 4 + 1]);
+                result.low = uvec4(a2[2 * octet], a2[2 * octet + 1]);
             } else {
-                result.low = floatBitsToUint(a4[start / 4]);
-                result.high = floatBitsToUint(a4[start / 4 + 1]);
+                result.low = floatBitsToUint(a4[2 * octet]);
+                result.high = floatBitsToUint(a4[2 * octet + 1]);
             }
         }
     } else if (row < rows) {
+        const uint start = term.a + row * term.lda + column;
         [[unroll]] for (uint i = 0; i < 4; i++) {
             if (column + i < columns)
                 result.low[i] = floatBitsToUint(a1[start + i]);
@@ -220,19 +249,20 @@ Octet fetch_a(uint fetch, uint row0, uint k0)
     return result;
 }
 
-Octet fetch_b(uint fetch, uint column0, uint k0)
+Octet fetch_b(uint fetch, uint origin, uint column0, uint k0)
 {
     const Place place = place_of(fetch, B_EACH);
     const Term term = TERM_AT(k0);
     const uint row = B_TURNED ? k0 + place.k : column0 + place.line; // of the buffer
     const uint column = B_TURNED ? column0 + place.line : k0 + place.k;
     const uint rows = B_TURNED ? push.k : push.n, columns = B_TURNED ? push.n : push.k;
-    const uint start = term.b + row * push.ldb + column;
     Octet result = NO_OCTET;
     if (B_ALIGNED) {
+        const uint octet = origin + moved(k0, B_TURNED, push.ldb) + term.b / 8; // (wraps as elements would)
         if (WHOLE != 0 || (row < rows && column < columns))
-            result = weight_fetch(start, start + 4);
+            result = weight_fetch(8 * octet, 8 * octet + 4);
     } else if (row < rows) {
+        const uint start = term.b + row * push.ldb + column;
         [[unroll]] for (uint i = 0; i < 8; i++)
             if (column + i < columns)
                 weight_put(result, i, start + i);
@@ -242,16 +272,9 @@ Octet fetch_b(uint fetch, uint column0, uint k0)
 
 // Two numbers rounded to the operands' type, to nearest and of two to the even one, in one word.
 #ifdef OPERANDS_BF16
-// By hand, for GLSL has bits of bfloat16_t in 16-bit integers alone, yet another feature to need.
-uint round2(vec2 x)
-{
-    return act_round_bf16(x.x) >> 16 | act_round_bf16(x.y) & 0xffff0000u;
-}
+#define round2(x) act_round2_bf16(x)
 #else
-uint round2(vec2 x)
-{
-    return packFloat2x16(f16vec2(x));
-}
+#define round2(x) packFloat2x16(f16vec2(x))
 #endif
 
 uvec4 round8(vec4 low, vec4 high)
@@ -282,11 +305,11 @@ uint pair_of(uint e, bool kept, Octet x, Octet y, vec4 x_quad, vec4 y_quad)
 }
 
 // Takes what was fetched as number `fetch` (of a turned tile two octets, of neighbouring k) to its lines.
-#define STAGE(tile, decode, fetched, fetch, each, items, kept, scale)                               \
+#define STAGE(base, decode, fetched, fetch, each, items, kept, scale)                               \
     if (items % INVOCATIONS == 0 ||                                                                \
         fetch / each * INVOCATIONS + gl_LocalInvocationIndex < items) {                            \
         const Place to = place_of(fetch, each);                                                    \
-        const uint at = to.line * STRIDE8 + to.k / 8, word = to.k / 2 % 4;                         \
+        const uint at = (base) + to.line * STRIDE8 + to.k / 8, word = to.k / 2 % 4;                \
         const Octet x = fetched[fetch], y = fetched[fetch + each - 1];                             \
         vec4 x_low, x_high, y_low, y_high;                                                         \
         decode(x, x_low, x_high);                                                                  \
@@ -294,13 +317,13 @@ uint pair_of(uint e, bool kept, Octet x, Octet y, vec4 x_quad, vec4 y_quad)
         x_low *= scale, x_high *= scale, y_low *= scale, y_high *= scale;                          \
         if (each == 2) {                                                                           \
             [[unroll]] for (uint e = 0; e < 4; e++) {                                              \
-                tile[at + e * STRIDE8][word] = pair_of(e, kept, x, y, x_low, y_low);               \
-                tile[at + (e + 4) * STRIDE8][word] = pair_of(e + 4, kept, x, y, x_high, y_high);   \
+                arena[at + e * STRIDE8][word] = pair_of(e, kept, x, y, x_low, y_low);              \
+                arena[at + (e + 4) * STRIDE8][word] = pair_of(e + 4, kept, x, y, x_high, y_high);  \
             }                                                                                      \
         } else if (kept) {                                                                         \
-            tile[at] = x.low;                                                                      \
+            arena[at] = x.low;                                                                     \
         } else {                                                                                   \
-            tile[at] = round8(x_low, x_high);                                                      \
+            arena[at] = round8(x_low, x_high);                                                     \
         }                                                                                          \
     }
 
@@ -338,9 +361,6 @@ void find_scales(out float scale_a, out float scale_b)
     }
 }
 
-const uint EXTRA_STEP = 8;
-const uint EXTRA_STRIDE = EXTRA_STEP / 4 + 1; // quads from one line to the next: odd, for the banks
-
 // EXTRA_STEP elements of a row of a pair's extra_a, from k0 on; zero beyond it.
 void stage_extra_a(ExtraPair pair, uint line, uint row, uint k0)
 {
@@ -349,7 +369,7 @@ void stage_extra_a(ExtraPair pair, uint line, uint row, uint k0)
         [[unroll]] for (uint i = 0; i < 4; i++)
             if (row < push.m && k0 + 4 * q + i < pair.k)
                 quad[i] = push.extra_scale * extra_a[pair.a + row * pair.k + k0 + 4 * q + i];
-        tile_a[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
+        arena[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
     }
 }
 
@@ -363,35 +383,36 @@ void stage_extra_b(ExtraPair pair, uint line, uint column, uint k0)
             if (column < push.n && k < pair.k)
                 quad[i] = extra_b[pair.b + (LAYOUT == NT ? column * pair.k + k : k * push.n + column)];
         }
-        tile_b[line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
+        arena[EXTRA_B_AT + line * EXTRA_STRIDE + q] = floatBitsToUint(quad);
     }
 }
 
 // A subgroup's matrix of E, as far as the staged lines go, into its part of `edge`.
 void multiply_extra(uint row, uint column)
 {
-    const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
+    const uint mine = EDGE_AT + gl_SubgroupID * EDGE;
     [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
         const uint left = (row + e / MATRIX_N) * EXTRA_STRIDE;
-        const uint right = (column + e % MATRIX_N) * EXTRA_STRIDE;
+        const uint right = EXTRA_B_AT + (column + e % MATRIX_N) * EXTRA_STRIDE;
         float sum = 0.0;
         [[unroll]] for (uint q = 0; q < EXTRA_STEP / 4; q++)
-            sum += dot(uintBitsToFloat(tile_a[left + q]), uintBitsToFloat(tile_b[right + q]));
-        edge[mine + e] = sum;
+            sum += dot(uintBitsToFloat(arena[left + q]), uintBitsToFloat(arena[right + q]));
+        arena[mine + e / 4][e % 4] = floatBitsToUint(sum);
     }
 }
 
 // Elements that are stored at a time: one, or four if C is stored in 16 bits, and with EPILOGUE.
 const uint EACH = (c_type ^ WEIGHT_F32 | EPILOGUE % 3) == 0 ? 1 : 4; // (as for A_KEPT)
 
-// Takes EACH elements of `edge` to C's elements from `at` on.
+// Takes EACH elements of `edge`, from element `from` of the arena on, to C's elements from `at` on.
 void store(uint at, uint from)
 {
     if (EACH == 1) {
-        c1[at] = edge[from] + (EPILOGUE == 3 ? gate1[at] : push.accumulate != 0 ? c1[at] : 0.0);
+        c1[at] = uintBitsToFloat(arena[from / 4][from % 4]) +
+                 (EPILOGUE == 3 ? gate1[at] : push.accumulate != 0 ? c1[at] : 0.0);
         return;
     }
-    vec4 quad = vec4(edge[from], edge[from + 1], edge[from + 2], edge[from + 3]);
+    vec4 quad = uintBitsToFloat(arena[from / 4]);
     if (EPILOGUE != 0) {
         store_gated(at, quad);
         return;
@@ -425,39 +446,48 @@ void main()
 
     Octet next_a[A_FETCHES];
     Octet next_b[B_FETCHES];
-    [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-        next_a[i] = fetch_a(i, row0, 0);
-    [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-        next_b[i] = fetch_b(i, column0, 0);
+    uint a_origins[A_FETCHES], b_origins[B_FETCHES];
+    [[unroll]] for (uint i = 0; i < A_FETCHES; i++) {
+        a_origins[i] = origin_of(i, A_EACH, A_TURNED, row0, push.lda);
+        next_a[i] = fetch_a(i, a_origins[i], row0, 0);
+    }
+    [[unroll]] for (uint i = 0; i < B_FETCHES; i++) {
+        b_origins[i] = origin_of(i, B_EACH, B_TURNED, column0, push.ldb);
+        next_b[i] = fetch_b(i, b_origins[i], column0, 0);
+    }
 
+    uint tiles = 0; // where the step's tiles lie
     for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
-        barrier(); // nobody reads the tiles any more
+        if (BUFFERS == 1)
+            barrier(); // nobody reads the tiles any more
         [[unroll]] for (uint i = 0; i < A_FETCHES; i += A_EACH)
-            STAGE(tile_a, decode_a, next_a, i, A_EACH, A_ITEMS, A_KEPT, scale_a)
+            STAGE(tiles, decode_a, next_a, i, A_EACH, A_ITEMS, A_KEPT, scale_a)
         [[unroll]] for (uint i = 0; i < B_FETCHES; i += B_EACH)
-            STAGE(tile_b, weight_decode, next_b, i, B_EACH, B_ITEMS, B_KEPT, scale_b)
-        barrier(); // the tiles are whole
+            STAGE(tiles + TILE_B_AT, weight_decode, next_b, i, B_EACH, B_ITEMS, B_KEPT, scale_b)
+        barrier(); // the tiles are whole; of two buffers, nobody reads the other any more
 
         if (k0 + K_STEP < push.k) {
             [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
-                next_a[i] = fetch_a(i, row0, k0 + K_STEP);
+                next_a[i] = fetch_a(i, a_origins[i], row0, k0 + K_STEP);
             [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
-                next_b[i] = fetch_b(i, column0, k0 + K_STEP);
+                next_b[i] = fetch_b(i, b_origins[i], column0, k0 + K_STEP);
         }
 
         [[unroll]] for (uint k = 0; k < K_STEP; k += MATRIX_K) {
             coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA> x[DOWN];
             [[unroll]] for (uint i = 0; i < DOWN; i++)
-                coopMatLoad(x[i], tile_a, (part_row + i * MATRIX_M) * STRIDE8 + k / 8, STRIDE8,
+                coopMatLoad(x[i], arena, tiles + (part_row + i * MATRIX_M) * STRIDE8 + k / 8, STRIDE8,
                             gl_CooperativeMatrixLayoutRowMajor);
             [[unroll]] for (uint j = 0; j < ACROSS; j++) {
                 coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> y;
-                coopMatLoad(y, tile_b, (part_column + j * MATRIX_N) * STRIDE8 + k / 8, STRIDE8,
-                            gl_CooperativeMatrixLayoutColumnMajor);
+                coopMatLoad(y, arena, tiles + TILE_B_AT + (part_column + j * MATRIX_N) * STRIDE8 + k / 8,
+                            STRIDE8, gl_CooperativeMatrixLayoutColumnMajor);
                 [[unroll]] for (uint i = 0; i < DOWN; i++)
                     sums[i * ACROSS + j] = coopMatMulAdd(x[i], y, sums[i * ACROSS + j]);
             }
         }
+        if (BUFFERS == 2)
+            tiles = TILES - tiles;
     }
 
     // Two factors one after the other: their product may lie beyond f32.
@@ -467,7 +497,7 @@ void main()
 
     // A loop over a subgroup's matrices that has a loop within is not unrolled: each matrix is picked by
     // comparing, for compilers keep an array with a computed index in memory.
-    const uint mine = gl_SubgroupID * MATRIX_M * MATRIX_N;
+    const uint mine = EDGE_AT + gl_SubgroupID * EDGE;
     for (uint term = 0; term < (EXTRA != 0 ? 1 + ADDED : 0); term++) {
         const ExtraPair pair = EXTRA_PAIR_OF(term);
         for (uint k0 = 0; k0 < pair.k; k0 += EXTRA_STEP) {
@@ -481,7 +511,7 @@ void main()
                 multiply_extra(part_row + at / ACROSS * MATRIX_M, part_column + at % ACROSS * MATRIX_N);
                 barrier();
                 coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> e;
-                coopMatLoad(e, edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+                coopMatLoad(e, arena, mine, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
                 [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
                     if (i == at)
                         sums[i] += e;
@@ -512,10 +542,11 @@ void main()
     }
     // The tile reaches over C's edge, or EACH is 4: matrix by matrix by way of shared memory, from there
     // element by element, or quad by quad.
+    barrier(); // nobody reads the tiles any more
     [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
             if (i == at)
-                coopMatStore(sums[i], edge, mine, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+                coopMatStore(sums[i], arena, mine, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
         barrier();
         const uint row = row0 + part_row + at / ACROSS * MATRIX_M;
         const uint column = column0 + part_column + at % ACROSS * MATRIX_N;
@@ -523,7 +554,7 @@ void main()
              e += EACH * SUBGROUP_SIZE) {
             const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
             if (whole || (r < push.m && c < push.n))
-                store(r * push.ldc + c, mine + e);
+                store(r * push.ldc + c, 4 * mine + e);
         }
         barrier();
     }

@@ -54,20 +54,31 @@ vec4 act_decode(uint type, uvec2 words)
                                  words.y & 0xffff0000u));
 }
 
-// Rounded to bf16, to nearest and of two to the even one, in the upper half. NaN stays NaN.
-uint act_round_bf16(float x)
+// Two numbers rounded to bf16, to nearest and of two to the even one, in one word. NaN stays NaN.
+#ifdef OPERANDS_BF16 // the shader needs the type anyway: compilers know how their card converts to it
+uint act_round2_bf16(vec2 x)
+{
+    return packUint2x16(bfloat16BitsToUintEXT(bf16vec2(x)));
+}
+#else
+uint act_round_bf16(float x) // in the upper half
 {
     const uint bits = floatBitsToUint(x);
     const bool number = (bits & 0x7fffffffu) <= 0x7f800000u;
     return number ? bits + 0x7fffu + (bits >> 16 & 1u) : 0x7fc00000u;
 }
 
+uint act_round2_bf16(vec2 x)
+{
+    return act_round_bf16(x.x) >> 16 | act_round_bf16(x.y) & 0xffff0000u;
+}
+#endif
+
 uvec2 act_encode(uint type, vec4 value)
 {
     if (type == WEIGHT_F16)
         return uvec2(packHalf2x16(value.xy), packHalf2x16(value.zw));
-    return uvec2(act_round_bf16(value.x) >> 16 | act_round_bf16(value.y) & 0xffff0000u,
-                 act_round_bf16(value.z) >> 16 | act_round_bf16(value.w) & 0xffff0000u);
+    return uvec2(act_round2_bf16(value.xy), act_round2_bf16(value.zw));
 }
 
 // One buffer, seen as scalars, as quads in f32 and as quads in 16 bits.

@@ -31,6 +31,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #ifdef OPERANDS_BF16
 #extension GL_EXT_bfloat16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
 #define OPERAND bfloat16_t
 #else
 #define OPERAND float16_t
@@ -105,15 +106,9 @@ const float LOG2E = 1.44269504;
 #define FIRST_SUM (gl_SubgroupID % COLUMNS * SUMS_N)
 
 #ifdef OPERANDS_BF16
-uint round2(vec2 x)
-{
-    return act_round_bf16(x.x) >> 16 | act_round_bf16(x.y) & 0xffff0000u;
-}
+#define round2(x) act_round2_bf16(x)
 #else
-uint round2(vec2 x)
-{
-    return packFloat2x16(f16vec2(x));
-}
+#define round2(x) packFloat2x16(f16vec2(x))
 #endif
 
 uvec4 round8(vec4 low, vec4 high)

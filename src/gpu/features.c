@@ -189,7 +189,8 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
         !core.vulkanMemoryModelDeviceScope) { // the last for atomics on buffers
         return;
     }
-    caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
+    caps->has_bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix &&
+                         oldest.shaderInt16; // GLSL has a bfloat16's bits in these alone
     if (caps->full_subgroup != 0 && computes_with_matrices(physical)) {
         read_shapes(physical, caps);
     }

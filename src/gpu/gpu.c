@@ -45,7 +45,8 @@ static ts_status open_device(ts_gpu *gpu, ts_error *err)
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
     struct ts_gpu_features features;
-    const VkPhysicalDeviceFeatures core = {.shaderInt64 = gpu->caps.has_int64};
+    const VkPhysicalDeviceFeatures core = {.shaderInt64 = gpu->caps.has_int64,
+                                           .shaderInt16 = gpu->caps.has_bfloat16};
     ts_gpu_enable_features(&gpu->caps, &features);
     gpu->has_figures = gpu->compile_only && ts_gpu_enable_figures(gpu->physical, &features);
     gpu->keeps_listings = gpu->has_figures && gpu->keeps_listings;

@@ -254,9 +254,12 @@ static uint64_t parts_offset(uint64_t parts, uint64_t count)
 uint32_t ts_attention_parts(uint32_t rows, uint32_t heads, uint32_t kv_heads, uint32_t dim,
                             uint64_t most)
 {
-    enum { STEPS = 2048 };
+    enum { STEPS = 2048, FEWEST_STEPS = 256, TILE = 64, ENOUGH = 256 };
     const uint64_t count = (uint64_t)rows * kv_heads * dim;
-    uint64_t parts = ts_ceil_div((uint64_t)rows * (heads / kv_heads), STEPS);
+    const uint64_t queries = (uint64_t)rows * (heads / kv_heads); // of a key's head
+    const uint64_t filling = ts_ceil_div(ENOUGH, ts_ceil_div(rows, TILE) * kv_heads);
+    uint64_t parts = ts_max_u64(ts_ceil_div(queries, STEPS),
+                                ts_min_u64(filling, ts_max_u64(1, queries / FEWEST_STEPS)));
     while (parts > 1 && parts_offset(parts, count) + parts * count > most) {
         parts--;
     }

@@ -44,7 +44,9 @@ void ts_attend_backward_kv(ts_recorder *recorder, struct ts_attention_backward_k
                            ts_view scratch);
 
 // Into how many parts dk and dv should be divided, so that no workgroup takes more than about 2048
-// steps one after the other; but the parts have no more than `most` elements together.
+// steps one after the other, and few keys are still enough workgroups to fill a GPU (of a tile of
+// keys and a part; a part has 256 steps at least); but the parts have no more than `most` elements
+// together.
 uint32_t ts_attention_parts(uint32_t rows, uint32_t heads, uint32_t kv_heads, uint32_t dim,
                             uint64_t most);
 // How many elements that are; 0 for one part.

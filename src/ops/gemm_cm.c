@@ -79,7 +79,8 @@ static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
         ts_tile tile = {.family = TS_FAMILY_CM,
                         .m = shapes[i][0],
                         .n = shapes[i][0],
-                        .local_size = shapes[i][1]};
+                        .local_size = shapes[i][1],
+                        .buffers = 1};
         if (ts_tile_share_cm(caps, args, &tile)) {
             ts_tile_set_cm(&tile, args);
             return true;

@@ -23,14 +23,15 @@ void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE
         columns = tile->local_size / caps->full_subgroup / rows;
         break;
     }
-    snprintf(out, TS_TILE_NAME_BYTES, "%s %ux%u/%ux%u", tile->family == TS_FAMILY_CM ? "cm" : "vec",
-             tile->m, tile->n, rows, columns);
+    snprintf(out, TS_TILE_NAME_BYTES, "%s %ux%u/%ux%u%s",
+             tile->family == TS_FAMILY_CM ? "cm" : "vec", tile->m, tile->n, rows, columns,
+             tile->buffers == 2 ? " twice" : "");
 }
 
 static bool same_tile(const ts_tile *a, const ts_tile *b)
 {
     return a->family == b->family && a->m == b->m && a->n == b->n && a->k == b->k &&
-           a->rows == b->rows && a->local_size == b->local_size;
+           a->rows == b->rows && a->local_size == b->local_size && a->buffers == b->buffers;
 }
 
 // Adds a tile if it is not in the list yet. Returns the new count.
@@ -167,16 +168,18 @@ void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
 }
 
 // Whether the device can run the tile. In shared memory gemm_cm holds two operands of 16 bits in
-// lines along k padded by 8 elements, one matrix of sums for each subgroup (for the edges of c),
-// and the two operands' largest elements.
+// lines along k padded by 8 elements; afterwards, there, a quad of 12 elements a line of an extra
+// pair and one matrix of sums for each subgroup; and four words besides.
 static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                     const ts_tile *tile)
 {
-    uint32_t subgroups = tile->local_size / args->subgroup_size;
-    uint64_t shared = 2 * (tile->m + tile->n) * (args->k_step + 8) +
-                      4 * subgroups * args->matrix_m * args->matrix_n + 16;
+    const uint32_t subgroups = tile->local_size / args->subgroup_size;
+    const uint64_t lines = tile->m + tile->n;
+    const uint64_t loop = tile->buffers * 2 * lines * (args->k_step + 8);
+    const uint64_t afterwards =
+        4 * (args->extra ? 12 * lines : 0) + 4 * subgroups * args->matrix_m * args->matrix_n;
     return tile->local_size <= caps->max_invocations && subgroups <= caps->max_subgroups &&
-           shared <= caps->shared_bytes;
+           ts_max_u64(loop, afterwards) + 16 <= caps->shared_bytes;
 }
 
 // Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
@@ -248,15 +251,23 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
                        .m = args->tile_m,
                        .n = args->tile_n,
                        .rows = args->rows,
-                       .local_size = args->local_size};
+                       .local_size = args->local_size,
+                       .buffers = 1};
     for (size_t i = 0; i < TS_COUNT(shapes) && !ts_gpu_is_cpu(caps); i++) {
         ts_tile tile = {.family = TS_FAMILY_CM,
                         .m = shapes[i][0],
                         .n = shapes[i][1],
-                        .local_size = shapes[i][2]};
+                        .local_size = shapes[i][2],
+                        .buffers = 1};
         if (tile.m <= ts_align_up(args->m, 64) && ts_tile_share_cm(caps, args, &tile)) {
             count = add(out, count, tile);
         }
+    }
+    // Two buffers save a barrier a step, but leave room for fewer workgroups: measuring tells.
+    for (uint32_t i = 0, single = count; i < single; i++) {
+        ts_tile tile = out[i];
+        tile.buffers = 2;
+        count = cm_fits(caps, args, &tile) ? add(out, count, tile) : count;
     }
     return count;
 }
@@ -267,6 +278,7 @@ void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args)
     args->tile_m = tile->m;
     args->tile_n = tile->n;
     args->rows = tile->rows;
+    args->buffers = tile->buffers;
     args->whole = args->aligned && args->m % tile->m == 0 && args->n % tile->n == 0 &&
                   args->k % args->k_step == 0;
 }

@@ -37,7 +37,6 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"in_size", {1, 3, 8, 31, 64, 65, 172, 257}},
         {"normed", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"rotated", {1, 0, 1, 1, 1, 0, 1, 1}},
-        {"finds_largest", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
@@ -124,6 +123,7 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                args.matrix_n, args.matrix_k, args.subgroup_size, args.scaled,
                                args.extra,    args.whole};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
+    *ts_trial_field(trial, "buffers") = args.buffers;
 }
 
 void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)

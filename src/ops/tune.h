@@ -10,7 +10,7 @@
 
 #include "ops/kernels.h"
 
-enum { TS_TILES = 8 };
+enum { TS_TILES = 16 };
 
 // Groups of shaders with the same kind of tile.
 typedef enum ts_tile_family {
@@ -27,10 +27,11 @@ typedef struct ts_tile {
     uint32_t k;          // that a step of the loop takes (SIMD, PACKED; the others have one step)
     uint32_t rows;       // of c for an invocation (VEC); of subgroups in the workgroup (CM)
     uint32_t local_size; // invocations of a workgroup
+    uint32_t buffers;    // of shared memory, 1 or 2 (CM)
 } ts_tile;
 
 // "simd 32x128x8": rows x columns x step of k. "vec 128x64/8x4": rows x columns / sums of an
-// invocation. "cm 64x64/2x2": rows x columns / subgroups.
+// invocation. "cm 64x64/2x2": rows x columns / subgroups, "cm 64x64/2x2 twice" with two buffers.
 enum { TS_TILE_NAME_BYTES = 32 };
 void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE_NAME_BYTES]);
 

@@ -366,13 +366,16 @@ Test(attention, tiles_on_matrix_units_fit)
     }
 }
 
-// At 2,048 tokens dk and dv are divided so that none takes more than 2,048 steps alone; where
-// memory is short, into as many parts as fit.
+// At 2,048 tokens dk and dv are divided so that none takes more than 2,048 steps alone, with fewer
+// tokens so that a GPU is filled; where memory is short, into as many parts as fit.
 Test(attention, divides_long_walks)
 {
     cr_assert_eq(ts_attention_parts(2048, 32, 4, 64, UINT64_MAX), 8);
     cr_assert_eq(ts_attention_parts(2048, 32, 32, 64, UINT64_MAX), 1);
-    cr_assert_eq(ts_attention_parts(256, 32, 4, 64, UINT64_MAX), 1);
+    cr_assert_eq(ts_attention_parts(512, 32, 4, 64, UINT64_MAX), 8);
+    cr_assert_eq(ts_attention_parts(256, 32, 4, 64, UINT64_MAX), 8);
+    cr_assert_eq(ts_attention_parts(63, 32, 4, 64, UINT64_MAX), 1);
+    cr_assert_eq(ts_attention_parts(512, 32, 32, 64, UINT64_MAX), 1);
     cr_assert_eq(ts_attention_parts(2048, 32, 4, 64, 2 * 3 * 2048 * 256), 3);
     cr_assert_eq(ts_attention_parts(2048, 32, 4, 64, 0), 1);
     cr_assert_eq(ts_attention_parts_count(2048, 4, 64, 1), 0);

@@ -367,9 +367,12 @@ Test(rounded, precision_by_name)
 // Shared memory of a tile as the shader declares it, in bytes.
 static uint32_t tile_bytes(const struct ts_gemm_cm_args *args)
 {
-    uint32_t subgroups = args->local_size / args->subgroup_size;
-    return 16 * (args->tile_m + args->tile_n) * (args->k_step / 8 + 1) +
-           4 * subgroups * args->matrix_m * args->matrix_n + 8;
+    const uint32_t subgroups = args->local_size / args->subgroup_size;
+    const uint32_t lines = args->tile_m + args->tile_n;
+    const uint32_t tiles = 16 * args->buffers * lines * (args->k_step / 8 + 1);
+    const uint32_t afterwards =
+        16 * (args->extra ? 3 * lines : 0) + 4 * subgroups * args->matrix_m * args->matrix_n;
+    return (tiles > afterwards ? tiles : afterwards) + 16;
 }
 
 static void check_tile(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args)

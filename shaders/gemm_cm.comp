@@ -61,6 +61,10 @@
 //
 // With ADDED (NN), so many products are added to the first (terms.glsl).
 //
+// With SPLIT, so many workgroups share a tile's k, one behind the other: a product of few tiles would leave
+// most of a GPU idle. Each leaves its sums in `partials`; whichever is the last, `arrived` tells it, adds
+// them all up, in their order along k, and goes on alone. k is a multiple of SPLIT * K_STEP.
+//
 // ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
 // besides m, n and k are multiples of TILE_M, TILE_N and K_STEP: then no place is held against an edge.
@@ -87,6 +91,7 @@ layout(constant_id = 16) const uint GELU = 0;
 layout(constant_id = 17) const uint ADDED = 0;
 layout(constant_id = 18) const uint FINDS_LARGEST = 0;
 layout(constant_id = 19) const uint BUFFERS = 1;
+layout(constant_id = 20) const uint SPLIT = 1;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -168,6 +173,10 @@ layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; //
 layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
+// With SPLIT: of each tile how many of its workgroups are done, zero before and after; then the sums.
+const uint COUNTERS = 1024;
+layout(std430, set = 0, binding = 11) devicecoherent buffer Arrived { uint arrived[]; };
+layout(std430, set = 0, binding = 11) devicecoherent buffer Partials { float partials[]; };
 
 // Shared memory, in 16 bytes: the two tiles, BUFFERS times; when they have served, the lines of the extra
 // pair, and behind these a matrix of sums for each subgroup, `edge`.
@@ -180,7 +189,7 @@ const uint EDGE_AT = EXTRA != 0 ? (TILE_M + TILE_N) * EXTRA_STRIDE : 0;
 const uint EDGE = MATRIX_M * MATRIX_N / 4; // of a subgroup
 const uint AFTERWARDS = EDGE_AT + SUBGROUPS * EDGE;
 shared uvec4 arena[BUFFERS * TILES > AFTERWARDS ? BUFFERS * TILES : AFTERWARDS];
-// [0]: A's and, at the end, C's; [1]: B's. Of four, so that wherever a driver lays `arena`, its quads begin
+// [0]: A's and, at the end, C's; [1]: B's; [2]: how many had arrived. Of four, so that wherever a driver lays `arena`, its quads begin
 // at multiples of 16 bytes: RADV loaded halves of them, with a move for each word, while it had two.
 shared uint largest[4];
 
@@ -428,10 +437,35 @@ float inverse(float power)
     return uintBitsToFloat((254u << 23) - floatBitsToUint(power));
 }
 
+#define MATRIX_SUM coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
+
+// Waits for the workgroup; what it wrote to buffers is seen by the device, and the reverse.
+void device_barrier()
+{
+    controlBarrier(gl_ScopeWorkgroup, gl_ScopeDevice, gl_StorageSemanticsBuffer,
+                   gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+}
+
+// Whether this workgroup is the last of a tile's to leave its sums. All its invocations get the same answer.
+bool arrives_last(uint tile)
+{
+    device_barrier();
+    if (gl_LocalInvocationIndex == 0) {
+        largest[2] = atomicAdd(arrived[tile], 1);
+        if (largest[2] == SPLIT - 1)
+            arrived[tile] = 0; // as it was
+    }
+    device_barrier();
+    return largest[2] == SPLIT - 1;
+}
+
 void main()
 {
     const uint self = gl_LocalInvocationIndex;
-    const uint row0 = gl_WorkGroupID.y * TILE_M;
+    const uint down = (push.m + TILE_M - 1) / TILE_M, across = (push.n + TILE_N - 1) / TILE_N;
+    const uint part = SPLIT > 1 ? gl_WorkGroupID.y / down : 0; // of k
+    const uint tile_row = gl_WorkGroupID.y - part * down;
+    const uint row0 = tile_row * TILE_M;
     const uint column0 = gl_WorkGroupID.x * TILE_N;
     const uint part_row = gl_SubgroupID / COLUMNS * PART_M;
     const uint part_column = gl_SubgroupID % COLUMNS * PART_N;
@@ -439,25 +473,25 @@ void main()
     float scale_a, scale_b;
     find_scales(scale_a, scale_b);
 
-    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sums[DOWN * ACROSS];
+    MATRIX_SUM sums[DOWN * ACROSS];
     [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
-        sums[i] =
-            coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>(0.0);
+        sums[i] = MATRIX_SUM(0.0);
+    const uint from = part * (push.k / SPLIT), to = SPLIT > 1 ? from + push.k / SPLIT : push.k;
 
     Octet next_a[A_FETCHES];
     Octet next_b[B_FETCHES];
     uint a_origins[A_FETCHES], b_origins[B_FETCHES];
     [[unroll]] for (uint i = 0; i < A_FETCHES; i++) {
         a_origins[i] = origin_of(i, A_EACH, A_TURNED, row0, push.lda);
-        next_a[i] = fetch_a(i, a_origins[i], row0, 0);
+        next_a[i] = fetch_a(i, a_origins[i], row0, from);
     }
     [[unroll]] for (uint i = 0; i < B_FETCHES; i++) {
         b_origins[i] = origin_of(i, B_EACH, B_TURNED, column0, push.ldb);
-        next_b[i] = fetch_b(i, b_origins[i], column0, 0);
+        next_b[i] = fetch_b(i, b_origins[i], column0, from);
     }
 
     uint tiles = 0; // where the step's tiles lie
-    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+    for (uint k0 = from; k0 < to; k0 += K_STEP) {
         if (BUFFERS == 1)
             barrier(); // nobody reads the tiles any more
         [[unroll]] for (uint i = 0; i < A_FETCHES; i += A_EACH)
@@ -466,7 +500,7 @@ void main()
             STAGE(tiles + TILE_B_AT, weight_decode, next_b, i, B_EACH, B_ITEMS, B_KEPT, scale_b)
         barrier(); // the tiles are whole; of two buffers, nobody reads the other any more
 
-        if (k0 + K_STEP < push.k) {
+        if (k0 + K_STEP < to) {
             [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
                 next_a[i] = fetch_a(i, a_origins[i], row0, k0 + K_STEP);
             [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
@@ -490,6 +524,26 @@ void main()
             tiles = TILES - tiles;
     }
 
+    if (SPLIT > 1) {
+        const uint tile = tile_row * across + gl_WorkGroupID.x, all = TILE_M * TILE_N;
+        const uint first = COUNTERS + tile * SPLIT * all +
+                           gl_SubgroupID * DOWN * ACROSS * MATRIX_M * MATRIX_N;
+        [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
+            coopMatStore(sums[i], partials, first + part * all + i * MATRIX_M * MATRIX_N, MATRIX_N,
+                         gl_CooperativeMatrixLayoutRowMajor);
+        if (!arrives_last(tile))
+            return; // the whole workgroup leaves together
+        [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
+            sums[i] = MATRIX_SUM(0.0);
+            [[dont_unroll]] for (uint p = 0; p < SPLIT; p++) {
+                MATRIX_SUM other;
+                coopMatLoad(other, partials, first + p * all + i * MATRIX_M * MATRIX_N, MATRIX_N,
+                            gl_CooperativeMatrixLayoutRowMajor);
+                sums[i] += other;
+            }
+        }
+    }
+
     // Two factors one after the other: their product may lie beyond f32.
     const float back_a = inverse(scale_a), back_b = inverse(scale_b);
     [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
@@ -510,7 +564,7 @@ void main()
             [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
                 multiply_extra(part_row + at / ACROSS * MATRIX_M, part_column + at % ACROSS * MATRIX_N);
                 barrier();
-                coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> e;
+                MATRIX_SUM e;
                 coopMatLoad(e, arena, mine, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
                 [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
                     if (i == at)
@@ -529,7 +583,7 @@ void main()
             const uint at = (row0 + part_row + i / ACROSS * MATRIX_M) * push.ldc + column0 +
                             part_column + i % ACROSS * MATRIX_N;
             if (EPILOGUE == 3 || push.accumulate != 0) {
-                coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> c;
+                MATRIX_SUM c;
                 if (EPILOGUE == 3)
                     coopMatLoad(c, gate1, at, push.ldc, gl_CooperativeMatrixLayoutRowMajor);
                 else
@@ -564,8 +618,7 @@ void main()
         barrier();
         atomicMax(largest[0], peak);
         barrier();
-        const uint across = (push.n + TILE_N - 1) / TILE_N;
         if (self == 0)
-            atomicMax(largest_bits[(gl_WorkGroupID.y * across + gl_WorkGroupID.x) % 256], largest[0]);
+            atomicMax(largest_bits[(tile_row * across + gl_WorkGroupID.x) % 256], largest[0]);
     }
 }

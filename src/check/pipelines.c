@@ -213,7 +213,7 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_tile tiles[TS_TILES];
     struct ts_gemm_cm_args args = {OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest,
-                                   .largest = o->a};
+                                   .largest = o->a, .partials = o->a};
     const uint32_t count = ts_gemm_cm_choose(caps, precision, o->layout, &args)
                                ? ts_tile_candidates_cm(caps, &args, tiles)
                                : 0;

@@ -157,7 +157,9 @@ static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kern
     case TS_KERNEL_gemm:
     case TS_KERNEL_gemm_cm:
         count(part, workgroups,
-              ts_ceil_div(field(dispatch, kernel, "k"), step_of(dispatch, kernel)));
+              ts_ceil_div(field(dispatch, kernel, "k"),
+                          step_of(dispatch, kernel) *
+                              ts_max_u64(1, field(dispatch, kernel, "split"))));
         break;
     case TS_KERNEL_attention:
     case TS_KERNEL_attention_cm:

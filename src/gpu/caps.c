@@ -56,7 +56,7 @@ const char *ts_gpu_check_limits(const VkPhysicalDeviceLimits *limits)
         limits->maxPerStageDescriptorStorageBuffers,
         ts_min_u64(limits->maxDescriptorSetStorageBuffers, limits->maxPerStageResources));
     if (buffers < TS_MAX_VIEWS) {
-        return "a shader of its reads and writes fewer than the 11 buffers that training needs";
+        return "a shader of its reads and writes fewer than the 12 buffers that training needs";
     }
     if (limits->minStorageBufferOffsetAlignment > TS_VIEW_ALIGNMENT) {
         return "its tensors would have to start at larger steps than 256 bytes";

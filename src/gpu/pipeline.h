@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "gpu/gpu.h"
 
-enum { TS_MAX_CONSTANTS = 20, TS_MAX_VIEWS = 11 }; // of one shader
+enum { TS_MAX_CONSTANTS = 21, TS_MAX_VIEWS = 12 }; // of one shader
 
 // Which pipeline: a shader and the values of its specialisation constants 0, 1, ...
 typedef struct ts_pipeline_key {

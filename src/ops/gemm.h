@@ -141,7 +141,10 @@ enum { TS_LARGEST_COUNT = 256 }; // numbers that `absmax` writes
 typedef struct ts_rounding {
     ts_precision precision;       // one that the device offers; zeroed: f32
     ts_view largest_a, largest_b; // [256] F32 each, used by one product after another
+    ts_view partials; // [TS_PARTIALS] F32, the first TS_PARTIAL_TILES of them zero: where products
+                      // of few tiles may leave parts of their sums. May have no buffer
 } ts_rounding;
+enum { TS_PARTIAL_TILES = 1024, TS_PARTIALS = TS_PARTIAL_TILES + (2 << 20) };
 
 // Like ts_matmul, but rounds a and b as `rounding` says if the product is large enough to gain from
 // it. The extra pair is never rounded. Operands with very large or very small elements keep f16's

@@ -124,6 +124,7 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                args.extra,    args.whole};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
     *ts_trial_field(trial, "buffers") = args.buffers;
+    *ts_trial_field(trial, "split") = args.split;
 }
 
 void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)

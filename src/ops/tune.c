@@ -158,7 +158,8 @@ static void record(struct trial *t, const ts_tile *tile)
         ts_gemm(t->recorder, &gemm);
         return;
     }
-    cm.a = cm.extra_a = cm.extra_b = cm.gate = cm.up = t->a, cm.c = cm.gated = cm.largest = t->c;
+    cm.a = cm.extra_a = cm.extra_b = cm.gate = cm.up = t->a,
+    cm.c = cm.gated = cm.largest = cm.partials = t->c;
     cm.largest_a = cm.largest_b = t->largest;
     ts_tile_set_cm(tile, &cm);
     if (cm.scaled & 1) {

@@ -2,6 +2,7 @@
 // are exact in 16 bits, correct for operands of any size, and infinite or NaN where an operand is.
 #include "base/memory.h"
 #include "device.h"
+#include "filled.h"
 #include "ops/gemm.h"
 #include "ops/tune.h"
 
@@ -488,5 +489,83 @@ Test(rounded, tiles_of_gemm_vec_leave_sums_in_registers)
         }
         cr_assert_eq(most, devices[d].sums, "%u registers, %u sums", devices[d].registers, most);
         cr_assert_gt(count, 2, "there is something to choose from");
+    }
+}
+
+enum { FEW = 40, ACROSS = 72, LONG = 2048, THIN = 5 };
+
+// A product of few tiles, computed into c.
+static void multiply_long(ts_recorder *recorder, const ts_rounding *rounding, ts_layout layout,
+                          const ts_view *operands, ts_view c)
+{
+    ts_matmul_rounded(recorder, rounding,
+                      &(ts_product){.layout = layout,
+                                    .m = FEW,
+                                    .n = ACROSS,
+                                    .k = LONG,
+                                    .a = operands[0],
+                                    .b = operands[1],
+                                    .c = c,
+                                    .alpha = 0.5f,
+                                    .extra = {operands[2], operands[3], THIN, 2}});
+    MUST(ts_recorder_run(recorder, err));
+}
+
+// Where tiles are few, several workgroups share k: the sums are those of one to f32's rounding, the
+// same bits each time, and no workgroup is left counted.
+Test(rounded, few_tiles_divide_k)
+{
+    ts_gpu *gpu = test_gpu_open();
+    ts_gpu_arena arena = {.gpu = gpu, .block_bytes = 1 << 20};
+    ts_recorder *recorder;
+    ts_rounding rounding = {0};
+    ts_view partials, c[3];
+    static float values[3][FEW * ACROSS], left[TS_PARTIAL_TILES + FEW * ACROSS];
+    const ts_view operands[] = {
+        test_filled(&arena, FEW * LONG, 1), test_filled(&arena, ACROSS * LONG, 2),
+        test_filled(&arena, FEW * THIN, 3), test_filled(&arena, ACROSS * THIN, 4)};
+    bool any = false;
+    MUST(ts_recorder_open(gpu, &recorder, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 256, &rounding.largest_a, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, 256, &rounding.largest_b, err));
+    MUST(ts_gpu_alloc(&arena, TS_F32, TS_PARTIALS, &partials, err));
+    for (size_t i = 0; i < TS_COUNT(c); i++) {
+        MUST(ts_gpu_alloc(&arena, TS_F32, FEW * ACROSS, &c[i], err));
+    }
+    for (int i = 0; i < 2 * 2; i++) {
+        const ts_layout layout = i % 2 == 0 ? TS_NT : TS_NN;
+        rounding.precision = i / 2 == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16;
+        if (!ts_precision_offered(ts_gpu_capabilities(gpu), rounding.precision)) {
+            continue;
+        }
+        any = true;
+        ts_recorder_zero(recorder, partials);
+        rounding.partials = (ts_view){0};
+        multiply_long(recorder, &rounding, layout, operands, c[0]);
+        rounding.partials = partials;
+        multiply_long(recorder, &rounding, layout, operands, c[1]);
+        multiply_long(recorder, &rounding, layout, operands, c[2]);
+        for (size_t n = 0; n < TS_COUNT(c); n++) {
+            MUST(ts_gpu_download(gpu, c[n], values[n], sizeof values[n], err));
+        }
+        MUST(ts_gpu_download(gpu, partials, left, sizeof left, err));
+        double difference = 0, norm = 0, sums = 0;
+        for (size_t e = 0; e < FEW * ACROSS; e++) {
+            difference += pow(values[1][e] - values[0][e], 2);
+            norm += pow(values[0][e], 2);
+            sums += fabsf(left[TS_PARTIAL_TILES + e]);
+        }
+        cr_expect_leq(sqrt(difference / norm), 1e-6, "%g", sqrt(difference / norm));
+        cr_expect_eq(memcmp(values[1], values[2], sizeof values[1]), 0);
+        cr_expect_gt(sums, 0, "nobody has left parts of sums");
+        for (size_t t = 0; t < TS_PARTIAL_TILES; t++) {
+            cr_assert_eq(left[t], 0, "tile %zu", t);
+        }
+    }
+    ts_recorder_close(recorder);
+    ts_gpu_arena_close(&arena);
+    ts_gpu_close(gpu);
+    if (!any) {
+        cr_skip_test("the device has no matrix units");
     }
 }

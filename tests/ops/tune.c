@@ -178,6 +178,7 @@ static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision
                                    .up = p->a,
                                    .gated = p->c,
                                    .largest = p->c,
+                                   .partials = p->c,
                                    .m = same.m,
                                    .n = same.n,
                                    .k = same.k,

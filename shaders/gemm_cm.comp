@@ -61,9 +61,8 @@
 //
 // With ADDED (NN), so many products are added to the first (terms.glsl).
 //
-// With SPLIT, so many workgroups share a tile's k, one behind the other: a product of few tiles would leave
-// most of a GPU idle. Each leaves its sums in `partials`; whichever is the last, `arrived` tells it, adds
-// them all up, in their order along k, and goes on alone. k is a multiple of SPLIT * K_STEP.
+// With SPLIT, so many workgroups share a tile's k (partials.glsl), or a product of few tiles would leave
+// most of a GPU idle; the last one goes on alone. k is a multiple of SPLIT * K_STEP.
 //
 // ALIGNED promises that lda, the rows of A, ldb and the rows of B are multiples of 8 elements. A
 // row is k long for A[m, k] and B[n, k], m long for A[k, m], n long for B[k, n]. WHOLE promises that
@@ -173,11 +172,6 @@ layout(std430, set = 0, binding = 2) readonly buffer MaxA { float max_a[]; }; //
 layout(std430, set = 0, binding = 3) readonly buffer MaxB { float max_b[]; };
 layout(std430, set = 0, binding = 5) readonly buffer ExtraA { float extra_a[]; };
 layout(std430, set = 0, binding = 6) readonly buffer ExtraB { float extra_b[]; };
-// With SPLIT: of each tile how many of its workgroups are done, zero before and after; then the sums.
-const uint COUNTERS = 1024;
-layout(std430, set = 0, binding = 11) devicecoherent buffer Arrived { uint arrived[]; };
-layout(std430, set = 0, binding = 11) devicecoherent buffer Partials { float partials[]; };
-
 // Shared memory, in 16 bytes: the two tiles, BUFFERS times; when they have served, the lines of the extra
 // pair, and behind these a matrix of sums for each subgroup, `edge`.
 const uint EXTRA_STEP = 8;
@@ -189,9 +183,15 @@ const uint EDGE_AT = EXTRA != 0 ? (TILE_M + TILE_N) * EXTRA_STRIDE : 0;
 const uint EDGE = MATRIX_M * MATRIX_N / 4; // of a subgroup
 const uint AFTERWARDS = EDGE_AT + SUBGROUPS * EDGE;
 shared uvec4 arena[BUFFERS * TILES > AFTERWARDS ? BUFFERS * TILES : AFTERWARDS];
-// [0]: A's and, at the end, C's; [1]: B's; [2]: how many had arrived. Of four, so that wherever a driver lays `arena`, its quads begin
+// [0]: A's and, at the end, C's; [1]: B's; [2]: TOLD. Of four, so that wherever a driver lays `arena`, its quads begin
 // at multiples of 16 bytes: RADV loaded halves of them, with a move for each word, while it had two.
 shared uint largest[4];
+
+#define PARTIALS_BINDING 11
+#define PARTIAL float
+#define SCOPED
+#define TOLD largest[2]
+#include "partials.glsl"
 
 // Where an octet of a tile belongs: to eight k from `k` on of one line, or, turned, to one k of eight lines
 // from `line` on.
@@ -439,26 +439,6 @@ float inverse(float power)
 
 #define MATRIX_SUM coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
 
-// Waits for the workgroup; what it wrote to buffers is seen by the device, and the reverse.
-void device_barrier()
-{
-    controlBarrier(gl_ScopeWorkgroup, gl_ScopeDevice, gl_StorageSemanticsBuffer,
-                   gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
-}
-
-// Whether this workgroup is the last of a tile's to leave its sums. All its invocations get the same answer.
-bool arrives_last(uint tile)
-{
-    device_barrier();
-    if (gl_LocalInvocationIndex == 0) {
-        largest[2] = atomicAdd(arrived[tile], 1);
-        if (largest[2] == SPLIT - 1)
-            arrived[tile] = 0; // as it was
-    }
-    device_barrier();
-    return largest[2] == SPLIT - 1;
-}
-
 void main()
 {
     const uint self = gl_LocalInvocationIndex;
@@ -531,7 +511,7 @@ void main()
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
             coopMatStore(sums[i], partials, first + part * all + i * MATRIX_M * MATRIX_N, MATRIX_N,
                          gl_CooperativeMatrixLayoutRowMajor);
-        if (!arrives_last(tile))
+        if (!arrives_last(tile, SPLIT))
             return; // the whole workgroup leaves together
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
             sums[i] = MATRIX_SUM(0.0);

@@ -69,6 +69,7 @@ layout(constant_id = 12) const uint SUBGROUP_SIZE = 8; // with ASKING
 layout(constant_id = 13) const uint ADDED = 0;
 layout(constant_id = 14) const uint EPILOGUE = 0;
 layout(constant_id = 15) const uint GELU = 0;
+layout(constant_id = 16) const uint SPLIT = 1;
 
 const uint NT = 0;
 const uint NN = 1;
@@ -112,12 +113,16 @@ ACT_READ(5, gate)   // with EPILOGUE
 ACT_READ(6, up)     // EPILOGUE == 2
 ACT_WRITE(7, gated) // EPILOGUE 1 and 2
 #include "epilogue.glsl"
-
 const uint EXTRA_STEP = 4;
 shared vec4 tile_a[K_STEP * A_STRIDE4];
 shared vec4 tile_b[K_STEP * B_STRIDE4];
 shared vec4 extra_tile_a[EXTRA != 0 ? EXTRA_STEP * A_STRIDE4 : 1];
 shared vec4 extra_tile_b[EXTRA != 0 ? EXTRA_STEP * B_STRIDE4 : 1];
+
+#define PARTIALS_BINDING 8
+#define PARTIAL vec4
+#define TOLD tile_a[0].x
+#include "partials.glsl"
 
 // Four elements of a row of A from `column` on; zero beyond the matrix.
 vec4 a_quad(uint row, uint column, uint rows, uint columns)
@@ -380,10 +385,32 @@ void store_sums(uint row0, uint column0)
     }
 }
 
+// Takes the sums of all workgroups of a tile together. false: another one does.
+bool join_sums(uint tile, uint part)
+{
+    const uint all = ROWS * COLUMNS4 * INVOCATIONS; // quads of a workgroup
+    const uint first = COUNTERS / 4 + tile * SPLIT * all + gl_LocalInvocationIndex;
+    [[unroll]] for (uint i = 0; i < ROWS * COLUMNS4; i++)
+        partials[first + part * all + i * INVOCATIONS] = acc[i];
+    if (!arrives_last(tile, SPLIT))
+        return false;
+    [[unroll]] for (uint i = 0; i < ROWS * COLUMNS4; i++) {
+        acc[i] = vec4(0.0);
+        [[dont_unroll]] for (uint p = 0; p < SPLIT; p++)
+            acc[i] += partials[first + p * all + i * INVOCATIONS];
+    }
+    return true;
+}
+
 void main()
 {
     const uint self = SELF;
-    const uint row0 = gl_WorkGroupID.y * TILE_M;
+    const uint down = (push.m + TILE_M - 1) / TILE_M, across = (push.n + TILE_N - 1) / TILE_N;
+    const uint part = SPLIT > 1 ? gl_WorkGroupID.y / down : 0; // of k
+    const uint tile_row = SPLIT > 1 ? gl_WorkGroupID.y % down : gl_WorkGroupID.y;
+    const uint from = SPLIT > 1 ? part * (push.k / SPLIT) : 0;
+    const uint to = SPLIT > 1 ? from + push.k / SPLIT : push.k;
+    const uint row0 = tile_row * TILE_M;
     const uint column0 = gl_WorkGroupID.x * TILE_N;
     my_row4 = self / ACROSS * ROWS4;
     my_column4 = self % ACROSS * COLUMNS4;
@@ -395,16 +422,16 @@ void main()
     vec4 next_a[A_FETCHES], next_b[B_FETCHES];
     [[unroll]] for (uint i = 0; i < A_FETCHES; i++) {
         to_a[i] = place_a(i);
-        from_a[i] = start_a(TERM_AT(0), to_a[i], row0);
-        next_a[i] = fetch_a(to_a[i], from_a[i], row0, 0);
+        from_a[i] = start_a(TERM_AT(from), to_a[i], row0);
+        next_a[i] = fetch_a(to_a[i], from_a[i], row0, from);
     }
     [[unroll]] for (uint i = 0; i < B_FETCHES; i++) {
         to_b[i] = place_b(i);
-        from_b[i] = start_b(TERM_AT(0), to_b[i], column0);
-        next_b[i] = fetch_b(to_b[i], from_b[i], column0, 0);
+        from_b[i] = start_b(TERM_AT(from), to_b[i], column0);
+        next_b[i] = fetch_b(to_b[i], from_b[i], column0, from);
     }
 
-    for (uint k0 = 0; k0 < push.k; k0 += K_STEP) {
+    for (uint k0 = from; k0 < to; k0 += K_STEP) {
         barrier(); // all invocations have read the tiles
         [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
             if (A_QUADS % INVOCATIONS == 0 || i * INVOCATIONS + self < A_QUADS)
@@ -427,6 +454,8 @@ void main()
             next_b[i] = fetch_b(to_b[i], from_b[i], column0, k0 + K_STEP);
         multiply();
     }
-    add_extra(row0, column0);
-    store_sums(row0, column0);
+    if (SPLIT <= 1 || join_sums(tile_row * across + gl_WorkGroupID.x, part)) {
+        add_extra(row0, column0);
+        store_sums(row0, column0);
+    }
 }

@@ -193,7 +193,8 @@ enum { SIDE = 2048, EXTRA_K = 16 };
 #define OPERANDS(o)                                                                                \
     .a = (o)->a, .b = (o)->b, .c = (o)->a, .extra_a = (o)->a, .extra_b = (o)->a, .m = SIDE,        \
     .n = SIDE, .k = (o)->k, .lda = (o)->k, .ldb = (o)->layout == TS_NT ? (o)->k : SIDE,            \
-    .ldc = SIDE, .extra_k = EXTRA_K, .extra = 1, .gate = (o)->a, .up = (o)->a, .gated = (o)->a
+    .ldc = SIDE, .extra_k = EXTRA_K, .extra = 1, .gate = (o)->a, .up = (o)->a, .gated = (o)->a,    \
+    .partials = (o)->a
 
 static void build_gemm(ts_recorder *recorder, const struct operands *o)
 {
@@ -213,7 +214,7 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_tile tiles[TS_TILES];
     struct ts_gemm_cm_args args = {OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest,
-                                   .largest = o->a, .partials = o->a};
+                                   .largest = o->a};
     const uint32_t count = ts_gemm_cm_choose(caps, precision, o->layout, &args)
                                ? ts_tile_candidates_cm(caps, &args, tiles)
                                : 0;

@@ -28,6 +28,7 @@ struct ts_recorder {
     ts_gpu *gpu;
     ts_gpu_arena arena; // holds the scratch memory
     ts_view scratch;    // no view until it is first asked for
+    ts_view partials;   // nor this
     ts_submits submits; // zeroed, and so always empty, where nothing is sent to a device
     struct touched *touched;
     size_t touched_count, touched_capacity;
@@ -79,6 +80,20 @@ ts_view ts_recorder_scratch(ts_recorder *recorder)
         recorder->scratch = (ts_view){0};
     }
     return recorder->scratch;
+}
+
+ts_view ts_recorder_partials(ts_recorder *recorder)
+{
+    static const float zeros[TS_PARTIAL_TILES];
+    ts_error err = {0};
+    ts_view partials;
+    if (recorder->partials.buffer == NULL &&
+        ts_gpu_alloc(&recorder->arena, TS_F32, TS_PARTIALS, &partials, &err) == TS_OK &&
+        ts_gpu_upload(recorder->gpu, ts_view_slice(partials, 0, TS_PARTIAL_TILES), zeros,
+                      sizeof zeros, &err) == TS_OK) {
+        recorder->partials = partials;
+    }
+    return recorder->partials;
 }
 
 ts_gpu *ts_recorder_gpu(const ts_recorder *recorder)

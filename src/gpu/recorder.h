@@ -34,6 +34,11 @@ ts_gpu *ts_recorder_gpu(const ts_recorder *recorder);
 // memory is left for it.
 #define TS_SCRATCH_BYTES (2 << 20)
 ts_view ts_recorder_scratch(ts_recorder *recorder);
+// The same of memory where workgroups leave parts of sums for each other (shaders/include/
+// partials.glsl): F32, TS_PARTIALS of it, of which the first TS_PARTIAL_TILES are zero; whoever
+// uses it leaves them so.
+enum { TS_PARTIAL_TILES = 1024, TS_PARTIALS = TS_PARTIAL_TILES + (2 << 20) };
+ts_view ts_recorder_partials(ts_recorder *recorder);
 
 // Recording returns no errors: the first failure is kept, what is recorded after it is skipped, and
 // ts_recorder_send or ts_recorder_run returns it. So a model's forward pass reads as a list of

@@ -405,9 +405,6 @@ static void add_lasting(struct table *table)
     uint64_t floats = lora->count, parameters;
     add_scratch(table, &(struct scratch){&pass->rounding.largest_a, 256, ALWAYS});
     add_scratch(table, &(struct scratch){&pass->rounding.largest_b, 256, ALWAYS});
-    if (pass->model->precision != TS_PRECISION_F32) {
-        add_scratch(table, &(struct scratch){&pass->rounding.partials, TS_PARTIALS, ALWAYS});
-    }
     if (pass->limits.training && act_dtype(pass) == TS_F16) {
         const uint64_t slots = (uint64_t)TS_LARGEST_SLOTS * pass->model->config.layers;
         add_scratch(table, &(struct scratch){&pass->largest, slots * TS_LARGEST_COUNT, ALWAYS});
@@ -549,10 +546,6 @@ ts_status ts_pass_open(ts_model *model, ts_pass_limits limits, ts_pass *out, ts_
     out->limits.f32_activations |= ts_gpu_capabilities(model->gpu)->f32_activations;
     TS_TRY(place(out, err));
     TS_TRY(ts_recorder_open(model->gpu, &out->recorder, err));
-    if (out->rounding.partials.buffer != NULL) {
-        ts_recorder_zero(out->recorder, ts_view_slice(out->rounding.partials, 0, TS_PARTIAL_TILES));
-        TS_TRY(ts_recorder_run(out->recorder, err));
-    }
     if (limits.training) {
         ts_recorder_zero(out->recorder, out->gradients);
         TS_TRY(ts_recorder_run(out->recorder, err));

@@ -69,6 +69,7 @@ static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
     args->layout = layout;
+    args->split = 1;
     // A load of B takes eight elements, or four if 16 bytes hold no more (WEIGHT_STEP in
     // weight.glsl).
     args->aligned = is_aligned(args, args->b.dtype == TS_F32 ? 4 : 8);
@@ -79,6 +80,20 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
         args->aligned = is_aligned(args, 4);
         choose_vec(caps, args);
     }
+}
+
+uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint64_t tile_elements, uint32_t k,
+                       uint32_t k_step)
+{
+    enum { ENOUGH = 192, FEWEST_STEPS = 16, MOST = 8 };
+    const uint64_t room = (TS_PARTIALS - TS_PARTIAL_TILES) / tile_elements;
+    uint32_t split = 1;
+    while (!ts_gpu_is_cpu(caps) && tiles * split < ENOUGH && 2 * split <= MOST &&
+           2 * split * tiles <= room && k % (2 * split * k_step) == 0 &&
+           k / (2 * split) >= FEWEST_STEPS * k_step) {
+        split *= 2;
+    }
+    return split;
 }
 
 // Multiplies by gemm_packed. false: the product is still to be done.
@@ -167,6 +182,9 @@ static bool multiply(ts_recorder *recorder, const ts_product *p, ts_epilogue *ep
         !ts_tune_gemm(recorder, &args) &&
         multiply_packed(recorder, &args)) {
         return true;
+    }
+    if (ts_gemm_is_vec(args.shader)) {
+        TS_SPLIT_K(recorder, &args);
     }
     ts_gemm(recorder, &args);
     while (args.shader != TS_SHADER_gemm_vec &&

@@ -61,7 +61,8 @@ void ts_matmul(ts_recorder *recorder, const ts_product *product);
 // The arguments of the kernels gemm and gemm_cm that follow from the product alone. A view must be
 // given for the extra pair even if there is none; it is then a.
 #define TS_PRODUCT_ARGS(p)                                                                         \
-    .a = (p)->a, .b = (p)->b, .c = (p)->c, .extra_a = (p)->extra.k > 0 ? (p)->extra.a : (p)->a,    \
+    .a = (p)->a, .b = (p)->b, .c = (p)->c, .partials = (p)->c,                                     \
+    .extra_a = (p)->extra.k > 0 ? (p)->extra.a : (p)->a,                                           \
     .extra_b = (p)->extra.k > 0 ? (p)->extra.b : (p)->a, .m = (p)->m, .n = (p)->n, .k = (p)->k,    \
     .lda = (p)->lda > 0           ? (p)->lda                                                       \
            : (p)->layout == TS_TN ? (p)->m                                                         \
@@ -141,10 +142,7 @@ enum { TS_LARGEST_COUNT = 256 }; // numbers that `absmax` writes
 typedef struct ts_rounding {
     ts_precision precision;       // one that the device offers; zeroed: f32
     ts_view largest_a, largest_b; // [256] F32 each, used by one product after another
-    ts_view partials; // [TS_PARTIALS] F32, the first TS_PARTIAL_TILES of them zero: where products
-                      // of few tiles may leave parts of their sums. May have no buffer
 } ts_rounding;
-enum { TS_PARTIAL_TILES = 1024, TS_PARTIALS = TS_PARTIAL_TILES + (2 << 20) };
 
 // Like ts_matmul, but rounds a and b as `rounding` says if the product is large enough to gain from
 // it. The extra pair is never rounded. Operands with very large or very small elements keep f16's
@@ -176,6 +174,24 @@ static inline bool ts_gemm_is_vec(uint32_t shader)
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
 bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
                        struct ts_gemm_cm_args *args);
+
+// Into how many parts to divide k where so few tiles are computed that most of a GPU would be idle;
+// 1 if it should not be divided. A part has several steps, lest adding up takes longer than it
+// saves.
+uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint64_t tile_elements, uint32_t k,
+                       uint32_t k_step);
+// Divides k so for `args`, of gemm_vec or gemm_cm, whose tile is chosen.
+#define TS_SPLIT_K(recorder, args)                                                                 \
+    do {                                                                                           \
+        const uint64_t tiles =                                                                     \
+            ts_ceil_div((args)->m, (args)->tile_m) * ts_ceil_div((args)->n, (args)->tile_n);       \
+        (args)->split = ts_gemm_split(ts_gpu_capabilities(ts_recorder_gpu(recorder)), tiles,       \
+                                      (args)->tile_m * (args)->tile_n, (args)->k, (args)->k_step); \
+        if ((args)->split > 1) {                                                                   \
+            (args)->partials = ts_recorder_partials(recorder);                                     \
+            (args)->split = (args)->partials.buffer != NULL ? (args)->split : 1;                   \
+        }                                                                                          \
+    } while (0)
 
 // Another way to run `args` (as ts_gemm_choose sets them, a with dense rows): by the kernels
 // pack_rows and gemm_packed, with the same bits as gemm_simd. _suits tells whether the device is

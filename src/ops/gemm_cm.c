@@ -101,7 +101,6 @@ bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
     args->subgroup_size = caps->full_subgroup;
     args->k_step = caps->registers > 0 && caps->registers <= 128 ? 16 : 32;
-    args->split = 1;
     if (precision == TS_PRECISION_F16) {
         args->scaled = (args->a.dtype == TS_F16 ? 0 : 1) | (args->b.dtype == TS_F32 ? 2 : 0);
     }
@@ -194,25 +193,6 @@ static void find_operands(ts_recorder *recorder, const ts_rounding *rounding, co
     }
 }
 
-// Divides k among several workgroups, where there are so few tiles that most of a GPU would be
-// idle. A part has 16 steps at least, lest adding up takes longer than it saves.
-static void split_k(const ts_rounding *rounding, struct ts_gemm_cm_args *args)
-{
-    enum { ENOUGH = 192, FEWEST_STEPS = 16, MOST = 8 };
-    const uint64_t tiles = ts_ceil_div(args->m, args->tile_m) * ts_ceil_div(args->n, args->tile_n);
-    const uint64_t room = (TS_PARTIALS - TS_PARTIAL_TILES) / (args->tile_m * args->tile_n);
-    uint32_t split = 1;
-    while (rounding->partials.buffer != NULL && args->k % (2 * split * args->k_step) == 0 &&
-           tiles * split < ENOUGH && args->k / (2 * split) >= FEWEST_STEPS * args->k_step &&
-           2 * split * tiles <= room && 2 * split <= MOST) {
-        split *= 2;
-    }
-    args->split = split;
-    if (split > 1) {
-        args->partials = rounding->partials;
-    }
-}
-
 bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
@@ -227,7 +207,6 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         .largest_a = rounding->largest_a,
         .largest_b = rounding->largest_b,
         .largest = p->c,
-        .partials = p->c,
     };
     const ts_epilogue epilogue = ts_product_epilogue(p);
     TS_SET_EPILOGUE(&args, &epilogue);
@@ -240,7 +219,7 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         return false;
     }
     find_operands(recorder, rounding, p, &args);
-    split_k(rounding, &args);
+    TS_SPLIT_K(recorder, &args);
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
         return ts_multiply(recorder, p);

@@ -124,7 +124,7 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                args.extra,    args.whole};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
     *ts_trial_field(trial, "buffers") = args.buffers;
-    *ts_trial_field(trial, "split") = args.split;
+    *ts_trial_field(trial, "split") = 0; // a trial's buffers are full of anything
 }
 
 void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
@@ -152,6 +152,7 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
                                args.k_step, args.rows,    args.columns,    args.tile_n, args.extra};
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
     *ts_trial_field(trial, "subgroup_size") = args.subgroup_size;
+    *ts_trial_field(trial, "split") = 0;
     trial->shader = args.shader;
 }
 

@@ -147,13 +147,13 @@ static void record(struct trial *t, const ts_tile *tile)
     struct ts_gemm_cm_args cm = t->subject->cm;
     if (tile->family == TS_FAMILY_PACKED) {
         gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
-        gemm.c = gemm.gated = t->c;
+        gemm.c = gemm.gated = gemm.partials = t->c;
         ts_gemm_packed_run(t->recorder, &gemm, ts_recorder_scratch(t->recorder));
         return;
     }
     if (tile->family != TS_FAMILY_CM) {
         gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
-        gemm.c = gemm.gated = t->c;
+        gemm.c = gemm.gated = gemm.partials = t->c;
         ts_tile_set(tile, &gemm);
         ts_gemm(t->recorder, &gemm);
         return;

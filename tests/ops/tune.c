@@ -84,6 +84,7 @@ static struct ts_gemm_args gemm_args(const struct place *p, ts_layout layout, co
                                  .gate = p->a,
                                  .up = p->a,
                                  .gated = p->c,
+                                 .partials = p->c,
                                  .m = shape[0],
                                  .n = shape[1],
                                  .k = shape[2],

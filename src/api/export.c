@@ -193,10 +193,10 @@ out:
 }
 
 // The loss of a model: *base without the adapter in the folder `adapter`, *tuned with it; where
-// `adapter` is NULL there is no *tuned. *stored is what its linear layers are stored as.
+// `adapter` is NULL there is no *tuned.
 static ts_status measure(struct export *e, ts_weights *weights, const ts_model_config *config,
                          const ts_questions *questions, const char *adapter, double *base,
-                         double *tuned, ts_dtype *stored, ts_error *err)
+                         double *tuned, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_model model = {0};
@@ -209,7 +209,6 @@ static ts_status measure(struct export *e, ts_weights *weights, const ts_model_c
                                     .progress = ts_api_show_loading,
                                     .user = &e->loading};
     TS_TRY(ts_model_open(e->device->gpu, &params, &model, err));
-    *stored = model.layers[0].linear[0].dtype;
     TS_TRY(ts_references_measure(&model, questions, base, &tokens, err));
     if (adapter != NULL) {
         TS_TRY(ts_model_load_lora(&model, adapter, err));
@@ -220,6 +219,22 @@ out:
     return status;
 }
 
+// What a model's linear layers are stored as: the first of them. A device may hold them otherwise.
+static ts_status stored_as(ts_weights *weights, const ts_model_config *config, ts_dtype *out,
+                           ts_error *err)
+{
+    ts_status status = TS_OK;
+    const ts_tensors *tensors;
+    ts_weight weight = {0};
+    TS_TRY(ts_weights_tensors(weights, &tensors, err));
+    for (uint32_t i = 0; weight.part != TS_WEIGHT_LINEAR; i++) {
+        ts_weight_describe(config, i, &weight);
+    }
+    *out = ts_tensors_find(tensors, weight.name)->dtype;
+out:
+    return status;
+}
+
 static ts_status measure_all(struct export *e, const ts_questions *questions,
                              tinysft_export_result *out, ts_dtype *stored, ts_error *err)
 {
@@ -227,10 +242,11 @@ static ts_status measure_all(struct export *e, const ts_questions *questions,
     ts_weights *merged = NULL;
     ts_model_config config;
     TS_TRY(measure(e, e->weights, &e->config, questions, e->params->adapter, &out->base,
-                   &out->adapter, stored, err));
+                   &out->adapter, err));
     TS_TRY(ts_weights_open(e->params->path, &merged, err));
     TS_TRY(ts_model_check(merged, &config, err));
-    TS_TRY(measure(e, merged, &config, questions, NULL, &out->merged, NULL, stored, err));
+    TS_TRY(measure(e, merged, &config, questions, NULL, &out->merged, NULL, err));
+    TS_TRY(stored_as(merged, &config, stored, err));
     out->measured = true;
 out:
     ts_weights_close(merged);

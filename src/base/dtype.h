@@ -34,6 +34,11 @@ float ts_bf16_to_f32(uint16_t bits);
 uint16_t ts_f32_to_f16(float value);  // to nearest, ties to even
 uint16_t ts_f32_to_bf16(float value); // to nearest, ties to even
 
+// Rounds `count` finite BF16 numbers to F16, to nearest, ties to even. Returns the largest
+// magnitude of them: above TS_F16_LARGEST the result is wrong, since F16 cannot hold it.
+float ts_bf16_to_f16(const uint16_t *from, uint64_t count, uint16_t *to);
+#define TS_F16_LARGEST 65504.0f
+
 // How many of `count` elements are NaN or infinite; integer types hold none. *first receives the
 // index of the first one, or 0 where there is none.
 uint64_t ts_dtype_count_not_finite(ts_dtype dtype, const void *array, uint64_t count,

@@ -26,8 +26,9 @@ typedef struct ts_step_plan {
     uint64_t barriers; // at each of them the device waits until all it was given is done
 } ts_step_plan;
 
-// Plans a step of one sequence of `tokens` tokens, all of which bear loss, in bf16 weights, with an
-// adapter of rank 8 on q and v, nothing recomputed. `gpu` must have been opened with compile_only.
+// Plans a step of one sequence of `tokens` tokens, all of which bear loss, of a model stored in
+// bf16, with an adapter of rank 8 on q and v, nothing recomputed. `gpu` must have been opened with
+// compile_only.
 ts_status ts_step_plan_make(ts_gpu *gpu, ts_precision precision, uint32_t tokens, ts_step_plan *out,
                             ts_error *err);
 void ts_step_plan_free(ts_step_plan *plan);

@@ -17,6 +17,7 @@ struct loader {
     const ts_tensors *file; // NULL: random weights, all stored as `dtype`
     ts_dtype dtype;
     ts_quantise quantise;
+    ts_precision precision;
     const ts_model_params *params;
     bool embedding_in_file;
     uint64_t binding_limit; // bytes of a weight; 0: any
@@ -25,9 +26,16 @@ struct loader {
     uint64_t held;          // bytes on the device
 };
 
+static ts_dtype held_as(const struct loader *loader, const ts_weight *weight, ts_dtype stored)
+{
+    return ts_weight_held_as(weight, stored, loader->quantise, loader->precision);
+}
+
 // Random values as large as a linear layer's usually are, a piece at a time. Only their spread
-// matters, so the cheapest generator is good enough.
-static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_error *err)
+// matters, so the cheapest generator is good enough. Weights stored in BF16 have its numbers where
+// they are held in F16 too, so that a model is the same in every precision.
+static ts_status fill_randomly(ts_model *model, ts_view view, ts_dtype stored, uint32_t cols,
+                               ts_error *err)
 {
     enum { PIECE = 1 << 20 };
     ts_status status = TS_OK;
@@ -45,8 +53,10 @@ static ts_status fill_randomly(ts_model *model, ts_view view, uint32_t cols, ts_
             state = state * 6364136223846793005u + 1442695040888963407u;
             float value = scale * (float)((int32_t)(state >> 32) >> 8);
             if (half) {
-                values.half[i] =
-                    view.dtype == TS_BF16 ? ts_f32_to_bf16(value) : ts_f32_to_f16(value);
+                const uint16_t brain = ts_f32_to_bf16(value);
+                values.half[i] = view.dtype == TS_BF16 ? brain
+                                 : stored == TS_BF16   ? ts_f32_to_f16(ts_bf16_to_f32(brain))
+                                                       : ts_f32_to_f16(value);
             } else {
                 values.single[i] = value;
             }
@@ -107,8 +117,11 @@ static ts_status upload_elements(struct loader *loader, const ts_weight *weight,
                                  ts_error *err)
 {
     ts_gpu *gpu = loader->model->gpu;
-    return weight->plus_one ? upload_plus_one(gpu, tensor, view, err)
-                            : ts_upload_tensor(gpu, view, tensor, first, err);
+    const ts_status status = weight->plus_one ? upload_plus_one(gpu, tensor, view, err)
+                                              : ts_upload_tensor(gpu, view, tensor, first, err);
+    return status == TS_ERR_UNSUPPORTED
+               ? ts_error_context(err, "%s", ts_weights_path(loader->params->weights))
+               : status;
 }
 
 // Places the elements of a weight from `first` on and, with a device, fills them: from `tensor`, or
@@ -135,7 +148,7 @@ static ts_status load_elements(struct loader *loader, const ts_weight *weight, t
     if (tensor != NULL) {
         TS_TRY(upload_elements(loader, weight, tensor, first, *view, err));
     } else if (!ts_gpu_is_compile_only(model->gpu)) {
-        TS_TRY(fill_randomly(model, *view, weight->cols, err));
+        TS_TRY(fill_randomly(model, *view, loader->dtype, weight->cols, err));
     }
 out:
     return status;
@@ -194,7 +207,7 @@ static ts_status load_weight(struct loader *loader, const ts_weight *weight, ts_
         TS_TRY(ts_tensors_check_finite(loader->file, tensor, err));
     }
     const ts_dtype stored = tensor != NULL ? tensor->dtype : loader->dtype;
-    const ts_dtype dtype = ts_weight_held_as(weight, stored, loader->quantise);
+    const ts_dtype dtype = held_as(loader, weight, stored);
     TS_TRY(is_vocabulary(weight) ? load_vocabulary(loader, weight, dtype, tensor, err)
                                  : load_elements(loader, weight, dtype, tensor, 0, count,
                                                  view_of(model, weight), err));
@@ -236,7 +249,7 @@ static uint64_t bytes_of(const struct loader *loader, const ts_weight *weight)
         loader->file != NULL ? ts_tensors_find(loader->file, weight->name) : NULL;
     const uint64_t count = (uint64_t)(weight->rows > 0 ? weight->rows : 1) * weight->cols;
     const ts_dtype stored = tensor != NULL ? tensor->dtype : loader->dtype;
-    return ts_dtype_size(ts_weight_held_as(weight, stored, loader->quantise), count);
+    return ts_dtype_size(held_as(loader, weight, stored), count);
 }
 
 // Before the first of linear layers that read the same input: lets them lie in one buffer, so that
@@ -331,9 +344,9 @@ static void count_bytes(struct loader *loader)
         ts_weight weight;
         ts_weight_describe(config, i, &weight);
         const ts_tensor *tensor = ts_tensors_find(loader->file, weight.name);
-        const ts_dtype dtype = ts_weight_held_as(&weight, tensor->dtype, loader->quantise);
         loader->total += tensor->len;
-        loader->held += ts_dtype_size(dtype, ts_tensor_elements(tensor));
+        loader->held +=
+            ts_dtype_size(held_as(loader, &weight, tensor->dtype), ts_tensor_elements(tensor));
     }
 }
 
@@ -354,6 +367,7 @@ ts_status ts_model_open(ts_gpu *gpu, const ts_model_params *params, ts_model *ou
         .params = params,
         .dtype = params->random_dtype,
         .quantise = params->quantise,
+        .precision = params->precision,
     };
     *out = (ts_model){.gpu = gpu,
                       .config = *params->config,
@@ -421,6 +435,7 @@ ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, t
                             .file = file,
                             .dtype = dtype,
                             .quantise = quantise,
+                            .precision = precision,
                             .embedding_in_file = embedding_in_file,
                             .binding_limit = binding_limit,
                             .range_limit = binding_limit};

@@ -92,7 +92,8 @@ typedef struct ts_model_params {
     ts_weights *weights;           // the files of `config`, which must outlive the model. NULL:
                                    // random weights of that shape, to measure speed and memory
     ts_dtype random_dtype;         // what random weights are stored as
-    ts_quantise quantise;          // linear weights are converted to this while they are uploaded
+    ts_quantise quantise;          // linear weights are converted to this while they are uploaded;
+                                   // what it leaves, as `precision` asks (ts_weight_held_as)
     uint32_t positions;            // the longest sequence that will be run
     ts_dtype rope_dtype; // what the rotary frequencies are rounded to: TS_F32 (0) as transformers
                          // has them when it loads a model; TS_BF16 or TS_F16 as after model.to()
@@ -161,8 +162,9 @@ uint64_t ts_lora_begin(const ts_model_config *config, const ts_adapter_config *a
                        uint32_t layer);
 
 // Device bytes of weights and adapter, computed from the shapes alone. The weights' types are those
-// in `file`; if it is NULL, all are `dtype`. TS_ERR_UNSUPPORTED names a weight with more bytes than
-// `binding_limit` (0: no limit), because no shader of the device could access the whole of it.
+// in `file`, or what they are converted to; if it is NULL, all are `dtype`. TS_ERR_UNSUPPORTED
+// names a weight with more bytes than `binding_limit` (0: no limit), because no shader of the
+// device could access the whole of it.
 ts_status ts_model_plan(const ts_model_config *config, const ts_tensors *file, ts_dtype dtype,
                         ts_quantise quantise, uint32_t positions, bool embedding_in_file,
                         uint64_t binding_limit, const ts_adapter_config *adapter,

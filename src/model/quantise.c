@@ -2,6 +2,11 @@
 
 #include "base/log.h"
 
+static bool is_linear(const ts_weight *weight)
+{
+    return weight->part == TS_WEIGHT_LINEAR || weight->part == TS_WEIGHT_HEAD;
+}
+
 // The type that `quantise` asks for this weight; TS_F32: none.
 static ts_dtype asked_for(const ts_weight *weight, ts_quantise quantise)
 {
@@ -10,7 +15,8 @@ static ts_dtype asked_for(const ts_weight *weight, ts_quantise quantise)
                                             : TS_F32;
 }
 
-ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise)
+ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise quantise,
+                           ts_precision precision)
 {
     if (weight->plus_one) {
         return TS_F32;
@@ -18,7 +24,7 @@ ts_dtype ts_weight_held_as(const ts_weight *weight, ts_dtype stored, ts_quantise
     const ts_dtype asked = asked_for(weight, quantise);
     const bool fits = weight->cols % ts_dtype_block(asked) == 0;
     if (asked == TS_F32 || ts_dtype_block(stored) > 1 || !fits) {
-        return stored;
+        return is_linear(weight) ? ts_precision_weights(precision, stored) : stored;
     }
     return asked == TS_NF4 && stored != TS_F32 ? TS_NF4_16 : asked;
 }
@@ -40,7 +46,7 @@ ts_status ts_quantise_check(const ts_model_config *config, const ts_tensors *fil
                     weight.name, ts_dtype_name(tensor->dtype));
         }
         large += asked != TS_F32;
-        if (ts_weight_held_as(&weight, TS_F32, quantise) != asked) {
+        if (ts_weight_held_as(&weight, TS_F32, quantise, TS_PRECISION_F32) != asked) {
             odd = weight;
             left++;
         }
@@ -74,8 +80,8 @@ ts_status ts_quantise_describe(const ts_model_config *config, const ts_tensors *
         ts_weight weight;
         ts_weight_describe(config, i, &weight);
         const ts_tensor *tensor = files != NULL ? ts_tensors_find(files, weight.name) : NULL;
-        const ts_dtype held =
-            ts_weight_held_as(&weight, tensor != NULL ? tensor->dtype : TS_F32, quantise);
+        const ts_dtype stored = tensor != NULL ? tensor->dtype : TS_F32;
+        const ts_dtype held = ts_weight_held_as(&weight, stored, quantise, TS_PRECISION_F32);
         // Both kinds of NF4 are the same numbers.
         const uint32_t bit = held == TS_NF4_16          ? 1u << TS_NF4
                              : ts_dtype_block(held) > 1 ? 1u << held

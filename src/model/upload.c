@@ -86,10 +86,37 @@ out:
     return status;
 }
 
+// Rounds `count` elements in BF16 to F16 and uploads them to `view`, from its element `first` on.
+static ts_status upload_rounded(ts_gpu *gpu, ts_view view, uint64_t first, const void *elements,
+                                uint64_t count, const char *name, ts_error *err)
+{
+    ts_status status = TS_OK;
+    uint16_t *halves = NULL;
+    TS_TRY(ts_alloc(ts_min_u64(PIECE, count), sizeof *halves, &halves, err));
+    for (uint64_t done = 0; done < count; done += PIECE) {
+        const uint64_t some = ts_min_u64(PIECE, count - done);
+        const float largest = ts_bf16_to_f16((const uint16_t *)elements + done, some, halves);
+        if (largest > TS_F16_LARGEST) {
+            TS_FAIL(TS_ERR_UNSUPPORTED,
+                    "%s holds %g, and products in f16 take nothing above %g: the model needs "
+                    "--precision bf16 or f32",
+                    name, (double)largest, (double)TS_F16_LARGEST);
+        }
+        TS_TRY(ts_gpu_upload(gpu, ts_view_slice(view, first + done, some), halves,
+                             some * sizeof *halves, err));
+    }
+out:
+    free(halves);
+    return status;
+}
+
 ts_status ts_upload_rows(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
                          const void *rows, uint64_t bytes, ts_error *err)
 {
     const uint64_t count = ts_dtype_count(tensor->dtype, bytes);
+    if (view.dtype == TS_F16 && tensor->dtype == TS_BF16) {
+        return upload_rounded(gpu, view, first, rows, count, tensor->name, err);
+    }
     if (ts_dtype_block(view.dtype) == 1) { // the mirror's views may differ in type
         return ts_gpu_upload(gpu, ts_view_slice(view, first, count), rows, bytes, err);
     }

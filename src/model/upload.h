@@ -6,9 +6,10 @@
 #include "gpu/memory.h"
 
 // Fills `view` with as many of a tensor's elements, from element `first` on: as they are stored,
-// or, where view.dtype is another type, quantised to that. Rows come in Hugging Face's order,
-// whatever the file's is; where it is another, the view takes the whole tensor. The host needs a
-// few MiB for it at most, whatever the tensor's size.
+// or, where view.dtype is another type, converted to that: quantised, or BF16 rounded to F16, to
+// nearest, ties to even. TS_ERR_UNSUPPORTED if a value is too large for the type. Rows come in
+// Hugging Face's order, whatever the file's is; where it is another, the view takes the whole
+// tensor. The host needs a few MiB for it at most, whatever the tensor's size.
 ts_status ts_upload_tensor(ts_gpu *gpu, ts_view view, const ts_tensor *tensor, uint64_t first,
                            ts_error *err);
 // The same of a part: `bytes` bytes of the tensor's rows, in order and whole blocks, from element

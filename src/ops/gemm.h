@@ -115,6 +115,12 @@ const char *ts_precision_name(ts_precision precision);
 ts_dtype ts_precision_activations(ts_precision precision);
 ts_dtype ts_precision_gradients(ts_precision precision);
 
+// The type in which a device should hold weights that are stored as `stored`, for products in that
+// precision. f16: BF16 becomes F16, to which each product would round it, and F32, which products
+// scale, stays. bf16: F16 stays, for products of few rows, which are not rounded, would lose three
+// bits.
+ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored);
+
 // The shader of gemm_cm that rounds to a precision (f16 or bf16), and the reverse.
 uint32_t ts_precision_shader(ts_precision precision);
 ts_precision ts_precision_of(uint32_t shader);

@@ -22,6 +22,11 @@ ts_dtype ts_precision_gradients(ts_precision precision)
     return precision == TS_PRECISION_BF16 ? TS_BF16 : TS_F32;
 }
 
+ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored)
+{
+    return precision == TS_PRECISION_F16 && stored == TS_BF16 ? TS_F16 : stored;
+}
+
 uint32_t ts_precision_shader(ts_precision precision)
 {
     return precision == TS_PRECISION_BF16 ? TS_SHADER_gemm_cm_bf16 : TS_SHADER_gemm_cm_f16;

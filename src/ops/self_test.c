@@ -30,7 +30,8 @@ static ts_status open_trial(struct trial *t, ts_error *err)
     TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, 256, &t->rounding.largest_a, err));
     TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, 256, &t->rounding.largest_b, err));
     TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, a, &t->a, err));
-    TS_TRY(ts_gpu_alloc(&t->arena, TS_BF16, b, &t->b, err));
+    TS_TRY(ts_gpu_alloc(&t->arena, ts_precision_weights(t->rounding.precision, TS_BF16), b, &t->b,
+                        err));
     TS_TRY(ts_gpu_alloc(&t->arena, TS_F32, c, &t->c, err));
     TS_TRY(ts_alloc(a, sizeof *t->a_values, &t->a_values, err));
     TS_TRY(ts_alloc(b, sizeof *t->b_values, &t->b_values, err));
@@ -68,7 +69,7 @@ static ts_status fill(struct trial *t, ts_error *err)
     for (size_t i = 0; i < b; i++) {
         state = state * 1664525u + 1013904223u;
         t->b_values[i] = (int32_t)(state >> 25) - 64;
-        t->halves[i] = ts_f32_to_bf16((float)t->b_values[i]);
+        ts_dtype_store(t->b.dtype, t->halves, i, t->b_values[i]);
     }
     TS_TRY(ts_gpu_upload(t->gpu, t->a, t->narrow, a * sizeof *t->narrow, err));
     TS_TRY(ts_gpu_upload(t->gpu, t->b, t->halves, b * sizeof *t->halves, err));

@@ -65,6 +65,24 @@ Test(dtype, f16_rounds_to_nearest_even)
     cr_expect_eq(ts_f32_to_f16(-INFINITY), 0xFC00);
 }
 
+Test(dtype, bf16_becomes_f16_as_a_float_does)
+{
+    for (uint32_t bits = 0; bits <= 0xFFFF; bits++) {
+        const uint16_t brain = (uint16_t)bits;
+        const float value = ts_bf16_to_f32(brain);
+        uint16_t half;
+        if (!isfinite(value)) {
+            continue;
+        }
+        cr_assert_eq(ts_bf16_to_f16(&brain, 1, &half), fabsf(value), "0x%04X", bits);
+        cr_assert(fabsf(value) > TS_F16_LARGEST || half == ts_f32_to_f16(value), "0x%04X", bits);
+    }
+    const uint16_t some[] = {0x3F80, 0xC110, 0x4000}; // 1, -9, 2
+    uint16_t halves[3];
+    cr_expect_eq(ts_bf16_to_f16(some, 3, halves), 9);
+    cr_expect_eq(ts_f16_to_f32(halves[1]), -9);
+}
+
 Test(dtype, bf16_rounds_to_nearest_even)
 {
     for (uint32_t bits = 0; bits < 0x7F7F; bits++) {

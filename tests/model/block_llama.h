@@ -7,7 +7,7 @@
 
 #include "data/safetensors.h"
 
-enum { HIDDEN = 64, FFN = 64, HEADS = 2, KV_HEADS = 1, HEAD_DIM = 32, TOKENS = 12 };
+enum { HIDDEN = 64, FFN = 64, HEADS = 2, KV_HEADS = 1, HEAD_DIM = 32, TOKENS = 24 };
 
 // Writes config.json. `more`: further keys, such as ", \"a\": 1".
 static inline void write_shape(const char *folder, const char *more)
@@ -60,40 +60,48 @@ static inline void write_tensors(const char *folder, struct tiny_file *file)
 
 enum { FLOATS = 4096 };
 
-// The loss, and the adapter's gradients in the order of its flat array.
-static inline double gradients(ts_gpu *gpu, const char *folder, ts_quantise quantise,
-                               float out[FLOATS], uint64_t *weight_bytes)
+// The loss of an open model, and an adapter's gradients in the order of its flat array.
+static inline double gradients_of(ts_model *model, float out[FLOATS])
 {
     const ts_adapter_config adapter = {.r = 2, .alpha = 4, .targets = TS_MODULES_ALL};
-    const ts_model_params params = {
-        .positions = TOKENS, .quantise = quantise, .embedding_in_file = true};
     const ts_pass_limits limits = {.rows = TOKENS, .loss_rows = TOKENS, .training = true};
     float values[FLOATS];
     uint32_t ids[TOKENS], state = 5;
     uint8_t supervised[TOKENS];
-    ts_model model;
     ts_pass pass;
     ts_batch batch = {0};
     double sum;
-    test_model_open(gpu, folder, params, &model);
-    MUST(ts_model_add_lora(&model, &adapter, 42, err));
-    cr_assert_leq(model.lora.count, FLOATS);
-    for (uint64_t i = 0; i < model.lora.count; i++) {
+    MUST(ts_model_add_lora(model, &adapter, 42, err));
+    cr_assert_leq(model->lora.count, FLOATS);
+    for (uint64_t i = 0; i < model->lora.count; i++) {
         values[i] = (float)(0.2 * tiny_random(&state));
     }
-    MUST(ts_gpu_upload(gpu, model.lora.values, values, model.lora.count * sizeof *values, err));
+    MUST(ts_gpu_upload(model->gpu, model->lora.values, values, model->lora.count * sizeof *values,
+                       err));
     for (uint32_t t = 0; t < TOKENS; t++) {
         ids[t] = t * 7 % TINY_VOCAB;
         supervised[t] = t > 2;
     }
-    MUST(ts_pass_open(&model, limits, &pass, err));
+    MUST(ts_pass_open(model, limits, &pass, err));
     MUST(ts_batch_add(&batch, ids, TOKENS, supervised, err));
     MUST(ts_pass_gradients(&pass, &batch, 1, 0, &sum, err));
     memset(out, 0, FLOATS * sizeof *out);
-    MUST(ts_gpu_download(gpu, pass.gradients, out, model.lora.count * sizeof *out, err));
-    *weight_bytes = model.weights.used_bytes;
+    MUST(ts_gpu_download(model->gpu, pass.gradients, out, model->lora.count * sizeof *out, err));
     ts_batch_free(&batch);
     ts_pass_close(&pass);
+    return sum;
+}
+
+// The same of the model in a folder.
+static inline double gradients(ts_gpu *gpu, const char *folder, ts_quantise quantise,
+                               float out[FLOATS], uint64_t *weight_bytes)
+{
+    const ts_model_params params = {
+        .positions = TOKENS, .quantise = quantise, .embedding_in_file = true};
+    ts_model model;
+    test_model_open(gpu, folder, params, &model);
+    const double sum = gradients_of(&model, out);
+    *weight_bytes = model.weights.used_bytes;
     test_model_close(&model);
     return sum;
 }

@@ -336,6 +336,70 @@ Test(rounded, what_follows_a_product_is_the_same_in_its_kernel)
     }
 }
 
+// Weights in BF16 of all sizes that f16 holds, as ordinary numbers, with fewer bits and as none,
+// and in `halves` the same rounded to F16.
+static void fill_weights(uint16_t brains[N * K], uint16_t halves[N * K])
+{
+    uint32_t state = 11;
+    for (size_t i = 0; i < N * K; i++) {
+        state = state * 1664525u + 1013904223u;
+        brains[i] = ts_f32_to_bf16(ldexpf((float)(int32_t)state, -31 - (int)(i % 32)));
+    }
+    ts_bf16_to_f16(brains, N * K, halves);
+}
+
+static void multiply_held(struct product *p, ts_layout layout, ts_view b, float out[M * N])
+{
+    ts_matmul_rounded(
+        p->recorder, &p->rounding,
+        &(ts_product){
+            .layout = layout, .m = M, .n = N, .k = K, .a = p->a, .b = b, .c = p->c, .alpha = 1});
+    MUST(ts_recorder_run(p->recorder, err));
+    MUST(ts_gpu_download(p->gpu, p->c, out, M * N * sizeof *out, err));
+}
+
+// So models may hold them so (model/quantise.h). What f16 cannot hold is infinite in either
+// product.
+Test(rounded, weights_in_bf16_give_the_bits_of_f16)
+{
+    static uint16_t brains[N * K], halves[N * K];
+    static float from_brains[M * N], from_halves[M * N];
+    ts_gpu *gpu = test_gpu_open();
+    const bool able = ts_precision_offered(ts_gpu_capabilities(gpu), TS_PRECISION_F16);
+    struct product p;
+    ts_view held[2];
+    uint32_t state = 5;
+    open_product(&p, gpu, TS_PRECISION_F16);
+    MUST(ts_gpu_alloc(&p.arena, TS_BF16, N * K, &held[0], err));
+    MUST(ts_gpu_alloc(&p.arena, TS_F16, N * K, &held[1], err));
+    fill(p.a_values, M * K, 0x1p-30f, &state);
+    MUST(ts_gpu_upload(gpu, p.a, p.a_values, M * K * sizeof(float), err));
+    fill_weights(brains, halves);
+    for (int large = 0; large < 2 && able; large++) {
+        brains[3] = large == 1 ? ts_f32_to_bf16(65536) : brains[3];
+        halves[3] = large == 1 ? ts_f32_to_f16(65536) : halves[3];
+        MUST(ts_gpu_upload(gpu, held[0], brains, sizeof brains, err));
+        MUST(ts_gpu_upload(gpu, held[1], halves, sizeof halves, err));
+        for (ts_layout layout = TS_NT; layout <= TS_NN; layout++) {
+            const size_t infinite = layout == TS_NT ? 0 : 3; // the column that weight 3 is in
+            multiply_held(&p, layout, held[0], from_brains);
+            multiply_held(&p, layout, held[1], from_halves);
+            for (size_t i = 0; i < M * N; i++) {
+                const bool finite = large == 0 || i % N != infinite;
+                cr_assert_eq(isfinite(from_brains[i]) != 0, finite, "%zu", i);
+                cr_assert_eq(isfinite(from_halves[i]) != 0, finite, "%zu", i);
+                cr_assert(!finite || from_brains[i] == from_halves[i], "layout %d, %zu: %g, %g",
+                          layout, i, (double)from_brains[i], (double)from_halves[i]);
+            }
+        }
+    }
+    close_product(&p);
+    test_gpu_close(gpu);
+    if (!able) {
+        cr_skip_test("no matrix units for f16");
+    }
+}
+
 Test(rounded, precision_by_name)
 {
     const ts_matrix_shape shape = {16, 16, 16};

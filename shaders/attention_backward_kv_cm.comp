@@ -54,7 +54,7 @@ uint place_of(uint number, uint count, uint kv_head)
 // Eight neighbours of dout on their way: as operands in bf16, which needs no factor, and as numbers in f16.
 #ifdef OPERANDS_BF16
 #define GRAD uvec4
-#define grad_at(at) dout_operands(at)
+#define grad_at(quad) dout_operands(quad)
 #define largest_grad_bits(grad) 0
 #define times(factor, grad) grad
 #else
@@ -62,7 +62,7 @@ struct Grad {
     vec4 low, high;
 };
 #define GRAD Grad
-#define grad_at(at) Grad(dout_quad(at), dout_quad(at + 4))
+#define grad_at(quad) Grad(dout_nth(quad), dout_nth((quad) + 1))
 #define largest_grad_bits(grad) max(largest_bits(grad.low), largest_bits(grad.high))
 #define times(factor, grad) round8(factor * grad.low, factor * grad.high)
 #endif
@@ -90,10 +90,10 @@ void main()
     ATOMIC_MIN(all_to[0], my_end);
     for (uint item = self; item < OWN * DIM / 8; item += INVOCATIONS) {
         const uint row = min(first_key + item / (DIM / 8), rows - 1);
-        const uint at = (row * kv_heads + kv_head) * DIM + item % (DIM / 8) * 8;
+        const uint quad = (row * kv_heads + kv_head) * (DIM / 4) + item % (DIM / 8) * 2;
         const uint to_row = item / (DIM / 8) * ROW + item % (DIM / 8);
-        arena[to_row] = k_operands(at);
-        arena[OWN_TILE + to_row] = v_operands(at);
+        arena[to_row] = k_operands(quad);
+        arena[OWN_TILE + to_row] = v_operands(quad);
     }
 #ifndef OPERANDS_BF16
     vec4 sizes = vec4(0.0);
@@ -137,10 +137,10 @@ void main()
                 const uint item = min(f * INVOCATIONS + self, PAIRS - 1);
                 [[unroll]] for (uint i = 0; i < 2; i++) {
                     const uint index = i0 + 2 * (item % (STREAM / 2)) + i;
-                    const uint at =
-                        place_of(index, count, kv_head) * DIM + item / (STREAM / 2) * 8;
-                    places[2 * f + i] = at;
-                    grads[2 * f + i] = grad_at(at);
+                    const uint quad =
+                        place_of(index, count, kv_head) * (DIM / 4) + item / (STREAM / 2) * 2;
+                    places[2 * f + i] = quad;
+                    grads[2 * f + i] = grad_at(quad);
                     top = max(top, largest_grad_bits(grads[2 * f + i]));
                 }
             }

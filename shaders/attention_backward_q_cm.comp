@@ -86,10 +86,10 @@ void main()
     for (uint item = self; item < OWN * DIM / 8; item += INVOCATIONS) {
         const uint index = min(begin + item / (DIM / 8), count - 1);
         const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
-        const uint at = place * DIM + item % (DIM / 8) * 8;
+        const uint quad = place * (DIM / 4) + item % (DIM / 8) * 2;
         const uint to_row = item / (DIM / 8) * ROW + item % (DIM / 8);
-        arena[to_row] = q_operands(at);
-        arena[OWN_TILE + to_row] = round8(factor * dout_quad(at), factor * dout_quad(at + 4));
+        arena[to_row] = q_operands(quad);
+        arena[OWN_TILE + to_row] = round8(factor * dout_nth(quad), factor * dout_nth(quad + 1));
     }
     barrier();
     MATRIX_A queries[DOWN * DIM_STEPS], grads[DOWN * DIM_STEPS];
@@ -103,14 +103,17 @@ void main()
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
     float slope_scale = slope_scale_of(0.0, 0.0); // all so far is zero
+    const uint stride = kv_heads * (DIM / 4), head_at = kv_head * (DIM / 4); // of keys, in quads
+    const uint last_at = (rows - 1) * stride;
+
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
         const uint turn = key0 / STREAM % 2; // 0 and 1 from one tile to the next
         barrier(); // nobody reads the tiles any more
         top = 0;
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
             const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
-            const uint a = (min(key0 + 2 * pair, rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
-            const uint b = (min(key0 + 2 * pair + 1, rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
+            const uint ahead = (key0 + 2 * pair) * stride, at = head_at + 2 * octet;
+            const uint a = at + min(ahead, last_at), b = at + min(ahead + stride, last_at);
             const uvec4 value_a = v_operands(a), value_b = v_operands(b);
             PUT_ROWS(VALUES_AT, pair, octet, value_a, value_b)
             top = max(top, max(largest_operand_bits(value_a), largest_operand_bits(value_b)));

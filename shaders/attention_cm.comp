@@ -57,8 +57,8 @@ void main()
     for (uint item = self; item < OWN * DIM / 8; item += INVOCATIONS) {
         const uint index = min(begin + item / (DIM / 8), count - 1);
         const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
-        const uint at = place * DIM + item % (DIM / 8) * 8;
-        arena[item / (DIM / 8) * ROW + item % (DIM / 8)] = q_operands(at);
+        const uint quad = place * (DIM / 4) + item % (DIM / 8) * 2;
+        arena[item / (DIM / 8) * ROW + item % (DIM / 8)] = q_operands(quad);
     }
     barrier();
     MATRIX_A queries[DOWN * DIM_STEPS];
@@ -71,14 +71,16 @@ void main()
     float reference = -1e20, total = 0.0; // of this lane's row, and of its part of the row
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
+    const uint stride = kv_heads * (DIM / 4), head_at = kv_head * (DIM / 4); // of keys, in quads
+    const uint last_at = (kv_rows - 1) * stride;
+
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
         const uint turn = key0 / STREAM % 2; // 0 and 1 from one tile to the next
         barrier(); // nobody reads the tiles any more
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
             const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
-            const uint a = (min(key0 + 2 * pair, kv_rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
-            const uint b =
-                (min(key0 + 2 * pair + 1, kv_rows - 1) * kv_heads + kv_head) * DIM + 8 * octet;
+            const uint ahead = (key0 + 2 * pair) * stride, at = head_at + 2 * octet;
+            const uint a = at + min(ahead, last_at), b = at + min(ahead + stride, last_at);
             PUT_ROWS(KEYS_AT, pair, octet, k_operands(a), k_operands(b))
             const uvec4 value_a = v_operands(a), value_b = v_operands(b);
             PUT_COLUMNS(VALUES_AT, pair, octet, value_a, value_b)

@@ -1,14 +1,9 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
-#ifdef OPERANDS_BF16
-#extension GL_EXT_bfloat16 : require
-#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
-#endif
 
 // C[m, n] = alpha * (opA(A) opB(B) + E) + (accumulate ? C : 0) on matrix units (cooperative
 // matrices): A and B rounded to 16 bits, sums in f32.
@@ -96,12 +91,6 @@ const uint NT = 0;
 const uint NN = 1;
 const uint TN = 2;
 
-#ifdef OPERANDS_BF16
-#define OPERAND bfloat16_t
-#else
-#define OPERAND float16_t
-#endif
-
 const uint INVOCATIONS = gl_WorkGroupSize.x;
 const uint SUBGROUPS = INVOCATIONS / SUBGROUP_SIZE;
 const uint COLUMNS = SUBGROUPS / ROWS;
@@ -139,7 +128,7 @@ layout(push_constant) uniform Push {
 #define WEIGHT_BINDING 1
 #define WEIGHT_COUNT ((LAYOUT == NT ? push.n : push.k) * push.ldb)
 #include "weight.glsl"
-#include "act.glsl"
+#include "operand.glsl"
 
 const uint THREADS = INVOCATIONS;
 #define SLOTS 1 // the largest of a workgroup is found in `largest` instead
@@ -147,13 +136,6 @@ const uint THREADS = INVOCATIONS;
 #include "largest.glsl"
 
 const bool B_ALIGNED = ALIGNED != 0 || WEIGHT_BLOCK > 1; // rows of blocks are whole octets
-
-// The operands' type: what is stored so needs no rounding.
-#ifdef OPERANDS_BF16
-const uint ROUNDED = WEIGHT_BF16;
-#else
-const uint ROUNDED = WEIGHT_F16;
-#endif
 
 ACT_READ(0, a)
 ACT_UPDATE(4, c)
@@ -209,12 +191,26 @@ Place place_of(uint fetch, uint each)
     return Place(item / LINE8, item % LINE8 * 8);
 }
 
+// Where that is in shared memory: which octet of the tile and, turned, which word of it.
+uvec2 place_in_tile(uint fetch, uint each)
+{
+    const Place place = place_of(fetch, each);
+    return uvec2(place.line * STRIDE8 + place.k / 8, place.k / 2 % 4);
+}
+
 // Where a fetch's octet begins at k = 0, in octets of the buffer; used where rows are whole octets.
 uint origin_of(uint fetch, uint each, bool turned, uint line0, uint row_length)
 {
     const Place place = place_of(fetch, each);
     return turned ? place.k * (row_length / 8) + (line0 + place.line) / 8
                   : (line0 + place.line) * (row_length / 8) + place.k / 8;
+}
+
+// Of A; where a step along k begins another term, it is another.
+uint origin_of_a(uint fetch, uint row0, uint k0)
+{
+    const Term term = TERM_AT(k0); // whose a may be below zero
+    return origin_of(fetch, A_EACH, A_TURNED, row0, term.lda) + uint(int(term.a) >> 3);
 }
 
 // How far it moves on where k has come to `k0`, in octets.
@@ -233,11 +229,7 @@ Octet fetch_a(uint fetch, uint origin, uint row0, uint k0)
     const uint rows = A_TURNED ? push.k : push.m, columns = A_TURNED ? push.m : push.k;
     Octet result = NO_OCTET;
     if (ALIGNED != 0 || a_type != WEIGHT_F32) { // rows are whole octets
-        if (ADDED > 0) // rows of another length from term to term
-            origin = origin_of(fetch, A_EACH, A_TURNED, row0, term.lda);
-        uint octet = origin + moved(k0, A_TURNED, term.lda);
-        if (ADDED > 0)
-            octet = (term.a + 8 * octet) / 8; // below zero, term.a has no eighth part
+        const uint octet = origin + moved(k0, A_TURNED, push.lda);
         if (WHOLE != 0 || (row < rows && column < columns)) {
             if (a_type != WEIGHT_F32) {
                 result.low = uvec4(a2[2 * octet], a2[2 * octet + 1]);
@@ -279,18 +271,6 @@ Octet fetch_b(uint fetch, uint origin, uint column0, uint k0)
     return result;
 }
 
-// Two numbers rounded to the operands' type, to nearest and of two to the even one, in one word.
-#ifdef OPERANDS_BF16
-#define round2(x) act_round2_bf16(x)
-#else
-#define round2(x) packFloat2x16(f16vec2(x))
-#endif
-
-uvec4 round8(vec4 low, vec4 high)
-{
-    return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
-}
-
 // The numbers of an octet of A.
 void decode_a(Octet value, out vec4 low, out vec4 high)
 {
@@ -305,20 +285,15 @@ void decode_a(Octet value, out vec4 low, out vec4 high)
 // touched; else the numbers are rounded.
 uint pair_of(uint e, bool kept, Octet x, Octet y, vec4 x_quad, vec4 y_quad)
 {
-    const uint left = x.low[e / 2], right = y.low[e / 2];
-    if (!kept)
-        return round2(vec2(x_quad[e % 4], y_quad[e % 4]));
-    if (e % 2 == 0)
-        return left & 0xffffu | right << 16;
-    return left >> 16 | right & 0xffff0000u;
+    return kept ? halves_of(e % 2, x.low[e / 2], y.low[e / 2])
+                : round2(vec2(x_quad[e % 4], y_quad[e % 4]));
 }
 
 // Takes what was fetched as number `fetch` (of a turned tile two octets, of neighbouring k) to its lines.
-#define STAGE(base, decode, fetched, fetch, each, items, kept, scale)                               \
+#define STAGE(base, decode, fetched, places, fetch, each, items, kept, scale)                       \
     if (items % INVOCATIONS == 0 ||                                                                \
         fetch / each * INVOCATIONS + gl_LocalInvocationIndex < items) {                            \
-        const Place to = place_of(fetch, each);                                                    \
-        const uint at = (base) + to.line * STRIDE8 + to.k / 8, word = to.k / 2 % 4;                \
+        const uint at = (base) + places[fetch].x, word = places[fetch].y;                          \
         const Octet x = fetched[fetch], y = fetched[fetch + each - 1];                             \
         vec4 x_low, x_high, y_low, y_high;                                                         \
         decode(x, x_low, x_high);                                                                  \
@@ -397,10 +372,10 @@ void stage_extra_b(ExtraPair pair, uint line, uint column, uint k0)
 }
 
 // A subgroup's matrix of E, as far as the staged lines go, into its part of `edge`.
-void multiply_extra(uint row, uint column)
+void multiply_extra(uint lane, uint row, uint column)
 {
     const uint mine = EDGE_AT + gl_SubgroupID * EDGE;
-    [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
+    [[dont_unroll]] for (uint e = lane; e < MATRIX_M * MATRIX_N; e += SUBGROUP_SIZE) {
         const uint left = (row + e / MATRIX_N) * EXTRA_STRIDE;
         const uint right = EXTRA_B_AT + (column + e % MATRIX_N) * EXTRA_STRIDE;
         float sum = 0.0;
@@ -442,6 +417,7 @@ float inverse(float power)
 void main()
 {
     const uint self = gl_LocalInvocationIndex;
+    const uint lane = gl_SubgroupInvocationID; // asked here, it is not asked again in each step
     const uint down = (push.m + TILE_M - 1) / TILE_M, across = (push.n + TILE_N - 1) / TILE_N;
     const uint part = SPLIT > 1 ? gl_WorkGroupID.y / down : 0; // of k
     const uint tile_row = gl_WorkGroupID.y - part * down;
@@ -460,12 +436,15 @@ void main()
 
     Octet next_a[A_FETCHES];
     Octet next_b[B_FETCHES];
+    uvec2 a_places[A_FETCHES], b_places[B_FETCHES];
     uint a_origins[A_FETCHES], b_origins[B_FETCHES];
     [[unroll]] for (uint i = 0; i < A_FETCHES; i++) {
-        a_origins[i] = origin_of(i, A_EACH, A_TURNED, row0, push.lda);
+        a_places[i] = place_in_tile(i, A_EACH);
+        a_origins[i] = origin_of_a(i, row0, from);
         next_a[i] = fetch_a(i, a_origins[i], row0, from);
     }
     [[unroll]] for (uint i = 0; i < B_FETCHES; i++) {
+        b_places[i] = place_in_tile(i, B_EACH);
         b_origins[i] = origin_of(i, B_EACH, B_TURNED, column0, push.ldb);
         next_b[i] = fetch_b(i, b_origins[i], column0, from);
     }
@@ -475,12 +454,15 @@ void main()
         if (BUFFERS == 1)
             barrier(); // nobody reads the tiles any more
         [[unroll]] for (uint i = 0; i < A_FETCHES; i += A_EACH)
-            STAGE(tiles, decode_a, next_a, i, A_EACH, A_ITEMS, A_KEPT, scale_a)
+            STAGE(tiles, decode_a, next_a, a_places, i, A_EACH, A_ITEMS, A_KEPT, scale_a)
         [[unroll]] for (uint i = 0; i < B_FETCHES; i += B_EACH)
-            STAGE(tiles + TILE_B_AT, weight_decode, next_b, i, B_EACH, B_ITEMS, B_KEPT, scale_b)
+            STAGE(tiles + TILE_B_AT, weight_decode, next_b, b_places, i, B_EACH, B_ITEMS, B_KEPT, scale_b)
         barrier(); // the tiles are whole; of two buffers, nobody reads the other any more
 
         if (k0 + K_STEP < to) {
+            if (BEGINS_TERM(k0 + K_STEP))
+                [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
+                    a_origins[i] = origin_of_a(i, row0, k0 + K_STEP);
             [[unroll]] for (uint i = 0; i < A_FETCHES; i++)
                 next_a[i] = fetch_a(i, a_origins[i], row0, k0 + K_STEP);
             [[unroll]] for (uint i = 0; i < B_FETCHES; i++)
@@ -542,7 +524,7 @@ void main()
                 stage_extra_b(pair, line, column0 + line, k0);
             barrier(); // the lines are whole
             [[dont_unroll]] for (uint at = 0; at < DOWN * ACROSS; at++) {
-                multiply_extra(part_row + at / ACROSS * MATRIX_M, part_column + at % ACROSS * MATRIX_N);
+                multiply_extra(lane, part_row + at / ACROSS * MATRIX_M, part_column + at % ACROSS * MATRIX_N);
                 barrier();
                 MATRIX_SUM e;
                 coopMatLoad(e, arena, mine, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
@@ -584,7 +566,7 @@ void main()
         barrier();
         const uint row = row0 + part_row + at / ACROSS * MATRIX_M;
         const uint column = column0 + part_column + at % ACROSS * MATRIX_N;
-        [[dont_unroll]] for (uint e = EACH * gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N;
+        [[dont_unroll]] for (uint e = EACH * lane; e < MATRIX_M * MATRIX_N;
              e += EACH * SUBGROUP_SIZE) {
             const uint r = row + e / MATRIX_N, c = column + e % MATRIX_N;
             if (whole || (r < push.m && c < push.n))

@@ -24,18 +24,10 @@
 // Every subgroup must be full and of SUBGROUP_SIZE; OWN a multiple of BANDS * MATRIX_M, STREAM and DIM
 // of COLUMNS * MATRIX_N and of MATRIX_K; LPR a power of two, MINE and DIM multiples of 8.
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#ifdef OPERANDS_BF16
-#extension GL_EXT_bfloat16 : require
-#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
-#define OPERAND bfloat16_t
-#else
-#define OPERAND float16_t
-#endif
 
 layout(local_size_x_id = 3) in;
 layout(constant_id = 1) const uint DIM = 64;
@@ -49,7 +41,7 @@ layout(constant_id = 9) const uint MATRIX_K = 16;
 layout(constant_id = 10) const uint HELD = 1;
 layout(constant_id = 11) const uint GROUP = 1; // heads that share a key head
 #include "grid.glsl"
-#include "act.glsl"
+#include "operand.glsl"
 
 const uint INVOCATIONS = gl_WorkGroupSize.x;
 const uint COLUMNS = INVOCATIONS / SUBGROUP_SIZE / BANDS;
@@ -105,29 +97,14 @@ const float LOG2E = 1.44269504;
 #define FIRST_SCORE (gl_SubgroupID % COLUMNS * SCORES_N)
 #define FIRST_SUM (gl_SubgroupID % COLUMNS * SUMS_N)
 
-#ifdef OPERANDS_BF16
-#define round2(x) act_round2_bf16(x)
-#else
-#define round2(x) packFloat2x16(f16vec2(x))
-#endif
-
-uvec4 round8(vec4 low, vec4 high)
-{
-    return uvec4(round2(low.xy), round2(low.zw), round2(high.xy), round2(high.zw));
-}
-
-// Eight neighbours of a buffer as operands; where they are stored so, they are neither decoded nor rounded.
-#ifdef OPERANDS_BF16
-const uint ROUNDED = WEIGHT_BF16;
-#else
-const uint ROUNDED = WEIGHT_F16;
-#endif
+// Eight neighbours of a buffer, from its quad number `quad` on, as operands; where they are stored so, they are
+// neither decoded nor rounded.
 #define OPERANDS_OF(name)                                                                          \
-    uvec4 name##_operands(uint at)                                                                 \
+    uvec4 name##_operands(uint quad)                                                               \
     {                                                                                              \
         if (name##_type == ROUNDED)                                                                \
-            return uvec4(name##2[at / 4], name##2[at / 4 + 1]);                                    \
-        return round8(name##_quad(at), name##_quad(at + 4));                                       \
+            return uvec4(name##2[quad], name##2[quad + 1]);                                        \
+        return round8(name##_nth(quad), name##_nth(quad + 1));                                     \
     }
 
 float sum_of(vec4 x)
@@ -285,10 +262,14 @@ uint largest_operand_bits(uvec4 x)
 // A pair of a stream's neighbouring rows, a and b, of each eight operands, into the tile by rows or by
 // columns.
 #define PUT_ROWS(at, pair, octet, a, b)                                                            \
-    arena[(at) + 2 * (pair) * ROW + (octet)] = a;                                                  \
-    arena[(at) + (2 * (pair) + 1) * ROW + (octet)] = b;
+    {                                                                                              \
+        const uint place = (at) + 2 * (pair) * ROW + (octet);                                      \
+        arena[place] = a;                                                                          \
+        arena[place + ROW] = b;                                                                    \
+    }
 #define PUT_COLUMNS(at, pair, octet, a, b)                                                         \
-    [[unroll]] for (uint d = 0; d < 8; d++)                                                        \
-        arena[(at) + (8 * (octet) + d) * COLUMN + (pair) / 4][(pair) % 4] =                        \
-            d % 2 == 0 ? a[d / 2] & 0xffffu | b[d / 2] << 16                                       \
-                       : a[d / 2] >> 16 | b[d / 2] & 0xffff0000u;
+    {                                                                                              \
+        const uint place = (at) + 8 * (octet) * COLUMN + (pair) / 4;                               \
+        [[unroll]] for (uint d = 0; d < 8; d++)                                                    \
+            arena[place + d * COLUMN][(pair) % 4] = halves_of(d % 2, a[d / 2], b[d / 2]);          \
+    }

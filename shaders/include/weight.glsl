@@ -445,6 +445,17 @@ vec4 weight_from_word(uint word)
     return WEIGHT_BLOCK == 1 ? weight_decode_quad(octet, false) : vec4(0.0);
 }
 
+// The same of a word that all lanes share. `none` is 0, but different in each lane for all that
+// the compiler knows. Without it a CPU driver decodes in scalar registers, from where a broadcast
+// to all lanes is slow.
+vec4 weight_from_shared_word(uint word, uint none)
+{
+    if (STORED == WEIGHT_BF16) // two operations, of which one takes the word from memory
+        return vec4(uintBitsToFloat(word << (16 + none)),
+                    uintBitsToFloat(word & (0xffff0000u + none)), 0.0, 0.0);
+    return weight_from_word(WEIGHT_PER_WORD == 1 ? word : word | none);
+}
+
 // Puts element `at`, wherever it is, into an octet as its i-th, which is zero yet. Only of a type
 // without blocks: rows of blocks are whole octets.
 void weight_put(inout Octet octet, uint i, uint at)

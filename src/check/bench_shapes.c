@@ -16,6 +16,7 @@ static const struct {
     const char *name;
     uint32_t value;
 } usual[] = {
+    {"tile", 16},
     {"rows", TOKENS},
     {"cols", HIDDEN},
     {"count", TOKENS *HIDDEN},

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-enum { TILE = 16 }; // rows of a in a packed tile, and the least k of gemm_packed
+enum { STEP = 32 }; // the least k of gemm_packed
 
 // ---- Products by gemm_simd
 
@@ -83,18 +83,33 @@ uint32_t ts_cpu_tiles(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
         }
     }
     if (ts_gemm_packed_fits(caps, args)) {
-        out[count++] = (ts_tile){
-            .family = TS_FAMILY_PACKED, .m = TILE, .n = lanes, .k = TILE, .local_size = lanes};
+        out[count++] = (ts_tile){.family = TS_FAMILY_PACKED,
+                                 .m = ts_gemm_packed_rows(caps, args->layout),
+                                 .n = ts_gemm_packed_columns(caps, args->layout),
+                                 .k = STEP,
+                                 .local_size = lanes};
     }
     return count;
 }
 
 // ---- Products by gemm_packed: a is packed first, so that all lanes load from one address
 
-// How many packed rows of k elements fit into the scratch memory.
-static uint32_t rows_of_scratch(uint32_t k)
+// Two rows of a lane in NT, and all lanes share 8 columns; in NN it has two columns, and all lanes
+// share 12 rows (gemm_packed.comp).
+uint32_t ts_gemm_packed_rows(const ts_gpu_caps *caps, uint32_t layout)
 {
-    return TS_SCRATCH_BYTES / sizeof(float) / k / TILE * TILE;
+    return layout == TS_NT ? 2 * caps->subgroup_size : 12;
+}
+
+uint32_t ts_gemm_packed_columns(const ts_gpu_caps *caps, uint32_t layout)
+{
+    return layout == TS_NT ? 8 : 2 * caps->subgroup_size;
+}
+
+// How many packed rows of k elements fit into the scratch memory, whole tiles of `tile` rows.
+static uint32_t rows_of_scratch(uint32_t k, uint32_t tile)
+{
+    return TS_SCRATCH_BYTES / sizeof(float) / k / tile * tile;
 }
 
 // Drivers of Vulkan 1.4 load once if all lanes share an address. Older ones load lane by lane, so
@@ -108,10 +123,11 @@ bool ts_gemm_packed_suits(const ts_gpu_caps *caps)
 
 bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args)
 {
-    return ts_gemm_packed_suits(caps) && args->layout != TS_TN && args->k >= TILE &&
-           args->lda == args->k && rows_of_scratch(args->k) > 0 &&
-           args->n % caps->subgroup_size == 0 &&
-           args->n / caps->subgroup_size <= caps->max_groups[1] &&
+    const uint32_t columns = ts_gemm_packed_columns(caps, args->layout);
+    return ts_gemm_packed_suits(caps) && args->layout != TS_TN && args->k >= STEP &&
+           args->lda == args->k &&
+           rows_of_scratch(args->k, ts_gemm_packed_rows(caps, args->layout)) > 0 &&
+           args->n % columns == 0 && args->n / columns <= caps->max_groups[1] &&
            ts_dtype_block(args->b.dtype) == 1 && (args->b.dtype == TS_F32 || args->ldb % 2 == 0);
 }
 
@@ -123,36 +139,41 @@ static ts_view rows_of(ts_view view, uint32_t first, uint32_t count, uint32_t wi
 
 void ts_gemm_packed_run(ts_recorder *recorder, const struct ts_gemm_args *args, ts_view scratch)
 {
-    const uint32_t most = rows_of_scratch(args->k);
+    const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
+    const uint32_t tile = ts_gemm_packed_rows(caps, args->layout);
+    // Parts of as many tiles as each other: each reads all of b.
+    const uint32_t parts = (uint32_t)ts_ceil_div(args->m, rows_of_scratch(args->k, tile));
+    const uint32_t most = (uint32_t)ts_align_up(ts_ceil_div(args->m, parts), tile);
     assert(args->ldc == args->n); // rows_of needs dense rows
     for (uint32_t first = 0; first < args->m; first += most) {
         const uint32_t m = (uint32_t)ts_min_u64(most, args->m - first);
         ts_pack_rows(recorder, &(struct ts_pack_rows_args){.x = rows_of(args->a, first, m, args->k),
                                                            .y = scratch,
                                                            .rows = m,
-                                                           .cols = args->k});
-        ts_gemm_packed(
-            recorder,
-            &(struct ts_gemm_packed_args){
-                .a = scratch,
-                .b = args->b,
-                .c = rows_of(args->c, first, m, args->n),
-                .extra_a = args->extra_k > 0 ? rows_of(args->extra_a, first, m, args->extra_k)
-                                             : args->extra_a,
-                .extra_b = args->extra_b,
-                .m = m,
-                .n = args->n,
-                .k = args->k,
-                .lda = args->k,
-                .ldb = args->ldb,
-                .ldc = args->ldc,
-                .alpha = args->alpha,
-                .accumulate = args->accumulate,
-                .extra_k = args->extra_k,
-                .extra_scale = args->extra_scale,
-                .layout = args->layout,
-                .local_size = ts_gpu_capabilities(ts_recorder_gpu(recorder))->subgroup_size,
-            });
+                                                           .cols = args->k,
+                                                           .tile = tile});
+        ts_gemm_packed(recorder, &(struct ts_gemm_packed_args){
+                                     .a = scratch,
+                                     .b = args->b,
+                                     .c = rows_of(args->c, first, m, args->n),
+                                     .extra_a = args->extra_k > 0 ? rows_of(args->extra_a, first, m,
+                                                                            args->extra_k)
+                                                                  : args->extra_a,
+                                     .extra_b = args->extra_b,
+                                     .m = m,
+                                     .n = args->n,
+                                     .k = args->k,
+                                     .lda = args->k,
+                                     .ldb = args->ldb,
+                                     .ldc = args->ldc,
+                                     .alpha = args->alpha,
+                                     .accumulate = args->accumulate,
+                                     .extra_k = args->extra_k,
+                                     .extra_scale = args->extra_scale,
+                                     .layout = args->layout,
+                                     .local_size = caps->subgroup_size,
+                                     .tile = tile,
+                                 });
     }
 }
 

@@ -204,6 +204,9 @@ uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint64_t tile_el
 // fast at it, _fits whether the product can also run so. `scratch` is ts_recorder_scratch's.
 bool ts_gemm_packed_suits(const ts_gpu_caps *caps);
 bool ts_gemm_packed_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args);
+// _rows and _columns: of a tile of c.
+uint32_t ts_gemm_packed_rows(const ts_gpu_caps *caps, uint32_t layout);
+uint32_t ts_gemm_packed_columns(const ts_gpu_caps *caps, uint32_t layout);
 void ts_gemm_packed_run(ts_recorder *recorder, const struct ts_gemm_args *args, ts_view scratch);
 
 #endif

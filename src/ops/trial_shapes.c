@@ -39,6 +39,7 @@ static uint32_t scalar_value(const char *name, uint32_t *state)
         {"rotated", {1, 0, 1, 1, 1, 0, 1, 1}},
         {"partial", {0, 1, 0, 1, 0, 1, 0, 1}},
         {"first_id", {0, 1, 2, 3, 0, 50, 100, 1}},
+        {"tile", {4, 12, 16, 12, 16, 8, 16, 32}},
         {"layout", {0, 1, 2, 0, 1, 2, 0, 1}},
         {"threads", {0, 0, 0, 64, 64, 128, 128, 0}}, // 0: chosen for the device
         {"row_threads", {0, 0, 0, 64, 64, 128, 128, 0}},
@@ -137,6 +138,7 @@ void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
     if (trial->kernel == TS_KERNEL_gemm_packed) {
         *ts_trial_field(trial, "layout") = layout;
         *ts_trial_field(trial, "local_size") = caps->subgroup_size;
+        *ts_trial_field(trial, "tile") = ts_gemm_packed_rows(caps, layout);
         return;
     }
     struct ts_gemm_args args = {.b.dtype = trial->stored,
@@ -278,8 +280,8 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
     }
     if (trial->kernel == TS_KERNEL_gemm_packed) {
         layout %= TS_TN;
-        push[1] = (uint32_t)ts_align_up(push[1], asked->subgroup_size);
-        push[2] += has_halves(trial) ? 16 : 15;
+        push[1] = (uint32_t)ts_align_up(push[1], ts_gemm_packed_columns(asked, layout));
+        push[2] += has_halves(trial) ? 32 : 31;
         gap += layout == TS_NT && push[2] % 2; // ldb must be even
     }
     if (ts_dtype_block(trial->stored) > 1) {

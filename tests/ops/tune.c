@@ -62,7 +62,7 @@ static const struct {
     ts_layout layout;
     uint32_t shapes[4][3]; // m, n, k
 } cases[] = {{TS_BF16, TS_NT, {{70, 72, 80}, {3, 264, 8}, {130, 40, 136}, {17, 24, 40}}},
-             {TS_F32, TS_NN, {{65, 137, 129}, {1, 1, 1}, {33, 5, 7}, {33, 24, 39}}}};
+             {TS_F32, TS_NN, {{65, 137, 129}, {1, 1, 1}, {33, 5, 7}, {33, 48, 39}}}};
 
 // Runs a product and returns its c, which starts out as `before`.
 static float *result_of(struct place *p, const float *before, uint32_t count)
@@ -157,7 +157,7 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
     }
     bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64 &&
                    caps[0].api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
-    // Packed tiles are offered for shapes whose n is whole subgroups and whose k is at least 16.
+    // Packed tiles are offered for shapes whose n is whole tiles and whose k is at least 32.
     cr_assert_eq(packed, offered ? 4 : 0);
     test_gpu_close(gpu);
 }

@@ -83,11 +83,12 @@ void ts_ref_gemm(const struct ts_gemm_ref *a)
 
 void ts_ref_pack_rows(const struct ts_pack_rows_ref *a)
 {
-    for (size_t tile = 0; tile < ((size_t)a->rows + 15) / 16; tile++) {
+    const size_t tile = a->tile;
+    for (size_t i = 0; i < (a->rows + tile - 1) / tile; i++) {
         for (size_t c = 0; c < a->cols; c++) {
-            for (size_t r = 0; r < 16; r++) {
-                size_t row = 16 * tile + r;
-                a->y[(tile * a->cols + c) * 16 + r] = row < a->rows ? a->x[row * a->cols + c] : 0;
+            for (size_t r = 0; r < tile; r++) {
+                size_t row = tile * i + r;
+                a->y[(i * a->cols + c) * tile + r] = row < a->rows ? a->x[row * a->cols + c] : 0;
             }
         }
     }
@@ -105,7 +106,7 @@ void ts_ref_gemm_packed(const struct ts_gemm_packed_ref *a)
         for (size_t j = 0; j < a->n; j++) {
             double sum = extra_of(&extra, i, j);
             for (size_t l = 0; l < a->k; l++) {
-                double left = a->a[(i / 16 * a->lda + l) * 16 + i % 16];
+                double left = a->a[(i / a->tile * a->lda + l) * a->tile + i % a->tile];
                 sum += left * (a->layout == 0 ? a->b[j * a->ldb + l] : a->b[l * a->ldb + j]);
             }
             double *c = &a->c[i * a->ldc + j];

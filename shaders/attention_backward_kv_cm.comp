@@ -7,8 +7,9 @@
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
 // With parts > 1 it walks along its part of all queries, and rope_backward adds the parts up.
 // In f16 dout is multiplied by a power of two (scale_of), and so are the sums. It is that of the first
-// tile that is not zero until a tile has elements 8 bits larger; then the sums are multiplied too. The
-// gradients of scores have a second one (slope_scale_of), which the sums of dk bear as well.
+// tile that is not zero until a tile has elements 8 bits larger; then the loop is left, the tile
+// measured, and the sums are multiplied too. The gradients of scores have a second one
+// (slope_scale_of), which the sums of dk bear as well.
 // One source, two shaders: attention_backward_kv_cm_f16, and _bf16 with OPERANDS_BF16 defined.
 
 ACT_READ(0, q)                                                // [rows, heads, dim]
@@ -34,11 +35,12 @@ const uint WEIGHTS_AT = GRAD_COLUMNS_AT + STREAM_COLUMNS;
 const uint SLOPES_AT = WEIGHTS_AT + SCORES_TILE;
 const uint LOOP = SLOPES_AT + SCORES_TILE;
 shared uvec4 arena[ROOM(LOOP, 2 * OWN_TILE)];
-shared float lses[STREAM], deltas[STREAM]; // of queries, as the loop needs them
-shared uint largest[4];                    // [0], [1]: bits of a tile of dout's largest element, by turns
-shared uint steepest[4];                   // bits of a tile's largest delta, and of the own values'
-                                           // largest row (the sum of its sizes; three: see ROOM)
-shared uint to[4], all_to[4];              // [0]: one past the last query that sees some key, and all
+shared float lses[STREAM], deltas[STREAM]; // of queries: -delta, from which the loop sums up
+// Bits of the largest element and delta of a tile of dout, and of the own values' largest row (the sum of
+// its sizes). Three: see ROOM.
+shared uint largest[4];
+shared uint exceeded[4];      // [0]: 1 if a tile has larger ones than the scales allow
+shared uint to[4], all_to[4]; // [0]: one past the last query that sees some key, and all
 
 const uint PAIRS = STREAM / 2 * (DIM / 8);
 const uint FETCHES = (PAIRS + INVOCATIONS - 1) / INVOCATIONS;
@@ -82,8 +84,7 @@ void main()
     const uint my_first = my_key * GROUP, my_behind = max(my_first, min(my_end * GROUP, upper));
     if (self == 0) {
         to[0] = all_to[0] = my_end;
-        largest[0] = largest[1] = 0;
-        steepest[0] = steepest[1] = steepest[2] = 0;
+        largest[0] = largest[1] = largest[2] = exceeded[0] = 0;
     }
     barrier();
     ATOMIC_MAX(to[0], my_end);
@@ -99,10 +100,9 @@ void main()
     vec4 sizes = vec4(0.0);
     for (uint d = 4 * MY_PART; d < DIM; d += 4 * LPR)
         sizes += abs(v_quad((my_key * kv_heads + kv_head) * DIM + d));
-    ATOMIC_MAX(steepest[2], floatBitsToUint(row_sum(sum_of(sizes))));
+    ATOMIC_MAX(largest[2], floatBitsToUint(row_sum(sum_of(sizes))));
 #endif
     barrier();
-    const float row_size = uintBitsToFloat(steepest[2]);
     MATRIX_A keys[DOWN * DIM_STEPS], values[DOWN * DIM_STEPS];
     if (HELD != 0) {
         HOLD_ROWS(keys, 0)
@@ -114,19 +114,49 @@ void main()
     const uint behind = min(to[0] * GROUP, upper), inner_behind = min(all_to[0] * GROUP, upper);
     const uint inner_from = min(first_key + OWN - 1, rows - 1) * GROUP;
     const float bits = scale * LOG2E; // of exp's argument that a score of 1 is worth
-    float factor = 0.0, slope_scale = 0.0; // 0: all so far is zero
+    float factor = scale_of(0), slope_scale = slope_scale_of(0.0, 0.0); // 0: all so far is zero
 
     uint i0 = max(first_key * GROUP, lower);
-    float value_change = 1.0, key_change = 1.0; // still to be made good in the sums
-    while (i0 < behind) { // once more each time that a factor changes, which is rare
-        if (value_change != 1.0 || key_change != 1.0) {
-            [[unroll]] for (uint i = 0; i < DOWN * SUMS; i++) {
-                key_sums[i] = key_sums[i] * key_change;
-                value_sums[i] = value_sums[i] * value_change;
-            }
-            value_change = key_change = 1.0;
-            barrier(); // all have left the loop, and `largest` is cleared
+    while (i0 < behind) { // once more each time that a scale changes, which is rare
+#ifndef OPERANDS_BF16
+        uint measured = 0, steep = 0;
+        for (uint item = self; item < STREAM * DIM / 8; item += INVOCATIONS) {
+            const uint quad = place_of(i0 + item / (DIM / 8), count, kv_head) * (DIM / 4) +
+                              item % (DIM / 8) * 2;
+            measured = max(measured, largest_grad_bits(grad_at(quad)));
         }
+        for (uint row = self; row < STREAM; row += INVOCATIONS)
+            steep = max(steep, floatBitsToUint(abs(delta[place_of(i0 + row, count, kv_head)])));
+        ATOMIC_MAX(largest[0], measured);
+        ATOMIC_MAX(largest[1], steep);
+        barrier();
+        measured = largest[0];
+        steep = largest[1];
+        const float factor_before = factor, slope_before = slope_scale;
+        const float found = uintBitsToFloat(measured), row_size = uintBitsToFloat(largest[2]);
+        const bool grew = found != 0.0 && (factor == 0.0 || factor * found > 8192.0);
+        if (grew)
+            factor = scale_of(measured);
+        const float bound = factor * found * row_size + factor * uintBitsToFloat(steep);
+        if (bound != 0.0)
+            slope_scale = slope_scale_of(bound, grew ? 0.0 : slope_scale);
+        if (factor_before != 0.0) { // what was multiplied by 0 was zero
+            const float change = factor / factor_before;
+            const float slope_change = slope_before != 0.0 ? slope_scale / slope_before : 1.0;
+            [[unroll]] for (uint i = 0; i < DOWN * SUMS; i++) {
+                value_sums[i] = value_sums[i] * change;
+                key_sums[i] = key_sums[i] * (change * slope_change);
+            }
+        }
+        // What no element and no delta may exceed, or the tile is measured: half of what slope_scale_of
+        // allows for each. At least what it has, or this never ends.
+        const float most = 16384.0 / slope_scale / factor;
+        const float most_of_dout = min(8192.0 / factor, most / row_size);
+        const uint limit = factor != 0.0 ? max(measured, floatBitsToUint(most_of_dout)) : 0;
+        const uint delta_limit = slope_scale != 0.0 ? max(steep, floatBitsToUint(most))
+                                 : factor != 0.0    ? 0
+                                                    : ~0;
+#endif
         // The end is looked for behind the loads: were it at the loop's head, Mesa's compilers would move it
         // to the loop's end, and in bf16 Arc's would keep 149 registers instead of 121.
         for (;; i0 += STREAM) {
@@ -144,39 +174,20 @@ void main()
                     top = max(top, largest_grad_bits(grads[2 * f + i]));
                 }
             }
-#ifdef OPERANDS_BF16
-            factor = slope_scale = 1.0;
-            barrier(); // nobody reads the tiles any more
-            if (i0 >= behind)
-                break;
-#else
-            const uint turn = i0 / STREAM % 2; // a tile that is read once more finds the same
-            float steep = 0.0;
+#ifndef OPERANDS_BF16
+            bool exceeds = top > limit;
             for (uint row = self; row < STREAM; row += INVOCATIONS)
-                steep = max(steep, abs(delta[place_of(i0 + row, count, kv_head)]));
-            ATOMIC_MAX(steepest[turn], floatBitsToUint(steep));
-            ATOMIC_MAX(largest[turn], top);
+                exceeds = exceeds || floatBitsToUint(abs(delta[place_of(i0 + row, count, kv_head)])) >
+                                         delta_limit;
+            if (exceeds)
+                ATOMIC_MAX(exceeded[0], 1);
+#endif
             barrier(); // nobody reads the tiles any more
             if (i0 >= behind)
                 break;
-            const float found = uintBitsToFloat(largest[turn]);
-            steep = uintBitsToFloat(steepest[turn]);
-            if (self == 0)
-                largest[turn ^ 1] = steepest[turn ^ 1] = 0;
-            const float factor_before = factor, slope_before = slope_scale;
-            const bool grew = found != 0.0 && (factor == 0.0 || factor * found > 8192.0);
-            if (grew)
-                factor = scale_of(floatBitsToUint(found));
-            const float bound = factor * found * row_size + factor * steep;
-            if (bound != 0.0)
-                slope_scale = slope_scale_of(bound, grew ? 0.0 : slope_scale);
-            // What was multiplied by 0 was zero.
-            if (factor_before != 0.0)
-                value_change = factor / factor_before;
-            if (slope_before != 0.0)
-                key_change = value_change * (slope_scale / slope_before);
-            if (value_change != 1.0 || key_change != 1.0)
-                break; // this tile is read once more
+#ifndef OPERANDS_BF16
+            if (exceeded[0] != 0)
+                break;
 #endif
             [[unroll]] for (uint f = 0; f < FETCHES; f++) {
                 const uint item = f * INVOCATIONS + self;
@@ -195,25 +206,28 @@ void main()
             for (uint row = self; row < STREAM; row += INVOCATIONS) {
                 const uint place = place_of(i0 + row, count, kv_head);
                 lses[row] = lse[place] * LOG2E;
-                deltas[row] = delta[place] * factor;
+                deltas[row] = -factor * delta[place];
             }
             barrier(); // the tiles are whole
 
             [[unroll]] for (uint j0 = 0; j0 < SCORES; j0 += AT_ONCE) {
                 MATRIX_SUM scores[DOWN * AT_ONCE], slopes[DOWN * AT_ONCE];
                 CLEAR(scores, DOWN * AT_ONCE)
-                CLEAR(slopes, DOWN * AT_ONCE)
+                [[unroll]] for (uint j = 0; j < AT_ONCE; j++) {
+                    LOAD_COLUMNS_ALIKE(slopes[j], deltas, FIRST_SCORE + (j0 + j) * MATRIX_N);
+                    [[unroll]] for (uint i = 1; i < DOWN; i++)
+                        slopes[i * AT_ONCE + j] = slopes[j];
+                }
                 MULTIPLY_ROWS(scores, j0, keys, 0, QUERIES_AT)
                 MULTIPLY_ROWS(slopes, j0, values, OWN_TILE, GRADS_AT)
                 [[unroll]] for (uint j = 0; j < AT_ONCE; j++) {
-                    MATRIX_SUM column_lses, column_deltas;
+                    MATRIX_SUM column_lses;
                     LOAD_COLUMNS_ALIKE(column_lses, lses, FIRST_SCORE + (j0 + j) * MATRIX_N);
-                    LOAD_COLUMNS_ALIKE(column_deltas, deltas, FIRST_SCORE + (j0 + j) * MATRIX_N);
                     [[unroll]] for (uint i = j; i < DOWN * AT_ONCE; i += AT_ONCE)
                         [[unroll]] for (uint e = 0; e < column_lses.length(); e++) {
                             const float p = exp2(fma(scores[i][e], bits, -column_lses[e]));
                             scores[i][e] = p;
-                            slopes[i][e] = p * (slopes[i][e] - column_deltas[e]);
+                            slopes[i][e] = p * slopes[i][e];
                         }
                 }
                 STORE_SCORES(scores, j0, WEIGHTS_AT)
@@ -243,6 +257,12 @@ void main()
             MULTIPLY_COLUMNS(value_sums, WEIGHTS_AT, GRAD_COLUMNS_AT)
             MULTIPLY_COLUMNS(key_sums, SLOPES_AT, QUERY_COLUMNS_AT)
         }
+#ifndef OPERANDS_BF16
+        barrier(); // all have left the loop
+        if (self == 0)
+            largest[0] = largest[1] = exceeded[0] = 0;
+        barrier();
+#endif
     }
 
     [[dont_unroll]] for (uint which = 0; which < 2; which++) {

@@ -6,7 +6,7 @@
 //     p = exp(scale q.k - lse);  dq += scale p (dout.v - delta) k
 // In f16 dout is multiplied by a power of two (scale_of), and so are the gradients of scores: these by
 // that of the first tile until a tile has so much larger values that they might become infinite; then
-// the sums are multiplied too.
+// the loop is left, the tile measured, and the sums are multiplied too.
 // One source, two shaders: attention_backward_q_cm_f16, and _bf16 with OPERANDS_BF16 defined.
 
 ACT_READ(0, q)                                                 // [rows, heads, dim]
@@ -30,10 +30,20 @@ const uint SCORES_AT = COLUMNS_AT + STREAM_COLUMNS;
 const uint LOOP = SCORES_AT + SCORES_TILE;
 shared uvec4 arena[ROOM(LOOP, 2 * OWN_TILE)];
 shared float lses[OWN], deltas[OWN]; // of rows, as the loop needs them
-// Bits of the largest element of a tile's values, by turns, of the own dout's largest element and row
-// (the sum of its sizes), and of the largest delta (five: see ROOM).
-shared uint largest[8];
+// Bits of the largest element of a tile's values, of the own dout's largest element and row (the sum of
+// its sizes), and of the largest delta.
+shared uint largest[4];
+// [0]: bits of what a tile's values may not exceed for the gradients' scale, [1]: 1 if they do (two: see
+// ROOM).
+shared uint limit[4];
 shared uint from, to, all_from, all_to; // keys that some row sees, and that all see
+
+// What the own dout is multiplied by.
+float own_factor()
+{
+    const float factor = scale_of(largest[1]);
+    return factor == 0.0 ? 1.0 : factor;
+}
 
 void main()
 {
@@ -51,7 +61,7 @@ void main()
     if (self == 0) {
         from = all_from = my_first;
         to = all_to = my_row;
-        largest[0] = largest[1] = largest[2] = largest[3] = largest[4] = 0;
+        largest[0] = largest[1] = largest[2] = largest[3] = limit[1] = 0;
     }
     barrier();
     ATOMIC_MIN(from, my_first);
@@ -68,15 +78,13 @@ void main()
         sizes += abs(quad);
     }
     const float my_delta = row_sum(sum_of(products)), my_size = row_sum(sum_of(sizes));
-    ATOMIC_MAX(largest[2], top);
+    ATOMIC_MAX(largest[1], top);
 #ifndef OPERANDS_BF16
-    ATOMIC_MAX(largest[3], floatBitsToUint(my_size));
-    ATOMIC_MAX(largest[4], floatBitsToUint(abs(my_delta)));
+    ATOMIC_MAX(largest[2], floatBitsToUint(my_size));
+    ATOMIC_MAX(largest[3], floatBitsToUint(abs(my_delta)));
 #endif
     barrier();
-    const float found = scale_of(largest[2]), factor = found == 0.0 ? 1.0 : found;
-    const float row_size = factor * uintBitsToFloat(largest[3]);
-    const float largest_delta = factor * uintBitsToFloat(largest[4]);
+    const float factor = own_factor();
     if (MY_PART == 0) {
         lses[MY_ROW] = lse[my_place] * LOG2E;
         deltas[MY_ROW] = my_delta * factor;
@@ -103,71 +111,102 @@ void main()
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
     float slope_scale = slope_scale_of(0.0, 0.0); // all so far is zero
-    const uint stride = kv_heads * (DIM / 4), head_at = kv_head * (DIM / 4); // of keys, in quads
-    const uint last_at = (rows - 1) * stride;
-
-    for (uint key0 = start; key0 <= end; key0 += STREAM) {
-        const uint turn = key0 / STREAM % 2; // 0 and 1 from one tile to the next
-        barrier(); // nobody reads the tiles any more
-        top = 0;
-        for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
-            const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
-            const uint ahead = (key0 + 2 * pair) * stride, at = head_at + 2 * octet;
-            const uint a = at + min(ahead, last_at), b = at + min(ahead + stride, last_at);
-            const uvec4 value_a = v_operands(a), value_b = v_operands(b);
-            PUT_ROWS(VALUES_AT, pair, octet, value_a, value_b)
-            top = max(top, max(largest_operand_bits(value_a), largest_operand_bits(value_b)));
-            const uvec4 key_a = k_operands(a), key_b = k_operands(b);
-            PUT_ROWS(KEYS_AT, pair, octet, key_a, key_b)
-            PUT_COLUMNS(COLUMNS_AT, pair, octet, key_a, key_b)
-        }
+    uint key0 = start;
+    while (key0 <= end) { // once more each time that the scale changes, which is rare
 #ifndef OPERANDS_BF16
-        ATOMIC_MAX(largest[turn], top);
-#endif
-        barrier(); // the tiles are whole
+        uint measured = 0;
+        for (uint item = self; item < STREAM * DIM / 8; item += INVOCATIONS) {
+            const uint row = min(key0 + item / (DIM / 8), rows - 1);
+            const uvec4 values =
+                v_operands((row * kv_heads + kv_head) * (DIM / 4) + item % (DIM / 8) * 2);
+            measured = max(measured, largest_operand_bits(values));
+        }
+        ATOMIC_MAX(largest[0], measured);
+        barrier();
+        measured = largest[0];
+        // From shared memory, where they take no registers in the loop.
+        const float row_size = own_factor() * uintBitsToFloat(largest[2]);
+        const float largest_delta = own_factor() * uintBitsToFloat(largest[3]);
         const float before = slope_scale;
-        slope_scale = slope_scale_of(row_size * uintBitsToFloat(largest[turn]) + largest_delta, before);
-        if (slope_scale != before && before != 0.0) { // rare
+        slope_scale = slope_scale_of(row_size * uintBitsToFloat(measured) + largest_delta, before);
+        if (slope_scale != before && before != 0.0) {
             [[unroll]] for (uint i = 0; i < DOWN * SUMS; i++)
                 sums[i] = sums[i] * (slope_scale / before);
         }
+        // What no value may exceed, or the tile is measured. At least what it has, or this never ends.
+        const float most = (32768.0 / slope_scale - largest_delta) / row_size;
         if (self == 0)
-            largest[turn ^ 1] = 0;
-
-        [[unroll]] for (uint j0 = 0; j0 < SCORES; j0 += AT_ONCE) {
-            MATRIX_SUM scores[DOWN * AT_ONCE], slopes[DOWN * AT_ONCE];
-            CLEAR(scores, DOWN * AT_ONCE)
-            CLEAR(slopes, DOWN * AT_ONCE)
-            MULTIPLY_ROWS(scores, j0, queries, 0, KEYS_AT)
-            MULTIPLY_ROWS(slopes, j0, grads, OWN_TILE, VALUES_AT)
-            [[unroll]] for (uint i = 0; i < DOWN; i++) {
-                MATRIX_SUM row_lses, row_deltas;
-                LOAD_ROWS_ALIKE(row_lses, lses, FIRST_ROW + i * MATRIX_M);
-                LOAD_ROWS_ALIKE(row_deltas, deltas, FIRST_ROW + i * MATRIX_M);
-                [[unroll]] for (uint j = i * AT_ONCE; j < (i + 1) * AT_ONCE; j++)
-                    [[unroll]] for (uint e = 0; e < row_lses.length(); e++)
-                        scores[j][e] = exp2(fma(scores[j][e], bits, -row_lses[e])) *
-                                       (slopes[j][e] - row_deltas[e]);
+            limit[0] = slope_scale != 0.0 ? max(measured, floatBitsToUint(most))
+                       : row_size != 0.0  ? 0
+                                          : ~0;
+#endif
+        for (; key0 <= end; key0 += STREAM) {
+            barrier(); // nobody reads the tiles any more
+            const uint stride = kv_heads * (DIM / 4), head_at = kv_head * (DIM / 4); // of keys, in quads
+            const uint last_at = (rows - 1) * stride;
+            top = 0;
+            for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
+                const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
+                const uint ahead = (key0 + 2 * pair) * stride, at = head_at + 2 * octet;
+                const uint a = at + min(ahead, last_at), b = at + min(ahead + stride, last_at);
+                const uvec4 value_a = v_operands(a), value_b = v_operands(b);
+                PUT_ROWS(VALUES_AT, pair, octet, value_a, value_b)
+                top = max(top, max(largest_operand_bits(value_a), largest_operand_bits(value_b)));
+                const uvec4 key_a = k_operands(a), key_b = k_operands(b);
+                PUT_ROWS(KEYS_AT, pair, octet, key_a, key_b)
+                PUT_COLUMNS(COLUMNS_AT, pair, octet, key_a, key_b)
             }
-            STORE_SCORES(scores, j0, SCORES_AT)
-        }
-        barrier();
+#ifndef OPERANDS_BF16
+            if (top > limit[0])
+                ATOMIC_MAX(limit[1], 1);
+#endif
+            barrier(); // the tiles are whole
+#ifndef OPERANDS_BF16
+            if (limit[1] != 0)
+                break;
+#endif
 
-        const uint mine = SCORES_AT + MY_ROW * SCORE;
-        vec4 part[MINE / 4];
-        if (key0 < inner_start || key0 + STREAM - 1 > inner_end) {
-            [[dont_unroll]] for (uint i = 0; i < MINE; i++) // few tiles come here
-                if (key0 + MY_PART * MINE - my_first + i > my_row - my_first) // or before the first
-                    arena[mine + MY_PART * MINE / 4 + i / 4][i % 4] = 0;
+            [[unroll]] for (uint j0 = 0; j0 < SCORES; j0 += AT_ONCE) {
+                MATRIX_SUM scores[DOWN * AT_ONCE], slopes[DOWN * AT_ONCE];
+                CLEAR(scores, DOWN * AT_ONCE)
+                CLEAR(slopes, DOWN * AT_ONCE)
+                MULTIPLY_ROWS(scores, j0, queries, 0, KEYS_AT)
+                MULTIPLY_ROWS(slopes, j0, grads, OWN_TILE, VALUES_AT)
+                [[unroll]] for (uint i = 0; i < DOWN; i++) {
+                    MATRIX_SUM row_lses, row_deltas;
+                    LOAD_ROWS_ALIKE(row_lses, lses, FIRST_ROW + i * MATRIX_M);
+                    LOAD_ROWS_ALIKE(row_deltas, deltas, FIRST_ROW + i * MATRIX_M);
+                    [[unroll]] for (uint j = i * AT_ONCE; j < (i + 1) * AT_ONCE; j++)
+                        [[unroll]] for (uint e = 0; e < row_lses.length(); e++)
+                            scores[j][e] = exp2(fma(scores[j][e], bits, -row_lses[e])) *
+                                           (slopes[j][e] - row_deltas[e]);
+                }
+                STORE_SCORES(scores, j0, SCORES_AT)
+            }
+            barrier();
+
+            const uint mine = SCORES_AT + MY_ROW * SCORE;
+            vec4 part[MINE / 4];
+            if (key0 < inner_start || key0 + STREAM - 1 > inner_end) {
+                [[dont_unroll]] for (uint i = 0; i < MINE; i++) // few tiles come here
+                    if (key0 + MY_PART * MINE - my_first + i > my_row - my_first) // or before the first
+                        arena[mine + MY_PART * MINE / 4 + i / 4][i % 4] = 0;
+            }
+            [[unroll]] for (uint i = 0; i < MINE / 4; i++)
+                part[i] = uintBitsToFloat(arena[mine + MY_PART * MINE / 4 + i]);
+            subgroupBarrier(); // the row's other lanes have read what is written now
+            [[unroll]] for (uint i = 0; i < MINE / 8; i++)
+                arena[mine + MY_PART * MINE / 8 + i] = round8(within(slope_scale * part[2 * i]),
+                                                              within(slope_scale * part[2 * i + 1]));
+            barrier();
+            MULTIPLY_COLUMNS(sums, SCORES_AT, COLUMNS_AT)
         }
-        [[unroll]] for (uint i = 0; i < MINE / 4; i++)
-            part[i] = uintBitsToFloat(arena[mine + MY_PART * MINE / 4 + i]);
-        subgroupBarrier(); // the row's other lanes have read what is written now
-        [[unroll]] for (uint i = 0; i < MINE / 8; i++)
-            arena[mine + MY_PART * MINE / 8 + i] = round8(within(slope_scale * part[2 * i]),
-                                                          within(slope_scale * part[2 * i + 1]));
+#ifndef OPERANDS_BF16
+        barrier(); // all have left the loop
+        if (self == 0)
+            largest[0] = limit[1] = 0;
         barrier();
-        MULTIPLY_COLUMNS(sums, SCORES_AT, COLUMNS_AT)
+#endif
     }
 
     barrier();
@@ -178,7 +217,7 @@ void main()
         if (index < count) {
             const uint place = index / GROUP * heads + kv_head * GROUP + index % GROUP;
             dq_store(true, place * DIM + 4 * quad, 4,
-                     inverse(factor) * inverse(slope_scale) * scale *
+                     inverse(own_factor()) * inverse(slope_scale) * scale *
                          uintBitsToFloat(arena[row * RESULT + quad]));
         }
     }

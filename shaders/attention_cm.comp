@@ -71,12 +71,11 @@ void main()
     float reference = -1e20, total = 0.0; // of this lane's row, and of its part of the row
     const uint start = from, end = to, inner_start = all_from, inner_end = all_to;
 
-    const uint stride = kv_heads * (DIM / 4), head_at = kv_head * (DIM / 4); // of keys, in quads
-    const uint last_at = (kv_rows - 1) * stride;
-
     for (uint key0 = start; key0 <= end; key0 += STREAM) {
         const uint turn = key0 / STREAM % 2; // 0 and 1 from one tile to the next
         barrier(); // nobody reads the tiles any more
+        const uint stride = kv_heads * (DIM / 4), head_at = kv_head * (DIM / 4); // of keys, in quads
+        const uint last_at = (kv_rows - 1) * stride;
         for (uint item = self; item < STREAM / 2 * (DIM / 8); item += INVOCATIONS) {
             const uint pair = item % (STREAM / 2), octet = item / (STREAM / 2);
             const uint ahead = (key0 + 2 * pair) * stride, at = head_at + 2 * octet;

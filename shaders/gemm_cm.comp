@@ -495,15 +495,15 @@ void main()
                          gl_CooperativeMatrixLayoutRowMajor);
         if (!arrives_last(tile, SPLIT))
             return; // the whole workgroup leaves together
-        [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
+        [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
             sums[i] = MATRIX_SUM(0.0);
-            [[dont_unroll]] for (uint p = 0; p < SPLIT; p++) {
+        [[dont_unroll]] for (uint p = 0; p < SPLIT; p++)
+            [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) { // the inner loop, or it stays one (see below)
                 MATRIX_SUM other;
                 coopMatLoad(other, partials, first + p * all + i * MATRIX_M * MATRIX_N, MATRIX_N,
                             gl_CooperativeMatrixLayoutRowMajor);
                 sums[i] += other;
             }
-        }
     }
 
     // Two factors one after the other: their product may lie beyond f32.

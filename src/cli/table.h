@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { TS_TABLE_CELL = 192 }; // bytes
+enum { TS_TABLE_CELL = 384 }; // bytes
 
 // `width` is that of the widest cell, the head included. The last column may be 0 wide: its cells
 // are sentences then.

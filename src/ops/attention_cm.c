@@ -66,9 +66,9 @@ static bool fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
     const uint32_t subgroups = c->local_size / caps->full_subgroup, columns = subgroups / c->bands;
     const uint32_t lanes_per_row = c->local_size / c->own;
     // With few lanes to a subgroup (Intel) the loop of dq is long; this keeps its code below 64
-    // KiB.
+    // KiB, and with fewer columns of subgroups more scores do not leave registers for the sums.
     if (kernel == TS_KERNEL_attention_backward_q_cm && caps->registers > 0 &&
-        caps->registers <= 128 && c->stream / columns / c->matrix_n > 1) {
+        caps->registers <= 128 && c->stream / columns / c->matrix_n > 1 && columns < 4) {
         return false;
     }
     return c->own % (c->bands * c->matrix_m) == 0 && c->local_size % c->own == 0 &&
@@ -99,11 +99,12 @@ bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_
     // of subgroups, held}, the best first. A large own tile reads the stream least often, but a GPU
     // must be filled. A CPU driver takes long to compile one.
     enum { LARGE = 128, ENOUGH_TILES = 512 };
-    static const uint32_t tiles[][5] = {
-        {128, 32, 2, 1, 1}, {64, 32, 1, 1, 1}, {64, 32, 1, 1, 0}, {64, 32, 1, 2, 0},
-        {64, 16, 1, 1, 1},  {64, 16, 1, 1, 0}, {64, 16, 1, 2, 0}, {64, 32, 1, 4, 0},
-        {32, 32, 1, 1, 1},  {32, 32, 1, 1, 0}, {32, 32, 1, 2, 0}, {32, 32, 1, 4, 0},
-        {32, 16, 1, 1, 1},  {32, 16, 1, 1, 0}, {32, 16, 1, 2, 0}, {16, 16, 1, 1, 0}};
+    static const uint32_t tiles[][5] = {{128, 32, 2, 1, 1}, {64, 32, 1, 1, 1}, {64, 32, 1, 1, 0},
+                                        {64, 32, 1, 2, 0},  {32, 64, 1, 4, 0}, {64, 16, 1, 1, 1},
+                                        {64, 16, 1, 1, 0},  {64, 16, 1, 2, 0}, {64, 32, 1, 4, 0},
+                                        {32, 32, 1, 1, 1},  {32, 32, 1, 1, 0}, {32, 32, 1, 2, 0},
+                                        {32, 32, 1, 4, 0},  {32, 16, 1, 1, 1}, {32, 16, 1, 1, 0},
+                                        {32, 16, 1, 2, 0},  {16, 16, 1, 1, 0}};
     const ts_matrix_shape matrix = matrix_of(caps, kernel, precision);
     // Small heads have little to multiply, and of odd ones a compiler with few registers keeps some
     // in memory.

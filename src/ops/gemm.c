@@ -47,9 +47,33 @@ static bool choose_gemv(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     return true;
 }
 
+uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint32_t m, uint32_t n, uint32_t k,
+                       uint32_t k_step)
+{
+    enum { SMALLEST = 32, LARGEST = 128, ENOUGH = 192, FEWEST_STEPS = 16, MOST = 8 }; // sides
+    const uint64_t most_tiles = ts_ceil_div(m, SMALLEST) * ts_ceil_div(n, SMALLEST);
+    const uint64_t elements = ts_align_up(m, LARGEST) * ts_align_up(n, LARGEST);
+    uint32_t split = 1;
+    while (!ts_gpu_is_cpu(caps) && most_tiles <= TS_PARTIAL_TILES && tiles * split < ENOUGH &&
+           2 * split <= MOST && 2 * split * elements <= TS_PARTIALS - TS_PARTIAL_TILES &&
+           k % (2 * split * k_step) == 0 && k / (2 * split) >= FEWEST_STEPS * k_step) {
+        split *= 2;
+    }
+    return split;
+}
+
+void ts_gemm_find_partials(ts_recorder *recorder, uint32_t *split, ts_view *partials)
+{
+    if (*split > 1) {
+        const ts_view found = ts_recorder_partials(recorder);
+        *partials = found.buffer != NULL ? found : *partials;
+        *split = found.buffer != NULL ? *split : 1;
+    }
+}
+
 // A tile of gemm_vec. If the device cannot run 256 invocations, 128 take a tile half as wide, so
 // that each keeps as many sums.
-static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+static void choose_vec_tile(const ts_gpu_caps *caps, struct ts_gemm_args *args)
 {
     args->shader = TS_SHADER_gemm_vec;
     args->local_size = caps->max_invocations >= 256 ? 256 : 128;
@@ -66,6 +90,21 @@ static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     ts_tile_enlarge(caps, args);
 }
 
+static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
+{
+    choose_vec_tile(caps, args);
+    args->split =
+        ts_gemm_split(caps, ts_ceil_div(args->m, args->tile_m) * ts_ceil_div(args->n, args->tile_n),
+                      args->m, args->n, args->k, args->k_step);
+    const uint32_t elements = args->tile_m * args->tile_n;
+    choose_vec_tile(caps, args);
+    if (args->tile_m * args->tile_n <
+        elements) { // registers for the parts would cost more than they gain
+        args->split = 1;
+        choose_vec_tile(caps, args);
+    }
+}
+
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args)
 {
     args->layout = layout;
@@ -80,20 +119,6 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
         args->aligned = is_aligned(args, 4);
         choose_vec(caps, args);
     }
-}
-
-uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint64_t tile_elements, uint32_t k,
-                       uint32_t k_step)
-{
-    enum { ENOUGH = 192, FEWEST_STEPS = 16, MOST = 8 };
-    const uint64_t room = (TS_PARTIALS - TS_PARTIAL_TILES) / tile_elements;
-    uint32_t split = 1;
-    while (!ts_gpu_is_cpu(caps) && tiles * split < ENOUGH && 2 * split <= MOST &&
-           2 * split * tiles <= room && k % (2 * split * k_step) == 0 &&
-           k / (2 * split) >= FEWEST_STEPS * k_step) {
-        split *= 2;
-    }
-    return split;
 }
 
 // Multiplies by gemm_packed. false: the product is still to be done.
@@ -183,13 +208,12 @@ static bool multiply(ts_recorder *recorder, const ts_product *p, ts_epilogue *ep
         multiply_packed(recorder, &args)) {
         return true;
     }
-    if (ts_gemm_is_vec(args.shader)) {
-        TS_SPLIT_K(recorder, &args);
-    }
+    ts_gemm_find_partials(recorder, &args.split, &args.partials);
     ts_gemm(recorder, &args);
     while (args.shader != TS_SHADER_gemm_vec &&
            ts_recorder_leaves_out(recorder, shaders[args.shader].name)) {
         ts_gemm_choose(caps, p->layout, &args);
+        ts_gemm_find_partials(recorder, &args.split, &args.partials);
         ts_gemm(recorder, &args);
     }
     return true;

@@ -181,34 +181,14 @@ void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_ar
 bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
                        struct ts_gemm_cm_args *args);
 
-// Into how many parts to divide k where so few tiles are computed that most of a GPU would be idle;
-// 1 if it should not be divided. A part has several steps, lest adding up takes longer than it
-// saves.
-uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint64_t tile_elements, uint32_t k,
+// Into how many parts gemm_vec and gemm_cm divide the k of a product with so few tiles that most of
+// a GPU would be idle; 1 if it should not be divided. A part has several steps, lest adding up
+// takes longer than it saves. `tiles` are of the size that the rule chooses: whichever are measured
+// to be the fastest then add up alike and give the same bits.
+uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint32_t m, uint32_t n, uint32_t k,
                        uint32_t k_step);
-// Whether an invocation has registers left for the sums of the other parts: of 128, Mesa kept three
-// in memory on Arc with 64 sums, and two with 32 of several terms (`added`).
-static inline bool ts_gemm_may_split(const ts_gpu_caps *caps, uint32_t sums, uint32_t added)
-{
-    return caps->registers == 0 || caps->registers > 128 || sums < (added > 0 ? 32u : 64u);
-}
-
-// Divides k so for `args`, of gemm_vec or gemm_cm, whose tile is chosen.
-#define TS_SPLIT_K(recorder, args)                                                                 \
-    do {                                                                                           \
-        const ts_gpu_caps *caps_ = ts_gpu_capabilities(ts_recorder_gpu(recorder));                 \
-        const uint32_t elements = (args)->tile_m * (args)->tile_n;                                 \
-        const uint64_t tiles =                                                                     \
-            ts_ceil_div((args)->m, (args)->tile_m) * ts_ceil_div((args)->n, (args)->tile_n);       \
-        (args)->split = 1;                                                                         \
-        if (ts_gemm_may_split(caps_, elements / (args)->local_size, (args)->added)) {              \
-            (args)->split = ts_gemm_split(caps_, tiles, elements, (args)->k, (args)->k_step);      \
-        }                                                                                          \
-        if ((args)->split > 1) {                                                                   \
-            (args)->partials = ts_recorder_partials(recorder);                                     \
-            (args)->split = (args)->partials.buffer != NULL ? (args)->split : 1;                   \
-        }                                                                                          \
-    } while (0)
+// Sees to memory for the sums of so many parts. Without any, k is not divided.
+void ts_gemm_find_partials(ts_recorder *recorder, uint32_t *split, ts_view *partials);
 
 // Another way to run `args` (as ts_gemm_choose sets them, a with dense rows): by the kernels
 // pack_rows and gemm_packed, with the same bits as gemm_simd. _suits tells whether the device is

@@ -109,7 +109,19 @@ bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     if (precision == TS_PRECISION_F16) {
         args->scaled = (args->a.dtype == TS_F16 ? 0 : 1) | (args->b.dtype == TS_F32 ? 2 : 0);
     }
-    return choose_tile(caps, args);
+    args->split = 1;
+    if (!choose_tile(caps, args)) {
+        return false;
+    }
+    args->split =
+        ts_gemm_split(caps, ts_ceil_div(args->m, args->tile_m) * ts_ceil_div(args->n, args->tile_n),
+                      args->m, args->n, args->k, args->k_step);
+    const uint32_t elements = args->tile_m * args->tile_n;
+    if (!choose_tile(caps, args) || args->tile_m * args->tile_n < elements) {
+        args->split = 1; // registers for the parts would cost more than they gain
+        choose_tile(caps, args);
+    }
+    return true;
 }
 
 // A product with fewer rows or columns than this leaves most of a tile empty.
@@ -224,7 +236,7 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         return false;
     }
     find_operands(recorder, rounding, p, &args);
-    TS_SPLIT_K(recorder, &args);
+    ts_gemm_find_partials(recorder, &args.split, &args.partials);
     ts_gemm_cm(recorder, &args);
     if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
         return ts_multiply(recorder, p);

@@ -84,8 +84,10 @@ static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, c
     const uint32_t across = tile->n / vec_columns(tile);
     // The places of a sum's quads change from term to term, and need registers of their own: of
     // 128, Mesa 22.3 kept 110 in memory on Tiger Lake with four quads, none with three.
+    // Where k is divided too, it kept two with three quads on Arc.
     const bool few = caps->registers > 0 && caps->registers <= 128;
-    const uint32_t most_quads = MOST_STEP_QUADS - (few && args->added > 0);
+    const uint32_t most_quads =
+        MOST_STEP_QUADS - (few && args->added > 0 ? 1 + (args->split > 1) : 0);
     return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes &&
            step_quads(args, tile) <= most_quads &&
            (args->subgroup_size == 0 || across % args->subgroup_size == 0) &&
@@ -184,11 +186,11 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
 
 // Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
 // operands of the next step while they are loaded (what is stored in 16 bits or fewer takes half as
-// many), the matrices that it multiplies, addresses (in subgroups of 16, Intel's, a few more), and
-// the largest element that it has met, if that is wanted.
+// many), the matrices that it multiplies, addresses (in subgroups of 16, Intel's, a few more, and
+// where k is divided), and the largest element that it has met, if that is wanted.
 static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
 {
-    enum { OCTET = 8, OTHERS = 32, OF_EXTRA = 24 };
+    enum { OCTET = 8, OTHERS = 32, OF_EXTRA = 24, OF_PARTS = 4 };
     const uint32_t columns = tile->local_size / args->subgroup_size / tile->rows;
     const uint32_t each_a = args->layout == TS_TN ? 2 : 1, each_b = args->layout == TS_NT ? 1 : 2;
     const uint32_t octets = args->k_step / OCTET;
@@ -201,7 +203,7 @@ static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *
     const uint32_t matrices = (part_m + args->matrix_n) * args->matrix_k / 2 / args->subgroup_size;
     const uint32_t others = OTHERS + (args->subgroup_size == 16 ? 2 : 0);
     return sums + (uint32_t)next + matrices + others + (args->extra ? OF_EXTRA : 0) +
-           args->finds_largest;
+           (args->split > 1 ? OF_PARTS : 0) + args->finds_largest;
 }
 
 // Divides a tile's subgroups into rows and columns so that a step loads the fewest matrices; of two

@@ -155,6 +155,7 @@ static void record(struct trial *t, const ts_tile *tile)
     if (tile->family != TS_FAMILY_CM) {
         gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
         gemm.c = gemm.gated = gemm.partials = t->c;
+        ts_gemm_find_partials(t->recorder, &gemm.split, &gemm.partials);
         ts_tile_set(tile, &gemm);
         ts_gemm(t->recorder, &gemm);
         return;
@@ -162,6 +163,7 @@ static void record(struct trial *t, const ts_tile *tile)
     cm.a = cm.extra_a = cm.extra_b = cm.gate = cm.up = t->a,
     cm.c = cm.gated = cm.largest = cm.partials = t->c;
     cm.largest_a = cm.largest_b = t->largest;
+    ts_gemm_find_partials(t->recorder, &cm.split, &cm.partials);
     ts_tile_set_cm(tile, &cm);
     if (cm.scaled & 1) {
         ts_absmax(t->recorder,

@@ -54,15 +54,18 @@ static void close_place(struct place *p)
     ts_gpu_arena_close(&p->arena);
 }
 
-// Awkward shapes: edges in all directions, fewer rows than any tile. Rows are aligned in the first
-// case and not in the second. Each case has one layout and type of b, because every tile is another
-// pipeline to build.
+enum { LONG = 1024 };
+
+// Awkward shapes: edges in all directions, fewer rows than any tile, few tiles of a long k, which a
+// GPU's tiles divide. Rows are aligned in the first case and not in the second. Each case has one
+// layout and type of b, because every tile is another pipeline to build.
 static const struct {
     ts_dtype stored;
     ts_layout layout;
-    uint32_t shapes[4][3]; // m, n, k
-} cases[] = {{TS_BF16, TS_NT, {{70, 72, 80}, {3, 264, 8}, {130, 40, 136}, {17, 24, 40}}},
-             {TS_F32, TS_NN, {{65, 137, 129}, {1, 1, 1}, {33, 5, 7}, {33, 48, 39}}}};
+    uint32_t shapes[5][3]; // m, n, k
+} cases[] = {
+    {TS_BF16, TS_NT, {{70, 72, 80}, {3, 264, 8}, {130, 40, 136}, {17, 24, 40}, {33, 48, LONG}}},
+    {TS_F32, TS_NN, {{65, 137, 129}, {1, 1, 1}, {33, 5, 7}, {33, 48, 39}, {33, 48, LONG}}}};
 
 // Runs a product and returns its c, which starts out as `before`.
 static float *result_of(struct place *p, const float *before, uint32_t count)
@@ -109,6 +112,8 @@ static uint32_t check_gemm(struct place *p, const ts_gpu_caps *caps, ts_layout l
     struct ts_gemm_args args = gemm_args(p, layout, shape);
     uint32_t bytes = shape[0] * shape[1] * (uint32_t)sizeof(float);
     ts_gemm_choose(caps, layout, &args);
+    cr_expect_eq(args.split > 1, shape[2] == LONG && !ts_gpu_is_cpu(caps));
+    ts_gemm_find_partials(p->recorder, &args.split, &args.partials);
     ts_gemm(p->recorder, &args);
     float *first = result_of(p, before, shape[0] * shape[1]);
     args.m = 1000; // all tiles, those for many rows too
@@ -158,7 +163,7 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
     bool offered = families == 2 && caps[0].has_addresses && caps[0].has_int64 &&
                    caps[0].api_version >= VK_MAKE_API_VERSION(0, 1, 4, 0);
     // Packed tiles are offered for shapes whose n is whole tiles and whose k is at least 32.
-    cr_assert_eq(packed, offered ? 4 : 0);
+    cr_assert_eq(packed, offered ? 6 : 0);
     test_gpu_close(gpu);
 }
 
@@ -193,6 +198,8 @@ static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision
                                    .extra = true};
     uint32_t bytes = shape[0] * shape[1] * (uint32_t)sizeof(float);
     ts_gemm_cm_choose(caps, precision, layout, &args);
+    cr_expect_eq(args.split > 1, shape[2] == LONG);
+    ts_gemm_find_partials(p->recorder, &args.split, &args.partials);
     ts_gemm_cm(p->recorder, &args);
     float *first = result_of(p, before, shape[0] * shape[1]);
     args.m = 1000;
@@ -229,9 +236,10 @@ Test(tune, tiles_of_matrix_units_change_no_bit, .timeout = 600)
         ts_absmax(p.recorder, &(struct ts_absmax_args){.x = p.a,
                                                        .largest = p.rounding.largest_a,
                                                        .count = TS_COUNT(before)});
-        // Tiles that reach over an edge, and whole ones, of which nothing is tested.
+        // Tiles that reach over an edge, whole ones, of which nothing is tested, and a divided k.
         check_gemm_cm(&p, &caps, precision, TS_NT, (const uint32_t[]){70, 72, 80}, before);
         check_gemm_cm(&p, &caps, precision, TS_NN, (const uint32_t[]){128, 128, 64}, before);
+        check_gemm_cm(&p, &caps, precision, TS_NT, (const uint32_t[]){40, 48, LONG}, before);
         close_place(&p);
     }
     test_gpu_close(gpu);

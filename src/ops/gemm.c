@@ -98,8 +98,8 @@ static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
                       args->m, args->n, args->k, args->k_step);
     const uint32_t elements = args->tile_m * args->tile_n;
     choose_vec_tile(caps, args);
-    if (args->tile_m * args->tile_n <
-        elements) { // registers for the parts would cost more than they gain
+    // Where the parts' registers leave it fewer sums, they cost more than they gain.
+    if (args->tile_m * args->tile_n < elements) {
         args->split = 1;
         choose_vec_tile(caps, args);
     }

@@ -84,14 +84,15 @@ static bool vec_fits(const ts_gpu_caps *caps, const struct ts_gemm_args *args, c
     const uint32_t across = tile->n / vec_columns(tile);
     // The places of a sum's quads change from term to term, and need registers of their own: of
     // 128, Mesa 22.3 kept 110 in memory on Tiger Lake with four quads, none with three.
-    // Where k is divided too, it kept two with three quads on Arc.
+    // Where k is divided, more than the fewest sums had up to six in memory on Adreno 660.
     const bool few = caps->registers > 0 && caps->registers <= 128;
-    const uint32_t most_quads =
-        MOST_STEP_QUADS - (few && args->added > 0 ? 1 + (args->split > 1) : 0);
+    const uint32_t most_quads = MOST_STEP_QUADS - (few && args->added > 0);
+    const bool registers_suffice =
+        caps->registers == 0 || small ||
+        (vec_registers(args, tile) <= caps->registers && !(few && args->split > 1));
     return tile->local_size <= caps->max_invocations && shared <= caps->shared_bytes &&
            step_quads(args, tile) <= most_quads &&
-           (args->subgroup_size == 0 || across % args->subgroup_size == 0) &&
-           (caps->registers == 0 || small || vec_registers(args, tile) <= caps->registers);
+           (args->subgroup_size == 0 || across % args->subgroup_size == 0) && registers_suffice;
 }
 
 // Tiles of gemm_vec: as many sums an invocation as its registers hold, by as many invocations as a

@@ -12,10 +12,9 @@
 #include <string.h>
 
 enum {
-    SLOT = 1,                    // of ts_gpu_attach; choices.c has 0
-    LEAST_WEIGHTS = 1 << 20,     // of n * k: smaller products take too little time to matter
-    LEAST_WEIGHTS_CPU = 1 << 19, // TinyLlama's keys and values
-    MOST_ROWS = 1024,            // measured on a GPU; more rows only mean more tiles
+    SLOT = 1,                // of ts_gpu_attach; choices.c has 0
+    LEAST_WEIGHTS = 1 << 20, // of n * k: smaller products take too little time to matter
+    MOST_ROWS = 1024,        // measured on a GPU; more rows only mean more tiles
     MOST_ROWS_CPU = 128,
     MOST_SCRATCH_BYTES = 64 << 20,
     ROUNDS = 5,
@@ -380,9 +379,7 @@ static const struct known *settle(ts_gpu *gpu, struct settled *settled,
 
 static bool is_worth_it(const ts_gpu *gpu, uint32_t layout, uint32_t n, uint32_t k)
 {
-    const bool cpu = ts_gpu_is_cpu(ts_gpu_capabilities(gpu));
-    return ts_gpu_may_tune(gpu) && layout != TS_TN &&
-           (uint64_t)n * k >= (cpu ? LEAST_WEIGHTS_CPU : LEAST_WEIGHTS);
+    return ts_gpu_may_tune(gpu) && layout != TS_TN && (uint64_t)n * k >= LEAST_WEIGHTS;
 }
 
 // How many rows to measure: fewer if a and c would need more than MOST_SCRATCH_BYTES.

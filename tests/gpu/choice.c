@@ -109,14 +109,14 @@ Test(choice, a_device_without_memory_is_not_asked_for_any)
 
 Test(choice, a_device_below_what_is_needed_is_refused_by_what_it_lacks)
 {
-    VkPhysicalDeviceLimits limits = {.maxPerStageDescriptorStorageBuffers = 11,
+    VkPhysicalDeviceLimits limits = {.maxPerStageDescriptorStorageBuffers = 12,
                                      .maxDescriptorSetStorageBuffers = 24,
                                      .maxPerStageResources = 128,
                                      .minStorageBufferOffsetAlignment = 256};
     cr_assert_null(ts_gpu_check_limits(&limits));
     limits.maxPerStageDescriptorStorageBuffers = 4; // the least that Vulkan allows
     cr_assert_not_null(strstr(ts_gpu_check_limits(&limits), "buffers"));
-    limits.maxPerStageDescriptorStorageBuffers = 11;
+    limits.maxPerStageDescriptorStorageBuffers = 12;
     limits.minStorageBufferOffsetAlignment = 512;
     cr_assert_not_null(strstr(ts_gpu_check_limits(&limits), "256 bytes"));
 }

@@ -50,9 +50,12 @@ static void check_bindings(const ts_kernel_info *kernel, const char *shader,
         ts_access access =
             (ts_access)((binding->reads ? TS_READ : 0) | (binding->writes ? TS_WRITE : 0));
         // Weights are read as words, activations as floats or words. A largest element that many
-        // workgroups may find is a float's bits, for which there is an atomic maximum.
+        // workgroups may find is a float's bits, for which there is an atomic maximum. In front of
+        // parts of sums there are counters.
         bool bits = buffer->access == TS_READ_WRITE && strncmp(buffer->name, "largest", 7) == 0;
+        const bool counted = strcmp(buffer->name, "partials") == 0;
         char scalar = bits                            ? 'u'
+                      : counted                       ? 'a'
                       : buffer->type == TS_BUFFER_F32 ? 'f'
                       : buffer->type == TS_BUFFER_ACT ? 'a'
                                                       : 'u';

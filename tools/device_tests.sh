@@ -59,10 +59,11 @@ as_t4() {
 
 declare -A libraries=([llvmpipe]=lvp [radv]=radeon [anv]=intel [nvk]=nouveau [turnip]=freedreno)
 
-# pretend KIND CARD: the environment, a line a variable, in which that driver finds that card. RADV
-# itself can pretend to have a card; the other drivers find one through tests/null_gpu.
+# pretend KIND CARD ROOT: the environment, a line a variable, in which that driver in ROOT finds that
+# card. RADV until Mesa 25 can itself pretend to have one, all others find it through tests/null_gpu.
 pretend() {
-    if [[ $1 == radv ]]; then
+    if [[ $1 == radv ]] &&
+        ! grep -qs 'FORCE_FAMILY=<family> has been removed' "$3"/usr/lib/*/libvulkan_radeon.so; then
         echo "RADV_FORCE_FAMILY=$2"
     else
         echo "NULL_GPU=$2"

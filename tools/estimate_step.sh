@@ -52,7 +52,7 @@ for one in "${wanted[@]}"; do
     fi
     icd=$(icd_of "$root" "$kind")
     for card in $(tr , ' ' <<<"${one#*:}"); do
-        mapfile -t beneath < <(pretend "$kind" "$card")
+        mapfile -t beneath < <(pretend "$kind" "$card" "$root")
         if ! inside "$root" env TINYSFT_CACHE_DIR=off VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
             "${beneath[@]}" "$folder/tinysft-vk" devices --step "$tokens" \
             >"$tables/$card.txt" 2>"$tables/$card.err"; then

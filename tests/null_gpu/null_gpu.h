@@ -1,4 +1,4 @@
-// Null GPUs: a shared object that tests preload (LD_PRELOAD) so that Mesa's drivers for Intel,
+// Null GPUs: a shared object that tests preload (LD_PRELOAD) so that Mesa's drivers for AMD, Intel,
 // NVIDIA and Qualcomm find a card that does not exist. NULL_GPU=dg2 names the card; devices.c has
 // the list. The driver enumerates the card, creates a device, allocates memory and compiles
 // shaders, which is all done by the CPU. Submitted work is not run, and every fence is signalled at
@@ -15,15 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A kernel driver: i915.c, xe.c, nouveau.c, msm.c. `answer` gets the number of an ioctl, counted
-// from the driver's first, and its argument. It returns 0 or -errno, and NULL_UNKNOWN for an ioctl
-// that it does not know.
+// A kernel driver: amdgpu.c, i915.c, xe.c, nouveau.c, msm.c. `answer` gets the number of an ioctl,
+// counted from the driver's first, and its argument. It returns 0 or -errno, and NULL_UNKNOWN for
+// an ioctl that it does not know.
 struct null_kernel {
     const char *name;
     int version[3];
     int (*answer)(unsigned number, void *argument);
 };
-extern const struct null_kernel null_i915, null_xe, null_nouveau, null_msm;
+extern const struct null_kernel null_i915, null_xe, null_nouveau, null_msm, null_amdgpu;
 
 #define NULL_UNKNOWN (-ENOTTY)
 
@@ -44,6 +44,13 @@ struct null_device {
             uint16_t chipset, copy, graphics, compute; // the number, and classes of its engines
             uint8_t clusters, pairs;                   // GPCs, and TPCs: pairs of multiprocessors
         } nvidia;
+        struct {
+            uint8_t family, revision;       // as the kernel numbers them
+            uint8_t major, minor;           // version of the graphics core
+            uint8_t engines, arrays, units; // shader engines, arrays in one, compute units in one
+            bool own_memory;
+            uint32_t addresses; // the register GB_ADDR_CONFIG
+        } amd;
         struct {
             uint32_t number, chip, tile_bytes; // 660; its revision; memory for tiles
         } adreno;

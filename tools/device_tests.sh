@@ -6,7 +6,7 @@ all_tests=(gpu ops model check)
 untimed_tests=(gpu ops model 'check:!(bench*)/*')
 few_tests=( # they cover each kernel, transfer and pass, and a golden case
     gpu
-    'ops:@(kernels|rounded)/*'
+    'ops:@(kernels|rounded|partials)/*'
     'model:@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))'
     'check:own_cases/tiny_tied'
 )

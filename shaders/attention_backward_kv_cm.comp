@@ -35,7 +35,7 @@ const uint WEIGHTS_AT = GRAD_COLUMNS_AT + STREAM_COLUMNS;
 const uint SLOPES_AT = WEIGHTS_AT + SCORES_TILE;
 const uint LOOP = SLOPES_AT + SCORES_TILE;
 shared uvec4 arena[ROOM(LOOP, 2 * OWN_TILE)];
-shared float lses[STREAM], deltas[STREAM]; // of queries: -delta, from which the loop sums up
+shared float lses[STREAM], deltas[STREAM]; // of queries; -delta, to which dout.v is added
 // Bits of the largest element and delta of a tile of dout, and of the own values' largest row (the sum of
 // its sizes). Three: see ROOM.
 shared uint largest[4];

@@ -165,8 +165,8 @@ const uint EDGE_AT = EXTRA != 0 ? (TILE_M + TILE_N) * EXTRA_STRIDE : 0;
 const uint EDGE = MATRIX_M * MATRIX_N / 4; // of a subgroup
 const uint AFTERWARDS = EDGE_AT + SUBGROUPS * EDGE;
 shared uvec4 arena[BUFFERS * TILES > AFTERWARDS ? BUFFERS * TILES : AFTERWARDS];
-// [0]: A's and, at the end, C's; [1]: B's; [2]: TOLD. Of four, so that wherever a driver lays `arena`, its quads begin
-// at multiples of 16 bytes: RADV loaded halves of them, with a move for each word, while it had two.
+// [0]: A's and, at the end, C's; [1]: B's; [2]: TOLD. Of four, so that wherever a driver lays `arena`, its
+// quads begin at multiples of 16 bytes: RADV loaded halves of them, with a move for each word, while it had two.
 shared uint largest[4];
 
 #define PARTIALS_BINDING 11
@@ -498,7 +498,7 @@ void main()
         [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++)
             sums[i] = MATRIX_SUM(0.0);
         [[dont_unroll]] for (uint p = 0; p < SPLIT; p++)
-            [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) { // the inner loop, or it stays one (see below)
+            [[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) { // innermost: see below on loops within
                 MATRIX_SUM other;
                 coopMatLoad(other, partials, first + p * all + i * MATRIX_M * MATRIX_N, MATRIX_N,
                             gl_CooperativeMatrixLayoutRowMajor);

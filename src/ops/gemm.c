@@ -96,12 +96,14 @@ static void choose_vec(const ts_gpu_caps *caps, struct ts_gemm_args *args)
     args->split =
         ts_gemm_split(caps, ts_ceil_div(args->m, args->tile_m) * ts_ceil_div(args->n, args->tile_n),
                       args->m, args->n, args->k, args->k_step);
-    const uint32_t elements = args->tile_m * args->tile_n;
-    choose_vec_tile(caps, args);
-    // Where the parts' registers leave it fewer sums, they cost more than they gain.
-    if (args->tile_m * args->tile_n < elements) {
-        args->split = 1;
+    if (args->split > 1) {
+        const uint32_t elements = args->tile_m * args->tile_n;
         choose_vec_tile(caps, args);
+        // Where the parts' registers leave it fewer sums, they cost more than they gain.
+        if (args->tile_m * args->tile_n < elements) {
+            args->split = 1;
+            choose_vec_tile(caps, args);
+        }
     }
 }
 

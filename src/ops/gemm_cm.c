@@ -116,10 +116,13 @@ bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layou
     args->split =
         ts_gemm_split(caps, ts_ceil_div(args->m, args->tile_m) * ts_ceil_div(args->n, args->tile_n),
                       args->m, args->n, args->k, args->k_step);
-    const uint32_t elements = args->tile_m * args->tile_n;
-    if (!choose_tile(caps, args) || args->tile_m * args->tile_n < elements) {
-        args->split = 1; // registers for the parts would cost more than they gain
-        choose_tile(caps, args);
+    if (args->split > 1) {
+        const uint32_t elements = args->tile_m * args->tile_n;
+        // Where the parts' registers leave it fewer sums, they cost more than they gain.
+        if (!choose_tile(caps, args) || args->tile_m * args->tile_n < elements) {
+            args->split = 1;
+            choose_tile(caps, args);
+        }
     }
     return true;
 }

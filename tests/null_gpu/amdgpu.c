@@ -166,7 +166,8 @@ static int answer(unsigned number, void *argument)
         INFO,
         GEM_WAIT_IDLE = 0x07,
         GEM_VA,
-        WAIT_SUBMITTED
+        WAIT_SUBMITTED,
+        MAKE = 1 // what may be asked of CONTEXT
     };
     uint64_t *words = argument; // what is asked, and on return what is answered
     switch (number) {
@@ -176,8 +177,11 @@ static int answer(unsigned number, void *argument)
     case GEM_MMAP: // the handle; where it is in the node's file
         words[0] = null_buffer_place((uint32_t)words[0]);
         return words[0] == 0 ? -ENOENT : 0;
-    case CONTEXT: // its number or, asked for its state, no flags
-    case BUFFER_LIST:
+    case CONTEXT: // asked to make one, its number; asked for its state, no flags: it was never
+                  // reset
+        words[0] = (uint32_t)words[0] == MAKE;
+        return 0;
+    case BUFFER_LIST: // its number
     case SUBMIT:
         words[0] = 1;
         return 0;

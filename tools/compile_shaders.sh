@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compiles the shaders that need a new glslc (GL_KHR_cooperative_matrix since shaderc 2023.6,
-# GL_EXT_bfloat16 since 2025.2), so that the build also works with an old one:
+# GL_EXT_bfloat16 since 2025.2, dot products of f16 since 2026), so that the build also works with an
+# old one:
 #
 #   tools/compile_shaders.sh           writes shaders/compiled/*.inc
 #   tools/compile_shaders.sh --check   exit code 1 if a source has changed since, or if the glslc of
@@ -63,6 +64,10 @@ each() {
     for shader in gemm_cm probe_matrix attention{,_backward_q,_backward_kv}_cm; do
         "$1" ${shader}_f16 $shader
         "$1" ${shader}_bf16 $shader -DOPERANDS_BF16
+    done
+    "$1" gemm_dot gemm_dot
+    for shader in attention{,_backward_q,_backward_kv}; do
+        "$1" ${shader}_dot ${shader}_cm -DDOTS
     done
 }
 

@@ -44,7 +44,7 @@ function count_amd(at, op, text,    bytes, wide) {
         if (op ~ /^ds_(read|write|load|store)2/) bytes *= 2
         if (op ~ /^ds_/) add(at, "shared", bytes * value["subgroup"] / shared_bytes)
         else add(at, "load", bytes * value["subgroup"] / cache_bytes)
-    } else if (op ~ /^v_(fma|fmac|mac|mad|pk_fma|dot2)_/ && op !~ /u32|i32|u24|i24|mix/) add(at, "fma", wide)
+    } else if (op ~ /^v_(fma|fmac|mac|mad|pk_fma|dot2c?|dot2acc)_/ && op !~ /u32|i32|u24|i24|mixlo|mixhi/) add(at, "fma", wide)
     else if (op ~ /^v_dual_fmac/) { add(at, "fma", wide); if (text ~ /:: v_dual_fmac/) add(at, "fma", 0) }
     else if (op ~ /^v_(exp|log|rcp|rsq|sqrt|sin|cos)/) add(at, "rest", value["subgroup"] / special)
     else if (op ~ /^v_/) add(at, "rest", wide)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Estimates from the compilers' listings what one training step costs on cards that are not here:
-#     tools/estimate_step.sh [--sums] [--tokens N] [--root NAME=FOLDER]... [DRIVER:CARD,CARD...]...
+#     tools/estimate_step.sh [--sums] [--tokens N] [--precision NAME] [--root NAME=FOLDER]... [DRIVER:CARD,CARD...]...
 # DRIVER is as tools/test_drivers.sh takes it, and so are roots. Default: trixie/radv:navi31,
 # radv:navi21,polaris10, testing/anv:dg2, anv:tgl, testing/nvk:turing,ada, at 2048 tokens. The step is
-# TinyLlama's, one sequence, rank 8 on q and v, every token bearing loss, in the card's own precision.
+# TinyLlama's, one sequence, rank 8 on q and v, every token bearing loss, in the precision that auto is there.
 #
 # `tinysft-vk devices --step` prints what the pass dispatches, how often each kernel's inner loop runs,
 # and the listing. Of the loop the instructions are counted (multiply-adds, matrix operations, loads and
@@ -18,7 +18,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/device_tests.sh
 
-folder=build/release tokens=2048 sums=cat
+folder=build/release tokens=2048 precision=auto sums=cat
 declare -A roots=()
 wanted=()
 read -r -a given <<<"${TINYSFT_ROOTS:-}"
@@ -26,6 +26,7 @@ while (($# > 0)); do
     case $1 in
     --root) given+=("${2:?--root NAME=FOLDER}") && shift ;;
     --tokens) tokens=${2:?--tokens N} && shift ;;
+    --precision) precision=${2:?--precision NAME} && shift ;;
     --sums) sums='tail -n 1' ;;
     *:*) wanted+=("$1") ;;
     *) sed -n '2,18s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
@@ -54,7 +55,7 @@ for one in "${wanted[@]}"; do
     for card in $(tr , ' ' <<<"${one#*:}"); do
         mapfile -t beneath < <(pretend "$kind" "$card" "$root")
         if ! inside "$root" env TINYSFT_CACHE_DIR=off VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-            "${beneath[@]}" "$folder/tinysft-vk" devices --step "$tokens" \
+            "${beneath[@]}" "$folder/tinysft-vk" devices --step "$tokens" --precision "$precision" \
             >"$tables/$card.txt" 2>"$tables/$card.err"; then
             tail -n 3 "$tables/$card.err"
             exit 1

@@ -1,5 +1,6 @@
-// What the attention shaders on matrix units share (cooperative matrices): operands rounded to 16
-// bits, sums in f32.
+// What the attention shaders share whose operands are rounded to 16 bits; sums are in f32. They multiply on
+// matrix units (attention_units.glsl) or, with DOTS or WIDEN defined, each invocation for itself, by dot products
+// or without: then what is said of subgroups is true of invocations (attention_lanes.glsl).
 //
 // A workgroup has a tile of OWN rows and walks along tiles of STREAM rows. Of both it makes scores,
 // OWN x STREAM, and with these it sums into OWN x DIM:
@@ -14,7 +15,7 @@
 //       |  tile   |   |    |    |              |    |    |
 //       +---------+   +----+----+              +----+----+
 //
-// Which element of a matrix an invocation holds is not known. So scores go through shared memory in
+// Nobody knows which element of a matrix an invocation holds. So scores go through shared memory in
 // f32: there LPR lanes take a row, do what needs its place, and leave it in 16 bits. A matrix is read
 // fastest where its elements lie together along the products' sum, so the tile of a stream is staged
 // by rows for the scores, and by columns for the sums. Rows of shared memory are an odd number of
@@ -23,8 +24,14 @@
 // With HELD the own tile's matrices stay in registers, and its shared memory is used again.
 // Every subgroup must be full and of SUBGROUP_SIZE; OWN a multiple of BANDS * MATRIX_M, STREAM and DIM
 // of COLUMNS * MATRIX_N and of MATRIX_K; LPR a power of two, MINE and DIM multiples of 8.
+#if defined(DOTS) || defined(WIDEN)
+#define LANES
+#include "dots.glsl"
+#endif
 #extension GL_EXT_control_flow_attributes : require
+#ifndef LANES
 #extension GL_KHR_cooperative_matrix : require
+#endif
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -44,7 +51,11 @@ layout(constant_id = 11) const uint GROUP = 1; // heads that share a key head
 #include "operand.glsl"
 
 const uint INVOCATIONS = gl_WorkGroupSize.x;
+#ifdef LANES
+const uint COLUMNS = INVOCATIONS / BANDS;
+#else
 const uint COLUMNS = INVOCATIONS / SUBGROUP_SIZE / BANDS;
+#endif
 const uint PART_M = OWN / BANDS; // rows of a subgroup
 const uint DOWN = PART_M / MATRIX_M;
 const uint SCORES_N = STREAM / COLUMNS; // a subgroup's columns of the scores
@@ -73,12 +84,6 @@ const uint RESULT_TILE = OWN * RESULT;
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 #define ROOM(loop, own) LARGER(loop, LARGER(own, RESULT_TILE))
 
-#define MATRIX_A coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA>
-#define MATRIX_B coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB>
-#define MATRIX_SUM coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
-#define BY_ROW gl_CooperativeMatrixLayoutRowMajor
-#define BY_COLUMN gl_CooperativeMatrixLayoutColumnMajor
-
 // On variables that are shared.
 #define ATOMIC_MAX(at, x)                                                                          \
     atomicMax(at, x, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
@@ -93,9 +98,6 @@ const float LOG2E = 1.44269504;
 #define MY_ROW (PLACE / LPR)
 #define MY_PART (PLACE % LPR)
 #include "row_lanes.glsl"
-#define FIRST_ROW (gl_SubgroupID / COLUMNS * PART_M) // of this subgroup's part of scores and sums
-#define FIRST_SCORE (gl_SubgroupID % COLUMNS * SCORES_N)
-#define FIRST_SUM (gl_SubgroupID % COLUMNS * SUMS_N)
 
 // Eight neighbours of a buffer, from its quad number `quad` on, as operands; where they are stored so, they are
 // neither decoded nor rounded.
@@ -176,6 +178,10 @@ uint largest_operand_bits(uvec4 x)
 {
 #ifdef OPERANDS_BF16
     return 0; // nobody asks
+#elif defined(WORDS_ONLY)
+    const uvec4 low = x & 0x7fffu, high = x >> 16 & 0x7fffu; // numbers without signs are in order, and so are bits
+    const uvec4 most = max(low, high);
+    return floatBitsToUint(unpackHalf2x16(max(max(most.x, most.y), max(most.z, most.w))).x);
 #else
     const f16vec2 y = max(max(abs(unpackFloat2x16(x[0])), abs(unpackFloat2x16(x[1]))),
                           max(abs(unpackFloat2x16(x[2])), abs(unpackFloat2x16(x[3]))));
@@ -183,93 +189,12 @@ uint largest_operand_bits(uvec4 x)
 #endif
 }
 
-// A subgroup's scores += the own tile's rows times those at `rows` of a stream, AT_ONCE columns of
-// matrices from the j0-th on. `held` is the array of the own tile's matrices, `own` where it lies in
-// shared memory.
-#define MULTIPLY_ROWS(scores, j0, held, own, rows)                                                 \
-    [[unroll]] for (uint k = 0; k < DIM_STEPS; k++) {                                              \
-        MATRIX_A x[DOWN];                                                                          \
-        [[unroll]] for (uint i = 0; i < DOWN; i++) {                                               \
-            if (HELD != 0)                                                                         \
-                x[i] = held[i * DIM_STEPS + k];                                                    \
-            else                                                                                   \
-                coopMatLoad(x[i], arena,                                                           \
-                            (own) + (FIRST_ROW + i * MATRIX_M) * ROW + k * MATRIX_K / 8, ROW,      \
-                            BY_ROW);                                                               \
-        }                                                                                          \
-        [[unroll]] for (uint j = 0; j < AT_ONCE; j++) {                                            \
-            MATRIX_B y;                                                                            \
-            coopMatLoad(y, arena,                                                                  \
-                        (rows) + (FIRST_SCORE + ((j0) + j) * MATRIX_N) * ROW + k * MATRIX_K / 8,   \
-                        ROW, BY_COLUMN);                                                           \
-            [[unroll]] for (uint i = 0; i < DOWN; i++)                                             \
-                scores[i * AT_ONCE + j] = coopMatMulAdd(x[i], y, scores[i * AT_ONCE + j]);         \
-        }                                                                                          \
-    }
-
-// A subgroup's sums += scores in 16 bits times the columns at `columns` of a stream. One matrix of sums
-// after the other: compilers then need fewer registers than with all of them a step at a time.
-#define MULTIPLY_COLUMNS(sums, scores, columns)                                                    \
-    {                                                                                              \
-        MATRIX_A x[STREAM_STEPS * DOWN];                                                           \
-        [[unroll]] for (uint k = 0; k < STREAM_STEPS; k++)                                         \
-            [[unroll]] for (uint i = 0; i < DOWN; i++)                                             \
-                coopMatLoad(x[k * DOWN + i], arena,                                                \
-                            (scores) + (FIRST_ROW + i * MATRIX_M) * SCORE + k * MATRIX_K / 8,      \
-                            SCORE, BY_ROW);                                                        \
-        [[unroll]] for (uint j = 0; j < SUMS; j++)                                                 \
-            [[unroll]] for (uint k = 0; k < STREAM_STEPS; k++) {                                   \
-                MATRIX_B y;                                                                        \
-                coopMatLoad(y, arena,                                                              \
-                            (columns) + (FIRST_SUM + j * MATRIX_N) * COLUMN + k * MATRIX_K / 8,    \
-                            COLUMN, BY_COLUMN);                                                    \
-                [[unroll]] for (uint i = 0; i < DOWN; i++)                                         \
-                    sums[i * SUMS + j] = coopMatMulAdd(x[k * DOWN + i], y, sums[i * SUMS + j]);    \
-            }                                                                                      \
-    }
-
-#define HOLD_ROWS(held, own)                                                                       \
-    [[unroll]] for (uint i = 0; i < DOWN; i++)                                                     \
-        [[unroll]] for (uint k = 0; k < DIM_STEPS; k++)                                            \
-            coopMatLoad(held[i * DIM_STEPS + k], arena,                                            \
-                        (own) + (FIRST_ROW + i * MATRIX_M) * ROW + k * MATRIX_K / 8, ROW, BY_ROW);
+#ifdef LANES
+#include "attention_lanes.glsl"
+#else
+#include "attention_units.glsl"
+#endif
 
 #define CLEAR(matrices, count)                                                                     \
     [[unroll]] for (uint i = 0; i < (count); i++)                                                  \
         matrices[i] = MATRIX_SUM(0.0);
-
-// AT_ONCE columns of a subgroup's scores to the tile of scores at `at`.
-#define STORE_SCORES(scores, j0, at)                                                               \
-    [[unroll]] for (uint i = 0; i < DOWN; i++)                                                     \
-        [[unroll]] for (uint j = 0; j < AT_ONCE; j++)                                              \
-            coopMatStore(scores[i * AT_ONCE + j], arena,                                           \
-                         (at) + (FIRST_ROW + i * MATRIX_M) * SCORE +                               \
-                             (FIRST_SCORE + ((j0) + j) * MATRIX_N) / 4,                            \
-                         SCORE, BY_ROW);
-
-// A subgroup's sums to the begin of shared memory.
-#define STORE_SUMS(sums)                                                                           \
-    [[unroll]] for (uint i = 0; i < DOWN; i++)                                                     \
-        [[unroll]] for (uint j = 0; j < SUMS; j++)                                                 \
-            coopMatStore(sums[i * SUMS + j], arena,                                                \
-                         (FIRST_ROW + i * MATRIX_M) * RESULT + (FIRST_SUM + j * MATRIX_N) / 4,     \
-                         RESULT, BY_ROW);
-
-// A matrix whose rows, or columns, are all alike: their values lie in the array `values`.
-#define LOAD_ROWS_ALIKE(matrix, values, at) coopMatLoad(matrix, values, at, 0, BY_COLUMN)
-#define LOAD_COLUMNS_ALIKE(matrix, values, at) coopMatLoad(matrix, values, at, 0, BY_ROW)
-
-// A pair of a stream's neighbouring rows, a and b, of each eight operands, into the tile by rows or by
-// columns.
-#define PUT_ROWS(at, pair, octet, a, b)                                                            \
-    {                                                                                              \
-        const uint place = (at) + 2 * (pair) * ROW + (octet);                                      \
-        arena[place] = a;                                                                          \
-        arena[place + ROW] = b;                                                                    \
-    }
-#define PUT_COLUMNS(at, pair, octet, a, b)                                                         \
-    {                                                                                              \
-        const uint place = (at) + 8 * (octet) * COLUMN + (pair) / 4;                               \
-        [[unroll]] for (uint d = 0; d < 8; d++)                                                    \
-            arena[place + d * COLUMN][(pair) % 4] = halves_of(d % 2, a[d / 2], b[d / 2]);          \
-    }

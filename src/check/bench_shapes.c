@@ -195,9 +195,9 @@ static uint32_t parts_of(ts_kernel kernel, const ts_gpu_caps *caps)
 
 ts_precision ts_bench_precision(const ts_gpu_caps *caps)
 {
-    return ts_precision_offered(caps, TS_PRECISION_BF16)  ? TS_PRECISION_BF16
-           : ts_precision_offered(caps, TS_PRECISION_F16) ? TS_PRECISION_F16
-                                                          : TS_PRECISION_F32;
+    return ts_precision_gains(caps, TS_PRECISION_BF16)  ? TS_PRECISION_BF16
+           : ts_precision_gains(caps, TS_PRECISION_F16) ? TS_PRECISION_F16
+                                                        : TS_PRECISION_F32;
 }
 
 bool ts_bench_is_timed(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision precision)

@@ -54,7 +54,7 @@ static void shape_product(const struct role *role, const ts_gpu_caps *caps, uint
     const uint32_t scalars[] = {rows, columns, DEEP, DEEP, DEEP, columns};
     memcpy(out->dispatch.push, scalars, sizeof scalars);
     memcpy(ts_trial_field(out, "alpha"), &one, sizeof one);
-    out->shader = ts_precision_shader(role->precision); // of gemm_cm
+    out->shader = ts_precision_shader(caps, role->precision); // of gemm_cm
     out->stored = ts_precision_weights(role->precision, out->stored);
     ts_trial_choose(caps, TS_NT, out);
 }

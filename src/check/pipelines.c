@@ -215,9 +215,10 @@ static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const s
     ts_tile tiles[TS_TILES];
     struct ts_gemm_cm_args args = {OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest,
                                    .largest = o->a};
-    const uint32_t count = ts_gemm_cm_choose(caps, precision, o->layout, &args)
-                               ? ts_tile_candidates_cm(caps, &args, tiles)
-                               : 0;
+    const uint32_t count =
+        ts_gemm_cm_choose(caps, ts_precision_shader(caps, precision), o->layout, &args)
+            ? ts_tile_candidates_cm(caps, &args, tiles)
+            : 0;
     for (uint32_t i = 0; i < count; i++) {
         ts_tile_set_cm(&tiles[i], &args);
         ts_gemm_cm(recorder, &args);

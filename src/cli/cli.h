@@ -51,9 +51,9 @@ struct ts_command {
     const ts_flag *flags;
     int flag_count;
     const ts_command *inherits; // whose flags it has too, but the passing ones; NULL: nobody's
-    ts_flag_choice choice;  // of the argument
-    const char *argument;   // what the help calls an argument that is no flag: "CASE"
-    const char **arguments; // [most_arguments] where they go, NULL where there are fewer
+    ts_flag_choice choice;      // of the argument
+    const char *argument;       // what the help calls an argument that is no flag: "CASE"
+    const char **arguments;     // [most_arguments] where they go, NULL where there are fewer
     int most_arguments;
     bool ranks; // where a launcher starts it several times, all work together (cli/ranks.h)
     int (*run)(int argc, char **argv);
@@ -77,8 +77,8 @@ void ts_flags_switch(const ts_flag *flag, bool on);
 // Sets a flag that takes a value.
 ts_status ts_flags_set(const ts_flag *flag, const char *text, ts_error *err);
 
-// Reads --config FILE: a JSON object whose keys are flags of the command. in_file marks which flags it
-// holds, by ts_flags_at's index. A TS_FLAG_PARSED that on_command_line marks is not set from the
+// Reads --config FILE: a JSON object whose keys are flags of the command. in_file marks which flags
+// it holds, by ts_flags_at's index. A TS_FLAG_PARSED that on_command_line marks is not set from the
 // file, because its values would add up. Errors name the file and the key.
 ts_status ts_config_read(const ts_command *command, const char *path, const bool *on_command_line,
                          bool *in_file, ts_error *err);
@@ -258,7 +258,8 @@ void ts_cli_print_device(FILE *stream, size_t index, const tinysft_device_info *
 // devices --pipelines: a table, or JSON, of every pipeline that training builds on the device.
 ts_status ts_cli_print_pipelines(const ts_gpu_params *params, bool json, ts_error *err);
 // devices --step TOKENS: what one training step dispatches, with its compiler's listings.
-ts_status ts_cli_print_step(const ts_gpu_params *params, uint32_t tokens, ts_error *err);
+ts_status ts_cli_print_step(const ts_gpu_params *params, const char *precision_name,
+                            uint32_t tokens, ts_error *err);
 
 extern const ts_command *const ts_commands[];
 extern const size_t ts_command_count;

@@ -130,7 +130,8 @@ static struct {
     ts_gpu_params params;
     bool pipelines, json;
     uint64_t step;
-} asked;
+    const char *precision;
+} asked = {.precision = "auto"};
 
 static const ts_flag flags[] = {
     {"device", NULL, TS_FLAG_TEXT, &asked.params.device, "N", "tell which one this would choose"},
@@ -141,6 +142,8 @@ static const ts_flag flags[] = {
      "build the pipelines of one training step, and show what\nit would dispatch, with its "
      "compiler's listings",
      2, 1 << 16}, // a single token has no next one to learn
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "NAME",
+     "what --step multiplies in: auto (default), f32, f16, bf16"},
     TS_CLI_JSON_FLAG(&asked.json),
     {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
      "tell what --mask-capability can hide"},
@@ -183,7 +186,7 @@ static int run(int argc, char **argv)
         goto out;
     }
     if (asked.step > 0) {
-        TS_TRY(ts_cli_print_step(&asked.params, (uint32_t)asked.step, err));
+        TS_TRY(ts_cli_print_step(&asked.params, asked.precision, (uint32_t)asked.step, err));
         goto out;
     }
     TS_TRY(list_devices(&devices, &count, &chosen, err));
@@ -201,7 +204,8 @@ const ts_command ts_command_devices = {
     .name = "devices",
     .summary = "list what Vulkan offers here, which would be chosen, and why",
     .usage =
-        "[--device N] [--mask-capability NAME] [--pipelines] [--step TOKENS] [--json] [--verbose]",
+        "[--device N] [--mask-capability NAME] [--pipelines] [--step TOKENS [--precision NAME]] "
+        "[--json] [--verbose]",
     .flags = flags,
     .flag_count = TS_COUNT(flags),
     .run = run,

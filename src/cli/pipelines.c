@@ -157,7 +157,8 @@ out:
     return status;
 }
 
-ts_status ts_cli_print_step(const ts_gpu_params *params, uint32_t tokens, ts_error *err)
+ts_status ts_cli_print_step(const ts_gpu_params *params, const char *precision_name,
+                            uint32_t tokens, ts_error *err)
 {
     ts_status status = TS_OK;
     ts_gpu *gpu = NULL;
@@ -166,7 +167,7 @@ ts_status ts_cli_print_step(const ts_gpu_params *params, uint32_t tokens, ts_err
     compile_only.compile_only = compile_only.listings = true;
     TS_TRY(ts_gpu_open(&compile_only, &gpu, err));
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
-    TS_TRY(ts_precision_choose("auto", caps, &precision, err));
+    TS_TRY(ts_precision_choose(precision_name, caps, &precision, err));
     printf("%s (%s), %s, %u tokens\n", caps->name, caps->driver, ts_precision_name(precision),
            tokens);
     TS_TRY(print_step(gpu, precision, tokens, err));

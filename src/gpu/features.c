@@ -1,6 +1,6 @@
 // The optional features that are used where a device has them: cooperative matrices with f16 or
-// bf16 operands, subgroups of a size that is asked for, addresses of buffers. A device without any
-// works too.
+// bf16 operands, dot products of f16, subgroups of a size that is asked for, addresses of buffers.
+// A device without any works too.
 #include "gpu/internal.h"
 
 #include "base/memory.h"
@@ -162,6 +162,20 @@ static bool reads_by_address(VkPhysicalDevice physical, const ts_gpu_caps *caps)
     return core.bufferDeviceAddress;
 }
 
+static bool multiplies_f16_pairs(VkPhysicalDevice physical)
+{
+    ts_vk_mixed_dot_features dots = {.sType = (VkStructureType)TS_VK_TYPE_MIXED_DOT_FEATURES};
+    VkPhysicalDeviceVulkan12Features core = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &dots};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &core};
+    if (!ts_gpu_has_extension(physical, TS_VK_MIXED_DOT)) {
+        return false;
+    }
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    return core.shaderFloat16 && dots.shaderMixedFloatDotProductFloat16AccFloat32;
+}
+
 void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
 {
     VkPhysicalDeviceFeatures oldest;
@@ -171,6 +185,7 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
     if (caps->api_version < VK_API_VERSION_1_2) {
         return;
     }
+    caps->has_f16_dots = caps->f16_pairs = multiplies_f16_pairs(physical);
     read_subgroups(physical, caps);
     if (!caps->has_full_subgroups || !ts_gpu_has_extension(physical, TS_VK_COOPERATIVE_MATRIX)) {
         return;
@@ -196,37 +211,44 @@ void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps)
     }
 }
 
+// Tells vkCreateDevice of features, whose struct has `sType` set, by the extension that has them.
+static void enable(struct ts_gpu_features *out, void *features, const char *extension)
+{
+    ((VkBaseOutStructure *)features)->pNext = out->core.pNext;
+    out->core.pNext = features;
+    out->chain = &out->core;
+    out->extensions[out->extension_count++] = extension;
+}
+
 void ts_gpu_enable_features(const ts_gpu_caps *caps, struct ts_gpu_features *out)
 {
     bool matrices = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
     *out = (struct ts_gpu_features){
         .core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-                 .bufferDeviceAddress = caps->has_addresses}};
-    out->control = (VkPhysicalDeviceSubgroupSizeControlFeaturesEXT){
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
-        .subgroupSizeControl = true,
-        .computeFullSubgroups = true};
+                 .bufferDeviceAddress = caps->has_addresses,
+                 .shaderFloat16 = matrices || caps->has_f16_dots,
+                 .vulkanMemoryModel = matrices,
+                 .vulkanMemoryModelDeviceScope = matrices},
+        .control = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+                    .subgroupSizeControl = true,
+                    .computeFullSubgroups = true},
+        .matrix = {.sType = (VkStructureType)TS_VK_TYPE_MATRIX_FEATURES, .cooperativeMatrix = true},
+        .bfloat16 = {.sType = (VkStructureType)TS_VK_TYPE_BFLOAT16_FEATURES,
+                     .shaderBFloat16Type = true,
+                     .shaderBFloat16CooperativeMatrix = true},
+        .mixed_dot = {.sType = (VkStructureType)TS_VK_TYPE_MIXED_DOT_FEATURES,
+                      .shaderMixedFloatDotProductFloat16AccFloat32 = true}};
+    out->chain = caps->has_addresses ? &out->core : NULL;
     if (caps->has_full_subgroups) {
-        out->core.pNext = &out->control;
-        out->extensions[out->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+        enable(out, &out->control, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     }
-    out->chain = matrices || caps->has_addresses || caps->has_full_subgroups ? &out->core : NULL;
-    if (!matrices) {
-        return;
+    if (matrices) {
+        enable(out, &out->matrix, TS_VK_COOPERATIVE_MATRIX);
     }
-    out->bfloat16 =
-        (ts_vk_bfloat16_features){.sType = (VkStructureType)TS_VK_TYPE_BFLOAT16_FEATURES,
-                                  .shaderBFloat16Type = true,
-                                  .shaderBFloat16CooperativeMatrix = true};
-    out->matrix = (ts_vk_matrix_features){.sType = (VkStructureType)TS_VK_TYPE_MATRIX_FEATURES,
-                                          .pNext = caps->has_bfloat16 ? &out->bfloat16 : NULL,
-                                          .cooperativeMatrix = true};
-    out->control.pNext = &out->matrix;
-    out->core.shaderFloat16 = true;
-    out->core.vulkanMemoryModel = true;
-    out->core.vulkanMemoryModelDeviceScope = true;
-    out->extensions[out->extension_count++] = TS_VK_COOPERATIVE_MATRIX;
-    if (caps->has_bfloat16) {
-        out->extensions[out->extension_count++] = TS_VK_BFLOAT16;
+    if (matrices && caps->has_bfloat16) {
+        enable(out, &out->bfloat16, TS_VK_BFLOAT16);
+    }
+    if (caps->has_f16_dots) {
+        enable(out, &out->mixed_dot, TS_VK_MIXED_DOT);
     }
 }

@@ -49,11 +49,13 @@ typedef struct ts_gpu_caps {
     uint32_t registers;      // of 32 bits that an invocation of such a subgroup has; 0: not limited
     bool has_matrix_attention; // attention may use those matrices
     bool f32_activations;      // none are to be stored in 16 bits; only a mask says so
-    bool has_bfloat16;         // shaders may use it, in such matrices too
-    bool has_int64;            // shaders may use 64-bit integers
-    bool has_addresses;        // shaders may read buffers by address; set for CPU drivers only
-    const char *unusable;      // why this program cannot use it; NULL: it can
-    uint32_t masks;            // bits of ts_gpu_masks that were hidden
+    bool has_f16_dots; // f16 pairs are multiplied and added to an f32 sum by one instruction
+    bool f16_pairs; // without matrix units, products in f16 go by pairs: by that instruction or not
+    bool has_bfloat16;    // shaders may use it, in such matrices too
+    bool has_int64;       // shaders may use 64-bit integers
+    bool has_addresses;   // shaders may read buffers by address; set for CPU drivers only
+    const char *unusable; // why this program cannot use it; NULL: it can
+    uint32_t masks;       // bits of ts_gpu_masks that were hidden
     // Shaders that are not used (ts_gpu_caps_leave_out), each once; then NULL.
     const char *left_out[TS_GPU_MOST_LEFT_OUT + 1];
 } ts_gpu_caps;

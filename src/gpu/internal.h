@@ -126,9 +126,10 @@ struct ts_gpu_features {
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control;
     ts_vk_matrix_features matrix;
     ts_vk_bfloat16_features bfloat16;
+    ts_vk_mixed_dot_features mixed_dot;
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR figures;
     const void *chain; // NULL: none is asked for
-    const char *extensions[4];
+    const char *extensions[5];
     uint32_t extension_count;
 };
 void ts_gpu_read_features(VkPhysicalDevice physical, ts_gpu_caps *caps);

@@ -41,10 +41,15 @@ static void hide_matrix_attention(ts_gpu_caps *caps)
     caps->has_matrix_attention = false;
 }
 
-// Only precisions that matrix units offer store them so.
+static void hide_f16_dots(ts_gpu_caps *caps)
+{
+    caps->has_f16_dots = false;
+}
+
+// Only precisions with shaders of their own store them so.
 static void hide_16_bit_activations(ts_gpu_caps *caps)
 {
-    caps->f32_activations |= caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
+    caps->f32_activations |= caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0 || caps->f16_pairs;
 }
 
 static void hide_subgroup_size_control(ts_gpu_caps *caps)
@@ -55,12 +60,14 @@ static void hide_subgroup_size_control(ts_gpu_caps *caps)
     caps->has_full_subgroups = false;
 }
 
-// Lets a CPU driver run what GPUs run, in tiles for the registers of AMD's and NVIDIA's.
+// Lets a CPU driver run what GPUs run, in tiles for the registers of AMD's and NVIDIA's, and in f16
+// what RDNA 2 runs, but for the instruction.
 static void hide_cpu_driver(ts_gpu_caps *caps)
 {
     if (ts_gpu_is_cpu(caps)) {
         caps->type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
         caps->registers = 255;
+        caps->f16_pairs = true;
     }
 }
 
@@ -133,6 +140,8 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"matrices", "cooperative matrices; products are f32 instead", hide_matrices},
     {"f16-matrices", "cooperative matrices of f16 operands", hide_f16_matrices},
     {"bfloat16", "the type bfloat16 and cooperative matrices of it", hide_bfloat16},
+    {"f16-dots", "dot products of f16; products are f32 instead, or in f16 they are widened",
+     hide_f16_dots},
     {"matrix-attention", "attention on cooperative matrices; it is f32 instead",
      hide_matrix_attention},
     {"16-bit-activations", "activations stored in 16 bits; they are f32 instead",

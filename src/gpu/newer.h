@@ -1,7 +1,8 @@
 // What Vulkan has gained since the headers of the oldest distribution we build on (Debian 12 has
-// 1.3.239): cooperative matrices, bfloat16, settings of layers. A program built there must use them
-// all the same where the driver has them. So this declares what the registry (vk.xml) says, under
-// names of our own, and does not depend on which headers are installed.
+// 1.3.239): cooperative matrices, bfloat16, dot products of f16, settings of layers. A program
+// built there must use them all the same where the driver has them. So this declares what the
+// registry (vk.xml) says, under names of our own, and does not depend on which headers are
+// installed.
 #ifndef TS_GPU_NEWER_H
 #define TS_GPU_NEWER_H
 
@@ -9,6 +10,7 @@
 
 #define TS_VK_COOPERATIVE_MATRIX "VK_KHR_cooperative_matrix"
 #define TS_VK_BFLOAT16 "VK_KHR_shader_bfloat16"
+#define TS_VK_MIXED_DOT "VK_VALVE_shader_mixed_float_dot_product"
 #define TS_VK_LAYER_SETTINGS "VK_EXT_layer_settings"
 
 // VkStructureType: 1000000000 + 1000 * (number of the extension - 1) + place in it
@@ -18,6 +20,7 @@ enum {
     TS_VK_TYPE_MATRIX_FEATURES = 1000506000,
     TS_VK_TYPE_MATRIX_PROPERTIES = 1000506001,
     TS_VK_TYPE_MATRIX_DEVICE_PROPERTIES = 1000506002,
+    TS_VK_TYPE_MIXED_DOT_FEATURES = 1000673000,
 };
 
 // VkComponentTypeKHR and VkScopeKHR, the values that are used
@@ -65,6 +68,16 @@ typedef struct ts_vk_bfloat16_features {
     VkBool32 shaderBFloat16DotProduct;
     VkBool32 shaderBFloat16CooperativeMatrix;
 } ts_vk_bfloat16_features;
+
+// VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE
+typedef struct ts_vk_mixed_dot_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 shaderMixedFloatDotProductFloat16AccFloat32;
+    VkBool32 shaderMixedFloatDotProductFloat16AccFloat16;
+    VkBool32 shaderMixedFloatDotProductBFloat16Acc;
+    VkBool32 shaderMixedFloatDotProductFloat8AccFloat32;
+} ts_vk_mixed_dot_features;
 
 // VkLayerSettingEXT and VkLayerSettingsCreateInfoEXT
 enum { TS_VK_LAYER_SETTING_BOOL32 = 0 };

@@ -17,6 +17,8 @@ typedef struct ts_attention_choice {
                    // its loops are unrolled, for which compilers hold much in registers
 } ts_attention_choice;
 
+// Whether a shader, by its place in their rows, uses matrix units.
+bool ts_attention_on_units(uint32_t shader);
 // Whether `kernel` is one of those three.
 bool ts_attention_has_tile(ts_kernel kernel);
 // `kernel`: one of those three. `dim`: the size of a head.
@@ -52,8 +54,9 @@ uint32_t ts_attention_parts(uint32_t rows, uint32_t heads, uint32_t kv_heads, ui
 // How many elements that are; 0 for one part.
 uint64_t ts_attention_parts_count(uint32_t rows, uint32_t kv_heads, uint32_t dim, uint32_t parts);
 
-// The same on matrix units: values for the constants of attention_cm, attention_backward_q_cm and
-// attention_backward_kv_cm (shaders/include/attention_cm.glsl).
+// The same with rounded operands, on matrix units or without: values for the constants of
+// attention_cm, attention_backward_q_cm and attention_backward_kv_cm
+// (shaders/include/attention_cm.glsl).
 typedef struct ts_attention_cm_choice {
     uint32_t shader; // its place in the kernel's row
     uint32_t subgroup_size, local_size;
@@ -63,10 +66,12 @@ typedef struct ts_attention_cm_choice {
     uint32_t held; // whether the own tile stays in registers
 } ts_attention_cm_choice;
 
+// Whether a shader, by its place in their rows, uses matrix units.
+bool ts_attention_on_units(uint32_t shader);
 // Whether `kernel` is one of those three.
 bool ts_attention_is_cm(ts_kernel kernel);
 // `kernel`: one of those three. `queries`: rows times heads. Returns false if the device has no
-// matrix units for `precision`, or if they cannot take heads of size `dim`.
+// shader for `precision`, or if that cannot take heads of size `dim`.
 bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
                             uint32_t queries, uint32_t dim, ts_attention_cm_choice *out);
 

@@ -1,4 +1,4 @@
-// Attention on matrix units: when they are used, and with which tiles.
+// Attention with rounded operands, on matrix units or without: when, and with which tiles.
 #include "base/memory.h"
 #include "ops/attention.h"
 
@@ -6,6 +6,14 @@ bool ts_attention_is_cm(ts_kernel kernel)
 {
     return kernel == TS_KERNEL_attention_cm || kernel == TS_KERNEL_attention_backward_q_cm ||
            kernel == TS_KERNEL_attention_backward_kv_cm;
+}
+
+// The shaders of each of the three rows.
+enum { ON_F16, ON_BF16, BY_DOTS, WIDENED, NO_SHADER };
+
+bool ts_attention_on_units(uint32_t shader)
+{
+    return shader == ON_F16 || shader == ON_BF16;
 }
 
 // Tiles of one of the three kernels, in 16-byte octets of shared memory, and what it keeps of the
@@ -46,8 +54,8 @@ static uint64_t registers(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t di
                           const ts_attention_cm_choice *c)
 {
     const struct needs n = needs_of(kernel);
-    const uint64_t lanes = caps->full_subgroup, part = c->own / c->bands,
-                   columns = c->local_size / lanes / c->bands;
+    const uint64_t lanes = ts_attention_on_units(c->shader) ? caps->full_subgroup : 1,
+                   part = c->own / c->bands, columns = c->local_size / lanes / c->bands;
     const uint64_t scores = kernel == TS_KERNEL_attention_cm ? 1 : 2;
     const uint64_t sums = n.sums * part * dim / columns / lanes;
     const uint64_t held = c->held ? n.own * part * dim / 2 / lanes : 0;
@@ -63,7 +71,9 @@ static uint64_t registers(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t di
 static bool fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
                  const ts_attention_cm_choice *c)
 {
-    const uint32_t subgroups = c->local_size / caps->full_subgroup, columns = subgroups / c->bands;
+    const bool units = ts_attention_on_units(c->shader);
+    const uint32_t subgroups = c->local_size / caps->full_subgroup;
+    const uint32_t columns = (units ? subgroups : c->local_size) / c->bands;
     const uint32_t lanes_per_row = c->local_size / c->own;
     // With few lanes to a subgroup (Intel) the loop of dq is long; this keeps its code below 64
     // KiB, and with fewer columns of subgroups more scores do not leave registers for the sums.
@@ -81,15 +91,26 @@ static bool fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
            (caps->registers == 0 || registers(caps, kernel, dim, c) <= caps->registers);
 }
 
-static ts_matrix_shape matrix_of(const ts_gpu_caps *caps, ts_kernel kernel, ts_precision precision)
+static uint32_t shader_of(const ts_gpu_caps *caps, ts_kernel kernel, ts_precision precision)
 {
-    const bool bf16 = precision == TS_PRECISION_BF16;
-    const ts_matrix_shape none = {0};
-    if (precision == TS_PRECISION_F32 || !caps->has_matrix_attention ||
-        !ts_kernel_suits(caps, kernel, bf16)) {
-        return none;
+    static const uint32_t orders[][3] = {{NO_SHADER, NO_SHADER, NO_SHADER},
+                                         [TS_PRECISION_F16] = {ON_F16, BY_DOTS, WIDENED},
+                                         [TS_PRECISION_BF16] = {ON_BF16, NO_SHADER, NO_SHADER}};
+    for (size_t i = 0; i < TS_COUNT(orders[precision]); i++) {
+        const uint32_t shader = orders[precision][i];
+        if (shader != NO_SHADER && ts_kernel_suits(caps, kernel, shader) &&
+            (ts_attention_on_units(shader) ? caps->has_matrix_attention : caps->f16_pairs)) {
+            return shader;
+        }
     }
-    return bf16 ? caps->matrix_bf16 : caps->matrix_f16;
+    return NO_SHADER;
+}
+
+// What a unit multiplies at a time: a matrix of a subgroup, or a row of an invocation.
+static ts_matrix_shape matrix_of(const ts_gpu_caps *caps, uint32_t shader)
+{
+    const ts_matrix_shape row = {1, 4, 8};
+    return shader == ON_F16 ? caps->matrix_f16 : shader == ON_BF16 ? caps->matrix_bf16 : row;
 }
 
 bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
@@ -99,24 +120,31 @@ bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_
     // of subgroups, held}, the best first. A large own tile reads the stream least often, but a GPU
     // must be filled. A CPU driver takes long to compile one.
     enum { LARGE = 128, ENOUGH_TILES = 512 };
-    static const uint32_t tiles[][5] = {{128, 32, 2, 1, 1}, {64, 32, 1, 1, 1}, {64, 32, 1, 1, 0},
-                                        {64, 32, 1, 2, 0},  {32, 64, 1, 4, 0}, {64, 16, 1, 1, 1},
-                                        {64, 16, 1, 1, 0},  {64, 16, 1, 2, 0}, {64, 32, 1, 4, 0},
-                                        {32, 32, 1, 1, 1},  {32, 32, 1, 1, 0}, {32, 32, 1, 2, 0},
-                                        {32, 32, 1, 4, 0},  {32, 16, 1, 1, 1}, {32, 16, 1, 1, 0},
-                                        {32, 16, 1, 2, 0},  {16, 16, 1, 1, 0}};
-    const ts_matrix_shape matrix = matrix_of(caps, kernel, precision);
+    static const uint32_t of_units[][5] = {{128, 32, 2, 1, 1}, {64, 32, 1, 1, 1}, {64, 32, 1, 1, 0},
+                                           {64, 32, 1, 2, 0},  {32, 64, 1, 4, 0}, {64, 16, 1, 1, 1},
+                                           {64, 16, 1, 1, 0},  {64, 16, 1, 2, 0}, {64, 32, 1, 4, 0},
+                                           {32, 32, 1, 1, 1},  {32, 32, 1, 1, 0}, {32, 32, 1, 2, 0},
+                                           {32, 32, 1, 4, 0},  {32, 16, 1, 1, 1}, {32, 16, 1, 1, 0},
+                                           {32, 16, 1, 2, 0},  {16, 16, 1, 1, 0}};
+    // Of invocations: rows and columns in place of matrices and subgroups.
+    static const uint32_t of_lanes[][5] = {
+        {64, 32, 4, 8, 0}, {32, 32, 4, 8, 0}, {32, 16, 2, 4, 0}, {16, 16, 2, 4, 0}};
+    const uint32_t shader = shader_of(caps, kernel, precision);
+    const bool units = ts_attention_on_units(shader);
+    const uint32_t(*const tiles)[5] = units ? of_units : of_lanes;
+    const size_t count = units ? TS_COUNT(of_units) : TS_COUNT(of_lanes);
+    const ts_matrix_shape matrix = matrix_of(caps, shader);
     // Small heads have little to multiply, and of odd ones a compiler with few registers keeps some
     // in memory.
     if (dim < 32 || (caps->registers > 0 && caps->registers <= 128 && dim != 64 && dim != 128)) {
         return false;
     }
-    for (size_t i = ts_gpu_is_cpu(caps) ? TS_COUNT(tiles) - 1 : 0;
-         matrix.m != 0 && i < TS_COUNT(tiles); i++) {
+    for (size_t i = ts_gpu_is_cpu(caps) ? count - 1 : 0; shader != NO_SHADER && i < count; i++) {
         const uint32_t *tile = tiles[i], bands = tile[0] / (tile[2] * matrix.m);
-        const ts_attention_cm_choice choice = {.shader = precision == TS_PRECISION_BF16,
+        const uint32_t lanes = units ? caps->full_subgroup : 1;
+        const ts_attention_cm_choice choice = {.shader = shader,
                                                .subgroup_size = caps->full_subgroup,
-                                               .local_size = bands * tile[3] * caps->full_subgroup,
+                                               .local_size = bands * tile[3] * lanes,
                                                .own = tile[0],
                                                .stream = tile[1],
                                                .bands = bands,

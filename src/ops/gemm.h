@@ -121,15 +121,17 @@ ts_dtype ts_precision_gradients(ts_precision precision);
 // bits.
 ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored);
 
-// The shader of gemm_cm that rounds to a precision (f16 or bf16), and the reverse.
-uint32_t ts_precision_shader(ts_precision precision);
+// The shader of gemm_cm that rounds to a precision (f16 or bf16) on a device, and the reverse.
+uint32_t ts_precision_shader(const ts_gpu_caps *caps, ts_precision precision);
 ts_precision ts_precision_of(uint32_t shader);
 
-// Whether the device has matrix units for that precision; f32 needs none.
+// Whether products can be in that precision: on matrix units, in f16 also by pairs; f32 needs none.
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision);
+// Whether it is faster with it than in f32: not if pairs have to be widened.
+bool ts_precision_gains(const ts_gpu_caps *caps, ts_precision precision);
 // What --precision NAME means on this device. `name` is f32, f16, bf16 or auto; any other is
-// TS_ERR_ARGUMENT. auto is bf16 or f16 if a GPU has matrix units for it, otherwise f32: matrix
-// units of CPU drivers are too slow. A precision that the device does not offer becomes f32, which
+// TS_ERR_ARGUMENT. auto is bf16 or f16 if a GPU gains by it, otherwise f32: matrix units of
+// CPU drivers are too slow. A precision that the device does not offer becomes f32, which
 // is more exact; the caller should report that.
 ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
                               ts_error *err);
@@ -178,7 +180,7 @@ static inline bool ts_gemm_is_vec(uint32_t shader)
 // Choose without measuring: set the shader and constants of `args`, whose scalars and b are set.
 // The second returns false if none of gemm_cm's tiles fits the device.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
-bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
+bool ts_gemm_cm_choose(const ts_gpu_caps *caps, uint32_t shader, ts_layout layout,
                        struct ts_gemm_cm_args *args);
 
 // Into how many parts gemm_vec and gemm_cm divide the k of a product with so few tiles that most of

@@ -1,4 +1,5 @@
-// Products on matrix units: when they are used, with which tiles, and how operands are scaled.
+// Products with rounded operands, on matrix units or without: when they are used, with which tiles,
+// and how operands are scaled.
 #include "base/memory.h"
 #include "ops/gemm.h"
 #include "ops/tune.h"
@@ -27,9 +28,15 @@ ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored)
     return precision == TS_PRECISION_F16 && stored == TS_BF16 ? TS_F16 : stored;
 }
 
-uint32_t ts_precision_shader(ts_precision precision)
+uint32_t ts_precision_shader(const ts_gpu_caps *caps, ts_precision precision)
 {
-    return precision == TS_PRECISION_BF16 ? TS_SHADER_gemm_cm_bf16 : TS_SHADER_gemm_cm_f16;
+    static const uint32_t of_f16[] = {TS_SHADER_gemm_cm_f16, TS_SHADER_gemm_dot};
+    for (size_t i = 0; i < TS_COUNT(of_f16) && precision == TS_PRECISION_F16; i++) {
+        if (ts_kernel_suits(caps, TS_KERNEL_gemm_cm, of_f16[i])) {
+            return of_f16[i];
+        }
+    }
+    return precision == TS_PRECISION_F16 ? TS_SHADER_gemm_half : TS_SHADER_gemm_cm_bf16;
 }
 
 ts_precision ts_precision_of(uint32_t shader)
@@ -37,19 +44,32 @@ ts_precision ts_precision_of(uint32_t shader)
     return shader == TS_SHADER_gemm_cm_bf16 ? TS_PRECISION_BF16 : TS_PRECISION_F16;
 }
 
-static ts_matrix_shape shape_of(const ts_gpu_caps *caps, ts_precision precision)
+static bool on_units(uint32_t shader)
 {
-    const ts_matrix_shape none = {0};
-    if (precision == TS_PRECISION_F32 ||
-        !ts_kernel_suits(caps, TS_KERNEL_gemm_cm, ts_precision_shader(precision))) {
-        return none;
-    }
-    return precision == TS_PRECISION_F16 ? caps->matrix_f16 : caps->matrix_bf16;
+    return shader == TS_SHADER_gemm_cm_f16 || shader == TS_SHADER_gemm_cm_bf16;
+}
+
+// What is multiplied at a time. Without matrix units that is a number by a number; but an
+// invocation loads eight along k.
+static ts_matrix_shape shape_of(const ts_gpu_caps *caps, uint32_t shader)
+{
+    const ts_matrix_shape single = {1, 1, 8};
+    return shader == TS_SHADER_gemm_cm_f16    ? caps->matrix_f16
+           : shader == TS_SHADER_gemm_cm_bf16 ? caps->matrix_bf16
+                                              : single;
 }
 
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision)
 {
-    return precision == TS_PRECISION_F32 || shape_of(caps, precision).m != 0;
+    const uint32_t shader = ts_precision_shader(caps, precision);
+    return precision == TS_PRECISION_F32 || (ts_kernel_suits(caps, TS_KERNEL_gemm_cm, shader) &&
+                                             (on_units(shader) || caps->f16_pairs));
+}
+
+bool ts_precision_gains(const ts_gpu_caps *caps, ts_precision precision)
+{
+    return ts_precision_offered(caps, precision) && precision != TS_PRECISION_F32 &&
+           ts_precision_shader(caps, precision) != TS_SHADER_gemm_half;
 }
 
 ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_precision *out,
@@ -59,7 +79,8 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
     bool automatic = strcmp(name, "auto") == 0;
     for (size_t i = 0; i < TS_COUNT(all); i++) {
         bool offered = ts_precision_offered(caps, all[i]);
-        if (automatic && offered && (all[i] == TS_PRECISION_F32 || !ts_gpu_is_cpu(caps))) {
+        bool gains = ts_precision_gains(caps, all[i]) && !ts_gpu_is_cpu(caps);
+        if (automatic && (all[i] == TS_PRECISION_F32 || gains)) {
             *out = all[i];
             return TS_OK;
         }
@@ -77,11 +98,15 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
 static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
 {
     enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
-    static const uint32_t shapes[][2] = {{128, 256}, {64, 128}, {32, 1}}; // side, invocations
+    // Side and invocations, on matrix units and without.
+    static const uint32_t kinds[][3][2] = {{{128, 256}, {64, 128}, {32, 1}},
+                                           {{128, 256}, {64, 64}, {32, 64}}};
+    const bool units = on_units(args->shader);
+    const uint32_t(*const shapes)[2] = kinds[units ? 0 : 1];
     bool many = ts_ceil_div(args->m, 128) * ts_ceil_div(args->n, 128) >= ENOUGH_TILES;
     // A CPU driver takes long to compile a large tile's unrolled loop, so it gets the smallest.
     for (int i = ts_gpu_is_cpu(caps) ? SMALL : many ? LARGE : LARGE + 1; i <= SMALL; i++) {
-        ts_tile tile = {.family = TS_FAMILY_CM,
+        ts_tile tile = {.family = units ? TS_FAMILY_CM : TS_FAMILY_DOT,
                         .m = shapes[i][0],
                         .n = shapes[i][0],
                         .local_size = shapes[i][1],
@@ -94,19 +119,19 @@ static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
     return false;
 }
 
-bool ts_gemm_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_layout layout,
+bool ts_gemm_cm_choose(const ts_gpu_caps *caps, uint32_t shader, ts_layout layout,
                        struct ts_gemm_cm_args *args)
 {
     uint32_t a_row = layout == TS_TN ? args->m : args->k;
     uint32_t b_row = layout == TS_NT ? args->k : args->n;
-    ts_matrix_shape matrix = shape_of(caps, precision);
-    args->shader = ts_precision_shader(precision);
+    ts_matrix_shape matrix = shape_of(caps, shader);
+    args->shader = shader;
     args->layout = layout;
     args->aligned = args->lda % 8 == 0 && args->ldb % 8 == 0 && a_row % 8 == 0 && b_row % 8 == 0;
     args->matrix_m = matrix.m, args->matrix_n = matrix.n, args->matrix_k = matrix.k;
-    args->subgroup_size = caps->full_subgroup;
+    args->subgroup_size = on_units(shader) ? caps->full_subgroup : 1;
     args->k_step = caps->registers > 0 && caps->registers <= 128 ? 16 : 32;
-    if (precision == TS_PRECISION_F16) {
+    if (ts_precision_of(shader) == TS_PRECISION_F16) {
         args->scaled = (args->a.dtype == TS_F16 ? 0 : 1) | (args->b.dtype == TS_F32 ? 2 : 0);
     }
     args->split = 1;
@@ -158,8 +183,8 @@ static void find_largest(ts_recorder *recorder, ts_view x, uint32_t count, ts_vi
 
 bool ts_precision_adds(const ts_gpu_caps *caps, ts_precision precision, uint32_t rows)
 {
-    const bool units = shape_of(caps, precision).m != 0;
-    return is_worth_it(rows, UINT32_MAX, UINT32_MAX) && (units || !ts_gpu_is_simd(caps));
+    const bool rounds = precision != TS_PRECISION_F32 && ts_precision_offered(caps, precision);
+    return is_worth_it(rows, UINT32_MAX, UINT32_MAX) && (rounds || !ts_gpu_is_simd(caps));
 }
 
 // Lets gemm_cm find the largest elements of what follows from c too, if these are wanted and in
@@ -219,7 +244,8 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
     assert(p->extra.k == 0 || p->layout != TS_TN);
     assert(!p->accumulate ||
            (p->swiglu == NULL && p->swiglu_backward == NULL && p->addend.buffer == NULL));
-    if (shape_of(caps, rounding->precision).m == 0 || !is_worth_it(p->m, p->n, p->k)) {
+    if (rounding->precision == TS_PRECISION_F32 ||
+        !ts_precision_offered(caps, rounding->precision) || !is_worth_it(p->m, p->n, p->k)) {
         return ts_multiply(recorder, p);
     }
     struct ts_gemm_cm_args args = {
@@ -231,7 +257,8 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
     const ts_epilogue epilogue = ts_product_epilogue(p);
     TS_SET_EPILOGUE(&args, &epilogue);
     join_largest(p, &args);
-    if (!ts_gemm_cm_choose(caps, rounding->precision, p->layout, &args) ||
+    if (!ts_gemm_cm_choose(caps, ts_precision_shader(caps, rounding->precision), p->layout,
+                           &args) ||
         !ts_tune_gemm_cm(recorder, &args)) {
         return ts_multiply(recorder, p);
     }

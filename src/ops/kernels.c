@@ -372,7 +372,8 @@ void ts_kernel_record(ts_recorder *recorder, ts_kernel kernel, uint32_t shader,
     dispatch->push_count = 0;
     for (const ts_kernel_field *field = info->fields; field->name != NULL; field++) {
         if (field->kind == 'c' && strcmp(field->name, "subgroup_size") == 0) {
-            dispatch->pipeline.subgroup_size = dispatch->pipeline.constants[constants];
+            const uint32_t size = dispatch->pipeline.constants[constants];
+            dispatch->pipeline.subgroup_size = size > 1 ? size : 0;
         }
         if (field->kind == 'c') {
             set_workgroup(ts_gpu_capabilities(ts_recorder_gpu(recorder)), field->name,

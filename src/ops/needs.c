@@ -16,6 +16,7 @@ static uint32_t offered_by(const ts_gpu_caps *caps)
     offered |= caps->has_int64 ? TS_NEEDS_INT64 : 0;
     offered |= caps->has_addresses ? TS_NEEDS_ADDRESSES : 0;
     offered |= caps->matrix_f16.m != 0 ? TS_NEEDS_F16_MATRICES : 0;
+    offered |= caps->has_f16_dots ? TS_NEEDS_F16_DOTS : 0;
     offered |= caps->matrix_bf16.m != 0 ? TS_NEEDS_BF16_MATRICES : 0;
     return offered;
 }

@@ -19,13 +19,18 @@ void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE
     case TS_FAMILY_VEC:
         columns = tile->m * tile->n / (tile->local_size * rows);
         break;
+    case TS_FAMILY_DOT:
+        columns = tile->local_size / rows;
+        break;
     case TS_FAMILY_CM:
         columns = tile->local_size / caps->full_subgroup / rows;
         break;
     }
     snprintf(out, TS_TILE_NAME_BYTES, "%s %ux%u/%ux%u%s",
-             tile->family == TS_FAMILY_CM ? "cm" : "vec", tile->m, tile->n, rows, columns,
-             tile->buffers == 2 ? " twice" : "");
+             tile->family == TS_FAMILY_CM    ? "cm"
+             : tile->family == TS_FAMILY_DOT ? "dot"
+                                             : "vec",
+             tile->m, tile->n, rows, columns, tile->buffers == 2 ? " twice" : "");
 }
 
 static bool same_tile(const ts_tile *a, const ts_tile *b)
@@ -181,7 +186,8 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
     const uint64_t loop = tile->buffers * 2 * lines * (args->k_step + 8);
     const uint64_t afterwards =
         4 * (args->extra ? 12 * lines : 0) + 4 * subgroups * args->matrix_m * args->matrix_n;
-    return tile->local_size <= caps->max_invocations && subgroups <= caps->max_subgroups &&
+    return tile->local_size <= caps->max_invocations &&
+           (tile->family == TS_FAMILY_DOT || subgroups <= caps->max_subgroups) &&
            ts_max_u64(loop, afterwards) + 16 <= caps->shared_bytes;
 }
 
@@ -217,7 +223,8 @@ static bool divide_cm(const struct ts_gemm_cm_args *args, ts_tile *tile)
     for (uint32_t rows = 1; rows <= subgroups; rows *= 2) {
         const uint32_t down = tile->m / rows / args->matrix_m;
         const uint32_t across = tile->n * rows / subgroups / args->matrix_n;
-        if (down > 0 && across > 0 && down + across <= fewest) {
+        const bool whole = tile->family == TS_FAMILY_CM || across % 4 == 0; // it stores quads
+        if (down > 0 && across > 0 && whole && down + across <= fewest) {
             fewest = down + across;
             tile->rows = rows;
         }
@@ -245,19 +252,32 @@ bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *arg
 uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
                                ts_tile out[TS_TILES])
 {
-    // {rows and columns of the tile, invocations}. A CPU driver takes long to compile the unrolled
-    // loop of a large tile, so none of these is for it.
-    static const uint32_t shapes[][3] = {{128, 128, 256}, {128, 128, 512}, {64, 128, 256},
-                                         {128, 64, 256},  {64, 64, 128},   {32, 64, 64}};
+    // {rows and columns of the tile, invocations}, on matrix units and without. A CPU driver takes
+    // long to compile the unrolled loop of a large tile, so none of these is for it.
+    enum { SHAPES = 6 };
+    static const uint32_t kinds[][SHAPES][3] = {{{128, 128, 256},
+                                                 {128, 128, 512},
+                                                 {64, 128, 256},
+                                                 {128, 64, 256},
+                                                 {64, 64, 128},
+                                                 {32, 64, 64}},
+                                                {{128, 128, 256},
+                                                 {128, 64, 128},
+                                                 {64, 128, 128},
+                                                 {64, 64, 64},
+                                                 {64, 64, 128},
+                                                 {32, 64, 64}}};
+    const ts_tile_family family = args->subgroup_size == 1 ? TS_FAMILY_DOT : TS_FAMILY_CM;
+    const uint32_t(*const shapes)[3] = kinds[family == TS_FAMILY_DOT];
     uint32_t count = 1;
-    out[0] = (ts_tile){.family = TS_FAMILY_CM,
+    out[0] = (ts_tile){.family = family,
                        .m = args->tile_m,
                        .n = args->tile_n,
                        .rows = args->rows,
                        .local_size = args->local_size,
                        .buffers = 1};
-    for (size_t i = 0; i < TS_COUNT(shapes) && !ts_gpu_is_cpu(caps); i++) {
-        ts_tile tile = {.family = TS_FAMILY_CM,
+    for (size_t i = 0; i < SHAPES && !ts_gpu_is_cpu(caps); i++) {
+        ts_tile tile = {.family = family,
                         .m = shapes[i][0],
                         .n = shapes[i][1],
                         .local_size = shapes[i][2],

@@ -116,7 +116,7 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
                                    .ldb = push[4],
                                    .ldc = push[5],
                                    .extra = push[8] > 0};
-    if (!ts_gemm_cm_choose(caps, ts_precision_of(trial->shader), layout, &args)) {
+    if (!ts_gemm_cm_choose(caps, trial->shader, layout, &args)) {
         return; // the fields stay unset, and ts_trial_check_set names them
     }
     const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
@@ -263,6 +263,11 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         trial->act[ts_trial_buffer(trial, "c")] = TS_F32;
         trial->act[ts_trial_buffer(trial, "gate")] = TS_F32;
     }
+    const uint32_t *finds = ts_trial_field(trial, "finds_largest");
+    if (finds != NULL && *finds != 0) { // of operands that are scaled: those in F32
+        trial->act[ts_trial_buffer(trial, "c")] = TS_F32;
+        trial->act[ts_trial_buffer(trial, "gated")] = TS_F32;
+    }
     bool gated = epilogue != NULL && *epilogue != 0;
     gap *= has_halves(trial) || gated ? 4 : 1;
     bool few = is_for_few(trial);
@@ -370,20 +375,30 @@ void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim, const ts_attention
     memcpy(trial->dispatch.pipeline.constants + 1, chosen, sizeof chosen);
 }
 
-// On matrix units: a head of a size that they take.
-static void settle_attention_cm(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
+// With rounded operands: a head of a size that is taken, by the shader under test, and as many rows
+// as it ever gets: among few, what rounding does to one of them counts too much.
+static void settle_attention_cm(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     static const uint32_t sizes[] = {32, 32, 48, 64, 80, 96, 128, 64};
     const ts_precision precision =
         needs_of(trial) & TS_NEEDS_BF16_MATRICES ? TS_PRECISION_BF16 : TS_PRECISION_F16;
-    uint32_t *dim = ts_trial_field(trial, "dim");
+    enum { FEWEST = 16 };
+    uint32_t *dim = ts_trial_field(trial, "dim"), *rows = ts_trial_field(trial, "rows");
+    uint32_t *kv_rows = ts_trial_field(trial, "kv_rows"), unused = 0;
     ts_attention_cm_choice c = {0};
     const uint32_t queries = ts_trial_pick(state, 2) << 20; // for tiles of either size
     *dim = sizes[*dim % TS_COUNT(sizes)];
-    bool fits = ts_attention_cm_choose(caps, precision, trial->kernel, queries, *dim, &c);
+    if (*rows < FEWEST) {
+        *rows += FEWEST;
+        *(kv_rows != NULL ? kv_rows : &unused) += FEWEST;
+    }
+    asked->has_matrix_attention &= ts_attention_on_units(trial->shader);
+    asked->f16_pairs = true;
+    asked->has_f16_dots &= (needs_of(trial) & TS_NEEDS_F16_DOTS) != 0;
+    bool fits = ts_attention_cm_choose(asked, precision, trial->kernel, queries, *dim, &c);
     if (!fits) {
         *dim = 64;
-        fits = ts_attention_cm_choose(caps, precision, trial->kernel, queries, *dim, &c);
+        fits = ts_attention_cm_choose(asked, precision, trial->kernel, queries, *dim, &c);
     }
     if (fits) { // else the fields stay unset, and ts_trial_check_set names them
         ts_trial_set_attention_cm(trial, *dim, &c);

@@ -27,7 +27,7 @@ static const double AT_ALL = 1.03;
 
 // What a product's fastest tile depends on. It computes c[rows, n] from a b stored as `stored`.
 struct product {
-    uint32_t matrix; // 0: gemm, 1: gemm_cm on f16, 2: on bf16
+    uint32_t matrix; // 0: gemm, 1: gemm_cm in f16, 2: in bf16
     uint32_t layout, stored, rows, n, k;
 };
 
@@ -151,7 +151,7 @@ static void record(struct trial *t, const ts_tile *tile)
         ts_gemm_packed_run(t->recorder, &gemm, ts_recorder_scratch(t->recorder));
         return;
     }
-    if (tile->family != TS_FAMILY_CM) {
+    if (tile->family != TS_FAMILY_CM && tile->family != TS_FAMILY_DOT) {
         gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
         gemm.c = gemm.gated = gemm.partials = t->c;
         ts_gemm_find_partials(t->recorder, &gemm.split, &gemm.partials);
@@ -440,7 +440,8 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
     if (!is_worth_it(gpu, args->layout, args->n, args->k) || (settled = settled_of(gpu)) == NULL) {
         return true;
     }
-    struct subject subject = {.product = {.matrix = 1 + args->shader,
+    const bool bf16 = ts_precision_of(args->shader) == TS_PRECISION_BF16;
+    struct subject subject = {.product = {.matrix = bf16 ? 2 : 1,
                                           .layout = args->layout,
                                           .stored = args->b.dtype,
                                           .rows = rows_of(gpu, args->m, args->n, args->k),
@@ -448,7 +449,6 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
                                           .k = args->k}};
     const struct known *known = find_settled(settled, &subject.product);
     if (known == NULL) {
-        ts_precision precision = args->shader == 0 ? TS_PRECISION_F16 : TS_PRECISION_BF16;
         subject.gemm = dense(caps, &subject.product, args->b);
         subject.cm = *args;
         subject.cm.m = subject.product.rows;
@@ -456,14 +456,16 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.cm.epilogue = subject.cm.finds_largest = 0; // nor does it matter what follows
         subject.cm.added = 0;
         subject.cm.lda = subject.cm.k;
-        if (!ts_gemm_cm_choose(caps, precision, (ts_layout)args->layout, &subject.cm)) {
+        if (!ts_gemm_cm_choose(caps, args->shader, (ts_layout)args->layout, &subject.cm)) {
             return true; // that of `args` stays
         }
         known = settle(gpu, settled, &subject);
     }
     const ts_tile *tile = known != NULL ? &known->tiles[choose(known, args->m)] : NULL;
-    if (tile != NULL && tile->family == TS_FAMILY_CM) {
+    const bool rounds =
+        tile != NULL && (tile->family == TS_FAMILY_CM || tile->family == TS_FAMILY_DOT);
+    if (rounds) {
         ts_tile_set_cm(tile, args);
     }
-    return tile == NULL || tile->family == TS_FAMILY_CM;
+    return tile == NULL || rounds;
 }

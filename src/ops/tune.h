@@ -18,6 +18,7 @@ typedef enum ts_tile_family {
     TS_FAMILY_SIMD,
     TS_FAMILY_PACKED, // gemm_packed, which gives the same bits as SIMD
     TS_FAMILY_CM,
+    TS_FAMILY_DOT, // gemm_dot and gemm_half
 } ts_tile_family;
 
 // A shader for matrix products and its tile.
@@ -25,13 +26,15 @@ typedef struct ts_tile {
     ts_tile_family family;
     uint32_t m, n;       // rows and columns of c that a workgroup computes
     uint32_t k;          // that a step of the loop takes (SIMD, PACKED; the others have one step)
-    uint32_t rows;       // of c for an invocation (VEC); of subgroups in the workgroup (CM)
+    uint32_t rows;       // of c for an invocation (VEC); of subgroups in the workgroup (CM), of
+                         // invocations (DOT)
     uint32_t local_size; // invocations of a workgroup
-    uint32_t buffers;    // of shared memory, 1 or 2 (CM)
+    uint32_t buffers;    // of shared memory, 1 or 2 (CM, DOT)
 } ts_tile;
 
 // "simd 32x128x8": rows x columns x step of k. "vec 128x64/8x4": rows x columns / sums of an
 // invocation. "cm 64x64/2x2": rows x columns / subgroups, "cm 64x64/2x2 twice" with two buffers.
+// "dot 64x64/8x8": rows x columns / invocations.
 enum { TS_TILE_NAME_BYTES = 32 };
 void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE_NAME_BYTES]);
 
@@ -58,7 +61,7 @@ void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args);
 // now. Measuring uses memory of its own except for b, which it only reads. If it fails, the tile
 // stays. Returns false if the product is to be done by gemm_packed.
 bool ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args);
-// The same on matrix units. Returns false if the product is to be done by ts_matmul.
+// The same with rounded operands. Returns false if the product is to be done by ts_matmul.
 bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args);
 
 // What was measured since the device was opened.

@@ -408,6 +408,9 @@ Test(rounded, precision_by_name)
     const ts_gpu_caps new = {
         .type = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, .matrix_f16 = shape, .matrix_bf16 = shape};
     const ts_gpu_caps cpu = {.type = VK_PHYSICAL_DEVICE_TYPE_CPU, .matrix_f16 = shape};
+    const ts_gpu_caps pairs = {.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, .f16_pairs = true};
+    const ts_gpu_caps dots = {
+        .type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, .has_f16_dots = true, .f16_pairs = true};
     const struct {
         const char *name;
         const ts_gpu_caps *caps;
@@ -417,7 +420,9 @@ Test(rounded, precision_by_name)
         {"auto", &new, TS_PRECISION_BF16}, {"auto", &cpu, TS_PRECISION_F32},
         {"f16", &cpu, TS_PRECISION_F16},   {"bf16", &cpu, TS_PRECISION_F32},
         {"bf16", &new, TS_PRECISION_BF16}, {"f16", &none, TS_PRECISION_F32},
-        {"f32", &new, TS_PRECISION_F32},
+        {"f32", &new, TS_PRECISION_F32},   {"auto", &dots, TS_PRECISION_F16},
+        {"bf16", &dots, TS_PRECISION_F32}, {"auto", &pairs, TS_PRECISION_F32},
+        {"f16", &pairs, TS_PRECISION_F16},
     };
     for (size_t i = 0; i < TS_COUNT(cases); i++) {
         ts_precision got;
@@ -470,7 +475,7 @@ Test(rounded, tiles_fit_the_device)
         uint32_t m = sizes[i / 108 % 4];
         struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
         for (args.extra = 0; args.extra < 2; args.extra++) { // with it 64 registers are too few
-            cr_assert(ts_gemm_cm_choose(&caps, TS_PRECISION_F16, layout, &args));
+            cr_assert(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_cm_f16, layout, &args));
             check_tile(&caps, &args);
         }
     }
@@ -501,7 +506,7 @@ Test(rounded, tiles_leave_sums_in_registers)
                                        .ldb = 2048};
         ts_tile tiles[TS_TILES];
         for (args.extra = 0; args.extra < 2; args.extra++) {
-            ts_gemm_cm_choose(&arc, TS_PRECISION_BF16, TS_NT, &args);
+            ts_gemm_cm_choose(&arc, TS_SHADER_gemm_cm_bf16, TS_NT, &args);
             cr_assert_eq(args.tile_m * args.tile_n / args.local_size,
                          m > 128 && !args.extra ? 64 : 32);
             uint32_t count = ts_tile_candidates_cm(&arc, &args, tiles);
@@ -512,7 +517,7 @@ Test(rounded, tiles_leave_sums_in_registers)
             }
         }
         args.extra = 0;
-        ts_gemm_cm_choose(&turing, TS_PRECISION_BF16, TS_NT, &args);
+        ts_gemm_cm_choose(&turing, TS_SHADER_gemm_cm_bf16, TS_NT, &args);
         cr_assert_eq(args.tile_m, m > 128 ? 128 : 64);
         cr_assert_eq(args.local_size, m > 128 ? 256 : 128);
     }
@@ -528,7 +533,7 @@ Test(rounded, no_tile_fits_where_shared_memory_is_too_small)
                               .max_invocations = 256,
                               .max_subgroups = 8};
     struct ts_gemm_cm_args args = {.m = 64, .n = 64, .k = 64, .lda = 64, .ldb = 64};
-    cr_assert_not(ts_gemm_cm_choose(&caps, TS_PRECISION_F16, TS_NT, &args));
+    cr_assert_not(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_cm_f16, TS_NT, &args));
 }
 
 // An invocation of gemm_vec has up to 8 x 8 sums where it has 255 registers, 8 x 4 where it has 128

@@ -197,7 +197,7 @@ static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision
                                    .extra_scale = same.extra_scale,
                                    .extra = true};
     uint32_t bytes = shape[0] * shape[1] * (uint32_t)sizeof(float);
-    ts_gemm_cm_choose(caps, precision, layout, &args);
+    ts_gemm_cm_choose(caps, ts_precision_shader(caps, precision), layout, &args);
     cr_expect_eq(args.split > 1, shape[2] == LONG);
     ts_gemm_find_partials(p->recorder, &args.split, &args.partials);
     ts_gemm_cm(p->recorder, &args);

@@ -41,14 +41,19 @@ tally() {
     fi
 }
 
-# as_t4 COMMAND...: verifies golden cases in f16 with the features of a Tesla T4 and, on a CPU driver,
-# the shaders and tiles of a GPU; COMMAND is a prefix. Adds to the caller's variables good and bad, and
+few_golden=(tiny_tied tiny_wide_heads tiny_gemma3 tiny_llama3 tiny_long)
+
+# in_f16 MASK CASES COMMAND...: verifies golden cases in f16, all or `few`, with MASK hidden; COMMAND is a
+# prefix. With t4,cpu-driver hidden a CPU driver takes the shaders and tiles of a Tesla T4; one without matrix
+# units takes RDNA 2's then, but for the instruction (gemm_half, attention_half). Adds to the caller's variables good and bad, and
 # prints what failed.
-as_t4() {
-    local golden output
-    for golden in tests/golden/*/golden.safetensors; do
-        if output=$("$@" "$folder/tinysft-vk" verify "${golden%/*}" --precision f16 \
-            --mask-capability t4,cpu-driver --device 0 2>&1) && grep -q 'products.* in f16' <<<"$output"; then
+in_f16() {
+    local mask=$1 cases=(tests/golden/*/golden.safetensors) golden output
+    [[ $2 == all ]] || cases=("${few_golden[@]/#/tests/golden/}")
+    shift 2
+    for golden in "${cases[@]%/golden.safetensors}"; do
+        if output=$("$@" "$folder/tinysft-vk" verify "$golden" --precision f16 \
+            --mask-capability "$mask" --device 0 2>&1) && grep -q 'products.* in f16' <<<"$output"; then
             good=$((good + 1))
         else
             bad=$((bad + 1))

@@ -2,7 +2,7 @@
 # Estimates from the compilers' listings what one training step costs on cards that are not here:
 #     tools/estimate_step.sh [--sums] [--tokens N] [--precision NAME] [--root NAME=FOLDER]... [DRIVER:CARD,CARD...]...
 # DRIVER is as tools/test_drivers.sh takes it, and so are roots. Default: trixie/radv:navi31,
-# radv:navi21,polaris10, testing/anv:dg2, anv:tgl, testing/nvk:turing,ada, at 2048 tokens. The step is
+# testing/radv:navi21, radv:polaris10, testing/anv:dg2, anv:tgl, testing/nvk:turing,ada, at 2048 tokens. The step is
 # TinyLlama's, one sequence, rank 8 on q and v, every token bearing loss, in the precision that auto is there.
 #
 # `tinysft-vk devices --step` prints what the pass dispatches, how often each kernel's inner loop runs,
@@ -37,7 +37,7 @@ for pair in "${given[@]}"; do
     roots[${pair%%=*}]=${pair#*=}
 done
 ((${#wanted[@]} > 0)) ||
-    wanted=(trixie/radv:navi31 radv:navi21,polaris10 testing/anv:dg2 anv:tgl testing/nvk:turing,ada)
+    wanted=(trixie/radv:navi31 testing/radv:navi21 radv:polaris10 testing/anv:dg2 anv:tgl testing/nvk:turing,ada)
 
 tables=$folder/step
 mkdir -p "$tables"

@@ -132,7 +132,7 @@ run_as_t4() {
     local name=$1 root=$2 icd=$3 good=0 bad=0 started=$SECONDS
     local environment=("VK_DRIVER_FILES=$icd" "VK_ICD_FILENAMES=$icd")
     if inside "$root" env "${environment[@]}" "$folder/tinysft-vk" devices | grep -q ' has .*f16-matrices'; then
-        as_t4 inside "$root" env "${environment[@]}"
+        in_f16 t4,cpu-driver all inside "$root" env "${environment[@]}"
         count "$name as a T4, in f16, $((SECONDS - started)) s" "$good" "$bad" 'golden cases'
     fi
 }

@@ -38,12 +38,12 @@ run_under() {
     passed=$((passed + good)) failed=$((failed + bad))
 }
 
-if [[ " $(masks_that_bite) " == *" f16-matrices "* ]]; then
-    good=0 bad=0
-    as_t4
-    echo "as a T4, in f16: $good golden cases hold, $bad do not"
-    passed=$((passed + good)) failed=$((failed + bad))
-fi
+good=0 bad=0 how='pair by pair' cases=all
+[[ " $(masks_that_bite) " != *" f16-matrices "* ]] || how='as a T4'
+((quick == 0)) || cases=few
+in_f16 t4,cpu-driver "$cases" env
+echo "$how, in f16: $good golden cases hold, $bad do not"
+passed=$((passed + good)) failed=$((failed + bad))
 if (($# == 0)); then
     read -ra bite <<<"$(masks_that_bite)"
     set -- "${bite[@]}" "$(IFS=,; echo "${bite[*]}")"

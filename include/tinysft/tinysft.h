@@ -103,7 +103,7 @@ typedef struct tinysft_device_params {
     bool validate;         // run under the Vulkan validation layer
     bool no_tuning;        // choose tiles by rule instead of measuring them at first use
     const char *precision; // of the operands of products with the base's weights: "auto", "f32",
-                           // "f16" or "bf16" ["auto": 16 bits on a GPU that has matrix units]
+                           // "f16" or "bf16" ["auto": 16 bits on a GPU that gains by it]
     tinysft_caller caller; // of the device and all that is opened on it
 } tinysft_device_params;
 

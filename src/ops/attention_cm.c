@@ -81,13 +81,13 @@ static bool fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
         caps->registers <= 128 && c->stream / columns / c->matrix_n > 1 && columns < 4) {
         return false;
     }
-    return c->own % (c->bands * c->matrix_m) == 0 && c->local_size % c->own == 0 &&
-           c->stream % (columns * c->matrix_n) == 0 && dim % (columns * c->matrix_n) == 0 &&
-           c->stream % c->matrix_k == 0 && dim % c->matrix_k == 0 && dim % 8 == 0 &&
-           lanes_per_row <= caps->full_subgroup && lanes_per_row <= 32 &&
-           (lanes_per_row & (lanes_per_row - 1)) == 0 && c->stream / lanes_per_row % 8 == 0 &&
-           c->local_size <= caps->max_invocations && subgroups <= caps->max_subgroups &&
-           shared_bytes(kernel, dim, c) <= caps->shared_bytes &&
+    return c->own % (c->bands * c->matrix_m) == 0 && c->local_size % caps->full_subgroup == 0 &&
+           c->local_size % c->own == 0 && c->stream % (columns * c->matrix_n) == 0 &&
+           dim % (columns * c->matrix_n) == 0 && c->stream % c->matrix_k == 0 &&
+           dim % c->matrix_k == 0 && dim % 8 == 0 && lanes_per_row <= caps->full_subgroup &&
+           lanes_per_row <= 32 && (lanes_per_row & (lanes_per_row - 1)) == 0 &&
+           c->stream / lanes_per_row % 8 == 0 && c->local_size <= caps->max_invocations &&
+           subgroups <= caps->max_subgroups && shared_bytes(kernel, dim, c) <= caps->shared_bytes &&
            (caps->registers == 0 || registers(caps, kernel, dim, c) <= caps->registers);
 }
 

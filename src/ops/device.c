@@ -24,7 +24,7 @@ static bool test_attention(ts_gpu *gpu, ts_precision precision, uint32_t dim)
     bool right = false;
     ts_error error = {0};
     if (ts_attention_test(gpu, precision, dim, &right, &error) != TS_OK) {
-        ts_log(TS_LOG_WARN, "attention on matrix units: %s", error.message);
+        ts_log(TS_LOG_WARN, "attention in 16 bits: %s", error.message);
     }
     return right;
 }
@@ -36,19 +36,19 @@ void ts_device_test_attention(ts_gpu *gpu, ts_precision precision, uint32_t dim)
     }
 }
 
-static void test_matrix_units(ts_gpu *gpu, ts_precision *precision)
+static void test_rounding(ts_gpu *gpu, ts_precision *precision)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     const char *name = ts_precision_name(*precision);
     ts_error error = {0};
     double off = 0;
     if (ts_precision_test(gpu, *precision, &off, &error) != TS_OK) {
-        ts_log(TS_LOG_INFO, "precision: f32: %s offers matrix units for %s, but: %s", caps->name,
-               name, error.message);
+        ts_log(TS_LOG_INFO, "precision: f32: %s offers products in %s, but: %s", caps->name, name,
+               error.message);
         *precision = TS_PRECISION_F32;
     } else if (!(off <= 1e-6)) { // NaN fails too
         ts_log(TS_LOG_INFO,
-               "precision: f32: %s offers matrix units for %s, but they are off by %.1e: its "
+               "precision: f32: %s offers products in %s, but they are off by %.1e: its "
                "driver (%s) has a bug",
                caps->name, name, off, caps->driver);
         *precision = TS_PRECISION_F32;
@@ -65,12 +65,13 @@ ts_status ts_device_choose_precision(ts_gpu *gpu, const char *name, ts_precision
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
     ts_status status = ts_precision_choose(name, caps, out, err);
     if (status == TS_OK && *out != TS_PRECISION_F32) {
-        test_matrix_units(gpu, out);
+        test_rounding(gpu, out);
     } else if (status == TS_OK && strcmp(name, "auto") != 0 && strcmp(name, "f32") != 0) {
-        ts_log(TS_LOG_INFO,
-               "precision: f32: %s uses no matrix units for %s and multiplies in f32 whatever is "
-               "asked, which is more exact",
-               caps->name, name);
+        ts_log(
+            TS_LOG_INFO,
+            "precision: f32: %s has no shader for products in %s and multiplies in f32 whatever is "
+            "asked, which is more exact",
+            caps->name, name);
     }
     return status;
 }

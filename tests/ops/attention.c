@@ -366,6 +366,51 @@ Test(attention, tiles_on_matrix_units_fit)
     }
 }
 
+// The same where each invocation multiplies pairs for itself: heads of 64 and 128 have a tile with
+// a GPU's registers and shared memory, and a CPU driver, on which others serve, has one for tests.
+Test(attention, tiles_of_pairs_fit)
+{
+    static const struct {
+        uint32_t lanes, registers, shared_kib;
+    } devices[] = {{64, 255, 64}, {32, 255, 64}, {32, 255, 48}, {8, 0, 32}};
+    static const ts_kernel kernels[] = {TS_KERNEL_attention_cm, TS_KERNEL_attention_backward_q_cm,
+                                        TS_KERNEL_attention_backward_kv_cm};
+    for (size_t i = 0; i < TS_COUNT(devices) * TS_COUNT(kernels); i++) {
+        const size_t d = i % TS_COUNT(devices);
+        const ts_kernel kernel = kernels[i / TS_COUNT(devices)];
+        const ts_gpu_caps caps = {.type = devices[d].registers > 0
+                                              ? VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU
+                                              : VK_PHYSICAL_DEVICE_TYPE_CPU,
+                                  .subgroup_operations = VK_SUBGROUP_FEATURE_SHUFFLE_BIT,
+                                  .full_subgroup = devices[d].lanes,
+                                  .registers = devices[d].registers,
+                                  .shared_bytes = devices[d].shared_kib << 10,
+                                  .max_invocations = 1024,
+                                  .max_subgroups = 64,
+                                  .f16_pairs = true};
+        for (uint32_t dim = 32; dim <= 256; dim += 16) {
+            ts_attention_cm_choice c = {0};
+            bool found = ts_attention_cm_choose(&caps, TS_PRECISION_F16, kernel, 1 << 20, dim, &c);
+            cr_assert(found || dim != 64, "%s, device %zu", ts_kernels[kernel].name, d);
+            if (found) {
+                const uint32_t columns = c.local_size / c.bands;
+                cr_assert_not(ts_attention_on_units(c.shader));
+                cr_assert_eq(c.local_size % c.subgroup_size, 0);
+                cr_assert_eq(c.own % c.bands, 0);
+                cr_assert_eq(c.stream % (columns * 4), 0);
+                cr_assert_eq(dim % (columns * 4), 0);
+                cr_assert_geq(c.stream * c.own / c.local_size, 8, "a lane's scores are octets");
+                cr_assert(is_tried(&caps, kernel, dim, &c));
+            }
+        }
+        ts_gpu_caps hidden = caps;
+        ts_attention_cm_choice c;
+        hidden.f16_pairs = false;
+        cr_assert_not(ts_attention_cm_choose(&hidden, TS_PRECISION_F16, kernel, 1 << 20, 64, &c));
+        cr_assert_not(ts_attention_cm_choose(&caps, TS_PRECISION_BF16, kernel, 1 << 20, 64, &c));
+    }
+}
+
 // At 2,048 tokens dk and dv are divided so that none takes more than 2,048 steps alone, with fewer
 // tokens so that a GPU is filled; where memory is short, into as many parts as fit.
 Test(attention, divides_long_walks)

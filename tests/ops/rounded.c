@@ -1,4 +1,4 @@
-// Products in 16 bits (ts_matmul_rounded), on devices with matrix units: exact where the operands
+// Products in 16 bits (ts_matmul_rounded), on devices that offer them: exact where the operands
 // are exact in 16 bits, correct for operands of any size, and infinite or NaN where an operand is.
 #include "base/memory.h"
 #include "device.h"
@@ -440,8 +440,9 @@ static uint32_t tile_bytes(const struct ts_gemm_cm_args *args)
     const uint32_t subgroups = args->local_size / args->subgroup_size;
     const uint32_t lines = args->tile_m + args->tile_n;
     const uint32_t tiles = 16 * args->buffers * lines * (args->k_step / 8 + 1);
+    const uint32_t edge = 4 * subgroups * args->matrix_m * args->matrix_n;
     const uint32_t afterwards =
-        16 * (args->extra ? 3 * lines : 0) + 4 * subgroups * args->matrix_m * args->matrix_n;
+        16 * (args->extra ? 3 * lines : 0) + (args->subgroup_size > 1 ? edge : 0);
     return (tiles > afterwards ? tiles : afterwards) + 16;
 }
 
@@ -449,14 +450,19 @@ static void check_tile(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *ar
 {
     uint32_t subgroups = args->local_size / args->subgroup_size, columns = subgroups / args->rows;
     cr_assert_leq(args->local_size, caps->max_invocations);
-    cr_assert_leq(subgroups, caps->max_subgroups);
+    if (args->subgroup_size > 1) {
+        cr_assert_leq(subgroups, caps->max_subgroups);
+    } else {
+        cr_assert_eq(args->tile_n / columns % 4, 0, "an invocation stores quads");
+    }
     cr_assert_leq(tile_bytes(args), caps->shared_bytes);
     cr_assert_eq(args->tile_m / args->rows % args->matrix_m, 0);
     cr_assert_eq(args->tile_n / columns % args->matrix_n, 0);
     cr_assert_eq(args->k_step % args->matrix_k, 0);
 }
 
-// Turing's shapes, AMD's and a CPU driver's, on rich devices and the poorest that Vulkan allows.
+// Turing's shapes, AMD's and a CPU driver's, and pairs without any, on rich devices and the poorest
+// that Vulkan allows.
 Test(rounded, tiles_fit_the_device)
 {
     static const ts_matrix_shape shapes[] = {{16, 8, 8}, {16, 16, 16}, {8, 8, 8}, {16, 16, 8}};
@@ -477,6 +483,14 @@ Test(rounded, tiles_fit_the_device)
         for (args.extra = 0; args.extra < 2; args.extra++) { // with it 64 registers are too few
             cr_assert(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_cm_f16, layout, &args));
             check_tile(&caps, &args);
+            cr_assert(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_dot, layout, &args));
+            check_tile(&caps, &args);
+            ts_tile tiles[TS_TILES];
+            const uint32_t count = ts_tile_candidates_cm(&caps, &args, tiles);
+            for (uint32_t t = 0; t < count; t++) {
+                ts_tile_set_cm(&tiles[t], &args);
+                check_tile(&caps, &args);
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ devices) printf '0  A GPU\n   discrete GPU, Vulkan 1.3\n\nchosen: 0, A GPU\n' ;;
 verify) echo "all within tolerance" ;;
 bench)
     printf '{\n\t"flops_per_second":\t1e10,\n\t"half_flops_per_second":\t0,\n'
-    printf '\t"matrix_flops_per_second":\t1e11,\n\t"bytes_per_second":\t1e9,\n'
+    printf '\t"product_flops_per_second":\t1e11,\n\t"bytes_per_second":\t1e9,\n'
     printf '\t"copy_bytes_per_second":\t1e9,\n\t"fill_bytes_per_second":\t1e9,\n\t"rows":\t[{\n'
     printf '\t\t"name":\t"training step, 512 tokens",\n\t\t"seconds":\t1,\n\t\t"flops":\t1e9\n'
     printf '\t}, {\n\t\t"name":\t"training step, 2048 tokens",\n\t\t"seconds":\t2,\n'

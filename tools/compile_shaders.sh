@@ -66,6 +66,7 @@ each() {
         "$1" ${shader}_bf16 $shader -DOPERANDS_BF16
     done
     "$1" gemm_dot gemm_dot
+    "$1" probe_dot probe_dot
     for shader in attention{,_backward_q,_backward_kv}; do
         "$1" ${shader}_dot ${shader}_cm -DDOTS
     done

@@ -207,10 +207,10 @@ table_of() { # FILE
         }' "$1" >>"$scratch/body"
 }
 
-# The peak for products: that of the matrix units, or of f32 where they are not used.
+# The peak for products: that of matrix units or dot products, or of f32 where they are not used.
 peak_of() { # FILE
     local matrix
-    matrix=$(number_of "$1" matrix_flops_per_second)
+    matrix=$(number_of "$1" product_flops_per_second)
     if [[ $matrix != 0 ]]; then echo "$matrix"; else number_of "$1" flops_per_second; fi
 }
 
@@ -224,7 +224,7 @@ check_kernels() {
         bench "$scratch/kernels" --only kernels || return
         check PASS "every kernel was timed" "see the table"
     fi
-    for key in flops half_flops matrix_flops bytes copy_bytes fill_bytes; do
+    for key in flops half_flops product_flops bytes copy_bytes fill_bytes; do
         awk "BEGIN { printf \"- $key: %.1f G/s\\n\", $(number_of "$scratch/kernels" \
             ${key}_per_second) / 1e9 }" >>"$scratch/body"
     done

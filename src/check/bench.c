@@ -84,7 +84,7 @@ double ts_bench_lower_bound_s(const ts_bench_result *result, const ts_bench_row 
     double flops_peak =
         row->flops_per_second > 0 ? row->flops_per_second : result->flops_per_second;
     double product_peak =
-        result->matrix_flops_per_second > 0 ? result->matrix_flops_per_second : flops_peak;
+        result->product_flops_per_second > 0 ? result->product_flops_per_second : flops_peak;
     double products_s = row->product_flops / product_peak;
     double others_s = row->flops / flops_peak;
     double bytes_s = ts_bench_bytes_s(result, row);

@@ -45,9 +45,10 @@ typedef struct ts_bench_row {
 } ts_bench_row;
 
 typedef struct ts_bench_result {
-    double flops_per_second;        // f32 multiply-adds, the best that the probe reached
-    double half_flops_per_second;   // packed f16; 0: not used on this device
-    double matrix_flops_per_second; // matrix units in the precision asked for; 0: that is f32
+    double flops_per_second;         // f32 multiply-adds, the best that the probe reached
+    double half_flops_per_second;    // packed f16; 0: not used on this device
+    double product_flops_per_second; // what multiplies in the precision asked for:
+                                     // matrix units or dot products; 0: f32's arithmetic does
     double bytes_per_second;      // by the fastest of several shaders; bytes read and bytes written
     const char *bytes_shader;     // which shader that was
     double copy_bytes_per_second; // by vkCmdCopyBuffer; bytes read and bytes written

@@ -99,8 +99,8 @@ out:
 
 // The best of a few runs of an arithmetic probe. Doubles its iterations until a run is long enough
 // to be timed.
-static ts_status time_arithmetic(ts_bench_run *run, const char *name, uint32_t *iterations,
-                                 double *flops_per_second, ts_error *err)
+static ts_status time_arithmetic(ts_bench_run *run, const char *name, double flops_of_iteration,
+                                 uint32_t *iterations, double *flops_per_second, ts_error *err)
 {
     ts_status status = TS_OK;
     double seconds = 0;
@@ -113,7 +113,7 @@ static ts_status time_arithmetic(ts_bench_run *run, const char *name, uint32_t *
     }
     for (uint32_t round = 0; round < run->params->rounds; round++) {
         TS_TRY(run_arithmetic(run, name, *iterations, &seconds, err));
-        double flops = (double)*iterations * FLOPS_PER_ITERATION * PROBE_INVOCATIONS;
+        double flops = (double)*iterations * flops_of_iteration * PROBE_INVOCATIONS;
         *flops_per_second = fmax(*flops_per_second, flops / seconds);
     }
 out:
@@ -210,8 +210,8 @@ static ts_status time_matrix(ts_bench_run *run, ts_error *err)
                          &seconds, err));
         double flops = 2.0 * sums * shape.k * PER_ITERATION * n * groups;
         if (n > 16) {
-            run->result->matrix_flops_per_second =
-                fmax(run->result->matrix_flops_per_second, flops / seconds);
+            run->result->product_flops_per_second =
+                fmax(run->result->product_flops_per_second, flops / seconds);
         }
         if (n > 16 && (seconds >= run->params->shortest_s || n == MOST_ITERATIONS)) {
             measured++;
@@ -248,16 +248,22 @@ ts_status ts_bench_open_peaks(ts_bench_run *run, ts_error *err)
     const ts_gpu_caps *caps = ts_gpu_capabilities(run->gpu);
     // The device is opened with 16-bit arithmetic if it has matrix units, which need it.
     bool has_half = caps->matrix_f16.m != 0 || caps->matrix_bf16.m != 0;
+    ts_precision precision = run->params->precision;
     uint32_t iterations;
     ts_bench_report_progress(run, "the device's own peaks");
     TS_TRY(open_memory(run, err));
-    TS_TRY(time_arithmetic(run, "probe_fma", &run->iterations, &result->flops_per_second, err));
+    TS_TRY(time_arithmetic(run, "probe_fma", FLOPS_PER_ITERATION, &run->iterations,
+                           &result->flops_per_second, err));
     if (has_half) {
-        TS_TRY(
-            time_arithmetic(run, "probe_half", &iterations, &result->half_flops_per_second, err));
+        TS_TRY(time_arithmetic(run, "probe_half", FLOPS_PER_ITERATION, &iterations,
+                               &result->half_flops_per_second, err));
     }
-    if (run->params->precision != TS_PRECISION_F32) {
+    if (precision == TS_PRECISION_BF16 ? caps->matrix_bf16.m != 0
+                                       : precision == TS_PRECISION_F16 && caps->matrix_f16.m != 0) {
         TS_TRY(time_matrix(run, err));
+    } else if (precision == TS_PRECISION_F16 && caps->has_f16_dots) { // each of two multiply-adds
+        TS_TRY(time_arithmetic(run, "probe_dot", 2 * FLOPS_PER_ITERATION, &iterations,
+                               &result->product_flops_per_second, err));
     }
     TS_TRY(choose_way(run, err));
     TS_TRY(time_commands(run, err));

@@ -10,8 +10,8 @@
 
 static double product_peak(const ts_bench_result *result)
 {
-    return result->matrix_flops_per_second > 0 ? result->matrix_flops_per_second
-                                               : result->flops_per_second;
+    return result->product_flops_per_second > 0 ? result->product_flops_per_second
+                                                : result->flops_per_second;
 }
 
 static void print_peaks(const ts_gpu_caps *caps, const ts_bench_result *result)
@@ -22,9 +22,9 @@ static void print_peaks(const ts_gpu_caps *caps, const ts_bench_result *result)
         ts_cli_say(stdout, "%.1f GFLOP/s of packed f16 multiply-adds\n",
                    result->half_flops_per_second * 1e-9);
     }
-    if (result->matrix_flops_per_second > 0) {
-        ts_cli_say(stdout, "%.1f GFLOP/s on matrix units\n",
-                   result->matrix_flops_per_second * 1e-9);
+    if (result->product_flops_per_second > 0) {
+        ts_cli_say(stdout, "%.1f GFLOP/s by what products use\n",
+                   result->product_flops_per_second * 1e-9);
     }
     ts_cli_say(stdout,
                "%.1f GB/s copied by a shader (%s), %.1f by vkCmdCopyBuffer, read and written "
@@ -239,7 +239,7 @@ ts_status ts_bench_print_json(const ts_gpu_caps *caps, const ts_bench_result *re
     cJSON_AddStringToObject(json, "driver", caps->driver);
     cJSON_AddNumberToObject(json, "flops_per_second", result->flops_per_second);
     cJSON_AddNumberToObject(json, "half_flops_per_second", result->half_flops_per_second);
-    cJSON_AddNumberToObject(json, "matrix_flops_per_second", result->matrix_flops_per_second);
+    cJSON_AddNumberToObject(json, "product_flops_per_second", result->product_flops_per_second);
     cJSON_AddNumberToObject(json, "bytes_per_second", result->bytes_per_second);
     cJSON_AddNumberToObject(json, "copy_bytes_per_second", result->copy_bytes_per_second);
     cJSON_AddNumberToObject(json, "fill_bytes_per_second", result->fill_bytes_per_second);

@@ -87,7 +87,7 @@ Test(bench, floors)
     row.weight_bytes = 25;
     cr_expect_float_eq(ts_bench_lower_bound_s(&result, &row), 5 + 1 + 10, 1e-12);
     const ts_bench_result matrix = {
-        .flops_per_second = 10, .matrix_flops_per_second = 20, .bytes_per_second = 5};
+        .flops_per_second = 10, .product_flops_per_second = 20, .bytes_per_second = 5};
     row.weight_bytes = 0;
     cr_expect_float_eq(ts_bench_lower_bound_s(&matrix, &row), 1 + 1 + 10, 1e-12);
 }

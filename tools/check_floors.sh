@@ -45,7 +45,7 @@ fi
 # too.
 long="tests/data/(rows|row_file|tokenizer|adapter|safetensors|jinja)\.c|tests/(model/config|base/json)\.c"
 long+="|tests/null_gpu/(msm|i915)\.c"
-long+="|shaders/(gemm_cm|attention|attention_backward_(q|kv)|attention_decode|attention(_backward_q|_backward_kv)?_(cm|tiled))\.comp"
+long+="|shaders/(gemm_cm|attention|attention_backward_(q|kv)|attention_decode|attention(_backward_q|_backward_kv)?_(rounded|tiled))\.comp"
 long+="|shaders/cpu/(gemm|attention|attention_backward_kv|attention_backward_q)_simd\.comp"
 long+="|shaders/cpu/gemm_packed\.comp"
 sources=$(find src shaders tests include -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.def')

@@ -61,14 +61,16 @@ check() { # NAME SHADER FLAGS...
 }
 
 each() {
-    for shader in gemm_cm probe_matrix attention{,_backward_q,_backward_kv}_cm; do
+    for shader in gemm_cm probe_matrix; do
         "$1" ${shader}_f16 $shader
         "$1" ${shader}_bf16 $shader -DOPERANDS_BF16
     done
     "$1" gemm_dot gemm_dot
     "$1" probe_dot probe_dot
     for shader in attention{,_backward_q,_backward_kv}; do
-        "$1" ${shader}_dot ${shader}_cm -DDOTS
+        "$1" ${shader}_cm_f16 ${shader}_rounded
+        "$1" ${shader}_cm_bf16 ${shader}_rounded -DOPERANDS_BF16
+        "$1" ${shader}_dot ${shader}_rounded -DDOTS
     done
 }
 

@@ -1,6 +1,6 @@
 // What the attention shaders by tiles share: those for devices without matrix units. A workgroup has a
 // tile of OWN rows and walks along tiles of STREAM rows. Of both it makes scores, OWN x STREAM, and
-// with these it sums into OWN x DIM, as include/attention_cm.glsl draws it.
+// with these it sums into OWN x DIM, as include/attention_rounded.glsl draws it.
 //
 // The lanes stand in a rectangle, LANES down and SPLIT_LANES across. A lane has PER_LANE rows, every
 // LANES-th, of both scores and sums: of the scores four neighbours, of the sums every SPLIT_LANES-th

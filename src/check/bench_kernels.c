@@ -29,14 +29,14 @@ static double attention_products(ts_kernel kernel)
 {
     switch (kernel) {
     case TS_KERNEL_attention:
-    case TS_KERNEL_attention_cm:
+    case TS_KERNEL_attention_rounded:
     case TS_KERNEL_attention_decode:
         return 2;
     case TS_KERNEL_attention_backward_q:
-    case TS_KERNEL_attention_backward_q_cm:
+    case TS_KERNEL_attention_backward_q_rounded:
         return 3;
     case TS_KERNEL_attention_backward_kv:
-    case TS_KERNEL_attention_backward_kv_cm:
+    case TS_KERNEL_attention_backward_kv_rounded:
         return 4;
     default:
         return 0;

@@ -82,7 +82,7 @@ static const struct {
 
 bool ts_bench_is_product(ts_kernel kernel)
 {
-    return kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||
+    return kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_rounded ||
            kernel == TS_KERNEL_gemm_packed;
 }
 
@@ -155,9 +155,9 @@ static bool find_choice(const struct choice *choices, size_t count, const char *
 static size_t choose_attention(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision precision,
                                struct choice out[10], uint32_t *shader)
 {
-    if (ts_attention_is_cm(kernel)) {
-        ts_attention_cm_choice c = {0};
-        ts_attention_cm_choose(caps, precision, kernel, TOKENS * HEADS, DIM, &c);
+    if (ts_attention_is_rounded(kernel)) {
+        ts_attention_rounded_choice c = {0};
+        ts_attention_rounded_choose(caps, precision, kernel, TOKENS * HEADS, DIM, &c);
         const struct choice fields[] = {{"subgroup_size", c.subgroup_size},
                                         {"local_size", c.local_size},
                                         {"own", c.own},
@@ -188,9 +188,9 @@ static size_t choose_attention(ts_kernel kernel, const ts_gpu_caps *caps, ts_pre
 static uint32_t parts_of(ts_kernel kernel, const ts_gpu_caps *caps)
 {
     const uint32_t parts = ts_attention_parts(TOKENS, HEADS, KV_HEADS, DIM, UINT64_MAX);
-    return ts_gpu_is_cpu(caps)          ? 1
-           : ts_attention_is_cm(kernel) ? (uint32_t)ts_ceil_div(parts, 2)
-                                        : parts;
+    return ts_gpu_is_cpu(caps)               ? 1
+           : ts_attention_is_rounded(kernel) ? (uint32_t)ts_ceil_div(parts, 2)
+                                             : parts;
 }
 
 ts_precision ts_bench_precision(const ts_gpu_caps *caps)
@@ -202,10 +202,10 @@ ts_precision ts_bench_precision(const ts_gpu_caps *caps)
 
 bool ts_bench_is_timed(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision precision)
 {
-    ts_attention_cm_choice ignored;
+    ts_attention_rounded_choice ignored;
     return !ts_bench_is_product(kernel) &&
-           (!ts_attention_is_cm(kernel) ||
-            ts_attention_cm_choose(caps, precision, kernel, TOKENS * HEADS, DIM, &ignored));
+           (!ts_attention_is_rounded(kernel) ||
+            ts_attention_rounded_choose(caps, precision, kernel, TOKENS * HEADS, DIM, &ignored));
 }
 
 ts_status ts_bench_shape(ts_kernel kernel, const ts_gpu_caps *caps, ts_precision precision,

@@ -54,7 +54,7 @@ static void shape_product(const struct role *role, const ts_gpu_caps *caps, uint
     const uint32_t scalars[] = {rows, columns, DEEP, DEEP, DEEP, columns};
     memcpy(out->dispatch.push, scalars, sizeof scalars);
     memcpy(ts_trial_field(out, "alpha"), &one, sizeof one);
-    out->shader = ts_precision_shader(caps, role->precision); // of gemm_cm
+    out->shader = ts_precision_shader(caps, role->precision); // of gemm_rounded
     out->stored = ts_precision_weights(role->precision, out->stored);
     ts_trial_choose(caps, TS_NT, out);
 }
@@ -92,11 +92,11 @@ out:
 static ts_kernel substitute_of(ts_kernel kernel)
 {
     switch (kernel) {
-    case TS_KERNEL_attention_cm:
+    case TS_KERNEL_attention_rounded:
         return TS_KERNEL_attention;
-    case TS_KERNEL_attention_backward_q_cm:
+    case TS_KERNEL_attention_backward_q_rounded:
         return TS_KERNEL_attention_backward_q;
-    case TS_KERNEL_attention_backward_kv_cm:
+    case TS_KERNEL_attention_backward_kv_rounded:
         return TS_KERNEL_attention_backward_kv;
     default:
         return ts_bench_is_product(kernel) ? TS_KERNEL_gemm : kernel;
@@ -349,7 +349,7 @@ out:
 
 static bool is_for_matrices(ts_kernel kernel)
 {
-    return kernel == TS_KERNEL_gemm_cm || ts_attention_is_cm(kernel);
+    return kernel == TS_KERNEL_gemm_rounded || ts_attention_is_rounded(kernel);
 }
 
 // Checks what multiplies by matrix units in one precision.
@@ -360,7 +360,7 @@ static ts_status judge_matrices(const struct doctor *d, ts_precision precision, 
     for (int i = 0; i < TS_KERNEL_COUNT; i++) {
         const ts_kernel kernel = (ts_kernel)i;
         if (is_for_matrices(kernel) && ts_precision_offered(caps, precision) &&
-            (kernel == TS_KERNEL_gemm_cm || ts_bench_is_timed(kernel, caps, precision))) {
+            (kernel == TS_KERNEL_gemm_rounded || ts_bench_is_timed(kernel, caps, precision))) {
             TS_TRY(judge_role(d, &(struct role){.kernel = kernel, .precision = precision}, err));
         }
     }

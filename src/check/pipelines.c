@@ -209,19 +209,20 @@ static void build_gemm(ts_recorder *recorder, const struct operands *o)
     }
 }
 
-static void build_gemm_cm(ts_recorder *recorder, ts_precision precision, const struct operands *o)
+static void build_gemm_rounded(ts_recorder *recorder, ts_precision precision,
+                               const struct operands *o)
 {
     const ts_gpu_caps *caps = ts_gpu_capabilities(ts_recorder_gpu(recorder));
     ts_tile tiles[TS_TILES];
-    struct ts_gemm_cm_args args = {OPERANDS(o), .largest_a = o->largest, .largest_b = o->largest,
-                                   .largest = o->a};
+    struct ts_gemm_rounded_args args = {OPERANDS(o), .largest_a = o->largest,
+                                        .largest_b = o->largest, .largest = o->a};
     const uint32_t count =
-        ts_gemm_cm_choose(caps, ts_precision_shader(caps, precision), o->layout, &args)
-            ? ts_tile_candidates_cm(caps, &args, tiles)
+        ts_gemm_rounded_choose(caps, ts_precision_shader(caps, precision), o->layout, &args)
+            ? ts_tile_candidates_rounded(caps, &args, tiles)
             : 0;
     for (uint32_t i = 0; i < count; i++) {
-        ts_tile_set_cm(&tiles[i], &args);
-        ts_gemm_cm(recorder, &args);
+        ts_tile_set_rounded(&tiles[i], &args);
+        ts_gemm_rounded(recorder, &args);
     }
 }
 
@@ -245,7 +246,7 @@ static ts_status build_tiles(ts_gpu *gpu, ts_precision precision, ts_dtype store
         if (precision == TS_PRECISION_F32) {
             build_gemm(recorder, &o);
         } else {
-            build_gemm_cm(recorder, precision, &o);
+            build_gemm_rounded(recorder, precision, &o);
         }
     }
     TS_TRY(ts_recorder_run(recorder, err));

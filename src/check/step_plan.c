@@ -155,20 +155,20 @@ static void count_loops(ts_step_part *part, const ts_dispatch *dispatch, ts_kern
     const uint64_t threads = field(dispatch, kernel, "threads");
     switch (kernel) {
     case TS_KERNEL_gemm:
-    case TS_KERNEL_gemm_cm:
+    case TS_KERNEL_gemm_rounded:
         count(part, workgroups,
               ts_ceil_div(field(dispatch, kernel, "k"),
                           step_of(dispatch, kernel) *
                               ts_max_u64(1, field(dispatch, kernel, "split"))));
         break;
     case TS_KERNEL_attention:
-    case TS_KERNEL_attention_cm:
+    case TS_KERNEL_attention_rounded:
     case TS_KERNEL_attention_backward_q:
-    case TS_KERNEL_attention_backward_q_cm:
+    case TS_KERNEL_attention_backward_q_rounded:
         count_queries(part, dispatch, kernel);
         break;
     case TS_KERNEL_attention_backward_kv:
-    case TS_KERNEL_attention_backward_kv_cm:
+    case TS_KERNEL_attention_backward_kv_rounded:
         count_keys(part, dispatch, kernel);
         break;
     case TS_KERNEL_cross_entropy:

@@ -147,9 +147,9 @@ bool ts_attention_choose_tile(const ts_gpu_caps *caps, ts_kernel kernel, uint32_
     return false;
 }
 
-// Cards with matrix units have attention_cm, and need the general shaders only for what that does
-// not take. Tiles for them, with loops unrolled whole, were up to 103 KB of code on Arc, and 168 KB
-// by Mesa on NVIDIA's.
+// Cards with matrix units have attention_rounded, and need the general shaders only for what that
+// does not take. Tiles for them, with loops unrolled whole, were up to 103 KB of code on Arc, and
+// 168 KB by Mesa on NVIDIA's.
 static bool is_for_tiles(const ts_gpu_caps *caps)
 {
     return !caps->has_matrix_attention;

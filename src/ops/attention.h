@@ -55,30 +55,31 @@ uint32_t ts_attention_parts(uint32_t rows, uint32_t heads, uint32_t kv_heads, ui
 uint64_t ts_attention_parts_count(uint32_t rows, uint32_t kv_heads, uint32_t dim, uint32_t parts);
 
 // The same with rounded operands, on matrix units or without: values for the constants of
-// attention_cm, attention_backward_q_cm and attention_backward_kv_cm
-// (shaders/include/attention_cm.glsl).
-typedef struct ts_attention_cm_choice {
+// attention_rounded, attention_backward_q_rounded and attention_backward_kv_rounded
+// (shaders/include/attention_rounded.glsl).
+typedef struct ts_attention_rounded_choice {
     uint32_t shader; // its place in the kernel's row
     uint32_t subgroup_size, local_size;
     uint32_t own, stream; // rows of the two tiles
     uint32_t bands;       // of subgroups, one below the other
     uint32_t matrix_m, matrix_n, matrix_k;
     uint32_t held; // whether the own tile stays in registers
-} ts_attention_cm_choice;
+} ts_attention_rounded_choice;
 
 // Whether a shader, by its place in their rows, uses matrix units.
 bool ts_attention_on_units(uint32_t shader);
 // Whether `kernel` is one of those three.
-bool ts_attention_is_cm(ts_kernel kernel);
+bool ts_attention_is_rounded(ts_kernel kernel);
 // `kernel`: one of those three. `queries`: rows times heads. Returns false if the device has no
 // shader for `precision`, or if that cannot take heads of size `dim`.
-bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
-                            uint32_t queries, uint32_t dim, ts_attention_cm_choice *out);
+bool ts_attention_rounded_choose(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
+                                 uint32_t queries, uint32_t dim, ts_attention_rounded_choice *out);
 
 // The tiles that it may choose for heads of this size, whatever `queries` is. Returns how many.
 enum { TS_ATTENTION_TILES = 2 };
-uint32_t ts_attention_cm_tiles(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
-                               uint32_t dim, ts_attention_cm_choice out[TS_ATTENTION_TILES]);
+uint32_t ts_attention_rounded_tiles(const ts_gpu_caps *caps, ts_precision precision,
+                                    ts_kernel kernel, uint32_t dim,
+                                    ts_attention_rounded_choice out[TS_ATTENTION_TILES]);
 
 // Runs these kernels on numbers whose results the mirror knows, with every tile that heads of this
 // size may be given, and leaves out those that are wrong, with a warning. *right: there are all

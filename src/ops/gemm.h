@@ -58,8 +58,8 @@ typedef struct ts_product {
 // Records the product, computed in f32, and what follows. TN takes no extra pair.
 void ts_matmul(ts_recorder *recorder, const ts_product *product);
 
-// The arguments of the kernels gemm and gemm_cm that follow from the product alone. A view must be
-// given for the extra pair even if there is none; it is then a.
+// The arguments of the kernels gemm and gemm_rounded that follow from the product alone. A view
+// must be given for the extra pair even if there is none; it is then a.
 #define TS_PRODUCT_ARGS(p)                                                                         \
     .a = (p)->a, .b = (p)->b, .c = (p)->c, .partials = (p)->c,                                     \
     .extra_a = (p)->extra.k > 0 ? (p)->extra.a : (p)->a,                                           \
@@ -83,7 +83,7 @@ static inline const ts_product_terms *ts_product_terms_of(const ts_product *p)
 }
 
 // What a product's kernel does with its sums on the way (the constant `epilogue` of gemm and
-// gemm_cm).
+// gemm_rounded).
 typedef enum ts_epilogue_kind {
     TS_EPILOGUE_NONE,
     TS_EPILOGUE_SWIGLU,
@@ -121,7 +121,7 @@ ts_dtype ts_precision_gradients(ts_precision precision);
 // bits.
 ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored);
 
-// The shader of gemm_cm that rounds to a precision (f16 or bf16) on a device, and the reverse.
+// The shader of gemm_rounded that rounds to a precision (f16 or bf16) on a device, and the reverse.
 uint32_t ts_precision_shader(const ts_gpu_caps *caps, ts_precision precision);
 ts_precision ts_precision_of(uint32_t shader);
 
@@ -178,15 +178,15 @@ static inline bool ts_gemm_is_vec(uint32_t shader)
 }
 
 // Choose without measuring: set the shader and constants of `args`, whose scalars and b are set.
-// The second returns false if none of gemm_cm's tiles fits the device.
+// The second returns false if none of gemm_rounded's tiles fits the device.
 void ts_gemm_choose(const ts_gpu_caps *caps, ts_layout layout, struct ts_gemm_args *args);
-bool ts_gemm_cm_choose(const ts_gpu_caps *caps, uint32_t shader, ts_layout layout,
-                       struct ts_gemm_cm_args *args);
+bool ts_gemm_rounded_choose(const ts_gpu_caps *caps, uint32_t shader, ts_layout layout,
+                            struct ts_gemm_rounded_args *args);
 
-// Into how many parts gemm_vec and gemm_cm divide the k of a product with so few tiles that most of
-// a GPU would be idle; 1 if it should not be divided. A part has several steps, lest adding up
-// takes longer than it saves. `tiles` are of the size that the rule chooses: whichever are measured
-// to be the fastest then add up alike and give the same bits.
+// Into how many parts gemm_vec and gemm_rounded divide the k of a product with so few tiles that
+// most of a GPU would be idle; 1 if it should not be divided. A part has several steps, lest adding
+// up takes longer than it saves. `tiles` are of the size that the rule chooses: whichever are
+// measured to be the fastest then add up alike and give the same bits.
 uint32_t ts_gemm_split(const ts_gpu_caps *caps, uint64_t tiles, uint32_t m, uint32_t n, uint32_t k,
                        uint32_t k_step);
 // Sees to memory for the sums of so many parts. Without any, k is not divided.

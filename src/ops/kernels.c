@@ -219,15 +219,15 @@ static double work_of(ts_kernel kernel, const ts_dispatch *dispatch,
     double moved = 0, multiplied = 0;
     switch (kernel) {
     case TS_KERNEL_gemm:
-    case TS_KERNEL_gemm_cm:
+    case TS_KERNEL_gemm_rounded:
     case TS_KERNEL_gemm_packed: // m n (k + extra_k)
         return (double)push[0] * push[1] * ((double)push[2] + push[8]);
     case TS_KERNEL_attention:
-    case TS_KERNEL_attention_cm:
+    case TS_KERNEL_attention_rounded:
     case TS_KERNEL_attention_backward_q:
-    case TS_KERNEL_attention_backward_q_cm:
+    case TS_KERNEL_attention_backward_q_rounded:
     case TS_KERNEL_attention_backward_kv:
-    case TS_KERNEL_attention_backward_kv_cm: // each row of q with at most as many rows of k
+    case TS_KERNEL_attention_backward_kv_rounded: // each row of q with at most as many rows of k
         return (double)elements[0] * push[0];
     case TS_KERNEL_lora_products: // rows rank k, of each pair
         for (uint32_t p = 0; p < 3; p++) {

@@ -104,7 +104,7 @@ bool ts_kernel_suits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t shader)
 // The place of the row's first shader that has all bits of `needs`; 0 if there is none.
 uint32_t ts_kernel_find(ts_kernel kernel, uint32_t needs);
 // Whether something can replace this shader if it is left out: the row's first shader or, in a row
-// whose first shader has needs of its own, another kernel: `gemm`, or attention's without _cm.
+// whose first shader has needs of its own, another kernel: `gemm`, or attention's without _rounded.
 bool ts_kernel_has_fallback(ts_kernel kernel, uint32_t shader);
 
 // What specialisation constant 0 says of a row's buffer i: how it is stored, if it is one of

@@ -177,7 +177,7 @@ out:
 // Tries one kernel with one tile, on more rows than the tile has. *right is left as it is if all is
 // well.
 static ts_status try_tile(ts_gpu *gpu, ts_gpu *mirror, ts_kernel kernel, uint32_t dim,
-                          const ts_attention_cm_choice *tile, bool *right, ts_error *err)
+                          const ts_attention_rounded_choice *tile, bool *right, ts_error *err)
 {
     enum { FEW = 50, LARGE = 128, MORE = 22, HEADS = 8, KV_HEADS = 1 };
     const float scale = 0.125f;
@@ -195,7 +195,7 @@ static ts_status try_tile(ts_gpu *gpu, ts_gpu *mirror, ts_kernel kernel, uint32_
     set(&trial, "kv_heads", KV_HEADS);
     set(&trial, "parts", 1);
     memcpy(ts_trial_field(&trial, "scale"), &scale, sizeof scale);
-    ts_trial_set_attention_cm(&trial, dim, tile);
+    ts_trial_set_attention_rounded(&trial, dim, tile);
     TS_TRY(try_attention(gpu, mirror, &trial, &fine, err));
     if (!fine) {
         *right = false;
@@ -215,15 +215,15 @@ ts_status ts_attention_test(ts_gpu *gpu, ts_precision precision, uint32_t dim, b
 {
     ts_status status = TS_OK;
     ts_gpu *mirror = NULL;
-    ts_attention_cm_choice tiles[TS_ATTENTION_TILES];
+    ts_attention_rounded_choice tiles[TS_ATTENTION_TILES];
     *right = true;
     TS_TRY(ts_gpu_open_mirror(&mirror, err));
     for (int kernel = 0; kernel < TS_KERNEL_COUNT; kernel++) {
-        if (!ts_attention_is_cm((ts_kernel)kernel)) {
+        if (!ts_attention_is_rounded((ts_kernel)kernel)) {
             continue;
         }
-        const uint32_t count = ts_attention_cm_tiles(ts_gpu_capabilities(gpu), precision,
-                                                     (ts_kernel)kernel, dim, tiles);
+        const uint32_t count = ts_attention_rounded_tiles(ts_gpu_capabilities(gpu), precision,
+                                                          (ts_kernel)kernel, dim, tiles);
         *right = *right && count > 0;
         for (uint32_t i = 0; i < count; i++) {
             TS_TRY(try_tile(gpu, mirror, (ts_kernel)kernel, dim, &tiles[i], right, err));

@@ -175,10 +175,10 @@ void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args)
     }
 }
 
-// Whether the device can run the tile. In shared memory gemm_cm holds two operands of 16 bits in
-// lines along k padded by 8 elements; afterwards, there, a quad of 12 elements a line of an extra
-// pair and one matrix of sums for each subgroup; and four words besides.
-static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
+// Whether the device can run the tile. In shared memory gemm_rounded holds two operands of 16 bits
+// in lines along k padded by 8 elements; afterwards, there, a quad of 12 elements a line of an
+// extra pair and one matrix of sums for each subgroup; and four words besides.
+static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_rounded_args *args,
                     const ts_tile *tile)
 {
     const uint32_t subgroups = tile->local_size / args->subgroup_size;
@@ -191,11 +191,11 @@ static bool cm_fits(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
            ts_max_u64(loop, afterwards) + 16 <= caps->shared_bytes;
 }
 
-// Estimates how many 32-bit registers an invocation of gemm_cm needs. They hold its sums, the
+// Estimates how many 32-bit registers an invocation of gemm_rounded needs. They hold its sums, the
 // operands of the next step while they are loaded (what is stored in 16 bits or fewer takes half as
 // many), the matrices that it multiplies, addresses (in subgroups of 16, Intel's, a few more, and
 // where k is divided), and the largest element that it has met, if that is wanted.
-static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *tile)
+static uint32_t cm_registers(const struct ts_gemm_rounded_args *args, const ts_tile *tile)
 {
     enum { OCTET = 8, OTHERS = 32, OF_EXTRA = 24, OF_PARTS = 4 };
     const uint32_t columns = tile->local_size / args->subgroup_size / tile->rows;
@@ -216,7 +216,7 @@ static uint32_t cm_registers(const struct ts_gemm_cm_args *args, const ts_tile *
 // Divides a tile's subgroups into rows and columns so that a step loads the fewest matrices; of two
 // ways that load as many, so that a subgroup keeps fewer of A. Returns false if there are more
 // subgroups than matrices of sums.
-static bool divide_cm(const struct ts_gemm_cm_args *args, ts_tile *tile)
+static bool divide_rounded(const struct ts_gemm_rounded_args *args, ts_tile *tile)
 {
     const uint32_t subgroups = tile->local_size / args->subgroup_size;
     uint32_t fewest = UINT32_MAX;
@@ -232,14 +232,15 @@ static bool divide_cm(const struct ts_gemm_cm_args *args, ts_tile *tile)
     return fewest < UINT32_MAX;
 }
 
-bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile)
+bool ts_tile_share_rounded(const ts_gpu_caps *caps, const struct ts_gemm_rounded_args *args,
+                           ts_tile *tile)
 {
     enum { SMALLEST = 32 }; // rows and columns
     const bool smallest = tile->m <= SMALLEST && tile->n <= SMALLEST;
     ts_tile shared = *tile;
     bool found = false;
     shared.local_size = (uint32_t)ts_max_u64(shared.local_size, args->subgroup_size);
-    while (!found && divide_cm(args, &shared) && cm_fits(caps, args, &shared)) {
+    while (!found && divide_rounded(args, &shared) && cm_fits(caps, args, &shared)) {
         found = caps->registers == 0 || cm_registers(args, &shared) <= caps->registers;
         if (found || smallest) {
             *tile = shared;
@@ -249,8 +250,8 @@ bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *arg
     return found || (smallest && tile->rows > 0);
 }
 
-uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
-                               ts_tile out[TS_TILES])
+uint32_t ts_tile_candidates_rounded(const ts_gpu_caps *caps,
+                                    const struct ts_gemm_rounded_args *args, ts_tile out[TS_TILES])
 {
     // {rows and columns of the tile, invocations}, on matrix units and without. A CPU driver takes
     // long to compile the unrolled loop of a large tile, so none of these is for it.
@@ -282,7 +283,7 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
                         .n = shapes[i][1],
                         .local_size = shapes[i][2],
                         .buffers = 1};
-        if (tile.m <= ts_align_up(args->m, 64) && ts_tile_share_cm(caps, args, &tile)) {
+        if (tile.m <= ts_align_up(args->m, 64) && ts_tile_share_rounded(caps, args, &tile)) {
             count = add(out, count, tile);
         }
     }
@@ -295,7 +296,7 @@ uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_
     return count;
 }
 
-void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args)
+void ts_tile_set_rounded(const ts_tile *tile, struct ts_gemm_rounded_args *args)
 {
     args->local_size = tile->local_size;
     args->tile_m = tile->m;

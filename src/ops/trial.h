@@ -49,13 +49,13 @@ enum { TS_TRIAL_UNSET = 0x7E57DA7A };
 ts_status ts_trial_check_set(const ts_trial *trial, ts_error *err);
 
 // For a product whose m, n, k and strides are set: sets the constants, and for the kernel gemm also
-// the shader, that a device with `caps` would use. For gemm_cm the caller sets the shader.
+// the shader, that a device with `caps` would use. For gemm_rounded the caller sets the shader.
 void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial);
 
 // Sets the constants of one of the kernels of attention on matrix units.
-struct ts_attention_cm_choice;
-void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim,
-                               const struct ts_attention_cm_choice *choice);
+struct ts_attention_rounded_choice;
+void ts_trial_set_attention_rounded(ts_trial *trial, uint32_t dim,
+                                    const struct ts_attention_rounded_choice *choice);
 
 // For the kernels whose rows have PAIRS: places the pairs' matrices one behind the other, each at a
 // multiple of `step` and the first ones at `first`, from ranks and sizes that are set. In NT, as in

@@ -104,19 +104,19 @@ double ts_trial_tolerance(ts_kernel kernel, uint32_t shader)
                                                                              : tolerance;
 }
 
-static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
+static void choose_gemm_rounded(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
 {
     const uint32_t *push = trial->dispatch.push;
-    struct ts_gemm_cm_args args = {.a.dtype = trial->act[0],
-                                   .b.dtype = trial->stored,
-                                   .m = push[0],
-                                   .n = push[1],
-                                   .k = push[2],
-                                   .lda = push[3],
-                                   .ldb = push[4],
-                                   .ldc = push[5],
-                                   .extra = push[8] > 0};
-    if (!ts_gemm_cm_choose(caps, trial->shader, layout, &args)) {
+    struct ts_gemm_rounded_args args = {.a.dtype = trial->act[0],
+                                        .b.dtype = trial->stored,
+                                        .m = push[0],
+                                        .n = push[1],
+                                        .k = push[2],
+                                        .lda = push[3],
+                                        .ldb = push[4],
+                                        .ldc = push[5],
+                                        .extra = push[8] > 0};
+    if (!ts_gemm_rounded_choose(caps, trial->shader, layout, &args)) {
         return; // the fields stay unset, and ts_trial_check_set names them
     }
     const uint32_t chosen[] = {args.layout,   args.aligned,  args.local_size,    args.tile_m,
@@ -131,8 +131,8 @@ static void choose_gemm_cm(const ts_gpu_caps *caps, ts_layout layout, ts_trial *
 void ts_trial_choose(const ts_gpu_caps *caps, ts_layout layout, ts_trial *trial)
 {
     const uint32_t *push = trial->dispatch.push;
-    if (trial->kernel == TS_KERNEL_gemm_cm) {
-        choose_gemm_cm(caps, layout, trial);
+    if (trial->kernel == TS_KERNEL_gemm_rounded) {
+        choose_gemm_rounded(caps, layout, trial);
         return;
     }
     if (trial->kernel == TS_KERNEL_gemm_packed) {
@@ -226,7 +226,7 @@ static void settle_terms(ts_trial *trial, ts_layout layout, uint32_t *state)
     if (added == NULL) {
         return;
     }
-    const bool able = trial->kernel == TS_KERNEL_gemm_cm || ts_gemm_is_vec(trial->shader);
+    const bool able = trial->kernel == TS_KERNEL_gemm_rounded || ts_gemm_is_vec(trial->shader);
     if (!able || layout != TS_NN || ts_dtype_block(trial->stored) > 1) {
         *added = 0;
     }
@@ -275,7 +275,7 @@ static void settle_product(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
         settle_few(asked, trial, &gap, state);
         layout = TS_NT;
     }
-    if (trial->kernel == TS_KERNEL_gemm_cm && ts_trial_pick(state, 3) == 0) { // whole tiles
+    if (trial->kernel == TS_KERNEL_gemm_rounded && ts_trial_pick(state, 3) == 0) { // whole tiles
         push[0] = (uint32_t)ts_align_up(push[0], 64);
         push[1] = (uint32_t)ts_align_up(push[1], 64);
         push[2] = (uint32_t)ts_align_up(push[2], 64), gap = 0;
@@ -368,7 +368,8 @@ static void settle_attention(ts_gpu_caps *asked, ts_trial *trial, uint32_t *stat
     set_attention(trial, &choice);
 }
 
-void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim, const ts_attention_cm_choice *c)
+void ts_trial_set_attention_rounded(ts_trial *trial, uint32_t dim,
+                                    const ts_attention_rounded_choice *c)
 {
     const uint32_t chosen[] = {dim,      c->subgroup_size, c->local_size, c->own,      c->stream,
                                c->bands, c->matrix_m,      c->matrix_n,   c->matrix_k, c->held};
@@ -377,7 +378,7 @@ void ts_trial_set_attention_cm(ts_trial *trial, uint32_t dim, const ts_attention
 
 // With rounded operands: a head of a size that is taken, by the shader under test, and as many rows
 // as it ever gets: among few, what rounding does to one of them counts too much.
-static void settle_attention_cm(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
+static void settle_attention_rounded(ts_gpu_caps *asked, ts_trial *trial, uint32_t *state)
 {
     static const uint32_t sizes[] = {32, 32, 48, 64, 80, 96, 128, 64};
     const ts_precision precision =
@@ -385,7 +386,7 @@ static void settle_attention_cm(ts_gpu_caps *asked, ts_trial *trial, uint32_t *s
     enum { FEWEST = 16 };
     uint32_t *dim = ts_trial_field(trial, "dim"), *rows = ts_trial_field(trial, "rows");
     uint32_t *kv_rows = ts_trial_field(trial, "kv_rows"), unused = 0;
-    ts_attention_cm_choice c = {0};
+    ts_attention_rounded_choice c = {0};
     const uint32_t queries = ts_trial_pick(state, 2) << 20; // for tiles of either size
     *dim = sizes[*dim % TS_COUNT(sizes)];
     if (*rows < FEWEST) {
@@ -395,13 +396,13 @@ static void settle_attention_cm(ts_gpu_caps *asked, ts_trial *trial, uint32_t *s
     asked->has_matrix_attention &= ts_attention_on_units(trial->shader);
     asked->f16_pairs = true;
     asked->has_f16_dots &= (needs_of(trial) & TS_NEEDS_F16_DOTS) != 0;
-    bool fits = ts_attention_cm_choose(asked, precision, trial->kernel, queries, *dim, &c);
+    bool fits = ts_attention_rounded_choose(asked, precision, trial->kernel, queries, *dim, &c);
     if (!fits) {
         *dim = 64;
-        fits = ts_attention_cm_choose(asked, precision, trial->kernel, queries, *dim, &c);
+        fits = ts_attention_rounded_choose(asked, precision, trial->kernel, queries, *dim, &c);
     }
     if (fits) { // else the fields stay unset, and ts_trial_check_set names them
-        ts_trial_set_attention_cm(trial, *dim, &c);
+        ts_trial_set_attention_rounded(trial, *dim, &c);
     }
 }
 
@@ -473,18 +474,18 @@ static void settle(const ts_gpu_caps *caps, ts_trial *trial, uint32_t *state)
     // Changed so that the shader under test is chosen, whatever this device would use.
     ts_gpu_caps asked = *caps;
     memset(asked.left_out, 0, sizeof asked.left_out);
-    if (ts_attention_is_cm(kernel)) {
-        settle_attention_cm(&asked, trial, state);
+    if (ts_attention_is_rounded(kernel)) {
+        settle_attention_rounded(&asked, trial, state);
         return;
     }
-    if (kernel != TS_KERNEL_gemm_cm) {
+    if (kernel != TS_KERNEL_gemm_rounded) {
         asked.type = needs_of(trial) & TS_NEEDS_CPU ? VK_PHYSICAL_DEVICE_TYPE_CPU
                                                     : VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     }
     if (ts_attention_has_tile(kernel)) {
         settle_attention(&asked, trial, state);
     }
-    if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_cm ||
+    if (kernel == TS_KERNEL_gemm || kernel == TS_KERNEL_gemm_rounded ||
         kernel == TS_KERNEL_gemm_packed) {
         settle_product(&asked, trial, state);
     }

@@ -27,13 +27,13 @@ static const double AT_ALL = 1.03;
 
 // What a product's fastest tile depends on. It computes c[rows, n] from a b stored as `stored`.
 struct product {
-    uint32_t matrix; // 0: gemm, 1: gemm_cm in f16, 2: in bf16
+    uint32_t matrix; // 0: gemm, 1: gemm_rounded in f16, 2: in bf16
     uint32_t layout, stored, rows, n, k;
 };
 
 // What is known about a product: its candidate tiles, and the seconds that each takes for
 // product.rows rows (INFINITY: not known). The first is the rule's tile: the one that
-// ts_gemm_choose or ts_gemm_cm_choose chooses without measuring.
+// ts_gemm_choose or ts_gemm_rounded_choose chooses without measuring.
 struct known {
     struct product product;
     uint32_t count;
@@ -53,7 +53,7 @@ struct settled {
 struct subject {
     struct product product;
     struct ts_gemm_args gemm;
-    struct ts_gemm_cm_args cm; // only if product.matrix is not 0
+    struct ts_gemm_rounded_args cm; // only if product.matrix is not 0
 };
 
 static void close_settled(void *attached)
@@ -144,7 +144,7 @@ static void close_trial(struct trial *t)
 static void record(struct trial *t, const ts_tile *tile)
 {
     struct ts_gemm_args gemm = t->subject->gemm;
-    struct ts_gemm_cm_args cm = t->subject->cm;
+    struct ts_gemm_rounded_args cm = t->subject->cm;
     if (tile->family == TS_FAMILY_PACKED) {
         gemm.a = gemm.extra_a = gemm.extra_b = gemm.gate = gemm.up = t->a;
         gemm.c = gemm.gated = gemm.partials = t->c;
@@ -163,12 +163,12 @@ static void record(struct trial *t, const ts_tile *tile)
     cm.c = cm.gated = cm.largest = cm.partials = t->c;
     cm.largest_a = cm.largest_b = t->largest;
     ts_gemm_find_partials(t->recorder, &cm.split, &cm.partials);
-    ts_tile_set_cm(tile, &cm);
+    ts_tile_set_rounded(tile, &cm);
     if (cm.scaled & 1) {
         ts_absmax(t->recorder,
                   &(struct ts_absmax_args){.x = t->a, .largest = t->largest, .count = cm.m * cm.k});
     }
-    ts_gemm_cm(t->recorder, &cm);
+    ts_gemm_rounded(t->recorder, &cm);
 }
 
 static ts_status time_once(struct trial *t, const ts_tile *tile, double *seconds, ts_error *err)
@@ -332,15 +332,15 @@ static bool recall(ts_gpu *gpu, struct known *known)
     return choice != NULL && found == choice->count && isfinite(known->seconds[0]);
 }
 
-// Lists the candidate tiles of a subject, whose arguments have the rule's tile. For gemm_cm the
-// first two of gemm are candidates too.
+// Lists the candidate tiles of a subject, whose arguments have the rule's tile. For gemm_rounded
+// the first two of gemm are candidates too.
 static void list_tiles(const ts_gpu_caps *caps, const struct subject *subject, struct known *known)
 {
     if (subject->product.matrix == 0) {
         known->count = ts_tile_candidates(caps, &subject->gemm, known->tiles);
     } else {
         ts_tile others[TS_TILES];
-        known->count = ts_tile_candidates_cm(caps, &subject->cm, known->tiles);
+        known->count = ts_tile_candidates_rounded(caps, &subject->cm, known->tiles);
         uint32_t other_count = ts_tile_candidates(caps, &subject->gemm, others);
         for (uint32_t i = 0; i < other_count && i < 2 && known->count < TS_TILES; i++) {
             known->tiles[known->count++] = others[i];
@@ -432,7 +432,7 @@ bool ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args)
     return tile == NULL || tile->family != TS_FAMILY_PACKED;
 }
 
-bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
+bool ts_tune_gemm_rounded(ts_recorder *recorder, struct ts_gemm_rounded_args *args)
 {
     ts_gpu *gpu = ts_recorder_gpu(recorder);
     const ts_gpu_caps *caps = ts_gpu_capabilities(gpu);
@@ -456,7 +456,7 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
         subject.cm.epilogue = subject.cm.finds_largest = 0; // nor does it matter what follows
         subject.cm.added = 0;
         subject.cm.lda = subject.cm.k;
-        if (!ts_gemm_cm_choose(caps, args->shader, (ts_layout)args->layout, &subject.cm)) {
+        if (!ts_gemm_rounded_choose(caps, args->shader, (ts_layout)args->layout, &subject.cm)) {
             return true; // that of `args` stays
         }
         known = settle(gpu, settled, &subject);
@@ -465,7 +465,7 @@ bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args)
     const bool rounds =
         tile != NULL && (tile->family == TS_FAMILY_CM || tile->family == TS_FAMILY_DOT);
     if (rounds) {
-        ts_tile_set_cm(tile, args);
+        ts_tile_set_rounded(tile, args);
     }
     return tile == NULL || rounds;
 }

@@ -3,8 +3,8 @@
 //
 // All tiles of a shader give the same bits, because each sum runs over k in the same order. So a
 // choice among them never changes a result, nor does using gemm_packed in place of gemm_simd. The
-// shaders of `gemm` and `gemm_cm` differ in how operands are rounded. `gemm`, the more exact one,
-// replaces gemm_cm only if it is clearly faster.
+// shaders of `gemm` and `gemm_rounded` differ in how operands are rounded. `gemm`, the more exact
+// one, replaces gemm_rounded only if it is clearly faster.
 #ifndef TS_OPS_TUNE_H
 #define TS_OPS_TUNE_H
 
@@ -39,22 +39,23 @@ enum { TS_TILE_NAME_BYTES = 32 };
 void ts_tile_name(const ts_tile *tile, const ts_gpu_caps *caps, char out[TS_TILE_NAME_BYTES]);
 
 // Lists the tiles that a product may run with: first the one in `args` (as ts_gemm_choose or
-// ts_gemm_cm_choose sets it), then others that the device can run. Returns their number.
+// ts_gemm_rounded_choose sets it), then others that the device can run. Returns their number.
 uint32_t ts_tile_candidates(const ts_gpu_caps *caps, const struct ts_gemm_args *args,
                             ts_tile out[TS_TILES]);
-uint32_t ts_tile_candidates_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args,
-                               ts_tile out[TS_TILES]);
+uint32_t ts_tile_candidates_rounded(const ts_gpu_caps *caps,
+                                    const struct ts_gemm_rounded_args *args, ts_tile out[TS_TILES]);
 // Gives `args`, of gemm_vec, the tile with the most sums an invocation that leaves no part of a GPU
 // idle; if all would, it keeps what it has.
 void ts_tile_enlarge(const ts_gpu_caps *caps, struct ts_gemm_args *args);
-// Divides a tile of gemm_cm among more subgroups (rows, local_size) until an invocation has enough
-// registers for its part; the smallest tile, of 32 rows and columns, among as many as can be if
-// there are never enough. Returns false and changes nothing if the device cannot run the tile.
-bool ts_tile_share_cm(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args, ts_tile *tile);
+// Divides a tile of gemm_rounded among more subgroups (rows, local_size) until an invocation has
+// enough registers for its part; the smallest tile, of 32 rows and columns, among as many as can be
+// if there are never enough. Returns false and changes nothing if the device cannot run the tile.
+bool ts_tile_share_rounded(const ts_gpu_caps *caps, const struct ts_gemm_rounded_args *args,
+                           ts_tile *tile);
 // Sets the constants of `args` for `tile`, one of the candidates. A gemm_packed tile is run by
 // ts_gemm_packed_run instead.
 void ts_tile_set(const ts_tile *tile, struct ts_gemm_args *args);
-void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args);
+void ts_tile_set_rounded(const ts_tile *tile, struct ts_gemm_rounded_args *args);
 
 // Replaces the tile in `args` by the fastest, if the product is large enough to matter and
 // measuring is allowed on the device (ts_gpu_may_tune). It is known from an earlier run or measured
@@ -62,7 +63,7 @@ void ts_tile_set_cm(const ts_tile *tile, struct ts_gemm_cm_args *args);
 // stays. Returns false if the product is to be done by gemm_packed.
 bool ts_tune_gemm(ts_recorder *recorder, struct ts_gemm_args *args);
 // The same with rounded operands. Returns false if the product is to be done by ts_matmul.
-bool ts_tune_gemm_cm(ts_recorder *recorder, struct ts_gemm_cm_args *args);
+bool ts_tune_gemm_rounded(ts_recorder *recorder, struct ts_gemm_rounded_args *args);
 
 // What was measured since the device was opened.
 typedef struct ts_tune_stats {

@@ -294,10 +294,10 @@ Test(attention, divides_rows_among_the_lanes_of_one_subgroup)
 
 // Whether the tile is one of those that the test before use tries.
 static bool is_tried(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
-                     const ts_attention_cm_choice *tile)
+                     const ts_attention_rounded_choice *tile)
 {
-    ts_attention_cm_choice tried[TS_ATTENTION_TILES] = {0};
-    const uint32_t count = ts_attention_cm_tiles(caps, TS_PRECISION_F16, kernel, dim, tried);
+    ts_attention_rounded_choice tried[TS_ATTENTION_TILES] = {0};
+    const uint32_t count = ts_attention_rounded_tiles(caps, TS_PRECISION_F16, kernel, dim, tried);
     for (uint32_t i = 0; i < count; i++) {
         if (memcmp(&tried[i], tile, sizeof *tile) == 0) {
             return true;
@@ -319,8 +319,9 @@ Test(attention, tiles_on_matrix_units_fit)
                    {8, 128, 48, {8, 8, 16}},    // Intel's Arc
                    {16, 128, 128, {8, 16, 16}}, // Intel's Xe2
                    {8, 0, 32, {8, 8, 8}}};      // llvmpipe, which has no such limit
-    static const ts_kernel kernels[] = {TS_KERNEL_attention_cm, TS_KERNEL_attention_backward_q_cm,
-                                        TS_KERNEL_attention_backward_kv_cm};
+    static const ts_kernel kernels[] = {TS_KERNEL_attention_rounded,
+                                        TS_KERNEL_attention_backward_q_rounded,
+                                        TS_KERNEL_attention_backward_kv_rounded};
     for (size_t i = 0; i < TS_COUNT(devices) * TS_COUNT(kernels) * 2; i++) {
         const size_t d = i / 2 % TS_COUNT(devices);
         const ts_kernel kernel = kernels[i / 2 / TS_COUNT(devices)];
@@ -336,13 +337,13 @@ Test(attention, tiles_on_matrix_units_fit)
                                   .matrix_f16 = devices[d].matrix,
                                   .has_matrix_attention = true};
         for (uint32_t dim = 16; dim <= 256; dim += 16) {
-            ts_attention_cm_choice c = {0};
-            bool found = ts_attention_cm_choose(&caps, TS_PRECISION_F16, kernel,
-                                                i % 2 ? 1 << 20 : 64, dim, &c);
+            ts_attention_rounded_choice c = {0};
+            bool found = ts_attention_rounded_choose(&caps, TS_PRECISION_F16, kernel,
+                                                     i % 2 ? 1 << 20 : 64, dim, &c);
             // Intel has neither registers nor shared memory for gradients of heads of 128.
             const bool must =
                 dim == 64 ||
-                (dim == 128 && (kernel == TS_KERNEL_attention_cm || (d != 3 && d != 4)));
+                (dim == 128 && (kernel == TS_KERNEL_attention_rounded || (d != 3 && d != 4)));
             cr_assert(found || !must, "%s, heads of %u, device %zu", ts_kernels[kernel].name, dim,
                       d);
             if (found) {
@@ -358,11 +359,14 @@ Test(attention, tiles_on_matrix_units_fit)
             }
         }
         ts_gpu_caps hidden = caps;
-        ts_attention_cm_choice c;
+        ts_attention_rounded_choice c;
         hidden.has_matrix_attention = false;
-        cr_assert_not(ts_attention_cm_choose(&hidden, TS_PRECISION_F16, kernel, 1 << 20, 64, &c));
-        cr_assert_not(ts_attention_cm_choose(&caps, TS_PRECISION_BF16, kernel, 1 << 20, 64, &c));
-        cr_assert_not(ts_attention_cm_choose(&caps, TS_PRECISION_F32, kernel, 1 << 20, 64, &c));
+        cr_assert_not(
+            ts_attention_rounded_choose(&hidden, TS_PRECISION_F16, kernel, 1 << 20, 64, &c));
+        cr_assert_not(
+            ts_attention_rounded_choose(&caps, TS_PRECISION_BF16, kernel, 1 << 20, 64, &c));
+        cr_assert_not(
+            ts_attention_rounded_choose(&caps, TS_PRECISION_F32, kernel, 1 << 20, 64, &c));
     }
 }
 
@@ -373,8 +377,9 @@ Test(attention, tiles_of_pairs_fit)
     static const struct {
         uint32_t lanes, registers, shared_kib;
     } devices[] = {{64, 255, 64}, {32, 255, 64}, {32, 255, 48}, {8, 0, 32}};
-    static const ts_kernel kernels[] = {TS_KERNEL_attention_cm, TS_KERNEL_attention_backward_q_cm,
-                                        TS_KERNEL_attention_backward_kv_cm};
+    static const ts_kernel kernels[] = {TS_KERNEL_attention_rounded,
+                                        TS_KERNEL_attention_backward_q_rounded,
+                                        TS_KERNEL_attention_backward_kv_rounded};
     for (size_t i = 0; i < TS_COUNT(devices) * TS_COUNT(kernels); i++) {
         const size_t d = i % TS_COUNT(devices);
         const ts_kernel kernel = kernels[i / TS_COUNT(devices)];
@@ -389,8 +394,9 @@ Test(attention, tiles_of_pairs_fit)
                                   .max_subgroups = 64,
                                   .f16_pairs = true};
         for (uint32_t dim = 32; dim <= 256; dim += 16) {
-            ts_attention_cm_choice c = {0};
-            bool found = ts_attention_cm_choose(&caps, TS_PRECISION_F16, kernel, 1 << 20, dim, &c);
+            ts_attention_rounded_choice c = {0};
+            bool found =
+                ts_attention_rounded_choose(&caps, TS_PRECISION_F16, kernel, 1 << 20, dim, &c);
             cr_assert(found || dim != 64, "%s, device %zu", ts_kernels[kernel].name, d);
             if (found) {
                 const uint32_t columns = c.local_size / c.bands;
@@ -404,10 +410,12 @@ Test(attention, tiles_of_pairs_fit)
             }
         }
         ts_gpu_caps hidden = caps;
-        ts_attention_cm_choice c;
+        ts_attention_rounded_choice c;
         hidden.f16_pairs = false;
-        cr_assert_not(ts_attention_cm_choose(&hidden, TS_PRECISION_F16, kernel, 1 << 20, 64, &c));
-        cr_assert_not(ts_attention_cm_choose(&caps, TS_PRECISION_BF16, kernel, 1 << 20, 64, &c));
+        cr_assert_not(
+            ts_attention_rounded_choose(&hidden, TS_PRECISION_F16, kernel, 1 << 20, 64, &c));
+        cr_assert_not(
+            ts_attention_rounded_choose(&caps, TS_PRECISION_BF16, kernel, 1 << 20, 64, &c));
     }
 }
 

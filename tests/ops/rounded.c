@@ -435,7 +435,7 @@ Test(rounded, precision_by_name)
 }
 
 // Shared memory of a tile as the shader declares it, in bytes.
-static uint32_t tile_bytes(const struct ts_gemm_cm_args *args)
+static uint32_t tile_bytes(const struct ts_gemm_rounded_args *args)
 {
     const uint32_t subgroups = args->local_size / args->subgroup_size;
     const uint32_t lines = args->tile_m + args->tile_n;
@@ -446,7 +446,7 @@ static uint32_t tile_bytes(const struct ts_gemm_cm_args *args)
     return (tiles > afterwards ? tiles : afterwards) + 16;
 }
 
-static void check_tile(const ts_gpu_caps *caps, const struct ts_gemm_cm_args *args)
+static void check_tile(const ts_gpu_caps *caps, const struct ts_gemm_rounded_args *args)
 {
     uint32_t subgroups = args->local_size / args->subgroup_size, columns = subgroups / args->rows;
     cr_assert_leq(args->local_size, caps->max_invocations);
@@ -479,16 +479,16 @@ Test(rounded, tiles_fit_the_device)
                                   .max_subgroups = i % 2 == 0 ? 4 : 64};
         ts_layout layout = (ts_layout)(i / 432 % 3);
         uint32_t m = sizes[i / 108 % 4];
-        struct ts_gemm_cm_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
+        struct ts_gemm_rounded_args args = {.m = m, .n = 5632, .k = 64, .lda = 64, .ldb = 64};
         for (args.extra = 0; args.extra < 2; args.extra++) { // with it 64 registers are too few
-            cr_assert(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_cm_f16, layout, &args));
+            cr_assert(ts_gemm_rounded_choose(&caps, TS_SHADER_gemm_cm_f16, layout, &args));
             check_tile(&caps, &args);
-            cr_assert(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_dot, layout, &args));
+            cr_assert(ts_gemm_rounded_choose(&caps, TS_SHADER_gemm_dot, layout, &args));
             check_tile(&caps, &args);
             ts_tile tiles[TS_TILES];
-            const uint32_t count = ts_tile_candidates_cm(&caps, &args, tiles);
+            const uint32_t count = ts_tile_candidates_rounded(&caps, &args, tiles);
             for (uint32_t t = 0; t < count; t++) {
-                ts_tile_set_cm(&tiles[t], &args);
+                ts_tile_set_rounded(&tiles[t], &args);
                 check_tile(&caps, &args);
             }
         }
@@ -511,27 +511,27 @@ Test(rounded, tiles_leave_sums_in_registers)
     turing.full_subgroup = 32, turing.registers = 255;
     turing.matrix_bf16 = (ts_matrix_shape){16, 16, 16};
     for (uint32_t m = 16; m <= 4096; m *= 2) {
-        struct ts_gemm_cm_args args = {.a.dtype = TS_BF16,
-                                       .b.dtype = TS_BF16,
-                                       .m = m,
-                                       .n = 5632,
-                                       .k = 2048,
-                                       .lda = 2048,
-                                       .ldb = 2048};
+        struct ts_gemm_rounded_args args = {.a.dtype = TS_BF16,
+                                            .b.dtype = TS_BF16,
+                                            .m = m,
+                                            .n = 5632,
+                                            .k = 2048,
+                                            .lda = 2048,
+                                            .ldb = 2048};
         ts_tile tiles[TS_TILES];
         for (args.extra = 0; args.extra < 2; args.extra++) {
-            ts_gemm_cm_choose(&arc, TS_SHADER_gemm_cm_bf16, TS_NT, &args);
+            ts_gemm_rounded_choose(&arc, TS_SHADER_gemm_cm_bf16, TS_NT, &args);
             cr_assert_eq(args.tile_m * args.tile_n / args.local_size,
                          m > 128 && !args.extra ? 64 : 32);
-            uint32_t count = ts_tile_candidates_cm(&arc, &args, tiles);
+            uint32_t count = ts_tile_candidates_rounded(&arc, &args, tiles);
             for (uint32_t i = 0; i < count; i++) {
-                ts_tile_set_cm(&tiles[i], &args);
+                ts_tile_set_rounded(&tiles[i], &args);
                 check_tile(&arc, &args);
                 cr_assert_leq(args.tile_m * args.tile_n / args.local_size, args.extra ? 32 : 64);
             }
         }
         args.extra = 0;
-        ts_gemm_cm_choose(&turing, TS_SHADER_gemm_cm_bf16, TS_NT, &args);
+        ts_gemm_rounded_choose(&turing, TS_SHADER_gemm_cm_bf16, TS_NT, &args);
         cr_assert_eq(args.tile_m, m > 128 ? 128 : 64);
         cr_assert_eq(args.local_size, m > 128 ? 256 : 128);
     }
@@ -546,8 +546,8 @@ Test(rounded, no_tile_fits_where_shared_memory_is_too_small)
                               .full_subgroup = 32,
                               .max_invocations = 256,
                               .max_subgroups = 8};
-    struct ts_gemm_cm_args args = {.m = 64, .n = 64, .k = 64, .lda = 64, .ldb = 64};
-    cr_assert_not(ts_gemm_cm_choose(&caps, TS_SHADER_gemm_cm_f16, TS_NT, &args));
+    struct ts_gemm_rounded_args args = {.m = 64, .n = 64, .k = 64, .lda = 64, .ldb = 64};
+    cr_assert_not(ts_gemm_rounded_choose(&caps, TS_SHADER_gemm_cm_f16, TS_NT, &args));
 }
 
 // An invocation of gemm_vec has up to 8 x 8 sums where it has 255 registers, 8 x 4 where it has 128

@@ -167,49 +167,49 @@ Test(tune, tiles_change_no_bit, .timeout = 600)
     test_gpu_close(gpu);
 }
 
-static void check_gemm_cm(struct place *p, const ts_gpu_caps *caps, ts_precision precision,
-                          ts_layout layout, const uint32_t *shape, const float *before)
+static void check_gemm_rounded(struct place *p, const ts_gpu_caps *caps, ts_precision precision,
+                               ts_layout layout, const uint32_t *shape, const float *before)
 {
     ts_tile tiles[TS_TILES];
     char name[TS_TILE_NAME_BYTES];
     const struct ts_gemm_args same = gemm_args(p, layout, shape);
-    struct ts_gemm_cm_args args = {.a = p->a,
-                                   .b = p->b,
-                                   .c = p->c,
-                                   .largest_a = p->rounding.largest_a,
-                                   .largest_b = p->rounding.largest_b,
-                                   .extra_a = p->a,
-                                   .extra_b = p->a,
-                                   .gate = p->a,
-                                   .up = p->a,
-                                   .gated = p->c,
-                                   .largest = p->c,
-                                   .partials = p->c,
-                                   .m = same.m,
-                                   .n = same.n,
-                                   .k = same.k,
-                                   .lda = same.lda,
-                                   .ldb = same.ldb,
-                                   .ldc = same.ldc,
-                                   .alpha = 0.7f,
-                                   .accumulate = true,
-                                   .extra_k = same.extra_k,
-                                   .extra_scale = same.extra_scale,
-                                   .extra = true};
+    struct ts_gemm_rounded_args args = {.a = p->a,
+                                        .b = p->b,
+                                        .c = p->c,
+                                        .largest_a = p->rounding.largest_a,
+                                        .largest_b = p->rounding.largest_b,
+                                        .extra_a = p->a,
+                                        .extra_b = p->a,
+                                        .gate = p->a,
+                                        .up = p->a,
+                                        .gated = p->c,
+                                        .largest = p->c,
+                                        .partials = p->c,
+                                        .m = same.m,
+                                        .n = same.n,
+                                        .k = same.k,
+                                        .lda = same.lda,
+                                        .ldb = same.ldb,
+                                        .ldc = same.ldc,
+                                        .alpha = 0.7f,
+                                        .accumulate = true,
+                                        .extra_k = same.extra_k,
+                                        .extra_scale = same.extra_scale,
+                                        .extra = true};
     uint32_t bytes = shape[0] * shape[1] * (uint32_t)sizeof(float);
-    ts_gemm_cm_choose(caps, ts_precision_shader(caps, precision), layout, &args);
+    ts_gemm_rounded_choose(caps, ts_precision_shader(caps, precision), layout, &args);
     cr_expect_eq(args.split > 1, shape[2] == LONG);
     ts_gemm_find_partials(p->recorder, &args.split, &args.partials);
-    ts_gemm_cm(p->recorder, &args);
+    ts_gemm_rounded(p->recorder, &args);
     float *first = result_of(p, before, shape[0] * shape[1]);
     args.m = 1000;
-    uint32_t count = ts_tile_candidates_cm(caps, &args, tiles);
+    uint32_t count = ts_tile_candidates_rounded(caps, &args, tiles);
     args.m = shape[0];
     for (uint32_t i = 0; i < count; i++) {
         ts_tile_name(&tiles[i], caps, name);
-        ts_tile_set_cm(&tiles[i], &args);
+        ts_tile_set_rounded(&tiles[i], &args);
         cr_expect_eq(args.whole, shape[0] == 128, "%s", name);
-        ts_gemm_cm(p->recorder, &args);
+        ts_gemm_rounded(p->recorder, &args);
         float *other = result_of(p, before, shape[0] * shape[1]);
         cr_expect_eq(memcmp(first, other, bytes), 0, "%s: layout %d, %u x %u x %u", name, layout,
                      shape[0], shape[1], shape[2]);
@@ -237,9 +237,9 @@ Test(tune, tiles_of_matrix_units_change_no_bit, .timeout = 600)
                                                        .largest = p.rounding.largest_a,
                                                        .count = TS_COUNT(before)});
         // Tiles that reach over an edge, whole ones, of which nothing is tested, and a divided k.
-        check_gemm_cm(&p, &caps, precision, TS_NT, (const uint32_t[]){70, 72, 80}, before);
-        check_gemm_cm(&p, &caps, precision, TS_NN, (const uint32_t[]){128, 128, 64}, before);
-        check_gemm_cm(&p, &caps, precision, TS_NT, (const uint32_t[]){40, 48, LONG}, before);
+        check_gemm_rounded(&p, &caps, precision, TS_NT, (const uint32_t[]){70, 72, 80}, before);
+        check_gemm_rounded(&p, &caps, precision, TS_NN, (const uint32_t[]){128, 128, 64}, before);
+        check_gemm_rounded(&p, &caps, precision, TS_NT, (const uint32_t[]){40, 48, LONG}, before);
         close_place(&p);
     }
     test_gpu_close(gpu);

@@ -122,7 +122,7 @@ void ts_ref_attention_backward_kv(const struct ts_attention_backward_kv_ref *a)
 }
 
 // The mirrors of the shaders on matrix units do not round their operands.
-void ts_ref_attention_cm(const struct ts_attention_cm_ref *a)
+void ts_ref_attention_rounded(const struct ts_attention_rounded_ref *a)
 {
     ts_ref_attention(&(struct ts_attention_ref){.q = a->q,
                                                 .k = a->k,
@@ -139,7 +139,7 @@ void ts_ref_attention_cm(const struct ts_attention_cm_ref *a)
                                                 .dim = a->dim});
 }
 
-void ts_ref_attention_backward_q_cm(const struct ts_attention_backward_q_cm_ref *a)
+void ts_ref_attention_backward_q_rounded(const struct ts_attention_backward_q_rounded_ref *a)
 {
     ts_ref_attention_backward_q(&(struct ts_attention_backward_q_ref){.q = a->q,
                                                                       .k = a->k,
@@ -157,7 +157,7 @@ void ts_ref_attention_backward_q_cm(const struct ts_attention_backward_q_cm_ref 
                                                                       .dim = a->dim});
 }
 
-void ts_ref_attention_backward_kv_cm(const struct ts_attention_backward_kv_cm_ref *a)
+void ts_ref_attention_backward_kv_rounded(const struct ts_attention_backward_kv_rounded_ref *a)
 {
     ts_ref_attention_backward_kv(&(struct ts_attention_backward_kv_ref){.q = a->q,
                                                                         .k = a->k,

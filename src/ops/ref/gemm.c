@@ -1,5 +1,5 @@
-// Mirrors of the matrix products, as three plain loops. The mirror of gemm_cm does not round its
-// operands, so that comparing with it measures the rounding.
+// Mirrors of the matrix products, as three plain loops. The mirror of gemm_rounded does not round
+// its operands, so that comparing with it measures the rounding.
 #include "ops/ref/ref.h"
 
 #include <math.h>
@@ -127,7 +127,7 @@ void ts_ref_absmax(const struct ts_absmax_ref *a)
 }
 
 // Each workgroup adds the largest |x| of its tile to one of the 256 words.
-static void keep_largest(const struct ts_gemm_cm_ref *a, const double *x)
+static void keep_largest(const struct ts_gemm_rounded_ref *a, const double *x)
 {
     const size_t across = ((size_t)a->n + a->tile_n - 1) / a->tile_n;
     for (size_t i = 0; i < a->m && a->finds_largest; i++) {
@@ -138,7 +138,7 @@ static void keep_largest(const struct ts_gemm_cm_ref *a, const double *x)
     }
 }
 
-void ts_ref_gemm_cm(const struct ts_gemm_cm_ref *a)
+void ts_ref_gemm_rounded(const struct ts_gemm_rounded_ref *a)
 {
     ts_ref_gemm(&(struct ts_gemm_ref){.a = a->a,
                                       .b = a->b,

@@ -32,7 +32,7 @@ uint32_t ts_precision_shader(const ts_gpu_caps *caps, ts_precision precision)
 {
     static const uint32_t of_f16[] = {TS_SHADER_gemm_cm_f16, TS_SHADER_gemm_dot};
     for (size_t i = 0; i < TS_COUNT(of_f16) && precision == TS_PRECISION_F16; i++) {
-        if (ts_kernel_suits(caps, TS_KERNEL_gemm_cm, of_f16[i])) {
+        if (ts_kernel_suits(caps, TS_KERNEL_gemm_rounded, of_f16[i])) {
             return of_f16[i];
         }
     }
@@ -62,8 +62,9 @@ static ts_matrix_shape shape_of(const ts_gpu_caps *caps, uint32_t shader)
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision)
 {
     const uint32_t shader = ts_precision_shader(caps, precision);
-    return precision == TS_PRECISION_F32 || (ts_kernel_suits(caps, TS_KERNEL_gemm_cm, shader) &&
-                                             (on_units(shader) || caps->f16_pairs));
+    return precision == TS_PRECISION_F32 ||
+           (ts_kernel_suits(caps, TS_KERNEL_gemm_rounded, shader) &&
+            (on_units(shader) || caps->f16_pairs));
 }
 
 bool ts_precision_gains(const ts_gpu_caps *caps, ts_precision precision)
@@ -95,7 +96,7 @@ ts_status ts_precision_choose(const char *name, const ts_gpu_caps *caps, ts_prec
 
 // Large tiles read their operands least often. But if there are only a few, most of a GPU is idle.
 // false: the device cannot run the smallest.
-static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
+static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_rounded_args *args)
 {
     enum { ENOUGH_TILES = 64, LARGE = 0, SMALL = 2 };
     // Side and invocations, on matrix units and without.
@@ -111,16 +112,16 @@ static bool choose_tile(const ts_gpu_caps *caps, struct ts_gemm_cm_args *args)
                         .n = shapes[i][0],
                         .local_size = shapes[i][1],
                         .buffers = 1};
-        if (ts_tile_share_cm(caps, args, &tile)) {
-            ts_tile_set_cm(&tile, args);
+        if (ts_tile_share_rounded(caps, args, &tile)) {
+            ts_tile_set_rounded(&tile, args);
             return true;
         }
     }
     return false;
 }
 
-bool ts_gemm_cm_choose(const ts_gpu_caps *caps, uint32_t shader, ts_layout layout,
-                       struct ts_gemm_cm_args *args)
+bool ts_gemm_rounded_choose(const ts_gpu_caps *caps, uint32_t shader, ts_layout layout,
+                            struct ts_gemm_rounded_args *args)
 {
     uint32_t a_row = layout == TS_TN ? args->m : args->k;
     uint32_t b_row = layout == TS_NT ? args->k : args->n;
@@ -162,7 +163,7 @@ static bool is_worth_it(uint32_t m, uint32_t n, uint32_t k)
 // of all is known: there may be anything between the terms in memory, so that it cannot be
 // searched.
 static bool takes_terms(const ts_recorder *recorder, const ts_product *p,
-                        const struct ts_gemm_cm_args *args)
+                        const struct ts_gemm_rounded_args *args)
 {
     return args->added == 0 ||
            (args->aligned && args->term_1 % args->k_step == 0 &&
@@ -187,9 +188,9 @@ bool ts_precision_adds(const ts_gpu_caps *caps, ts_precision precision, uint32_t
     return is_worth_it(rows, UINT32_MAX, UINT32_MAX) && (rounds || !ts_gpu_is_simd(caps));
 }
 
-// Lets gemm_cm find the largest elements of what follows from c too, if these are wanted and in
-// F32, and are found by gemm_cm (no epilogue: by another kernel).
-static void join_largest(const ts_product *p, struct ts_gemm_cm_args *args)
+// Lets gemm_rounded find the largest elements of what follows from c too, if these are wanted and
+// in F32, and are found by gemm_rounded (no epilogue: by another kernel).
+static void join_largest(const ts_product *p, struct ts_gemm_rounded_args *args)
 {
     if (p->largest_result.buffer != NULL && (p->swiglu != NULL || p->swiglu_backward != NULL) &&
         args->epilogue != 0 && args->gated.dtype == TS_F32) {
@@ -199,7 +200,7 @@ static void join_largest(const ts_product *p, struct ts_gemm_cm_args *args)
 }
 
 // That it has found them, of one tensor or of two that the next product reads as one.
-static void remember_largest(ts_recorder *recorder, const struct ts_gemm_cm_args *args)
+static void remember_largest(ts_recorder *recorder, const struct ts_gemm_rounded_args *args)
 {
     const uint64_t count = (uint64_t)args->m * args->n;
     ts_view views[2], span;
@@ -218,7 +219,7 @@ static void remember_largest(ts_recorder *recorder, const struct ts_gemm_cm_args
 
 // Sees to the largest elements of operands that are scaled.
 static void find_operands(ts_recorder *recorder, const ts_rounding *rounding, const ts_product *p,
-                          struct ts_gemm_cm_args *args)
+                          struct ts_gemm_rounded_args *args)
 {
     if ((args->scaled & 2) && p->largest_b.buffer != NULL) {
         args->largest_b = p->largest_b;
@@ -248,7 +249,7 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
         !ts_precision_offered(caps, rounding->precision) || !is_worth_it(p->m, p->n, p->k)) {
         return ts_multiply(recorder, p);
     }
-    struct ts_gemm_cm_args args = {
+    struct ts_gemm_rounded_args args = {
         TS_PRODUCT_ARGS(p),
         .largest_a = rounding->largest_a,
         .largest_b = rounding->largest_b,
@@ -257,9 +258,9 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
     const ts_epilogue epilogue = ts_product_epilogue(p);
     TS_SET_EPILOGUE(&args, &epilogue);
     join_largest(p, &args);
-    if (!ts_gemm_cm_choose(caps, ts_precision_shader(caps, rounding->precision), p->layout,
-                           &args) ||
-        !ts_tune_gemm_cm(recorder, &args)) {
+    if (!ts_gemm_rounded_choose(caps, ts_precision_shader(caps, rounding->precision), p->layout,
+                                &args) ||
+        !ts_tune_gemm_rounded(recorder, &args)) {
         return ts_multiply(recorder, p);
     }
     if (!takes_terms(recorder, p, &args)) {
@@ -267,8 +268,9 @@ bool ts_multiply_rounded(ts_recorder *recorder, const ts_rounding *rounding, con
     }
     find_operands(recorder, rounding, p, &args);
     ts_gemm_find_partials(recorder, &args.split, &args.partials);
-    ts_gemm_cm(recorder, &args);
-    if (ts_recorder_leaves_out(recorder, ts_kernels[TS_KERNEL_gemm_cm].shaders[args.shader].name)) {
+    ts_gemm_rounded(recorder, &args);
+    if (ts_recorder_leaves_out(recorder,
+                               ts_kernels[TS_KERNEL_gemm_rounded].shaders[args.shader].name)) {
         return ts_multiply(recorder, p);
     }
     remember_largest(recorder, &args);

@@ -2,10 +2,11 @@
 #include "base/memory.h"
 #include "ops/attention.h"
 
-bool ts_attention_is_cm(ts_kernel kernel)
+bool ts_attention_is_rounded(ts_kernel kernel)
 {
-    return kernel == TS_KERNEL_attention_cm || kernel == TS_KERNEL_attention_backward_q_cm ||
-           kernel == TS_KERNEL_attention_backward_kv_cm;
+    return kernel == TS_KERNEL_attention_rounded ||
+           kernel == TS_KERNEL_attention_backward_q_rounded ||
+           kernel == TS_KERNEL_attention_backward_kv_rounded;
 }
 
 // The shaders of each of the three rows.
@@ -26,17 +27,18 @@ struct needs {
 static struct needs needs_of(ts_kernel kernel)
 {
     switch (kernel) {
-    case TS_KERNEL_attention_cm: // queries; keys; values; scores; o
+    case TS_KERNEL_attention_rounded: // queries; keys; values; scores; o
         return (struct needs){1, 1, 1, 1, 1};
-    case TS_KERNEL_attention_backward_q_cm: // queries, dout; keys, values; keys; scores, slopes; dq
+    case TS_KERNEL_attention_backward_q_rounded: // queries, dout; keys, values; keys; scores,
+                                                 // slopes; dq
         return (struct needs){2, 2, 1, 1, 1};
     default: // keys, values; queries, dout, twice; scores, slopes; dk, dv
         return (struct needs){2, 2, 2, 2, 2};
     }
 }
 
-// Shared memory of a workgroup, as shaders/include/attention_cm.glsl lays it out.
-static uint64_t shared_bytes(ts_kernel kernel, uint32_t dim, const ts_attention_cm_choice *c)
+// Shared memory of a workgroup, as shaders/include/attention_rounded.glsl lays it out.
+static uint64_t shared_bytes(ts_kernel kernel, uint32_t dim, const ts_attention_rounded_choice *c)
 {
     const struct needs n = needs_of(kernel);
     const uint64_t own = (uint64_t)n.own * c->own * (dim / 8 + 1),
@@ -51,12 +53,12 @@ static uint64_t shared_bytes(ts_kernel kernel, uint32_t dim, const ts_attention_
 // Estimates how many 32-bit registers an invocation needs: for its sums, its scores, the own tile's
 // operands where they are held, those that are multiplied, and addresses.
 static uint64_t registers(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
-                          const ts_attention_cm_choice *c)
+                          const ts_attention_rounded_choice *c)
 {
     const struct needs n = needs_of(kernel);
     const uint64_t lanes = ts_attention_on_units(c->shader) ? caps->full_subgroup : 1,
                    part = c->own / c->bands, columns = c->local_size / lanes / c->bands;
-    const uint64_t scores = kernel == TS_KERNEL_attention_cm ? 1 : 2;
+    const uint64_t scores = kernel == TS_KERNEL_attention_rounded ? 1 : 2;
     const uint64_t sums = n.sums * part * dim / columns / lanes;
     const uint64_t held = c->held ? n.own * part * dim / 2 / lanes : 0;
     // AMD's matrix units of RDNA 3 want each operand twice in a subgroup of 32, four times in one
@@ -69,7 +71,7 @@ static uint64_t registers(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t di
 }
 
 static bool fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
-                 const ts_attention_cm_choice *c)
+                 const ts_attention_rounded_choice *c)
 {
     const bool units = ts_attention_on_units(c->shader);
     const uint32_t subgroups = c->local_size / caps->full_subgroup;
@@ -77,7 +79,7 @@ static bool fits(const ts_gpu_caps *caps, ts_kernel kernel, uint32_t dim,
     const uint32_t lanes_per_row = c->local_size / c->own;
     // With few lanes to a subgroup (Intel) the loop of dq is long; this keeps its code below 64
     // KiB, and with fewer columns of subgroups more scores do not leave registers for the sums.
-    if (kernel == TS_KERNEL_attention_backward_q_cm && caps->registers > 0 &&
+    if (kernel == TS_KERNEL_attention_backward_q_rounded && caps->registers > 0 &&
         caps->registers <= 128 && c->stream / columns / c->matrix_n > 1 && columns < 4) {
         return false;
     }
@@ -113,8 +115,8 @@ static ts_matrix_shape matrix_of(const ts_gpu_caps *caps, uint32_t shader)
     return shader == ON_F16 ? caps->matrix_f16 : shader == ON_BF16 ? caps->matrix_bf16 : row;
 }
 
-bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
-                            uint32_t queries, uint32_t dim, ts_attention_cm_choice *out)
+bool ts_attention_rounded_choose(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
+                                 uint32_t queries, uint32_t dim, ts_attention_rounded_choice *out)
 {
     // {rows of the own tile, of a stream's tile, a subgroup's matrices one below the other, columns
     // of subgroups, held}, the best first. A large own tile reads the stream least often, but a GPU
@@ -142,16 +144,16 @@ bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_
     for (size_t i = ts_gpu_is_cpu(caps) ? count - 1 : 0; shader != NO_SHADER && i < count; i++) {
         const uint32_t *tile = tiles[i], bands = tile[0] / (tile[2] * matrix.m);
         const uint32_t lanes = units ? caps->full_subgroup : 1;
-        const ts_attention_cm_choice choice = {.shader = shader,
-                                               .subgroup_size = caps->full_subgroup,
-                                               .local_size = bands * tile[3] * lanes,
-                                               .own = tile[0],
-                                               .stream = tile[1],
-                                               .bands = bands,
-                                               .matrix_m = matrix.m,
-                                               .matrix_n = matrix.n,
-                                               .matrix_k = matrix.k,
-                                               .held = tile[4]};
+        const ts_attention_rounded_choice choice = {.shader = shader,
+                                                    .subgroup_size = caps->full_subgroup,
+                                                    .local_size = bands * tile[3] * lanes,
+                                                    .own = tile[0],
+                                                    .stream = tile[1],
+                                                    .bands = bands,
+                                                    .matrix_m = matrix.m,
+                                                    .matrix_n = matrix.n,
+                                                    .matrix_k = matrix.k,
+                                                    .held = tile[4]};
         const bool fills = tile[0] < LARGE || queries / tile[0] >= ENOUGH_TILES;
         if (bands > 0 && fills && fits(caps, kernel, dim, &choice)) {
             *out = choice;
@@ -161,13 +163,14 @@ bool ts_attention_cm_choose(const ts_gpu_caps *caps, ts_precision precision, ts_
     return false;
 }
 
-uint32_t ts_attention_cm_tiles(const ts_gpu_caps *caps, ts_precision precision, ts_kernel kernel,
-                               uint32_t dim, ts_attention_cm_choice out[TS_ATTENTION_TILES])
+uint32_t ts_attention_rounded_tiles(const ts_gpu_caps *caps, ts_precision precision,
+                                    ts_kernel kernel, uint32_t dim,
+                                    ts_attention_rounded_choice out[TS_ATTENTION_TILES])
 {
     static const uint32_t queries[TS_ATTENTION_TILES] = {0, UINT32_MAX};
     uint32_t count = 0;
     for (size_t i = 0; i < TS_COUNT(queries); i++) {
-        if (ts_attention_cm_choose(caps, precision, kernel, queries[i], dim, &out[count]) &&
+        if (ts_attention_rounded_choose(caps, precision, kernel, queries[i], dim, &out[count]) &&
             (count == 0 || out[1].own != out[0].own)) {
             count++;
         }
@@ -190,11 +193,11 @@ static bool is_worth_it(uint32_t rows, uint32_t heads, uint32_t kv_heads)
 // Chooses for the sizes in `args`, those of any of the three vector kernels.
 #define CHOSEN(recorder, precision, kernel, args, choice)                                          \
     (is_worth_it((args)->rows, (args)->heads, (args)->kv_heads) &&                                 \
-     ts_attention_cm_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), precision, kernel,     \
-                            (args)->rows * (args)->heads, (args)->dim, choice))
+     ts_attention_rounded_choose(ts_gpu_capabilities(ts_recorder_gpu(recorder)), precision,        \
+                                 kernel, (args)->rows * (args)->heads, (args)->dim, choice))
 
 // Whether the kernel's shader was built, and so has done the work.
-static bool done(ts_recorder *recorder, ts_kernel kernel, const ts_attention_cm_choice *choice)
+static bool done(ts_recorder *recorder, ts_kernel kernel, const ts_attention_rounded_choice *choice)
 {
     return !ts_recorder_leaves_out(recorder, ts_kernels[kernel].shaders[choice->shader].name);
 }
@@ -202,10 +205,11 @@ static bool done(ts_recorder *recorder, ts_kernel kernel, const ts_attention_cm_
 void ts_attend_rounded(ts_recorder *recorder, ts_precision precision,
                        struct ts_attention_args *args)
 {
-    const ts_kernel kernel = TS_KERNEL_attention_cm;
-    ts_attention_cm_choice choice;
+    const ts_kernel kernel = TS_KERNEL_attention_rounded;
+    ts_attention_rounded_choice choice;
     if (CHOSEN(recorder, precision, kernel, args, &choice)) {
-        ts_attention_cm(recorder, &(struct ts_attention_cm_args){.q = args->q,
+        ts_attention_rounded(recorder,
+                             &(struct ts_attention_rounded_args){.q = args->q,
                                                                  .k = args->k,
                                                                  .v = args->v,
                                                                  .first = args->first,
@@ -229,25 +233,25 @@ void ts_attend_rounded(ts_recorder *recorder, ts_precision precision,
 void ts_attend_backward_q_rounded(ts_recorder *recorder, ts_precision precision,
                                   struct ts_attention_backward_q_args *args)
 {
-    const ts_kernel kernel = TS_KERNEL_attention_backward_q_cm;
-    ts_attention_cm_choice choice;
+    const ts_kernel kernel = TS_KERNEL_attention_backward_q_rounded;
+    ts_attention_rounded_choice choice;
     if (CHOSEN(recorder, precision, kernel, args, &choice)) {
-        ts_attention_backward_q_cm(
-            recorder, &(struct ts_attention_backward_q_cm_args){.q = args->q,
-                                                                .k = args->k,
-                                                                .v = args->v,
-                                                                .dout = args->dout,
-                                                                .lse = args->lse,
-                                                                .o = args->o,
-                                                                .first = args->first,
-                                                                .dq = args->dq,
-                                                                .delta = args->delta,
-                                                                .rows = args->rows,
-                                                                .heads = args->heads,
-                                                                .kv_heads = args->kv_heads,
-                                                                .scale = args->scale,
-                                                                .dim = args->dim,
-                                                                TILE(choice)});
+        ts_attention_backward_q_rounded(
+            recorder, &(struct ts_attention_backward_q_rounded_args){.q = args->q,
+                                                                     .k = args->k,
+                                                                     .v = args->v,
+                                                                     .dout = args->dout,
+                                                                     .lse = args->lse,
+                                                                     .o = args->o,
+                                                                     .first = args->first,
+                                                                     .dq = args->dq,
+                                                                     .delta = args->delta,
+                                                                     .rows = args->rows,
+                                                                     .heads = args->heads,
+                                                                     .kv_heads = args->kv_heads,
+                                                                     .scale = args->scale,
+                                                                     .dim = args->dim,
+                                                                     TILE(choice)});
         if (done(recorder, kernel, &choice)) {
             return;
         }
@@ -258,29 +262,29 @@ void ts_attend_backward_q_rounded(ts_recorder *recorder, ts_precision precision,
 void ts_attend_backward_kv_rounded(ts_recorder *recorder, ts_precision precision,
                                    struct ts_attention_backward_kv_args *args, ts_view scratch)
 {
-    const ts_kernel kernel = TS_KERNEL_attention_backward_kv_cm;
-    ts_attention_cm_choice choice;
+    const ts_kernel kernel = TS_KERNEL_attention_backward_kv_rounded;
+    ts_attention_rounded_choice choice;
     if (CHOSEN(recorder, precision, kernel, args, &choice)) {
         struct ts_attention_backward_kv_args divided = *args;
         // A step is of a whole tile of queries, so half as many parts suffice.
         ts_attention_divide(&divided, scratch, 2);
-        ts_attention_backward_kv_cm(
-            recorder, &(struct ts_attention_backward_kv_cm_args){.q = args->q,
-                                                                 .k = args->k,
-                                                                 .v = args->v,
-                                                                 .dout = args->dout,
-                                                                 .lse = args->lse,
-                                                                 .delta = args->delta,
-                                                                 .end = args->end,
-                                                                 .dk = divided.dk,
-                                                                 .dv = divided.dv,
-                                                                 .rows = args->rows,
-                                                                 .heads = args->heads,
-                                                                 .kv_heads = args->kv_heads,
-                                                                 .scale = args->scale,
-                                                                 .parts = divided.parts,
-                                                                 .dim = args->dim,
-                                                                 TILE(choice)});
+        ts_attention_backward_kv_rounded(
+            recorder, &(struct ts_attention_backward_kv_rounded_args){.q = args->q,
+                                                                      .k = args->k,
+                                                                      .v = args->v,
+                                                                      .dout = args->dout,
+                                                                      .lse = args->lse,
+                                                                      .delta = args->delta,
+                                                                      .end = args->end,
+                                                                      .dk = divided.dk,
+                                                                      .dv = divided.dv,
+                                                                      .rows = args->rows,
+                                                                      .heads = args->heads,
+                                                                      .kv_heads = args->kv_heads,
+                                                                      .scale = args->scale,
+                                                                      .parts = divided.parts,
+                                                                      .dim = args->dim,
+                                                                      TILE(choice)});
         if (done(recorder, kernel, &choice)) {
             *args = divided;
             return;

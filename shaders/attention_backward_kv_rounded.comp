@@ -1,9 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "attention_cm.glsl"
+#include "attention_rounded.glsl"
 // dk and dv of attention_backward_kv.comp on matrix units. The own tile is of keys and values. It
 // walks along the queries that see them, of all heads that share the key head, numbered as in
-// attention.comp: scores are those of attention_backward_q_cm.comp with rows and columns exchanged.
+// attention.comp: scores are those of attention_backward_q_rounded.comp with rows and columns exchanged.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
 // With parts > 1 it walks along its part of all queries, and rope_backward adds the parts up.
 // In f16 dout is multiplied by a power of two (scale_of), and so are the sums. It is that of the first

@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "attention_cm.glsl"
+#include "attention_rounded.glsl"
 // Causal attention on matrix units with an online softmax (Milakov, Gimelshein 2018; Dao et al.
 // 2022). The own tile is of queries, numbered as in attention.comp: row * group + head within the
 // group of heads that share a key. It walks along tiles of keys and values.

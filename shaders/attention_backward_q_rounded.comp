@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "attention_cm.glsl"
+#include "attention_rounded.glsl"
 // delta and dq of attention_backward_q.comp on matrix units. The own tile is of queries and their
 // gradients, numbered as in attention.comp. It walks along tiles of keys and values:
 //     p = exp(scale q.k - lse);  dq += scale p (dout.v - delta) k

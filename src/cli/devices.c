@@ -142,8 +142,9 @@ static const ts_flag flags[] = {
      "build the pipelines of one training step, and show what\nit would dispatch, with its "
      "compiler's listings",
      2, 1 << 16}, // a single token has no next one to learn
-    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "NAME",
-     "what --step multiplies in: auto (default), f32, f16, bf16"},
+    {"precision", NULL, TS_FLAG_TEXT, &asked.precision, "P",
+     "what products of that step round their operands to: auto,\nf32, f16 or bf16 [auto]",
+     .choice = ts_choice_precision},
     TS_CLI_JSON_FLAG(&asked.json),
     {"verbose", NULL, TS_FLAG_SWITCH, &ts_cli_verbose, NULL,
      "tell what --mask-capability can hide"},
@@ -203,9 +204,8 @@ out:
 const ts_command ts_command_devices = {
     .name = "devices",
     .summary = "list what Vulkan offers here, which would be chosen, and why",
-    .usage =
-        "[--device N] [--mask-capability NAME] [--pipelines] [--step TOKENS [--precision NAME]] "
-        "[--json] [--verbose]",
+    .usage = "[--device N] [--mask-capability NAME] [--pipelines] [--step TOKENS [--precision P]] "
+             "[--json] [--verbose]",
     .flags = flags,
     .flag_count = TS_COUNT(flags),
     .run = run,

@@ -23,8 +23,8 @@ typedef enum ts_needs {
     TS_NEEDS_ADDRESSES = 16,    // buffers read by address
     TS_NEEDS_F16_MATRICES = 32, // matrix units with f16 operands
     TS_NEEDS_BF16_MATRICES = 64,
-    TS_NEEDS_F16_DOTS = 256,   // dot products of f16 pairs, added to f32
     TS_NEEDS_BROADCASTS = 128, // a lane's value for all, in full subgroups of one size
+    TS_NEEDS_F16_DOTS = 256,   // dot products of f16 pairs, added to f32
 } ts_needs;
 
 // TS_SHADER_name: a shader's place in its row, from 0.

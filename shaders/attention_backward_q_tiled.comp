@@ -70,7 +70,7 @@ void main()
 #define QUAD_OF(row, quad) ((min(key0 + (row), rows - 1) * kv_heads + kv_head) * (DIM / 4) + (quad))
 #define READ_KEY(row, quad) k_nth(QUAD_OF(row, quad))
 #define READ_VALUE(row, quad) v_nth(QUAD_OF(row, quad))
-#define READ_QUERY(r, quad) q_nth(places[r] * (DIM / 4) + (quad) + again)
+#define READ_QUERY(r, quad) q_nth(places[r] * (DIM / 4) + again + quad)
 #define READ_GRAD(r, quad) dout_nth(places[r] * (DIM / 4) + quad)
         vec4 scores[PER_LANE];
         [[unroll]] for (uint r = 0; r < PER_LANE; r++)

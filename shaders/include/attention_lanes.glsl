@@ -17,8 +17,8 @@
 #define ROW_LINE(row) ((row) % SCORES_N * COLUMNS + (row) / SCORES_N)
 #define COLUMN_LINE(column) ((column) % SUMS_N * COLUMNS + (column) / SUMS_N)
 
-// Sums of invocations' rows times lines of a tile at `lines`, LENGTH octets long: sums[i * count + j], of
-// DOWN rows and `count` quads of columns, of which the (4 j + e)-th lies LINES_APART behind the first.
+// sums[i * count + j], the j-th quad of row i, += the row's line at `left` times the quad's four lines at `right`;
+// lines are `length` octets long, and lie left_apart and right_apart octets one behind the other.
 #define MULTIPLY_LINES(sums, count, length, left, left_apart, right, right_apart)                  \
     [[unroll]] for (uint k = 0; k < (length); k++) {                                               \
         uvec4 x[DOWN];                                                                             \

@@ -128,6 +128,7 @@ static void hide_wide_grids(ts_gpu_caps *caps)
 static void hide_what_t4_lacks(ts_gpu_caps *caps)
 {
     hide_bfloat16(caps);
+    hide_f16_dots(caps);
     hide_cached_memory(caps);
     hide_unified_memory(caps);
     caps->shared_bytes = (uint32_t)ts_min_u64(caps->shared_bytes, 64 << 10);
@@ -137,12 +138,14 @@ static void hide_what_t4_lacks(ts_gpu_caps *caps)
 const ts_gpu_mask ts_gpu_masks[] = {
     {"subgroup-operations", "values passed between lanes; shared memory passes them instead",
      hide_subgroup_operations},
-    {"matrices", "cooperative matrices; products are f32 instead", hide_matrices},
+    {"matrices", "cooperative matrices; products are f32 instead, or f16 by dot products",
+     hide_matrices},
     {"f16-matrices", "cooperative matrices of f16 operands", hide_f16_matrices},
     {"bfloat16", "the type bfloat16 and cooperative matrices of it", hide_bfloat16},
     {"f16-dots", "dot products of f16; products are f32 instead, or in f16 they are widened",
      hide_f16_dots},
-    {"matrix-attention", "attention on cooperative matrices; it is f32 instead",
+    {"matrix-attention",
+     "attention on cooperative matrices; it is f32 instead, or f16 by dot products",
      hide_matrix_attention},
     {"16-bit-activations", "activations stored in 16 bits; they are f32 instead",
      hide_16_bit_activations},

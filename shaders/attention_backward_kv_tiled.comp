@@ -28,8 +28,8 @@ shared uint to[4], all_to[4];              // [0]: one past the last query that 
 
 void main()
 {
-    const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
-    const uint part = workgroup_index() / kv_heads % parts, count = rows * group;
+    const uint kv_head = workgroup_index() % kv_heads;
+    const uint part = workgroup_index() / kv_heads % parts, count = rows * GROUP;
     const uint first_key = workgroup_index() / kv_heads / parts * OWN;
     const uint lower = count / parts * part;
     const uint upper = part + 1 < parts ? count / parts * (part + 1) : count;
@@ -51,23 +51,25 @@ void main()
             key_sums[r * QUADS + n] = value_sums[r * QUADS + n] = vec4(0.0);
     }
     const float bits = scale * LOG2E; // of exp's argument that a score of 1 is worth
-    const uint behind = min(to[0] * group, upper), inner_behind = min(all_to[0] * group, upper);
-    const uint inner_from = min(first_key + OWN - 1, rows - 1) * group;
+    const uint behind = min(to[0] * GROUP, upper), inner_behind = min(all_to[0] * GROUP, upper);
+    const uint inner_from = min(first_key + OWN - 1, rows - 1) * GROUP;
 
-    for (uint i0 = max(first_key * group, lower); i0 < behind; i0 += STREAM) {
+    for (uint i0 = max(first_key * GROUP, lower); i0 < behind; i0 += STREAM) {
 // Row and head of a query as row * heads + head. Past the end it is the last again.
 #define INDEX_OF(row) min(i0 + (row), count - 1)
-#define PLACE_OF(row) (INDEX_OF(row) / group * heads + kv_head * group + INDEX_OF(row) % group)
-#define READ_QUERY(row, quad) q_nth(PLACE_OF(row) * (DIM / 4) + (quad))
-#define READ_GRAD(row, quad) dout_nth(PLACE_OF(row) * (DIM / 4) + (quad))
+#define PLACE_OF(row) (INDEX_OF(row) / GROUP * heads + kv_head * GROUP + INDEX_OF(row) % GROUP)
 #define READ_KEY(r, quad) k_nth(places[r] * (DIM / 4) + quad)
 #define READ_VALUE(r, quad) v_nth(places[r] * (DIM / 4) + quad)
         vec4 scores[PER_LANE], slopes[PER_LANE];
         [[unroll]] for (uint r = 0; r < PER_LANE; r++)
             scores[r] = slopes[r] = vec4(0.0);
         barrier(); // nobody reads the tiles any more
-        STAGE(0, READ_QUERY)
-        STAGE(GRADS_AT, READ_GRAD)
+        for (uint item = PLACE; item < STREAM * (DIM / 4); item += INVOCATIONS) { // both: their places are alike
+            const uint row = item / (DIM / 4), quad = item % (DIM / 4);
+            const uint at = PLACE_OF(row) * (DIM / 4) + quad, slot = SLOT(row) * ROW + quad;
+            arena[slot] = q_nth(at);
+            arena[GRADS_AT + slot] = dout_nth(at);
+        }
         for (uint row = PLACE; row < STREAM; row += INVOCATIONS) {
             lses[row] = lse[PLACE_OF(row)] * LOG2E;
             deltas[row] = delta[PLACE_OF(row)];
@@ -87,8 +89,8 @@ void main()
         if (i0 < inner_from || i0 + STREAM > inner_behind) {
             const uvec4 query = i0 + column + uvec4(0, 1, 2, 3);
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-                const uint key = min(first_key + OWN_ROW(r), rows - 1), key_from = key * group;
-                const uint key_behind = max(key_from, min(end[key] * group, upper));
+                const uint key = min(first_key + OWN_ROW(r), rows - 1), key_from = key * GROUP;
+                const uint key_behind = max(key_from, min(end[key] * GROUP, upper));
                 const bvec4 seen = lessThan(query - key_from, uvec4(key_behind - key_from));
                 scores[r] = mix(vec4(0.0), scores[r], seen);
                 slopes[r] = mix(vec4(0.0), slopes[r], seen);

@@ -24,15 +24,15 @@ shared uint from, to, all_from, all_to; // keys that some row sees, and that all
 
 void main()
 {
-    const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
-    const uint count = rows * group, tiles = (count + OWN - 1) / OWN;
+    const uint kv_head = workgroup_index() % kv_heads;
+    const uint count = rows * GROUP, tiles = (count + OWN - 1) / OWN;
     const uint tile = workgroup_index() / kv_heads;
     if (tile >= tiles)
         return; // the whole workgroup leaves together
     // The last rows see the most keys, so they go first.
     const uint begin = (tiles - 1 - tile) * OWN;
-    const uint my_index = min(begin + MY_ROW, count - 1), my_row = my_index / group;
-    const uint my_place = my_row * heads + kv_head * group + my_index % group;
+    const uint my_index = min(begin + MY_ROW, count - 1), my_row = my_index / GROUP;
+    const uint my_place = my_row * heads + kv_head * GROUP + my_index % GROUP;
     const uint my_first = first[my_row];
     if (PLACE == 0) {
         from = all_from = my_first;
@@ -59,7 +59,7 @@ void main()
     vec4 sums[PER_LANE * QUADS];
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         const uint index = min(begin + OWN_ROW(r), count - 1); // past the end: the last again
-        places[r] = index / group * heads + kv_head * group + index % group;
+        places[r] = index / GROUP * heads + kv_head * GROUP + index % GROUP;
         [[unroll]] for (uint n = 0; n < QUADS; n++)
             sums[r * QUADS + n] = vec4(0.0);
     }
@@ -97,7 +97,7 @@ void main()
         if (key0 < inner_start || key0 + STREAM - 1 > inner_end) {
             const uvec4 key = key0 + 4 * ACROSS + uvec4(0, 1, 2, 3);
             [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
-                const uint row = min(begin + OWN_ROW(r), count - 1) / group, row_first = first[row];
+                const uint row = min(begin + OWN_ROW(r), count - 1) / GROUP, row_first = first[row];
                 scores[r] = mix(vec4(0.0), scores[r],
                                 lessThanEqual(key - row_first, uvec4(row - row_first)));
             }

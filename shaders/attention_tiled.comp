@@ -21,15 +21,15 @@ shared uint from, to, all_from, all_to; // keys that some row sees, and that all
 
 void main()
 {
-    const uint kv_head = workgroup_index() % kv_heads, group = heads / kv_heads;
-    const uint count = rows * group, tiles = (count + OWN - 1) / OWN;
+    const uint kv_head = workgroup_index() % kv_heads;
+    const uint count = rows * GROUP, tiles = (count + OWN - 1) / OWN;
     const uint tile = workgroup_index() / kv_heads;
     if (tile >= tiles)
         return; // the whole workgroup leaves together
     // The last rows see the most keys, so they go first.
     const uint begin = (tiles - 1 - tile) * OWN;
     const uint my_index = min(begin + MY_ROW, count - 1);
-    const uint my_first = first[my_index / group], my_last = last[my_index / group];
+    const uint my_first = first[my_index / GROUP], my_last = last[my_index / GROUP];
     if (PLACE == 0) {
         from = all_from = my_first;
         to = all_to = my_last;
@@ -45,7 +45,7 @@ void main()
     vec4 sums[PER_LANE * QUADS];
     [[unroll]] for (uint r = 0; r < PER_LANE; r++) {
         const uint index = min(begin + OWN_ROW(r), count - 1); // past the end: the last again
-        places[r] = index / group * heads + kv_head * group + index % group;
+        places[r] = index / GROUP * heads + kv_head * GROUP + index % GROUP;
         [[unroll]] for (uint n = 0; n < QUADS; n++)
             sums[r * QUADS + n] = vec4(0.0);
     }
@@ -109,7 +109,7 @@ void main()
     if (MY_PART == 0) {
         factors[MY_ROW] = 1.0 / total;
         if (begin + MY_ROW < count)
-            lse[my_index / group * heads + kv_head * group + my_index % group] =
+            lse[my_index / GROUP * heads + kv_head * GROUP + my_index % GROUP] =
                 (reference + log2(total)) / LOG2E;
     }
     barrier();

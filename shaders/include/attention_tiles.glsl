@@ -22,6 +22,7 @@ layout(constant_id = 3) const uint PER_LANE = 4;
 layout(constant_id = 4) const uint SPLIT_LANES = 16;
 layout(constant_id = 5) const uint SUBGROUP_SIZE = 32; // all subgroups are full and have this size
 layout(constant_id = 7) const uint HELD = 1;
+layout(constant_id = 8) const uint GROUP = 1; // heads that share a key head: known, dividing by it costs little
 #include "grid.glsl"
 #include "act.glsl"
 

@@ -526,7 +526,7 @@ Test(ranks, stop_an_evaluation_without_a_report)
 }
 
 #define SLOW_SWEEP                                                                                 \
-    "sweep --model %s --data %s --device 0 --no-tune --grid rank=1,2 lr=1e-3,2e-3 --max-steps 60 " \
+    "sweep --model %s --data %s --device 0 --no-tune --grid rank=1,2 lr=1e-3,2e-3 --max-steps 30 " \
     "--save-steps 1 --save-total-limit 1 --eval-data %s --output-dir %s"
 
 // A rank of a sweep is killed in the middle of its run: the same command goes on, here by one rank,

@@ -54,7 +54,9 @@ static void shape_product(const struct role *role, const ts_gpu_caps *caps, uint
     const uint32_t scalars[] = {rows, columns, DEEP, DEEP, DEEP, columns};
     memcpy(out->dispatch.push, scalars, sizeof scalars);
     memcpy(ts_trial_field(out, "alpha"), &one, sizeof one);
-    out->shader = ts_precision_shader(caps, role->precision); // of gemm_rounded
+    if (role->kernel == TS_KERNEL_gemm_rounded) { // of the others ts_trial_choose knows it
+        out->shader = ts_precision_shader(caps, role->precision);
+    }
     out->stored = ts_precision_weights(role->precision, out->stored);
     ts_trial_choose(caps, TS_NT, out);
 }

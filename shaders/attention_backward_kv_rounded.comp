@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "attention_rounded.glsl"
-// dk and dv of attention_backward_kv.comp on matrix units. The own tile is of keys and values. It
+// dk and dv of attention_backward_kv.comp with operands in 16 bits. The own tile is of keys and values. It
 // walks along the queries that see them, of all heads that share the key head, numbered as in
 // attention.comp: scores are those of attention_backward_q_rounded.comp with rows and columns exchanged.
 //     p = exp(scale q.k - lse);  dv += p dout;  dk += scale p (dout.v - delta) q
@@ -10,7 +10,8 @@
 // tile that is not zero until a tile has elements 8 bits larger; then the loop is left, the tile
 // measured, and the sums are multiplied too. The gradients of scores have a second one
 // (slope_scale_of), which the sums of dk bear as well.
-// One source, two shaders: attention_backward_kv_cm_f16, and _bf16 with OPERANDS_BF16 defined.
+// One source, four shaders: attention_backward_kv_cm_f16, _cm_bf16 (OPERANDS_BF16),
+// attention_backward_kv_dot (DOTS) and attention_backward_kv_half (WIDEN).
 
 ACT_READ(0, q)                                                // [rows, heads, dim]
 ACT_READ(1, k)                                                // [rows, kv_heads, dim]

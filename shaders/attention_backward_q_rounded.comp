@@ -1,13 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "attention_rounded.glsl"
-// delta and dq of attention_backward_q.comp on matrix units. The own tile is of queries and their
+// delta and dq of attention_backward_q.comp with operands in 16 bits. The own tile is of queries and their
 // gradients, numbered as in attention.comp. It walks along tiles of keys and values:
 //     p = exp(scale q.k - lse);  dq += scale p (dout.v - delta) k
 // In f16 dout is multiplied by a power of two (scale_of), and so are the gradients of scores: these by
 // that of the first tile until a tile has so much larger values that they might become infinite; then
 // the loop is left, the tile measured, and the sums are multiplied too.
-// One source, two shaders: attention_backward_q_cm_f16, and _bf16 with OPERANDS_BF16 defined.
+// One source, four shaders: attention_backward_q_cm_f16, _cm_bf16 (OPERANDS_BF16),
+// attention_backward_q_dot (DOTS) and attention_backward_q_half (WIDEN).
 
 ACT_READ(0, q)                                                 // [rows, heads, dim]
 ACT_READ(1, k)                                                 // [rows, kv_heads, dim]

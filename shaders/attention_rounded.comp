@@ -1,14 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "attention_rounded.glsl"
-// Causal attention on matrix units with an online softmax (Milakov, Gimelshein 2018; Dao et al.
+// Causal attention with operands in 16 bits with an online softmax (Milakov, Gimelshein 2018; Dao et al.
 // 2022). The own tile is of queries, numbered as in attention.comp: row * group + head within the
 // group of heads that share a key. It walks along tiles of keys and values.
 //
 // Sums are of 2^(score - reference). A row's reference is its largest score so far, but is left as it
 // is until a score exceeds it by 8 bits: then sums must be multiplied, which needs shared memory, and
-// that is after the first tiles rare. One source, two shaders: attention_cm_f16, and attention_cm_bf16
-// with OPERANDS_BF16 defined.
+// that is after the first tiles rare. One source, four shaders: attention_cm_f16, _cm_bf16 (OPERANDS_BF16),
+// attention_dot (DOTS) and attention_half (WIDEN).
 
 ACT_READ(0, q)                                               // [rows, heads, dim]
 ACT_READ(1, k)                                               // [kv_rows, kv_heads, dim]

@@ -23,7 +23,7 @@ static void print_peaks(const ts_gpu_caps *caps, const ts_bench_result *result)
                    result->half_flops_per_second * 1e-9);
     }
     if (result->product_flops_per_second > 0) {
-        ts_cli_say(stdout, "%.1f GFLOP/s by what products use\n",
+        ts_cli_say(stdout, "%.1f GFLOP/s of products in 16 bits, by matrix units or dot products\n",
                    result->product_flops_per_second * 1e-9);
     }
     ts_cli_say(stdout,

@@ -17,8 +17,6 @@ typedef struct ts_attention_choice {
                    // its loops are unrolled, for which compilers hold much in registers
 } ts_attention_choice;
 
-// Whether a shader, by its place in their rows, uses matrix units.
-bool ts_attention_on_units(uint32_t shader);
 // Whether `kernel` is one of those three.
 bool ts_attention_has_tile(ts_kernel kernel);
 // `kernel`: one of those three. `dim`: the size of a head.
@@ -87,9 +85,9 @@ uint32_t ts_attention_rounded_tiles(const ts_gpu_caps *caps, ts_precision precis
 ts_status ts_attention_test(ts_gpu *gpu, ts_precision precision, uint32_t dim, bool *right,
                             ts_error *err);
 
-// Like the functions above without "_rounded", but on matrix units where there are some and the
-// rows fill their tiles: q, k, v, dout and probabilities are rounded as `precision` says, sums are
-// f32.
+// Like the functions above without "_rounded", but on matrix units or by pairs where that is
+// offered and the rows fill their tiles: q, k, v, dout and probabilities are rounded as `precision`
+// says, sums are f32.
 void ts_attend_rounded(ts_recorder *recorder, ts_precision precision,
                        struct ts_attention_args *args);
 void ts_attend_backward_q_rounded(ts_recorder *recorder, ts_precision precision,

@@ -135,7 +135,10 @@ static void hide_what_t4_lacks(ts_gpu_caps *caps)
     caps->max_invocations = (uint32_t)ts_min_u64(caps->max_invocations, 1024);
 }
 
+// They apply in this order: first the one that adds what later ones hide.
 const ts_gpu_mask ts_gpu_masks[] = {
+    {"cpu-driver", "a driver that runs shaders on the CPU; it gets the shaders and tiles of a GPU",
+     hide_cpu_driver},
     {"subgroup-operations", "values passed between lanes; shared memory passes them instead",
      hide_subgroup_operations},
     {"matrices", "cooperative matrices; products are f32 instead, or f16 by dot products",
@@ -152,8 +155,6 @@ const ts_gpu_mask ts_gpu_masks[] = {
     {"subgroup-size-control",
      "subgroups of a size asked for, and so cooperative matrices and shared rows",
      hide_subgroup_size_control},
-    {"cpu-driver", "a driver that runs shaders on the CPU; it gets the shaders and tiles of a GPU",
-     hide_cpu_driver},
     {"int64", "64-bit integers, by which CPU drivers load faster", hide_int64},
     {"addresses", "addresses of buffers, by which CPU drivers load fastest", hide_addresses},
     {"timestamps", "times on the device; the host's clock or none instead", hide_timestamps},

@@ -396,14 +396,14 @@ static void settle_attention_rounded(ts_gpu_caps *asked, ts_trial *trial, uint32
     asked->has_matrix_attention &= ts_attention_on_units(trial->shader);
     asked->f16_pairs = true;
     asked->has_f16_dots &= (needs_of(trial) & TS_NEEDS_F16_DOTS) != 0;
-    bool fits = ts_attention_rounded_choose(asked, precision, trial->kernel, queries, *dim, &c);
-    if (!fits) {
-        *dim = 64;
-        fits = ts_attention_rounded_choose(asked, precision, trial->kernel, queries, *dim, &c);
-    }
-    if (fits) { // else the fields stay unset, and ts_trial_check_set names them
-        ts_trial_set_attention_rounded(trial, *dim, &c);
-    }
+    const uint32_t tries[] = {*dim, 64, 32}; // a head of 32 fits in 16 KiB of shared memory
+    for (size_t i = 0; i < TS_COUNT(tries); i++) {
+        if (ts_attention_rounded_choose(asked, precision, trial->kernel, queries, tries[i], &c)) {
+            *dim = tries[i];
+            ts_trial_set_attention_rounded(trial, *dim, &c);
+            return;
+        }
+    } // none fits: the fields stay unset, and ts_trial_check_set names them
 }
 
 static bool has_weights(ts_kernel kernel)

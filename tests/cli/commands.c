@@ -137,7 +137,7 @@ Test(commands, devices)
     check_has(&result, "lacks or hides matrices");
     RUN(&result, "verify", "CASE", "--mask-capability", "matrices,wings");
     check_refusal(&result, TS_ERR_ARGUMENT, "--mask-capability: no capability is named 'wings'");
-    check_has(&result, "these can be masked: subgroup-operations,");
+    check_has(&result, "these can be masked: cpu-driver,");
     RUN(&result, "devices", "--device", "no such card");
     check_refusal(&result, TS_ERR_ARGUMENT, "--device no such card: no such device; there are:");
 }

@@ -5,7 +5,7 @@
 all_tests=(gpu ops model check)
 untimed_tests=(gpu ops model 'check:!(bench*)/*')
 few_tests=( # they cover each kernel, transfer and pass, and a golden case
-    gpu
+    'gpu:!(cache|validation)/*'
     'ops:@(kernels|rounded|partials)/*'
     'model:@(llama/device*|passes/three*|precision/*|decode/@(equals_full_passes|fits*))'
     'check:own_cases/tiny_tied'
@@ -41,25 +41,50 @@ tally() {
     fi
 }
 
+# two_at_a_time FUNCTION ARGUMENT...: calls FUNCTION with each argument in a process of its own, two of them
+# beside each other: a compiler uses one core.
+two_at_a_time() {
+    local function=$1 argument
+    shift
+    for argument in "$@"; do
+        while (($(jobs -pr | wc -l) >= 2)); do
+            wait -n || true
+        done
+        "$function" "$argument" &
+    done
+    wait
+}
+
 few_golden=(tiny_tied tiny_wide_heads tiny_gemma3 tiny_llama3 tiny_long)
 
 # in_f16 MASK CASES COMMAND...: verifies golden cases in f16, all or `few`, with MASK hidden; COMMAND is a
 # prefix. With t4,cpu-driver hidden a CPU driver takes the shaders and tiles of a Tesla T4; one without matrix
-# units takes RDNA 2's then, but for the instruction (gemm_half, attention_half). Adds to the caller's variables good and bad, and
-# prints what failed.
+# units takes RDNA 2's then, but for the instruction (gemm_half, attention_half). Adds to the caller's variables
+# good and bad, and prints what failed.
 in_f16() {
-    local mask=$1 cases=(tests/golden/*/golden.safetensors) golden output
-    [[ $2 == all ]] || cases=("${few_golden[@]/#/tests/golden/}")
+    local mask=$1 cases=(tests/golden/*/golden.safetensors) names golden out
+    [[ $2 == all ]] || cases=("${few_golden[@]/%//golden.safetensors}")
+    cases=("${cases[@]%/golden.safetensors}")
+    names=("${cases[@]##*/}")
     shift 2
-    for golden in "${cases[@]%/golden.safetensors}"; do
-        if output=$("$@" "$folder/tinysft-vk" verify "$golden" --precision f16 \
-            --mask-capability "$mask" --device 0 2>&1) && grep -q 'products.* in f16' <<<"$output"; then
+    local command=("$@")
+    out=$(mktemp -d)
+    verify_golden() {
+        if "${command[@]}" "$folder/tinysft-vk" verify "tests/golden/$1" --precision f16 \
+            --mask-capability "$mask" --device 0 >"$out/$1" 2>&1; then
+            touch "$out/$1.held"
+        fi
+    }
+    two_at_a_time verify_golden "${names[@]}"
+    for golden in "${names[@]}"; do
+        if [[ -e $out/$golden.held ]] && grep -q 'products.* in f16' "$out/$golden"; then
             good=$((good + 1))
         else
             bad=$((bad + 1))
-            echo "$output"
+            cat "$out/$golden"
         fi
     done
+    rm -r "$out"
 }
 
 declare -A libraries=([llvmpipe]=lvp [radv]=radeon [anv]=intel [nvk]=nouveau [turnip]=freedreno)

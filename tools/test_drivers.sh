@@ -101,13 +101,21 @@ run_assisted() {
 
 # run_compiler NAME ROOT ICD KIND CARDS: builds every pipeline for each of these cards.
 run_compiler() {
-    local name=$1 root=$2 icd=$3 kind=$4 card table beneath worse
+    local name=$1 root=$2 icd=$3 kind=$4 cards card table worse
+    read -ra cards <<<"$5"
+    table_of() { echo "$folder/pipelines/${name//\//-}-$1.txt"; }
+    build_for() {
+        local beneath
+        mapfile -t beneath < <(pretend "$kind" "$1" "$root")
+        inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" "${beneath[@]}" \
+            "$folder/tinysft-vk" devices --pipelines >"$(table_of "$1")" 2>&1 || touch "$(table_of "$1").failed"
+    }
     mkdir -p "$folder/pipelines"
-    for card in $5; do
-        table=$folder/pipelines/${name//\//-}-$card.txt
-        mapfile -t beneath < <(pretend "$kind" "$card" "$root")
-        if ! inside "$root" env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" "${beneath[@]}" \
-            "$folder/tinysft-vk" devices --pipelines >"$table" 2>&1; then
+    rm -f "$folder"/pipelines/*.failed
+    two_at_a_time build_for "${cards[@]}"
+    for card in "${cards[@]}"; do
+        table=$(table_of "$card")
+        if [[ -e $table.failed ]]; then
             if grep -q 'Unknown family' "$table"; then
                 echo "$name $card: skipped, this Mesa does not know it"
             else

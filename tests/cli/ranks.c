@@ -38,6 +38,7 @@ static void end(void)
 }
 
 TestSuite(ranks, .init = begin, .fini = end, .timeout = 600);
+TestSuite(ranks_cut, .init = begin, .fini = end, .timeout = 600); // long ones: not for sanitizers
 
 static void need(const char *launcher)
 {
@@ -414,7 +415,7 @@ static double now_s(void)
 
 // A rank that is killed, and one that hangs, end the run within seconds. The last checkpoint is
 // whole, and one rank goes on from it to the bytes of a run that was never disturbed.
-Test(ranks, a_rank_that_hangs_or_dies_ends_the_run)
+Test(ranks_cut, a_rank_that_hangs_or_dies_ends_the_run)
 {
     program_result result;
     need(OPEN_MPI);
@@ -531,7 +532,7 @@ Test(ranks, stop_an_evaluation_without_a_report)
 
 // A rank of a sweep is killed in the middle of its run: the same command goes on, here by one rank,
 // and all runs end in the bytes of a sweep that was never disturbed.
-Test(ranks, a_sweep_whose_rank_was_killed_goes_on)
+Test(ranks_cut, a_sweep_whose_rank_was_killed_goes_on)
 {
     static const char *const runs[] = {"rank-1_lr-0.001", "rank-1_lr-0.002", "rank-2_lr-0.001",
                                        "rank-2_lr-0.002"};

@@ -352,6 +352,7 @@ Test(runs, two_in_one_folder_and_a_closing_terminal)
     const char *const argv[] = {
         TINYSFT_PROGRAM,      TRAIN, "--epochs", "10000", "--save-steps", "1",
         "--save-total-limit", "2",   NULL};
+    signal(SIGHUP, SIG_DFL); // nohup leaves it ignored, for the run too: it would go on for days
     pid_t pid = start(argv, open("/dev/null", O_WRONLY));
     RUN(&result, TRAIN, "--epochs", "10000", "--resume-from-checkpoint");
     snprintf(who, sizeof who, "(process %ld on ", (long)pid);

@@ -31,6 +31,7 @@ ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored)
 uint32_t ts_precision_shader(const ts_gpu_caps *caps, ts_precision precision)
 {
     static const uint32_t of_f16[] = {TS_SHADER_gemm_cm_f16, TS_SHADER_gemm_dot};
+    assert(precision != TS_PRECISION_F32); // gemm's
     for (size_t i = 0; i < TS_COUNT(of_f16) && precision == TS_PRECISION_F16; i++) {
         if (ts_kernel_suits(caps, TS_KERNEL_gemm_rounded, of_f16[i])) {
             return of_f16[i];
@@ -61,10 +62,12 @@ static ts_matrix_shape shape_of(const ts_gpu_caps *caps, uint32_t shader)
 
 bool ts_precision_offered(const ts_gpu_caps *caps, ts_precision precision)
 {
+    if (precision == TS_PRECISION_F32) {
+        return true;
+    }
     const uint32_t shader = ts_precision_shader(caps, precision);
-    return precision == TS_PRECISION_F32 ||
-           (ts_kernel_suits(caps, TS_KERNEL_gemm_rounded, shader) &&
-            (on_units(shader) || caps->f16_pairs));
+    return ts_kernel_suits(caps, TS_KERNEL_gemm_rounded, shader) &&
+           (on_units(shader) || caps->f16_pairs);
 }
 
 bool ts_precision_gains(const ts_gpu_caps *caps, ts_precision precision)

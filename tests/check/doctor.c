@@ -186,6 +186,7 @@ Test(doctor, a_general_shader_may_be_wrong_where_another_is_used)
     cr_assert_eq(ts_choices_apply(gpu, &err), used ? TS_ERR_SHADER : TS_OK);
     ts_choices_judge(gpu, "attention_simd", TS_VERDICT_SLOW); // slow is better than wrong
     ts_choices_judge(gpu, "attention_split", TS_VERDICT_BROKEN);
+    ts_choices_judge(gpu, "attention_tiled", TS_VERDICT_BROKEN);
     cr_assert_eq(ts_choices_apply(gpu, &err), TS_ERR_SHADER);
     test_gpu_close(gpu);
 }

@@ -62,10 +62,12 @@ few_golden=(tiny_tied tiny_wide_heads tiny_gemma3 tiny_llama3 tiny_long)
 # units takes RDNA 2's then, but for the instruction (gemm_half, attention_half). Adds to the caller's variables
 # good and bad, and prints what failed.
 in_f16() {
-    local mask=$1 cases=(tests/golden/*/golden.safetensors) names golden out
-    [[ $2 == all ]] || cases=("${few_golden[@]/%//golden.safetensors}")
-    cases=("${cases[@]%/golden.safetensors}")
-    names=("${cases[@]##*/}")
+    local mask=$1 names=("${few_golden[@]}") golden out
+    if [[ $2 == all ]]; then
+        names=(tests/golden/*/golden.safetensors)
+        names=("${names[@]%/golden.safetensors}")
+        names=("${names[@]##*/}")
+    fi
     shift 2
     local command=("$@")
     out=$(mktemp -d)

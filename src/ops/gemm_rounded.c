@@ -31,7 +31,7 @@ ts_dtype ts_precision_weights(ts_precision precision, ts_dtype stored)
 uint32_t ts_precision_shader(const ts_gpu_caps *caps, ts_precision precision)
 {
     static const uint32_t of_f16[] = {TS_SHADER_gemm_cm_f16, TS_SHADER_gemm_dot};
-    assert(precision != TS_PRECISION_F32); // gemm's
+    assert(precision != TS_PRECISION_F32); // its products are those of the kernel gemm
     for (size_t i = 0; i < TS_COUNT(of_f16) && precision == TS_PRECISION_F16; i++) {
         if (ts_kernel_suits(caps, TS_KERNEL_gemm_rounded, of_f16[i])) {
             return of_f16[i];
